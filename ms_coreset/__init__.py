@@ -1,0 +1,44 @@
+"""Which part of the data is worth keeping: coreset selection in MindSpore.
+
+    split    = mc.load_dataset("CIFAR100N", root="data", train=True)
+    network  = mc.create_network("resnet18", num_classes=100, in_channels=3, image_size=32)
+    result   = mc.train(network, split, mc.load_recipe("deepcore"))
+    evidence = mc.extract(network, split)
+    coreset  = mc.select("moderate", evidence, rate=0.2)
+
+Names are imported when they are first used, so that ``import ms_coreset`` does not start MindSpore.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ms_coreset.coreset": ("Coreset",),
+    "ms_coreset.datasets": ("Split", "list_datasets", "load_dataset", "make_label_noise"),
+    "ms_coreset.device": ("available_devices", "set_device"),
+    "ms_coreset.errors": ("MsCoresetError",),
+    "ms_coreset.evidence": ("Evidence",),
+    "ms_coreset.extraction": ("extract",),
+    "ms_coreset.networks": ("create_network", "list_networks"),
+    "ms_coreset.networks.weights": ("load_weights", "network_from_weights", "save_weights"),
+    "ms_coreset.selectors": ("describe", "list_methods", "list_scores", "score", "select"),
+    "ms_coreset.training.dynamics": ("TrainingDynamics",),
+    "ms_coreset.training.loop": ("evaluate", "predict", "train"),
+    "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605
+
+
+def __getattr__(name):
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'ms_coreset' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

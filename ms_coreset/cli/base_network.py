@@ -1,0 +1,92 @@
+"""The network that a selection asks: found by its place or its file, or trained first."""
+
+from pathlib import Path
+
+from ms_coreset.cli.options import load_split, note, resolve_recipe
+from ms_coreset.errors import MsCoresetError
+
+
+def checkpoint_folder(arguments, dataset, recipe, what=None):
+    """``<model-dir>/<dataset>[-pool<N>]/<arch>[-w<width>][-<what>]``."""
+    pool = getattr(arguments, "pool", None)
+    arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + (f"-{what}" if what else "")
+    return Path(arguments.model_dir) / (dataset + (f"-pool{pool}" if pool else "")) / arch
+
+
+def build_network(recipe, split, seed):
+    """The recipe's network for the images of ``split``, with its first weights."""
+    from ms_coreset.networks import create_network
+
+    return create_network(recipe.arch, split.num_classes, split.in_channels, split.image_size, recipe.width, seed)
+
+
+def base_network(arguments, dataset, split, device, steps):
+    """(network, path of its checkpoint): --ckpt, or the base network in its folder, trained or finished if need be."""
+    from ms_coreset.networks.weights import network_from_weights
+    from ms_coreset.training.loop import BEST, finished
+
+    if arguments.ckpt:
+        arch = arguments.arch and _canonical_network(arguments.arch)
+        with steps("load"):
+            network = network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch)
+        _note_classes(network, split, arguments.ckpt)
+        return network, Path(arguments.ckpt)
+    recipe = resolve_recipe(arguments, device)
+    folder = checkpoint_folder(arguments, dataset, recipe)
+    if not finished(folder):
+        with steps("train"):
+            _train_base(arguments, split, recipe, folder)
+    path = folder / BEST
+    note(f"base network: {path}")
+    with steps("load"):
+        network = network_from_weights(path, split.image_size, split.in_channels, _canonical_network(recipe.arch))
+    _warn_of_other_data(folder, split)
+    return network, path
+
+
+def _train_base(arguments, split, recipe, folder):
+    from ms_coreset.training.loop import LAST, train
+
+    resume = (folder / LAST).is_file()
+    length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.iterations} updates"
+    note(f"no base network in {folder}: " + ("going on with its training" if resume else
+         f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
+    network = build_network(recipe, split, arguments.seed)
+    train(network, split, recipe, arguments.seed, folder=folder, resume=resume, test=load_split(arguments, train=False))
+
+
+def _canonical_network(name):
+    from ms_coreset.networks import canonical_network
+
+    return canonical_network(name)
+
+
+def _note_classes(network, split, path):
+    classes = network.description["num_classes"]
+    if classes != split.num_classes:
+        note(f"{path} was trained for {classes} classes, {split.name} has {split.num_classes}: its features serve, its "
+             "logits do not")
+
+
+def _warn_of_other_data(folder, split):
+    from ms_coreset.networks.weights import read_checkpoint
+    from ms_coreset.training.loop import LAST, data_digest
+
+    if not (folder / LAST).is_file():
+        return
+    trained_on = read_checkpoint(folder / LAST)[1].get("run", {}).get("data")
+    if trained_on is not None and trained_on != data_digest(split):
+        note(f"{folder} was trained on other images or labels than these; delete it to train anew")
+
+
+def require_writable(folder):
+    """Raise ``MsCoresetError`` unless files can be made in ``folder``: better before hours of work than after."""
+    from ms_coreset.files import atomic_write
+
+    probe = Path(folder) / ".probe"
+    with atomic_write(probe) as stream:
+        stream.write(b"0")
+    try:
+        probe.unlink()
+    except OSError as error:
+        raise MsCoresetError(f"can't write in {folder}: {error.strerror}") from error

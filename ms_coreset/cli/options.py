@@ -1,0 +1,105 @@
+"""Options that several commands share, and what follows from them."""
+
+import argparse
+import sys
+
+from ms_coreset.datasets import class_balanced_indices, list_datasets, load_dataset
+from ms_coreset.datasets.family import DATASETS
+from ms_coreset.device import DEVICES
+from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes, load_recipe
+
+# A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
+_RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "FashionMNIST": ("mnist", "mnist")}
+_OTHER_RECIPES = ("moderate", "laptop")
+
+
+def new_parser(typed, description, epilog=None):
+    """An argument parser for a command that was called as ``typed``."""
+    return argparse.ArgumentParser(prog=typed, description=description, epilog=epilog,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+def add(group, name, *more, **settings):
+    """Add an option that may be spelt with ``-`` or, as the Moderate repository does, with ``_``."""
+    spellings = dict.fromkeys((name, name.replace("-", "_").replace("__", "--", 1), *more))
+    group.add_argument(*spellings, **settings)
+
+
+def add_data_options(parser, dataset_required=True):
+    """--dataset and where it lies."""
+    group = parser.add_argument_group("data")
+    add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {', '.join(list_datasets())}")
+    add(group, "--data", default="data", metavar="DIR", help="folder that holds the data sets (default: data)")
+    add(group, "--no-download", action="store_true", help="never fetch files that are missing")
+    add(group, "--verify", action="store_true", help="refuse files that differ from the published ones")
+    return group
+
+
+def add_network_options(parser):
+    """What is trained, how, and where its checkpoints go."""
+    group = parser.add_argument_group("network and recipe")
+    add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by "
+        "data set; for CIFAR 'moderate' on an accelerator, 'laptop' on a CPU)")
+    add(group, "--arch", metavar="NAME", help="network (default: the recipe's)")
+    add(group, "--width", type=int, metavar="N", help="channels of a ResNet's first stage, units of the mlp's layers")
+    add(group, "--epoch", "--epochs", dest="epochs", type=int, metavar="N", help="passes over the data")
+    add(group, "--iterations", type=int, metavar="N", help="updates instead, rounded up to whole passes")
+    add(group, "--batch-size", type=int, metavar="N")
+    add(group, "--lr", type=float, metavar="X", help="learning rate")
+    add(group, "--momentum", type=float, metavar="X")
+    add(group, "--weight-decay", type=float, metavar="X")
+    add(group, "--nesterov", action=argparse.BooleanOptionalAction, default=None)
+    add(group, "--schedule", choices=SCHEDULES)
+    add(group, "--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
+    add(group, "--crop-padding", type=int, metavar="N", help="random crop after padding by so many pixels (0: none)")
+    add(group, "--padding-mode", choices=PADDING_MODES)
+    add(group, "--flip", action=argparse.BooleanOptionalAction, default=None, help="random mirroring")
+    add(group, "--validation", type=float, metavar="SHARE", help="share of the training samples that chooses the best "
+        "epoch (default: the recipe's, 0: the last epoch is taken)")
+    add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
+    add(group, "--model-dir", default="ckpt", metavar="DIR", help="folder of the checkpoints (default: ckpt)")
+    return group
+
+
+def add_run_options(parser):
+    """Seed and device."""
+    group = parser.add_argument_group("run")
+    add(group, "--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
+    add(group, "--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default: auto, the best there "
+        "is)")
+    return group
+
+
+def note(line):
+    """Tell the user something beside the result, on stderr."""
+    print(f"note: {line}", file=sys.stderr, flush=True)
+
+
+def load_split(arguments, train):
+    """The training or the test split that the options name."""
+    return load_dataset(arguments.dataset, arguments.data, train, download=not arguments.no_download,
+                        verify=arguments.verify, log=note)
+
+
+def draw_pool(split, size, seed):
+    """(places, part) of a class-balanced pool of ``size`` samples, or (None, split) without a size."""
+    if size is None:
+        return None, split
+    pool = class_balanced_indices(split.labels, size, seed)
+    return pool, split.subset(pool)
+
+
+def resolve_recipe(arguments, device):
+    """The recipe that the options name, with the options over it."""
+    family, _ = DATASETS[arguments.dataset]
+    default = _RECIPES.get(family.name, _OTHER_RECIPES)[device == "CPU"]
+    overrides = {name: getattr(arguments, name) for name in
+                 ("arch", "width", "epochs", "iterations", "batch_size", "lr", "momentum", "weight_decay", "nesterov",
+                  "schedule", "clip_norm", "crop_padding", "padding_mode", "flip", "validation", "eval_every")}
+    return load_recipe(arguments.recipe or default, **overrides)
+
+
+def canonical_dataset(arguments):
+    """The registered spelling of --dataset; raises ``MsCoresetError`` for an unknown one."""
+    return DATASETS.canonical(arguments.dataset)
+

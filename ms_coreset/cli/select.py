@@ -1,0 +1,144 @@
+"""``select``: train or load a network, ask it about every sample, choose who stays."""
+
+import shlex
+import sys
+from pathlib import Path
+
+from ms_coreset import __version__
+from ms_coreset.cli.options import (
+    add,
+    add_data_options,
+    add_network_options,
+    add_run_options,
+    canonical_dataset,
+    draw_pool,
+    load_split,
+    new_parser,
+)
+from ms_coreset.cli.steps import Steps
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import METHODS, describe, list_methods
+from ms_coreset.selectors.quota import Request
+
+_EXAMPLES = """examples:
+  select --dataset digitsN --rate 0.2
+  select --dataset CIFAR100N --rate 0.2 --arch lenet
+  select --dataset CIFAR10 --rate 0.1 --ckpt my_resnet18.pth
+"""
+
+
+def parser(typed):
+    """The command's options."""
+    options = new_parser(typed, "Choose the part of a data set that is worth keeping.", _EXAMPLES)
+    group = options.add_argument_group("selection")
+    add(group, "--method", default="moderate", metavar="NAME", help=f"one of {', '.join(list_methods())} (default: "
+        "moderate)")
+    add(group, "--rate", type=float, default=1.0, metavar="X", help="share to keep, above 0 and at most 1 (default: 1)")
+    add(group, "--balance", action="store_true", help="the same share of every class")
+    add(group, "--center", choices=("median", "mean"), help="moderate: centre of a class (default: median)")
+    add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
+    add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt or .pth (default: "
+        "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
+    add(group, "--cache", default="cache", metavar="DIR", help="folder of extracted features (default: cache)")
+    add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
+    add(group, "--list", action="store_true", help="show the methods and leave")
+    add_data_options(options, dataset_required=False)
+    add_network_options(options)
+    add_run_options(options)
+    return options
+
+
+def run(arguments):
+    """Run the command."""
+    if arguments.list:
+        return _print_methods()
+    if arguments.dataset is None:
+        raise MsCoresetError("--dataset is missing; --help shows what there is")
+    dataset, method = canonical_dataset(arguments), METHODS[arguments.method]
+    request = Request(arguments.rate, arguments.balance, arguments.seed)
+    options = {name: value for name in method.options if (value := getattr(arguments, name, None)) is not None}
+    if arguments.center and "center" not in options:
+        raise MsCoresetError(f"{method.name} has no option --center")
+    files = _result_files(arguments.save, dataset, method.name, request)
+    return _select(arguments, dataset, method, request, options, files)
+
+
+def _select(arguments, dataset, method, request, options, files):
+    from ms_coreset.cli.base_network import base_network, require_writable
+    from ms_coreset.device import set_device
+    from ms_coreset.evidence import Evidence
+    from ms_coreset.extraction import extract
+    from ms_coreset.selectors import select
+
+    require_writable(arguments.save)
+    steps = Steps()
+    with steps("load"):
+        device = set_device(arguments.device)
+        whole = load_split(arguments, train=True)
+        pool, split = draw_pool(whole, arguments.pool, arguments.seed)
+    checkpoint = None
+    evidence = Evidence(labels=split.labels)
+    if method.needs:
+        network, checkpoint = base_network(arguments, dataset, split, device, steps)
+        with steps("extract"):
+            evidence = extract(network, split, method.needs, cache=arguments.cache)
+    with steps("select"):
+        coreset = select(method.name, evidence, request.rate, request.balance, request.seed, **options)
+    if pool is not None:
+        coreset = coreset.within(pool, len(whole))
+    coreset.manifest.update(_manifest(dataset, whole, device, checkpoint, steps))
+    with steps("save"):
+        coreset.save(files["npz"])
+        coreset.save_dropped(files["bin"])
+    _print_summary(arguments, dataset, coreset, whole, steps, files)
+
+
+def _result_files(folder, dataset, method, request):
+    balanced = "-balanced" if request.balance else ""
+    return {"bin": Path(folder) / f"{dataset}.bin",
+            "npz": Path(folder) / f"{dataset}-{method}{balanced}-{request.rate:g}.npz"}
+
+
+def _manifest(dataset, whole, device, checkpoint, steps):
+    import mindspore
+    import numpy
+
+    return {"dataset": dataset, "perturbation": whole.manifest, "checkpoint": checkpoint and str(checkpoint),
+            "device": device, "command": shlex.join(["select", *_typed_arguments()]),
+            "versions": {"ms_coreset": __version__, "mindspore": mindspore.__version__, "numpy": numpy.__version__},
+            "seconds": steps.seconds}
+
+
+def _typed_arguments():
+    typed = sys.argv[1:]
+    return typed[1:] if typed[:1] == ["select"] else typed
+
+
+def _print_summary(arguments, dataset, coreset, split, steps, files):
+    summary = coreset.summary(split)
+    share = summary["kept"] / summary["available"]
+    low, middle, high = summary["per_class"]
+    lines = [("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})"),
+             ("per class", f"min {low}, median {middle:g}, max {high}")]
+    if summary["bad_kept"] is not None:
+        lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
+    lines += [*steps.lines(), ("wrote", f"{files['npz']} (everything)"), ("", f"{files['bin']} (dropped samples)")]
+    print(f"{coreset.method} coreset of {dataset}, rate {coreset.rate:g}")
+    for name, value in lines:
+        print(f"  {name:<10} {value}")
+    print(f"next: {_train_command()} --dataset {dataset} --coreset {shlex.quote(str(files['npz']))}"
+          + (f" --data {shlex.quote(arguments.data)}" if arguments.data != "data" else ""))
+
+
+def _train_command():
+    program = Path(sys.argv[0])
+    return f"python {program.with_name('train.py')}" if program.name == "select.py" else "ms-coreset train"
+
+
+def _print_methods():
+    for name in list_methods():
+        entry = describe(name)
+        print(f"{name}: {entry['summary']}")
+        print(f"  needs {', '.join(entry['needs'])}; cost {entry['cost']}; {entry['source']}")
+        if entry["options"]:
+            print("  options: " + ", ".join(f"--{key} {value}" for key, value in entry["options"].items()))

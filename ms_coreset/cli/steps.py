@@ -1,0 +1,42 @@
+"""Seconds and peak memory of each step of a command."""
+
+import contextlib
+import resource
+import time
+
+
+class Steps:
+    """Measures named steps: ``with steps("train"): ...``; ``seconds`` and ``peak_mb`` map names to values.
+
+    The peak is of resident memory. Where the kernel can't reset it (outside Linux), it is the highest since start.
+    """
+
+    def __init__(self):
+        self.seconds, self.peak_mb = {}, {}
+
+    @contextlib.contextmanager
+    def __call__(self, name):
+        _reset_peak()
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - began
+            self.peak_mb[name] = max(self.peak_mb.get(name, 0), _peak_mb())
+
+    def lines(self):
+        """Two lines for a summary."""
+        return [("seconds", ", ".join(f"{name} {value:.1f}" for name, value in self.seconds.items())),
+                ("peak MB", ", ".join(f"{name} {value:.0f}" for name, value in self.peak_mb.items()))]
+
+
+def _reset_peak():
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as stream:
+        stream.write("5")
+
+
+def _peak_mb():
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status") as stream:
+        peak = next(line for line in stream if line.startswith("VmHWM"))
+        return int(peak.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

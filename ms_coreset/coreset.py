@@ -1,0 +1,161 @@
+"""The result of a selection, and its files."""
+
+import json
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import atomic_write, read_pickle
+
+
+@dataclass(frozen=True)
+class Coreset:
+    """Which samples stay.
+
+    indices: (k,) int64 places in the data set, in pick order (rank order for scores), each once
+    n: size of the data set they point into
+    rate: share that was asked for, in (0, 1]
+    method, options, seed: how they were picked
+    weights: (k,) float64, the weight of each in training, or None
+    scores: (n,) float64, high = keep, or None; NaN outside the pool
+    pool: (m,) ascending places the choice was made from, or None for all n
+    manifest: plain values: versions, data, command
+
+    Raises ``MsCoresetError`` for indices out of range or twice, and for weights that do not fit.
+    """
+
+    indices: np.ndarray
+    n: int
+    rate: float
+    method: str
+    options: dict = field(default_factory=dict)
+    seed: int = 0
+    weights: np.ndarray | None = None
+    scores: np.ndarray | None = None
+    pool: np.ndarray | None = None
+    manifest: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        indices = np.asarray(self.indices)
+        if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
+            raise MsCoresetError(f"coreset indices must be a (k,) array of integers, got {indices.dtype}")
+        if len(indices) and not 0 <= indices.min() <= indices.max() < self.n:
+            raise MsCoresetError(f"coreset index {indices.max()} is out of range for a data set of {self.n}")
+        if len(np.unique(indices)) != len(indices):
+            raise MsCoresetError("a coreset holds each index once")
+        if self.weights is not None and np.shape(self.weights) != indices.shape:
+            raise MsCoresetError(f"{len(indices)} coreset indices but weights of shape {np.shape(self.weights)}")
+        object.__setattr__(self, "indices", indices.astype(np.int64))
+
+    def __len__(self):
+        return len(self.indices)
+
+    @property
+    def keep_mask(self):
+        """(n,) bool: which samples stay."""
+        mask = np.zeros(self.n, bool)
+        mask[self.indices] = True
+        return mask
+
+    @property
+    def dropped(self):
+        """Places of the samples that go: by ascending score where there are scores, else ascending.
+
+        For Moderate these are, as in its repository, the near tail and then the far tail.
+        """
+        dropped = np.flatnonzero(~self.keep_mask)
+        if self.scores is None:
+            return dropped
+        return dropped[np.argsort(self.scores[dropped], kind="stable")]
+
+    def within(self, pool, n):
+        """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n."""
+        scores = None
+        if self.scores is not None:
+            scores = np.full(n, np.nan)
+            scores[pool] = self.scores
+        return Coreset(pool[self.indices], n, self.rate, self.method, self.options, self.seed, self.weights, scores,
+                       np.asarray(pool), self.manifest)
+
+    def summary(self, split):
+        """What was kept of ``split``, as plain values.
+
+        kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share
+        of samples that a known perturbation touched, before and after, or None when none is known
+        """
+        available = np.arange(self.n) if self.pool is None else self.pool
+        per_class = np.bincount(split.labels[self.indices], minlength=split.num_classes)
+        bad = None if split.bad is None else (float(split.bad[available].mean()), float(split.bad[self.indices].mean()))
+        return {"kept": len(self), "available": len(available),
+                "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max())),
+                "bad_available": bad and bad[0], "bad_kept": bad and bad[1]}
+
+    def save(self, path):
+        """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest"."""
+        arrays = {name: value for name in ("indices", "weights", "scores", "pool")
+                  if (value := getattr(self, name)) is not None}
+        notes = {"n": self.n, "rate": self.rate, "method": self.method, "options": self.options, "seed": self.seed,
+                 "indices": "kept, in pick order", **self.manifest}
+        with atomic_write(path) as stream:
+            np.savez_compressed(stream, manifest=np.array(json.dumps(notes)), **arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Read a coreset that ``save`` wrote; raises ``MsCoresetError`` naming the file when it is not whole."""
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+            notes = json.loads(str(arrays.pop("manifest")))
+            described = {name: notes.pop(name) for name in ("n", "rate", "method", "options", "seed")}
+            notes.pop("indices", None)
+            return cls(arrays.pop("indices"), **described, **arrays, manifest=notes)
+        except MsCoresetError as error:
+            raise MsCoresetError(f"{path}: {error}") from error
+        except FileNotFoundError as error:
+            raise MsCoresetError(f"no coreset file {path}: make one with scripts/select.py") from error
+        except Exception as error:  # a damaged archive fails in zipfile, zlib, NumPy or JSON, each in its own way
+            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of scripts/select.py)") from error
+
+    def save_dropped(self, path):
+        """Write the dropped places as the Moderate repository does: a pickled int64 array."""
+        with atomic_write(path) as stream:
+            pickle.dump(self.dropped, stream, protocol=4)
+
+    def to_torch_subset(self, dataset):
+        """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order."""
+        from torch.utils.data import Subset
+
+        return Subset(dataset, self.indices.tolist())
+
+    def export(self, path):
+        """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix."""
+        path = Path(path)
+        weights = [1.0] * len(self) if self.weights is None else self.weights.tolist()
+        rows = self.indices.tolist()
+        writers = {
+            ".txt": lambda: "".join(f"{row}\n" for row in rows),
+            ".csv": lambda: "index,weight\n" + "".join(f"{r},{w!r}\n" for r, w in zip(rows, weights, strict=True)),
+            ".json": lambda: json.dumps({"indices": rows, "weights": weights}) + "\n",
+        }
+        if path.suffix not in writers:
+            raise MsCoresetError(f"can't export to {path}: the name must end in {', '.join(writers)}")
+        with atomic_write(path, "w", encoding="utf-8") as stream:
+            stream.write(writers[path.suffix]())
+
+
+def read_dropped(path, n):
+    """The kept places (ascending) left by a file of dropped ones, as the Moderate repository or ``save_dropped``
+    writes it, in a data set of ``n``; raises ``MsCoresetError`` naming the file when it does not fit."""
+    dropped = np.asarray(read_pickle(path))
+    if dropped.ndim != 1 or (dropped.size and not np.issubdtype(dropped.dtype, np.integer)):
+        raise MsCoresetError(f"{path} does not hold a list of dropped places")
+    if dropped.size and not 0 <= dropped.min() <= dropped.max() < n:
+        raise MsCoresetError(f"{path} drops sample {dropped.max()}, but the training split has {n}: "
+                             "was it made for another data set?")
+    kept = np.setdiff1d(np.arange(n), dropped)
+    if not len(kept):
+        raise MsCoresetError(f"{path} drops every sample")
+    return kept

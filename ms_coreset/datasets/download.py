@@ -1,0 +1,127 @@
+"""Published files: fetching them, and telling whether a file at hand is the published one."""
+
+import contextlib
+import http.client
+import logging
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import digest
+
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a data set's loader may do to get at published files, and how it speaks to the user.
+
+    download: whether a file that is not there may be fetched
+    verify: whether a file that differs from the published one is an error; otherwise it is read, with a warning
+    log: called with each line for the user; the default is shown on stderr unless ``logging`` is set up otherwise
+    """
+
+    download: bool = True
+    verify: bool = False
+    log: Callable[[str], None] = logging.getLogger("ms_coreset").warning
+
+    def obtain(self, url, path, md5):
+        """Fetch ``url`` to ``path``; raises ``MsCoresetError`` when it can't be had, or downloading is not allowed."""
+        if not self.download:
+            raise MsCoresetError(f"{path} is missing: get it from {url} and put it there, or allow downloading")
+        self.log(f"{path} is missing: downloading {url}")
+        fetch(url, path, md5)
+
+    def compare(self, name, published):
+        """Compare files with their published md5 sums, ``{path: md5}``: one warning for all that differ, or an error.
+
+        ``name`` is the data set's. Raises ``MsCoresetError`` for a file that differs if ``verify`` is set.
+        """
+        differing = [path for path, md5 in published.items() if digest(path) != md5]
+        if not differing:
+            return
+        names = f"{', '.join(path.name for path in differing)} in {differing[0].parent}"
+        if self.verify:
+            raise MsCoresetError(f"{name}: not the published files (md5): {names}; replace them, or don't ask to verify")
+        self.log(f"{name}: read as they are, but not the published files (md5): {names}")
+
+
+def fetch(url, path, md5=None, progress=True, timeout=30):
+    """Download ``url`` to ``path`` by way of ``<path>.part``, going on from what such a file holds already.
+
+    md5: hexadecimal sum that the whole file must have
+    progress: show a bar on stderr (a line every ten seconds when that is no terminal)
+    timeout: seconds without an answer or data
+
+    Raises ``MsCoresetError`` when there is no network or no such file, the transfer ends early, or the sum differs.
+    The part file is removed when the sum differs and kept otherwise. Without ``md5`` nothing tells whether the file
+    changed at the server between two attempts. Two processes must not fetch the same file at once.
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.name}.part")
+    elsewhere = f"try again, or get it elsewhere and put it at {path}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _transfer(url, part, progress, timeout)
+    except (OSError, http.client.HTTPException) as error:
+        raise MsCoresetError(f"can't download {url}: {_reason(error)}; {elsewhere}") from error
+    if md5 is not None and (found := digest(part)) != md5:
+        part.unlink()
+        raise MsCoresetError(f"{url} came with md5 {found} instead of {md5}; {elsewhere}")
+    os.replace(part, path)
+
+
+def _reason(error):
+    if isinstance(error, urllib.error.HTTPError):
+        return str(error)
+    cause = getattr(error, "reason", error)  # URLError wraps the OSError that says what happened
+    where = f" ({cause.filename})" if getattr(cause, "filename", None) else ""
+    return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__) + where
+
+
+def _transfer(url, part, progress, timeout):
+    """Append to ``part`` what it lacks of ``url``; write it from the start where the server can't go on."""
+    held = part.stat().st_size if part.exists() else 0
+    with _open(url, held, timeout) as response:
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
+        held = held if resumed else 0
+        length = response.headers.get("Content-Length")
+        total = held + int(length) if length else None
+        with open(part, "ab" if resumed else "wb") as stream, _bar(part.stem, held, total, progress) as bar:
+            while block := response.read(_BLOCK):
+                stream.write(block)
+                bar.update(len(block))
+    # http.client takes an early close of the connection for the end of the file.
+    if total is not None and (held := part.stat().st_size) != total:
+        raise ConnectionError(f"the transfer ended after {held:,} of {total:,} bytes")
+
+
+def _open(url, offset, timeout):
+    if offset:
+        request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"})
+        # 416: the part is as long as the file, or longer; nothing says that it is the same, so start over.
+        with _suppress_http(http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
+            return urllib.request.urlopen(request, timeout=timeout)
+    return urllib.request.urlopen(url, timeout=timeout)
+
+
+@contextlib.contextmanager
+def _suppress_http(status):
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        if error.code != status:
+            raise
+        error.close()
+
+
+def _bar(name, initial, total, progress):
+    return tqdm(desc=name, initial=initial, total=total, unit="B", unit_scale=True, unit_divisor=1024,
+                disable=not progress, file=sys.stderr, mininterval=0.1 if sys.stderr.isatty() else 10)

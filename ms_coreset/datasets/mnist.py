@@ -1,0 +1,108 @@
+"""MNIST and Fashion-MNIST, as IDX files, plain or compressed (http://yann.lecun.com/exdb/mnist describes the format).
+
+``<root>/<name>/raw`` is where torchvision puts them; ``<root>/<name>`` is looked into as well.
+"""
+
+import gzip
+import math
+import struct
+import zlib
+
+import numpy as np
+
+from ms_coreset.datasets.family import check_labels, register_dataset
+from ms_coreset.errors import MsCoresetError
+
+_BLOCK = 1 << 20
+
+_MNIST_MD5 = {
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+_FASHION_MD5 = {
+    "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+    "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+    "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+    "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+_FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+                    "Ankle boot")
+
+
+@register_dataset("MNIST", mean=(0.1307,), std=(0.3081,))
+def load_mnist(root, train, access):
+    """MNIST: 60,000 + 10,000 handwritten digits of 28x28 pixels (11 MB to download)."""
+    url = "https://ossci-datasets.s3.amazonaws.com/mnist"
+    return *_load("MNIST", url, _MNIST_MD5, root, train, access), tuple("0123456789")
+
+
+@register_dataset("FashionMNIST", mean=(0.2861,), std=(0.3530,), aliases=["Fashion-MNIST"])
+def load_fashion_mnist(root, train, access):
+    """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28x28 pixels, 10 classes (30 MB to download)."""
+    url = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
+    return *_load("FashionMNIST", url, _FASHION_MD5, root, train, access), _FASHION_CLASSES
+
+
+def _load(name, url, md5, root, train, access):
+    part = "train" if train else "t10k"
+    archives = [f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz"]
+    paths = [_locate(root / name, archive, f"{url}/{archive}", md5[archive], access) for archive in archives]
+    access.compare(name, {path: md5[path.name] for path in paths if path.name in md5})  # no sum of a plain file
+    images, labels = read_idx(paths[0], (28, 28)), read_idx(paths[1], ())
+    if len(images) != len(labels):
+        raise MsCoresetError(f"{paths[0]} has {len(images)} images but {paths[1].name} {len(labels)} labels; "
+                             "get both anew")
+    return images[..., None], check_labels(labels, 10, paths[1])
+
+
+def _locate(folder, archive, url, md5, access):
+    """The file at hand, plain before compressed; fetched as published where there is none."""
+    plain = archive.removesuffix(".gz")
+    candidates = [place / name for place in (folder / "raw", folder) for name in (plain, archive)]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        found = folder / "raw" / archive
+        access.obtain(url, found, md5)
+    return found
+
+
+def read_idx(path, item_shape):
+    """Read an IDX file of bytes, plain or ``.gz``: (n, *item_shape) uint8.
+
+    Raises ``MsCoresetError`` naming the file when it is missing, damaged, of another type or shape, or not exactly
+    as long as its header says. Memory is taken for what the file holds, never for what its header claims.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rb") as stream:
+            shape = _read_header(stream, path, item_shape)
+            content = _read_upto(stream, math.prod(shape) + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise MsCoresetError(f"{path} is damaged: {error}; get the file anew") from error
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+    if len(content) != math.prod(shape):
+        held = "more" if len(content) > math.prod(shape) else f"{len(content):,}"
+        raise MsCoresetError(f"{path}: its header announces {math.prod(shape):,} bytes, it holds {held}; "
+                             "get the file anew")
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _read_header(stream, path, item_shape):
+    dimensions = 1 + len(item_shape)
+    header = stream.read(4 + 4 * dimensions)
+    if header[:4] != bytes((0, 0, 8, dimensions)) or len(header) != 4 + 4 * dimensions:  # 8: unsigned byte
+        raise MsCoresetError(f"{path} is no IDX file of bytes in {dimensions} dimensions; get the file anew")
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    if shape[1:] != item_shape:
+        raise MsCoresetError(f"{path}: items of shape {shape[1:]}, not {item_shape}; get the file anew")
+    return shape
+
+
+def _read_upto(stream, limit):
+    content = bytearray()
+    while block := stream.read(min(_BLOCK, limit - len(content))):
+        content += block
+    return content

@@ -1,0 +1,229 @@
+"""Weights on disk: MindSpore's .ckpt and torch's .pth, under one set of names.
+
+Parameters are named as in torch and torchvision, but for normalisation layers, where MindSpore says ``gamma``,
+``beta``, ``moving_mean``, ``moving_variance`` and torch ``weight``, ``bias``, ``running_mean``, ``running_var``.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.networks import create_network
+
+_NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
+# The CIFAR ResNets of the Moderate, DeepCore and CCS repositories say these where torchvision says those.
+_SPELLINGS = {"shortcut": "downsample", "linear": "fc"}
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+_DEPTHS = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}
+
+
+def read_weights(path):
+    """Read the weights in a .ckpt or .pth file.
+
+    Returns ``(arrays, description)``: float arrays under MindSpore's names, and what ``create_network`` needs to
+    rebuild the network as far as the file tells (see ``describe``). A .pth is a plain state dict, or one under
+    "state_dict" or "model_state_dict", with or without DataParallel's "module." before the names; it is read with
+    ``weights_only``, so that it can't run code, and needs torch. Raises ``MsCoresetError`` naming the file when it
+    is missing, damaged, or of neither kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MsCoresetError(f"no checkpoint {path}: train one with scripts/train.py, or give another --ckpt")
+    if path.suffix in (".pth", ".pt"):
+        arrays = from_torch_names(_read_torch(path))
+        return arrays, describe(arrays)
+    if path.suffix == ".ckpt":
+        arrays, notes = read_checkpoint(path)
+        return arrays, notes.get("network") or describe(arrays)
+    raise MsCoresetError(f"{path} is neither a .ckpt nor a .pth file")
+
+
+def load_weights(network, path):
+    """Put the weights of a .ckpt or .pth file into ``network``, all of them, and return it.
+
+    Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
+    another shape. See ``read_weights`` for the files.
+    """
+    assign(network, read_weights(path)[0], path)
+    return network
+
+
+def save_weights(network, path):
+    """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix."""
+    path = Path(path)
+    arrays = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
+    if path.suffix == ".ckpt":
+        write_checkpoint(path, arrays, {"network": getattr(network, "description", None)})
+    elif path.suffix in (".pth", ".pt"):
+        write_torch(path, arrays)
+    else:
+        raise MsCoresetError(f"can't save weights as {path}: the name must end in .ckpt or .pth")
+
+
+def assign(network, arrays, source):
+    """Set all parameters of ``network`` from ``arrays`` by name; ``source`` is named in the error if they differ."""
+    from mindspore import Tensor
+
+    parameters = {parameter.name: parameter for parameter in network.get_parameters()}
+    missing, left_over = sorted(parameters.keys() - arrays.keys()), sorted(arrays.keys() - parameters.keys())
+    if missing or left_over:
+        what = f"lacks {missing[0]}" if missing else f"has {left_over[0]}, which the network lacks"
+        raise MsCoresetError(f"{source} is a checkpoint of another architecture: it {what}")
+    for name, parameter in parameters.items():
+        if tuple(arrays[name].shape) != tuple(parameter.shape):
+            raise MsCoresetError(f"{source} is a checkpoint of another architecture: {name} is "
+                                 f"{tuple(arrays[name].shape)}, the network's {tuple(parameter.shape)}")
+    for name, parameter in parameters.items():
+        parameter.set_data(Tensor(arrays[name].astype(np.float32)))
+
+
+def read_checkpoint(path):
+    """The arrays and the notes (plain values) of a .ckpt file that ``write_checkpoint`` or MindSpore wrote."""
+    import mindspore
+
+    try:
+        entries = mindspore.load_checkpoint(str(path))
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint") from error
+    text = entries.pop("notes", "{}")
+    try:
+        notes = json.loads(text) if isinstance(text, str) else {}
+    except ValueError as error:
+        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint") from error
+    # Copied, because asnumpy() looks into memory that goes with the loaded parameter.
+    return {name: entry.asnumpy().copy() for name, entry in entries.items() if hasattr(entry, "asnumpy")}, notes
+
+
+def write_checkpoint(path, arrays, notes):
+    """Write arrays and notes (plain values) as MindSpore's .ckpt, whole or not at all."""
+    import mindspore
+
+    entries = [{"name": name, "data": mindspore.Tensor(array)} for name, array in arrays.items()]
+    _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": json.dumps(notes)}))
+
+
+def write_torch(path, arrays):
+    """Write arrays under MindSpore's names as a torch state dict, whole or not at all."""
+    torch = _torch()
+    state = {name: torch.from_numpy(np.array(array)) for name, array in to_torch_names(arrays).items()}
+    _replace(path, lambda part: torch.save(state, part))
+
+
+def _replace(path, write):
+    """Let ``write(name)`` make a temporary file of the same suffix beside ``path``, then rename it."""
+    path = Path(path)
+    part = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        os.close(handle)
+        write(part)
+        os.chmod(part, 0o644)  # MindSpore leaves its files read-only
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:
+        if part is not None and os.path.exists(part):
+            os.unlink(part)
+        raise MsCoresetError(f"can't write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def to_torch_names(arrays):
+    """MindSpore's names to torch's; normalisation layers get torch's ``num_batches_tracked``."""
+    back = {theirs: ours for ours, theirs in _NORMALISATION.items()}
+    renamed = {}
+    for name, array in arrays.items():
+        layer, _, kind = name.rpartition(".")
+        renamed[f"{layer}.{back.get(kind, kind)}"] = array
+        if kind == "moving_mean":
+            renamed[f"{layer}.num_batches_tracked"] = np.zeros((), np.int64)
+    return renamed
+
+
+def from_torch_names(arrays):
+    """torch's names to MindSpore's. A layer with a ``running_mean`` is a normalisation layer."""
+    arrays = {_respell(name): array for name, array in arrays.items() if not name.endswith("num_batches_tracked")}
+    normalisation = {name.rpartition(".")[0] for name in arrays if name.endswith(".running_mean")}
+    renamed = {}
+    for name, array in arrays.items():
+        layer, _, kind = name.rpartition(".")
+        renamed[f"{layer}.{_NORMALISATION[kind]}" if layer in normalisation else name] = array
+    return renamed
+
+
+def _respell(name):
+    return ".".join(_SPELLINGS.get(part, part) for part in name.removeprefix("module.").split("."))
+
+
+def describe(arrays):
+    """What ``create_network`` needs to build the network these weights belong to, as far as their shapes tell.
+
+    Returns a dict with "arch", "num_classes", "in_channels" and, by family, "width" and "stem"; empty when the
+    weights are of no family known here. The image size can't be told from weights.
+    """
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if "layer1.0.conv1.weight" in shapes and "fc.weight" in shapes:
+        return _describe_resnet(shapes)
+    if {"fc1.weight", "fc3.weight"} <= shapes.keys():
+        common = {"num_classes": shapes["fc3.weight"][0]}
+        if "conv1.weight" in shapes:
+            return {"arch": "lenet", "in_channels": shapes["conv1.weight"][1], **common}
+        return {"arch": "mlp", "width": shapes["fc1.weight"][0], **common}
+    return {}
+
+
+def _describe_resnet(shapes):
+    depths = tuple(len({name.split(".")[1] for name in shapes if name.startswith(f"layer{stage}.")})
+                   for stage in (1, 2, 3, 4))
+    bottleneck = "layer1.0.conv3.weight" in shapes
+    arch = "resnet50" if bottleneck and depths == (3, 4, 6, 3) else None if bottleneck else _DEPTHS.get(depths)
+    if arch is None:
+        return {}
+    width, in_channels, kernel, _ = shapes["conv1.weight"]
+    return {"arch": arch, "width": width, "stem": "imagenet" if kernel == 7 else "cifar",
+            "in_channels": in_channels, "num_classes": shapes["fc.weight"][0]}
+
+
+def network_from_weights(path, image_size, in_channels=None, arch=None):
+    """Build the network that a checkpoint belongs to and load it.
+
+    image_size, in_channels: of the images it is to see, used where the weights don't tell
+    arch: what the user takes it for, or None to go by the file
+
+    Raises ``MsCoresetError`` when the file is of another architecture than ``arch``, or of none known here.
+    """
+    arrays, description = read_weights(path)
+    found = description.get("arch")
+    if found is None:
+        raise MsCoresetError(f"{path} holds weights of no network known here")
+    if arch is not None and found != arch:
+        raise MsCoresetError(f"{path} is a checkpoint of another architecture: {found}, not {arch}")
+    options = {"in_channels": in_channels, **description, "image_size": image_size}
+    network = create_network(options.pop("arch"), **options)
+    assign(network, arrays, path)
+    return network
+
+
+def _read_torch(path):
+    torch = _torch()
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # damage shows as any of a dozen types; what matters is which file it is
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}") from error
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise MsCoresetError(f"{path} holds no state dict of tensors")
+    return {name: value.detach().cpu().numpy() for name, value in content.items()}
+
+
+def _torch():
+    try:
+        import torch
+    except ImportError as error:
+        raise MsCoresetError(".pth files need PyTorch: pip install -c constraints.txt -e '.[torch]'") from error
+    return torch

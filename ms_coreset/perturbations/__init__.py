@@ -1,0 +1,1 @@
+"""What can be done to clean training data: pure functions from arrays to arrays and a manifest."""

@@ -1,0 +1,44 @@
+"""Progress of long work on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+LINE_INTERVAL = 30  # seconds between two lines where there is no terminal to draw a bar on
+
+
+class Progress:
+    """Counts ``total`` items of work with rate and time left; use as a context manager.
+
+    what: the work's name; unit: what is counted; start: items that were done before
+    """
+
+    def __init__(self, total, what, unit="images", start=0):
+        self._what, self._unit = what, unit
+        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", initial=start, dynamic_ncols=True, leave=False,
+                         disable=not sys.stderr.isatty())
+        self._total, self._done, self._start = total, start, start
+        self._began = self._said = time.monotonic()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._bar.close()
+
+    def update(self, items, **values):
+        """Count ``items`` more as done; ``values`` are shown beside the count."""
+        self._done += items
+        self._bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
+        self._bar.update(items)
+        if self._bar.disable and time.monotonic() - self._said >= LINE_INTERVAL:
+            self._say(values)
+
+    def _say(self, values):
+        self._said = time.monotonic()
+        rate = (self._done - self._start) / (self._said - self._began)
+        shown = "".join(f", {name} {value:.3g}" for name, value in values.items())
+        left = (self._total - self._done) / rate
+        print(f"{self._what}: {self._done} of {self._total} {self._unit}{shown}, {rate:.0f} a second, "
+              f"{left / 60:.1f} minutes left", file=sys.stderr, flush=True)

@@ -1,0 +1,51 @@
+"""Names that users type, with their aliases, patterns and suggestions for misspelt ones."""
+
+import difflib
+import fnmatch
+
+from ms_coreset.errors import MsCoresetError
+
+
+class Registry:
+    """Maps names to entries, case-insensitively and ignoring ``-`` against ``_``.
+
+    ``kind`` is the word for an entry in messages ("method", "data set").
+    """
+
+    def __init__(self, kind):
+        self.kind = kind
+        self._entries = {}
+        self._spellings = {}
+
+    def add(self, name, entry, aliases=()):
+        """Register ``entry`` as ``name`` and under every alias; a spelling that is taken raises ``KeyError``."""
+        for spelling in (name, *aliases):
+            if self._fold(spelling) in self._spellings:
+                raise KeyError(f"{self.kind} {spelling!r} is registered already")
+            self._spellings[self._fold(spelling)] = name
+        self._entries[name] = entry
+        return entry
+
+    def canonical(self, name):
+        """The registered spelling of ``name``; raises ``MsCoresetError`` with the nearest names for an unknown one."""
+        folded = self._fold(str(name))
+        if folded in self._spellings:
+            return self._spellings[folded]
+        near = difflib.get_close_matches(folded, self._spellings, n=1)
+        hint = f"did you mean {self._spellings[near[0]]!r}? " if near else ""
+        raise MsCoresetError(f"unknown {self.kind} {name!r}: {hint}there are: {', '.join(self.names())}")
+
+    def __getitem__(self, name):
+        return self._entries[self.canonical(name)]
+
+    def __contains__(self, name):
+        return self._fold(str(name)) in self._spellings
+
+    def names(self, pattern="*"):
+        """Registered names that match a shell ``pattern``, in order of registration."""
+        folded = self._fold(pattern)
+        return [name for name in self._entries if fnmatch.fnmatchcase(self._fold(name), folded)]
+
+    @staticmethod
+    def _fold(name):
+        return name.lower().replace("-", "_")

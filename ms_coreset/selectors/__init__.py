@@ -1,0 +1,62 @@
+"""Who stays: scores, rules and set functions over ``Evidence``. Nothing here sees a network, a data set or a file."""
+
+import numpy as np
+
+from ms_coreset.coreset import Coreset
+from ms_coreset.files import array_digest
+from ms_coreset.selectors import baselines, presets, scores
+from ms_coreset.selectors.catalogue import METHODS, SCORES
+from ms_coreset.selectors.quota import Request
+
+__all__ = ["METHODS", "SCORES", "baselines", "describe", "list_methods", "list_scores", "presets", "score", "scores",
+           "select"]
+
+
+def select(method, evidence, rate, balance=False, seed=0, **options):
+    """Choose the share ``rate`` of the samples that ``evidence`` tells of.
+
+    method: one of ``list_methods()``, or an alias, in any case
+    rate: in (0, 1]; the budget is ``round(rate n)``, half to even
+    balance: choose ``round(rate n_c)`` of each class instead
+    seed: of the one random generator of the call
+    options: of the method, see ``describe(method)``
+
+    Returns a ``Coreset``. Raises ``MsCoresetError`` for an unknown method or option, a rate outside (0, 1] or one
+    that keeps nothing, and evidence that is missing or not finite.
+    """
+    entry = METHODS[method]
+    request = Request(rate, bool(balance), seed)
+    entry.check_options(options)
+    evidence.require(entry.needs, entry.name)
+    selection = entry.function(evidence, request, **options)
+    described = {**entry.options, **options, "balance": request.balance}
+    return Coreset(selection.indices, len(evidence), float(rate), entry.name, described, int(seed),
+                   selection.weights, selection.scores, manifest={"labels": array_digest(evidence.labels)})
+
+
+def score(name, evidence, **options):
+    """The score ``name`` of every sample: (n,) float64, high = keep.
+
+    Raises ``MsCoresetError`` for an unknown score or option and for evidence that is missing or not finite.
+    """
+    entry = SCORES[name]
+    entry.check_options(options)
+    evidence.require(entry.needs, entry.name)
+    return np.asarray(entry.function(evidence, **options), np.float64)
+
+
+def list_methods(pattern="*"):
+    """Names of the methods that match a shell ``pattern``."""
+    return METHODS.names(pattern)
+
+
+def list_scores(pattern="*"):
+    """Names of the scores that match a shell ``pattern``."""
+    return SCORES.names(pattern)
+
+
+def describe(name):
+    """What a method or score does, needs and costs: a dict of name, summary, needs, options, cost, source."""
+    entry = SCORES[name] if name in SCORES and name not in METHODS else METHODS[name]
+    return {"name": entry.name, "summary": entry.summary, "needs": ["labels", *entry.needs],
+            "options": entry.options, "cost": entry.cost, "source": entry.source}

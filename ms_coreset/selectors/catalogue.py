@@ -1,0 +1,64 @@
+"""What selectors there are: methods and scores by name, with what they need, cost and stand on."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.registry import Registry
+
+METHODS = Registry("method")
+SCORES = Registry("score")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered method or score.
+
+    function: for a score ``(evidence, **options) -> (n,) float64``; for a method
+        ``(evidence, request, **options) -> Selection``
+    needs: fields of ``Evidence`` beside labels
+    cost: work beyond extraction, in n samples, d dimensions, C classes, k picks
+    source: where it is published
+    """
+
+    name: str
+    function: Callable
+    needs: tuple
+    cost: str
+    source: str
+
+    @property
+    def summary(self):
+        """The first line of the docstring."""
+        return inspect.getdoc(self.function).splitlines()[0]
+
+    @property
+    def options(self):
+        """Keyword options with their defaults."""
+        return {name: parameter.default for name, parameter in inspect.signature(self.function).parameters.items()
+                if parameter.default is not inspect.Parameter.empty}
+
+    def check_options(self, options):
+        """Raise ``MsCoresetError`` for options that this entry does not have."""
+        unknown = sorted(options.keys() - self.options.keys())
+        if unknown:
+            known = ", ".join(self.options) or "none"
+            raise MsCoresetError(f"{self.name} has no option {unknown[0]!r}; its options: {known}")
+
+
+def method(name, needs=(), cost="", source="", aliases=()):
+    """Decorator: register a function as a selection method."""
+    return _register(METHODS, name, needs, cost, source, aliases)
+
+
+def score(name, needs=(), cost="", source="", aliases=()):
+    """Decorator: register a function as a score."""
+    return _register(SCORES, name, needs, cost, source, aliases)
+
+
+def _register(registry, name, needs, cost, source, aliases):
+    def decorate(function):
+        registry.add(name, Entry(name, function, tuple(needs), cost, source), aliases)
+        return function
+    return decorate

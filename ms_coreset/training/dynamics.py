@@ -1,0 +1,110 @@
+"""What happened to every sample while a network learnt, recorded as it learns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+
+FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")
+
+
+@dataclass(frozen=True)
+class TrainingDynamics:
+    """One value per epoch and sample, (epochs, n), from the training-mode forward pass before each update.
+
+    With logits z and p = softmax(z), for a sample of class y:
+    probability: p_y, in [0, 1]
+    margin: p_y - max_{j != y} p_j, in [-1, 1]
+    logit_margin: z_y - max_{j != y} z_j
+    error_norm: ||p - onehot(y)||_2, in [0, sqrt(2)]
+    correct: argmax z = y
+    loss: -log p_y
+
+    float32, ``correct`` bool; a field that was not recorded is None. NaN (False) where a sample was held out.
+    """
+
+    probability: np.ndarray | None = None
+    margin: np.ndarray | None = None
+    logit_margin: np.ndarray | None = None
+    error_norm: np.ndarray | None = None
+    correct: np.ndarray | None = None
+    loss: np.ndarray | None = None
+
+    @classmethod
+    def load(cls, folder):
+        """Open the dynamics in ``folder``, memory-mapped; raises ``MsCoresetError`` when there are none."""
+        folder = Path(folder)
+        found = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FIELDS
+                 if (folder / f"{name}.npy").is_file()}
+        if not found:
+            raise MsCoresetError(f"no training dynamics in {folder}: train with scripts/train.py, which records them")
+        return cls(**found)
+
+
+def measure(logits, labels):
+    """The values of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays."""
+    rows = np.arange(len(labels))
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_sum = np.log(np.exp(shifted).sum(axis=1))
+    p = np.exp(shifted - log_sum[:, None])
+    loss = log_sum - shifted[rows, labels]
+    error = p.copy()
+    error[rows, labels] -= 1
+    return {"probability": p[rows, labels], "margin": _lead(p, labels), "logit_margin": _lead(logits, labels),
+            "error_norm": np.linalg.norm(error, axis=1), "correct": logits.argmax(axis=1) == labels, "loss": loss}
+
+
+def _lead(values, labels):
+    rows = np.arange(len(labels))
+    others = values.copy()
+    others[rows, labels] = -np.inf
+    return values[rows, labels] - others.max(axis=1)
+
+
+class Recorder:
+    """Writes ``TrainingDynamics`` while training, in memory or as memory-mapped .npy files in a folder.
+
+    With a folder, an interrupted run's epochs are still there when it is resumed: rows of epochs that were not
+    finished are written again.
+    """
+
+    def __init__(self, fields, epochs, n, folder=None, resume=False):
+        unknown = set(fields) - set(FIELDS)
+        if unknown:
+            raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(FIELDS)}")
+        self._arrays = {name: _array(name, (epochs, n), folder, resume) for name in fields}
+
+    def record(self, epoch, rows, logits, labels):
+        """Note a batch's outcome: logits (B, C) before the update, of samples ``rows`` with ``labels``."""
+        if not self._arrays:
+            return
+        values = measure(logits, labels)
+        for name, array in self._arrays.items():
+            array[epoch, rows] = values[name]
+
+    def flush(self):
+        """Bring what was recorded to disk."""
+        for array in self._arrays.values():
+            if isinstance(array, np.memmap):
+                array.flush()
+
+    def dynamics(self):
+        """What was recorded so far."""
+        return TrainingDynamics(**self._arrays)
+
+
+def _array(name, shape, folder, resume):
+    dtype = np.bool_ if name == "correct" else np.float32
+    if folder is None:
+        return np.full(shape, False if name == "correct" else np.nan, dtype)
+    path = Path(folder) / f"{name}.npy"
+    if resume and path.is_file():
+        array = np.load(path, mmap_mode="r+")
+        if array.shape == shape and array.dtype == dtype:
+            return array
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    array[:] = False if name == "correct" else np.nan
+    return array

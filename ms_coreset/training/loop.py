@@ -1,0 +1,257 @@
+"""The training loop: batches in, a trained network, its dynamics and its results out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest
+from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
+from ms_coreset.progress import Progress
+from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics
+from ms_coreset.training.optimizer import SGD
+from ms_coreset.training.pipeline import evaluation_batches, training_batches, updates_per_epoch
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+@dataclass
+class TrainingResult:
+    """What came of training.
+
+    network: trained, in evaluation mode, with the weights of the last epoch
+    dynamics: ``TrainingDynamics``
+    history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
+        test_accuracy, validation_accuracy
+    """
+
+    network: object
+    dynamics: TrainingDynamics
+    history: list = field(default_factory=list)
+
+    def best(self, key):
+        """The epoch's entry with the highest ``key``, the earliest of equal ones; None where it was never taken."""
+        tested = [entry for entry in self.history if key in entry]
+        return max(tested, key=lambda entry: entry[key], default=None)
+
+
+def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=None, resume=False, test=None):
+    """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
+
+    seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share
+    weights: (n,) of the samples, or None; the loss of a batch is sum w_i l_i / sum w_i, as in DeepCore
+    record: fields of ``TrainingDynamics`` to keep
+    folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs, for
+        the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch with the
+        highest accuracy on the validation share, or of the last epoch when the recipe has none
+    resume: go on from last.ckpt, to the same result as an uninterrupted run
+    test: a split to test on every ``recipe.eval_every`` epochs; it never chooses anything
+
+    Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit,
+    and when the loss is no longer finite.
+    """
+    weights = _checked_weights(weights, len(split))
+    run = _Run(network, split, recipe, seed, weights, record, None if folder is None else Path(folder), test)
+    first = run.restore() if resume else 0
+    run.open_recorder(resume)
+    with Progress(run.epochs * len(run.rows), f"train {_name(network)}", start=first * len(run.rows)) as progress:
+        run.train(first, progress)
+    network.set_train(False)
+    return TrainingResult(network, run.recorder.dynamics(), run.history)
+
+
+def predict(network, split, batch_size=512):
+    """The class that ``network`` gives each sample of ``split``, (n,) int64, in evaluation mode."""
+    from mindspore import Tensor
+
+    network.set_train(False)
+    return np.concatenate([network(Tensor(batch.images)).asnumpy().argmax(axis=1)
+                           for batch in evaluation_batches(split, batch_size)])
+
+
+def evaluate(network, split):
+    """Accuracy on ``split`` overall and per class, each in [0, 1] (None for a class without samples)."""
+    correct = predict(network, split) == split.labels
+    per_class = {name: float(correct[split.labels == label].mean()) if (split.labels == label).any() else None
+                 for label, name in enumerate(split.classes)}
+    return {"accuracy": float(correct.mean()), "samples": len(split), "per_class": per_class}
+
+
+def finished(folder):
+    """Whether ``folder`` holds the result of training that ended: best.ckpt, and no last.ckpt of fewer epochs."""
+    folder = Path(folder)
+    if not (folder / BEST).is_file():
+        return False
+    if not (folder / LAST).is_file():
+        return True
+    notes = read_checkpoint(folder / LAST)[1]
+    return notes.get("epoch") == notes.get("epochs")
+
+
+def data_digest(split, weights=None):
+    """Checksum of what is trained on: images, labels and weights."""
+    return array_digest(split.images, split.labels, *(() if weights is None else (weights,)))
+
+
+class _Run:
+    """One training run's state; its methods are the steps of ``train``."""
+
+    def __init__(self, network, split, recipe, seed, weights, record, folder, test):
+        self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
+        self.weights, self.folder, self.test = weights, folder, test
+        self.rows, held_out = _hold_out(len(split), recipe.validation, seed)
+        self.validation = split.subset(held_out) if len(held_out) else None
+        self.per_epoch = updates_per_epoch(len(self.rows), recipe.batch_size)
+        self.epochs = recipe.num_epochs(self.per_epoch)
+        self.optimizer = SGD(list(network.trainable_params()), recipe)
+        self.record, self.recorder = record, None
+        self.history = []
+        self._step = _training_step(network, self.optimizer)
+
+    def open_recorder(self, resume):
+        folder = self.folder and self.folder / "dynamics"
+        try:
+            self.recorder = Recorder(self.record, self.epochs, len(self.split), folder, resume)
+        except OSError as error:
+            raise MsCoresetError(f"can't write {folder}: {error.strerror}") from error
+
+    def train(self, first, progress):
+        update, sums = first * self.per_epoch, _Sums()
+        batches = training_batches(self.split, self.rows, self.recipe, self.seed, first, self.epochs)
+        self.network.set_train(True)
+        for batch in batches:
+            epoch = update // self.per_epoch
+            weights = None if self.weights is None else self.weights[batch.rows]
+            loss, logits = self._step(batch, weights, self.recipe.learning_rate(update, self.per_epoch))
+            if not np.isfinite(loss):
+                raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
+            self.recorder.record(epoch, batch.rows, logits, batch.labels)
+            sums.add(loss, (logits.argmax(axis=1) == batch.labels).sum(), len(batch.rows))
+            progress.update(len(batch.rows), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
+            update += 1
+            if update % self.per_epoch == 0:
+                self._end_epoch(epoch, sums)
+                sums = _Sums()
+                self.network.set_train(True)
+
+    def _end_epoch(self, epoch, sums):
+        entry = {"epoch": epoch + 1, "loss": sums.loss, "accuracy": sums.accuracy,
+                 "lr": self.recipe.learning_rate(epoch * self.per_epoch, self.per_epoch)}
+        due = (epoch + 1) % self.recipe.eval_every == 0 or epoch + 1 == self.epochs
+        if self.test is not None and due:
+            entry["test_accuracy"] = _accuracy(self.network, self.test)
+        if self.validation is not None and due:
+            entry["validation_accuracy"] = _accuracy(self.network, self.validation)
+        self.history.append(entry)
+        self.recorder.flush()
+        if self.folder is not None:
+            self._save(entry)
+
+    def _save(self, entry):
+        best = max((old.get("validation_accuracy", -1) for old in self.history[:-1]), default=-1)
+        improved = entry.get("validation_accuracy", -1) > best
+        if improved if self.validation is not None else entry["epoch"] == self.epochs:
+            save_weights(self.network, self.folder / BEST)
+        # Written last: while it tells of fewer epochs than planned, the run counts as unfinished.
+        arrays = {parameter.name: parameter.asnumpy() for parameter in self.network.get_parameters()}
+        notes = {"run": self._identity(), "epoch": entry["epoch"], "epochs": self.epochs, "history": self.history,
+                 "network": getattr(self.network, "description", None)}
+        write_checkpoint(self.folder / LAST, {**arrays, **self.optimizer.state()}, notes)
+
+    def restore(self):
+        """Take up last.ckpt and return the number of epochs it has."""
+        path = self.folder / LAST
+        if not path.is_file():
+            return 0
+        arrays, notes = read_checkpoint(path)
+        _require_same(notes.get("run", {}), self._identity(), path)
+        memory = self.optimizer.state().keys()
+        assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
+        self.optimizer.restore(arrays)
+        self.history = notes["history"]
+        return notes["epoch"]
+
+    def _identity(self):
+        return {**self.recipe.as_dict(), "seed": self.seed, "samples": len(self.split),
+                "data": data_digest(self.split, self.weights)}
+
+
+class _Sums:
+    """Running mean of loss and accuracy over the samples of an epoch."""
+
+    def __init__(self):
+        self._loss = self._correct = self._n = 0
+
+    def add(self, loss, correct, n):
+        self._loss, self._correct, self._n = self._loss + loss * n, self._correct + int(correct), self._n + n
+
+    @property
+    def loss(self):
+        return float(self._loss / self._n)
+
+    @property
+    def accuracy(self):
+        return float(self._correct / self._n)
+
+
+def _training_step(network, optimizer):
+    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network."""
+    import mindspore
+    from mindspore import Tensor, ops
+
+    def forward(images, labels):
+        logits = network(images)
+        return ops.cross_entropy(logits, labels), logits
+
+    def weighted_forward(images, labels, weights):
+        logits = network(images)
+        losses = ops.cross_entropy(logits, labels, reduction="none")
+        return (losses * weights).sum() / weights.sum(), logits
+
+    gradient = mindspore.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
+    weighted_gradient = mindspore.value_and_grad(weighted_forward, None, optimizer.parameters, has_aux=True)
+
+    def step(batch, weights, learning_rate):
+        images, labels = Tensor(batch.images), Tensor(batch.labels)
+        if weights is None:
+            (loss, logits), gradients = gradient(images, labels)
+        else:
+            (loss, logits), gradients = weighted_gradient(images, labels, Tensor(weights.astype(np.float32)))
+        optimizer.step(gradients, learning_rate)
+        return float(loss.asnumpy()), logits.asnumpy()
+
+    return step
+
+
+def _accuracy(network, split):
+    return float((predict(network, split) == split.labels).mean())
+
+
+def _hold_out(n, share, seed):
+    """(training places, validation places), both ascending: ``round(share * n)`` drawn from ``RandomState(seed)``."""
+    held_out = np.random.RandomState(seed).permutation(n)[:round(share * n)]
+    if len(held_out) == n:
+        raise MsCoresetError(f"a validation share of {share} leaves none of {n} samples to train on")
+    return np.setdiff1d(np.arange(n), held_out), np.sort(held_out)
+
+
+def _checked_weights(weights, n):
+    if weights is None:
+        return None
+    weights = np.asarray(weights, np.float64)
+    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise MsCoresetError(f"weights must be {n} finite numbers of at least 0, not all 0")
+    return weights
+
+
+def _require_same(found, wanted, path):
+    for name, value in wanted.items():
+        if found.get(name) != value:
+            raise MsCoresetError(f"can't resume from {path}: {name} was {found.get(name)}, is {value} now; "
+                                 "train anew without --resume, or give the former options")
+
+
+def _name(network):
+    return (getattr(network, "description", None) or {}).get("arch", type(network).__name__)
+

@@ -1,0 +1,141 @@
+"""Training recipes: what to train, for how long and how, as YAML in ``configs/`` and flags over it."""
+
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ms_coreset.errors import MsCoresetError
+
+SCHEDULES = ("multistep", "cosine", "constant")
+PADDING_MODES = ("zeros", "reflect")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: SGD with a learning-rate schedule and augmentation.
+
+    arch, width: the network of ``create_network``
+    epochs: passes over the data; or iterations: updates, rounded up to whole passes (one of the two)
+    batch_size: the last, smaller batch of a pass is kept
+    lr, momentum, nesterov, weight_decay: SGD as torch defines it; the decay is on all parameters
+    schedule: "multistep" (lr x gamma at each of ``milestones``, in epochs), "cosine" (to ``min_lr``, per update) or
+        "constant"
+    clip_norm: largest norm of the whole gradient, or None
+    crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect", 0: none),
+        and random horizontal mirroring
+    validation: share of the training samples that is held out to choose the best epoch (0: the last is taken)
+    eval_every: epochs between two tests
+
+    Raises ``MsCoresetError`` for values that make no sense, naming them.
+    """
+
+    arch: str = "resnet50"
+    width: int | None = None
+    epochs: int | None = None
+    iterations: int | None = None
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    schedule: str = "constant"
+    milestones: tuple = ()
+    gamma: float = 0.1
+    min_lr: float = 0.0
+    clip_norm: float | None = None
+    crop_padding: int = 0
+    padding_mode: str = "zeros"
+    flip: bool = False
+    validation: float = 0.0
+    eval_every: int = 1
+
+    def __post_init__(self):
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if (self.epochs is None) == (self.iterations is None):
+            raise MsCoresetError("a recipe states either epochs or iterations")
+        for name in ("epochs", "iterations", "batch_size", "eval_every", "width"):
+            self._require(name, int, lambda value: value >= 1, "a whole number of at least 1")
+        for name in ("lr", "gamma", "clip_norm"):
+            self._require(name, (int, float), lambda value: 0 < value < math.inf, "a number above 0")
+        for name in ("momentum", "weight_decay", "min_lr"):
+            self._require(name, (int, float), lambda value: 0 <= value < math.inf, "a number of at least 0")
+        self._require("validation", (int, float), lambda value: 0 <= value < 1, "a share from 0 to below 1")
+        self._require("crop_padding", int, lambda value: value >= 0, "a whole number of at least 0")
+        self._require("schedule", str, SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}")
+        self._require("padding_mode", str, PADDING_MODES.__contains__, f"one of {', '.join(PADDING_MODES)}")
+        for name in ("nesterov", "flip"):
+            self._require(name, bool, lambda value: True, "true or false")
+
+    def _require(self, name, kind, admits, allowed):
+        value = getattr(self, name)
+        if value is None and type(self).__dataclass_fields__[name].default is None:
+            return
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or not admits(value):
+            raise MsCoresetError(f"recipe: {name} is {value!r}, must be {allowed}")
+
+    def num_epochs(self, updates_per_epoch):
+        """Passes over the data: ``epochs``, or enough for ``iterations`` updates."""
+        return self.epochs or math.ceil(self.iterations / updates_per_epoch)
+
+    def learning_rate(self, update, updates_per_epoch):
+        """The learning rate of an update, counted from 0 over all epochs."""
+        if self.schedule == "constant":
+            return self.lr
+        if self.schedule == "multistep":
+            return self.lr * self.gamma ** sum(update // updates_per_epoch >= epoch for epoch in self.milestones)
+        total = self.num_epochs(updates_per_epoch) * updates_per_epoch
+        return self.min_lr + (self.lr - self.min_lr) * (1 + float(np.cos(np.pi * update / total))) / 2
+
+    def override(self, **values):
+        """A copy with the values that are not None; another number of epochs moves the milestones in proportion."""
+        values = {name: value for name, value in values.items() if value is not None}
+        if "epochs" in values and self.epochs and "milestones" not in values:
+            values["milestones"] = tuple(round(epoch * values["epochs"] / self.epochs) for epoch in self.milestones)
+        if "epochs" in values:
+            values.setdefault("iterations", None)
+        if values.get("iterations"):
+            values.setdefault("epochs", None)
+        return dataclasses.replace(self, **values)
+
+    def as_dict(self):
+        """The recipe as plain values."""
+        return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+
+
+def config_folder():
+    """Where the YAML recipes are: in the repository, or in the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def list_recipes():
+    """Names of the recipes in ``configs/``."""
+    return sorted(path.stem for path in config_folder().glob("*.yaml"))
+
+
+def load_recipe(name, **overrides):
+    """Read a recipe by its name in ``configs/`` or from a YAML file, with overrides (see ``Recipe.override``).
+
+    Raises ``MsCoresetError`` for an unknown name, a file that is no YAML mapping, and keys that a recipe lacks.
+    """
+    path = Path(name) if str(name).endswith((".yaml", ".yml")) else config_folder() / f"{name}.yaml"
+    if not path.is_file():
+        raise MsCoresetError(f"unknown recipe {str(name)!r}: there are {', '.join(list_recipes())}, or give a .yaml file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise MsCoresetError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise MsCoresetError(f"{path} holds no recipe: expected lines of 'key: value'")
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            raise MsCoresetError(f"{path}: unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    return Recipe(**values).override(**overrides)
