@@ -1,6 +1,5 @@
 """Published files: fetching them, and telling whether a file at hand is the published one."""
 
-import contextlib
 import http.client
 import logging
 import os
@@ -49,7 +48,8 @@ class Access:
             return
         names = f"{', '.join(path.name for path in differing)} in {differing[0].parent}"
         if self.verify:
-            raise MsCoresetError(f"{name}: not the published files (md5): {names}; replace them, or don't ask to verify")
+            raise MsCoresetError(f"{name}: not the published files (md5): {names}; "
+                                 "replace them, or read them unverified")
         self.log(f"{name}: read as they are, but not the published files (md5): {names}")
 
 
@@ -104,22 +104,15 @@ def _transfer(url, part, progress, timeout):
 
 
 def _open(url, offset, timeout):
-    if offset:
-        request = urllib.request.Request(url, headers={"Range": f"bytes={offset}-"})
-        # 416: the part is as long as the file, or longer; nothing says that it is the same, so start over.
-        with _suppress_http(http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE):
-            return urllib.request.urlopen(request, timeout=timeout)
-    return urllib.request.urlopen(url, timeout=timeout)
-
-
-@contextlib.contextmanager
-def _suppress_http(status):
+    headers = {"Range": f"bytes={offset}-"} if offset else {}
     try:
-        yield
+        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
-        if error.code != status:
+        if not offset or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         error.close()
+    # The part is as long as the file, or longer; nothing says that it is the same, so start over.
+    return _open(url, 0, timeout)
 
 
 def _bar(name, initial, total, progress):

@@ -33,14 +33,14 @@ _FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sand
 
 @register_dataset("MNIST", mean=(0.1307,), std=(0.3081,))
 def load_mnist(root, train, access):
-    """MNIST: 60,000 + 10,000 handwritten digits of 28x28 pixels (11 MB to download)."""
+    """MNIST: 60,000 + 10,000 handwritten digits of 28x28 pixels (12 MB to download)."""
     url = "https://ossci-datasets.s3.amazonaws.com/mnist"
     return *_load("MNIST", url, _MNIST_MD5, root, train, access), tuple("0123456789")
 
 
 @register_dataset("FashionMNIST", mean=(0.2861,), std=(0.3530,), aliases=["Fashion-MNIST"])
 def load_fashion_mnist(root, train, access):
-    """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28x28 pixels, 10 classes (30 MB to download)."""
+    """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28x28 pixels, 10 classes (31 MB to download)."""
     url = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
     return *_load("FashionMNIST", url, _FASHION_MD5, root, train, access), _FASHION_CLASSES
 

@@ -44,7 +44,8 @@ def apply_label_noise(clean, root, log):
     """
     path = label_noise_path(root, clean.name)
     if not path.exists():
-        made = read_json(make_label_noise(clean, root).with_suffix(".json"))
+        # Forced: should another process have made it meanwhile, then from the same seed.
+        made = read_json(make_label_noise(clean, root, force=True).with_suffix(".json"))
         log(f"label noise {path} was missing: made with ratio {made['ratio']}, seed {made['seed']}")
     labels = _read_labels(path, clean)
     manifest = _read_manifest(path, clean, labels, log)
@@ -58,7 +59,8 @@ def _read_labels(path, clean):
         # A memory map refuses a file that is shorter than its header claims before anything is allocated.
         stored = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # a damaged header raises whatever its text happens to spell
-        raise MsCoresetError(f"{path} is no whole .npy file of integers: {error}; {anew}") from error
+        reason = str(error).partition("\n")[0]
+        raise MsCoresetError(f"{path} is no whole .npy file of integers: {reason}; {anew}") from error
     if stored.dtype.kind not in "iu" or stored.shape != clean.labels.shape:
         raise MsCoresetError(f"{path}: {stored.dtype} of shape {stored.shape}, but {clean.name} needs integers of "
                              f"shape {clean.labels.shape}; {anew}")

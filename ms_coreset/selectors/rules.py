@@ -21,8 +21,10 @@ def moderate_window(scores, rate):
     """Moderate's window over a whole data set: ranks ``round(n (0.5 - rate/2))`` to ``round(n (0.5 + rate/2))``.
 
     Both ends are rounded (half to even), so that it can hold one more or less than ``round(rate n)``.
-    Source: Xia et al., ICLR 2023, as their repository computes it.
+    Source: Xia et al., ICLR 2023, as their repository computes it. Departure: where both ends meet (rates near 1/n)
+    the one sample at the middle is kept instead of none.
     """
     n = len(scores)
     low, high = round(n * (0.5 - rate / 2)), round(n * (0.5 + rate / 2))
-    return ascending(scores)[low:high]
+    low = min(low, n - 1)
+    return ascending(scores)[low:max(high, low + 1)]

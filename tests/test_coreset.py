@@ -1,0 +1,134 @@
+"""The result of a selection and its files."""
+
+import json
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from ms_coreset.coreset import Coreset, read_dropped
+from ms_coreset.datasets.split import Split
+from ms_coreset.errors import MsCoresetError
+
+
+@pytest.fixture
+def coreset():
+    return Coreset(np.array([4, 0, 2]), n=6, rate=0.5, method="moderate", options={"center": "median"}, seed=3,
+                   weights=np.array([1.0, 2.5, 0.5]), scores=np.array([3.0, 9, 5, 1, 4, 1]), manifest={"dataset": "toy"})
+
+
+def test_mask_and_dropped_by_hand(coreset):
+    assert coreset.keep_mask.tolist() == [True, False, True, False, True, False]
+    assert coreset.dropped.tolist() == [3, 5, 1]  # by rising score, the tie by place
+    assert Coreset(np.array([4, 0]), 5, 0.4, "random").dropped.tolist() == [1, 2, 3]
+
+
+def test_saved_and_loaded_is_the_same(coreset, tmp_path):
+    coreset.save(tmp_path / "c.npz")
+    again = Coreset.load(tmp_path / "c.npz")
+    for name in ("indices", "weights", "scores"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(coreset, name))
+    assert (again.n, again.rate, again.method, again.options, again.seed, again.manifest) == (
+        6, 0.5, "moderate", {"center": "median"}, 3, {"dataset": "toy"})
+    assert again.pool is None
+
+
+def test_dropped_file_is_what_the_moderate_repository_reads(coreset, tmp_path):
+    coreset.save_dropped(tmp_path / "toy.bin")
+    with open(tmp_path / "toy.bin", "rb") as stream:
+        dropped = pickle.load(stream)
+    assert dropped.dtype == np.int64
+    assert dropped.tolist() == [3, 5, 1]
+    assert read_dropped(tmp_path / "toy.bin", 6).tolist() == [0, 2, 4]
+
+
+def test_dropped_file_of_another_data_set_is_refused(coreset, tmp_path):
+    coreset.save_dropped(tmp_path / "toy.bin")
+    with pytest.raises(MsCoresetError, match="drops sample 5, but the training split has 5"):
+        read_dropped(tmp_path / "toy.bin", 5)
+
+
+@pytest.mark.parametrize("content", [{"a": 1}, np.zeros((2, 2), int), np.array([0.5]), [[1], [2]]])
+def test_dropped_file_of_something_else_is_refused(content, tmp_path):
+    (tmp_path / "x.bin").write_bytes(pickle.dumps(content))
+    with pytest.raises(MsCoresetError, match=r"x\.bin does not hold a list of dropped places"):
+        read_dropped(tmp_path / "x.bin", 6)
+
+
+def test_dropping_everything_is_refused(tmp_path):
+    (tmp_path / "x.bin").write_bytes(pickle.dumps(np.arange(4)))
+    with pytest.raises(MsCoresetError, match="drops every sample"):
+        read_dropped(tmp_path / "x.bin", 4)
+
+
+def test_pickle_that_runs_code_is_refused(tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'ran'}",)
+
+    (tmp_path / "x.bin").write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(MsCoresetError, match="system"):
+        read_dropped(tmp_path / "x.bin", 6)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("indices", "message"), [
+    (np.array([0, 6]), "index 6 is out of range"), (np.array([1, 1]), "each index once"),
+    (np.array([0.0]), "array of integers"), (np.array([-1, 2]), "out of range")])
+def test_impossible_indices_are_refused(indices, message):
+    with pytest.raises(MsCoresetError, match=message):
+        Coreset(indices, 6, 0.5, "random")
+
+
+def test_weights_must_fit():
+    with pytest.raises(MsCoresetError, match="weights"):
+        Coreset(np.array([0, 1]), 6, 0.5, "craig", weights=np.ones(3))
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"nonsense"])
+def test_damaged_file_is_refused(coreset, tmp_path, damage):
+    coreset.save(tmp_path / "c.npz")
+    (tmp_path / "c.npz").write_bytes(damage((tmp_path / "c.npz").read_bytes()))
+    with pytest.raises(MsCoresetError, match="not a whole coreset file"):
+        Coreset.load(tmp_path / "c.npz")
+
+
+def test_missing_file_says_how_to_make_one(tmp_path):
+    with pytest.raises(MsCoresetError, match=r"no coreset file .*select\.py"):
+        Coreset.load(tmp_path / "none.npz")
+
+
+def test_unwritable_folder_is_one_clear_error_and_leaves_nothing(coreset, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MsCoresetError, match="can't write"):
+        coreset.save(tmp_path / "file" / "c.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_summary_counts_by_hand():
+    split = Split("toy", np.zeros((6, 2, 2, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1]), ("a", "b"), (0.5,), (0.5,),
+                  bad=np.array([True, False, False, True, False, False]))
+    summary = Coreset(np.array([0, 1, 4]), 6, 0.5, "random").summary(split)
+    assert summary == {"kept": 3, "available": 6, "per_class": (1, 1.5, 2),
+                       "bad_available": pytest.approx(1 / 3), "bad_kept": pytest.approx(1 / 3)}
+
+
+def test_coreset_of_a_pool_points_into_the_whole():
+    part = Coreset(np.array([2, 0]), 3, 0.5, "moderate", scores=np.array([0.1, 0.2, 0.3]))
+    whole = part.within(np.array([1, 5, 7]), 9)
+    assert whole.indices.tolist() == [7, 1]
+    assert whole.n == 9
+    assert np.isnan(whole.scores[[0, 2, 3, 4, 6, 8]]).all()
+    assert whole.scores[[1, 5, 7]].tolist() == [0.1, 0.2, 0.3]
+    assert set(whole.dropped) == set(range(9)) - {1, 7}
+
+
+def test_exports(coreset, tmp_path):
+    for suffix in ("txt", "csv", "json"):
+        coreset.export(tmp_path / f"c.{suffix}")
+    assert (tmp_path / "c.txt").read_text().split() == ["4", "0", "2"]
+    assert (tmp_path / "c.csv").read_text().splitlines() == ["index,weight", "4,1.0", "0,2.5", "2,0.5"]
+    assert json.loads((tmp_path / "c.json").read_text()) == {"indices": [4, 0, 2], "weights": [1.0, 2.5, 0.5]}
+    with pytest.raises(MsCoresetError, match="must end in"):
+        coreset.export(tmp_path / "c.xml")

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest, chisquare
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest
+from ms_coreset.perturbations.label_noise import symmetric_noise
+
+seeds = st.integers(0, 2**32 - 1)
+ratios = st.floats(0, 1)
+
+
+@st.composite
+def labelled(draw):
+    """Labels and the number of classes they come from, of which some may have no sample."""
+    num_classes = draw(st.integers(2, 12))
+    return np.array(draw(st.lists(st.integers(0, num_classes - 1), max_size=60)), dtype=np.int64), num_classes
+
+
+@given(labelled(), ratios, seeds)
+def test_exact_noise_replaces_exactly_the_asked_share(data, ratio, seed):
+    labels, num_classes = data
+    noisy, manifest = symmetric_noise(labels, num_classes, ratio, seed)
+    assert (noisy != labels).sum() == manifest["flipped"] == round(ratio * len(labels))
+
+
+@given(labelled(), ratios, seeds, st.booleans())
+def test_noise_is_within_the_classes_and_told_by_the_manifest(data, ratio, seed, exact):
+    labels, num_classes = data
+    before = labels.copy()
+    noisy, manifest = symmetric_noise(labels, num_classes, ratio, seed, exact)
+    np.testing.assert_array_equal(labels, before)
+    assert noisy.dtype == np.int64 and noisy.shape == labels.shape
+    assert ((noisy >= 0) & (noisy < num_classes)).all()
+    assert manifest == {
+        "kind": "symmetric_label_noise", "ratio": ratio, "seed": seed, "exact": exact, "n": len(labels),
+        "ratio_realised": (noisy != labels).mean() if len(labels) else 0, "num_classes": num_classes,
+        "flipped": (noisy != labels).sum(), "clean_labels": array_digest(labels), "noisy_labels": array_digest(noisy)}
+
+
+@given(labelled(), ratios, seeds, st.booleans())
+def test_same_seed_same_bytes(data, ratio, seed, exact):
+    labels, num_classes = data
+    first, second = (symmetric_noise(labels, num_classes, ratio, seed, exact) for _ in range(2))
+    assert first[0].tobytes() == second[0].tobytes() and first[1] == second[1]
+
+
+def test_other_seed_other_noise():
+    labels = np.arange(1000) % 10
+    assert (symmetric_noise(labels, 10, seed=0)[0] != symmetric_noise(labels, 10, seed=1)[0]).any()
+
+
+def test_noise_leaves_the_global_generator_alone():
+    state = np.random.get_state()[1].copy()
+    symmetric_noise(np.zeros(10, np.int64), 2)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_target_classes_are_uniform_over_the_others(exact):
+    labels = np.repeat(np.arange(10), 5000)
+    noisy, _ = symmetric_noise(labels, 10, ratio=0.5, seed=3, exact=exact)
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (labels, noisy), 1)
+    off_diagonal = [np.delete(row, label) for label, row in enumerate(counts)]
+    assert min(chisquare(row).pvalue for row in off_diagonal) > 1e-4
+
+
+def test_every_sample_is_as_likely_to_be_replaced():
+    """Over many seeds no place is preferred."""
+    labels = np.zeros(20, np.int64)
+    hits = sum(symmetric_noise(labels, 2, 0.25, seed)[0] for seed in range(2000))
+    assert chisquare(hits).pvalue > 1e-4
+
+
+def test_independent_noise_varies_around_the_ratio():
+    labels = np.zeros(2000, np.int64)
+    flipped = [symmetric_noise(labels, 5, 0.3, seed, exact=False)[1]["flipped"] for seed in range(50)]
+    assert len(set(flipped)) > 10
+    assert binomtest(sum(flipped), 50 * 2000, 0.3).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("ratio", [0, 1])
+def test_none_and_all(ratio, exact):
+    labels = np.arange(300) % 3
+    assert (symmetric_noise(labels, 3, ratio, exact=exact)[0] != labels).sum() == ratio * 300
+
+
+@pytest.mark.parametrize("arguments, message", [
+    ({"ratio": -0.1}, "ratio -0.1"), ({"ratio": 1.01}, "ratio 1.01"), ({"ratio": float("nan")}, "ratio nan"),
+    ({"num_classes": 1}, "among 1 classes"), ({"seed": -1}, "seed -1"), ({"seed": 2**32}, "seed 4294967296"),
+    ({"num_classes": 2}, "labels are 0 to 2"), ({"labels": np.array([-1, 0])}, "labels are -1 to 0"),
+    ({"labels": np.zeros(3)}, "float64"), ({"labels": np.zeros((3, 1), int)}, "shape"),
+])
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(MsCoresetError, match=message) as error:
+        symmetric_noise(**{"labels": np.array([0, 1, 2]), "num_classes": 3} | arguments)
+    assert "\n" not in str(error.value)

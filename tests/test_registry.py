@@ -1,0 +1,36 @@
+"""Names, aliases and suggestions."""
+
+import pytest
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.registry import Registry
+
+
+@pytest.fixture
+def fruit():
+    registry = Registry("fruit")
+    registry.add("apple_pie", 1, aliases=("tart",))
+    registry.add("pear", 2)
+    return registry
+
+
+def test_names_are_found_in_any_case_with_either_dash(fruit):
+    assert fruit["Apple-Pie"] == fruit["apple_pie"] == fruit["TART"] == 1
+    assert fruit.canonical("TART") == "apple_pie"
+    assert "PEAR" in fruit
+    assert "plum" not in fruit
+
+
+def test_pattern_lists_in_order_of_registration(fruit):
+    assert fruit.names() == ["apple_pie", "pear"]
+    assert fruit.names("P*") == ["pear"]
+
+
+def test_unknown_name_suggests_the_nearest(fruit):
+    with pytest.raises(MsCoresetError, match=r"unknown fruit 'paer': did you mean 'pear'\? there are: apple_pie, pear"):
+        fruit["paer"]
+
+
+def test_taken_spelling_is_refused(fruit):
+    with pytest.raises(KeyError):
+        fruit.add("Tart", 3)

@@ -1,0 +1,247 @@
+"""Every registered method keeps the same promises; scores and rules by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ms_coreset as mc
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import METHODS, SCORES, kernels
+from ms_coreset.selectors.quota import Request, budget, pick_by_group
+from ms_coreset.selectors.rules import moderate_window, window
+
+pytestmark = pytest.mark.usefixtures("cpu")
+EVERY_METHOD = mc.list_methods()
+CHOOSING = [name for name in EVERY_METHOD if name != "full"]
+
+
+@pytest.fixture(scope="module")
+def cpu():
+    return mc.set_device("CPU")
+
+
+def evidence_of(n=60, classes=4, d=5, seed=0):
+    rng = np.random.RandomState(seed)
+    return mc.Evidence(labels=rng.randint(0, classes, n), features=rng.rand(n, d).astype(np.float32),
+                       logits=rng.randn(n, classes).astype(np.float32))
+
+
+def assert_valid(coreset, evidence):
+    assert coreset.indices.dtype == np.int64
+    assert len(np.unique(coreset.indices)) == len(coreset.indices)
+    assert coreset.indices.min() >= 0
+    assert coreset.indices.max() < len(evidence)
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+@pytest.mark.parametrize("rate", [1 / 60, 0.1, 0.5, 1.0])
+def test_exactly_k_each_once(name, rate):
+    evidence = evidence_of()
+    coreset = mc.select(name, evidence, rate)
+    assert_valid(coreset, evidence)
+    slack = 1 if name == "moderate" else 0  # its published window rounds both ends
+    assert max(1, round(rate * 60) - slack) <= len(coreset) <= round(rate * 60) + slack
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_balanced_keeps_the_share_of_every_class(name):
+    evidence = evidence_of(classes=3)
+    coreset = mc.select(name, evidence, 0.3, balance=True)
+    assert_valid(coreset, evidence)
+    for label in range(3):
+        assert (evidence.labels[coreset.indices] == label).sum() == round(0.3 * (evidence.labels == label).sum())
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+@pytest.mark.parametrize("balance", [False, True])
+def test_same_seed_same_answer(name, balance):
+    first, second = (mc.select(name, evidence_of(), 0.4, balance, seed=7) for _ in range(2))
+    np.testing.assert_array_equal(first.indices, second.indices)
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+def test_global_random_state_is_neither_used_nor_touched(name):
+    np.random.seed(1)
+    before = np.random.get_state()[1].copy()
+    first = mc.select(name, evidence_of(), 0.4, seed=7).indices
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+    np.random.seed(2)
+    np.testing.assert_array_equal(mc.select(name, evidence_of(), 0.4, seed=7).indices, first)
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+@pytest.mark.parametrize("balance", [False, True])
+def test_one_sample_classes_duplicates_and_any_labels(name, balance):
+    features = np.repeat(np.arange(6, dtype=np.float32), 2)[:, None] * np.ones(3, np.float32)
+    evidence = mc.Evidence(labels=np.array([7] * 6 + [-3] * 5 + [1000]), features=features, logits=features)
+    coreset = mc.select(name, evidence, 0.5, balance)
+    assert_valid(coreset, evidence)
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+def test_inputs_are_left_as_they_were(name):
+    evidence = evidence_of()
+    copies = {field: getattr(evidence, field).copy() for field in ("labels", "features", "logits")}
+    mc.select(name, evidence, 0.4)
+    for field, copy in copies.items():
+        np.testing.assert_array_equal(getattr(evidence, field), copy)
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+@pytest.mark.parametrize("rate", [0, -0.1, 1.5, float("nan"), "half", None, True])
+def test_impossible_rate_is_refused(name, rate):
+    with pytest.raises(MsCoresetError, match="rate"):
+        mc.select(name, evidence_of(), rate)
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_rate_that_keeps_nothing_is_refused(name):
+    with pytest.raises(MsCoresetError, match=r"rate 0\.001 of 60 samples keeps none"):
+        mc.select(name, evidence_of(), 0.001)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 0.5, "a"])
+def test_impossible_seed_is_refused(seed):
+    with pytest.raises(MsCoresetError, match="seed"):
+        mc.select("random", evidence_of(), 0.5, seed=seed)
+
+
+@pytest.mark.parametrize("name", EVERY_METHOD)
+def test_every_method_is_described(name):
+    entry = mc.describe(name)
+    assert entry["summary"].endswith(".")
+    assert entry["cost"]
+    assert entry["source"]
+    with pytest.raises(MsCoresetError, match="has no option 'colour'"):
+        mc.select(name, evidence_of(), 0.5, colour="red")
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY_METHOD if METHODS[name].needs])
+def test_missing_or_unusable_evidence_is_named(name):
+    labels = np.zeros(4, int)
+    need = METHODS[name].needs[0]
+    with pytest.raises(MsCoresetError, match=f"{name} needs {need}.*extract"):
+        mc.select(name, mc.Evidence(labels=labels), 0.5)
+    array = np.ones((4, 2), np.float32)
+    array[2, 1] = np.nan
+    with pytest.raises(MsCoresetError, match=f"{need} of sample 2 are not finite"):
+        mc.select(name, mc.Evidence(labels=labels, features=array, logits=array), 0.5)
+
+
+@pytest.mark.parametrize("name", mc.list_scores())
+def test_scores_follow_a_permutation_of_the_samples(name):
+    evidence, order = evidence_of(), np.random.RandomState(1).permutation(60)
+    moved = mc.Evidence(labels=evidence.labels[order], features=evidence.features[order], logits=evidence.logits[order])
+    np.testing.assert_allclose(mc.score(name, moved), mc.score(name, evidence)[order], rtol=1e-12)
+    assert mc.score(name, evidence).dtype == np.float64
+
+
+def test_random_by_hand():
+    labels = np.array([1, 0, 1, 0, 1, 1])
+    evidence = mc.Evidence(labels=labels)
+    drawn = np.random.RandomState(5)
+    by_class = [drawn.choice([1, 3], 1, replace=False), drawn.choice([0, 2, 4, 5], 2, replace=False)]
+    np.testing.assert_array_equal(mc.select("Uniform", evidence, 0.5, balance=True, seed=5).indices,
+                                  np.concatenate(by_class))
+
+
+def test_full_keeps_everything():
+    assert mc.select("full", evidence_of(), 0.1).indices.tolist() == list(range(60))
+
+
+def test_center_distance_by_hand():
+    features = np.array([[0, 0], [2, 0], [10, 4], [6, 8], [3, 3]], np.float32)
+    evidence = mc.Evidence(labels=np.array([0, 0, 0, 0, 5]), features=features)
+    # medians (4, 2): the mean of the two middle values of 0 2 6 10 and of 0 0 4 8
+    expected = np.sqrt([16 + 4, 4 + 4, 36 + 4, 4 + 36, 0])
+    np.testing.assert_allclose(mc.score("center_distance", evidence), expected, rtol=1e-12)
+    means = np.sqrt([4.5**2 + 9, 2.5**2 + 9, 5.5**2 + 1, 1.5**2 + 25, 0])
+    np.testing.assert_allclose(mc.score("center_distance", evidence, center="mean"), means, rtol=1e-12)
+    with pytest.raises(MsCoresetError, match="center 'mode'"):
+        mc.score("center_distance", evidence, center="mode")
+
+
+def test_moderate_keeps_the_middle_by_hand():
+    features = np.array([[0], [1], [2], [4], [8], [16], [32], [64], [128], [256]], np.float32)
+    coreset = mc.select("moderate", mc.Evidence(labels=np.zeros(10, int), features=features), 0.4)
+    distances = np.abs(features[:, 0] - 12)
+    assert coreset.indices.tolist() == np.argsort(distances, kind="stable")[3:7].tolist()
+    assert coreset.options == {"center": "median", "balance": False}
+
+
+def test_moderate_window_rounds_both_ends():
+    assert len(moderate_window(np.arange(101.0), 0.2)) == 21  # 40 to 61, half to even
+    assert moderate_window(np.zeros(10), 0.4).tolist() == [3, 4, 5, 6]  # ties by place
+    assert moderate_window(np.arange(60.0), 1 / 60).tolist() == [30]  # both ends round to 30
+    assert moderate_window(np.arange(1.0), 0.6).tolist() == [0]
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=40), st.data())
+def test_window_is_the_middle(values, data):
+    scores = np.array(values, float)
+    k = data.draw(st.integers(1, len(scores)))
+    chosen = window(scores, k)
+    ranks = np.argsort(np.argsort(scores, kind="stable"))[chosen]
+    assert len(chosen) == k
+    assert ranks.tolist() == list(range(ranks[0], ranks[0] + k))
+    below, above = ranks[0], len(scores) - k - ranks[0]
+    assert abs(below - above) <= 1
+
+
+@given(st.lists(st.integers(-2, 5), min_size=1, max_size=60), st.floats(0.01, 1))
+def test_driver_gives_every_class_its_budget(labels, rate):
+    labels = np.array(labels)
+    wanted = {label: budget(rate, (labels == label).sum()) for label in np.unique(labels)}
+    request = Request(rate, balance=True)
+    if not sum(wanted.values()):
+        with pytest.raises(MsCoresetError, match="keeps none of any class"):
+            pick_by_group(labels, request, lambda rows, k: rows[:k])
+        return
+    picked = pick_by_group(labels, request, lambda rows, k: rows[:k])
+    assert {label: (labels[picked] == label).sum() for label in wanted} == wanted
+    assert labels[picked].tolist() == sorted(labels[picked])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 10**6))
+def test_class_median_is_numpys(rows, columns, seed):
+    block = np.random.RandomState(seed).rand(rows, columns).astype(np.float32)
+    np.testing.assert_array_equal(kernels.class_median(block), np.median(block, axis=0))
+
+
+def test_class_median_on_an_accelerator_takes_the_same_values(monkeypatch):
+    monkeypatch.setattr(kernels, "current_device", lambda: "GPU")
+    for rows in (1, 4, 7):
+        block = np.random.RandomState(rows).rand(rows, 3).astype(np.float32)
+        np.testing.assert_array_equal(kernels.class_median(block), np.median(block, axis=0))
+
+
+def test_distances_in_blocks_are_the_same(monkeypatch):
+    rows, point = np.random.RandomState(0).rand(50, 6).astype(np.float32), np.full(6, 0.5, np.float32)
+    whole = kernels.row_distances(rows, point)
+    monkeypatch.setattr(kernels, "BLOCK_BYTES", 8 * 6 * 7)
+    np.testing.assert_array_equal(kernels.row_distances(rows, point), whole)
+    np.testing.assert_allclose(whole, np.linalg.norm(rows.astype(float) - 0.5, axis=1), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("fields", "message"), [
+    ({"labels": []}, "non-empty"), ({"labels": [0.5]}, "integers"), ({"labels": [[1]]}, "integers"),
+    ({"labels": [1, 2], "features": np.ones((3, 2))}, r"features must be a \(2, d\)"),
+    ({"labels": [1, 2], "logits": np.ones(2)}, r"logits must be a \(2, d\)")])
+def test_evidence_that_does_not_fit_is_refused(fields, message):
+    with pytest.raises(MsCoresetError, match=message):
+        mc.Evidence(**fields)
+
+
+def test_memory_mapped_features_serve(tmp_path):
+    evidence = evidence_of()
+    np.save(tmp_path / "f.npy", evidence.features)
+    mapped = mc.Evidence(labels=evidence.labels, features=np.load(tmp_path / "f.npy", mmap_mode="r"))
+    np.testing.assert_array_equal(mc.select("moderate", mapped, 0.3).indices,
+                                  mc.select("moderate", evidence, 0.3).indices)
+
+
+def test_scores_and_methods_are_known_by_the_originals_names():
+    assert METHODS.canonical("Uniform") == "random"
+    assert SCORES.canonical("centre_distance") == "center_distance"

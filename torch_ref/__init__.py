@@ -1,0 +1,30 @@
+"""The same coreset selection once more, in PyTorch: plain, slow and obvious.
+
+It shares no code with the MindSpore package and exists to be compared with it. Whatever decides a selection is
+computed in float64. The functions have the names, arguments and meaning of the MindSpore package's.
+"""
+
+from torch_ref.convert import from_mindspore_names, to_mindspore_names
+from torch_ref.extraction import Evidence, extract
+from torch_ref.networks import NETWORKS, create_network
+from torch_ref.scores import SCORES, score
+from torch_ref.selectors import METHODS, Coreset, select
+from torch_ref.training import Recipe, TrainingResult, evaluate, train
+
+__all__ = [
+    "METHODS",
+    "NETWORKS",
+    "SCORES",
+    "Coreset",
+    "Evidence",
+    "Recipe",
+    "TrainingResult",
+    "create_network",
+    "evaluate",
+    "extract",
+    "from_mindspore_names",
+    "score",
+    "select",
+    "to_mindspore_names",
+    "train",
+]

@@ -1,0 +1,50 @@
+"""What a trained network says of every sample of a split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a selection may look at.
+
+    labels: (n,) integers
+    features: (n, d) inputs of the network's last linear layer, or None
+    logits: (n, C), or None
+    """
+
+    labels: np.ndarray
+    features: np.ndarray | None = None
+    logits: np.ndarray | None = None
+
+
+def normalise(images, mean, std):
+    """(B, H, W, C) uint8 -> (B, C, H, W) float32 tensor: ``(image / 255 - mean) / std``, per channel."""
+    scaled = np.asarray(images).astype(np.float32) / np.float32(255)
+    standard = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return torch.from_numpy(np.ascontiguousarray(standard.transpose(0, 3, 1, 2)))
+
+
+@torch.no_grad()
+def extract(network, split, need=("features", "logits"), batch_size=256):
+    """Features and logits of all samples, in evaluation mode, data set order, without augmentation.
+
+    split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
+    need: which of "features" and "logits"; the other is None in the result
+
+    Returns ``Evidence`` of float32 arrays. Raises ``ValueError`` for another need.
+    """
+    unknown = set(need) - {"features", "logits"}
+    if unknown:
+        raise ValueError(f"cannot extract {', '.join(sorted(unknown))}: only features and logits")
+    network.eval()
+    answers = {name: [] for name in need}
+    for start in range(0, len(split.labels), batch_size):
+        inputs = normalise(split.images[start:start + batch_size], split.mean, split.std)
+        for name in need:
+            answer = network.features(inputs) if name == "features" else network(inputs)
+            answers[name].append(answer.numpy())
+    arrays = {name: np.concatenate(batches) for name, batches in answers.items()}
+    return Evidence(labels=np.asarray(split.labels), **arrays)

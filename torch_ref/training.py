@@ -1,0 +1,190 @@
+"""Train a network with SGD, and record of every sample what happened while it was learnt."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from torch_ref.extraction import extract, normalise
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    epochs, batch_size: passes over the data; the last, smaller batch of a pass is kept
+    lr, momentum, nesterov, weight_decay: ``torch.optim.SGD``'s; the decay is on all parameters
+    schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" (to ``min_lr``, per update) or
+        "constant"
+    crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none),
+        and random horizontal mirroring
+    clip_norm: largest norm of the whole gradient, or None
+    """
+
+    epochs: int
+    batch_size: int = 128
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 5e-4
+    schedule: str = "constant"
+    milestones: tuple = ()
+    gamma: float = 0.1
+    min_lr: float = 0.0
+    crop_padding: int = 0
+    padding_mode: str = "zeros"
+    flip: bool = False
+    clip_norm: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """network: the trained module; dynamics: arrays (epochs, n) by name, see ``train``."""
+
+    network: nn.Module
+    dynamics: dict
+
+
+def train(network, split, recipe, seed=0, weights=None):
+    """Train ``network`` on ``split`` in place.
+
+    split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
+    recipe: a mapping, or any object with the attributes of ``Recipe``; keys that it lacks have ``Recipe``'s defaults
+    seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``
+    weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy
+
+    Returns a ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward
+    pass in training mode just before each update. With z the logits, p = softmax(z) and y the label: probability
+    p_y, margin p_y - max_{j != y} p_j, logit_margin z_y - max_{j != y} z_j, error_norm ||p - onehot(y)||_2,
+    loss -log p_y (float32), and correct, argmax z = y (bool).
+
+    Raises ``ValueError`` for an unknown schedule or padding mode.
+    """
+    recipe = _as_recipe(recipe)
+    labels = torch.as_tensor(np.asarray(split.labels, np.int64))
+    weights = torch.ones(len(labels)) if weights is None else torch.as_tensor(np.asarray(weights, np.float32))
+    optimizer = torch.optim.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum,
+                                nesterov=recipe.nesterov, weight_decay=recipe.weight_decay)
+    updates_per_epoch = math.ceil(len(labels) / recipe.batch_size)
+    epochs = []
+    for epoch in range(recipe.epochs):
+        order, images = present(split.images, recipe, seed, epoch)
+        records = {}
+        for batch in range(updates_per_epoch):
+            part = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
+            rows = order[part]
+            update = epoch * updates_per_epoch + batch
+            optimizer.param_groups[0]["lr"] = learning_rate(recipe, update, updates_per_epoch)
+            logits = _update(network, optimizer, normalise(images[part], split.mean, split.std), labels[rows],
+                             weights[rows], recipe.clip_norm)
+            _record(records, rows, observe(logits, labels[rows]), len(labels))
+        epochs.append(records)
+    return TrainingResult(network, {name: np.stack([records[name] for records in epochs]) for name in epochs[0]})
+
+
+def _as_recipe(recipe):
+    read = recipe.get if isinstance(recipe, Mapping) else lambda name, default: getattr(recipe, name, default)
+    missing = object()
+    values = {field.name: read(field.name, missing) for field in fields(Recipe)}
+    recipe = Recipe(**{name: value for name, value in values.items() if value is not missing})
+    if recipe.schedule not in ("multistep", "cosine", "constant"):
+        raise ValueError(f"schedule is {recipe.schedule!r}, must be multistep, cosine or constant")
+    if recipe.padding_mode not in ("zeros", "reflect"):
+        raise ValueError(f"padding_mode is {recipe.padding_mode!r}, must be zeros or reflect")
+    return recipe
+
+
+def learning_rate(recipe, update, updates_per_epoch):
+    """The learning rate of an update, counted from 0 over all epochs.
+
+    multistep: lr * gamma^(number of milestones <= epoch). cosine, with T updates in all:
+    min_lr + (lr - min_lr) (1 + cos(pi update / T)) / 2. constant: lr.
+    """
+    if recipe.schedule == "multistep":
+        epoch = update // updates_per_epoch
+        return recipe.lr * recipe.gamma ** sum(milestone <= epoch for milestone in recipe.milestones)
+    if recipe.schedule == "cosine":
+        total = recipe.epochs * updates_per_epoch
+        return recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * update / total)) / 2
+    return recipe.lr
+
+
+def present(images, recipe, seed, epoch):
+    """The order of the samples in an epoch, (n,), and their augmented images in that order, (n, H, W, C) uint8.
+
+    All randomness is drawn from ``RandomState([seed, epoch])``: the order, then the crops, then the mirroring, the
+    last two for the samples in presented order.
+    """
+    rng = np.random.RandomState([seed, epoch])
+    order = rng.permutation(len(images))
+    presented = np.asarray(images)[order]
+    if recipe.crop_padding:
+        shifts = rng.randint(0, 2 * recipe.crop_padding + 1, size=(len(order), 2))
+        presented = _crop(presented, shifts, recipe.crop_padding, recipe.padding_mode)
+    if recipe.flip:
+        mirror = rng.randint(0, 2, size=len(order)).astype(bool)
+        presented = np.stack([image[:, ::-1] if flipped else image
+                              for image, flipped in zip(presented, mirror, strict=True)])
+    return order, presented
+
+
+def _crop(images, shifts, padding, padding_mode):
+    height, width = images.shape[1:3]
+    border = ((padding, padding), (padding, padding), (0, 0))
+    mode = "constant" if padding_mode == "zeros" else "reflect"
+    return np.stack([np.pad(image, border, mode=mode)[top:top + height, left:left + width]
+                     for image, (top, left) in zip(images, shifts, strict=True)])
+
+
+def _update(network, optimizer, inputs, labels, weights, clip_norm):
+    network.train()
+    logits = network(inputs)
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    optimizer.zero_grad()
+    ((weights * losses).sum() / weights.sum()).backward()
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+    optimizer.step()
+    return logits.detach()
+
+
+def observe(logits, labels):
+    """What ``train`` records of each sample: a dict of (B,) arrays, computed in float64. See there."""
+    logits = logits.double()
+    log_probabilities = F.log_softmax(logits, dim=1)
+    probabilities = log_probabilities.exp()
+    onehot = F.one_hot(labels, logits.shape[1])
+    observed = {
+        "probability": _of_label(probabilities, labels),
+        "margin": _margin(probabilities, labels),
+        "logit_margin": _margin(logits, labels),
+        "error_norm": (probabilities - onehot).norm(dim=1),
+        "loss": -_of_label(log_probabilities, labels),
+    }
+    floats = {name: values.float().numpy() for name, values in observed.items()}
+    return {**floats, "correct": (logits.argmax(dim=1) == labels).numpy()}
+
+
+def _of_label(values, labels):
+    return values[torch.arange(len(labels)), labels]
+
+
+def _margin(values, labels):
+    others = values.clone()
+    others[torch.arange(len(labels)), labels] = -torch.inf
+    return _of_label(values, labels) - others.max(dim=1).values
+
+
+def _record(records, rows, observed, n):
+    for name, values in observed.items():
+        records.setdefault(name, np.zeros(n, values.dtype))[rows] = values
+
+
+def evaluate(network, split, batch_size=256):
+    """Accuracy on a split, in [0, 1], in evaluation mode."""
+    logits = extract(network, split, need=("logits",), batch_size=batch_size).logits
+    return float((logits.argmax(axis=1) == np.asarray(split.labels)).mean())
