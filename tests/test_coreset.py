@@ -15,7 +15,8 @@ from ms_coreset.errors import MsCoresetError
 @pytest.fixture
 def coreset():
     return Coreset(np.array([4, 0, 2]), n=6, rate=0.5, method="moderate", options={"center": "median"}, seed=3,
-                   weights=np.array([1.0, 2.5, 0.5]), scores=np.array([3.0, 9, 5, 1, 4, 1]), manifest={"dataset": "toy"})
+                   weights=np.array([1.0, 2.5, 0.5]), scores=np.array([3.0, 9, 5, 1, 4, 1]),
+                   manifest={"dataset": "toy"})
 
 
 def test_mask_and_dropped_by_hand(coreset):

@@ -7,7 +7,6 @@ import numpy as np
 
 from torch_ref.scores import center_distance
 
-
 _NOTHING = np.empty(0, np.int64)
 
 
@@ -67,8 +66,9 @@ def moderate(evidence, rate, balance, seed, center="median"):
     """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023).
 
     Of n samples, ranked by ``center_distance`` (ties to the lower index), ranks round(n (1/2 - rate/2)) to
-    round(n (1/2 + rate/2)) are kept, as the authors' code does, but at least one. Balanced, which that code does not
-    offer, a class of m keeps k = round(rate m) ranks from round((m - k) / 2) on.
+    round(n (1/2 + rate/2)) are kept, as the authors' code does. Balanced, which that code does not offer, a class of
+    m keeps k = round(rate m) ranks from round((m - k) / 2) on. Departures: nothing is kept where round(rate n) is 0,
+    and the middle one where it is not but both ends of the window meet.
     """
     distances = center_distance(evidence, center)
     kept = [_middle(distances, pool, rate, balance) for pool in _pools(evidence.labels, balance)]
@@ -77,8 +77,10 @@ def moderate(evidence, rate, balance, seed, center="median"):
 
 def _middle(distances, pool, rate, balance):
     m = len(pool)
+    size = round(rate * m)
+    if not size:
+        return _NOTHING
     if balance:
-        size = round(rate * m)
         low = round((m - size) / 2)
         high = low + size
     else:

@@ -34,5 +34,5 @@ def run(arguments):
                             arguments.force)
     made = read_json(path.with_suffix(".json"))
     print(f"label noise of {family.name}: {made['flipped']:,} of {made['n']:,} labels flipped "
-          f"({made['realised_ratio']:.2%}), seed {made['seed']}")
+          f"({made['ratio_realised']:.2%}), seed {made['seed']}")
     print(f"  wrote {path} and {path.with_suffix('.json')}")

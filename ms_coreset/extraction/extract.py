@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.extraction.cache import ExtractionStore, evidence_key

@@ -1,0 +1,1 @@
+"""The MindSpore package and its PyTorch twin, side by side: same inputs, same answers."""

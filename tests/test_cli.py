@@ -1,0 +1,309 @@
+"""Whole commands as a user types them."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ms_coreset.cli import main
+from ms_coreset.coreset import Coreset
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = ROOT / "scripts"
+QUICK = ("--epoch", "2")
+
+
+def run(*arguments, cwd, script="select.py", check=None, **options):
+    done = subprocess.run([sys.executable, str(SCRIPTS / script), *map(str, arguments)], cwd=cwd, text=True,
+                          capture_output=True, timeout=300, **options)
+    if check is not None:
+        assert done.returncode == check, done.stderr
+    return done
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory):
+    """A folder where ``select.py --dataset digitsN --rate 0.2`` ran, and what it printed."""
+    folder = tmp_path_factory.mktemp("selected")
+    return folder, run("--dataset", "digitsN", "--rate", "0.2", *QUICK, cwd=folder, check=0)
+
+
+def refused(capsys, *arguments, command="select"):
+    """Exit code 2, one line; returns the line."""
+    assert main(list(arguments), command) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert lines[-1] == errors[0]
+    return errors[0]
+
+
+def test_select_trains_first_says_so_and_writes_both_files(selected):
+    folder, done = selected
+    assert "label noise data/noisy/digits.npy was missing: made with ratio 0.2, seed 0" in done.stderr
+    assert "no base network in ckpt/digitsN/mlp: training mlp first (2 epochs on 1437 samples" in done.stderr
+    assert re.search(r"kept +287 of 1,437 \(20\.0%\)", done.stdout)
+    assert re.search(r"per class +min \d+, median [\d.]+, max \d+", done.stdout)
+    assert re.search(r"bad +20\.0% of the data, [\d.]+% of the coreset", done.stdout)
+    assert re.search(r"seconds +load [\d.]+, train [\d.]+, extract [\d.]+, select [\d.]+", done.stdout)
+    assert re.search(r"peak MB +load \d+, train \d+", done.stdout)
+    coreset = Coreset.load(folder / "index/digitsN-moderate-0.2.npz")
+    assert len(coreset) == 287
+    assert coreset.manifest["dataset"] == "digitsN"
+    assert coreset.manifest["command"] == "select --dataset digitsN --rate 0.2 --epoch 2"
+    assert coreset.manifest["perturbation"]["kind"] == "symmetric_label_noise"
+    assert set(coreset.manifest["versions"]) == {"ms_coreset", "mindspore", "numpy"}
+    assert sorted(path.name for path in (folder / "index").iterdir()) == ["digitsN-moderate-0.2.npz", "digitsN.bin"]
+    assert sorted(path.name for path in folder.iterdir()) == ["cache", "ckpt", "data", "index"]
+
+
+def test_the_next_command_it_names_works(selected):
+    folder, done = selected
+    command = re.search(r"next: python \S*train\.py (.*)", done.stdout).group(1).split()
+    trained = run(*command, *QUICK, cwd=folder, script="train.py", check=0)
+    assert re.search(r"last epoch +[\d.]+% of 360 test samples; worst class \d [\d.]+%", trained.stdout)
+    result = json.loads((folder / "ckpt/digitsN/mlp-digitsN-moderate-0.2/result.json").read_text())
+    assert result["samples"] == 287
+    assert result["protocol"] == "epochs"
+    assert set(result["last"]["per_class"]) == set("0123456789")
+    assert result["last"]["accuracy"] == pytest.approx(result["history"][-1]["test_accuracy"])
+    assert result["best"]["chosen_by"].startswith("test split")
+
+
+def test_again_uses_what_is_there_and_gives_the_same_bytes(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    first = (folder / "index/digitsN.bin").read_bytes()
+    assert main(["--dataset", "digitsn", "--rate", "0.2", *QUICK], "select") == 0
+    printed = capsys.readouterr()
+    assert "training" not in printed.err
+    assert (folder / "index/digitsN.bin").read_bytes() == first
+
+
+def test_pruned_training_leaves_out_what_the_bin_file_lists(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert main("--dataset digitsN --prune index/digitsN.bin --epoch 2 --no-save --result r.json".split(), "train") == 0
+    assert json.loads((folder / "r.json").read_text())["samples"] == 287
+    assert not (folder / "ckpt/digitsN/mlp-digitsN-pruned").exists()
+
+
+def test_other_methods_balance_and_pool(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert main(["--dataset", "digitsN", "--rate", "0.5", "--method", "Uniform", "--balance", "--pool", "200", "--save", "p"], "select") == 0
+    printed = capsys.readouterr()
+    assert "training" not in printed.err  # random asks no network
+    coreset = Coreset.load(folder / "p/digitsN-random-balanced-0.5.npz")
+    assert coreset.n == 1437
+    assert len(coreset.pool) == 200
+    assert set(coreset.indices) <= set(coreset.pool)
+    assert "kept       100 of 200" in printed.out
+    assert main(["--dataset", "digits", "--rate", "1", "--method", "full", "--save", "p"], "select") == 0
+    assert len(Coreset.load(folder / "p/digits-full-1.npz")) == 1437
+
+
+def test_torch_checkpoint_just_works(selected, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert main(["ckpt/digitsN/mlp/best.ckpt", "mine.pth"], "convert-checkpoint") == 0
+    assert "mlp, 10 classes" in capsys.readouterr().out
+    first = Coreset.load("index/digitsN-moderate-0.2.npz").indices
+    assert main(["--dataset", "digitsN", "--rate", "0.2", "--ckpt", "mine.pth", "--save", "q"], "select") == 0
+    np.testing.assert_array_equal(Coreset.load("q/digitsN-moderate-0.2.npz").indices, first)
+    assert main(["mine.pth", "again.ckpt"], "convert-checkpoint") == 0
+    assert main(["--dataset", "digitsN", "--rate", "0.2", "--ckpt", "again.ckpt", "--save", "q2"], "select") == 0
+    np.testing.assert_array_equal(Coreset.load("q2/digitsN-moderate-0.2.npz").indices, first)
+
+
+def test_label_noise_script(here):
+    done = run(*"--dataset digits --ratio 0.3 --seed 4".split(), cwd=here, script="robust/label_noise.py", check=0)
+    assert "431 of 1,437 labels flipped (29.99%), seed 4" in done.stdout
+    assert np.load(here / "data/noisy/digits.npy").shape == (1437,)
+    again = run("--dataset", "digitsN", cwd=here, script="robust/label_noise.py", check=2)
+    assert "exists already" in again.stderr
+
+
+# Start-up
+
+@pytest.mark.parametrize("option", ["--help", "--list"])
+def test_help_and_list_start_without_the_heavy_packages(option, here):
+    done = run(option, cwd=here, check=0)
+    assert "moderate" in done.stdout
+    probe = f"""
+import runpy, sys
+sys.argv = ["select.py", "{option}"]
+try:
+    runpy.run_path({str(SCRIPTS / "select.py")!r}, run_name="__main__")
+except SystemExit:
+    pass
+heavy = {{"mindspore", "torch", "sklearn", "scipy"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", probe], cwd=here, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_select_script_does_not_shadow_the_standard_library(method, inside, tmp_path):
+    """As ``select.py`` starts, so does a script whose child processes import subprocess, which imports select."""
+    scripts = tmp_path / "scripts"
+    scripts.mkdir()
+    lines = (SCRIPTS / "select.py").read_text().splitlines()
+    start = "\n".join(lines[:next(i for i, line in enumerate(lines) if line.startswith("from ms_coreset"))])
+    (scripts / "select.py").write_text(start + f"""
+import multiprocessing
+
+def work():
+    import selectors, subprocess
+    assert not selectors.__file__.startswith({str(tmp_path)!r})
+    import select
+    assert hasattr(select, "select"), select
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("{method}").Process(target=work)
+    child.start()
+    child.join()
+    sys.exit(child.exitcode)
+""")
+    path = "select.py" if inside else "scripts/select.py"
+    done = subprocess.run([sys.executable, path], cwd=scripts if inside else tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_console_command_is_the_same_code(here):
+    command = shutil.which("ms-coreset", path=str(Path(sys.executable).parent))
+    if command is None:
+        pytest.skip("ms_coreset is not installed in this environment")
+    listed = subprocess.run([command, "select", "--list"], capture_output=True, text=True, check=True)
+    assert listed.stdout == run("--list", cwd=here).stdout
+    usage = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
+    for name in ("train", "select", "label-noise", "convert-checkpoint"):
+        assert name in usage.stdout
+    wrong = subprocess.run([command, "selct"], capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert "unknown command 'selct'" in wrong.stderr
+
+
+# A user's mistakes: one line, exit code 2, nothing written
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ("--dataset digitN --rate 0.2", "unknown data set 'digitN': did you mean 'digitsN'"),
+    ("--dataset digits --rate 0", "rate 0.0: must be above 0 and at most 1"),
+    ("--dataset digits --rate 1.5", "rate 1.5: must be"),
+    ("--dataset digits --method moderat", "unknown method 'moderat': did you mean 'moderate'"),
+    ("--dataset digits --method random --center mean", "random has no option --center"),
+    ("--rate 0.5", "--dataset is missing"),
+    ("--dataset digits --rate 0.5 --device TPU", "unknown device 'TPU': there are auto, CPU, GPU, Ascend"),
+    ("--dataset digits --rate 0.5 --arch resnet19", "unknown network 'resnet19'"),
+    ("--dataset digits --rate 0.5 --recipe moderat", "unknown recipe 'moderat': there are ccs, deepcore"),
+    ("--dataset digits --rate 0.5 --pool 5000", "pool of 5000 samples: must be 1 to 1437"),
+    ("--dataset digits --rate 0.5 --ckpt none.ckpt", "no checkpoint none.ckpt"),
+    ("--dataset digits --rate 0.5 --epoch 0", "epochs is 0"),
+    ("--dataset digits --rate 0.5 --seed -3", "seed -3"),
+    ("--dataset CIFAR10 --rate 0.5 --no-download", "cifar-10")])
+def test_mistakes_of_select(arguments, message, here, capsys):
+    assert message.lower() in refused(capsys, *arguments.split()).lower()
+    left = {path.name for path in here.iterdir()}
+    assert left <= {"index"}
+    assert not list(here.glob("index/*"))
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ("--dataset digits --coreset none.npz", "no coreset file none.npz"),
+    ("--dataset digits --prune none.bin", "can't read none.bin"),
+    ("--dataset digits --resume --lr 0", "lr is 0.0"),
+    ("--dataset nothing", "unknown data set 'nothing'")])
+def test_mistakes_of_train(arguments, message, here, capsys):
+    assert message in refused(capsys, *arguments.split(), command="train")
+    assert not list(here.iterdir())
+
+
+def test_device_that_is_not_there_says_what_is(here, capsys):
+    from ms_coreset.device import available_devices
+
+    missing = next(device for device in ("Ascend", "GPU") if device not in available_devices())
+    line = refused(capsys, "--dataset", "digits", "--rate", "0.5", "--device", missing)
+    assert f"device {missing} is not available here; available: " in line
+    assert "CPU" in line
+
+
+def test_coreset_of_other_data_is_refused(here, capsys):
+    Coreset(np.arange(5), 10, 0.5, "random").save(here / "other.npz")
+    assert "data set of 10 samples, digits has 1437" in refused(
+        capsys, "--dataset", "digits", "--coreset", "other.npz", command="train")
+
+
+def test_checkpoint_of_another_architecture_is_refused(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    line = refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--ckpt", "ckpt/digitsN/mlp/best.ckpt", "--arch",
+                   "lenet")
+    assert "another architecture: mlp, not lenet" in line
+
+
+def test_folder_that_cant_be_written_is_said_before_the_work(here, capsys):
+    (here / "file").write_text("")
+    line = refused(capsys, "--dataset", "digits", "--rate", "0.2", "--save", "file/index")
+    assert "can't write" in line
+    assert [path.name for path in here.iterdir()] == ["file"]
+
+
+def test_full_disk_is_one_line_and_leaves_no_half_file(selected, monkeypatch, capsys):
+    import errno
+
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    line = refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--save", "full", *QUICK)
+    assert "No space left on device" in line
+    assert not list((folder / "full").iterdir())
+
+
+def test_ctrl_c_in_the_middle_and_again(here):
+    """An interrupted run goes on where it was, and ends like one that was not."""
+    arguments = ["--dataset", "digits", "--rate", "0.2", "--epoch", "8"]
+    process = subprocess.Popen([sys.executable, str(SCRIPTS / "select.py"), *arguments], cwd=here, text=True,
+                               stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    last = here / "ckpt/digits/mlp/last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.is_file() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].startswith("interrupted; what was finished is kept")
+    assert not list(here.glob("index/*"))
+    again = run(*arguments, cwd=here, check=0)
+    assert "going on with its training" in again.stderr
+    straight = here / "straight"
+    straight.mkdir()
+    run(*arguments, cwd=straight, check=0)
+    assert (here / "index/digits.bin").read_bytes() == (straight / "index/digits.bin").read_bytes()
+
+
+def test_closed_pipe_is_no_error(here):
+    command = f"{sys.executable} {SCRIPTS / 'select.py'} --list | head -n 1"
+    done = subprocess.run(["bash", "-c", command], cwd=here, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
