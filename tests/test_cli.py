@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,11 @@ def run(*arguments, cwd, script="select.py", check=None, **options):
     if check is not None:
         assert done.returncode == check, done.stderr
     return done
+
+
+def call(line, command="select"):
+    """The exit code of a command in this process."""
+    return main(shlex.split(line), command)
 
 
 @pytest.fixture
@@ -97,7 +103,7 @@ def test_again_uses_what_is_there_and_gives_the_same_bytes(selected, monkeypatch
 def test_pruned_training_leaves_out_what_the_bin_file_lists(selected, monkeypatch, capsys):
     folder, _ = selected
     monkeypatch.chdir(folder)
-    assert main("--dataset digitsN --prune index/digitsN.bin --epoch 2 --no-save --result r.json".split(), "train") == 0
+    assert call("--dataset digitsN --prune index/digitsN.bin --epoch 2 --no-save --result r.json", "train") == 0
     assert json.loads((folder / "r.json").read_text())["samples"] == 287
     assert not (folder / "ckpt/digitsN/mlp-digitsN-pruned").exists()
 
@@ -105,7 +111,7 @@ def test_pruned_training_leaves_out_what_the_bin_file_lists(selected, monkeypatc
 def test_other_methods_balance_and_pool(selected, monkeypatch, capsys):
     folder, _ = selected
     monkeypatch.chdir(folder)
-    assert main(["--dataset", "digitsN", "--rate", "0.5", "--method", "Uniform", "--balance", "--pool", "200", "--save", "p"], "select") == 0
+    assert call("--dataset digitsN --rate 0.5 --method Uniform --balance --pool 200 --save p") == 0
     printed = capsys.readouterr()
     assert "training" not in printed.err  # random asks no network
     coreset = Coreset.load(folder / "p/digitsN-random-balanced-0.5.npz")
@@ -113,7 +119,7 @@ def test_other_methods_balance_and_pool(selected, monkeypatch, capsys):
     assert len(coreset.pool) == 200
     assert set(coreset.indices) <= set(coreset.pool)
     assert "kept       100 of 200" in printed.out
-    assert main(["--dataset", "digits", "--rate", "1", "--method", "full", "--save", "p"], "select") == 0
+    assert call("--dataset digits --rate 1 --method full --save p") == 0
     assert len(Coreset.load(folder / "p/digits-full-1.npz")) == 1437
 
 
@@ -124,15 +130,15 @@ def test_torch_checkpoint_just_works(selected, monkeypatch, capsys):
     assert main(["ckpt/digitsN/mlp/best.ckpt", "mine.pth"], "convert-checkpoint") == 0
     assert "mlp, 10 classes" in capsys.readouterr().out
     first = Coreset.load("index/digitsN-moderate-0.2.npz").indices
-    assert main(["--dataset", "digitsN", "--rate", "0.2", "--ckpt", "mine.pth", "--save", "q"], "select") == 0
+    assert call("--dataset digitsN --rate 0.2 --ckpt mine.pth --save q") == 0
     np.testing.assert_array_equal(Coreset.load("q/digitsN-moderate-0.2.npz").indices, first)
     assert main(["mine.pth", "again.ckpt"], "convert-checkpoint") == 0
-    assert main(["--dataset", "digitsN", "--rate", "0.2", "--ckpt", "again.ckpt", "--save", "q2"], "select") == 0
+    assert call("--dataset digitsN --rate 0.2 --ckpt again.ckpt --save q2") == 0
     np.testing.assert_array_equal(Coreset.load("q2/digitsN-moderate-0.2.npz").indices, first)
 
 
 def test_label_noise_script(here):
-    done = run(*"--dataset digits --ratio 0.3 --seed 4".split(), cwd=here, script="robust/label_noise.py", check=0)
+    done = run("--dataset", "digits", "--ratio", 0.3, "--seed", 4, cwd=here, script="robust/label_noise.py", check=0)
     assert "431 of 1,437 labels flipped (29.99%), seed 4" in done.stdout
     assert np.load(here / "data/noisy/digits.npy").shape == (1437,)
     again = run("--dataset", "digitsN", cwd=here, script="robust/label_noise.py", check=2)

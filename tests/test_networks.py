@@ -23,7 +23,8 @@ def trainable_size(network):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("name", "size", "width", "dimensions"), [
     ("mlp", 8, None, 128), ("mlp", 28, 20, 20), ("lenet", 8, None, 84), ("lenet", 28, None, 84),
-    ("lenet", 32, None, 84), ("resnet18", 8, 4, 32), ("resnet18", 28, 4, 32), ("resnet34", 32, 4, 32), ("resnet50", 32, 4, 128)])
+    ("lenet", 32, None, 84), ("resnet18", 8, 4, 32), ("resnet18", 28, 4, 32),
+    ("resnet34", 32, 4, 32), ("resnet50", 32, 4, 128)])
 def test_logits_and_features(name, channels, size, width, dimensions):
     from mindspore import Tensor
 

@@ -126,7 +126,8 @@ def load_recipe(name, **overrides):
     """
     path = Path(name) if str(name).endswith((".yaml", ".yml")) else config_folder() / f"{name}.yaml"
     if not path.is_file():
-        raise MsCoresetError(f"unknown recipe {str(name)!r}: there are {', '.join(list_recipes())}, or give a YAML file")
+        known = ", ".join(list_recipes())
+        raise MsCoresetError(f"unknown recipe {str(name)!r}: there are {known}, or give a YAML file")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
