@@ -85,7 +85,7 @@ def _work(side, task, network, width, n, batch_size):
     built = package.create_network(network, 10, 3, 32, width=width)
     began = time.perf_counter()
     if task == "extract":
-        package.extract(built, split, batch_size=batch_size)
+        package.extract(built, split, need=("features",), batch_size=batch_size)
     else:
         package.train(built, split, _recipe(batch_size))
     return time.perf_counter() - began
@@ -94,7 +94,7 @@ def _work(side, task, network, width, n, batch_size):
 def _recipe(batch_size):
     from ms_coreset.training.recipe import Recipe
 
-    return Recipe(epochs=1, batch_size=batch_size, lr=0.01, schedule="cosine", crop_padding=4, flip=True)
+    return Recipe(epochs=1, batch_size=batch_size, lr=0.01, schedule="cosine")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,13 @@ from parity_tests.helpers import (
 
 CASES = [pytest.param(name, options, id="-".join([name, *map(str, options.values())]))
          for name, options in NETWORK_CASES]
+# ResNets take seconds each, so only the usual pairs of channels and size are in every run.
+USUAL = ((3, 8), (1, 28), (3, 32))
+SHAPED_CASES = [
+    pytest.param(name, options, channels, size, id="-".join(map(str, (name, *options.values(), channels, size))),
+                 marks=[pytest.mark.slow] if name.startswith("resnet") and (channels, size) not in USUAL else [])
+    for name, options in NETWORK_CASES for channels in (1, 3) for size in (8, 28, 32)
+]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
@@ -35,9 +42,7 @@ def test_another_seed_gives_other_weights():
         assert_weights_close(*weights, tolerance=0.5)
 
 
-@pytest.mark.parametrize("image_size", [8, 28, 32])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize(("name", "options", "channels", "image_size"), SHAPED_CASES)
 def test_features_and_logits(name, options, channels, image_size, tmp_path):
     split = small_split(6, image_size, channels)
     network, reference = answering_pair(tmp_path, name, num_classes=5, in_channels=channels, image_size=image_size,

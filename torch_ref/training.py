@@ -136,8 +136,9 @@ def _crop(images, shifts, padding, padding_mode):
     height, width = images.shape[1:3]
     border = ((padding, padding), (padding, padding), (0, 0))
     mode = "constant" if padding_mode == "zeros" else "reflect"
-    return np.stack([np.pad(image, border, mode=mode)[top:top + height, left:left + width]
-                     for image, (top, left) in zip(images, shifts, strict=True)])
+    padded = np.pad(images, ((0, 0), *border), mode=mode)
+    return np.stack([image[top:top + height, left:left + width]
+                     for image, (top, left) in zip(padded, shifts, strict=True)])
 
 
 def _update(network, optimizer, inputs, labels, weights, clip_norm):
