@@ -94,7 +94,7 @@ def _work(side, task, network, width, n, batch_size):
 def _recipe(batch_size):
     from ms_coreset.training.recipe import Recipe
 
-    return Recipe(epochs=1, batch_size=batch_size, lr=0.01, schedule="cosine")
+    return Recipe(epochs=1, batch_size=batch_size, lr=0.01, schedule="cosine", crop_padding=4, flip=True)
 
 
 if __name__ == "__main__":

