@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.perturbations.label_noise import symmetric_noise
 from ms_coreset.selectors import METHODS, SCORES, kernels
 from ms_coreset.selectors.quota import Request, budget, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
@@ -144,6 +145,14 @@ def test_random_by_hand():
     by_class = [drawn.choice([1, 3], 1, replace=False), drawn.choice([0, 2, 4, 5], 2, replace=False)]
     np.testing.assert_array_equal(mc.select("Uniform", evidence, 0.5, balance=True, seed=5).indices,
                                   np.concatenate(by_class))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_coreset_and_label_noise_of_one_seed_are_strangers(seed):
+    labels = np.random.RandomState(9).randint(0, 10, 1000)
+    noisy, _ = symmetric_noise(labels, 10, ratio=0.2, seed=seed)
+    kept = mc.select("random", mc.Evidence(labels=noisy), 0.2, seed=seed).indices
+    assert 0.1 < (noisy != labels)[kept].mean() < 0.3
 
 
 def test_full_keeps_everything():

@@ -7,6 +7,7 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest
+from ms_coreset.randomness import stream
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ def class_balanced_indices(labels, size, seed):
     """Ascending indices of a random part of ``size`` samples, as even over the classes as their sizes allow.
 
     Each class gives the same number; what a small class lacks, and the remainder, is shared by the others, lowest
-    class first. Drawn from ``RandomState(seed)``. Raises ``MsCoresetError`` unless ``1 <= size <= len(labels)``.
+    class first. Drawn from the seed's stream "pool". Raises ``MsCoresetError`` unless ``1 <= size <= len(labels)``.
     """
     if not 1 <= size <= len(labels):
         raise MsCoresetError(f"pool of {size} samples: must be 1 to {len(labels)}, the training split's size")
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-    rng = np.random.RandomState(seed)
+    rng = stream(seed, "pool")
     shuffled = [rng.permutation(rows) for rows in members]
     # A sample's turn is its place within its class: taking whole turns first is what keeps classes even.
     turns = np.concatenate([np.arange(len(rows)) for rows in shuffled])

@@ -6,6 +6,8 @@ Names of attributes follow torch and torchvision, so that weights carry over by 
 import numpy as np
 from mindspore import Tensor, nn
 
+from ms_coreset.randomness import check_seed
+
 
 def conv2d(in_channels, out_channels, kernel_size, stride=1, padding=0, bias=False):
     """A convolution with explicit padding. Weights are zero until ``initialise`` draws them."""
@@ -50,7 +52,7 @@ def initialise(network, seed, he_convolutions=False):
     Normalisation layers keep scale 1 and shift 0. he_convolutions: He's normal for convolutions without bias, else
     torch's default for every layer.
     """
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(check_seed(seed))
     for _, cell in network.cells_and_names():
         if not isinstance(cell, nn.Conv2d | nn.Dense):
             continue

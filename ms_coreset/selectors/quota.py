@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.randomness import check_seed
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,7 @@ class Request:
     def __post_init__(self):
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float | np.number) or not 0 < self.rate <= 1:
             raise MsCoresetError(f"rate {self.rate}: must be above 0 and at most 1, the share to keep")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or not 0 <= self.seed < 2**32:
-            raise MsCoresetError(f"seed {self.seed}: must be a whole number from 0 to {2**32 - 1}")
+        check_seed(self.seed)
 
 
 def budget(rate, n):

@@ -9,6 +9,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
+from ms_coreset.randomness import stream
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics
 from ms_coreset.training.optimizer import SGD
 from ms_coreset.training.pipeline import evaluation_batches, training_batches, updates_per_epoch
@@ -232,8 +233,8 @@ def _accuracy(network, split):
 
 
 def _hold_out(n, share, seed):
-    """(training places, validation places), both ascending: ``round(share * n)`` drawn from ``RandomState(seed)``."""
-    held_out = np.random.RandomState(seed).permutation(n)[:round(share * n)]
+    """(training places, validation places), both ascending: ``round(share * n)``, drawn."""
+    held_out = stream(seed, "validation").permutation(n)[:round(share * n)]
     if len(held_out) == n:
         raise MsCoresetError(f"a validation share of {share} leaves none of {n} samples to train on")
     return np.setdiff1d(np.arange(n), held_out), np.sort(held_out)
