@@ -1,10 +1,8 @@
 """Which device there is, and the settings that MindSpore needs on it."""
 
-import ctypes
 import ctypes.util
 import os
 import platform
-import sys
 
 from ms_coreset.errors import MsCoresetError
 
@@ -54,25 +52,7 @@ def set_device(name="auto"):
     if device == "CPU":
         # Asynchronous dispatch makes small operations take 0.1 to 4 ms at random when cores are few.
         mindspore.runtime.launch_blocking()
-        _keep_freed_memory()
     return device
-
-
-def _keep_freed_memory():
-    """Let freed memory stay with the process, where the C library is glibc.
-
-    By default every large tensor is mapped anew and unmapped again, and the kernel zeroes each of its pages: a third
-    of a training step. What is kept is the peak that was reached, so that the peak itself does not grow.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # from malloc.h
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 64 << 20)
 
 
 def current_device():

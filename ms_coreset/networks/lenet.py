@@ -28,9 +28,8 @@ class LeNet(Classifier):
         return self.fc3
 
     def features(self, x):
-        # ReLU and maximum commute, and after the pooling there is a quarter to do.
-        x = ops.relu(self.pool(self.conv1(x)))
-        x = ops.relu(self.pool(self.conv2(x)))
+        x = self.pool(ops.relu(self.conv1(x)))
+        x = self.pool(ops.relu(self.conv2(x)))
         x = ops.relu(self.fc1(self.flatten(x)))
         return ops.relu(self.fc2(x))
 
