@@ -1,5 +1,6 @@
 """The result of a selection, and its files."""
 
+import contextlib
 import json
 import pickle
 from dataclasses import dataclass, field
@@ -93,14 +94,24 @@ class Coreset:
                 "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max())),
                 "bad_available": bad and bad[0], "bad_kept": bad and bad[1]}
 
-    def save(self, path):
-        """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest"."""
+    def save(self, path, dropped=None):
+        """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest".
+
+        dropped: where to write the dropped places, too, as ``save_dropped`` does; then both files change, or none
+        """
+        with contextlib.ExitStack() as files:
+            whole = files.enter_context(atomic_write(path))
+            if dropped is not None:
+                self._write_dropped(files.enter_context(atomic_write(dropped)))
+            self._write(whole)
+            whole.flush()  # what fails for want of space fails here, before either file gets its name
+
+    def _write(self, stream):
         arrays = {name: value for name in ("indices", "weights", "scores", "pool")
                   if (value := getattr(self, name)) is not None}
         notes = {"n": self.n, "rate": self.rate, "method": self.method, "options": self.options, "seed": self.seed,
                  "indices": "kept, in pick order", **self.manifest}
-        with atomic_write(path) as stream:
-            np.savez_compressed(stream, manifest=np.array(json.dumps(notes)), **arrays)
+        np.savez_compressed(stream, manifest=np.array(json.dumps(notes)), **arrays)
 
     @classmethod
     def load(cls, path):
@@ -122,7 +133,11 @@ class Coreset:
     def save_dropped(self, path):
         """Write the dropped places as the Moderate repository does: a pickled int64 array."""
         with atomic_write(path) as stream:
-            pickle.dump(self.dropped, stream, protocol=4)
+            self._write_dropped(stream)
+
+    def _write_dropped(self, stream):
+        pickle.dump(self.dropped, stream, protocol=4)
+        stream.flush()
 
     def to_torch_subset(self, dataset):
         """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order."""

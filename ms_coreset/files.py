@@ -69,6 +69,34 @@ def read_json(path):
         raise MsCoresetError(f"{path} is not JSON: {error}") from error
 
 
+def reserve(stream, size):
+    """Take ``size`` bytes on disk for an open file; raises ``OSError`` when the disk is full.
+
+    Does nothing where the system has no such call (macOS).
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, size)
+
+
+def create_array(path, dtype, shape):
+    """A new memory-mapped .npy file, its space on disk taken at once.
+
+    Raises ``MsCoresetError`` when it can't be made or the disk is full; found out while writing to the map, a full
+    disk would end the process.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        with open(path, "r+b") as stream:
+            reserve(stream, os.fstat(stream.fileno()).st_size)
+        return array
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
+
+
 def digest(path, algorithm="md5"):
     """Hexadecimal checksum of a file's bytes."""
     with open(path, "rb") as stream:

@@ -285,6 +285,21 @@ def test_full_disk_is_one_line_and_leaves_no_half_file(selected, monkeypatch, ca
     assert not list((folder / "full").iterdir())
 
 
+def test_full_disk_while_training_is_one_line_and_leaves_no_half_checkpoint(here, monkeypatch, capsys):
+    import errno
+
+    from ms_coreset.networks import weights
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(weights, "_require_space", full)
+    line = refused(capsys, "--dataset", "digits", "--rate", "0.2", *QUICK)
+    assert "last.ckpt: No space left on device" in line
+    assert [path.name for path in (here / "ckpt/digits/mlp").iterdir()] == ["dynamics"]
+    assert not list((here / "index").iterdir())
+
+
 def test_ctrl_c_in_the_middle_and_again(here):
     """An interrupted run goes on where it was, and ends like one that was not."""
     arguments = ["--dataset", "digits", "--rate", "0.2", "--epoch", "8"]

@@ -1,4 +1,5 @@
 import builtins
+import errno
 import os
 import pickle
 import stat
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, atomic_write, digest, read_json, read_pickle, write_json
+from ms_coreset.files import array_digest, atomic_write, create_array, digest, read_json, read_pickle, write_json
 
 
 class Call:
@@ -108,3 +109,16 @@ def test_read_pickle_refuses_a_truncated_file_and_names_a_missing_one(tmp_path):
     for name in ("half", "missing"):
         with pytest.raises(MsCoresetError, match=name):
             read_pickle(tmp_path / name)
+
+
+def test_array_on_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    array = create_array(tmp_path / "a" / "x.npy", np.float32, (3, 2))
+    array[:] = 1
+    np.testing.assert_array_equal(np.load(tmp_path / "a" / "x.npy"), np.ones((3, 2)))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(MsCoresetError, match=r"can't write .*y\.npy: No space left"):
+        create_array(tmp_path / "a" / "y.npy", np.float32, (3, 2))
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["x.npy"]

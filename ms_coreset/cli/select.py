@@ -88,8 +88,7 @@ def _select(arguments, dataset, method, request, options, files):
         coreset = coreset.within(pool, len(whole))
     coreset.manifest.update(_manifest(dataset, whole, device, checkpoint, steps))
     with steps("save"):
-        coreset.save(files["npz"])
-        coreset.save_dropped(files["bin"])
+        coreset.save(files["npz"], dropped=files["bin"])
     _print_summary(arguments, dataset, coreset, whole, steps, files)
 
 

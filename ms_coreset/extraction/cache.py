@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, write_json
+from ms_coreset.files import array_digest, create_array, write_json
 
 SAVE_INTERVAL = 20  # seconds between two notes of how far an extraction is
 
@@ -29,10 +28,7 @@ class ExtractionStore:
     def __init__(self, shapes, folder=None):
         self._folder = None if folder is None else Path(folder)
         self._noted = time.monotonic()
-        try:
-            opened = {name: self._open(name, shape) for name, shape in shapes.items()}
-        except OSError as error:
-            raise MsCoresetError(f"can't write the cache {folder}: {error.strerror or error}") from error
+        opened = {name: self._open(name, shape) for name, shape in shapes.items()}
         self.arrays = {name: array for name, (array, _) in opened.items()}
         self.done = min(rows for _, rows in opened.values())
 
@@ -62,6 +58,6 @@ class ExtractionStore:
             array = np.load(path, mmap_mode="r+")
             if note["shape"] == list(shape) == list(array.shape) and array.dtype == np.float32:
                 return array, int(note["rows"])
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".json").unlink(missing_ok=True)
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape), 0
+        with contextlib.suppress(OSError):
+            path.with_suffix(".json").unlink()
+        return create_array(path, np.float32, shape), 0

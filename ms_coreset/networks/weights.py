@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import reserve
 from ms_coreset.networks import create_network
 
 _NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
@@ -103,31 +104,42 @@ def write_checkpoint(path, arrays, notes):
     import mindspore
 
     entries = [{"name": name, "data": mindspore.Tensor(array)} for name, array in arrays.items()]
-    _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": json.dumps(notes)}))
+    notes = json.dumps(notes)
+    _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": notes}),
+             _size(arrays) + len(notes))
 
 
 def write_torch(path, arrays):
     """Write arrays under MindSpore's names as a torch state dict, whole or not at all."""
     torch = _torch()
     state = {name: torch.from_numpy(np.array(array)) for name, array in to_torch_names(arrays).items()}
-    _replace(path, lambda part: torch.save(state, part))
+    _replace(path, lambda part: torch.save(state, part), _size(arrays))
 
 
-def _replace(path, write):
-    """Let ``write(name)`` make a temporary file of the same suffix beside ``path``, then rename it."""
+def _size(arrays):
+    """Bytes that arrays take in a file, names and headers included, or a little less than that."""
+    return sum(array.nbytes + len(name) for name, array in arrays.items())
+
+
+def _replace(path, write, size):
+    """Let ``write(name)`` make a file of about ``size`` bytes in a folder of its own, then move it to ``path``."""
     path = Path(path)
-    part = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-        os.close(handle)
-        write(part)
-        os.chmod(part, 0o644)  # MindSpore leaves its files read-only
-        os.replace(part, path)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
+            _require_space(folder, size)
+            part = Path(folder) / path.name
+            write(str(part))
+            part.chmod(0o644)  # MindSpore leaves its files read-only
+            os.replace(part, path)
     except (OSError, RuntimeError) as error:
-        if part is not None and os.path.exists(part):
-            os.unlink(part)
         raise MsCoresetError(f"can't write {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _require_space(folder, size):
+    """Raise ``OSError`` where ``size`` bytes do not fit: MindSpore would tell of it at length, on stderr."""
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        reserve(stream, max(size, 1))
 
 
 def to_torch_names(arrays):

@@ -30,8 +30,9 @@ def select(method, evidence, rate, balance=False, seed=0, **options):
     evidence.require(entry.needs, entry.name)
     selection = entry.function(evidence, request, **options)
     described = {**entry.options, **options, "balance": request.balance}
+    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels)}
     return Coreset(selection.indices, len(evidence), float(rate), entry.name, described, int(seed),
-                   selection.weights, selection.scores, manifest={"labels": array_digest(evidence.labels)})
+                   selection.weights, selection.scores, manifest=manifest)
 
 
 def score(name, evidence, **options):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import create_array
 
 FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")
 
@@ -104,7 +105,6 @@ def _array(name, shape, folder, resume):
         array = np.load(path, mmap_mode="r+")
         if array.shape == shape and array.dtype == dtype:
             return array
-    path.parent.mkdir(parents=True, exist_ok=True)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    array = create_array(path, dtype, shape)
     array[:] = False if name == "correct" else np.nan
     return array

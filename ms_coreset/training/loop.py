@@ -112,10 +112,7 @@ class _Run:
 
     def open_recorder(self, resume):
         folder = self.folder and self.folder / "dynamics"
-        try:
-            self.recorder = Recorder(self.record, self.epochs, len(self.split), folder, resume)
-        except OSError as error:
-            raise MsCoresetError(f"can't write {folder}: {error.strerror}") from error
+        self.recorder = Recorder(self.record, self.epochs, len(self.split), folder, resume)
 
     def train(self, first, progress):
         update, sums = first * self.per_epoch, _Sums()
