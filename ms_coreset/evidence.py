@@ -10,6 +10,9 @@ _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",
+    "boundary": "mc.extract(network, split, need=('boundary',))",
+    "runs": "one Evidence per network: Evidence(labels, runs=(first, second, ...))",
+    "validation": "Evidence of held-out samples from the same network",
 }
 
 
@@ -21,6 +24,9 @@ class Evidence:
     features: (n, d), the input of a network's last dense layer
     logits: (n, C)
     dynamics: ``TrainingDynamics``
+    boundary: (n,), squared distance to the decision boundary (DeepFool)
+    runs: a tuple of ``Evidence`` of the same samples, one per network, for scores that average over several
+    validation: ``Evidence`` of other samples from the same network
 
     Raises ``MsCoresetError`` when shapes do not fit together.
     """
@@ -29,6 +35,9 @@ class Evidence:
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
     dynamics: object | None = None
+    boundary: np.ndarray | None = None
+    runs: tuple | None = None
+    validation: object | None = None
 
     def __post_init__(self):
         labels = np.asarray(self.labels)
@@ -41,6 +50,11 @@ class Evidence:
             if array is not None and (np.ndim(array) != 2 or len(array) != len(labels)):
                 raise MsCoresetError(f"{name} must be a ({len(labels)}, d) array like labels, "
                                      f"got shape {np.shape(array)}")
+        if self.boundary is not None and np.shape(self.boundary) != labels.shape:
+            raise MsCoresetError(f"boundary must be ({len(labels)},) like labels, got shape {np.shape(self.boundary)}")
+        for run in self.runs or ():
+            if not np.array_equal(run.labels, labels):
+                raise MsCoresetError("every run must be of the same samples: their labels differ")
 
     def __len__(self):
         return len(self.labels)
@@ -58,11 +72,64 @@ class Evidence:
 def _require_finite(array, name):
     # A sum is finite only if every term is, and takes one pass without a temporary; an overflowing sum of finite
     # terms is told apart by looking closer.
-    block = max(1, (1 << 22) // max(1, array.shape[1]))
+    block = max(1, (1 << 22) // max(1, array[:1].size))
     for start in range(0, len(array), block):
         part = array[start:start + block]
         with np.errstate(over="ignore", invalid="ignore"):
             suspicious = not np.isfinite(part.sum())
         if suspicious and not np.isfinite(part).all():
-            row = start + int(np.flatnonzero(~np.isfinite(part).all(axis=1))[0])
+            row = start + int(np.argwhere(~np.isfinite(part))[0, 0])
             raise MsCoresetError(f"{name} of sample {row} are not finite")
+
+
+@dataclass(frozen=True)
+class LastLayerGradients:
+    """Gradients of the cross entropy by the last layer's weights and bias, factorised, never written out.
+
+    With p = softmax(z): sample i's gradient is G_i = [g_i ; vec(g_i e_i^T)], g_i = p_i - onehot(y_i), so that
+    <G_i, G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers instead of n C (d + 1).
+
+    errors: (n, C) float64, the g_i: the gradient by the logits, or by the bias
+    features: (n, d) float64, the e_i: the input of the last layer
+    """
+
+    errors: np.ndarray
+    features: np.ndarray
+
+    @classmethod
+    def of(cls, evidence):
+        """From an evidence's logits, labels and features; labels must be columns of the logits."""
+        logits = np.asarray(evidence.logits, np.float64)
+        if evidence.labels.min() < 0 or evidence.labels.max() >= logits.shape[1]:
+            raise MsCoresetError(f"labels must be 0 to {logits.shape[1] - 1}, the columns of logits")
+        errors = softmax(logits)
+        errors[np.arange(len(logits)), evidence.labels] -= 1
+        return cls(errors, np.asarray(evidence.features, np.float64))
+
+    def __len__(self):
+        return len(self.errors)
+
+    def take(self, rows):
+        """The gradients of some samples."""
+        return LastLayerGradients(self.errors[rows], self.features[rows])
+
+    def divided_by_batch(self, batch_size):
+        """Each gradient divided by the size of its batch of consecutive samples: what DeepCore computes."""
+        n = len(self)
+        sizes = np.minimum(batch_size, n - np.arange(n) // batch_size * batch_size)
+        return LastLayerGradients(self.errors / sizes[:, None], self.features)
+
+    def squared_norms(self):
+        """(n,): ||G_i||^2 = ||g_i||^2 (1 + ||e_i||^2)."""
+        return (self.errors**2).sum(axis=1) * (1 + (self.features**2).sum(axis=1))
+
+
+def log_softmax(logits):
+    """Row-wise log softmax in float64, finite for finite logits."""
+    shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def softmax(logits):
+    """Row-wise softmax in float64."""
+    return np.exp(log_softmax(logits))

@@ -51,3 +51,16 @@ def row_distances(rows, point):
         difference = mindspore.Tensor(np.ascontiguousarray(rows[start:start + step])).astype(dtype) - target
         parts.append((difference * difference).sum(axis=1).sqrt().asnumpy().astype(np.float64))
     return np.concatenate(parts)
+
+
+def product(left, right):
+    """left (a, d) times right (b, d) transposed, (a, b), in ``float_type``, as float64."""
+    mindspore = _mindspore()
+    dtype = float_type()
+    tensors = [mindspore.Tensor(np.ascontiguousarray(rows), dtype) for rows in (left, right)]
+    return mindspore.ops.matmul(tensors[0], tensors[1].T).asnumpy().astype(np.float64)
+
+
+def gradient_gram(left, right):
+    """<G_i, G_j> of two sets of ``LastLayerGradients``: (a, b) float64, (P P^T) * (1 + E E^T)."""
+    return product(left.errors, right.errors) * (1 + product(left.features, right.features))

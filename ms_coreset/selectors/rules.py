@@ -3,6 +3,15 @@
 import numpy as np
 
 
+TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding: no device may decide by it
+
+
+def first_best(values):
+    """The lowest place whose value is the largest, or nearer to it than rounding can tell (``TIE``)."""
+    best = np.max(values)
+    return int(np.argmax(values >= best - TIE * abs(best)))
+
+
 def ascending(scores):
     """Places by rising score; of equal scores the lowest place first."""
     return np.argsort(scores, kind="stable")
