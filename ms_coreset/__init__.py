@@ -22,7 +22,7 @@ _HOMES = {
     "ms_coreset.extraction": ("extract",),
     "ms_coreset.networks": ("create_network", "list_networks"),
     "ms_coreset.networks.weights": ("load_weights", "network_from_weights", "save_weights"),
-    "ms_coreset.selectors": ("describe", "list_methods", "list_scores", "score", "select"),
+    "ms_coreset.selectors": ("describe", "list_methods", "list_scores", "score", "select", "select_by"),
     "ms_coreset.training.dynamics": ("TrainingDynamics",),
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),

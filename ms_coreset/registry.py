@@ -19,10 +19,10 @@ class Registry:
 
     def add(self, name, entry, aliases=()):
         """Register ``entry`` as ``name`` and under every alias; a spelling that is taken raises ``KeyError``."""
-        for spelling in (name, *aliases):
-            if self._fold(spelling) in self._spellings:
+        for spelling in dict.fromkeys(map(self._fold, (name, *aliases))):
+            if spelling in self._spellings:
                 raise KeyError(f"{self.kind} {spelling!r} is registered already")
-            self._spellings[self._fold(spelling)] = name
+            self._spellings[spelling] = name
         self._entries[name] = entry
         return entry
 
@@ -34,6 +34,11 @@ class Registry:
         near = difflib.get_close_matches(folded, self._spellings, n=1)
         hint = f"did you mean {self._spellings[near[0]]!r}? " if near else ""
         raise MsCoresetError(f"unknown {self.kind} {name!r}: {hint}there are: {', '.join(self.names())}")
+
+    def aliases(self, name):
+        """The other spellings of a registered name, folded to lower case."""
+        return [spelling for spelling in self._spellings
+                if self._spellings[spelling] == name and spelling != self._fold(name)]
 
     def __getitem__(self, name):
         return self._entries[self.canonical(name)]

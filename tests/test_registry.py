@@ -34,3 +34,9 @@ def test_unknown_name_suggests_the_nearest(fruit):
 def test_taken_spelling_is_refused(fruit):
     with pytest.raises(KeyError):
         fruit.add("Tart", 3)
+
+
+def test_an_alias_that_is_only_another_case_is_no_clash(fruit):
+    fruit.add("plum", 4, aliases=("Plum", "PLUM", "prune"))
+    assert fruit["prune"] == 4
+    assert fruit.aliases("plum") == ["prune"]

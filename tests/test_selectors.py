@@ -1,5 +1,7 @@
 """Every registered method keeps the same promises; scores and rules by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +13,7 @@ from ms_coreset.perturbations.label_noise import symmetric_noise
 from ms_coreset.selectors import METHODS, SCORES, kernels
 from ms_coreset.selectors.quota import Request, budget, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
+from ms_coreset.training.dynamics import measure
 
 pytestmark = pytest.mark.usefixtures("cpu")
 EVERY_METHOD = mc.list_methods()
@@ -22,10 +25,26 @@ def cpu():
     return mc.set_device("CPU")
 
 
+FIELDS = ("labels", "features", "logits", "dynamics", "boundary")
+
+
 def evidence_of(n=60, classes=4, d=5, seed=0):
     rng = np.random.RandomState(seed)
-    return mc.Evidence(labels=rng.randint(0, classes, n), features=rng.rand(n, d).astype(np.float32),
-                       logits=rng.randn(n, classes).astype(np.float32))
+    labels, features = rng.randint(0, classes, n), rng.rand(n, d).astype(np.float32)
+    logits = rng.randn(n, classes).astype(np.float32)
+    return mc.Evidence(labels, features, logits, dynamics_of(labels, classes, rng), rng.rand(n))
+
+
+def dynamics_of(labels, classes, rng, epochs=4):
+    measured = [measure(rng.randn(len(labels), classes).astype(np.float32), labels) for _ in range(epochs)]
+    return mc.TrainingDynamics(**{name: np.stack([epoch[name] for epoch in measured]) for name in measured[0]})
+
+
+def rows_of(evidence, rows):
+    """The evidence of some samples."""
+    dynamics = {name: array[:, rows] for name, array in dataclasses.asdict(evidence.dynamics).items()}
+    arrays = {name: getattr(evidence, name)[rows] for name in FIELDS if name != "dynamics"}
+    return mc.Evidence(**arrays, dynamics=mc.TrainingDynamics(**dynamics))
 
 
 def assert_valid(coreset, evidence):
@@ -73,9 +92,11 @@ def test_global_random_state_is_neither_used_nor_touched(name):
 
 @pytest.mark.parametrize("name", EVERY_METHOD)
 @pytest.mark.parametrize("balance", [False, True])
-def test_one_sample_classes_duplicates_and_any_labels(name, balance):
+def test_one_sample_classes_and_duplicates(name, balance):
     features = np.repeat(np.arange(6, dtype=np.float32), 2)[:, None] * np.ones(3, np.float32)
-    evidence = mc.Evidence(labels=np.array([7] * 6 + [-3] * 5 + [1000]), features=features, logits=features)
+    labels = np.array([2] * 6 + [0] * 5 + [1])
+    rng = np.random.RandomState(0)
+    evidence = mc.Evidence(labels, features, features, dynamics_of(labels, 3, rng), np.ones(12))
     coreset = mc.select(name, evidence, 0.5, balance)
     assert_valid(coreset, evidence)
 
@@ -83,7 +104,7 @@ def test_one_sample_classes_duplicates_and_any_labels(name, balance):
 @pytest.mark.parametrize("name", EVERY_METHOD)
 def test_inputs_are_left_as_they_were(name):
     evidence = evidence_of()
-    copies = {field: getattr(evidence, field).copy() for field in ("labels", "features", "logits")}
+    copies = {field: getattr(evidence, field).copy() for field in ("labels", "features", "logits", "boundary")}
     mc.select(name, evidence, 0.4)
     for field, copy in copies.items():
         np.testing.assert_array_equal(getattr(evidence, field), copy)
@@ -122,18 +143,19 @@ def test_every_method_is_described(name):
 def test_missing_or_unusable_evidence_is_named(name):
     labels = np.zeros(4, int)
     need = METHODS[name].needs[0]
-    with pytest.raises(MsCoresetError, match=f"{name} needs {need}.*extract"):
+    with pytest.raises(MsCoresetError, match=f"{name} needs {need}, which this evidence lacks; get it with mc"):
         mc.select(name, mc.Evidence(labels=labels), 0.5)
     array = np.ones((4, 2), np.float32)
     array[2, 1] = np.nan
-    with pytest.raises(MsCoresetError, match=f"{need} of sample 2 are not finite"):
-        mc.select(name, mc.Evidence(labels=labels, features=array, logits=array), 0.5)
+    if need != "dynamics":
+        with pytest.raises(MsCoresetError, match=f"{need} of sample 2 are not finite"):
+            mc.select(name, mc.Evidence(labels, array, array, boundary=array[:, 1]), 0.5)
 
 
 @pytest.mark.parametrize("name", mc.list_scores())
 def test_scores_follow_a_permutation_of_the_samples(name):
     evidence, order = evidence_of(), np.random.RandomState(1).permutation(60)
-    moved = mc.Evidence(labels=evidence.labels[order], features=evidence.features[order], logits=evidence.logits[order])
+    moved = rows_of(evidence, order)
     np.testing.assert_allclose(mc.score(name, moved), mc.score(name, evidence)[order], rtol=1e-12)
     assert mc.score(name, evidence).dtype == np.float64
 
@@ -254,3 +276,9 @@ def test_memory_mapped_features_serve(tmp_path):
 def test_scores_and_methods_are_known_by_the_originals_names():
     assert METHODS.canonical("Uniform") == "random"
     assert SCORES.canonical("centre_distance") == "center_distance"
+
+
+def test_any_labels_will_do_for_methods_that_do_not_look_at_logits():
+    features = np.arange(24, dtype=np.float32).reshape(12, 2)
+    evidence = mc.Evidence(labels=np.array([7] * 6 + [-3] * 5 + [1000]), features=features)
+    assert len(mc.select("moderate", evidence, 0.5, balance=True)) == 3 + 2

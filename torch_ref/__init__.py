@@ -4,27 +4,31 @@ It shares no code with the MindSpore package and exists to be compared with it. 
 computed in float64. The functions have the names, arguments and meaning of the MindSpore package's.
 """
 
+from torch_ref.attacks import deepfool_distances
 from torch_ref.convert import from_mindspore_names, to_mindspore_names
 from torch_ref.extraction import Evidence, extract
 from torch_ref.networks import NETWORKS, create_network
 from torch_ref.scores import SCORES, score
-from torch_ref.selectors import METHODS, Coreset, select
+from torch_ref.selectors import METHODS, RULES, Coreset, select, select_by
 from torch_ref.training import Recipe, TrainingResult, evaluate, train
 
 __all__ = [
     "METHODS",
     "NETWORKS",
+    "RULES",
     "SCORES",
     "Coreset",
     "Evidence",
     "Recipe",
     "TrainingResult",
     "create_network",
+    "deepfool_distances",
     "evaluate",
     "extract",
     "from_mindspore_names",
     "score",
     "select",
+    "select_by",
     "to_mindspore_names",
     "train",
 ]

@@ -13,11 +13,20 @@ class Evidence:
     labels: (n,) integers
     features: (n, d) inputs of the network's last linear layer, or None
     logits: (n, C), or None
+    dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
+        for T epochs or None; or None
+    boundary: (n,) squared distances to the decision boundary, or None
+    runs: a tuple of evidence of the same samples from other networks, or None
+    validation: evidence of other samples from the same network, or None
     """
 
     labels: np.ndarray
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
+    dynamics: object | None = None
+    boundary: np.ndarray | None = None
+    runs: tuple | None = None
+    validation: object | None = None
 
 
 def normalise(images, mean, std):

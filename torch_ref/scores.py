@@ -1,7 +1,24 @@
 """Scores of single samples, by name."""
 
+import inspect
+
 import numpy as np
 import torch
+
+from torch_ref.geometry import divergences
+from torch_ref.pools import pools
+from torch_ref.quantities import (
+    batch_sizes,
+    check_choice,
+    distances,
+    errors,
+    gradients,
+    log_probabilities,
+    needed,
+    one_hot,
+)
+
+VARIANTS = ("paper", "deepcore")
 
 
 def center_distance(evidence, center="median"):
@@ -46,14 +63,162 @@ def _mean(rows):
 
 _CENTERS = {"median": _median, "mean": _mean}
 
-SCORES = {"center_distance": center_distance}
+def least_confidence(evidence, variant="paper"):
+    """1 - max_c p_c; variant "deepcore": -max_c z_c, of the raw logits. Source: DeepCore, eq. 2."""
+    check_choice("variant", variant, VARIANTS)
+    logits, log_p = needed(evidence, "logits"), log_probabilities(evidence)
+    return -logits.amax(dim=1) if variant == "deepcore" else 1 - log_p.exp().amax(dim=1)
+
+
+def entropy(evidence, variant="paper"):
+    """-sum_c p_c log p_c; variant "deepcore": -sum_c p_c log(p_c + 1e-6). Source: DeepCore, eq. 2."""
+    check_choice("variant", variant, VARIANTS)
+    log_p = log_probabilities(evidence)
+    p = log_p.exp()
+    return -(p * ((p + 1e-6).log() if variant == "deepcore" else log_p)).sum(dim=1)
+
+
+def margin(evidence, variant="paper"):
+    """1 - (p_(1) - p_(2)), of the two highest probabilities, in both variants. Source: DeepCore, eq. 2."""
+    check_choice("variant", variant, VARIANTS)
+    first, second = log_probabilities(evidence).exp().topk(2, dim=1).values.T
+    return 1 - (first - second)
+
+
+def grand(evidence, variant="paper", batch_size=128):
+    """Mean over runs of ||G_i||, the norm of the last layer's gradient, ||p - onehot(y)|| sqrt(1 + ||e||^2).
+
+    The runs are ``evidence.runs``, or the evidence itself. variant: "deepcore" divides by the size of the batch.
+    Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.1, of the last layer alone.
+    """
+    check_choice("variant", variant, VARIANTS)
+    norms = torch.stack([gradients(run).norm(dim=1) for run in _runs(evidence)])
+    if variant == "deepcore":
+        norms = norms / batch_sizes(norms.shape[1], batch_size)[:, 0]
+    return norms.mean(dim=0)
+
+
+def el2n(evidence, first=None, last=None):
+    """Mean over runs of ||p_i - onehot(y_i)||_2.
+
+    With ``first`` or ``last``: mean over the epochs first to last - 1 of ``evidence.dynamics.error_norm``.
+    Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.2.
+    """
+    if first is None and last is None:
+        return torch.stack([errors(run).norm(dim=1) for run in _runs(evidence)]).mean(dim=0)
+    recorded = _recorded(evidence, "error_norm")
+    first, last = first or 0, len(recorded) if last is None else last
+    if not 0 <= first < last <= len(recorded):
+        raise ValueError(f"epochs {first} to {last} are not within the {len(recorded)} that were recorded")
+    return recorded[first:last].mean(dim=0)
+
+
+def loss(evidence):
+    """Cross entropy -log p_y."""
+    log_p = log_probabilities(evidence)
+    return -(log_p * one_hot(evidence.labels, log_p.shape[1])).sum(dim=1)
+
+
+def forgetting(evidence, never_learned="epochs"):
+    """How many epochs find a sample wrong that was correct in the one before.
+
+    never_learned: score of a sample that was never correct: "epochs", their number, or "zero" (as DeepCore)
+
+    Source: Toneva et al., ICLR 2019, definition 2.1; their code ranks what was never learned highest.
+    """
+    check_choice("never_learned", never_learned, ("epochs", "zero"))
+    correct = _recorded(evidence, "correct").bool()
+    forgotten = (correct[:-1] & ~correct[1:]).sum(dim=0).double()
+    if never_learned == "epochs":
+        forgotten[~correct.any(dim=0)] = len(correct)
+    return forgotten
+
+
+def correctness(evidence):
+    """Minus the number of epochs in which the sample was correct. Source: Swayamdipta et al., EMNLP 2020."""
+    return -_recorded(evidence, "correct").sum(dim=0)
+
+
+def aum(evidence, margin="logit"):
+    """Minus the mean over epochs of z_y - max_{j != y} z_j; margin "probability": of p instead of z.
+
+    Source: Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2.
+    """
+    check_choice("margin", margin, ("logit", "probability"))
+    return -_recorded(evidence, "logit_margin" if margin == "logit" else "margin").mean(dim=0)
+
+
+def accumulated_margin(evidence):
+    """Minus the sum over epochs of p_y - max_{j != y} p_j. Source: the code of CCS (Zheng et al., ICLR 2023)."""
+    return -_recorded(evidence, "margin").sum(dim=0)
+
+
+def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper"):
+    """Mean divergence of a sample's class probabilities from those of its nearest neighbours' in feature space.
+
+    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c). A sample without neighbours has score 0.
+    neighbors: how many, or all others of a smaller group; within_class: of the same class, or of all
+    direction: "highest" keeps the largest divergence (the paper), "lowest" the smallest: the score is negative
+    variant: "deepcore" keeps the lowest, and leaves out the nearest neighbour, taken to be the sample itself
+
+    Source: Margatina et al., EMNLP 2021, with DeepCore's symmetric divergence.
+    """
+    check_choice("direction", direction, ("highest", "lowest"))
+    check_choice("variant", variant, VARIANTS)
+    features, log_p = needed(evidence, "features"), log_probabilities(evidence)
+    means = torch.zeros(len(log_p), dtype=torch.float64)
+    for rows in pools(evidence.labels, within_class):
+        apart = distances(features[rows])
+        if variant == "paper":
+            apart.fill_diagonal_(torch.inf)
+        first = 1 if variant == "deepcore" else 0
+        nearest = np.argsort(apart.numpy(), axis=1, kind="stable")[:, first:first + min(neighbors, len(rows) - 1)]
+        if nearest.size:
+            means[rows] = divergences(log_p[rows][:, None], log_p[rows[nearest]]).mean(dim=1)
+    return -means if variant == "deepcore" or direction == "lowest" else means
+
+
+def deepfool(evidence):
+    """Minus the squared distance to the decision boundary, ``evidence.boundary``: near is kept.
+
+    Source: Ducoffe and Precioso, Adversarial Active Learning for Deep Networks, 2018.
+    """
+    return -needed(evidence, "boundary")
+
+
+def _runs(evidence):
+    runs = getattr(evidence, "runs", None)
+    return (evidence,) if runs is None else runs
+
+
+def _recorded(evidence, field):
+    """(T, n) float64 of the dynamics."""
+    if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
+        raise ValueError(f"evidence lacks dynamics with {field}")
+    recorded = torch.tensor(np.array(getattr(evidence.dynamics, field), np.float64))
+    if recorded.shape[1] != len(evidence.labels):
+        raise ValueError(f"dynamics of {recorded.shape[1]} samples for {len(evidence.labels)} labels")
+    return recorded
+
+
+SCORES = {function.__name__: function for function in (
+    center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
+    accumulated_margin, cal, deepfool)}
+
 
 
 def score(name, evidence, **options):
     """The score ``name`` of all samples, (n,) float64.
 
-    Raises ``ValueError`` for an unknown name, and what the score raises.
+    Raises ``ValueError`` for an unknown name or option, what the score raises, and when it is not finite.
     """
     if str(name).lower() not in SCORES:
         raise ValueError(f"unknown score {name!r}: there are {', '.join(SCORES)}")
-    return SCORES[str(name).lower()](evidence, **options)
+    function = SCORES[str(name).lower()]
+    unknown = options.keys() - inspect.signature(function).parameters.keys()
+    if unknown:
+        raise ValueError(f"score {name} has no option {', '.join(sorted(unknown))}")
+    values = np.asarray(function(evidence, **options), np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} is not finite for every sample")
+    return values

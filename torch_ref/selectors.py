@@ -5,16 +5,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from torch_ref.scores import center_distance
-
-_NOTHING = np.empty(0, np.int64)
+from torch_ref import geometry, gradient, submodular
+from torch_ref.pools import budgets, joined
+from torch_ref.scores import SCORES, score
 
 
 @dataclass(frozen=True)
 class Coreset:
-    """indices: (k,) int64 of the kept samples, in pick order; scores: (n,) float64, or None."""
+    """indices: (k,) int64 of the kept samples, in pick order; weights: (k,); scores: (n,); float64, or None."""
 
     indices: np.ndarray
+    weights: np.ndarray | None = None
     scores: np.ndarray | None = None
 
 
@@ -22,7 +23,7 @@ def select(method, evidence, rate, balance=False, seed=0, **options):
     """Choose about ``rate * n`` of the n samples.
 
     method: one of ``METHODS``, in any case
-    evidence: any object with ``labels`` (n,) and what the method needs of ``features`` (n, d) and ``logits`` (n, C)
+    evidence: any object with the attributes of ``Evidence`` that the method needs
     rate: share that is kept, in (0, 1]
     balance: apply the rate in each class by itself, classes ascending; else to all samples together
     seed: of the ``RandomState`` that a method draws from
@@ -34,20 +35,34 @@ def select(method, evidence, rate, balance=False, seed=0, **options):
     if str(method).lower() not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     choose = METHODS[str(method).lower()]
-    unknown = options.keys() - inspect.signature(choose).parameters.keys()
+    unknown = options.keys() - OPTIONS[str(method).lower()]
     if unknown:
         raise ValueError(f"method {method} has no option {', '.join(sorted(unknown))}")
+    return _coreset(evidence, rate, lambda: choose(evidence, rate, balance, seed, **options))
+
+
+def select_by(score, rule, evidence, rate, balance=False, seed=0, **options):
+    """Choose by any score and one of ``RULES``; options are the score's, and the rule's where it has any.
+
+    The rest is as in ``select``.
+    """
+    if rule not in RULES:
+        raise ValueError(f"unknown rule {rule!r}: there are {', '.join(RULES)}")
+    return _coreset(evidence, rate, lambda: _by_score(evidence, rate, balance, seed, score, rule, **options))
+
+
+def _coreset(evidence, rate, choose):
     if not 0 < rate <= 1:
         raise ValueError(f"rate is {rate}, must be above 0 and at most 1")
-    indices, scores = choose(evidence, rate, balance, seed, **options)
+    indices, weights, scores = choose()
     if len(indices) == 0:
         raise ValueError(f"rate {rate} of {len(evidence.labels)} samples selects nothing: give a larger rate")
-    return Coreset(np.asarray(indices, np.int64), scores)
+    return Coreset(np.asarray(indices, np.int64), weights, scores)
 
 
 def full(evidence, rate, balance, seed):
     """Every sample, in data set order, whatever the rate."""
-    return np.arange(len(evidence.labels)), None
+    return np.arange(len(evidence.labels)), None, None
 
 
 def random(evidence, rate, balance, seed):
@@ -57,44 +72,127 @@ def random(evidence, rate, balance, seed):
     is 0 draws nothing.
     """
     rng = np.random.RandomState(seed)
-    budgets = [(pool, round(rate * len(pool))) for pool in _pools(evidence.labels, balance)]
-    drawn = [rng.choice(pool, budget, replace=False) for pool, budget in budgets if budget]
-    return np.concatenate([*drawn, _NOTHING]), None
+    drawn = [rng.choice(rows, k, replace=False) for rows, k in budgets(evidence.labels, rate, balance)]
+    return joined(drawn), None, None
 
 
 def moderate(evidence, rate, balance, seed, center="median"):
-    """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023).
-
-    Of n samples, ranked by ``center_distance`` (ties to the lower index), ranks round(n (1/2 - rate/2)) to
-    round(n (1/2 + rate/2)) are kept, as the authors' code does. Balanced, which that code does not offer, a class of
-    m keeps k = round(rate m) ranks from round((m - k) / 2) on. Departures: nothing is kept where round(rate n) is 0,
-    and the middle one where it is not but both ends of the window meet.
-    """
-    distances = center_distance(evidence, center)
-    kept = [_middle(distances, pool, rate, balance) for pool in _pools(evidence.labels, balance)]
-    return np.concatenate([*kept, _NOTHING]), distances
+    """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023)."""
+    return _by_score(evidence, rate, balance, seed, "center_distance", "window", center=center)
 
 
-def _middle(distances, pool, rate, balance):
-    m = len(pool)
-    size = round(rate * m)
-    if not size:
-        return _NOTHING
-    if balance:
-        low = round((m - size) / 2)
-        high = low + size
+def ccs(evidence, rate, balance, seed, score="aum", strata=50, mis_ratio=0.0, cutoff_score="aum"):
+    """Evenly from strata of a score, without the hardest (Zheng et al., ICLR 2023, algorithm 1). See ``_strata``."""
+    return _by_score(evidence, rate, balance, seed, score, "strata", strata=strata, mis_ratio=mis_ratio,
+                     cutoff_score=cutoff_score)
+
+
+def _by_score(evidence, rate, balance, seed, name, rule, strata=50, mis_ratio=0.0, cutoff_score="aum", **options):
+    values = score(name, evidence, **options)
+    rng = np.random.RandomState(seed)
+    if rule == "strata":
+        hardness = score(cutoff_score, evidence) if mis_ratio else values
+        drawn = [_strata(values, hardness, rows, k, rng, strata, mis_ratio)
+                 for rows, k in budgets(evidence.labels, rate, balance)]
+    elif rule == "window" and not balance:
+        drawn = [_middle(values, rate)]
     else:
-        low = min(round(m * (0.5 - rate / 2)), m - 1)
-        high = max(round(m * (0.5 + rate / 2)), low + 1)
-    return pool[np.argsort(distances[pool], kind="stable")[low:high]]
+        drawn = [RULES[rule](values, rows, k, rng) for rows, k in budgets(evidence.labels, rate, balance)]
+    return joined(drawn), None, values
 
 
-def _pools(labels, balance):
-    """The positions that share a budget: those of each class, ascending, or all."""
-    labels = np.asarray(labels)
-    if not balance:
-        return [np.arange(len(labels))]
-    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+def _top(values, rows, k, rng):
+    return rows[np.argsort(-values[rows], kind="stable")[:k]]
 
 
-METHODS = {"random": random, "full": full, "moderate": moderate}
+def _bottom(values, rows, k, rng):
+    return rows[np.argsort(values[rows], kind="stable")[:k]]
+
+
+def _window(values, rows, k, rng):
+    """k ranks of m, from round((m - k) / 2) on."""
+    low = round((len(rows) - k) / 2)
+    return rows[np.argsort(values[rows], kind="stable")[low:low + k]]
+
+
+def _middle(values, rate):
+    """Ranks round(n (1/2 - rate/2)) to round(n (1/2 + rate/2)), as Moderate's authors' code.
+
+    Departures: nothing where round(rate n) is 0, and the middle one where it is not but both ends meet.
+    """
+    n = len(values)
+    if not round(rate * n):
+        return []
+    low = min(round(n * (0.5 - rate / 2)), n - 1)
+    high = max(round(n * (0.5 + rate / 2)), low + 1)
+    return np.argsort(values, kind="stable")[low:high]
+
+
+def _random(values, rows, k, rng):
+    return rng.choice(rows, k, replace=False)
+
+
+def _weighted_random(values, rows, k, rng):
+    """Without replacement, in proportion to how far a value is above the lowest, which is all but never drawn."""
+    above = values[rows] - values[rows].min()
+    chances = above + 1e-12 * above.max() if above.max() > 0 else np.ones(len(rows))
+    return rng.choice(rows, k, replace=False, p=chances / chances.sum())
+
+
+def _strata(values, hardness, rows, k, rng, strata, mis_ratio):
+    """k of ``rows``: the int(mis_ratio m) hardest of m are left out, and the others' values cut into equal widths.
+
+    Of S strata the j-th smallest gives min(its size, what is left of k // (S - j)), ties to the lower values; each
+    gives a random sample. The highest value belongs to the last stratum; equal values are one stratum.
+    Source: Zheng et al., Coverage-centric Coreset Selection, ICLR 2023, algorithm 1.
+    """
+    if strata < 1:
+        raise ValueError(f"strata is {strata}, must be at least 1")
+    if not 0 <= mis_ratio < 1:
+        raise ValueError(f"mis_ratio is {mis_ratio}, must be at least 0 and below 1")
+    hardest = rows[np.argsort(-hardness[rows], kind="stable")[:int(mis_ratio * len(rows))]]
+    left = rows[~np.isin(rows, hardest)]
+    if k > len(left):
+        raise ValueError(f"mis_ratio {mis_ratio} leaves {len(left)} samples, fewer than the {k} to select")
+    stratum = _stratum(values[left], strata)
+    members = [left[stratum == s] for s in range(strata)]
+    budget, rest = np.zeros(strata, int), k
+    for j, s in enumerate(np.argsort([len(rows) for rows in members], kind="stable")):
+        budget[s] = min(len(members[s]), rest // (strata - j))
+        rest -= budget[s]
+    return joined(rng.choice(members[s], budget[s], replace=False) for s in range(strata) if budget[s])
+
+
+def _stratum(values, strata):
+    above = values - values.min()
+    if above.max() == 0:
+        return np.zeros(len(values), int)
+    # Multiplied first, so that whole numbers on the border of two strata are exact.
+    return np.minimum((above * strata / above.max()).astype(int), strata - 1)
+
+
+def _ranked(name):
+    """The method that keeps the highest of a score."""
+    def method(evidence, rate, balance, seed, **options):
+        # DeepCore ranks uncertainty the wrong way round when it does not balance.
+        wrong_way = name in ("least_confidence", "entropy", "margin") and options.get("variant") == "deepcore"
+        rule = "bottom" if wrong_way and not balance else "top"
+        return _by_score(evidence, rate, balance, seed, name, rule, **options)
+    return method
+
+
+def _options(function):
+    return inspect.signature(function).parameters.keys() - {"evidence", "rate", "balance", "seed"}
+
+
+RULES = {"top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,
+         "weighted_random": _weighted_random}
+
+_RANKED = [name for name in SCORES if name != "center_distance"]
+_OTHERS = (
+    random, full, moderate, ccs, geometry.herding, geometry.k_center, geometry.contextual_diversity, gradient.craig,
+    gradient.gradmatch, gradient.glister, submodular.facility_location, submodular.graph_cut,
+    submodular.log_determinant)
+METHODS = {name: _ranked(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
+OPTIONS = {name: _options(SCORES[name]) for name in _RANKED} | {function.__name__: _options(function)
+                                                                for function in _OTHERS}

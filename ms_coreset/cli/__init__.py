@@ -9,6 +9,7 @@ from ms_coreset.errors import MsCoresetError
 COMMANDS = {
     "train": "train a network on a data set, or on a coreset of it",
     "select": "choose the part of a data set that is worth keeping",
+    "score": "write every score of every sample",
     "label-noise": "make the label noise of a data set's ...N",
     "convert-checkpoint": "turn a .pth checkpoint into .ckpt, or back",
 }

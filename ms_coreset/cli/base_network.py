@@ -20,22 +20,26 @@ def build_network(recipe, split, seed):
     return create_network(recipe.arch, split.num_classes, split.in_channels, split.image_size, recipe.width, seed)
 
 
-def base_network(arguments, dataset, split, device, steps):
-    """(network, path of its checkpoint): --ckpt, or the base network in its folder, trained or finished if need be."""
+def base_network(arguments, dataset, split, device, steps, run=0):
+    """(network, path of its checkpoint): --ckpt, or the base network in its folder, trained or finished if need be.
+
+    run: 0, or the number of a further network, trained with the seed that is so much higher
+    """
     from ms_coreset.networks.weights import network_from_weights
     from ms_coreset.training.loop import BEST, finished
 
-    if arguments.ckpt:
+    if arguments.ckpt and not run:
         arch = arguments.arch and _canonical_network(arguments.arch)
         with steps("load"):
             network = network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch)
         _note_classes(network, split, arguments.ckpt)
         return network, Path(arguments.ckpt)
     recipe = resolve_recipe(arguments, device)
-    folder = checkpoint_folder(arguments, dataset, recipe)
+    seed = arguments.seed + run
+    folder = checkpoint_folder(arguments, dataset, recipe, f"seed{seed}" if run else None)
     if not finished(folder):
         with steps("train"):
-            _train_base(arguments, split, recipe, folder)
+            _train_base(arguments, split, recipe, folder, seed)
     path = folder / BEST
     note(f"base network: {path}")
     with steps("load"):
@@ -44,15 +48,15 @@ def base_network(arguments, dataset, split, device, steps):
     return network, path
 
 
-def _train_base(arguments, split, recipe, folder):
+def _train_base(arguments, split, recipe, folder, seed):
     from ms_coreset.training.loop import LAST, train
 
     resume = (folder / LAST).is_file()
     length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.iterations} updates"
     note(f"no base network in {folder}: " + ("going on with its training" if resume else
          f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
-    network = build_network(recipe, split, arguments.seed)
-    train(network, split, recipe, arguments.seed, folder=folder, resume=resume, test=load_split(arguments, train=False))
+    network = build_network(recipe, split, seed)
+    train(network, split, recipe, seed, folder=folder, resume=resume, test=load_split(arguments, train=False))
 
 
 def _canonical_network(name):

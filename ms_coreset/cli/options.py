@@ -61,6 +61,16 @@ def add_network_options(parser):
     return group
 
 
+def add_evidence_options(group):
+    """Whose opinion of the samples is asked, and where it is kept."""
+    add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt or .pth (default: "
+        "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
+    add(group, "--runs", type=int, default=1, metavar="N", help="networks of as many seeds, for grand and el2n "
+        "(default: 1)")
+    add(group, "--cache", default="cache", metavar="DIR", help="folder of extracted evidence (default: cache)")
+    add(group, "--top-m", type=int, metavar="M", help="deepfool: only the M likeliest classes (default: all)")
+
+
 def add_run_options(parser):
     """Seed and device."""
     group = parser.add_argument_group("run")

@@ -5,9 +5,11 @@ import sys
 from pathlib import Path
 
 from ms_coreset import __version__
+from ms_coreset.cli.methods import add_method_options, plan_of
 from ms_coreset.cli.options import (
     add,
     add_data_options,
+    add_evidence_options,
     add_network_options,
     add_run_options,
     canonical_dataset,
@@ -17,13 +19,15 @@ from ms_coreset.cli.options import (
 )
 from ms_coreset.cli.steps import Steps
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors import METHODS, describe, list_methods
+from ms_coreset.selectors import describe, list_methods
+from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.selectors.quota import Request
 
 _EXAMPLES = """examples:
   select --dataset digitsN --rate 0.2
   select --dataset CIFAR100N --rate 0.2 --arch lenet
   select --dataset CIFAR10 --rate 0.1 --ckpt my_resnet18.pth
+  select --dataset digitsN --rate 0.3 --score el2n --rule strata --mis-ratio 0.3
 """
 
 
@@ -35,13 +39,12 @@ def parser(typed):
         "moderate)")
     add(group, "--rate", type=float, default=1.0, metavar="X", help="share to keep, above 0 and at most 1 (default: 1)")
     add(group, "--balance", action="store_true", help="the same share of every class")
-    add(group, "--center", choices=("median", "mean"), help="moderate: centre of a class (default: median)")
+    add(group, "--rule", choices=RULE_NAMES, help="with --score: any score by any rule, instead of a method")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
-    add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt or .pth (default: "
-        "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
-    add(group, "--cache", default="cache", metavar="DIR", help="folder of extracted features (default: cache)")
     add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
     add(group, "--list", action="store_true", help="show the methods and leave")
+    add_evidence_options(group)
+    add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_network_options(options)
     add_run_options(options)
@@ -54,21 +57,15 @@ def run(arguments):
         return _print_methods()
     if arguments.dataset is None:
         raise MsCoresetError("--dataset is missing; --help shows what there is")
-    dataset, method = canonical_dataset(arguments), METHODS[arguments.method]
+    dataset, plan = canonical_dataset(arguments), plan_of(arguments)
     request = Request(arguments.rate, arguments.balance, arguments.seed)
-    options = {name: value for name in method.options if (value := getattr(arguments, name, None)) is not None}
-    if arguments.center and "center" not in options:
-        raise MsCoresetError(f"{method.name} has no option --center")
-    files = _result_files(arguments.save, dataset, method.name, request)
-    return _select(arguments, dataset, method, request, options, files)
+    return _select(arguments, dataset, plan, request, _result_files(arguments.save, dataset, plan.name, request))
 
 
-def _select(arguments, dataset, method, request, options, files):
-    from ms_coreset.cli.base_network import base_network, require_writable
+def _select(arguments, dataset, plan, request, files):
+    from ms_coreset.cli.base_network import require_writable
+    from ms_coreset.cli.evidence import gather
     from ms_coreset.device import set_device
-    from ms_coreset.evidence import Evidence
-    from ms_coreset.extraction import extract
-    from ms_coreset.selectors import select
 
     require_writable(arguments.save)
     steps = Steps()
@@ -76,14 +73,9 @@ def _select(arguments, dataset, method, request, options, files):
         device = set_device(arguments.device)
         whole = load_split(arguments, train=True)
         pool, split = draw_pool(whole, arguments.pool, arguments.seed)
-    checkpoint = None
-    evidence = Evidence(labels=split.labels)
-    if method.needs:
-        network, checkpoint = base_network(arguments, dataset, split, device, steps)
-        with steps("extract"):
-            evidence = extract(network, split, method.needs, cache=arguments.cache)
+    evidence, checkpoint = gather(arguments, dataset, split, device, steps, plan.needs)
     with steps("select"):
-        coreset = select(method.name, evidence, request.rate, request.balance, request.seed, **options)
+        coreset = plan.choose(evidence, request)
     if pool is not None:
         coreset = coreset.within(pool, len(whole))
     coreset.manifest.update(_manifest(dataset, whole, device, checkpoint, steps))

@@ -4,12 +4,12 @@ import numpy as np
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.files import array_digest
-from ms_coreset.selectors import baselines, presets, scores
+from ms_coreset.selectors import baselines, geometry, gradient, presets, scores, submodular
 from ms_coreset.selectors.catalogue import METHODS, SCORES
 from ms_coreset.selectors.quota import Request
 
-__all__ = ["METHODS", "SCORES", "baselines", "describe", "list_methods", "list_scores", "presets", "score", "scores",
-           "select"]
+__all__ = ["METHODS", "SCORES", "baselines", "describe", "geometry", "gradient", "list_methods", "list_scores",
+           "presets", "score", "scores", "select", "select_by", "submodular"]
 
 
 def select(method, evidence, rate, balance=False, seed=0, **options):
@@ -27,12 +27,26 @@ def select(method, evidence, rate, balance=False, seed=0, **options):
     entry = METHODS[method]
     request = Request(rate, bool(balance), seed)
     entry.check_options(options)
-    evidence.require(entry.needs, entry.name)
+    evidence.require(entry.needs_for(options), entry.name)
     selection = entry.function(evidence, request, **options)
-    described = {**entry.options, **options, "balance": request.balance}
+    return _coreset(selection, entry.name, evidence, request, {**entry.options, **options})
+
+
+def select_by(score, rule, evidence, rate, balance=False, seed=0, **options):
+    """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
+
+    options: of the score, and for "strata" also strata, mis_ratio and cutoff_score (see ``describe("ccs")``); the rest
+        as in ``select``
+    """
+    request = Request(rate, bool(balance), seed)
+    selection = presets.by_score(evidence, request, score, rule, **options)
+    return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, options)
+
+
+def _coreset(selection, name, evidence, request, options):
     manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels)}
-    return Coreset(selection.indices, len(evidence), float(rate), entry.name, described, int(seed),
-                   selection.weights, selection.scores, manifest=manifest)
+    return Coreset(selection.indices, len(evidence), float(request.rate), name, {**options, "balance": request.balance},
+                   int(request.seed), selection.weights, selection.scores, manifest=manifest)
 
 
 def score(name, evidence, **options):
@@ -42,7 +56,7 @@ def score(name, evidence, **options):
     """
     entry = SCORES[name]
     entry.check_options(options)
-    evidence.require(entry.needs, entry.name)
+    evidence.require(entry.needs_for(options), entry.name)
     return np.asarray(entry.function(evidence, **options), np.float64)
 
 

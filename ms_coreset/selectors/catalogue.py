@@ -17,16 +17,27 @@ class Entry:
 
     function: for a score ``(evidence, **options) -> (n,) float64``; for a method
         ``(evidence, request, **options) -> Selection``
-    needs: fields of ``Evidence`` beside labels
+    requirements: fields of ``Evidence`` beside labels, or a function of the options that gives them
     cost: work beyond extraction, in n samples, d dimensions, C classes, k picks
     source: where it is published
     """
 
     name: str
     function: Callable
-    needs: tuple
+    requirements: tuple | Callable
     cost: str
     source: str
+
+    def needs_for(self, options):
+        """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
+        if callable(self.requirements):
+            return tuple(self.requirements({**self.options, **options}))
+        return tuple(self.requirements)
+
+    @property
+    def needs(self):
+        """Fields of ``Evidence``, beside labels, that it needs with its default options."""
+        return self.needs_for({})
 
     @property
     def summary(self):
@@ -59,6 +70,6 @@ def score(name, needs=(), cost="", source="", aliases=()):
 
 def _register(registry, name, needs, cost, source, aliases):
     def decorate(function):
-        registry.add(name, Entry(name, function, tuple(needs), cost, source), aliases)
+        registry.add(name, Entry(name, function, needs, cost, source), aliases)
         return function
     return decorate

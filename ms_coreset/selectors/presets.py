@@ -1,10 +1,59 @@
-"""Methods that are a score and a rule."""
+"""Methods that are a score and a rule: the published pairs by name, and any other pair.
 
-from ms_coreset.selectors.catalogue import method
+A score of the same name, kept from the top, is a method; ``moderate`` is the centre distance with the middle window,
+``ccs`` a score with strata and a hard cut-off.
+"""
+
+import inspect
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors.catalogue import SCORES, method
 from ms_coreset.selectors.quota import pick_by_group
-from ms_coreset.selectors.rules import moderate_window, window
+from ms_coreset.selectors.rules import RULES, moderate_window, strata_after_cutoff
 from ms_coreset.selectors.scores.centre_distance import center_distance
 from ms_coreset.selectors.selection import Selection
+
+RULE_NAMES = (*RULES, "strata")
+STRATA_OPTIONS = {"strata": 50, "mis_ratio": 0.0, "cutoff_score": "accumulated_margin"}
+# DeepCore sorts these the wrong way round when it does not balance, and keeps the most certain samples.
+_REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
+
+
+def choose_by(values, rule, request, labels, hardness=None, strata=50, mis_ratio=0.0):
+    """Draw ``request`` from scores (n,) by a rule of ``RULE_NAMES``; the strata rule cuts off the highest of hardness.
+
+    Unbalanced, "window" is Moderate's (``rules.moderate_window``).
+    """
+    if rule not in RULE_NAMES:
+        raise MsCoresetError(f"unknown rule {rule!r}: there are {', '.join(RULE_NAMES)}")
+    rng = np.random.RandomState(request.seed)
+
+    def pick(rows, k):
+        if rule == "strata":
+            return rows[strata_after_cutoff(values[rows], hardness[rows], k, rng, strata, mis_ratio)]
+        if rule == "window" and not request.balance:
+            return rows[moderate_window(values[rows], request.rate)]
+        return rows[RULES[rule](values[rows], k, rng)]
+
+    return pick_by_group(labels, request, pick)
+
+
+def by_score(evidence, request, score, rule="top", **options):
+    """Any score with any rule; options are the score's, and with "strata" ``STRATA_OPTIONS``.
+
+    The cut-off is made only for a ``mis_ratio`` above 0, so that its score is not asked for otherwise.
+    """
+    entry = SCORES[score]
+    of_rule = {name: options.pop(name) for name in STRATA_OPTIONS if rule == "strata" and name in options}
+    entry.check_options(options)
+    evidence.require(entry.needs_for(options), entry.name)
+    values = entry.function(evidence, **options)
+    of_rule = {**STRATA_OPTIONS, **of_rule} if rule == "strata" else {}
+    cutoff = of_rule.pop("cutoff_score", None)
+    hardness = SCORES[cutoff].function(evidence) if of_rule.get("mis_ratio") else values
+    return Selection(choose_by(values, rule, request, evidence.labels, hardness, **of_rule), scores=values)
 
 
 @method("moderate", needs=("features",), cost="n d", source="Xia et al., Moderate Coreset, ICLR 2023")
@@ -18,9 +67,45 @@ def moderate(evidence, request, center="median"):
     ``round(rate n_c)`` from the middle of each class's ranking.
     """
     distances = center_distance(evidence, center)
+    return Selection(choose_by(distances, "window", request, evidence.labels), scores=distances)
 
-    def pick(rows, k):
-        places = window(distances[rows], k) if request.balance else moderate_window(distances[rows], request.rate)
-        return rows[places]
 
-    return Selection(pick_by_group(evidence.labels, request, pick), scores=distances)
+def strata_needs(options):
+    """Fields of ``Evidence`` that the strata rule needs with these options: the score's, and the cut-off score's."""
+    cutoff = SCORES[options["cutoff_score"]].needs if options["mis_ratio"] else ()
+    return dict.fromkeys((*SCORES[options["score"]].needs, *cutoff))
+
+
+@method("ccs", needs=strata_needs, cost="n T", source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
+def ccs(evidence, request, score="accumulated_margin", strata=50, mis_ratio=0.0, cutoff_score="accumulated_margin"):
+    """Spread evenly over strata of a score, after a share of the hardest samples is cut off.
+
+    score: any score, for the strata
+    strata: number of intervals of equal width
+    mis_ratio: share of all samples, highest in ``cutoff_score``, that is never taken (the paper's beta; it grows
+        with the share that is dropped, 0.3 for a tenth of CIFAR-10)
+
+    See ``rules.strata_after_cutoff``. Departures from the authors' code: the budget is ``round(rate n)``, not
+    truncated; too few survivors are an error; intervals are closed at the highest score.
+    """
+    return by_score(evidence, request, score, "strata", strata=strata, mis_ratio=mis_ratio, cutoff_score=cutoff_score)
+
+
+def _register_ranked(entry, aliases):
+    """Make a score a method: its top, with the score's options and documentation."""
+
+    def ranked(evidence, request, **options):
+        reversed_here = options.get("variant") == "deepcore" and entry.name in _REVERSED_IN_DEEPCORE
+        rule = "bottom" if reversed_here and not request.balance else "top"
+        return by_score(evidence, request, entry.name, rule, **options)
+
+    of_method = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("evidence", "request")]
+    of_score = list(inspect.signature(entry.function).parameters.values())[1:]
+    ranked.__signature__ = inspect.Signature([*of_method, *of_score])
+    ranked.__doc__ = entry.function.__doc__
+    method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases)(ranked)
+
+
+for _name in SCORES.names():
+    if _name != "center_distance":
+        _register_ranked(SCORES[_name], SCORES.aliases(_name))

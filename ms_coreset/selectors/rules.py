@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ms_coreset.errors import MsCoresetError
 
 TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding: no device may decide by it
 
@@ -17,7 +18,30 @@ def ascending(scores):
     return np.argsort(scores, kind="stable")
 
 
-def window(scores, k):
+def top(scores, k, rng=None):
+    """The k highest, highest first."""
+    return ascending(-scores)[:k]
+
+
+def bottom(scores, k, rng=None):
+    """The k lowest, lowest first."""
+    return ascending(scores)[:k]
+
+
+def uniform(scores, k, rng):
+    """k places, each equally likely, whatever the scores."""
+    return rng.choice(len(scores), k, replace=False)
+
+
+def weighted(scores, k, rng):
+    """k places without replacement, each draw with a chance that grows linearly from the lowest score (none, but for
+    rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal."""
+    spread = scores.max() - scores.min()
+    chances = scores - scores.min() + (1e-12 * spread or 1.0)
+    return rng.choice(len(scores), k, replace=False, p=chances / chances.sum())
+
+
+def window(scores, k, rng=None):
     """The k places in the middle of the ranking, ascending: ranks from ``round((n - k) / 2)`` on.
 
     What balanced Moderate takes of each class.
@@ -37,3 +61,53 @@ def moderate_window(scores, rate):
     low, high = round(n * (0.5 - rate / 2)), round(n * (0.5 + rate / 2))
     low = min(low, n - 1)
     return ascending(scores)[low:max(high, low + 1)]
+
+
+def stratum_of(scores, strata):
+    """The stratum of each score, 0 .. strata - 1: intervals of equal width from the lowest to the highest.
+
+    The highest score belongs to the last stratum; equal scores are all in the first. Departure from CCS, which closes
+    the last interval at 1.0001 times the highest score, and loses it where that is negative.
+    """
+    low, high = scores.min(), scores.max()
+    if low == high:
+        return np.zeros(len(scores), int)
+    return np.minimum(((scores - low) / (high - low) * strata).astype(int), strata - 1)
+
+
+def stratum_budgets(sizes, k):
+    """How many of each stratum: as even as the sizes allow, k in all (fewer only if there are fewer).
+
+    The strata share what is left by rising size (of equal sizes the first): the j-th of S takes
+    min(size, left // (S - j)). Source: Zheng et al., CCS, ICLR 2023, Algorithm 1, as their repository computes it.
+    """
+    budgets, left = np.zeros(len(sizes), int), k
+    for place, stratum in enumerate(np.argsort(sizes, kind="stable")):
+        budgets[stratum] = min(sizes[stratum], left // (len(sizes) - place))
+        left -= budgets[stratum]
+    return budgets
+
+
+def strata_after_cutoff(scores, hardness, k, rng, strata=50, mis_ratio=0.0):
+    """k places spread evenly over strata of the scores, after the hardest are cut off.
+
+    scores, hardness: (n,); the int(mis_ratio n) places with the highest hardness are never taken
+    strata: number of intervals; in each, places are drawn at random
+
+    Returns the draws, strata ascending. Raises ``MsCoresetError`` for strata below 1, a mis_ratio outside [0, 1), and
+    when fewer than k are left. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+    """
+    if isinstance(strata, bool) or not isinstance(strata, int | np.integer) or strata < 1:
+        raise MsCoresetError(f"strata {strata}: must be a whole number of at least 1")
+    if not 0 <= mis_ratio < 1:
+        raise MsCoresetError(f"mis_ratio {mis_ratio}: must be at least 0 and below 1")
+    left = np.sort(top(hardness, len(hardness))[int(mis_ratio * len(hardness)):])
+    if len(left) < k:
+        raise MsCoresetError(f"mis_ratio {mis_ratio} leaves {len(left)} samples, fewer than the {k} to keep")
+    groups = stratum_of(scores[left], strata)
+    budgets = stratum_budgets(np.bincount(groups, minlength=strata), k)
+    return np.concatenate([rng.choice(left[groups == stratum], budget, replace=False)
+                           for stratum, budget in enumerate(budgets) if budget])
+
+
+RULES = {"top": top, "bottom": bottom, "window": window, "random": uniform, "weighted_random": weighted}

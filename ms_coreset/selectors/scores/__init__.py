@@ -1,5 +1,5 @@
 """Scores: pure functions from evidence to one value per sample, high = keep."""
 
-from ms_coreset.selectors.scores import centre_distance
+from ms_coreset.selectors.scores import boundary, centre_distance, dynamics, error, uncertainty
 
-__all__ = ["centre_distance"]
+__all__ = ["boundary", "centre_distance", "dynamics", "error", "uncertainty"]

@@ -1,0 +1,72 @@
+"""From options to a method, or to any score with any rule."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import yaml
+
+from ms_coreset.cli.options import add
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import METHODS, SCORES, select, select_by
+from ms_coreset.selectors.presets import STRATA_OPTIONS, strata_needs
+
+_NOT_FOR_USERS = ("already_selected",)  # places, which no one types
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be chosen by: its name in file names, the evidence it needs, and ``choose(evidence, request)``."""
+
+    name: str
+    needs: tuple
+    choose: Callable
+
+
+def add_method_options(parser):
+    """An option for each that a method, a score or a rule has."""
+    group = parser.add_argument_group("options of the methods", "each only for the methods named")
+    for name, owners in _owners().items():
+        add(group, f"--{name.replace('_', '-')}", type=yaml.safe_load, metavar="X", help=", ".join(owners))
+
+
+def plan_of(arguments):
+    """The plan that the options describe; raises ``MsCoresetError`` for options that it does not have."""
+    given = {name: getattr(arguments, name) for name in _owners() if getattr(arguments, name) is not None}
+    if arguments.rule:
+        return _composed(arguments.rule, given)
+    entry = METHODS[arguments.method]
+    _refuse_unknown(given, entry.options, entry.name)
+    return Plan(entry.name, entry.needs_for(given), lambda evidence, request: select(
+        entry.name, evidence, request.rate, request.balance, request.seed, **given))
+
+
+def _composed(rule, given):
+    if "score" not in given:
+        raise MsCoresetError(f"--rule {rule} needs a --score: one of {', '.join(SCORES.names())}")
+    entry = SCORES[given.pop("score")]
+    of_rule = STRATA_OPTIONS if rule == "strata" else {}
+    _refuse_unknown(given, {**entry.options, **of_rule}, f"{entry.name} by {rule}")
+    needs = entry.needs_for({name: value for name, value in given.items() if name in entry.options})
+    if rule == "strata":
+        needs = dict.fromkeys((*needs, *strata_needs({**of_rule, **given, "score": entry.name})))
+    return Plan(f"{entry.name}-{rule}", tuple(needs), lambda evidence, request: select_by(
+        entry.name, rule, evidence, request.rate, request.balance, request.seed, **given))
+
+
+def _refuse_unknown(given, known, what):
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in known) or "none"
+        raise MsCoresetError(f"{what} has no option --{unknown[0].replace('_', '-')}; its options: {options}")
+
+
+def _owners():
+    """Option name -> the methods (or scores, or rules) that have it, with its default."""
+    owners = {"score": ["--rule", "ccs"]}
+    for entry in (*(METHODS[name] for name in METHODS.names()), *(SCORES[name] for name in SCORES.names())):
+        for option, default in entry.options.items():
+            if option not in _NOT_FOR_USERS and f"{entry.name} ({default})" not in owners.get(option, []):
+                owners.setdefault(option, []).append(f"{entry.name} ({default})")
+    for option, default in STRATA_OPTIONS.items():
+        owners[option].append(f"--rule strata ({default})")
+    return owners

@@ -1,0 +1,121 @@
+"""How far a network's input must move until its answer changes: DeepFool, for many images at once."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.progress import Progress
+from ms_coreset.training.pipeline import evaluation_batches
+
+
+def deepfool_distances(network, split, max_iter=50, overshoot=0.0, top_m=None, batch_size=256):
+    """Squared length of DeepFool's perturbation of every image of ``split``: (n,) float64, at least 0.
+
+    In evaluation mode, dataset order, on normalised images, without clipping to the range of images; see
+    ``squared_perturbations`` for the algorithm and its options.
+
+    batch_size: images at a time, the copies for the classes included; it does not change the result
+
+    Raises ``MsCoresetError`` for an option outside its range.
+    """
+    _require_whole("batch_size", batch_size, 1)
+    network.set_train(False)
+    classes = network.head.out_channels
+    together = max(1, batch_size // min(classes, top_m or classes))
+    distances = np.empty(len(split))
+    with Progress(len(split), "boundary") as progress:
+        for batch in evaluation_batches(split, together):
+            distances[batch.rows] = squared_perturbations(network, batch.images, max_iter, overshoot, top_m, batch_size)
+            progress.update(len(batch.rows))
+    return distances
+
+
+def squared_perturbations(logits, images, max_iter=50, overshoot=0.0, top_m=None, batch_size=256):
+    """||r||^2 of the perturbations r that DeepFool finds: (n,) float64, at least 0.
+
+    From x the first class k0 = argmax f(x) is left towards the nearest of the linearised boundaries, time and again
+    until it is no longer the answer: with w_k = grad f_k - grad f_k0, r += |f_k - f_k0| / ||w_k||^2 w_k for the k
+    of least |f_k - f_k0| / ||w_k||.
+
+    logits: a callable, images as a Tensor -> (B, C) as a Tensor, each row a function of its own image alone
+    images: (n, ...) floating point; the callable gets this precision, perturbations are summed up in float64
+    max_iter: steps at most, 1 or more; images that still keep their class count with what they have
+    overshoot: the image moves by 1 + overshoot times r, and so far counts, 0 or more
+    top_m: look at the m likeliest classes of the unperturbed image only, 2 or more; None: all
+
+    Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; as DeepCore, without overshoot unless asked.
+    Departures: classes of equal gradient (||w_k|| = 0) are passed over, and an image for which there is no other
+    stays. Raises ``MsCoresetError`` for an option outside its range.
+    """
+    _require_whole("max_iter", max_iter, 1)
+    if top_m is not None:
+        _require_whole("top_m", top_m, 2)
+    if not 0 <= overshoot < np.inf:
+        raise MsCoresetError(f"overshoot {overshoot}: must be 0 or more, and finite")
+    network = _Differentiable(logits, batch_size)
+    moved = np.zeros(images.shape)
+    answers = network.logits(images)
+    first = answers.argmax(axis=1)
+    classes = np.sort(np.argsort(-answers, axis=1, kind="stable")[:, :top_m], axis=1)
+    active = np.arange(len(images))
+    for _ in range(max_iter):
+        position = (images[active] + (1 + overshoot) * moved[active]).astype(images.dtype)
+        answers = network.logits(position)
+        keeping = answers.argmax(axis=1) == first[active]
+        active, position, answers = active[keeping], position[keeping], answers[keeping]
+        if not len(active):
+            break
+        moved[active] += _steps(answers, network.gradients(position, classes[active]), classes[active], first[active])
+    return ((1 + overshoot) * moved.reshape(len(images), -1)**2).sum(axis=1) * (1 + overshoot)
+
+
+def _steps(answers, gradients, classes, first):
+    """The way to the nearest linearised boundary, of b images: like one image each, float64.
+
+    answers: (b, C) logits; gradients: (b, m, ...) of the logits of ``classes`` (b, m); first: (b,) among these
+    """
+    rows = np.arange(len(answers))
+    normals = gradients - gradients[classes == first[:, None]][:, None]
+    lengths = np.sqrt((normals.reshape(*classes.shape, -1)**2).sum(axis=2))
+    heights = np.abs(np.take_along_axis(answers, classes, axis=1) - answers[rows, first][:, None])
+    # The class itself has no normal, and is passed over like any class whose gradient equals its own.
+    ratios = np.divide(heights, lengths, out=np.full(lengths.shape, np.inf), where=lengths > 0)
+    nearest = ratios.argmin(axis=1)
+    ratio, length = ratios[rows, nearest], lengths[rows, nearest]
+    scale = np.divide(ratio, length, out=np.zeros(len(rows)), where=length > 0)
+    return scale.reshape(-1, *[1] * (normals.ndim - 2)) * normals[rows, nearest]
+
+
+class _Differentiable:
+    """A callable's logits and input gradients, as float64 arrays, ``batch_size`` images at a time."""
+
+    def __init__(self, logits, batch_size):
+        import mindspore
+
+        def chosen_sum(images, chosen):
+            return (logits(images) * chosen).sum()
+
+        self._tensor, self._logits, self._batch_size = mindspore.Tensor, logits, batch_size
+        self._gradient = mindspore.grad(chosen_sum)
+
+    def logits(self, images):
+        """(n, C)."""
+        return self._in_batches(self._logits, images)
+
+    def gradients(self, images, classes):
+        """Of n images, the gradients (n, m, ...) of the logits of their ``classes`` (n, m)."""
+        # Every image once for each of its classes: rows do not mix, so one backward pass serves all of them.
+        n, m = classes.shape
+        copies = np.repeat(images, m, axis=0)
+        columns = self.logits(images[:1]).shape[1]
+        chosen = np.eye(columns, dtype=images.dtype)[classes.ravel()]
+        return self._in_batches(self._gradient, copies, chosen).reshape(n, m, *images.shape[1:])
+
+    def _in_batches(self, function, *arrays):
+        steps = range(0, len(arrays[0]), self._batch_size)
+        parts = [function(*(self._tensor(array[i:i + self._batch_size]) for array in arrays)) for i in steps]
+        return np.concatenate([part.asnumpy() for part in parts]).astype(np.float64)
+
+
+def _require_whole(option, value, least):
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise MsCoresetError(f"{option} {value}: must be a whole number, {least} or more")

@@ -1,0 +1,69 @@
+"""How near a sample is to where the network's answer changes."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import log_softmax
+from ms_coreset.selectors import kernels
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.scores.uncertainty import require_variant
+
+DIRECTIONS = {"highest": 1, "lowest": -1}
+
+
+@score("cal", needs=("features", "logits"), cost="n^2 d",
+       source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
+def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper"):
+    """How unlike a sample's nearest neighbours' its class probabilities are, s_i = mean_{j in kNN(i)} D(p_i, p_j).
+
+    D(p, q) = 1/2 sum_c (p_c - q_c)(log p_c - log q_c), the mean of both Kullback-Leibler divergences, from log
+    softmax and so finite for any logits. Neighbours are nearest in features, Euclidean, of equally near ones the
+    lowest places; never the sample itself; all others where there are fewer.
+
+    neighbors: k, 1 or more
+    within_class: look for neighbours in the sample's class (DeepCore, balanced) or everywhere
+    direction: "highest" keeps the samples that diverge most (the paper); "lowest" returns -s, and so keeps the most
+        locally consistent ones (DeepCore's code and the numbers of its table)
+    variant: "paper", or "deepcore": the first of the nearest is taken for the sample itself, though it may be a
+        duplicate of it (``argsort(distances)[1:k + 1]``); DeepCore itself is this with direction "lowest"
+
+    Returns (n,), at least 0 nats for "highest"; 0 for a class of one sample. Raises ``MsCoresetError`` for another
+    option value. Departures from the paper, as in DeepCore: D is symmetric (there KL(p_j || p_i)), and neighbours
+    are sought in the pool itself (there among labelled data). DeepCore takes features from an ImageNet ResNet-18;
+    here they are the evidence's.
+    """
+    require_variant(variant)
+    if direction not in DIRECTIONS:
+        raise MsCoresetError(f"direction {direction!r}: must be one of {', '.join(DIRECTIONS)}")
+    if not isinstance(neighbors, int | np.integer) or isinstance(neighbors, bool) or neighbors < 1:
+        raise MsCoresetError(f"neighbors {neighbors}: must be a whole number, 1 or more")
+    divergence = np.zeros(len(evidence))
+    log_p = log_softmax(evidence.logits)
+    groups = evidence.labels if within_class else np.zeros(len(evidence), int)
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        if len(rows) > 1:
+            divergence[rows] = _local_divergence(evidence.features[rows], log_p[rows], neighbors, variant == "paper")
+    return DIRECTIONS[direction] * divergence
+
+
+def _local_divergence(features, log_p, neighbors, exclude_self):
+    p, k = np.exp(log_p), min(neighbors, len(features) - 1)
+    divergence = np.empty(len(features))
+    for rows, nearest in kernels.neighbour_blocks(features, k, exclude_self):
+        # One neighbour of every row at a time: (b, C) numbers, not (b, k, C).
+        divergence[rows] = sum(((p[rows] - p[others]) * (log_p[rows] - log_p[others])).sum(axis=1)
+                               for others in nearest.T) / (2 * k)
+    return divergence
+
+
+@score("deepfool", needs=("boundary",), cost="n",
+       source="Ducoffe and Precioso, Adversarial Active Learning, 2018; Moosavi-Dezfooli et al., DeepFool, CVPR 2016")
+def deepfool(evidence):
+    """Nearness to the decision boundary, minus the squared length of DeepFool's perturbation, -||r_i||^2.
+
+    Returns (n,), at most 0; high = a small push changes the network's answer = keep. DeepCore's value is the
+    opposite number, and it keeps the low ones. The perturbation is found by
+    ``ms_coreset.extraction.boundary.deepfool_distances``.
+    """
+    return -np.asarray(evidence.boundary, np.float64)

@@ -1,0 +1,99 @@
+"""How wrong a network is about a sample's label."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import LastLayerGradients, log_softmax
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.scores.uncertainty import require_variant
+
+_DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
+
+
+@score("grand", needs=("features", "logits"), cost="R n (C + d)", source=f"{_DATA_DIET}, def. 2.1")
+def grand(evidence, variant="paper", selection_batch=128):
+    """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2), g = softmax(z) - onehot.
+
+    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``selection_batch`` samples, the
+        last one smaller
+    The runs are ``evidence.runs`` (networks of other seeds), or the evidence itself.
+
+    Returns (n,), at least 0; high = keep. Departure from the paper, as in DeepCore: of the last layer alone.
+    """
+    require_variant(variant)
+    runs = runs_of(evidence, "features", "logits")
+    return np.mean([_gradient_norms(run, variant, selection_batch) for run in runs], axis=0)
+
+
+def _gradient_norms(evidence, variant, selection_batch):
+    gradients = LastLayerGradients.of(evidence)
+    if variant == "deepcore":
+        gradients = gradients.divided_by_batch(selection_batch)
+    return np.sqrt(gradients.squared_norms())
+
+
+def _el2n_needs(options):
+    return ("logits",) if options["first"] is None and options["last"] is None else ("dynamics",)
+
+
+@score("el2n", needs=_el2n_needs, cost="R n C", source=f"{_DATA_DIET}, def. 2.2")
+def el2n(evidence, first=None, last=None):
+    """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
+
+    first, last: epochs, counted from 0; with either, the mean over the epochs ``first .. last - 1`` of the training
+        dynamics' ``error_norm`` instead (CCS: the first ten)
+    Without them, from the logits of ``evidence.runs``, or of the evidence itself.
+
+    Returns (n,) in [0, sqrt(2)]; high = keep.
+    """
+    if first is not None or last is not None:
+        return _window(evidence, "el2n", "error_norm", first, last).mean(axis=0)
+    return np.mean([_error_norms(run) for run in runs_of(evidence, "logits")], axis=0)
+
+
+def _error_norms(evidence):
+    errors = np.exp(log_softmax(evidence.logits))
+    errors[np.arange(len(errors)), evidence.labels] -= 1
+    return np.linalg.norm(errors, axis=1)
+
+
+@score("loss", needs=("logits",), cost="n C", source="Zheng et al., CCS, ICLR 2023 (its code)")
+def loss(evidence):
+    """Cross entropy of the label, -log p_y.
+
+    Returns (n,), at least 0 nats; high = keep.
+    """
+    return -log_softmax(evidence.logits)[np.arange(len(evidence)), evidence.labels]
+
+
+def runs_of(evidence, *needs):
+    """The runs that a score averages over: ``evidence.runs``, each with ``needs``, or the evidence itself."""
+    if evidence.runs is None:
+        return (evidence,)
+    for run in evidence.runs:
+        run.require(needs, "every run")
+    return evidence.runs
+
+
+def _window(evidence, name, field, first, last):
+    """Epochs ``first .. last - 1`` of a field of the dynamics, float64."""
+    values = dynamics_of(evidence, name, field)
+    first, last = 0 if first is None else first, len(values) if last is None else last
+    if not 0 <= first < last <= len(values):
+        raise MsCoresetError(f"epochs {first} to {last}: must lie within the {len(values)} recorded epochs")
+    return np.asarray(values[first:last], np.float64)
+
+
+def dynamics_of(evidence, name, field):
+    """A recorded field of the training dynamics, (T, n); raises ``MsCoresetError`` when it was not recorded."""
+    evidence.require(("dynamics",), name)
+    values = getattr(evidence.dynamics, field)
+    if values is None:
+        raise MsCoresetError(f"{name} needs the training dynamics' {field}, which was not recorded")
+    if values.shape[1] != len(evidence):
+        raise MsCoresetError(f"{name}: training dynamics of {values.shape[1]} samples, but {len(evidence)} labels")
+    unknown = ~np.isfinite(values).all(axis=0)
+    if unknown.any():
+        raise MsCoresetError(f"{name}: no training dynamics of sample {int(np.argmax(unknown))}: it was held out for "
+                             "validation, or training was not finished")
+    return values

@@ -1,0 +1,56 @@
+"""How unsure a network is of a sample."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import log_softmax, softmax
+from ms_coreset.selectors.catalogue import score
+
+_SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., DeepCore, 2022, eq. 2"
+VARIANTS = ("paper", "deepcore")
+
+
+@score("least_confidence", needs=("logits",), cost="n C", source=_SOURCE, aliases=("LeastConfidence",))
+def least_confidence(evidence, variant="paper"):
+    """One minus the highest class probability, 1 - max_c p_c.
+
+    variant: "paper", or "deepcore": minus the highest raw logit, -max_c z_c, without softmax
+
+    Returns (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
+    """
+    require_variant(variant)
+    logits = np.asarray(evidence.logits, np.float64)
+    return -logits.max(axis=1) if variant == "deepcore" else 1 - softmax(logits).max(axis=1)
+
+
+@score("entropy", needs=("logits",), cost="n C", source=_SOURCE, aliases=("Uncertainty",))
+def entropy(evidence, variant="paper"):
+    """Entropy of the class probabilities, -sum_c p_c log p_c.
+
+    variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6)
+
+    Returns (n,) in [0, log C] nats; high = unsure = keep.
+    """
+    require_variant(variant)
+    log_p = log_softmax(evidence.logits)
+    p = np.exp(log_p)
+    return -(p * (np.log(p + 1e-6) if variant == "deepcore" else log_p)).sum(axis=1)
+
+
+@score("margin", needs=("logits",), cost="n C", source=_SOURCE)
+def margin(evidence, variant="paper"):
+    """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
+
+    variant: the same score in both; as a method, see ``presets`` for what "deepcore" keeps
+
+    Returns (n,) in [0, 1]; high = unsure = keep. The label is not looked at.
+    """
+    require_variant(variant)
+    two = np.partition(softmax(evidence.logits), -2, axis=1)[:, -2:]
+    return 1 - (two[:, 1] - two[:, 0])
+
+
+def require_variant(variant):
+    """Raise ``MsCoresetError`` unless ``variant`` is one of ``VARIANTS``."""
+    if variant not in VARIANTS:
+        raise MsCoresetError(f"variant {variant!r}: must be one of {', '.join(VARIANTS)}")

@@ -1,0 +1,5 @@
+"""Set functions with diminishing returns: what is maximised (``functions``), of what (``similarity``), how (``greedy``)."""
+
+from ms_coreset.selectors.submodular import methods
+
+__all__ = ["methods"]

@@ -1,0 +1,130 @@
+"""Greedy maximisers of set functions: (function, k) -> k places, in pick order.
+
+All take the lowest place of the best candidates, where ``rules.TIE`` says what rounding can't tell apart, and go on to
+k picks even where gains are negative.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors.rules import TIE, first_best
+
+NAMES = ("lazy", "naive", "approximate_lazy", "stochastic")
+
+
+def optimizer(greedy, epsilon=0.1, beta=0.9, seed=0):
+    """The maximiser named ``greedy``; raises ``MsCoresetError`` for another name, epsilon or beta.
+
+    epsilon: in (0, 1), of "stochastic"; beta: in (0, 1], of "approximate_lazy"; seed: of the one stream of
+        "stochastic", which goes on from call to call
+    """
+    if greedy not in NAMES:
+        raise MsCoresetError(f"greedy {greedy!r}: must be one of {', '.join(NAMES)}")
+    if not 0 < epsilon < 1:
+        raise MsCoresetError(f"epsilon {epsilon}: must be above 0 and below 1")
+    if not 0 < beta <= 1:
+        raise MsCoresetError(f"beta {beta}: must be above 0 and at most 1")
+    return {"naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
+            "stochastic": partial(stochastic, epsilon=epsilon, rng=np.random.RandomState(seed))}[greedy]
+
+
+def naive(function, k):
+    """The gain of every candidate at every pick."""
+    left = np.arange(len(function))
+    picks = []
+    for _ in range(k):
+        best = first_best(function.gains(left))
+        picks.append(left[best])
+        function.add(left[best])
+        left = np.delete(left, best)
+    return np.array(picks)
+
+
+def lazy(function, k):
+    """The picks of ``naive``, at fewer gains (Minoux 1978): a gain known from before bounds the one now.
+
+    Candidates are brought up to date from the largest bound down, ``function.batch`` at a time, until no bound left
+    reaches the best gain; twice the tolerance of ties, so that none that ties is missed.
+    """
+    bounds = np.full(len(function), np.inf)
+    left = np.ones(len(function), bool)
+    picks = []
+    for _ in range(k):
+        _refresh(function, bounds, left.copy())
+        place = first_best(bounds)
+        picks.append(place)
+        function.add(place)
+        bounds[place] = -np.inf
+        left[place] = False
+    return np.array(picks)
+
+
+def _refresh(function, bounds, stale):
+    """Bring every bound up to date, in place, that may be the best or tie with it."""
+    if np.isinf(bounds[stale]).all():
+        bounds[stale] = function.gains(np.flatnonzero(stale))
+        return
+    best = -np.inf
+    while True:
+        hopeful = np.flatnonzero(stale & (bounds >= best - 2 * TIE * abs(best)))
+        if not len(hopeful):
+            return
+        batch = np.sort(_largest(bounds, hopeful, function.batch))
+        bounds[batch] = function.gains(batch)
+        stale[batch] = False
+        best = max(best, bounds[batch].max())
+
+
+def _largest(values, places, count):
+    """The ``count`` of ``places`` with the largest values; of equal values the first."""
+    if len(places) <= count:
+        return places
+    floor = np.partition(values[places], -count)[-count]
+    certain = places[values[places] > floor]
+    return np.concatenate([certain, places[values[places] == floor][:count - len(certain)]])
+
+
+def approximate_lazy(function, k, beta):
+    """The first candidate, by falling bound, whose gain is still ``beta`` of its bound.
+
+    Each pick's gain is at least about beta times the best. Departure from DeepCore: the test is
+    gain >= bound - (1 - beta) |bound|, the same for bounds above 0; DeepCore's never ends once all are below.
+    """
+    bounds = function.gains(np.arange(len(function)))
+    picks = []
+    for _ in range(k):
+        place = _confirmed(function, bounds, beta)
+        picks.append(place)
+        function.add(place)
+        bounds[place] = -np.inf
+    return np.array(picks)
+
+
+def _confirmed(function, bounds, beta):
+    while True:
+        place = first_best(bounds)
+        gain = function.gains(np.array([place]))[0]
+        if gain >= bounds[place] - (1 - beta) * abs(bounds[place]):
+            return place
+        bounds[place] = gain
+
+
+def stochastic(function, k, epsilon, rng):
+    """The best of max(round(-ln(epsilon) n / k), 1) candidates drawn anew for every pick.
+
+    Its value is at least 1 - 1/e - epsilon of the best in expectation, for monotone functions.
+    Source: Mirzasoleiman et al., Lazier Than Lazy Greedy, AAAI 2015. Departure: DeepCore draws with epsilon 0.9, for
+    which that bound is void, and gives its first gains to the wrong candidates.
+    """
+    left = np.arange(len(function))
+    size = max(round(-np.log(epsilon) * len(left) / k), 1)
+    picks = []
+    for _ in range(k):
+        drawn = np.sort(rng.choice(left, min(size, len(left)), replace=False))
+        place = drawn[first_best(function.gains(drawn))]
+        picks.append(place)
+        function.add(place)
+        left = left[left != place]
+    return np.array(picks)

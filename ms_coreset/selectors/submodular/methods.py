@@ -1,0 +1,187 @@
+"""Facility location, graph cut, log determinant and CRAIG."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence, LastLayerGradients
+from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.quota import pick_by_group
+from ms_coreset.selectors.rules import TIE
+from ms_coreset.selectors.scores.uncertainty import require_variant
+from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.functions import (
+    ExplainedVariance,
+    FacilityLocation,
+    GraphCut,
+    LogDeterminant,
+    Separate,
+)
+from ms_coreset.selectors.submodular.greedy import optimizer
+from ms_coreset.selectors.submodular.similarity import Cosine, GradientDistance, Nearness, blocks, held
+
+MEMORY = 2 << 30
+_DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
+
+
+def _needs(options):
+    return ("features",) if options["kernel"] == "features" else ("features", "logits")
+
+
+@method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
+        source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
+def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9, memory=MEMORY):
+    """Samples such that every sample has a similar one among them.
+
+    Maximises f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
+
+    kernel: "gradient", s_ij = 0.5 + 0.5 cos(G_i, G_j) of the last layer's gradients, or "features", of features; in
+        [0, 1]; a zero vector has cosine 0 with all
+    greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes a gain that is still ``beta`` in (0, 1] of
+        its bound; "stochastic" the best of -ln(``epsilon``) n / k drawn candidates, epsilon in (0, 1)
+    memory: bytes that the n x n similarities may take; above that their rows are recomputed whenever they are needed,
+        about d times slower: prefer balance=True, which needs n_c x n_c for one class at a time
+
+    Raises ``MsCoresetError`` for an option out of range, and with the gradient kernel for labels that are no columns of
+    logits. Departures from DeepCore: order of the picks kept; ties to the lowest place; zero gradients, on which its
+    lazy greedy never ends, are allowed.
+    """
+    _check_memory(memory)
+    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
+                   lambda similarity, k: FacilityLocation(*held([similarity], memory)))
+
+
+@method("graph_cut", needs=_needs, cost="n C d + n (d + C) k", aliases=("GraphCut", "Submodular"),
+        source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {_DEEPCORE}")
+def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
+    """Samples similar to all and unlike one another.
+
+    Maximises lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily by the gain
+    lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain's further - s_jj is left out, as in DeepCore: it is the
+    same for all but zero vectors.
+
+    lam: at least 0; with less than 2, gains turn negative when about lam n / 2 are picked, and the picks go on
+    kernel, greedy, epsilon, beta: see ``facility_location``; all gains are always known, so that "naive" costs no more
+
+    The n x n similarities are never made: O(n) memory beside the features. Raises ``MsCoresetError`` as
+    ``facility_location`` does. DeepCore's ``Submodular`` command selects by this.
+    """
+    if not 0 <= lam < np.inf:
+        raise MsCoresetError(f"lam {lam}: must be at least 0 and finite")
+    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
+                   lambda similarity, k: GraphCut(similarity, lam))
+
+
+@method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", aliases=("LogDeterminant",),
+        source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {_DEEPCORE}")
+def log_determinant(evidence, request, jitter=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9,
+                    variant="paper"):
+    """Samples whose similarities span the largest volume: diverse ones.
+
+    Maximises log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj).
+    The first pick is a tie of all but zero vectors: the lowest place.
+
+    jitter: above 0, added to the diagonal, without which duplicates have no determinant
+    kernel, greedy, epsilon, beta: see ``facility_location``; all gains are always known, so that "naive" costs no more
+    variant: "paper"; "deepcore" takes the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, with the opposite sign: it
+        seeks redundancy, and lazily gives the first places of each class. jitter is not used then
+
+    Memory for k rows of n, never n x n. Raises ``MsCoresetError`` as ``facility_location`` does.
+    """
+    require_variant(variant)
+    if not 0 < jitter < np.inf:
+        raise MsCoresetError(f"jitter {jitter}: must be above 0 and finite")
+
+    def function(similarity, k):
+        return LogDeterminant(similarity, k, jitter) if variant == "paper" else ExplainedVariance(similarity, k)
+
+    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
+                   function)
+
+
+def _select(evidence, request, kernel, maximise, function):
+    """Maximise ``function(similarity, k)`` of the kernel over all samples, or each class."""
+    similarities = {"gradient": _gradient_cosine, "features": _feature_cosine}
+    if kernel not in similarities:
+        raise MsCoresetError(f"kernel {kernel!r}: must be one of {', '.join(similarities)}")
+
+    def pick(rows, k):
+        return rows[maximise(function(similarities[kernel](evidence, rows), k), k)]
+
+    return Selection(pick_by_group(evidence.labels, request, pick))
+
+
+def _gradient_cosine(evidence, rows):
+    return Cosine.of_gradients(_gradients(evidence, rows))
+
+
+def _feature_cosine(evidence, rows):
+    return Cosine.of_features(evidence.features[rows])
+
+
+def _gradients(evidence, rows):
+    return LastLayerGradients.of(Evidence(evidence.labels[rows], evidence.features[rows], evidence.logits[rows]))
+
+
+@method("craig", needs=("features", "logits"), cost="sum of n_c^2 (d + C), and n_c per gain",
+        source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
+def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, memory=MEMORY, variant="paper", batch_size=128):
+    """Samples with weights, whose weighted gradients stand for those of all samples of their class.
+
+    Facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last layer's
+    gradients. The weight of a pick is how many samples of its class are most similar to it (of equally similar picks
+    the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
+    the sum of the classes' f, no similarities across classes are computed, and a class without a pick has no weight.
+
+    greedy, epsilon, beta: see ``facility_location``
+    memory: bytes that the n_c x n_c similarities of all classes (balanced: of one) may take; above that their rows are
+        recomputed whenever they are needed
+    variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
+        ``batch_size`` consecutive samples, of the class if balanced, else of all
+
+    Returns weights, at least 0, of the picks. Raises ``MsCoresetError`` for an option out of range and labels that are
+    no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples of
+    a class without a pick to the lowest pick; neither is done here in any variant.
+    """
+    _check_memory(memory)
+    require_variant(variant)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        raise MsCoresetError(f"batch_size {batch_size}: must be a whole number of at least 1")
+    maximise = optimizer(greedy, epsilon, beta, request.seed)
+    weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
+
+    def pick(rows, k):
+        gradients = _gradients(evidence, rows)
+        if variant == "deepcore":
+            gradients = gradients.divided_by_batch(batch_size)
+        labels = evidence.labels[rows]
+        members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        distances = held([GradientDistance(gradients.take(places)) for places in members], memory)
+        similarities = [Nearness(block) for block in distances]
+        parts = zip(members, map(FacilityLocation, similarities), strict=True)
+        picks = maximise(Separate(list(parts)), k)
+        for places, similarity in zip(members, similarities, strict=True):
+            picked = np.flatnonzero(np.isin(places, picks))
+            weights[rows[places[picked]]] += cluster_sizes(similarity, picked)
+        return rows[picks]
+
+    indices = pick_by_group(evidence.labels, request, pick)
+    return Selection(indices, weights[indices])
+
+
+def cluster_sizes(similarity, picked):
+    """How many elements are most similar to each of the ascending places ``picked``: (len(picked),), the first of ties.
+
+    None picked: empty.
+    """
+    sizes = np.zeros(len(picked), int)
+    n = len(similarity)
+    for block in blocks(np.arange(n), n) if len(picked) else ():
+        near = similarity.rows(block)[:, picked]
+        best = near.max(axis=1, keepdims=True)
+        sizes += np.bincount(np.argmax(near >= best - TIE * np.abs(best), axis=1), minlength=len(picked))
+    return sizes
+
+
+def _check_memory(memory):
+    if not memory >= 0:
+        raise MsCoresetError(f"memory {memory}: must be bytes, at least 0")

@@ -1,0 +1,81 @@
+"""Methods that look at where samples lie: herding, k-centre and contextual diversity."""
+
+import numpy as np
+import torch
+
+from torch_ref.pools import best_in_turn, budgets, first_best, joined
+from torch_ref.quantities import check_choice, log_probabilities, needed
+
+
+def herding(evidence, rate, balance, seed, variant="paper"):
+    """Samples whose running mean stays near the mean of all: pick t minimises ||t mu - sum_S e - e_i||.
+
+    variant: "deepcore" takes the farthest instead of the nearest
+
+    Source: Welling, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, algorithm 4.
+    """
+    check_choice("variant", variant, ("paper", "deepcore"))
+    features = needed(evidence, "features")
+    sign = 1 if variant == "deepcore" else -1
+
+    def pick(rows, k):
+        pool = features[rows]
+
+        def values_of(picked):
+            target = (len(picked) + 1) * pool.mean(dim=0) - pool[picked].sum(dim=0)
+            return sign * _distances(pool, target)
+
+        return rows[best_in_turn(values_of, len(rows), k)]
+
+    return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
+
+
+def k_center(evidence, rate, balance, seed, already_selected=()):
+    """Farthest first: each pick is the sample farthest from all picked so far.
+
+    The first is ``RandomState(seed).randint(m)`` of each pool of m, as in DeepCore.
+    already_selected: positions that are centres beforehand; the budget is added to them, and they come first
+
+    Source: Sener and Savarese, ICLR 2018, algorithm 1.
+    """
+    features = needed(evidence, "features")
+    already = np.array(already_selected, np.int64)
+
+    def pick(rows, k):
+        centres = [int(np.flatnonzero(rows == row)[0]) for row in already[np.isin(already, rows)]]
+        pool = features[rows]
+        return rows[_farthest_first(lambda i: _distances(pool, pool[i]), len(rows), k, seed, centres)]
+
+    return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
+
+
+def contextual_diversity(evidence, rate, balance, seed):
+    """k-centre with D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), the symmetric KL of class probabilities.
+
+    Source: Agarwal et al., ECCV 2020; DeepCore's simplification, in logarithms so that nothing underflows.
+    """
+    log_p = log_probabilities(evidence)
+
+    def pick(rows, k):
+        pool = log_p[rows]
+        return rows[_farthest_first(lambda i: divergences(pool, pool[i]), len(rows), k, seed)]
+
+    return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
+
+
+def divergences(log_p, log_q):
+    """Symmetric KL, 0.5 sum_c (p_c - q_c) (log p_c - log q_c), of the rows of ``log_p`` and ``log_q``."""
+    return 0.5 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=-1)
+
+
+def _farthest_first(distances_from, n, k, seed, centres=()):
+    picked = list(centres) or [np.random.RandomState(seed).randint(n)]
+    while len(picked) < len(centres) + k:
+        radius = torch.stack([distances_from(i) for i in picked]).amin(dim=0)
+        picked.append(first_best(radius, np.setdiff1d(np.arange(n), picked)))
+    return picked
+
+
+def _distances(rows, point):
+    """||x_i - point||, at least 1e-6 as in DeepCore."""
+    return (rows - point).square().sum(dim=1).clamp(min=1e-12).sqrt()

@@ -1,0 +1,42 @@
+"""What the methods share: the groups of samples that have a budget each, and the rule for ties."""
+
+import numpy as np
+
+TIE = 1e-10
+
+
+def pools(labels, balance):
+    """The positions that share a budget, ascending: those of each class, classes ascending, or all."""
+    labels = np.asarray(labels)
+    if not balance:
+        return [np.arange(len(labels))]
+    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+def budgets(labels, rate, balance):
+    """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out."""
+    sized = [(rows, round(rate * len(rows))) for rows in pools(labels, balance)]
+    return [(rows, k) for rows, k in sized if k]
+
+
+def first_best(values, candidates):
+    """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it.
+
+    Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
+    """
+    among = np.asarray(values)[candidates]
+    best = among.max()
+    return int(candidates[int(np.argmax(among >= best - TIE * abs(best)))])
+
+
+def best_in_turn(values_of, n, k):
+    """k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
+    picked = []
+    for _ in range(k):
+        picked.append(first_best(values_of(picked), np.setdiff1d(np.arange(n), picked)))
+    return picked
+
+
+def joined(parts, dtype=np.int64):
+    """One array of all parts, of which there may be none."""
+    return np.concatenate([*parts, np.empty(0)]).astype(dtype)

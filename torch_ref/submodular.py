@@ -1,0 +1,108 @@
+"""Set functions of a similarity kernel, and greedy maximisation."""
+
+import math
+
+import numpy as np
+import torch
+
+from torch_ref.pools import best_in_turn, budgets, first_best, joined
+from torch_ref.quantities import check_choice, cosine_similarities, gradients, needed
+
+GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
+
+
+def facility_location(evidence, rate, balance, seed, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
+    """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximise`` and ``similarities`` for the options."""
+    options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
+    return _select(facility_location_gains, evidence, rate, balance, seed, kernel, options)
+
+
+def graph_cut(evidence, rate, balance, seed, lam=1.0, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
+    """Maximise lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, not counting the diagonal as DeepCore."""
+    options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
+    return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options)
+
+
+def log_determinant(evidence, rate, balance, seed, eps=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
+    """Maximise log det(s_SS + eps I). Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018."""
+    options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
+    gains = lambda s, picked: log_determinant_gains(s, picked, eps)  # noqa: E731
+    return _select(gains, evidence, rate, balance, seed, kernel, options)
+
+
+def facility_location_gains(similarity, picked):
+    """f(S + j) - f(S) = sum_i max(0, s_ij - max(0, max_{m in S} s_im)) of every j."""
+    covered = torch.zeros(len(similarity), dtype=similarity.dtype)
+    if picked:
+        covered = similarity[:, picked].amax(dim=1).clamp(min=0)
+    return (similarity - covered[:, None]).clamp(min=0).sum(dim=0)
+
+
+def graph_cut_gains(similarity, picked, lam):
+    """lam sum_i s_ij - 2 sum_{i in S} s_ij of every j."""
+    return lam * similarity.sum(dim=0) - 2 * similarity[picked].sum(dim=0)
+
+
+def log_determinant_gains(similarity, picked, eps):
+    """log det(s_{S+j} + eps I) - log det(s_S + eps I) = log(s_jj + eps - s_jS (s_SS + eps I)^-1 s_Sj) of every j."""
+    variance = similarity.diagonal() + eps
+    if picked:
+        chosen = similarity[picked][:, picked] + eps * torch.eye(len(picked), dtype=similarity.dtype)
+        variance = variance - (similarity[picked] * torch.linalg.solve(chosen, similarity[picked])).sum(dim=0)
+    return variance.clamp(min=1e-12).log()
+
+
+def similarities(evidence, rows, kernel):
+    """0.5 + 0.5 cos of the last layer's gradients, kernel "gradient", or of the features, "features"."""
+    check_choice("kernel", kernel, ("gradient", "features"))
+    vectors = gradients(evidence) if kernel == "gradient" else needed(evidence, "features")
+    return cosine_similarities(vectors[rows])
+
+
+def maximise(gains_of, n, k, rng, greedy="lazy", epsilon=0.1, beta=0.9):
+    """k positions below n in pick order, by ``gains_of(picked)`` -> the gain (n,) of each further element.
+
+    greedy: "naive" and "lazy", which is a faster way to the same picks: the best gain each time
+        "approximate_lazy": gains are refreshed from the top of an outdated list, and the first that is at least
+        ``stale - (1 - beta) |stale|`` is taken
+        "stochastic": the best of max(round(-ln(epsilon) n / k), 1) that ``rng`` draws from those left
+    """
+    check_choice("greedy", greedy, GREEDY)
+    if greedy == "approximate_lazy":
+        return _approximate_lazy(gains_of, n, k, beta)
+    if greedy == "stochastic":
+        return _stochastic(gains_of, n, k, rng, epsilon)
+    return best_in_turn(gains_of, n, k)
+
+
+def _approximate_lazy(gains_of, n, k, beta):
+    """Source: DeepCore's ApproximateLazyGreedy, with a test that also ends when gains are negative."""
+    picked, stale = [], gains_of([]).clone()
+    for _ in range(k):
+        left, gains = np.setdiff1d(np.arange(n), picked), gains_of(picked)
+        top = first_best(stale, left)
+        while gains[top] < stale[top] - (1 - beta) * abs(stale[top]):
+            stale[top] = gains[top]
+            top = first_best(stale, left)
+        picked.append(top)
+    return picked
+
+
+def _stochastic(gains_of, n, k, rng, epsilon):
+    """Source: Mirzasoleiman et al., Lazier than Lazy Greedy, AAAI 2015."""
+    size = max(round(-math.log(epsilon) * n / k), 1)
+    picked = []
+    for _ in range(k):
+        left = np.setdiff1d(np.arange(n), picked)
+        drawn = rng.choice(left, min(size, len(left)), replace=False)
+        picked.append(first_best(gains_of(picked), np.sort(drawn)))
+    return picked
+
+
+def _select(gains_of, evidence, rate, balance, seed, kernel, options):
+    rng = np.random.RandomState(seed)
+    parts = []
+    for rows, k in budgets(evidence.labels, rate, balance):
+        similarity = similarities(evidence, rows, kernel)
+        parts.append(rows[maximise(lambda picked, s=similarity: gains_of(s, picked), len(rows), k, rng, **options)])
+    return joined(parts), None, None
