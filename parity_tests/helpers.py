@@ -1,5 +1,7 @@
 """What the parity tests share: pairs of networks, small data, and comparisons."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from mindspore import Tensor
@@ -116,6 +118,26 @@ def evidence_pair(labels, features=None):
     """The same evidence for both packages."""
     labels = np.asarray(labels, np.int64)
     return mc.Evidence(labels=labels, features=features), torch_ref.Evidence(labels=labels, features=features)
+
+
+def full_evidence(package, seed, n=60, classes=4, d=5, epochs=6, duplicates=0, held_out=0):
+    """Random evidence with every field; the last samples repeat the first ones. The same for both packages.
+
+    held_out: samples in ``validation``, or 0 for none
+    """
+    rng = np.random.RandomState(seed)
+    rows = np.concatenate([np.arange(n - duplicates), np.arange(duplicates)])
+    labels = rng.randint(0, classes, size=n)[rows]
+    features, *runs = (rng.standard_normal((n, d)).astype(np.float32)[rows] for _ in range(3))
+    logits, *run_logits = (2 * rng.standard_normal((n, classes)).astype(np.float32)[rows] for _ in range(3))
+    recorded = {name: rng.uniform(-1, 1, size=(epochs, n)).astype(np.float32)[:, rows]
+                for name in ("margin", "logit_margin", "error_norm", "probability", "loss")}
+    recorded["correct"] = recorded["margin"] > 0
+    validation = full_evidence(package, seed + 1, held_out, classes, d) if held_out else None
+    others = tuple(package.Evidence(labels=labels, features=e, logits=z)
+                   for e, z in zip(runs, run_logits, strict=True))
+    return package.Evidence(labels=labels, features=features, logits=logits, dynamics=SimpleNamespace(**recorded),
+                            boundary=rng.uniform(0, 9, size=n)[rows], validation=validation, runs=others)
 
 
 def outcome(package, method, evidence, rate, **options):

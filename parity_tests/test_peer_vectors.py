@@ -1,61 +1,89 @@
 """Both packages against what the peers' own code computed.
 
 The vectors lie in the folder that the environment variable MS_CORESET_VECTORS names, by default in
-``../shared/vectors`` beside the repository: a sub-folder for each set of inputs.
+``../shared/vectors`` beside the repository: a sub-folder for each set of inputs. See ``peer_cases`` for what is
+compared, and how.
 """
 
-import os
-from pathlib import Path
+from fnmatch import fnmatchcase
 
+import mindspore
 import numpy as np
 import pytest
+import torch
+from mindspore import ops
 
 import ms_coreset as mc
 import torch_ref
+from ms_coreset.extraction.boundary import squared_perturbations
+from parity_tests.peer_cases import CASES, FOLDER, NOT_COMPARED, cosine_kernel, load
+from torch_ref.quantities import cosine_similarities, gradients
 
-FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
 SETS = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
 ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no peer vectors in {FOLDER}; set MS_CORESET_VECTORS"))
+KEYS = {case.key for case in CASES}
 
-pytestmark = [
-    pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent")),
-    pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"]),
-]
+pytestmark = pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
 
 
-def read(folder, package, peer):
-    """Evidence from a set's inputs, and the arrays of one peer."""
-    with np.load(folder / "inputs.npz") as inputs:
-        evidence = package.Evidence(labels=inputs["y"], features=inputs["emb"], logits=inputs["logits"])
-    with np.load(folder / f"peer_{peer}.npz") as archive:
-        return evidence, {name: archive[name] for name in archive.files}
+def distances_by_torch(layers, images):
+    """DeepFool distances of a network of dense layers with ReLU between them."""
+    modules = []
+    for weight, bias in layers:
+        dense = torch.nn.Linear(weight.shape[1], len(weight)).double()
+        dense.load_state_dict({"weight": torch.tensor(weight), "bias": torch.tensor(bias)})
+        modules += [dense, torch.nn.ReLU()]
+    return torch_ref.deepfool_distances(torch.nn.Sequential(*modules[:-1]), torch.tensor(images))
 
 
-def number(name):
-    """The rate in a key such as ``moderate/rate0.1/drop_ids``."""
-    return float(name.split("/")[-2].lstrip("ratef"))
+def distances_by_mindspore(layers, images):
+    (*hidden, last) = [(mindspore.Tensor(weight.T), mindspore.Tensor(bias)) for weight, bias in layers]
+
+    def logits(x):
+        for weight, bias in hidden:
+            x = ops.relu(ops.matmul(x, weight) + bias)
+        return ops.matmul(x, last[0]) + last[1]
+
+    return squared_perturbations(logits, images)
 
 
-def test_moderate_distance(folder, package):
-    evidence, peer = read(folder, package, "others")
-    np.testing.assert_allclose(package.score("center_distance", evidence), peer["moderate/distance"], rtol=1e-12)
+@pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)
+def test_peer(case, package, folder):
+    inputs, peers = load(folder)
+    case.rule(case.compute(package, inputs), peers[case.key], inputs)
 
 
-def test_moderate_dropped_ids(folder, package):
-    evidence, peer = read(folder, package, "others")
-    names = [name for name in peer if name.startswith("moderate/rate")]
-    assert names
-    for name in names:
-        coreset = package.select("moderate", evidence, number(name))
-        ranked = np.argsort(coreset.scores, kind="stable")
-        dropped = ranked[~np.isin(ranked, coreset.indices)]
-        np.testing.assert_array_equal(dropped, peer[name], err_msg=name)
+def test_every_array_is_compared_or_has_a_reason(folder):
+    _, peers = load(folder)
+    assert len(KEYS) == len(CASES)
+    left = [key for key in peers.keys() - KEYS if not any(fnmatchcase(key, pattern) for pattern in NOT_COMPARED)]
+    assert not left
 
 
-def test_uniform(folder, package):
-    evidence, peer = read(folder, package, "deepcore")
-    names = [name for name in peer if name.startswith("dc/Uniform/")]
-    assert names
-    for name in names:
-        coreset = package.select("random", evidence, number(name), balance="/bal/" in name, seed=7)
-        np.testing.assert_array_equal(coreset.indices, peer[name], err_msg=name)
+def test_reasons_are_needed(folder):
+    _, peers = load(folder)
+    idle = [pattern for pattern in NOT_COMPARED if not any(fnmatchcase(key, pattern) for key in peers.keys() - KEYS)]
+    assert not idle
+
+
+@pytest.mark.parametrize("key", ["dc/gradients_scale1_first5", "cords/gradients_first5"])
+def test_gradients_of_the_twin(key, folder):
+    inputs, peers = load(folder)
+    np.testing.assert_allclose(gradients(inputs.evidence(torch_ref))[:5], peers[key], rtol=1e-4, atol=1e-7)
+
+
+def test_kernel_of_the_twin(folder):
+    inputs, peers = load(folder)
+    rows = gradients(inputs.evidence(torch_ref, inputs.rows_of(3)))
+    for kernel in (cosine_similarities(rows), cosine_kernel(rows.numpy())):
+        np.testing.assert_allclose(kernel, peers["dc/class3_gradcos_kernel"], atol=1e-6)
+
+
+@pytest.mark.parametrize("distances", [distances_by_mindspore, distances_by_torch], ids=["mindspore", "torch"])
+def test_deepfool(distances, folder):
+    inputs, peers = load(folder)
+    layers = [(inputs[f"mlp_fc{i}_weight"].astype(float), inputs[f"mlp_fc{i}_bias"].astype(float)) for i in (1, 2, 3)]
+    some = slice(None, 60)
+    actual = distances(layers, inputs["X"][some].astype(float))
+    np.testing.assert_allclose(actual, peers["dc/DeepFool/r2_float64"][some], rtol=1e-6)

@@ -100,6 +100,15 @@ def test_again_uses_what_is_there_and_gives_the_same_bytes(selected, monkeypatch
     assert (folder / "index/digitsN.bin").read_bytes() == first
 
 
+def test_a_base_network_of_other_options_is_used_and_said(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert call("--dataset digitsN --rate 0.2 --epoch 5 --seed 3 --save other") == 0
+    said = capsys.readouterr().err
+    assert "base network: ckpt/digitsN/mlp/best.ckpt (2 epochs, seed 0)" in said
+    assert "it was trained with epochs 2, not 5; seed 0, not 3: delete ckpt/digitsN/mlp to train anew" in said
+
+
 def test_pruned_training_leaves_out_what_the_bin_file_lists(selected, monkeypatch, capsys):
     folder, _ = selected
     monkeypatch.chdir(folder)
@@ -143,6 +152,45 @@ def test_label_noise_script(here):
     assert np.load(here / "data/noisy/digits.npy").shape == (1437,)
     again = run("--dataset", "digitsN", cwd=here, script="robust/label_noise.py", check=2)
     assert "exists already" in again.stderr
+
+
+@pytest.mark.parametrize(("options", "name"), [
+    ("--method ccs --mis-ratio 0.3", "ccs"), ("--score el2n --rule strata --mis_ratio 0.3", "el2n-strata"),
+    ("--method el2n --last 1", "el2n"), ("--method forgetting --never-learned zero --balance", "forgetting-balanced"),
+    ("--score loss --rule weighted_random", "loss-weighted_random")])
+def test_scores_by_rules(options, name, selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert call(f"--dataset digitsN --rate 0.2 --save r {options}") == 0
+    assert len(Coreset.load(folder / f"r/digitsN-{name}-0.2.npz")) in (287, 288)
+
+
+def test_runs_are_trained_with_further_seeds(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert call("--dataset digitsN --rate 0.2 --method grand --runs 2 --epoch 2 --save r2") == 0
+    assert (folder / "ckpt/digitsN/mlp-seed1/best.ckpt").is_file()
+    mean = Coreset.load("r2/digitsN-grand-0.2.npz").scores
+    assert call("--dataset digitsN --rate 0.2 --method grand --save r2") == 0
+    assert not np.allclose(Coreset.load("r2/digitsN-grand-0.2.npz").scores, mean)
+    assert "runs 0" in refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--method", "grand", "--runs", "0")
+
+
+def test_score_writes_the_same_table_twice(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert call("--dataset digitsN", "score") == 0
+    with np.load("scores/digitsN-mlp.npz") as arrays:
+        columns = dict(arrays)
+    lines = Path("scores/digitsN-mlp.csv").read_text().splitlines()
+    assert lines[0].split(",") == list(columns)
+    assert len(lines) == 1 + 1437
+    written = np.array([[float(value) for value in line.split(",")] for line in lines[1:]]).T
+    np.testing.assert_array_equal(written, np.stack([column.astype(float) for column in columns.values()]))
+    assert columns["bad"].sum() == 287
+    assert "deepfool" not in columns
+    assert "unknown score 'el3n': did you mean 'el2n'" in refused(
+        capsys, "--dataset", "digitsN", "--scores", "el3n", command="score")
 
 
 # Start-up
@@ -199,7 +247,7 @@ def test_console_command_is_the_same_code(here):
     listed = subprocess.run([command, "select", "--list"], capture_output=True, text=True, check=True)
     assert listed.stdout == run("--list", cwd=here).stdout
     usage = subprocess.run([command, "--help"], capture_output=True, text=True, check=True)
-    for name in ("train", "select", "label-noise", "convert-checkpoint"):
+    for name in ("train", "select", "score", "label-noise", "convert-checkpoint"):
         assert name in usage.stdout
     wrong = subprocess.run([command, "selct"], capture_output=True, text=True)
     assert wrong.returncode == 2
@@ -215,6 +263,8 @@ def test_console_command_is_the_same_code(here):
     ("--dataset digits --method moderat", "unknown method 'moderat': did you mean 'moderate'"),
     ("--dataset digits --method random --center mean", "random has no option --center"),
     ("--rate 0.5", "--dataset is missing"),
+    ("--dataset digits --rule strata", "--rule strata needs a --score"),
+    ("--dataset digits --rule top --score el2n --strata 5", "el2n by top has no option --strata"),
     ("--dataset digits --rate 0.5 --device TPU", "unknown device 'TPU': there are auto, CPU, GPU, Ascend"),
     ("--dataset digits --rate 0.5 --arch resnet19", "unknown network 'resnet19'"),
     ("--dataset digits --rate 0.5 --recipe moderat", "unknown recipe 'moderat': there are ccs, deepcore"),

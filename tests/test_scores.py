@@ -41,7 +41,7 @@ def learnt(correct):
     ("loss", {}, -np.log([0.7, 0.4, 0.1])),
     ("el2n", {}, np.sqrt([0.09 + 0.04 + 0.01, 0.16 + 0.36 + 0.04, 0.01 + 0.81 + 0.64])),
     ("grand", {}, np.sqrt([0.14 * 1, 0.56 * 26, 1.46 * 2])),
-    ("grand", {"variant": "deepcore", "selection_batch": 2}, np.sqrt([0.14, 0.56 * 26, 1.46 * 2]) / [2, 2, 1])])
+    ("grand", {"variant": "deepcore", "batch_size": 2}, np.sqrt([0.14, 0.56 * 26, 1.46 * 2]) / [2, 2, 1])])
 def test_by_hand(name, options, expected):
     np.testing.assert_allclose(mc.score(name, evidence(), **options), expected, rtol=1e-12)
 

@@ -11,7 +11,7 @@ def deepfool_distances(network, images, max_iter=50, overshoot=0.0):
     A class with w_k = 0 is never moved to. An image that keeps its class has the length after ``max_iter`` steps.
 
     network: a module, set to evaluation mode; images: float tensor, as the network takes them
-    overshoot: the class is looked at (and the next step taken) at x + (1 + overshoot) r, r the sum of the steps
+    overshoot: the image moves, and the length counts, by 1 + overshoot times the sum of the steps
 
     Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; DeepCore's defaults and its squared length.
     """
@@ -29,7 +29,7 @@ def _squared_distance(network, image, max_iter, overshoot):
         if int(logits.argmax()) != start:
             break
         total = total + _step(logits, moved, start)
-    return float(total.double().square().sum())
+    return float(((1 + overshoot) * total.double()).square().sum())
 
 
 def _step(logits, moved, start):

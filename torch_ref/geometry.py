@@ -44,9 +44,10 @@ def k_center(evidence, rate, balance, seed, already_selected=()):
     def pick(rows, k):
         centres = [int(np.flatnonzero(rows == row)[0]) for row in already[np.isin(already, rows)]]
         pool = features[rows]
-        return rows[_farthest_first(lambda i: _distances(pool, pool[i]), len(rows), k, seed, centres)]
+        return rows[_farthest_first(lambda i: _distances(pool, pool[i]), len(rows), k, seed, centres)[len(centres):]]
 
-    return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
+    added = [pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)]
+    return joined([already, *added] if added else []), None, None
 
 
 def contextual_diversity(evidence, rate, balance, seed):

@@ -32,33 +32,33 @@ def craig(evidence, rate, balance, seed, greedy="lazy", epsilon=0.1, beta=0.9, v
     Source: Mirzasoleiman et al., ICML 2020, algorithm 1.
     """
     check_choice("variant", variant, VARIANTS)
-    similarity = torch.zeros(len(evidence.labels), len(evidence.labels), dtype=torch.float64)
-    for members in pools(evidence.labels, balance=True):
-        apart = distances(_pool_gradients(evidence, members, variant, batch_size))
-        similarity[np.ix_(members, members)] = apart.max() - apart + 1e-3
-    rng = np.random.RandomState(seed)
-    parts = []
-    for rows, k in budgets(evidence.labels, rate, balance):
-        inside = similarity[np.ix_(rows, rows)]
-        picked = maximise(lambda chosen, s=inside: facility_location_gains(s, chosen), len(rows), k, rng, greedy,
+    labels, rng = np.asarray(evidence.labels), np.random.RandomState(seed)
+    parts, weights = [], []
+    for rows, k in budgets(labels, rate, balance):
+        similarity = _nearness(_pool_gradients(evidence, rows, variant, batch_size), labels[rows])
+        picked = maximise(lambda chosen, s=similarity: facility_location_gains(s, chosen), len(rows), k, rng, greedy,
                           epsilon, beta)
         parts.append(rows[picked])
-    indices = joined(parts)
-    return indices, _stood_for(similarity, evidence.labels, indices, variant), None
+        weights.append(_stood_for(similarity, labels[rows], picked) + float(variant == "deepcore"))
+    return joined(parts), joined(weights, np.float64), None
 
 
-def _stood_for(similarity, labels, indices, variant):
-    """How many samples each pick stands for, in the order of ``indices``; of equals the lowest index has them."""
-    counts = dict.fromkeys(indices.tolist(), 1.0 if variant == "deepcore" else 0.0)
+def _nearness(pool, labels):
+    """max d - d_ij + 1e-3, of the largest distance in the class, and 0 for samples of different classes."""
+    similarity = torch.zeros(len(pool), len(pool), dtype=torch.float64)
     for members in pools(labels, balance=True):
-        centres = np.sort(indices[np.isin(indices, members)])
-        if len(centres):
-            nearest = [first_best(similarity[member], centres) for member in members]
-        else:
-            # Paper: a class without a pick has no weight. DeepCore: the first pick has it.
-            nearest = [indices.min()] * len(members) if variant == "deepcore" else []
-        for centre in nearest:
-            counts[int(centre)] += 1
+        apart = distances(pool[members])
+        similarity[np.ix_(members, members)] = apart.max() - apart + 1e-3
+    return similarity
+
+
+def _stood_for(similarity, labels, picked):
+    """How many samples are most similar to each pick, among the picks of their class; of equals the lowest has them."""
+    counts = dict.fromkeys(picked, 0.0)
+    for sample, label in enumerate(labels):
+        centres = [pick for pick in sorted(picked) if labels[pick] == label]
+        if centres:
+            counts[first_best(similarity[sample], np.array(centres))] += 1
     return np.array(list(counts.values()))
 
 

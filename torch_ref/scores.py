@@ -158,8 +158,8 @@ def cal(evidence, neighbors=10, within_class=True, direction="highest", variant=
 
     D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c). A sample without neighbours has score 0.
     neighbors: how many, or all others of a smaller group; within_class: of the same class, or of all
-    direction: "highest" keeps the largest divergence (the paper), "lowest" the smallest: the score is negative
-    variant: "deepcore" keeps the lowest, and leaves out the nearest neighbour, taken to be the sample itself
+    direction: "highest" keeps the largest divergence (the paper), "lowest" the smallest (DeepCore): minus the mean
+    variant: "deepcore" leaves out the nearest of all samples, taken to be the sample itself
 
     Source: Margatina et al., EMNLP 2021, with DeepCore's symmetric divergence.
     """
@@ -175,7 +175,7 @@ def cal(evidence, neighbors=10, within_class=True, direction="highest", variant=
         nearest = np.argsort(apart.numpy(), axis=1, kind="stable")[:, first:first + min(neighbors, len(rows) - 1)]
         if nearest.size:
             means[rows] = divergences(log_p[rows][:, None], log_p[rows[nearest]]).mean(dim=1)
-    return -means if variant == "deepcore" or direction == "lowest" else means
+    return -means if direction == "lowest" else means
 
 
 def deepfool(evidence):

@@ -35,7 +35,7 @@ def select(method, evidence, rate, balance=False, seed=0, **options):
     if str(method).lower() not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     choose = METHODS[str(method).lower()]
-    unknown = options.keys() - OPTIONS[str(method).lower()]
+    unknown = options.keys() - OPTIONS[str(method).lower()].keys()
     if unknown:
         raise ValueError(f"method {method} has no option {', '.join(sorted(unknown))}")
     return _coreset(evidence, rate, lambda: choose(evidence, rate, balance, seed, **options))
@@ -182,7 +182,9 @@ def _ranked(name):
 
 
 def _options(function):
-    return inspect.signature(function).parameters.keys() - {"evidence", "rate", "balance", "seed"}
+    """Names and defaults of a function's options."""
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
 RULES = {"top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,

@@ -23,10 +23,24 @@ def graph_cut(evidence, rate, balance, seed, lam=1.0, kernel="gradient", greedy=
     return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options)
 
 
-def log_determinant(evidence, rate, balance, seed, eps=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
-    """Maximise log det(s_SS + eps I). Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018."""
+def log_determinant(evidence, rate, balance, seed, jitter=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1,
+                    beta=0.9, variant="paper"):
+    """Maximise log det(s_SS + jitter I). Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018.
+
+    variant: "deepcore" maximises what S explains instead, with the sign of DeepCore's code; see ``explained_gains``
+    """
+    check_choice("variant", variant, ("paper", "deepcore"))
+    if not jitter > 0:
+        raise ValueError(f"jitter is {jitter}, must be above 0")
+    if variant == "deepcore":
+        # These gains grow with S, so that the lazy algorithm is not a way to the naive one's picks.
+        options = {"greedy": "deepcore_lazy" if greedy == "lazy" else greedy, "epsilon": epsilon, "beta": beta}
+        return _select(explained_gains, evidence, rate, balance, seed, kernel, options)
+
+    def gains(similarity, picked):
+        return log_determinant_gains(similarity, picked, jitter)
+
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
-    gains = lambda s, picked: log_determinant_gains(s, picked, eps)  # noqa: E731
     return _select(gains, evidence, rate, balance, seed, kernel, options)
 
 
@@ -43,13 +57,22 @@ def graph_cut_gains(similarity, picked, lam):
     return lam * similarity.sum(dim=0) - 2 * similarity[picked].sum(dim=0)
 
 
-def log_determinant_gains(similarity, picked, eps):
-    """log det(s_{S+j} + eps I) - log det(s_S + eps I) = log(s_jj + eps - s_jS (s_SS + eps I)^-1 s_Sj) of every j."""
-    variance = similarity.diagonal() + eps
+def log_determinant_gains(similarity, picked, jitter):
+    """log det(s_{S+j} + jitter I) - log det(s_S + jitter I) of every j.
+
+    Equals log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj), of at least 1e-12.
+    """
+    variance = similarity.diagonal() + jitter
     if picked:
-        chosen = similarity[picked][:, picked] + eps * torch.eye(len(picked), dtype=similarity.dtype)
+        chosen = similarity[picked][:, picked] + jitter * torch.eye(len(picked), dtype=similarity.dtype)
         variance = variance - (similarity[picked] * torch.linalg.solve(chosen, similarity[picked])).sum(dim=0)
     return variance.clamp(min=1e-12).log()
+
+
+def explained_gains(similarity, picked):
+    """s_jS pinv(s_SS) s_Sj of every j: DeepCore's gain of its log determinant."""
+    across = similarity[picked]
+    return (across * (torch.linalg.pinv(across[:, picked], hermitian=True) @ across)).sum(dim=0)
 
 
 def similarities(evidence, rows, kernel):
@@ -67,12 +90,28 @@ def maximise(gains_of, n, k, rng, greedy="lazy", epsilon=0.1, beta=0.9):
         ``stale - (1 - beta) |stale|`` is taken
         "stochastic": the best of max(round(-ln(epsilon) n / k), 1) that ``rng`` draws from those left
     """
+    if greedy == "deepcore_lazy":
+        return _deepcore_lazy(gains_of, n, k)
     check_choice("greedy", greedy, GREEDY)
     if greedy == "approximate_lazy":
         return _approximate_lazy(gains_of, n, k, beta)
     if greedy == "stochastic":
         return _stochastic(gains_of, n, k, rng, epsilon)
     return best_in_turn(gains_of, n, k)
+
+
+def _deepcore_lazy(gains_of, n, k):
+    """The top of an outdated list is brought up to date until it stays the top. Source: DeepCore's LazyGreedy."""
+    picked, stale = [], gains_of([]).clone()
+    for _ in range(k):
+        left, gains = np.setdiff1d(np.arange(n), picked), gains_of(picked)
+        best, confirmed = -torch.inf, None
+        while (top := first_best(stale, left)) != confirmed:
+            stale[top] = gains[top]
+            if gains[top] >= best:
+                best, confirmed = gains[top], top
+        picked.append(top)
+    return picked
 
 
 def _approximate_lazy(gains_of, n, k, beta):

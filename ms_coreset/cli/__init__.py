@@ -33,7 +33,8 @@ def main(arguments=None, command=None):
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
+        print("interrupted; what was finished is kept, and the same command goes on from there (train: with --resume)",
+              file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) has gone: not worth a word, but Python would print one when it closes stdout.

@@ -41,10 +41,9 @@ def base_network(arguments, dataset, split, device, steps, run=0):
         with steps("train"):
             _train_base(arguments, split, recipe, folder, seed)
     path = folder / BEST
-    note(f"base network: {path}")
     with steps("load"):
         network = network_from_weights(path, split.image_size, split.in_channels, _canonical_network(recipe.arch))
-    _warn_of_other_data(folder, split)
+    _tell_of_base(path, {**recipe.as_dict(), "seed": seed}, split)
     return network, path
 
 
@@ -72,15 +71,22 @@ def _note_classes(network, split, path):
              "logits do not")
 
 
-def _warn_of_other_data(folder, split):
+def _tell_of_base(path, wanted, split):
+    """Say which network is asked, and in what it differs from the one that the options would train."""
     from ms_coreset.networks.weights import read_checkpoint
     from ms_coreset.training.loop import LAST, data_digest
 
-    if not (folder / LAST).is_file():
-        return
-    trained_on = read_checkpoint(folder / LAST)[1].get("run", {}).get("data")
-    if trained_on is not None and trained_on != data_digest(split):
-        note(f"{folder} was trained on other images or labels than these; delete it to train anew")
+    last = path.with_name(LAST)
+    notes = read_checkpoint(last)[1] if last.is_file() else {}
+    trained = notes.get("run", {})
+    epochs = f" ({notes['epoch']} epochs, seed {trained.get('seed')})" if trained else ""
+    note(f"base network: {path}{epochs}")
+    others = [f"{name} {trained[name]}, not {value}" for name, value in wanted.items()
+              if name in trained and trained[name] != value]
+    if trained and trained.get("data") != data_digest(split):
+        others.append("other images or labels")
+    if others:
+        note(f"it was trained with {'; '.join(others)}: delete {path.parent} to train anew")
 
 
 def require_writable(folder):

@@ -11,6 +11,7 @@ from ms_coreset.selectors import METHODS, SCORES, select, select_by
 from ms_coreset.selectors.presets import STRATA_OPTIONS, strata_needs
 
 _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
+_FLAGS = {"batch_size": "--selection-batch"}  # --batch-size is training's; DeepCore has both names, too
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ def add_method_options(parser):
     """An option for each that a method, a score or a rule has."""
     group = parser.add_argument_group("options of the methods", "each only for the methods named")
     for name, owners in _owners().items():
-        add(group, f"--{name.replace('_', '-')}", type=yaml.safe_load, metavar="X", help=", ".join(owners))
+        add(group, _flag(name), dest=f"option_{name}", type=yaml.safe_load, metavar="X", help=", ".join(owners))
 
 
 def plan_of(arguments):
     """The plan that the options describe; raises ``MsCoresetError`` for options that it does not have."""
-    given = {name: getattr(arguments, name) for name in _owners() if getattr(arguments, name) is not None}
+    given = {name: value for name in _owners() if (value := getattr(arguments, f"option_{name}")) is not None}
     if arguments.rule:
         return _composed(arguments.rule, given)
     entry = METHODS[arguments.method]
@@ -56,8 +57,12 @@ def _composed(rule, given):
 def _refuse_unknown(given, known, what):
     unknown = sorted(given.keys() - known.keys())
     if unknown:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in known) or "none"
-        raise MsCoresetError(f"{what} has no option --{unknown[0].replace('_', '-')}; its options: {options}")
+        options = ", ".join(map(_flag, known)) or "none"
+        raise MsCoresetError(f"{what} has no option {_flag(unknown[0])}; its options: {options}")
+
+
+def _flag(name):
+    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def _owners():

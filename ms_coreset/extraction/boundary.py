@@ -64,8 +64,9 @@ def squared_perturbations(logits, images, max_iter=50, overshoot=0.0, top_m=None
         active, position, answers = active[keeping], position[keeping], answers[keeping]
         if not len(active):
             break
-        moved[active] += _steps(answers, network.gradients(position, classes[active]), classes[active], first[active])
-    return ((1 + overshoot) * moved.reshape(len(images), -1)**2).sum(axis=1) * (1 + overshoot)
+        gradients = network.gradients(position, classes[active], answers.shape[1])
+        moved[active] += _steps(answers, gradients, classes[active], first[active])
+    return (1 + overshoot)**2 * (moved.reshape(len(images), -1)**2).sum(axis=1)
 
 
 def _steps(answers, gradients, classes, first):
@@ -101,13 +102,12 @@ class _Differentiable:
         """(n, C)."""
         return self._in_batches(self._logits, images)
 
-    def gradients(self, images, classes):
-        """Of n images, the gradients (n, m, ...) of the logits of their ``classes`` (n, m)."""
+    def gradients(self, images, classes, outputs):
+        """Of n images, the gradients (n, m, ...) of the logits of their ``classes`` (n, m), of ``outputs`` logits."""
         # Every image once for each of its classes: rows do not mix, so one backward pass serves all of them.
         n, m = classes.shape
         copies = np.repeat(images, m, axis=0)
-        columns = self.logits(images[:1]).shape[1]
-        chosen = np.eye(columns, dtype=images.dtype)[classes.ravel()]
+        chosen = np.eye(outputs, dtype=images.dtype)[classes.ravel()]
         return self._in_batches(self._gradient, copies, chosen).reshape(n, m, *images.shape[1:])
 
     def _in_batches(self, function, *arrays):

@@ -74,10 +74,13 @@ def k_center(evidence, request, already_selected=()):
         points = kernels.Points(features)
         centres = np.flatnonzero(np.isin(rows, chosen))
         if k > len(rows) - len(centres):
-            raise MsCoresetError(f"{k} samples are to be added, but of {len(rows)} all except {len(rows) - len(centres)} "
-                                 "are in already_selected: lower the rate")
-        return rows[_farthest_first(lambda place: points.distances_to(features[place]), len(rows), k, request.seed,
-                                    centres)]
+            raise MsCoresetError(f"{k} samples can't be added to the {len(centres)} of {len(rows)} in already_selected: "
+                                 "lower the rate")
+
+        def distances_from(place):
+            return points.distances_to(features[place])
+
+        return rows[_farthest_first(distances_from, len(rows), k, request.seed, centres)]
 
     return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))
 

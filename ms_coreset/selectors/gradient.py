@@ -15,12 +15,11 @@ from ms_coreset.selectors.selection import Selection
 
 REFILLS = ("projection", "none")
 AGGREGATES = ("mean", "sum")
-LAM = {"paper": 0.5, "deepcore": 1.0}
 
 
 @method("gradmatch", needs=("features", "logits"), cost="n d k + n k^2",
         source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
-def gradmatch(evidence, request, lam=None, refill="projection", variant="paper", batch_size=128):
+def gradmatch(evidence, request, lam=0.5, refill="projection", variant="paper", batch_size=128):
     """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
 
     With G_i the last-layer gradients, b the mean of all G_i (or of the validation samples'), minimises
@@ -28,11 +27,12 @@ def gradmatch(evidence, request, lam=None, refill="projection", variant="paper",
     the residual of the least squares over the picks; last the weights w >= 0 by non-negative least squares.
     Balanced, each class for itself, with the mean gradient of its own class.
 
-    lam: ridge on the weights, above 0, on the scale of single samples' gradients; None: 0.5, or 1 for "deepcore"
+    lam: ridge on the weights, above 0, on the scale of single samples' gradients
     refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
         last fit, with the smallest positive weight; "none": they are left out, and fewer than k can come back
-    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, no lam
-        at the first step, weights by non-negative least squares on the normal equations, no refill
+    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, lam 1
+        whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal equations,
+        no refill
 
     Returns indices in pick order, refills last, and weights, float64 and above 0, that sum to about 1 per group (of a
     budget of one, exactly 1). Raises ``MsCoresetError`` for another option value, labels that are not columns of the
@@ -43,8 +43,6 @@ def gradmatch(evidence, request, lam=None, refill="projection", variant="paper",
     """
     require_variant(variant)
     _require_choice("refill", refill, REFILLS)
-    if lam is None:
-        lam = LAM[variant]
     _require_positive("lam", lam)
     _require_count("batch_size", batch_size)
     _require_fitting_validation(evidence, "gradmatch")
@@ -54,7 +52,7 @@ def gradmatch(evidence, request, lam=None, refill="projection", variant="paper",
         task = _task(evidence, rows, request, variant, batch_size)
         target = task.aim.mean()
         if variant == "deepcore":
-            picks, found = _match_as_deepcore(task.pool, target, k, lam)
+            picks, found = _match_as_deepcore(task.pool, target, k)
         else:
             picks, found = _match(task.pool, target, k, lam, refill)
         weights[rows[picks]] = found
@@ -133,7 +131,7 @@ def _ridge_nnls(lower, solved):
     return nnls(lower.T, solved, maxiter=30 * len(solved))[0]
 
 
-def _match_as_deepcore(pool, target, k, lam):
+def _match_as_deepcore(pool, target, k, lam=1.0):
     """Picks and weights above 0 as DeepCore's code finds them; fewer than k where weights come out as 0."""
     from scipy.optimize import nnls
 

@@ -250,7 +250,7 @@ def _require_same(found, wanted, path):
     for name, value in wanted.items():
         if found.get(name) != value:
             raise MsCoresetError(f"can't resume from {path}: {name} was {found.get(name)}, is {value} now; "
-                                 "train anew without --resume, or give the former options")
+                                 f"delete {path.parent} to train anew, or give the former options")
 
 
 def _name(network):

@@ -11,10 +11,10 @@ _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 
 
 @score("grand", needs=("features", "logits"), cost="R n (C + d)", source=f"{_DATA_DIET}, def. 2.1")
-def grand(evidence, variant="paper", selection_batch=128):
+def grand(evidence, variant="paper", batch_size=128):
     """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2), g = softmax(z) - onehot.
 
-    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``selection_batch`` samples, the
+    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, the
         last one smaller
     The runs are ``evidence.runs`` (networks of other seeds), or the evidence itself.
 
@@ -22,13 +22,13 @@ def grand(evidence, variant="paper", selection_batch=128):
     """
     require_variant(variant)
     runs = runs_of(evidence, "features", "logits")
-    return np.mean([_gradient_norms(run, variant, selection_batch) for run in runs], axis=0)
+    return np.mean([_gradient_norms(run, variant, batch_size) for run in runs], axis=0)
 
 
-def _gradient_norms(evidence, variant, selection_batch):
+def _gradient_norms(evidence, variant, batch_size):
     gradients = LastLayerGradients.of(evidence)
     if variant == "deepcore":
-        gradients = gradients.divided_by_batch(selection_batch)
+        gradients = gradients.divided_by_batch(batch_size)
     return np.sqrt(gradients.squared_norms())
 
 

@@ -1,4 +1,4 @@
-"""Set functions with diminishing returns: what is maximised (``functions``), of what (``similarity``), how (``greedy``)."""
+"""Set functions with diminishing returns: what is maximised (``functions``, of ``similarity``) and how (``greedy``)."""
 
 from ms_coreset.selectors.submodular import methods
 

@@ -139,8 +139,8 @@ def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, memory=MEMORY
         ``batch_size`` consecutive samples, of the class if balanced, else of all
 
     Returns weights, at least 0, of the picks. Raises ``MsCoresetError`` for an option out of range and labels that are
-    no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples of
-    a class without a pick to the lowest pick; neither is done here in any variant.
+    no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples
+    of a class without a pick to the lowest pick; neither is done here in any variant.
     """
     _check_memory(memory)
     require_variant(variant)

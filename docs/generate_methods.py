@@ -1,0 +1,41 @@
+"""Writes docs/methods.md from the docstrings of the registered methods and scores.
+
+    python docs/generate_methods.py
+"""
+
+import inspect
+from pathlib import Path
+
+from ms_coreset.selectors import METHODS, SCORES
+
+TARGET = Path(__file__).with_name("methods.md")
+_HEAD = """# Methods and scores
+
+Made from the docstrings by `python docs/generate_methods.py`. n samples, d dimensions of the features, C classes, k
+picks, T epochs, R runs; "needs" are fields of `Evidence` beside labels. Every score is high = keep; ties go to the
+lowest index. Any score goes with any rule: `--score NAME --rule top|bottom|window|strata|random|weighted_random`.
+"""
+
+
+def main():
+    TARGET.write_text(page(), encoding="utf-8")
+
+
+def page():
+    """The page's text."""
+    methods = [_section(METHODS[name]) for name in METHODS.names() if name not in SCORES]
+    scores = [_section(SCORES[name]) for name in SCORES.names()]
+    return "\n".join([_HEAD, "## Methods\n", *methods, "## Scores\n",
+                      "Each, but for `center_distance`, is also a method of the same name that keeps its top.\n",
+                      *scores]).rstrip() + "\n"
+
+
+def _section(entry):
+    options = ", ".join(f"`{name}={default!r}`" for name, default in entry.options.items()) or "none"
+    needs = ", ".join(entry.needs) or "nothing"
+    return (f"### {entry.name}\n\n{inspect.getdoc(entry.function)}\n\n"
+            f"*Needs* {needs} · *options* {options} · *cost* {entry.cost} · *source* {entry.source}\n")
+
+
+if __name__ == "__main__":
+    main()

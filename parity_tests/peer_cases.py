@@ -1,0 +1,626 @@
+"""Which arrays of the peers' code are compared with ours, by which rule, and why the others are not.
+
+``CASES`` has one entry for every array that is compared, the same for both packages; ``NOT_COMPARED`` a reason for
+every other one of the peers whose methods we have. ``python -m parity_tests.peer_cases`` prints both as a table.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
+PEERS = ("deepcore", "cords", "others")
+
+
+@cache
+def load(folder):
+    """The inputs of a folder and all arrays of the peers: an ``Inputs`` and a dict."""
+    peers = {}
+    for peer in PEERS:
+        with np.load(folder / f"peer_{peer}.npz") as archive:
+            peers |= {name: archive[name] for name in archive.files}
+    with np.load(folder / "inputs.npz") as archive:
+        return Inputs({name: archive[name] for name in archive.files}, peers), peers
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the peers were given, and evidence made of it for either package."""
+
+    arrays: dict
+    peers: dict
+
+    def __getitem__(self, name):
+        return self.arrays[name]
+
+    @cached_property
+    def labels(self):
+        return self.arrays["y"]
+
+    def rows_of(self, label):
+        """Positions of a class, ascending."""
+        return np.flatnonzero(self.labels == label)
+
+    @cached_property
+    def dynamics(self):
+        """The record of the training, in float64."""
+        z, rows = self["dyn_logits"].astype(np.float64), np.arange(len(self.labels))
+        p = softmax(z)
+        error = p - np.eye(z.shape[2])[self.labels]
+        return SimpleNamespace(
+            probability=p[:, rows, self.labels], margin=lead(p, self.labels), logit_margin=lead(z, self.labels),
+            error_norm=np.linalg.norm(error, axis=2), correct=z.argmax(axis=2) == self.labels,
+            loss=-np.log(p[:, rows, self.labels]))
+
+    def evidence(self, package, rows=slice(None), **fields):
+        """Evidence of some samples from the net for selection; fields replace or add to it."""
+        known = {"labels": self.labels[rows], "features": self["emb"][rows], "logits": self["logits"][rows]}
+        return package.Evidence(**{**known, **fields})
+
+    def runs(self, package):
+        """Evidence of the three other networks."""
+        return tuple(self.evidence(package, features=features, logits=logits)
+                     for features, logits in zip(self["rep_emb"], self["rep_logits"], strict=True))
+
+
+def softmax(z):
+    exponentials = np.exp(z - z.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def lead(values, labels):
+    """(T, n): the label's column minus the highest other one."""
+    own = np.eye(values.shape[2], dtype=bool)[labels]
+    return values[:, own] - np.where(own, -np.inf, values).max(axis=2)
+
+
+# Rules: (actual, expected, inputs) -> None, or an AssertionError. The first line of each docstring is the table's.
+
+def same_order(actual, expected, inputs):
+    """same indices, same order"""
+    np.testing.assert_array_equal(actual, expected)
+
+
+def same_members(actual, expected, inputs):
+    """same set of indices (the peer's order is by index)"""
+    np.testing.assert_array_equal(np.sort(actual), np.sort(expected))
+
+
+def same_values_picked(key):
+    def rule(actual, expected, inputs):
+        """same scores of the picks, in order (the peer's sort leaves ties open)"""
+        values = inputs.peers[key]
+        np.testing.assert_array_equal(values[actual], values[expected])
+        assert len(np.unique(actual)) == len(actual)
+    return rule
+
+
+def close(rtol=0.0, atol=0.0):
+    def rule(actual, expected, inputs):
+        np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol)
+    rule.__doc__ = f"close: rtol {rtol:g}, atol {atol:g}"
+    return rule
+
+
+def equal_but(most):
+    def rule(actual, expected, inputs):
+        assert (actual != expected).sum() <= most
+    rule.__doc__ = f"equal but for at most {most} samples (the peer's float16)"
+    return rule
+
+
+def same_cover(kernel_of, prefix=False):
+    """Facility location has structural ties: two samples that improve only each other gain the same."""
+    def rule(actual, expected, inputs):
+        kernel = kernel_of(inputs)
+        assert len(np.unique(actual)) == len(actual) == len(expected)
+        assert cover(kernel, actual) == _near(cover(kernel, expected))
+        if prefix:
+            tie = first_tie(kernel, actual)
+            np.testing.assert_array_equal(actual[:tie], expected[:tie])
+    rule.__doc__ = ("same order up to the first tie, then " if prefix else "") + "same objective to 2e-6"
+    return rule
+
+
+def same_total(actual, expected, inputs):
+    """same sum of weights (the picks differ by a tie)"""
+    assert actual.sum() == _near(expected.sum(), 1e-9)
+
+
+def same_draws(sizes_of):
+    def rule(actual, expected, inputs):
+        """same number from each stratum, up to the order of strata of equal size (the peer's sort leaves ties open)"""
+        sizes = sizes_of(inputs)
+        order = np.lexsort((expected, sizes))
+        np.testing.assert_array_equal(actual, np.column_stack([sizes, expected])[order][sizes[order] > 0])
+    return rule
+
+
+def same_first(count):
+    def rule(actual, expected, inputs):
+        np.testing.assert_array_equal(actual[:count], expected[:count])
+    rule.__doc__ = f"same order of the first {count} (then the kernel is singular but for rounding)"
+    return rule
+
+
+def _near(value, tolerance=2e-6):
+    return pytest.approx(value, rel=tolerance)
+
+
+def cover(kernel, picks):
+    """Facility location's value."""
+    return kernel[:, picks].max(axis=1).sum()
+
+
+def first_tie(kernel, order):
+    """The first pick that another one equals to 1e-9."""
+    covered = np.zeros(len(kernel))
+    for t, pick in enumerate(order):
+        gains = np.maximum(kernel - covered[:, None], 0).sum(axis=0)
+        gains[order[:t]] = -np.inf
+        if np.delete(gains, pick).max() >= gains[pick] * (1 - 1e-9):
+            return t
+        covered = np.maximum(covered, kernel[:, pick])
+    return len(order)
+
+
+def cosine_kernel(vectors):
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return 0.5 + 0.5 * unit @ unit.T
+
+
+def gradient_rows(inputs, rows=slice(None)):
+    """The last layer's gradients, in float64."""
+    logits, features = (inputs[name][rows].astype(np.float64) for name in ("logits", "emb"))
+    error = softmax(logits) - np.eye(logits.shape[1])[inputs.labels[rows]]
+    extended = np.column_stack([np.ones(len(features)), features])
+    return (error[:, :, None] * extended[:, None, :]).reshape(len(error), -1)
+
+
+def block_diagonal(kernel_of):
+    """A kernel of all samples, 0 between classes."""
+    def kernel(inputs):
+        whole = np.zeros((len(inputs.labels), len(inputs.labels)))
+        for label in np.unique(inputs.labels):
+            rows = inputs.rows_of(label)
+            whole[np.ix_(rows, rows)] = kernel_of(inputs, rows)
+        return whole
+    return kernel
+
+
+def gradient_kernel(inputs, rows=slice(None)):
+    return cosine_kernel(gradient_rows(inputs, rows))
+
+
+def feature_kernel(inputs):
+    return cosine_kernel(inputs["emb"].astype(np.float64))
+
+
+def nearness_kernel(batch_size=None):
+    def kernel(inputs, rows):
+        gradients = gradient_rows(inputs, rows)
+        if batch_size:
+            starts = np.arange(len(rows)) // batch_size * batch_size
+            gradients /= (np.minimum(starts + batch_size, len(rows)) - starts)[:, None]
+        distances = np.linalg.norm(gradients[:, None] - gradients[None], axis=2)
+        return distances.max() - distances + 1e-3
+    return kernel
+
+
+# What we compute: (package, inputs) -> array.
+
+@dataclass(frozen=True)
+class Selected:
+    """Indices, or another field, of ``select(method, ...)``.
+
+    rows: a class to choose from, as a label, or None for all; its indices count from the first of the class
+    budget: number of picks, turned into a rate
+    fields: evidence beside labels, features and logits, made from the inputs
+    by_index: give the field in the order of the indices
+    """
+
+    method: str
+    options: dict
+    budget: int | None = None
+    rate: float | None = None
+    rows: int | None = None
+    field: str = "indices"
+    fields: Callable = lambda package, inputs: {}
+    by_index: bool = False
+
+    def __call__(self, package, inputs):
+        rows = slice(None) if self.rows is None else inputs.rows_of(self.rows)
+        evidence = inputs.evidence(package, rows, **self.fields(package, inputs))
+        rate = self.rate or self.budget / len(evidence.labels)
+        coreset = package.select(self.method, evidence, rate, **self.options)
+        values = getattr(coreset, self.field)
+        return values[np.argsort(coreset.indices)] if self.by_index else values
+
+
+def selected(method, budget=None, rate=None, rows=None, field="indices", fields=Selected.fields, by_index=False,
+             **options):
+    return Selected(method, options, budget, rate, rows, field, fields, by_index)
+
+
+def scored(name, factor=1, offset=0, fields=Selected.fields, **options):
+    """A score, in the peer's direction and units: ``factor * score + offset``."""
+    def compute(package, inputs):
+        evidence = inputs.evidence(package, **fields(package, inputs))
+        return factor * package.score(name, evidence, **options) + offset
+    return compute
+
+
+def with_dynamics(package, inputs):
+    return {"dynamics": inputs.dynamics}
+
+
+def with_runs(package, inputs):
+    return {"runs": inputs.runs(package)}
+
+
+def last_epoch(package, inputs):
+    return {"logits": inputs["dyn_logits"][-1]}
+
+
+def dropped(rate):
+    """Moderate's samples that go, by rising distance."""
+    def compute(package, inputs):
+        coreset = package.select("moderate", inputs.evidence(package), rate)
+        ranked = np.argsort(coreset.scores, kind="stable")
+        return ranked[~np.isin(ranked, coreset.indices)]
+    return compute
+
+
+def relabelled_first(method, first, budget, **options):
+    """Selection after moving the peer's first pick to the front, where a tie of all is won; in the peer's indices."""
+    def compute(package, inputs):
+        order = np.concatenate([[first(inputs)], np.delete(np.arange(len(inputs.labels)), first(inputs))])
+        coreset = package.select(method, inputs.evidence(package, order), budget / len(order), **options)
+        return order[coreset.indices]
+    return compute
+
+
+def peer_score(key, sign=1):
+    """The peer's own scores as evidence: as distances to the boundary, of which the lowest is kept."""
+    return lambda package, inputs: {"boundary": -sign * inputs.peers[key].astype(np.float64)}
+
+
+def survivors(key, beta):
+    """What CCS does not cut off, given the peer's own margins: all of it is asked for."""
+    def compute(package, inputs):
+        margins = inputs.peers[key][None].astype(np.float64)
+        dynamics = SimpleNamespace(**{**vars(inputs.dynamics), "logit_margin": margins, "margin": margins})
+        evidence = inputs.evidence(package, dynamics=dynamics)
+        return package.select("ccs", evidence, 1 - int(beta * len(inputs.labels)) / len(inputs.labels), score="aum",
+                              mis_ratio=beta, cutoff_score="aum").indices
+    return compute
+
+
+def draws(sizes, k):
+    """Pairs of size and number of draws of the strata that are not empty, for strata of the given sizes; sorted."""
+    def compute(package, inputs):
+        counts = sizes(inputs)
+        full = counts.nonzero()[0]
+        counts = counts[full[0]:full[-1] + 1]
+        stratum = np.repeat(np.arange(len(counts)), counts)
+        # From the middle of each stratum, but for the ends, which set the range.
+        value = np.where(stratum == 0, 0.0, np.where(stratum == len(counts) - 1, len(counts), stratum + 0.5))
+        evidence = package.Evidence(labels=np.zeros(len(value), int), boundary=-value)
+        total = k(inputs) if callable(k) else k
+        coreset = package.select("ccs", evidence, total / len(value), score="deepfool", strata=len(counts))
+        pairs = np.column_stack([counts, np.bincount(stratum[coreset.indices], minlength=len(counts))])
+        return np.array(sorted(pairs[counts > 0].tolist()))
+    return compute
+
+
+@dataclass(frozen=True)
+class Case:
+    """An array of the peers (``key``), what we compute, and the rule by which they agree."""
+
+    key: str
+    compute: Callable
+    rule: Callable
+
+    @property
+    def rule_name(self):
+        return (self.rule.__doc__ or self.rule.__name__).splitlines()[0]
+
+
+def _moderate():
+    yield Case("moderate/distance", scored("center_distance"), close(1e-12))
+    for rate in (0.1, 0.2, 0.5, 0.8):
+        yield Case(f"moderate/rate{rate}/drop_ids", dropped(rate), same_order)
+
+
+def _each(peer, method, rule=same_members, rates=(0.1, 0.3), **options):
+    for mode, balance in (("bal", True), ("unb", False)):
+        for rate in rates:
+            yield Case(f"dc/{peer}/{mode}/f{rate}/indices", selected(method, rate=rate, balance=balance, **options),
+                       rule)
+
+
+def _geometry():
+    yield from _each("Uniform", "random", same_order, seed=7)
+    yield from _each("kCenterGreedy", "k_center", seed=7)
+    yield from _each("ContextualDiversity", "contextual_diversity", seed=7)
+    yield from _each("Herding", "herding", variant="deepcore")
+    for kind in ("f32", "f64metric"):
+        yield Case(f"dc/kcenter_fn/{kind}/seed7/order60", selected("k_center", 60, seed=7), same_order)
+        for k in (2, 10, 60, 150):
+            yield Case(f"dc/kcenter_fn/{kind}/seed7/k{k}", selected("k_center", k, seed=7), same_members)
+    yield Case("dc/kcenter_fn/f32/already_5_17_budget20", selected("k_center", 20, already_selected=(5, 17)),
+               same_members)
+    yield Case("d2/kcenter/first0_order60", selected("k_center", 59, already_selected=(0,)), same_order)
+    for kind in ("f32", "f64"):
+        yield Case(f"dc/herding_fn/{kind}/order60", selected("herding", 60, variant="deepcore"), same_order)
+    yield Case("dc/herding_fn/f64_negmetric_argmin/order60", selected("herding", 60), same_order)
+
+
+def _ranked():
+    names = {"LeastConfidence": "least_confidence", "Entropy": "entropy", "Margin": "margin"}
+    for peer, name in names.items():
+        # The peer's scores are of certainty; its margin is p_(1) - p_(2), ours 1 minus that.
+        offset = 1 if name == "margin" else 0
+        yield Case(f"dc/Uncertainty_{peer}/scores", scored(name, -1, offset, variant="deepcore"), close(1e-4, 1e-6))
+        yield from _each(f"Uncertainty_{peer}", name, same_order, rates=(0.1,), variant="deepcore")
+    for mode, within in (("bal", True), ("unb", False)):
+        head = {"variant": "deepcore", "direction": "lowest", "within_class": within}
+        yield Case(f"dc/Cal/{mode}/scores", scored("cal", -1, **head), close(1e-5, 1e-9))
+        yield Case(f"dc/Cal/{mode}/f0.1/indices", selected("cal", rate=0.1, balance=within, **head), same_order)
+        yield Case(f"dc/Cal/{mode}/f0.1/top_of_scores_highest",
+                   selected("cal", rate=0.1, balance=within, within_class=within), same_order)
+    for scale, options in (("scale1", {}), ("quirkB128", {"variant": "deepcore"})):
+        yield Case(f"dc/GraNd/{scale}/mean", scored("grand", fields=with_runs, **options), close(1e-5, 1e-8))
+        yield Case(f"dc/GraNd/{scale}/norm_matrix", _norm_matrix(options), close(1e-3, 1e-6))
+        yield from _each(f"GraNd/{scale}", "grand", same_order, rates=(0.1,), fields=with_runs, **options)
+    yield Case("dc/GraNd/scale1_mlp/norm", scored("grand"), close(1e-3, 1e-6))
+    yield Case("dc/GraNd/scale1_mlp/unb/f0.1/indices", selected("grand", rate=0.1), same_order)
+    yield Case("dc/Forgetting/scores", scored("forgetting", fields=with_dynamics, never_learned="zero"), same_order)
+    yield from _each("Forgetting", "forgetting", same_values_picked("dc/Forgetting/scores"), rates=(0.1,),
+                     fields=with_dynamics, never_learned="zero")
+    yield Case("ccs/entropy", scored("entropy"), close(1e-3, 1e-6))
+    yield Case("ccs/loss", scored("loss"), close(1e-3, 1e-6))
+    yield Case("ccs/correctness", scored("correctness", -1, fields=with_dynamics), equal_but(6))
+    yield Case("ccs/forgetting", scored("forgetting", fields=with_dynamics, never_learned="zero"), equal_but(3))
+    yield Case("ccs/accumulated_margin", scored("accumulated_margin", -1, fields=with_dynamics), close(atol=2e-3))
+    # CCS sums over the first 10 epochs.
+    yield Case("ccs/el2n", scored("el2n", 10, fields=with_dynamics, first=0, last=10), close(1e-3, 1e-4))
+    yield Case("dual/el2n_epoch5", scored("el2n", fields=with_dynamics, first=5, last=6), close(1e-4, 1e-6))
+    yield Case("dual/entropy_last", scored("entropy", fields=last_epoch), close(1e-3, 1e-6))
+    yield Case("dual/forgetting", scored("forgetting", fields=with_dynamics, never_learned="zero"), same_order)
+    yield Case("datadiet/forget_scores_never_inf", _never_learned_as_infinite, same_order)
+    yield Case("datadiet/never_correct", _never_learned, same_members)
+    yield from _monotonic()
+
+
+def _norm_matrix(options):
+    return lambda package, inputs: np.column_stack([package.score("grand", run, **options)
+                                                    for run in inputs.runs(package)])
+
+
+def _never_learned_as_infinite(package, inputs):
+    evidence = inputs.evidence(package, dynamics=inputs.dynamics)
+    scores = package.score("forgetting", evidence)
+    return np.where(scores == len(inputs.dynamics.correct), np.inf, scores)
+
+
+def _never_learned(package, inputs):
+    return np.flatnonzero(np.isinf(_never_learned_as_infinite(package, inputs)))
+
+
+def _monotonic():
+    for name in ("accumulated_margin", "el2n", "forgetting", "entropy"):
+        for direction, sign in (("desc", 1), ("asc", -1)):
+            key, fields = f"ccs/{name}", peer_score(f"ccs/{name}", sign)
+            for kind, balance in (("monotonic", False), ("monotonic_classbal", True)):
+                yield Case(f"ccs/{kind}/{name}/{direction}_f0.3",
+                           selected("deepfool", rate=0.3, balance=balance, fields=fields), same_values_picked(key))
+
+
+def _strata():
+    def crafted(inputs):
+        return inputs.peers["ccs/alloc/crafted_bins"]
+
+    for k in (7, 20, 50, 120, 180):
+        yield Case(f"ccs/alloc/crafted_k{k}", draws(crafted, k), same_draws(crafted))
+    for name in ("accumulated_margin", "el2n", "forgetting", "entropy"):
+        for rate in (0.1, 0.3, 0.5):
+            for beta in (0, 0.1, 0.3):
+                yield from _stratified(f"ccs/stratified/{name}/f{rate}_beta{beta}", beta)
+
+
+def _stratified(folder, beta):
+    def sizes(inputs):
+        return inputs.peers[f"{folder}/bin_sizes"]
+
+    yield Case(f"{folder}/survivor_index", survivors("ccs/accumulated_margin", beta), same_members)
+    allotted = draws(sizes, lambda inputs: inputs.peers[f"{folder}/budgets"].sum())
+    for key in ("budgets", "sampled_per_bin"):
+        yield Case(f"{folder}/{key}", allotted, same_draws(sizes))
+
+
+def _submodular():
+    names = {"FacilityLocation": "facility_location", "GraphCut": "graph_cut"}
+    kernels = {"class3_gradcos": (20, {"rows": 3}, lambda inputs: gradient_kernel(inputs, inputs.rows_of(3))),
+               "all_embcos": (60, {"kernel": "features"}, feature_kernel)}
+    for where, (k, options, kernel) in kernels.items():
+        tied = same_cover(kernel, prefix=True)
+        for greedy in ("naive", "lazy"):
+            peer = f"{greedy.capitalize()}Greedy"
+            for function, method in names.items():
+                yield Case(f"dc/sub/{where}/{function}/{peer}/order", selected(method, k, greedy=greedy, **options),
+                           tied if method == "facility_location" else same_order)
+            yield Case(f"dc/sub/{where}/LogDeterminant_quirk/{peer}/order",
+                       selected("log_determinant", 20, greedy=greedy, variant="deepcore", **options),
+                       same_order if where == "class3_gradcos" or greedy == "lazy" else same_first(18))
+        yield Case(f"dc/sub/{where}/FacilityLocation/ApproximateLazyGreedy/order",
+                   selected("facility_location", k, greedy="approximate_lazy", **options),
+                   same_cover(kernel) if where == "class3_gradcos" else same_order)
+        for epsilon in (0.9, 0.1):
+            yield Case(f"dc/sub/{where}/FacilityLocation/StochasticGreedy_eps{epsilon}_seed0/order",
+                       selected("facility_location", k, greedy="stochastic", epsilon=epsilon, seed=0, **options),
+                       same_order)
+        yield Case(f"dc/sub/{where}/GraphCut_lam2/NaiveGreedy/order", selected("graph_cut", k, lam=2.0, **options),
+                   same_order)
+    for greedy in ("naive", "lazy"):
+        for mode, balance in (("bal", True), ("unb", False)):
+            kernel = block_diagonal(gradient_kernel) if balance else gradient_kernel
+            for function, method in names.items():
+                for rate in (0.1, 0.3):
+                    yield Case(f"dc/Submodular/scale1/{function}/{greedy.capitalize()}Greedy/{mode}/f{rate}/indices",
+                               selected(method, rate=rate, balance=balance, greedy=greedy),
+                               same_cover(kernel) if method == "facility_location" else same_members)
+    yield Case("dc/Submodular/quirkB16/GraphCut/LazyGreedy/bal/f0.1/indices",
+               selected("graph_cut", rate=0.1, balance=True), same_members)
+    yield from _submodlib_and_apricot()
+
+
+def _submodlib_and_apricot():
+    for greedy in ("naive", "lazy"):
+        peer = f"{greedy.capitalize()}Greedy"
+        options = {"kernel": "features", "greedy": greedy}
+        yield Case(f"submodlib/FL_cos01/{peer}/order", selected("facility_location", 60, **options), same_order)
+        for lam in (0.4, 0.5, 1):
+            # Its lam weighs the redundancy, ours the coverage.
+            yield Case(f"submodlib/GraphCut_cos01_lam{lam}/{peer}/order",
+                       selected("graph_cut", 60, lam=1 / lam, **options), same_order)
+        for jitter in (0.001, 1):
+            key = f"submodlib/LogDet_cos01_lam{jitter}/{peer}/order"
+            yield Case(key, relabelled_first("log_determinant", lambda inputs, key=key: inputs.peers[key][0], 25,
+                                             jitter=jitter, **options), same_order)
+        yield Case(f"apricot/FL_cos01/{greedy}/order", selected("facility_location", 60, **options), same_order)
+        yield Case(f"apricot/GraphCut_cos01_alpha1/{greedy}/order", selected("graph_cut", 60, **options), same_order)
+    # A plain cosine is an affine function of our kernel.
+    yield Case("submodlib/FL_data_cosine/NaiveGreedy/order", selected("facility_location", 60, kernel="features"),
+               same_order)
+
+
+def _craig():
+    for greedy in ("naive", "lazy"):
+        yield Case(f"dc/craig_fn/class3/{greedy.capitalize()}Greedy/order",
+                   selected("craig", 12, rows=3, greedy=greedy), same_order)
+    single = {"variant": "deepcore", "batch_size": 1}
+    yield Case("dc/craig_fn/class3/weights_ascending_1plus",
+               selected("craig", 12, rows=3, field="weights", by_index=True, **single), same_order)
+    for scale, batch_size in (("scale1", 1), ("quirkB16", 16)):
+        kernel = block_diagonal(nearness_kernel(batch_size))
+        for rate in (0.1, 0.3):
+            options = {"rate": rate, "balance": True, "variant": "deepcore", "batch_size": batch_size}
+            yield Case(f"dc/Craig/{scale}/bal/f{rate}/indices", selected("craig", **options), same_cover(kernel))
+            yield Case(f"dc/Craig/{scale}/bal/f{rate}/weights", selected("craig", field="weights", **options),
+                       same_total)
+    folder, kernel = "dc/Craig/scale1/unb_oneblock/f0.1", block_diagonal(nearness_kernel())
+    yield Case(f"{folder}/indices", selected("craig", rate=0.1, **single), same_cover(kernel))
+    yield Case(f"{folder}/weights", selected("craig", rate=0.1, field="weights", **single), same_total)
+
+
+def _matching():
+    for where, k, rows in (("class3_k12", 12, 3), ("class7_k15", 15, 7), ("all_k60", 60, None)):
+        options = {"budget": k, "rows": rows, "variant": "deepcore", "batch_size": 1}
+        yield from _matched(f"dc/gradmatch_fn/lam1/{where}", options)
+    for scale, batch_size in (("scale1_lam1", 1), ("quirkB16", 16)):
+        for rate in (0.1, 0.3):
+            options = {"rate": rate, "balance": True, "variant": "deepcore", "batch_size": batch_size}
+            yield from _matched(f"dc/GradMatch/{scale}/bal/f{rate}", options)
+    yield from _matched("dc/GradMatch/scale1_lam1/unb/f0.1", {"rate": 0.1, "variant": "deepcore", "batch_size": 1})
+
+
+def _matched(folder, options):
+    yield Case(f"{folder}/indices", selected("gradmatch", **options), same_members)
+    # The peer's weights are in the order of the indices within each class, in ours within all: sorted by size.
+    yield Case(f"{folder}/weights", lambda *given: np.sort(selected("gradmatch", field="weights", **options)(*given)),
+               sorted_weights)
+
+
+def sorted_weights(actual, expected, inputs):
+    """same weights, by size: rtol 1e-4, atol 1e-6"""
+    np.testing.assert_allclose(actual, np.sort(expected), rtol=1e-4, atol=1e-6)
+
+
+def _glister():
+    for scale, batch_size in (("scale1_static", 1), ("quirkB16_static", 16)):
+        for rate in (0.1, 0.3):
+            yield Case(f"dc/Glister/{scale}/bal/f{rate}/indices",
+                       selected("glister", rate=rate, balance=True, variant="deepcore", batch_size=batch_size),
+                       same_members)
+    for mode, where in (("bal", "per_class"), ("unb", "all")):
+        options = {"rate": 0.1, "balance": mode == "bal"}
+        yield Case(f"dc/Glister/scale1_update_wired/{mode}/f0.1/order", selected("glister", **options), same_order)
+        yield Case(f"dc/Glister/scale1/initial_gains_{where}", selected("glister", field="scores", **options),
+                   close(1e-3, 1e-6))
+    summed = {"aggregate": "sum", "rate": 0.1}
+    folder = "cords/Glister/Supervised"
+    yield Case(f"{folder}/initial_gains", selected("glister", field="scores", **summed), close(1e-3, 1e-6))
+    yield Case(f"{folder}_Naive_k60_eta0.1/order", selected("glister", **summed), same_order)
+    for rounds in (5, 15):
+        yield Case(f"{folder}_RGreedy_r{rounds}_k60_eta0.1/order", selected("glister", rounds=rounds, **summed),
+                   same_order)
+
+
+CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister)
+         for case in group()]
+
+# Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
+NOT_COMPARED = {
+    "*/gains": "a coreset has no gains; the picks are compared",
+    "*/gain_evaluations": "the peer's cost, not a result",
+    "*/value_of_0_10_20": "a set function's value is not a result; the picks are compared",
+    "dc/class3_positions": "positions that other keys refer to",
+    "dc/class3_gradcos_kernel": "a kernel is not a result of select; compared with torch_ref alone, and by its picks",
+    "*/gradients*_first5": "gradients are never written out; compared with torch_ref alone, and by norms and picks",
+    "dc/Cal/*/knn": "neighbours are not a result; the scores made of them are compared",
+    "dc/gradmatch_fn/lam0.5/*": "DeepCore's selector ignores lam and has 1, and so has variant='deepcore'",
+    "dc/gradmatch_fn/lam0.001/*": "DeepCore's selector ignores lam and has 1, and so has variant='deepcore'",
+    "dc/Glister/scale1/gains_all_after_3_50_77": "gains after given picks are not a result; the order of picks is",
+    "dc/DeepFool/r2_float64": "needs the network: compared in test_deepfool",
+    "cords/omp*": "CORDS removes negative coefficients inside the loop and stops at a repeated column; we pick k once "
+                  "and solve for weights >= 0 in the end, as the paper and DeepCore",
+    "cords/GradMatch_PerClass/*": "CORDS: as cords/omp, matches the sum, and fills up at random",
+    "cords/Glister/PerClass_Naive_f0.1_eta0.1/order": "CORDS: the same for its first class; the validation gradient of "
+                                                      "the later ones is not what the formula gives",
+    "cords/Craig_PerClass/sequential_sampler/*": "CORDS: similarities from squared distances; ours from distances",
+    "cords/Craig_PerClass/as_is_quirk_shuffled_seed0/*": "CORDS maps shuffled rows with unshuffled indices: a bug",
+    "moderate/median": "a class's centre is not a result; the distances to it are compared",
+    "ccs/targets": "labels",
+    "ccs/last_correctness": "not a score of ours",
+    "ccs/alloc/crafted_bins": "sizes that other keys refer to",
+    "ccs/alloc/crafted_k0": "nothing to select is an error with us",
+    "ccs/alloc/crafted_k500": "more than there is is an error with us",
+    "ccs/stratified/*/bin_sizes": "CCS closes the last stratum at 1.0001 times the maximum, in float32; ours at it",
+    "ccs/stratified/*/picked_torchseed0": "drawn with torch's generator; ours with NumPy's",
+    "submodlib/LogDet_cos01_lam0/*": "a singular kernel without regularisation: rounding decides",
+    "submodlib/Disparity*": "not a method of ours",
+    "submodlib/FL_data_euclidean/*": "another kernel",
+    "submodlib/FL_sparse20_*": "another kernel",
+    "submodlib/kernel_*": "another kernel, or not a result of select",
+    "apricot/SaturatedCoverage*": "not a method of ours",
+    "apricot/FeatureBased*": "not a method of ours",
+    "apricot/FL_data_euclidean/*": "another kernel",
+    "d2/graph/*": "D2 pruning is not a method of ours",
+    "d2/alloc/*": "D2 pruning is not a method of ours",
+    "tdds/*": "TDDS is not a method of ours",
+    "dual/*": "DynUnc, DUAL and TDDS are not methods of ours; its AUM counts the last epoch alone",
+    "dynunc_official/*": "DynUnc is not a method of ours",
+    "zcore/*": "ZCore is not a method of ours",
+    "attacks/*": "attacks are no selection; its DeepFool clips to the range of images and overshoots",
+}
+
+
+def main():
+    """Print key, rule or reason, as a Markdown table."""
+    print("| array of the peer | compared by |\n|---|---|")
+    for case in CASES:
+        print(f"| `{case.key}` | {case.rule_name} |")
+    for pattern, reason in NOT_COMPARED.items():
+        print(f"| `{pattern}` | not compared: {reason} |")
+
+
+if __name__ == "__main__":
+    main()

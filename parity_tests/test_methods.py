@@ -1,0 +1,169 @@
+"""Every registered method and score: both packages give the same numbers, and pick the same samples in one order."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ms_coreset as mc
+import torch_ref
+from parity_tests.helpers import full_evidence
+from parity_tests.test_peer_vectors import ABSENT, SETS, load
+
+RATES = (0.1, 0.25, 0.5, 0.8)
+# When all is covered, by one of two copies, every gain is 0 but for rounding, and rounding decides.
+COVERING = {"facility_location"}
+# Options of the MindSpore package that change what a call costs, and nothing else.
+COST = {"memory"}
+DEEPCORE = {"variant": "deepcore", "batch_size": 16}
+GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
+# What is tried of the options beside the defaults.
+SCORE_OPTIONS = {
+    "center_distance": [{"center": "mean"}],
+    "least_confidence": [{"variant": "deepcore"}],
+    "entropy": [{"variant": "deepcore"}],
+    "margin": [{"variant": "deepcore"}],
+    "grand": [DEEPCORE],
+    "el2n": [{"first": 1, "last": 4}, {"last": 2}, {"first": 3}],
+    "forgetting": [{"never_learned": "zero"}],
+    "aum": [{"margin": "probability"}],
+    "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}],
+}
+METHOD_OPTIONS = {
+    **SCORE_OPTIONS,
+    "moderate": [{"center": "mean"}],
+    "ccs": [{"score": "aum", "cutoff_score": "aum", "mis_ratio": 0.2, "strata": 7},
+            {"score": "forgetting", "strata": 6}, {"score": "el2n", "cutoff_score": "loss", "mis_ratio": 0.3}],
+    "herding": [{"variant": "deepcore"}],
+    "k_center": [{"already_selected": (3, 1)}],
+    "craig": [*GREEDY, DEEPCORE],
+    "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],
+    "glister": [{"eta": 1.0}, {"aggregate": "sum"}, {"rounds": 3}, DEEPCORE],
+    "facility_location": [*GREEDY, {"kernel": "features"}],
+    "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
+    "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
+}
+
+
+def cases(names, options):
+    """Pairs of name and options: the defaults, and what is listed."""
+    return [pytest.param(name, chosen, id="-".join([name, *(f"{key}={value}" for key, value in chosen.items())]))
+            for name in names for chosen in ({}, *options.get(name, ()))]
+
+
+SCORES = cases(mc.list_scores(), SCORE_OPTIONS)
+METHODS = cases(mc.list_methods(), METHOD_OPTIONS)
+
+
+@st.composite
+def shapes(draw):
+    """Arguments of ``full_evidence``, now and then with duplicates and with held-out samples."""
+    n = draw(st.integers(4, 40))
+    return {"seed": draw(st.integers(0, 2**31)), "n": n, "classes": draw(st.integers(2, 4)),
+            "d": draw(st.integers(1, 6)), "epochs": draw(st.integers(4, 6)),
+            "duplicates": draw(st.sampled_from([0, 0, n // 3])), "held_out": draw(st.sampled_from([0, 0, 30]))}
+
+
+def both(call, shape):
+    """``call(package, evidence)`` for both packages and the same evidence: the result, or its ``ValueError``."""
+    results = []
+    for package in (mc, torch_ref):
+        try:
+            results.append(call(package, full_evidence(package, **shape)))
+        except ValueError as error:
+            results.append(error)
+    return results
+
+
+def both_select(name, shape, rate, **options):
+    return both(lambda package, evidence: package.select(name, evidence, rate, **options), shape)
+
+
+def assert_same_refusals(actual, expected):
+    assert isinstance(actual, ValueError) == isinstance(expected, ValueError), (actual, expected)
+    return isinstance(actual, ValueError)
+
+
+def assert_same_scores(actual, expected):
+    if assert_same_refusals(actual, expected):
+        return
+    assert actual.dtype == expected.dtype == np.float64
+    np.testing.assert_allclose(actual, expected, rtol=1e-9, atol=1e-11)
+
+
+def assert_same_coreset(actual, expected):
+    if assert_same_refusals(actual, expected):
+        return
+    np.testing.assert_array_equal(actual.indices, expected.indices)
+    for field, tolerance in (("weights", 1e-7), ("scores", 1e-9)):
+        ours, twins = getattr(actual, field), getattr(expected, field)
+        assert (ours is None) == (twins is None), f"only one package gives {field}"
+        if ours is not None:
+            np.testing.assert_allclose(ours, twins, rtol=tolerance, atol=1e-11, err_msg=field)
+
+
+@pytest.mark.parametrize(("name", "options"), SCORES)
+@given(shape=shapes())
+@settings(deadline=None, max_examples=15)
+def test_scores(name, options, shape):
+    assert_same_scores(*both(lambda package, evidence: package.score(name, evidence, **options), shape))
+
+
+@pytest.mark.parametrize(("name", "options"), METHODS)
+@given(shape=shapes(), rate=st.sampled_from(RATES), balance=st.booleans(), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=15)
+def test_methods(name, options, shape, rate, balance, seed):
+    if name in COVERING:
+        shape = {**shape, "duplicates": 0}
+    assert_same_coreset(*both_select(name, shape, rate, balance=balance, seed=seed, **options))
+
+
+@pytest.mark.parametrize("rule", torch_ref.RULES)
+@given(name=st.sampled_from(mc.list_scores()), shape=shapes(), rate=st.sampled_from(RATES), balance=st.booleans(),
+       seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=30)
+def test_any_score_with_any_rule(rule, name, shape, rate, balance, seed):
+    options = {"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"} if rule == "strata" else {}
+    assert_same_coreset(*both(
+        lambda package, evidence: package.select_by(name, rule, evidence, rate, balance, seed, **options), shape))
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("name", mc.list_methods())
+@pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
+def test_methods_on_digits(folder, name, balance):
+    inputs, peers = load(folder)
+    fields = {"dynamics": inputs.dynamics, "boundary": peers["dc/DeepFool/r2_float64"]}
+    evidence = {package: inputs.evidence(package, runs=inputs.runs(package), **fields) for package in (mc, torch_ref)}
+    assert_same_coreset(*(package.select(name, each, 0.1, balance=balance) for package, each in evidence.items()))
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", mc.list_methods())
+def test_ties(name, seed, balance):
+    """Half of the samples are copies of the other half."""
+    shape = {"seed": seed, "n": 40, "duplicates": 20}
+    assert_same_coreset(*both_select(name, shape, 0.4, balance=balance))
+
+
+@pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
+def test_whole_numbers_on_the_border_of_two_strata(package):
+    """Of 0 to 50 in 50 strata, each number but the last has its own."""
+    evidence = package.Evidence(labels=np.zeros(51, np.int64), boundary=-np.arange(51.0))
+    drawn = package.select("ccs", evidence, 50 / 51, score="deepfool", strata=50).indices
+    assert np.minimum(drawn, 49).tolist() == list(range(50))
+
+
+@pytest.mark.parametrize("name", mc.list_methods())
+def test_options_of_methods(name):
+    ours = {key: default for key, default in mc.describe(name)["options"].items() if key not in COST}
+    assert ours == torch_ref.selectors.OPTIONS[name]
+
+
+@pytest.mark.parametrize("name", mc.list_scores())
+def test_options_of_scores(name):
+    parameters = list(inspect.signature(torch_ref.SCORES[name]).parameters.values())[1:]
+    assert mc.selectors.SCORES[name].options == {each.name: each.default for each in parameters}

@@ -1,0 +1,189 @@
+"""Herding, k-center and contextual diversity: by hand, by their properties, and as the peers' code picks."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ms_coreset as mc
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import kernels
+
+FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
+SETS = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
+ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no peer vectors in {FOLDER}; set MS_CORESET_VECTORS"))
+peer_vectors = pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
+
+pytestmark = pytest.mark.usefixtures("cpu")
+
+
+@pytest.fixture(scope="module")
+def cpu():
+    return mc.set_device("CPU")
+
+
+def evidence_of(features, labels=None, logits=None):
+    labels = np.zeros(len(features), int) if labels is None else labels
+    return mc.Evidence(labels=labels, features=np.asarray(features, np.float32), logits=logits)
+
+
+def line(*places):
+    return evidence_of(np.array(places, np.float32)[:, None])
+
+
+def cloud(n=200, d=6, seed=0):
+    return evidence_of(np.random.RandomState(seed).randn(n, d))
+
+
+def radii(features, order):
+    """Distance of each pick but the first to the nearest before it."""
+    features = np.asarray(features, np.float64)[order]
+    return [np.linalg.norm(features[:t] - features[t], axis=1).min() for t in range(1, len(order))]
+
+
+def test_k_center_by_hand():
+    coreset = mc.select("k_center", line(0, 1, 4, 9, 10), 0.8, already_selected=(1,))
+    # from 1: 10 is farthest; of 0 (1 away), 4 (3 away) and 9 (1 away) then 4; then 0 and 9 tie
+    assert coreset.indices.tolist() == [1, 4, 2, 0, 3]
+
+
+def test_k_center_starts_each_class_at_the_same_drawn_place():
+    evidence = evidence_of(np.random.RandomState(1).rand(40, 3), labels=np.arange(40) % 2)
+    first = np.random.RandomState(5).randint(0, 20)
+    picks = mc.select("kCenterGreedy", evidence, 0.1, balance=True, seed=5).indices
+    assert picks[0] == 2 * first
+    assert picks[2] == 2 * first + 1
+    assert mc.select("k_center", evidence, 1 / 40, seed=5).indices.tolist() == [np.random.RandomState(5).randint(0, 40)]
+
+
+def test_k_center_radii_never_grow():
+    evidence = cloud()
+    distances = radii(evidence.features, mc.select("k_center", evidence, 0.5).indices)
+    assert (np.diff(distances) <= 1e-12).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 12), st.integers(1, 12))
+def test_k_center_is_farthest_first(seed, n, distinct):
+    points = np.random.RandomState(seed).randint(0, distinct, (n, 2)) * 10.0
+    order = mc.select("k_center", evidence_of(points), 1.0, seed=seed).indices
+    for t in range(1, n):
+        left = np.setdiff1d(np.arange(n), order[:t])
+        nearest = [np.linalg.norm(points[order[:t]] - points[place], axis=1).min() for place in left]
+        assert order[t] == left[np.argmax(np.isclose(nearest, np.max(nearest), rtol=1e-10))]
+
+
+def test_equal_rows_tie_whatever_their_size():
+    features = np.repeat(np.random.RandomState(0).randn(10, 37) * 1e4, 3, axis=0)
+    order = mc.select("k_center", evidence_of(features), 1.0).indices
+    assert order[10:].tolist() == sorted(order[10:])
+
+
+def test_already_selected_is_kept_and_the_budget_added():
+    labels = np.array([0] * 10 + [1] * 10)
+    evidence = evidence_of(np.random.RandomState(2).rand(20, 3), labels)
+    coreset = mc.select("k_center", evidence, 0.2, balance=True, already_selected=[3, 7])
+    assert coreset.indices[:2].tolist() == [3, 7]
+    assert np.bincount(labels[coreset.indices]).tolist() == [4, 2]
+
+
+@pytest.mark.parametrize(("places", "message"), [
+    ((3, 3), "each once"), ((-1,), "0 to 19"), ((20,), "0 to 19"), ((0.5,), "whole numbers"), (range(19), "lower the")])
+def test_impossible_already_selected_is_refused(places, message):
+    with pytest.raises(MsCoresetError, match=message):
+        mc.select("k_center", cloud(20), 0.2, already_selected=places)
+
+
+def test_herding_by_hand():
+    # mean 4: nearest is 5; then of 8 - 5 = 3 nearest is 2; then 12 - 7 = 5, where 1 and 9 tie; then 16 - 8 = 8
+    assert mc.select("herding", line(1, 2, 5, 9, 3), 0.8).indices.tolist() == [4, 2, 3, 1]
+    assert mc.select("herding", line(1, 2, 5, 9, 3), 0.4, variant="deepcore").indices.tolist() == [3, 0]
+    with pytest.raises(MsCoresetError, match="variant 'best'"):
+        mc.select("herding", line(1, 2), 0.5, variant="best")
+
+
+def test_herding_keeps_the_mean_better_than_chance():
+    evidence = cloud()
+    mean = evidence.features.mean(axis=0)
+
+    def discrepancy(name, seed=0, **options):
+        return np.linalg.norm(evidence.features[mc.select(name, evidence, 0.1, seed=seed, **options).indices].mean(axis=0)
+                              - mean)
+
+    chance = np.mean([discrepancy("random", seed) for seed in range(20)])
+    assert discrepancy("herding") < 0.3 * chance
+    assert discrepancy("herding", variant="deepcore") > chance
+
+
+def test_divergence_by_hand_and_finite():
+    logits = np.array([[0, 0], [np.log(3), 0], [2000, 0], [0, 2000]])
+    evidence = mc.Evidence(labels=np.zeros(4, int), logits=logits)
+    divergences = kernels.Distributions(np.log([[0.5, 0.5], [0.75, 0.25]])).divergences_from(0)
+    np.testing.assert_allclose(divergences, [0, 0.25 * np.log(3) / 2], atol=1e-15)
+    order = mc.select("contextual_diversity", evidence, 1.0, seed=0).indices
+    assert order.tolist()[:2] in ([2, 3], [3, 2], [0, 2], [1, 3])
+
+
+def test_contextual_diversity_radii_never_grow():
+    logits = 3 * np.random.RandomState(0).randn(100, 4)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    distances = 0.5 * ((p[:, None] - p) * (np.log(p)[:, None] - np.log(p))).sum(axis=2)
+    order = mc.select("contextual_diversity", mc.Evidence(labels=np.zeros(100, int), logits=logits), 0.5).indices
+    nearest = [distances[order[t], order[:t]].min() for t in range(1, len(order))]
+    assert (np.diff(nearest) <= 1e-12).all()
+
+
+def read(folder):
+    with np.load(folder / "inputs.npz") as inputs:
+        evidence = mc.Evidence(labels=inputs["y"], features=inputs["emb"], logits=inputs["logits"])
+    with np.load(folder / "peer_deepcore.npz") as archive:
+        return evidence, {name: archive[name] for name in archive.files}
+
+
+@peer_vectors
+@pytest.mark.parametrize(("start", "method", "options"), [
+    ("dc/kcenter_fn/f64metric/seed7/order60", "k_center", {}),
+    ("dc/kcenter_fn/f32/seed7/order60", "k_center", {}),
+    ("dc/herding_fn/f64/order60", "herding", {"variant": "deepcore"}),
+    ("dc/herding_fn/f32/order60", "herding", {"variant": "deepcore"}),
+    ("dc/herding_fn/f64_negmetric_argmin/order60", "herding", {})])
+def test_order_is_deepcores(folder, start, method, options):
+    evidence, peer = read(folder)
+    coreset = mc.select(method, evidence, 60 / len(evidence), seed=7, **options)
+    np.testing.assert_array_equal(coreset.indices, peer[start])
+
+
+@peer_vectors
+@pytest.mark.parametrize(("start", "method", "options"), [
+    ("dc/kCenterGreedy/", "kCenterGreedy", {}), ("dc/ContextualDiversity/", "ContextualDiversity", {}),
+    ("dc/Herding/", "Herding", {"variant": "deepcore"})])
+def test_set_is_deepcores(folder, start, method, options):
+    evidence, peer = read(folder)
+    names = [name for name in peer if name.startswith(start)]
+    assert names
+    for name in names:
+        rate = float(name.split("/")[-2].lstrip("f"))
+        coreset = mc.select(method, evidence, rate, balance="/bal/" in name, seed=7, **options)
+        np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer[name]), err_msg=name)
+
+
+@peer_vectors
+def test_k_center_sizes_and_already_selected_are_deepcores(folder):
+    evidence, peer = read(folder)
+    for name in [f"dc/kcenter_fn/{kind}/seed7/k{k}" for kind in ("f32", "f64metric") for k in (2, 10, 60, 150)]:
+        coreset = mc.select("k_center", evidence, len(peer[name]) / len(evidence), seed=7)
+        np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer[name]), err_msg=name)
+    coreset = mc.select("k_center", evidence, 20 / len(evidence), already_selected=(5, 17))
+    np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer["dc/kcenter_fn/f32/already_5_17_budget20"]))
+
+
+@peer_vectors
+def test_k_center_is_d2prunings(folder):
+    evidence, _ = read(folder)
+    with np.load(folder / "peer_others.npz") as archive:
+        expected = archive["d2/kcenter/first0_order60"]
+    coreset = mc.select("k_center", evidence, 59 / len(evidence), already_selected=(0,))
+    np.testing.assert_array_equal(coreset.indices, expected)
