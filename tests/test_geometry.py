@@ -98,9 +98,10 @@ def test_impossible_already_selected_is_refused(places, message):
 
 
 def test_herding_by_hand():
-    # mean 4: nearest is 5; then of 8 - 5 = 3 nearest is 2; then 12 - 7 = 5, where 1 and 9 tie; then 16 - 8 = 8
-    assert mc.select("herding", line(1, 2, 5, 9, 3), 0.8).indices.tolist() == [4, 2, 3, 1]
-    assert mc.select("herding", line(1, 2, 5, 9, 3), 0.4, variant="deepcore").indices.tolist() == [3, 0]
+    # mean 4: 5 and 3 tie, the first; 8 - 5 = 3 is there; 12 - 8 = 4: 2 is nearest of 1, 2, 9; 16 - 10 = 6: then 9
+    assert mc.select("herding", line(1, 2, 5, 9, 3), 0.8).indices.tolist() == [2, 4, 1, 3]
+    # the farthest of 4 is 9; of 8 - 9 = -1 it is 5
+    assert mc.select("herding", line(1, 2, 5, 9, 3), 0.4, variant="deepcore").indices.tolist() == [3, 2]
     with pytest.raises(MsCoresetError, match="variant 'best'"):
         mc.select("herding", line(1, 2), 0.5, variant="best")
 
@@ -110,8 +111,8 @@ def test_herding_keeps_the_mean_better_than_chance():
     mean = evidence.features.mean(axis=0)
 
     def discrepancy(name, seed=0, **options):
-        return np.linalg.norm(evidence.features[mc.select(name, evidence, 0.1, seed=seed, **options).indices].mean(axis=0)
-                              - mean)
+        indices = mc.select(name, evidence, 0.1, seed=seed, **options).indices
+        return np.linalg.norm(evidence.features[indices].mean(axis=0) - mean)
 
     chance = np.mean([discrepancy("random", seed) for seed in range(20)])
     assert discrepancy("herding") < 0.3 * chance

@@ -71,9 +71,10 @@ def divergences(log_p, log_q):
 
 def _farthest_first(distances_from, n, k, seed, centres=()):
     picked = list(centres) or [np.random.RandomState(seed).randint(n)]
+    radius = torch.stack([distances_from(i) for i in picked]).amin(dim=0)
     while len(picked) < len(centres) + k:
-        radius = torch.stack([distances_from(i) for i in picked]).amin(dim=0)
         picked.append(first_best(radius, np.setdiff1d(np.arange(n), picked)))
+        radius = torch.minimum(radius, distances_from(picked[-1]))
     return picked
 
 

@@ -19,21 +19,21 @@ def budgets(labels, rate, balance):
     return [(rows, k) for rows, k in sized if k]
 
 
-def first_best(values, candidates):
-    """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it.
+def first_best(values, candidates, scale=0.0):
+    """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it, or of ``scale``.
 
     Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
     """
     among = np.asarray(values)[candidates]
     best = among.max()
-    return int(candidates[int(np.argmax(among >= best - TIE * abs(best)))])
+    return int(candidates[int(np.argmax(among >= best - TIE * max(abs(best), scale)))])
 
 
-def best_in_turn(values_of, n, k):
+def best_in_turn(values_of, n, k, scale=0.0):
     """k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
     picked = []
     for _ in range(k):
-        picked.append(first_best(values_of(picked), np.setdiff1d(np.arange(n), picked)))
+        picked.append(first_best(values_of(picked), np.setdiff1d(np.arange(n), picked), scale))
     return picked
 
 

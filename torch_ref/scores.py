@@ -139,13 +139,12 @@ def correctness(evidence):
     return -_recorded(evidence, "correct").sum(dim=0)
 
 
-def aum(evidence, margin="logit"):
-    """Minus the mean over epochs of z_y - max_{j != y} z_j; margin "probability": of p instead of z.
+def aum(evidence):
+    """Minus the mean over epochs of z_y - max_{j != y} z_j.
 
     Source: Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2.
     """
-    check_choice("margin", margin, ("logit", "probability"))
-    return -_recorded(evidence, "logit_margin" if margin == "logit" else "margin").mean(dim=0)
+    return -_recorded(evidence, "logit_margin").mean(dim=0)
 
 
 def accumulated_margin(evidence):

@@ -81,13 +81,15 @@ def moderate(evidence, rate, balance, seed, center="median"):
     return _by_score(evidence, rate, balance, seed, "center_distance", "window", center=center)
 
 
-def ccs(evidence, rate, balance, seed, score="aum", strata=50, mis_ratio=0.0, cutoff_score="aum"):
+def ccs(evidence, rate, balance, seed, score="accumulated_margin", strata=50, mis_ratio=0.0,
+        cutoff_score="accumulated_margin"):
     """Evenly from strata of a score, without the hardest (Zheng et al., ICLR 2023, algorithm 1). See ``_strata``."""
     return _by_score(evidence, rate, balance, seed, score, "strata", strata=strata, mis_ratio=mis_ratio,
                      cutoff_score=cutoff_score)
 
 
-def _by_score(evidence, rate, balance, seed, name, rule, strata=50, mis_ratio=0.0, cutoff_score="aum", **options):
+def _by_score(evidence, rate, balance, seed, name, rule, strata=50, mis_ratio=0.0,
+              cutoff_score="accumulated_margin", **options):
     values = score(name, evidence, **options)
     rng = np.random.RandomState(seed)
     if rule == "strata":

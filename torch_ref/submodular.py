@@ -97,7 +97,12 @@ def maximise(gains_of, n, k, rng, greedy="lazy", epsilon=0.1, beta=0.9):
         return _approximate_lazy(gains_of, n, k, beta)
     if greedy == "stochastic":
         return _stochastic(gains_of, n, k, rng, epsilon)
-    return best_in_turn(gains_of, n, k)
+    return best_in_turn(gains_of, n, k, _first_gain(gains_of))
+
+
+def _first_gain(gains_of):
+    """The size of the first pick's gain: rounding of later ones, what is left of it, is measured by that."""
+    return abs(float(gains_of([]).max()))
 
 
 def _deepcore_lazy(gains_of, n, k):
@@ -116,13 +121,13 @@ def _deepcore_lazy(gains_of, n, k):
 
 def _approximate_lazy(gains_of, n, k, beta):
     """Source: DeepCore's ApproximateLazyGreedy, with a test that also ends when gains are negative."""
-    picked, stale = [], gains_of([]).clone()
+    picked, stale, scale = [], gains_of([]).clone(), _first_gain(gains_of)
     for _ in range(k):
         left, gains = np.setdiff1d(np.arange(n), picked), gains_of(picked)
-        top = first_best(stale, left)
+        top = first_best(stale, left, scale)
         while gains[top] < stale[top] - (1 - beta) * abs(stale[top]):
             stale[top] = gains[top]
-            top = first_best(stale, left)
+            top = first_best(stale, left, scale)
         picked.append(top)
     return picked
 
@@ -130,11 +135,13 @@ def _approximate_lazy(gains_of, n, k, beta):
 def _stochastic(gains_of, n, k, rng, epsilon):
     """Source: Mirzasoleiman et al., Lazier than Lazy Greedy, AAAI 2015."""
     size = max(round(-math.log(epsilon) * n / k), 1)
-    picked = []
+    picked, scale = [], None
     for _ in range(k):
         left = np.setdiff1d(np.arange(n), picked)
-        drawn = rng.choice(left, min(size, len(left)), replace=False)
-        picked.append(first_best(gains_of(picked), np.sort(drawn)))
+        drawn = np.sort(rng.choice(left, min(size, len(left)), replace=False))
+        gains = gains_of(picked)
+        scale = abs(float(gains[drawn].max())) if scale is None else scale
+        picked.append(first_best(gains, drawn, scale))
     return picked
 
 

@@ -74,8 +74,8 @@ def k_center(evidence, request, already_selected=()):
         points = kernels.Points(features)
         centres = np.flatnonzero(np.isin(rows, chosen))
         if k > len(rows) - len(centres):
-            raise MsCoresetError(f"{k} samples can't be added to the {len(centres)} of {len(rows)} in already_selected: "
-                                 "lower the rate")
+            raise MsCoresetError(f"already_selected holds {len(centres)} of {len(rows)} samples: fewer are left than "
+                                 f"the {k} to add: lower the rate")
 
         def distances_from(place):
             return points.distances_to(features[place])

@@ -34,9 +34,9 @@ def gradmatch(evidence, request, lam=0.5, refill="projection", variant="paper", 
         whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal equations,
         no refill
 
-    Returns indices in pick order, refills last, and weights, float64 and above 0, that sum to about 1 per group (of a
-    budget of one, exactly 1). Raises ``MsCoresetError`` for another option value, labels that are not columns of the
-    logits, and a validation set that does not fit. Memory: n k numbers; nothing is n x n.
+    Returns indices in pick order, refills last, and weights, float64 and above 0: b is a mean, but they need not sum
+    to 1; with a budget of one the weight is 1. Raises ``MsCoresetError`` for another option value, labels that are
+    not columns of the logits, and a validation set that does not fit. Memory: n k numbers; nothing is n x n.
 
     Departures from the paper: signed correlations (as DeepCore, since weights are not negative), the budget is met
     rather than a tolerance, and the refill is not random.

@@ -37,7 +37,7 @@ def pick_by_group(labels, request, pick):
     groups = _classes(labels) if request.balance else [np.arange(len(labels))]
     budgets = [budget(request.rate, len(rows)) for rows in groups]
     picks = [pick(rows, k) for rows, k in zip(groups, budgets, strict=True) if k]
-    if not picks:
+    if not sum(map(len, picks)):
         raise MsCoresetError(f"rate {request.rate} of {len(labels)} samples keeps none"
                              + (" of any class" if request.balance else ""))
     return np.concatenate(picks)

@@ -7,10 +7,14 @@ from ms_coreset.errors import MsCoresetError
 TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding: no device may decide by it
 
 
-def first_best(values):
-    """The lowest place whose value is the largest, or nearer to it than rounding can tell (``TIE``)."""
+def first_best(values, scale=0.0):
+    """The lowest place whose value is the largest, or nearer to it than rounding can tell.
+
+    That is ``TIE`` of the largest value, or of ``scale`` if that is more: the size of the numbers that the values are
+    what is left of.
+    """
     best = np.max(values)
-    return int(np.argmax(values >= best - TIE * abs(best)))
+    return int(np.argmax(values >= best - TIE * max(abs(best), scale)))
 
 
 def ascending(scores):
@@ -72,7 +76,8 @@ def stratum_of(scores, strata):
     low, high = scores.min(), scores.max()
     if low == high:
         return np.zeros(len(scores), int)
-    return np.minimum(((scores - low) / (high - low) * strata).astype(int), strata - 1)
+    # Multiplied first, so that whole numbers on the border of two strata are exact.
+    return np.minimum(((scores - low) * strata / (high - low)).astype(int), strata - 1)
 
 
 def stratum_budgets(sizes, k):

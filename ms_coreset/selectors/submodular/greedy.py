@@ -1,7 +1,7 @@
 """Greedy maximisers of set functions: (function, k) -> k places, in pick order.
 
-All take the lowest place of the best candidates, where ``rules.TIE`` says what rounding can't tell apart, and go on to
-k picks even where gains are negative.
+All take the lowest place of the best candidates, and go on to k picks even where gains are negative. What rounding
+can't tell apart is ``rules.TIE`` of the first pick's gain: later gains are what is left of sums of that size.
 """
 
 from functools import partial
@@ -33,9 +33,11 @@ def optimizer(greedy, epsilon=0.1, beta=0.9, seed=0):
 def naive(function, k):
     """The gain of every candidate at every pick."""
     left = np.arange(len(function))
-    picks = []
+    picks, scale = [], 0.0
     for _ in range(k):
-        best = first_best(function.gains(left))
+        gains = function.gains(left)
+        scale = scale or _size(gains.max())
+        best = first_best(gains, scale)
         picks.append(left[best])
         function.add(left[best])
         left = np.delete(left, best)
@@ -50,10 +52,11 @@ def lazy(function, k):
     """
     bounds = np.full(len(function), np.inf)
     left = np.ones(len(function), bool)
-    picks = []
+    picks, scale = [], 0.0
     for _ in range(k):
-        _refresh(function, bounds, left.copy())
-        place = first_best(bounds)
+        _refresh(function, bounds, left.copy(), scale)
+        scale = scale or _size(bounds.max())
+        place = first_best(bounds, scale)
         picks.append(place)
         function.add(place)
         bounds[place] = -np.inf
@@ -61,14 +64,19 @@ def lazy(function, k):
     return np.array(picks)
 
 
-def _refresh(function, bounds, stale):
+def _size(first_gain):
+    """What later gains are compared with: the first, or next to nothing where that is 0."""
+    return abs(first_gain) or np.finfo(float).tiny
+
+
+def _refresh(function, bounds, stale, scale):
     """Bring every bound up to date, in place, that may be the best or tie with it."""
     if np.isinf(bounds[stale]).all():
         bounds[stale] = function.gains(np.flatnonzero(stale))
         return
     best = -np.inf
     while True:
-        hopeful = np.flatnonzero(stale & (bounds >= best - 2 * TIE * abs(best)))
+        hopeful = np.flatnonzero(stale & (bounds >= best - 2 * TIE * max(abs(best), scale)))
         if not len(hopeful):
             return
         batch = np.sort(_largest(bounds, hopeful, function.batch))
@@ -93,18 +101,18 @@ def approximate_lazy(function, k, beta):
     gain >= bound - (1 - beta) |bound|, the same for bounds above 0; DeepCore's never ends once all are below.
     """
     bounds = function.gains(np.arange(len(function)))
-    picks = []
+    picks, scale = [], _size(bounds.max())
     for _ in range(k):
-        place = _confirmed(function, bounds, beta)
+        place = _confirmed(function, bounds, beta, scale)
         picks.append(place)
         function.add(place)
         bounds[place] = -np.inf
     return np.array(picks)
 
 
-def _confirmed(function, bounds, beta):
+def _confirmed(function, bounds, beta, scale):
     while True:
-        place = first_best(bounds)
+        place = first_best(bounds, scale)
         gain = function.gains(np.array([place]))[0]
         if gain >= bounds[place] - (1 - beta) * abs(bounds[place]):
             return place
@@ -120,10 +128,12 @@ def stochastic(function, k, epsilon, rng):
     """
     left = np.arange(len(function))
     size = max(round(-np.log(epsilon) * len(left) / k), 1)
-    picks = []
+    picks, scale = [], 0.0
     for _ in range(k):
         drawn = np.sort(rng.choice(left, min(size, len(left)), replace=False))
-        place = drawn[first_best(function.gains(drawn))]
+        gains = function.gains(drawn)
+        scale = scale or _size(gains.max())
+        place = drawn[first_best(gains, scale)]
         picks.append(place)
         function.add(place)
         left = left[left != place]
