@@ -14,6 +14,7 @@ _HEAD = """# Methods and scores
 Made from the docstrings by `python docs/generate_methods.py`. n samples, d dimensions of the features, C classes, k
 picks, T epochs, R runs; "needs" are fields of `Evidence` beside labels. Every score is high = keep; ties go to the
 lowest index. Any score goes with any rule: `--score NAME --rule top|bottom|window|strata|random|weighted_random`.
+[What the peers' own code computed](peers.md), and how ours is compared with it, is a page of its own.
 """
 
 

@@ -20,6 +20,7 @@ _HOMES = {
     "ms_coreset.errors": ("MsCoresetError",),
     "ms_coreset.evidence": ("Evidence",),
     "ms_coreset.extraction": ("extract",),
+    "ms_coreset.extraction.boundary": ("deepfool_distances",),
     "ms_coreset.networks": ("create_network", "list_networks"),
     "ms_coreset.networks.weights": ("load_weights", "network_from_weights", "save_weights"),
     "ms_coreset.selectors": ("describe", "list_methods", "list_scores", "score", "select", "select_by"),

@@ -10,7 +10,7 @@ _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",
-    "boundary": "mc.extract(network, split, need=('boundary',))",
+    "boundary": "mc.deepfool_distances(network, split)",
     "runs": "one Evidence per network: Evidence(labels, runs=(first, second, ...))",
     "validation": "Evidence of held-out samples from the same network",
 }

@@ -613,13 +613,38 @@ NOT_COMPARED = {
 }
 
 
+_HEAD = """# The peers' own code, array by array
+
+Made by `python -m parity_tests.peer_cases > docs/peers.md`, which compares each array that the peers' own code computed
+({sets}) with `ms_coreset` and with `torch_ref`; `parity_tests/test_peer_vectors.py` does the same as tests.
+
+| array of the peer | compared by | ms_coreset | torch_ref |
+|---|---|---|---|"""
+
+
 def main():
-    """Print key, rule or reason, as a Markdown table."""
-    print("| array of the peer | compared by |\n|---|---|")
+    """Compare everything and print the page docs/peers.md."""
+    import ms_coreset
+    import torch_ref
+
+    ms_coreset.set_device("CPU")
+    folders = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
+    print(_HEAD.format(sets=", ".join(folder.name for folder in folders)))
     for case in CASES:
-        print(f"| `{case.key}` | {case.rule_name} |")
+        outcomes = [_outcome(case, package, folders) for package in (ms_coreset, torch_ref)]
+        print(f"| `{case.key}` | {case.rule_name} | {' | '.join(outcomes)} |")
     for pattern, reason in NOT_COMPARED.items():
-        print(f"| `{pattern}` | not compared: {reason} |")
+        print(f"| `{pattern}` | not compared: {reason} | | |")
+
+
+def _outcome(case, package, folders):
+    try:
+        for folder in folders:
+            inputs, peers = load(folder)
+            case.rule(case.compute(package, inputs), peers[case.key], inputs)
+    except AssertionError:
+        return "differs"
+    return "agrees"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
 
@@ -163,6 +164,31 @@ def test_scores_by_rules(options, name, selected, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     assert call(f"--dataset digitsN --rate 0.2 --save r {options}") == 0
     assert len(Coreset.load(folder / f"r/digitsN-{name}-0.2.npz")) in (287, 288)
+
+
+@pytest.mark.parametrize("method", mc.list_methods())
+def test_every_method_gathers_what_it_needs(method, selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert call(f"--dataset digitsN --rate 0.1 --method {method} --balance --save m") == 0
+    balanced = "" if method == "full" else "-balanced"
+    coreset = Coreset.load(next((folder / "m").glob(f"digitsN-{method}{balanced}*.npz")))
+    assert len(coreset) == (1437 if method == "full" else 144)
+
+
+def test_weights_of_a_coreset_are_used_in_training(selected, monkeypatch, capsys):
+    folder, _ = selected
+    monkeypatch.chdir(folder)
+    assert call("--dataset digitsN --rate 0.1 --method craig --balance --save w") == 0
+    coreset = Coreset.load("w/digitsN-craig-balanced-0.1.npz")
+    assert coreset.weights.sum() == 1437
+    Coreset(coreset.indices, coreset.n, coreset.rate, "craig").save("w/plain.npz")
+    results = []
+    for name in ("digitsN-craig-balanced-0.1", "plain"):
+        line = f"--dataset digitsN --coreset w/{name}.npz --epoch 2 --no-save --result w/{name}.json"
+        assert call(line, "train") == 0
+        results.append(json.loads(Path(f"w/{name}.json").read_text())["history"][-1]["loss"])
+    assert results[0] != results[1]
 
 
 def test_runs_are_trained_with_further_seeds(selected, monkeypatch, capsys):
