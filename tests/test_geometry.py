@@ -188,3 +188,15 @@ def test_k_center_is_d2prunings(folder):
         expected = archive["d2/kcenter/first0_order60"]
     coreset = mc.select("k_center", evidence, 59 / len(evidence), already_selected=(0,))
     np.testing.assert_array_equal(coreset.indices, expected)
+
+
+def test_saturated_probabilities_are_no_reason_to_be_picked():
+    """Where softmax underflows, DeepCore's divergence is NaN, which its argmax takes for the largest."""
+    rng = np.random.RandomState(0)
+    logits = np.concatenate([rng.randn(20, 3), 1e3 * rng.randn(20, 3)])
+    evidence = mc.Evidence(labels=np.zeros(40, int), logits=logits)
+    picked = mc.select("contextual_diversity", evidence, 1.0).indices
+    assert sorted(picked) == list(range(40))
+    sides = 1e3 * np.repeat([[1.0, 0], [0, 1]], 3, axis=0)
+    duplicates = mc.Evidence(labels=np.zeros(6, int), logits=sides)
+    assert len(set(duplicates.logits[mc.select("contextual_diversity", duplicates, 1 / 3).indices, 0])) == 2
