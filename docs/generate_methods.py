@@ -1,9 +1,12 @@
-"""Writes docs/methods.md from the docstrings of the registered methods and scores.
+"""Writes docs/methods.md: the docstrings of the registered methods and scores, and the comparison with the peers' code.
 
     python docs/generate_methods.py
+
+Needs PyTorch and the peers' arrays (see parity_tests/peer_cases.py); takes a minute.
 """
 
 import inspect
+import sys
 from pathlib import Path
 
 from ms_coreset.selectors import METHODS, SCORES
@@ -14,16 +17,26 @@ _HEAD = """# Methods and scores
 Made from the docstrings by `python docs/generate_methods.py`. n samples, d dimensions of the features, C classes, k
 picks, T epochs, R runs; "needs" are fields of `Evidence` beside labels. Every score is high = keep; ties go to the
 lowest index. Any score goes with any rule: `--score NAME --rule top|bottom|window|strata|random|weighted_random`.
-[What the peers' own code computed](peers.md), and how ours is compared with it, is a page of its own.
+What the peers' own code computed, and whether ours agrees, is [at the end](#the-peers-own-code-array-by-array).
+"""
+_PEERS = """
+## The peers' own code, array by array
+
+Each array that the code of DeepCore, CORDS, Moderate-DS, CCS, submodlib and apricot computed on scikit-learn's digits,
+compared with `ms_coreset` and with `torch_ref`; `parity_tests/test_peer_vectors.py` does the same as tests.
+
 """
 
 
 def main():
-    TARGET.write_text(page(), encoding="utf-8")
+    sys.path.insert(0, str(TARGET.parents[1]))
+    from parity_tests.peer_cases import table
+
+    TARGET.write_text(page() + _PEERS + "\n".join(table()) + "\n", encoding="utf-8")
 
 
 def page():
-    """The page's text."""
+    """The part of the page that is made from docstrings."""
     methods = [_section(METHODS[name]) for name in METHODS.names() if name not in SCORES]
     scores = [_section(SCORES[name]) for name in SCORES.names()]
     return "\n".join([_HEAD, "## Methods\n", *methods, "## Scores\n",

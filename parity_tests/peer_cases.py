@@ -1,7 +1,7 @@
 """Which arrays of the peers' code are compared with ours, by which rule, and why the others are not.
 
 ``CASES`` has one entry for every array that is compared, the same for both packages; ``NOT_COMPARED`` a reason for
-every other one of the peers whose methods we have. ``python -m parity_tests.peer_cases`` prints both as a table.
+every other array of the peers. ``docs/generate_methods.py`` puts both, with the outcomes, into docs/methods.md.
 """
 
 import os
@@ -613,28 +613,20 @@ NOT_COMPARED = {
 }
 
 
-_HEAD = """# The peers' own code, array by array
-
-Made by `python -m parity_tests.peer_cases > docs/peers.md`, which compares each array that the peers' own code computed
-({sets}) with `ms_coreset` and with `torch_ref`; `parity_tests/test_peer_vectors.py` does the same as tests.
-
-| array of the peer | compared by | ms_coreset | torch_ref |
-|---|---|---|---|"""
-
-
-def main():
-    """Compare everything and print the page docs/peers.md."""
+def table():
+    """Compare everything with both packages: lines of a Markdown table of arrays, rules and outcomes."""
     import ms_coreset
     import torch_ref
 
     ms_coreset.set_device("CPU")
     folders = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
-    print(_HEAD.format(sets=", ".join(folder.name for folder in folders)))
+    yield "| array of the peer | compared by | ms_coreset | torch_ref |"
+    yield "|---|---|---|---|"
     for case in CASES:
         outcomes = [_outcome(case, package, folders) for package in (ms_coreset, torch_ref)]
-        print(f"| `{case.key}` | {case.rule_name} | {' | '.join(outcomes)} |")
+        yield f"| `{case.key}` | {case.rule_name} | {' | '.join(outcomes)} |"
     for pattern, reason in NOT_COMPARED.items():
-        print(f"| `{pattern}` | not compared: {reason} | | |")
+        yield f"| `{pattern}` | not compared: {reason} | | |"
 
 
 def _outcome(case, package, folders):
@@ -645,7 +637,3 @@ def _outcome(case, package, folders):
     except AssertionError:
         return "differs"
     return "agrees"
-
-
-if __name__ == "__main__":
-    main()
