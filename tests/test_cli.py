@@ -289,6 +289,7 @@ def test_console_command_is_the_same_code(here):
     ("--dataset digits --method moderat", "unknown method 'moderat': did you mean 'moderate'"),
     ("--dataset digits --method random --center mean", "random has no option --center"),
     ("--rate 0.5", "--dataset is missing"),
+    ("--dataset digits --rate 0.2 --score el2n", "--score el2n needs a --rule: one of top, bottom"),
     ("--dataset digits --rule strata", "--rule strata needs a --score"),
     ("--dataset digits --rule top --score el2n --strata 5", "el2n by top has no option --strata"),
     ("--dataset digits --rate 0.5 --device TPU", "unknown device 'TPU': there are auto, CPU, GPU, Ascend"),

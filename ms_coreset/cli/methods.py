@@ -8,7 +8,7 @@ import yaml
 from ms_coreset.cli.options import add
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES, select, select_by
-from ms_coreset.selectors.presets import STRATA_OPTIONS, strata_needs
+from ms_coreset.selectors.presets import RULE_NAMES, STRATA_OPTIONS, strata_needs
 
 _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
 _FLAGS = {"batch_size": "--selection-batch"}  # --batch-size is training's; DeepCore has both names, too
@@ -27,7 +27,7 @@ def add_method_options(parser):
     """An option for each that a method, a score or a rule has."""
     group = parser.add_argument_group("options of the methods", "each only for the methods named")
     for name, owners in _owners().items():
-        add(group, _flag(name), dest=f"option_{name}", type=yaml.safe_load, metavar="X", help=", ".join(owners))
+        add(group, flag_of(name), dest=f"option_{name}", type=yaml.safe_load, metavar="X", help=", ".join(owners))
 
 
 def plan_of(arguments):
@@ -36,6 +36,8 @@ def plan_of(arguments):
     if arguments.rule:
         return _composed(arguments.rule, given)
     entry = METHODS[arguments.method]
+    if "score" in given and "score" not in entry.options:
+        raise MsCoresetError(f"--score {given['score']} needs a --rule: one of {', '.join(RULE_NAMES)}")
     _refuse_unknown(given, entry.options, entry.name)
     return Plan(entry.name, entry.needs_for(given), lambda evidence, request: select(
         entry.name, evidence, request.rate, request.balance, request.seed, **given))
@@ -57,11 +59,12 @@ def _composed(rule, given):
 def _refuse_unknown(given, known, what):
     unknown = sorted(given.keys() - known.keys())
     if unknown:
-        options = ", ".join(map(_flag, known)) or "none"
-        raise MsCoresetError(f"{what} has no option {_flag(unknown[0])}; its options: {options}")
+        options = ", ".join(map(flag_of, known)) or "none"
+        raise MsCoresetError(f"{what} has no option {flag_of(unknown[0])}; its options: {options}")
 
 
-def _flag(name):
+def flag_of(name):
+    """How a method's option is spelt on the command line."""
     return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from ms_coreset import __version__
-from ms_coreset.cli.methods import add_method_options, plan_of
+from ms_coreset.cli.methods import add_method_options, flag_of, plan_of
 from ms_coreset.cli.options import (
     add,
     add_data_options,
@@ -132,4 +132,4 @@ def _print_methods():
         print(f"{name}: {entry['summary']}")
         print(f"  needs {', '.join(entry['needs'])}; cost {entry['cost']}; {entry['source']}")
         if entry["options"]:
-            print("  options: " + ", ".join(f"--{key} {value}" for key, value in entry["options"].items()))
+            print("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry["options"].items()))
