@@ -46,11 +46,11 @@ def by_score(evidence, request, score, rule="top", **options):
     The cut-off is made only for a ``mis_ratio`` above 0, so that its score is not asked for otherwise.
     """
     entry = SCORES[score]
-    of_rule = {name: options.pop(name) for name in STRATA_OPTIONS if rule == "strata" and name in options}
+    of_rule = dict(STRATA_OPTIONS) if rule == "strata" else {}
+    of_rule |= {name: options.pop(name) for name in of_rule if name in options}
     entry.check_options(options)
     evidence.require(entry.needs_for(options), entry.name)
     values = entry.function(evidence, **options)
-    of_rule = {**STRATA_OPTIONS, **of_rule} if rule == "strata" else {}
     cutoff = of_rule.pop("cutoff_score", None)
     hardness = SCORES[cutoff].function(evidence) if of_rule.get("mis_ratio") else values
     return Selection(choose_by(values, rule, request, evidence.labels, hardness, **of_rule), scores=values)
