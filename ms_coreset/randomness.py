@@ -14,10 +14,10 @@ def check_seed(seed):
     return int(seed)
 
 
-def stream(seed, purpose):
-    """The ``RandomState`` that ``seed`` gives to a purpose, a short text.
+def stream(seed, purpose, *numbers):
+    """The ``RandomState`` that ``seed`` gives to a purpose, a short text, and whole numbers that tell its parts apart.
 
     Were two purposes to share ``RandomState(seed)``, they would draw the same samples: the random coreset of seed 0
     would hold just the labels that the noise of seed 0 flipped.
     """
-    return np.random.RandomState([check_seed(seed), zlib.crc32(purpose.encode())])
+    return np.random.RandomState([check_seed(seed), zlib.crc32(purpose.encode()), *numbers])

@@ -17,8 +17,8 @@ NETWORK_CASES = [
     ("resnet18", {"width": 8}),
     ("resnet34", {"width": 8}),
     ("resnet50", {"width": 8}),
-    ("resnet18", {"width": 16, "stem": "imagenet"}),
-    ("resnet50", {"width": 8, "stem": "imagenet"}),
+    ("resnet18", {"width": 16, "variant": "imagenet"}),
+    ("resnet50", {"width": 8, "variant": "imagenet"}),
 ]
 
 

@@ -91,8 +91,8 @@ def test_extraction_of_one_field_leaves_the_other_out(package):
 @pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
 @pytest.mark.parametrize(
     ("name", "options"),
-    [("lenet", {"image_size": 30}), ("lenet", {"width": 8}), ("resnet18", {"stem": "svhn"}), ("resnet19", {})],
+    [("lenet", {"variant": "cifar"}), ("lenet", {"width": 8}), ("resnet18", {"variant": "svhn"}), ("resnet19", {})],
 )
 def test_networks_that_there_are_not(package, name, options):
-    with pytest.raises(ValueError, match=r"30|8|svhn|resnet19"):
+    with pytest.raises(ValueError, match=r"variant|width|svhn|resnet19"):
         package.create_network(name, 10, **options)

@@ -69,7 +69,7 @@ def test_torchvision_weights(name, models, tmp_path):
     theirs = getattr(models, name)(weights=None, num_classes=20)
     perturb_normalisation(theirs)
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
-    network = mc.create_network(name, 20, 3, 64, stem="imagenet")
+    network = mc.create_network(name, 20, 3, 64, variant="imagenet")
     features, logits = answers(load_weights(network, tmp_path / "theirs.pth"), split := small_split(2, 64))
 
     inputs = normalise(split.images, split.mean, split.std)
@@ -85,6 +85,6 @@ def test_torchvision_weights(name, models, tmp_path):
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
 def test_torch_twin_has_torchvisions_names(name, models):
     theirs = getattr(models, name)(weights=None, num_classes=20).state_dict()
-    ours = torch_ref.create_network(name, 20, 3, 64, stem="imagenet").state_dict()
+    ours = torch_ref.create_network(name, 20, 3, 64, variant="imagenet").state_dict()
     assert list(ours) == list(theirs)
     assert all(np.array_equal(ours[key].shape, theirs[key].shape) for key in theirs)

@@ -1,6 +1,7 @@
 """Train a network with SGD, and record of every sample what happened while it was learnt."""
 
 import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from torch_ref.extraction import extract, normalise
+from torch_ref.networks.layers import reseed
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def train(network, split, recipe, seed=0, weights=None):
 
     split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
     recipe: a mapping, or any object with the attributes of ``Recipe``; keys that it lacks have ``Recipe``'s defaults
-    seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``
+    seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``, and its dropout, if the network
+        has any, from ``RandomState([seed, crc32("dropout"), e])``
     weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy
 
     Returns a ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward
@@ -73,6 +76,7 @@ def train(network, split, recipe, seed=0, weights=None):
     epochs = []
     for epoch in range(recipe.epochs):
         order, images = present(split.images, recipe, seed, epoch)
+        reseed(network, np.random.RandomState([seed, zlib.crc32(b"dropout"), epoch]))
         records = {}
         for batch in range(updates_per_epoch):
             part = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)

@@ -23,7 +23,7 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    from ms_coreset.networks.weights import describe, read_weights, write_checkpoint, write_torch
+    from ms_coreset.networks.weights import read_weights, write_checkpoint, write_torch
 
     target = Path(arguments.target)
     if target.suffix not in (".ckpt", ".pth", ".pt"):
@@ -33,6 +33,5 @@ def run(arguments):
         write_checkpoint(target, arrays, {"network": None})
     else:
         write_torch(target, arrays)
-    what = description or describe(arrays)
-    named = f"{what['arch']}, {what['num_classes']} classes" if what else "no network known here"
+    named = f"{description['arch']}, {description['num_classes']} classes" if description else "no network known here"
     print(f"{target}: {len(arrays)} parameters ({named})")

@@ -10,10 +10,16 @@ import inspect
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.registry import Registry
 
+# File -> names of its networks, with the spellings of the DeepCore and Moderate repositories.
+_FAMILIES = {
+    "mlp": {"mlp": []},
+    "lenet": {"lenet": []},
+    "resnet": {"resnet18": [], "resnet34": [], "resnet50": [], "resnet101": [], "resnet152": []},
+}
 _NETWORKS = Registry("network")
-for _family, _names in {"mlp": ["mlp"], "lenet": ["lenet"], "resnet": ["resnet18", "resnet34", "resnet50"]}.items():
-    for _name in _names:
-        _NETWORKS.add(_name, _family)
+for _family, _names in _FAMILIES.items():
+    for _name, _aliases in _names.items():
+        _NETWORKS.add(_name, _family, _aliases)
 
 
 def list_networks(pattern="*"):
@@ -31,19 +37,36 @@ def create_network(name, num_classes, in_channels=3, image_size=32, width=None, 
 
     name: one of ``list_networks()``, in any case
     width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128)
-    options: of the family, such as ``stem="imagenet"`` for ResNets
+    options: of the family; None stands for its default
+        variant: "cifar" or "imagenet", for families that were published for small and for large images; by default
+            the one for images of ``image_size``
 
     Returns a Cell: ``network(x)`` logits (B, num_classes), ``network.features(x)`` embeddings (B, d), for float32
-    images (B, in_channels, image_size, image_size). Raises ``MsCoresetError`` for an unknown name and for a size or
-    option that the family does not have.
+    images (B, in_channels, image_size, image_size). Raises ``MsCoresetError`` for an unknown name and for an option
+    that the family does not have.
     """
     name = _NETWORKS.canonical(name)
-    build = getattr(importlib.import_module(f"ms_coreset.networks.{_NETWORKS[name]}"), name)
-    options = {key: value for key, value in options.items() if value is not None}
+    build = getattr(_family_of(_NETWORKS[name]), name)
+    options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     unknown = options.keys() - inspect.signature(build).parameters.keys()
     if unknown:
         raise MsCoresetError(f"network {name} has no option {', '.join(sorted(unknown))}")
-    network = build(num_classes, in_channels, image_size, width=width, seed=seed, **options)
+    network = build(num_classes, in_channels, image_size, seed=seed, **options)
+    options |= {"variant": network.variant} if network.variant else {}
     network.description = {"arch": name, "num_classes": num_classes, "in_channels": in_channels,
-                           "image_size": image_size, "width": width, **options}
+                           "image_size": image_size, **options}
     return network
+
+
+def describe(shapes):
+    """What ``create_network`` needs for a network with weights of these ``shapes``, by MindSpore's names.
+
+    Returns a dict with "arch", "num_classes" and options of the family, as far as shapes tell; empty when they are of
+    no family known here. The image size can't be told.
+    """
+    found = (_family_of(family).recognise(shapes) for family in _FAMILIES)
+    return next(filter(None, found), {})
+
+
+def _family_of(family):
+    return importlib.import_module(f"ms_coreset.networks.{family}")

@@ -1,22 +1,20 @@
-"""LeNet-5 as DeepCore builds it, and a version for 8x8 images."""
+"""LeNet-5 as DeepCore builds it, for images of any size."""
 
 from mindspore import nn, ops
 
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.networks.blocks import Classifier, conv2d, initialise, linear
-
-# Image size: (kernel, padding of the first convolution, padding of the second, side of the last feature map).
-_GEOMETRY = {8: (3, 1, 1, 2), 28: (5, 2, 0, 5), 32: (5, 0, 0, 5)}
+from ms_coreset.networks.blocks import Classifier, conv2d, fill_up, linear
+from ms_coreset.networks.initialisation import initialise
 
 
 class LeNet(Classifier):
-    """Two convolutions (6 and 16 channels), each with ReLU and 2x2 max-pooling, then dense 120 - 84 - classes."""
+    """Two 5x5 convolutions (6, 16 channels), each with ReLU and 2x2 max-pooling, then dense 120 - 84 - classes."""
 
     def __init__(self, num_classes, in_channels, image_size):
         super().__init__()
-        kernel, first, second, side = _GEOMETRY[image_size]
-        self.conv1 = conv2d(in_channels, 6, kernel, padding=first, bias=True)
-        self.conv2 = conv2d(6, 16, kernel, padding=second, bias=True)
+        padding = fill_up(image_size)
+        side = ((image_size + 2 * padding - 4) // 2 - 4) // 2
+        self.conv1 = conv2d(in_channels, 6, 5, padding=padding, bias=True)
+        self.conv2 = conv2d(6, 16, 5, bias=True)
         self.pool = nn.MaxPool2d(2, 2)
         self.flatten = nn.Flatten()
         self.fc1 = linear(16 * side**2, 120)
@@ -34,14 +32,17 @@ class LeNet(Classifier):
         return ops.relu(self.fc2(x))
 
 
-def lenet(num_classes, in_channels, image_size, width=None, seed=0):
-    """DeepCore's LeNet, embedding of 84 dimensions, for images of 28 or 32 pixels.
+def lenet(num_classes, in_channels, image_size, seed=0):
+    """DeepCore's LeNet; the embedding has 84 dimensions.
 
-    Departure: 8-pixel images get 3x3 kernels with padding 1. Raises ``MsCoresetError`` for other sizes, and for a
-    ``width``, which LeNet does not have.
+    Departure: DeepCore pads grey images instead of small ones, and takes 28, 32 and coloured 224 pixels only. Here
+    images below 32 pixels are padded to 32, and the first dense layer takes what the image size leaves.
     """
-    if image_size not in _GEOMETRY:
-        raise MsCoresetError(f"lenet takes images of {', '.join(map(str, _GEOMETRY))} pixels, not {image_size}")
-    if width is not None:
-        raise MsCoresetError(f"lenet has no width option (got {width})")
     return initialise(LeNet(num_classes, in_channels, image_size), seed)
+
+
+def recognise(shapes):
+    """What ``create_network`` needs for a LeNet with weights of these ``shapes``, or None for another network."""
+    if not {"conv1.weight", "conv2.weight", "fc1.weight", "fc3.weight"} <= shapes.keys():
+        return None
+    return {"arch": "lenet", "in_channels": shapes["conv1.weight"][1], "num_classes": shapes["fc3.weight"][0]}

@@ -2,7 +2,8 @@
 
 from mindspore import nn, ops
 
-from ms_coreset.networks.blocks import Classifier, initialise, linear
+from ms_coreset.networks.blocks import Classifier, linear
+from ms_coreset.networks.initialisation import initialise
 
 
 class MLP(Classifier):
@@ -24,6 +25,13 @@ class MLP(Classifier):
         return ops.relu(self.fc2(x))
 
 
-def mlp(num_classes, in_channels, image_size, width=None, seed=0):
-    """DeepCore's MLP; the embedding has ``width`` (default 128) dimensions. Any image size."""
-    return initialise(MLP(num_classes, in_channels, image_size, width or 128), seed)
+def mlp(num_classes, in_channels, image_size, width=128, seed=0):
+    """DeepCore's MLP; the embedding has ``width`` dimensions. Any image size."""
+    return initialise(MLP(num_classes, in_channels, image_size, width), seed)
+
+
+def recognise(shapes):
+    """What ``create_network`` needs for an MLP with weights of these ``shapes``, or None for another network."""
+    if not {"fc1.weight", "fc2.weight", "fc3.weight"} <= shapes.keys() or "conv1.weight" in shapes:
+        return None
+    return {"arch": "mlp", "width": shapes["fc1.weight"][0], "num_classes": shapes["fc3.weight"][0]}

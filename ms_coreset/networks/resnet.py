@@ -5,9 +5,10 @@ from functools import partial
 from mindspore import nn, ops
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.networks.blocks import Classifier, conv2d, initialise, linear
+from ms_coreset.networks.blocks import Classifier, choose_variant, conv2d, linear
+from ms_coreset.networks.initialisation import HE, initialise
 
-STEMS = ("cifar", "imagenet")
+_IMAGENET_FROM = 64  # the Moderate repository takes torchvision's ResNets for Tiny-ImageNet
 
 
 class BasicBlock(nn.Cell):
@@ -54,11 +55,13 @@ class Bottleneck(nn.Cell):
 class ResNet(Classifier):
     """Four stages of blocks with ``width``, 2, 4 and 8 times ``width`` channels, global average pooling, dense."""
 
-    def __init__(self, block, depths, num_classes, in_channels, width, stem):
+    def __init__(self, block, depths, num_classes, in_channels, width, variant):
         super().__init__()
-        self.conv1 = conv2d(in_channels, width, 7, 2, 3) if stem == "imagenet" else conv2d(in_channels, width, 3, 1, 1)
+        self.variant = variant
+        large = variant == "imagenet"
+        self.conv1 = conv2d(in_channels, width, 7, 2, 3) if large else conv2d(in_channels, width, 3, 1, 1)
         self.bn1 = nn.BatchNorm2d(width)
-        self.pool = nn.MaxPool2d(3, 2, pad_mode="pad", padding=1) if stem == "imagenet" else nn.Identity()
+        self.pool = nn.MaxPool2d(3, 2, pad_mode="pad", padding=1) if large else nn.Identity()
         channels = width
         for stage, depth in enumerate(depths):
             blocks, channels = _stage(block, channels, width << stage, depth, stride=1 if stage == 0 else 2)
@@ -90,22 +93,35 @@ def _shortcut(in_channels, out_channels, stride):
     return nn.SequentialCell(conv2d(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
 
 
-def resnet(block, depths, num_classes, in_channels, image_size, width=None, stem="cifar", seed=0):
-    """A ResNet of ``width`` (default 64) channels in its first stage, for images of any size.
+def resnet(block, depths, num_classes, in_channels, image_size, width=64, variant=None, seed=0):
+    """A ResNet of ``width`` channels in its first stage, for images of any size.
 
-    stem: "cifar" (3x3 convolution, stride 1) or "imagenet" (7x7, stride 2, then 3x3 max-pooling, as torchvision's)
+    variant: "cifar" (3x3 convolution, stride 1) or "imagenet" (7x7, stride 2, then 3x3 max-pooling, as torchvision's);
+        by default "imagenet" from 64 pixels on
 
     The embedding has 8 x width dimensions (32 x width for bottlenecks); images of 28 and 32 pixels end in a 4x4 map
-    that is averaged. Raises ``MsCoresetError`` for another stem or a width below 1.
+    that is averaged. Raises ``MsCoresetError`` for another variant or a width below 1.
     """
-    if stem not in STEMS:
-        raise MsCoresetError(f"unknown stem {stem!r}: there are {', '.join(STEMS)}")
-    if width is not None and width < 1:
+    if width < 1:
         raise MsCoresetError(f"width {width}: must be at least 1")
-    network = ResNet(block, depths, num_classes, in_channels, width or 64, stem)
-    return initialise(network, seed, he_convolutions=True)
+    variant = choose_variant(variant, image_size, _IMAGENET_FROM)
+    return initialise(ResNet(block, depths, num_classes, in_channels, width, variant), seed, convolution=HE)
 
 
-resnet18 = partial(resnet, BasicBlock, (2, 2, 2, 2))
-resnet34 = partial(resnet, BasicBlock, (3, 4, 6, 3))
-resnet50 = partial(resnet, Bottleneck, (3, 4, 6, 3))
+_BLOCKS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet34": (BasicBlock, (3, 4, 6, 3)),
+           "resnet50": (Bottleneck, (3, 4, 6, 3)), "resnet101": (Bottleneck, (3, 4, 23, 3)),
+           "resnet152": (Bottleneck, (3, 8, 36, 3))}
+resnet18, resnet34, resnet50, resnet101, resnet152 = (partial(resnet, *blocks) for blocks in _BLOCKS.values())
+
+
+def recognise(shapes):
+    """What ``create_network`` needs for a ResNet with weights of these ``shapes``, or None for another network."""
+    if not {"conv1.weight", "bn1.gamma", "layer4.0.conv1.weight", "fc.weight"} <= shapes.keys():
+        return None
+    block = Bottleneck if "layer1.0.conv3.weight" in shapes else BasicBlock
+    depths = tuple(len({name.split(".")[1] for name in shapes if name.startswith(f"layer{stage}.")})
+                   for stage in (1, 2, 3, 4))
+    arch = next((name for name, blocks in _BLOCKS.items() if blocks == (block, depths)), None)
+    width, in_channels, kernel, _ = shapes["conv1.weight"]
+    return arch and {"arch": arch, "width": width, "variant": "imagenet" if kernel == 7 else "cifar",
+                     "in_channels": in_channels, "num_classes": shapes["fc.weight"][0]}

@@ -13,20 +13,19 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import reserve
-from ms_coreset.networks import create_network
+from ms_coreset.networks import create_network, describe
 
 _NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 # The CIFAR ResNets of the Moderate, DeepCore and CCS repositories say these where torchvision says those.
 _SPELLINGS = {"shortcut": "downsample", "linear": "fc"}
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-_DEPTHS = {(2, 2, 2, 2): "resnet18", (3, 4, 6, 3): "resnet34"}
 
 
 def read_weights(path):
     """Read the weights in a .ckpt or .pth file.
 
     Returns ``(arrays, description)``: float arrays under MindSpore's names, and what ``create_network`` needs to
-    rebuild the network as far as the file tells (see ``describe``). A .pth is a plain state dict, or one under
+    rebuild the network as far as the file tells (see ``networks.describe``). A .pth is a plain state dict, or one under
     "state_dict" or "model_state_dict", with or without DataParallel's "module." before the names; it is read with
     ``weights_only``, so that it can't run code, and needs torch. Raises ``MsCoresetError`` naming the file when it
     is missing, damaged, or of neither kind.
@@ -36,10 +35,10 @@ def read_weights(path):
         raise MsCoresetError(f"no checkpoint {path}: train one with scripts/train.py, or give another --ckpt")
     if path.suffix in (".pth", ".pt"):
         arrays = from_torch_names(_read_torch(path))
-        return arrays, describe(arrays)
+        return arrays, describe(_shapes(arrays))
     if path.suffix == ".ckpt":
         arrays, notes = read_checkpoint(path)
-        return arrays, notes.get("network") or describe(arrays)
+        return arrays, notes.get("network") or describe(_shapes(arrays))
     raise MsCoresetError(f"{path} is neither a .ckpt nor a .pth file")
 
 
@@ -116,6 +115,10 @@ def write_torch(path, arrays):
     _replace(path, lambda part: torch.save(state, part), _size(arrays))
 
 
+def _shapes(arrays):
+    return {name: tuple(array.shape) for name, array in arrays.items()}
+
+
 def _size(arrays):
     """Bytes that arrays take in a file, names and headers included, or a little less than that."""
     return sum(array.nbytes + len(name) for name, array in arrays.items())
@@ -167,35 +170,6 @@ def from_torch_names(arrays):
 
 def _respell(name):
     return ".".join(_SPELLINGS.get(part, part) for part in name.removeprefix("module.").split("."))
-
-
-def describe(arrays):
-    """What ``create_network`` needs to build the network these weights belong to, as far as their shapes tell.
-
-    Returns a dict with "arch", "num_classes", "in_channels" and, by family, "width" and "stem"; empty when the
-    weights are of no family known here. The image size can't be told from weights.
-    """
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if "layer1.0.conv1.weight" in shapes and "fc.weight" in shapes:
-        return _describe_resnet(shapes)
-    if {"fc1.weight", "fc3.weight"} <= shapes.keys():
-        common = {"num_classes": shapes["fc3.weight"][0]}
-        if "conv1.weight" in shapes:
-            return {"arch": "lenet", "in_channels": shapes["conv1.weight"][1], **common}
-        return {"arch": "mlp", "width": shapes["fc1.weight"][0], **common}
-    return {}
-
-
-def _describe_resnet(shapes):
-    depths = tuple(len({name.split(".")[1] for name in shapes if name.startswith(f"layer{stage}.")})
-                   for stage in (1, 2, 3, 4))
-    bottleneck = "layer1.0.conv3.weight" in shapes
-    arch = "resnet50" if bottleneck and depths == (3, 4, 6, 3) else None if bottleneck else _DEPTHS.get(depths)
-    if arch is None:
-        return {}
-    width, in_channels, kernel, _ = shapes["conv1.weight"]
-    return {"arch": arch, "width": width, "stem": "imagenet" if kernel == 7 else "cifar",
-            "in_channels": in_channels, "num_classes": shapes["fc.weight"][0]}
 
 
 def network_from_weights(path, image_size, in_channels=None, arch=None):

@@ -1,0 +1,64 @@
+"""First weights, drawn from a NumPy seed: the same on every device, and in torch_ref."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from ms_coreset.randomness import check_seed
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a kind of layer starts: ``weight`` and ``bias`` are functions (rng, shape, shape of the weight) -> array."""
+
+    weight: object
+    bias: object
+
+
+def zeros(rng, shape, weight_shape):
+    """All zero; draws nothing."""
+    return np.zeros(shape)
+
+
+def uniform_fan_in(rng, shape, weight_shape):
+    """Uniform in +-1/sqrt(fan_in): torch's default for weights and biases of convolutions and dense layers."""
+    bound = 1 / np.sqrt(np.prod(weight_shape[1:]))
+    return rng.uniform(-bound, bound, size=shape)
+
+
+def he_normal_fan_out(rng, shape, weight_shape):
+    """Normal with variance 2 / (out_channels * k * k) (He et al. 2015, for the backward pass)."""
+    return rng.normal(0, np.sqrt(2 / (weight_shape[0] * np.prod(weight_shape[2:]))), size=shape)
+
+
+def normal(deviation):
+    """Normal with mean 0 and this standard deviation."""
+    def draw(rng, shape, weight_shape):
+        return rng.normal(0, deviation, size=shape)
+    return draw
+
+
+TORCH = Scheme(uniform_fan_in, uniform_fan_in)
+HE = Scheme(he_normal_fan_out, zeros)
+
+
+def initialise(network, seed, convolution=TORCH, dense=TORCH):
+    """Draw all weights from one ``RandomState(seed)``, in order of definition, weight before bias; returns the network.
+
+    The framework's generator is not used: the same seed gives the same network everywhere. Normalisation layers keep
+    scale 1 and shift 0. A convolution or dense layer with a ``scheme`` of its own is drawn by that.
+    """
+    rng = np.random.RandomState(check_seed(seed))
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, nn.Conv2d | nn.Dense):
+            scheme = getattr(cell, "scheme", convolution if isinstance(cell, nn.Conv2d) else dense)
+            shape = cell.weight.shape
+            _assign(cell.weight, scheme.weight(rng, shape, shape))
+            if cell.has_bias:
+                _assign(cell.bias, scheme.bias(rng, cell.bias.shape, shape))
+    return network
+
+
+def _assign(parameter, values):
+    parameter.set_data(Tensor(values.astype(np.float32)))

@@ -1,0 +1,49 @@
+"""First weights, from a NumPy ``RandomState``."""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def zeros(rng, shape, weight):
+    """All zero."""
+    return np.zeros(shape)
+
+
+def uniform_fan_in(rng, shape, weight):
+    """U(-b, b), b = 1/sqrt(fan_in) of the layer's ``weight``: torch's default distribution."""
+    bound = 1 / math.sqrt(weight[0].numel())
+    return rng.uniform(-bound, bound, size=shape)
+
+
+def he_fan_out(rng, shape, weight):
+    """N(0, 2/(out_channels k k)) (He et al. 2015, fan-out)."""
+    fan_out = weight.shape[0] * weight[0][0].numel()
+    return rng.normal(0, math.sqrt(2 / fan_out), size=shape)
+
+
+def normal(deviation):
+    """N(0, deviation^2)."""
+    return lambda rng, shape, weight: rng.normal(0, deviation, size=shape)
+
+
+# (weight, bias) of a layer
+TORCH = (uniform_fan_in, uniform_fan_in)
+HE = (he_fan_out, zeros)
+
+
+@torch.no_grad()
+def initialise(network, rng, convolution=TORCH, linear=TORCH):
+    """Draw the weights of all layers, in order of definition, weight before bias; returns the network.
+
+    A layer's own ``scheme``, if it has one, goes before those of its kind. BatchNorm keeps gamma 1 and beta 0.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            scheme = getattr(module, "scheme", convolution if isinstance(module, nn.Conv2d) else linear)
+            for parameter, draw in zip((module.weight, module.bias), scheme, strict=True):
+                if parameter is not None:
+                    parameter.copy_(torch.from_numpy(draw(rng, tuple(parameter.shape), module.weight)))
+    return network

@@ -1,0 +1,26 @@
+"""The two-layer perceptron of DeepCore."""
+
+from torch import nn
+from torch.nn import functional as F
+
+
+class MLP(nn.Module):
+    """Flattened image -> fc1 -> ReLU -> fc2 -> ReLU -> fc3 (DeepCore's MLP; its hidden size is 128)."""
+
+    def __init__(self, num_classes, in_channels, image_size, width):
+        super().__init__()
+        self.fc1 = nn.Linear(in_channels * image_size**2, width)
+        self.fc2 = nn.Linear(width, width)
+        self.fc3 = nn.Linear(width, num_classes)
+
+    def features(self, x):
+        """(B, channels, height, width) -> (B, width), the input of ``fc3``."""
+        return F.relu(self.fc2(F.relu(self.fc1(x.flatten(1)))))
+
+    def forward(self, x):
+        return self.fc3(self.features(x))
+
+
+def mlp(num_classes, in_channels, image_size, width=128):
+    """An MLP with ``width`` hidden units."""
+    return MLP(num_classes, in_channels, image_size, width), {}

@@ -1,0 +1,111 @@
+"""Residual networks (He et al. 2016)."""
+
+from functools import partial
+
+from torch import nn
+from torch.nn import functional as F
+
+from torch_ref.networks.initialisation import HE
+from torch_ref.networks.layers import variant_for
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left)."""
+
+    expansion = 1
+
+    def __init__(self, in_channels, channels, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = _shortcut(in_channels, channels, stride)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (He et al. 2016, figure 5 right).
+
+    The stride is on the 3x3 convolution, as in torchvision (the paper has it on the first 1x1).
+    """
+
+    expansion = 4
+
+    def __init__(self, in_channels, channels, stride):
+        super().__init__()
+        out_channels = channels * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.downsample = _shortcut(in_channels, out_channels, stride)
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return F.relu(y + self.downsample(x))
+
+
+def _shortcut(in_channels, out_channels, stride):
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
+
+
+class ResNet(nn.Module):
+    """Residual network with torchvision's names (He et al. 2016, table 1), for images of any size.
+
+    block, depths: the kind of block, and how many in each of the four stages, of w, 2w, 4w, 8w channels
+    variant: "cifar" (3x3, stride 1, no pooling) or "imagenet" (7x7, stride 2, 3x3 max pooling of stride 2)
+    """
+
+    def __init__(self, block, depths, num_classes, in_channels, width, variant):
+        super().__init__()
+        self.pooled_stem = variant == "imagenet"
+        kernel, stride, padding = (7, 2, 3) if self.pooled_stem else (3, 1, 1)
+        self.conv1 = nn.Conv2d(in_channels, width, kernel, stride, padding, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        outputs = width * block.expansion
+        self.layer1 = _stage(block, depths[0], width, width, stride=1)
+        self.layer2 = _stage(block, depths[1], outputs, 2 * width, stride=2)
+        self.layer3 = _stage(block, depths[2], 2 * outputs, 4 * width, stride=2)
+        self.layer4 = _stage(block, depths[3], 4 * outputs, 8 * width, stride=2)
+        self.fc = nn.Linear(8 * outputs, num_classes)
+
+    def features(self, x):
+        """(B, channels, height, width) -> (B, 8 * width * expansion), the input of ``fc``."""
+        x = F.relu(self.bn1(self.conv1(x)))
+        if self.pooled_stem:
+            x = F.max_pool2d(x, 3, stride=2, padding=1)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return x.mean(dim=(2, 3))
+
+    def forward(self, x):
+        return self.fc(self.features(x))
+
+
+def _stage(block, depth, in_channels, channels, stride):
+    first = block(in_channels, channels, stride)
+    others = [block(channels * block.expansion, channels, 1) for _ in range(depth - 1)]
+    return nn.Sequential(first, *others)
+
+
+def resnet(block, depths, num_classes, in_channels, image_size, width=64, variant=None):
+    """A ResNet; from 64 pixels on with ImageNet's stem (as the Moderate repository has it for Tiny-ImageNet)."""
+    variant = variant_for(image_size, variant, imagenet_from=64)
+    return ResNet(block, depths, num_classes, in_channels, width, variant), {"convolution": HE}
+
+
+resnet18 = partial(resnet, BasicBlock, (2, 2, 2, 2))
+resnet34 = partial(resnet, BasicBlock, (3, 4, 6, 3))
+resnet50 = partial(resnet, Bottleneck, (3, 4, 6, 3))
+resnet101 = partial(resnet, Bottleneck, (3, 4, 23, 3))
+resnet152 = partial(resnet, Bottleneck, (3, 8, 36, 3))
