@@ -15,7 +15,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ms_coreset.coreset": ("Coreset",),
-    "ms_coreset.datasets": ("Split", "list_datasets", "load_dataset", "make_label_noise"),
+    "ms_coreset.datasets": ("Split", "list_datasets", "load_dataset", "make_attack", "make_corruption",
+                            "make_label_noise"),
     "ms_coreset.device": ("available_devices", "set_device"),
     "ms_coreset.errors": ("MsCoresetError",),
     "ms_coreset.evidence": ("Evidence",),
@@ -23,7 +24,10 @@ _HOMES = {
     "ms_coreset.extraction.boundary": ("deepfool_distances",),
     "ms_coreset.networks": ("create_network", "list_networks"),
     "ms_coreset.networks.weights": ("load_weights", "network_from_weights", "save_weights"),
-    "ms_coreset.selectors": ("describe", "list_methods", "list_scores", "score", "select", "select_by"),
+    "ms_coreset.perturbations.attack": ("attack", "gradient_sign", "on_pixels", "projected_gradient"),
+    "ms_coreset.perturbations.corruption": ("corrupt",),
+    "ms_coreset.perturbations.label_noise": ("asymmetric_noise", "symmetric_noise"),
+    "ms_coreset.selectors": ("describe", "estimate", "list_methods", "list_scores", "score", "select", "select_by"),
     "ms_coreset.training.dynamics": ("TrainingDynamics",),
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),

@@ -85,14 +85,23 @@ class Coreset:
         """What was kept of ``split``, as plain values.
 
         kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share
-        of samples that a known perturbation touched, before and after, or None when none is known
+        of samples that a known perturbation touched, before and after, or None when none is known; bad_by_kind: the
+        same two shares for each thing that was done, by its name
         """
         available = np.arange(self.n) if self.pool is None else self.pool
         per_class = np.bincount(split.labels[self.indices], minlength=split.num_classes)
         bad = None if split.bad is None else (float(split.bad[available].mean()), float(split.bad[self.indices].mean()))
         return {"kept": len(self), "available": len(available),
                 "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max())),
-                "bad_available": bad and bad[0], "bad_kept": bad and bad[1]}
+                "bad_available": bad and bad[0], "bad_kept": bad and bad[1],
+                "bad_by_kind": self._bad_by_kind(split, available)}
+
+    def _bad_by_kind(self, split, available):
+        if split.bad_kinds is None:
+            return {}
+        names = split.manifest.get("kinds") or [split.manifest.get("kind", "bad")]
+        return {name: tuple(float((split.bad_kinds[rows] == code).mean()) for rows in (available, self.indices))
+                for code, name in enumerate(names, start=1)}
 
     def save(self, path, dropped=None):
         """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest".

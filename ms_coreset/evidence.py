@@ -6,6 +6,7 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 
+ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array",
@@ -90,7 +91,7 @@ class LastLayerGradients:
     <G_i, G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers instead of n C (d + 1).
 
     errors: (n, C) float64, the g_i: the gradient by the logits, or by the bias
-    features: (n, d) float64, the e_i: the input of the last layer
+    features: (n, d), the e_i: the input of the last layer, as given
     """
 
     errors: np.ndarray
@@ -99,12 +100,12 @@ class LastLayerGradients:
     @classmethod
     def of(cls, evidence):
         """From an evidence's logits, labels and features; labels must be columns of the logits."""
-        logits = np.asarray(evidence.logits, np.float64)
-        if evidence.labels.min() < 0 or evidence.labels.max() >= logits.shape[1]:
-            raise MsCoresetError(f"labels must be 0 to {logits.shape[1] - 1}, the columns of logits")
-        errors = softmax(logits)
-        errors[np.arange(len(logits)), evidence.labels] -= 1
-        return cls(errors, np.asarray(evidence.features, np.float64))
+        classes = evidence.logits.shape[1]
+        if evidence.labels.min() < 0 or evidence.labels.max() >= classes:
+            raise MsCoresetError(f"labels must be 0 to {classes - 1}, the columns of logits")
+        errors = softmax(evidence.logits)
+        errors[np.arange(len(errors)), evidence.labels] -= 1
+        return cls(errors, np.asarray(evidence.features))
 
     def __len__(self):
         return len(self.errors)
@@ -115,21 +116,39 @@ class LastLayerGradients:
 
     def divided_by_batch(self, batch_size):
         """Each gradient divided by the size of its batch of consecutive samples: what DeepCore computes."""
-        n = len(self)
-        sizes = np.minimum(batch_size, n - np.arange(n) // batch_size * batch_size)
-        return LastLayerGradients(self.errors / sizes[:, None], self.features)
+        return LastLayerGradients(self.errors / batch_sizes(len(self), batch_size)[:, None], self.features)
 
     def squared_norms(self):
         """(n,): ||G_i||^2 = ||g_i||^2 (1 + ||e_i||^2)."""
-        return (self.errors**2).sum(axis=1) * (1 + (self.features**2).sum(axis=1))
+        def of_rows(errors, features):
+            features = np.asarray(features, np.float64)
+            return np.einsum("ij,ij->i", errors, errors) * (1 + np.einsum("ij,ij->i", features, features))
+
+        return row_wise(of_rows, self.errors, self.features)
+
+
+def batch_sizes(n, batch_size):
+    """(n,): the size of each sample's batch where n are cut into consecutive batches, the last one smaller."""
+    return np.minimum(batch_size, n - np.arange(n) // batch_size * batch_size)
+
+
+def row_wise(function, *arrays):
+    """(n,): ``function`` of the rows of arrays (n, ...), a block at a time, so that no float64 copy of all arises."""
+    width = max(1, sum(array[:1].size for array in arrays))
+    step = max(1, ROWS_BYTES // (8 * width))
+    return np.concatenate([function(*(array[start:start + step] for array in arrays))
+                           for start in range(0, len(arrays[0]), step)])
 
 
 def log_softmax(logits):
     """Row-wise log softmax in float64, finite for finite logits."""
-    shifted = np.asarray(logits, np.float64) - np.max(logits, axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    shifted = np.array(logits, np.float64)
+    shifted -= shifted.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
 
 
 def softmax(logits):
     """Row-wise softmax in float64."""
-    return np.exp(log_softmax(logits))
+    logarithms = log_softmax(logits)
+    return np.exp(logarithms, out=logarithms)

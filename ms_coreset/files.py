@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -120,15 +121,29 @@ class _RestrictedUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it names {module}.{name}; only NumPy arrays and plain containers are admitted")
 
 
+@contextlib.contextmanager
+def _pickled(stream):
+    """The pickle in an open file, which may be an archive of torch's with the pickle in it."""
+    if not stream.peek(4).startswith(b"PK\3\4"):
+        yield stream
+        return
+    with zipfile.ZipFile(stream) as archive:
+        (member,) = (entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl"))
+        if member.compress_type != zipfile.ZIP_STORED:
+            raise pickle.UnpicklingError("its pickle is compressed, which torch never does")
+        with archive.open(member) as pickled:
+            yield pickled
+
+
 def read_pickle(path):
     """Read a pickle that holds NumPy arrays and plain containers only; anything else is refused, nothing is run.
 
-    Python 2's byte strings (CIFAR's files) come back as ``str``. Raises ``MsCoresetError`` naming the file when it
-    is missing, truncated, or names anything that is not admitted.
+    Python 2's byte strings (CIFAR's files) come back as ``str``; what torch.save wrote is read, too, but for tensors.
+    Raises ``MsCoresetError`` naming the file when it is missing, truncated, or names anything that is not admitted.
     """
     try:
-        with open(path, "rb") as stream:
-            return _RestrictedUnpickler(stream, encoding="latin1").load()
+        with open(path, "rb") as stream, _pickled(stream) as pickled:
+            return _RestrictedUnpickler(pickled, encoding="latin1").load()
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell

@@ -45,3 +45,39 @@ def _step(logits, moved, start):
         if distance < shortest:
             best, shortest = (distance / length * w).detach(), distance
     return best
+
+
+def gradient_sign(network, images, labels=None, eps=8 / 255):
+    """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``, float32 array.
+
+    network: a module that takes pixels in [0, 1], set to evaluation mode; images: (B, C, H, W) array of such pixels
+    labels: (B,) the y, or None for the network's own answers
+
+    Source: Goodfellow et al., ICLR 2015, section 4.
+    """
+    labels = _answers(network, images) if labels is None else labels
+    return projected_gradient(network, images, labels, eps, eps, steps=1)
+
+
+def projected_gradient(network, images, labels, eps=8 / 255, alpha=2 / 255, steps=10, start=None):
+    """``steps`` times a step of ``alpha`` along the sign of the loss's gradient, then back into the ball and [0, 1].
+
+    start: where to begin, or None for the images themselves
+
+    Source: Madry et al., ICLR 2018, section 2.1; the defaults of torchattacks.
+    """
+    network.eval()
+    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
+    moved = images if start is None else torch.as_tensor(start)
+    for _ in range(steps):
+        moved = moved.detach().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(network(moved), labels, reduction="sum")
+        moved = moved.detach() + alpha * torch.autograd.grad(loss, moved)[0].sign()
+        moved = torch.minimum(torch.maximum(moved, images - eps), images + eps).clamp(0, 1)
+    return moved.numpy()
+
+
+@torch.no_grad()
+def _answers(network, images):
+    network.eval()
+    return network(torch.as_tensor(images)).argmax(dim=1)

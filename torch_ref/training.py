@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -24,6 +25,8 @@ class Recipe:
         "constant"
     crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none),
         and random horizontal mirroring
+    crop_scale, crop_size: instead, random crop of at least this share of the area, resized to ``crop_size`` if that is
+        given, and then to the image size (None: no such crop)
     clip_norm: largest norm of the whole gradient, or None
     """
 
@@ -40,6 +43,8 @@ class Recipe:
     crop_padding: int = 0
     padding_mode: str = "zeros"
     flip: bool = False
+    crop_scale: float | None = None
+    crop_size: int | None = None
     clip_norm: float | None = None
 
 
@@ -117,15 +122,22 @@ def learning_rate(recipe, update, updates_per_epoch):
     return recipe.lr
 
 
-def present(images, recipe, seed, epoch):
+def present(images, recipe, seed, epoch, originals=None):
     """The order of the samples in an epoch, (n,), and their augmented images in that order, (n, H, W, C) uint8.
 
     All randomness is drawn from ``RandomState([seed, epoch])``: the order, then the crops, then the mirroring, the
     last two for the samples in presented order.
+
+    originals: Pillow images of any size, one for each of ``images``, that resized crops are taken from instead
     """
     rng = np.random.RandomState([seed, epoch])
     order = rng.permutation(len(images))
     presented = np.asarray(images)[order]
+    if recipe.crop_scale is not None:
+        originals = [_picture(image) for image in images] if originals is None else originals
+        presented = np.stack([_resized_crop(originals[i], uniform, recipe, presented.shape[1])
+                              for i, uniform in zip(order, rng.random_sample((len(order), 22)), strict=True)])
+        presented = presented.reshape(len(order), *images.shape[1:])
     if recipe.crop_padding:
         shifts = rng.randint(0, 2 * recipe.crop_padding + 1, size=(len(order), 2))
         presented = _crop(presented, shifts, recipe.crop_padding, recipe.padding_mode)
@@ -134,6 +146,37 @@ def present(images, recipe, seed, epoch):
         presented = np.stack([image[:, ::-1] if flipped else image
                               for image, flipped in zip(presented, mirror, strict=True)])
     return order, presented
+
+
+def _picture(image):
+    return Image.fromarray(np.asarray(image).squeeze(2) if image.shape[2] == 1 else np.asarray(image))
+
+
+def _resized_crop(picture, uniform, recipe, size):
+    """torchvision's RandomResizedCrop, by 22 given numbers: area and ratio of ten tries, then left and top."""
+    width, height = picture.size
+    tries, (left, top) = uniform[:20].reshape(10, 2), uniform[20:]
+    box = None
+    for area, ratio in tries:
+        target = width * height * (recipe.crop_scale + (1 - recipe.crop_scale) * area)
+        aspect = math.exp(math.log(3 / 4) + (math.log(4 / 3) - math.log(3 / 4)) * ratio)
+        w, h = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
+        if 1 <= w <= width and 1 <= h <= height:
+            x, y = math.floor(left * (width - w + 1)), math.floor(top * (height - h + 1))
+            box = (x, y, x + w, y + h)
+            break
+    if box is None:
+        w, h = width, height
+        if width / height < 3 / 4:
+            h = round(width / (3 / 4))
+        elif width / height > 4 / 3:
+            w = round(height * (4 / 3))
+        x, y = (width - w) // 2, (height - h) // 2
+        box = (x, y, x + w, y + h)
+    cropped = picture.crop(box)
+    if recipe.crop_size is not None:
+        cropped = cropped.resize((recipe.crop_size, recipe.crop_size), Image.Resampling.BILINEAR)
+    return np.asarray(cropped.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _crop(images, shifts, padding, padding_mode):

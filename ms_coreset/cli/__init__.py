@@ -10,7 +10,13 @@ COMMANDS = {
     "train": "train a network on a data set, or on a coreset of it",
     "select": "choose the part of a data set that is worth keeping",
     "score": "write every score of every sample",
+    "experiment": "select by many methods, train on every coreset, keep the results",
+    "coreset": "show what a coreset file holds, compare two",
+    "report": "write a study's results as one HTML page",
     "label-noise": "make the label noise of a data set's ...N",
+    "corrupt": "make the corrupted images of a data set's ...C",
+    "attack": "make the attacked images of a data set's ...A",
+    "convert-tiny": "sort Tiny ImageNet's val into a folder a class",
     "convert-checkpoint": "turn a .pth checkpoint into .ckpt, or back",
 }
 USER_ERROR, INTERRUPTED = 2, 130

@@ -26,7 +26,6 @@ def base_network(arguments, dataset, split, device, steps, run=0):
     run: 0, or the number of a further network, trained with the seed that is so much higher
     """
     from ms_coreset.networks.weights import network_from_weights
-    from ms_coreset.training.loop import BEST, finished
 
     if arguments.ckpt and not run:
         arch = arguments.arch and _canonical_network(arguments.arch)
@@ -34,9 +33,17 @@ def base_network(arguments, dataset, split, device, steps, run=0):
             network = network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch)
         _note_classes(network, split, arguments.ckpt)
         return network, Path(arguments.ckpt)
-    recipe = resolve_recipe(arguments, device)
+    recipe = resolve_recipe(arguments, device, split.image_size)
     seed = arguments.seed + run
     folder = checkpoint_folder(arguments, dataset, recipe, f"seed{seed}" if run else None)
+    return trained_network(arguments, split, recipe, folder, seed, steps)
+
+
+def trained_network(arguments, split, recipe, folder, seed, steps):
+    """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be."""
+    from ms_coreset.networks.weights import network_from_weights
+    from ms_coreset.training.loop import BEST, finished
+
     if not finished(folder):
         with steps("train"):
             _train_base(arguments, split, recipe, folder, seed)

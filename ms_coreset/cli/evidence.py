@@ -1,37 +1,72 @@
-"""Gathering what a method needs to know of the samples: networks trained or found, asked, and their answers kept."""
+"""Gathering what a method needs to know of the samples: what came with the data, and what networks answer."""
 
 import dataclasses
 
-from ms_coreset.cli.base_network import base_network
-from ms_coreset.cli.options import note
+from ms_coreset.cli.base_network import base_network, require_writable
+from ms_coreset.cli.options import draw_pool, load_split, note
 from ms_coreset.errors import MsCoresetError
 
 EXTRACTED = ("features", "logits")
 
 
-def gather(arguments, dataset, split, device, steps, needs):
+def load_pool(arguments, steps):
+    """(device, training split, pool's places or None for all, the pool as a split), when --save can be written."""
+    from ms_coreset.device import set_device
+
+    require_writable(arguments.save)
+    with steps("load"):
+        device = set_device(arguments.device)
+        whole = load_split(arguments, train=True)
+        return device, whole, *draw_pool(whole, arguments.pool, arguments.seed)
+
+
+def gather(arguments, dataset, split, device, steps, needs, find=base_network):
     """(evidence, path of the base network's checkpoint or None) with the fields ``needs``.
 
-    A network is trained or loaded only if something is needed of it; further ones for --runs.
+    What came with the data is used. A network is trained or loaded only if something else is needed; further ones for
+    --runs. ``find`` finds them, as ``base_network`` does. Raises ``MsCoresetError`` when something else is needed and
+    there are no images.
     """
     from ms_coreset.evidence import Evidence
 
     if arguments.runs < 1:
         raise MsCoresetError(f"runs {arguments.runs}: must be at least 1")
-    if not needs:
-        return Evidence(labels=split.labels), None
-    first, checkpoint = _ask(arguments, dataset, split, device, steps, needs, run=0)
+    known = {name: split.known[name] for name in needs if name in split.known}
+    wanted = tuple(name for name in needs if name not in known)
+    _require_askable(split, known, wanted, arguments.runs)
+    if not wanted:
+        return Evidence(labels=split.labels, **known), None
+    first, checkpoint = _ask(arguments, split, steps, wanted, *find(arguments, dataset, split, device, steps, 0))
+    first = _with(first, **known)
     if arguments.runs == 1:
         return first, checkpoint
-    others = [_ask(arguments, dataset, split, device, steps, needs, run)[0] for run in range(1, arguments.runs)]
-    return _with(first, runs=(first, *others)), checkpoint
+    others = [_ask(arguments, split, steps, wanted, *find(arguments, dataset, split, device, steps, run))[0]
+              for run in range(1, arguments.runs)]
+    return _with(first, runs=(first, *(_with(other, **known) for other in others))), checkpoint
 
 
-def _ask(arguments, dataset, split, device, steps, needs, run):
+def _require_askable(split, known, wanted, runs):
+    """Raise ``MsCoresetError`` when a network is needed and can't be had, or is asked for and would not be used."""
+    if wanted and split.images is None:
+        keys = [name for name in wanted if name in EXTRACTED]
+        arrays = f"add {' and '.join(map(repr, keys))} to it, or" if keys == list(wanted) else "add"
+        raise MsCoresetError(f"this needs {', '.join(wanted)}, but {split.name} brings {_listed(split.known)} and no "
+                             f"images to ask a network about: {arrays} 'images'")
+    if known and not wanted and runs > 1:
+        raise MsCoresetError(f"runs {runs}: {', '.join(known)} came with {split.name}, no network is asked; leave it "
+                             "out")
+    if known and wanted:
+        note(f"{', '.join(known)} came with {split.name}; {', '.join(wanted)}: a network is asked")
+
+
+def _listed(names):
+    return ", ".join(names) or "nothing"
+
+
+def _ask(arguments, split, steps, needs, network, checkpoint):
     from ms_coreset.evidence import Evidence
     from ms_coreset.extraction import extract
 
-    network, checkpoint = base_network(arguments, dataset, split, device, steps, run)
     with steps("extract"):
         asked = [name for name in EXTRACTED if name in needs]
         evidence = extract(network, split, asked, cache=arguments.cache) if asked else Evidence(labels=split.labels)

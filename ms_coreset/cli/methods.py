@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import yaml
 
 from ms_coreset.cli.options import add
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors import METHODS, SCORES, select, select_by
+from ms_coreset.selectors import METHODS, SCORES, estimate, select, select_by
 from ms_coreset.selectors.presets import RULE_NAMES, STRATA_OPTIONS, strata_needs
 
 _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
@@ -16,11 +17,14 @@ _FLAGS = {"batch_size": "--selection-batch"}  # --batch-size is training's; Deep
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be chosen by: its name in file names, the evidence it needs, and ``choose(evidence, request)``."""
+    """What will be chosen by: its name in file names, the evidence it needs, ``choose(evidence, request)``, whether
+    its picks at a rate begin those at any higher one, and what it will take, ``estimate(evidence, request)``."""
 
     name: str
     needs: tuple
     choose: Callable
+    nested: bool = False
+    estimate: Callable | None = None
 
 
 def add_method_options(parser):
@@ -40,7 +44,8 @@ def plan_of(arguments):
         raise MsCoresetError(f"--score {given['score']} needs a --rule: one of {', '.join(RULE_NAMES)}")
     _refuse_unknown(given, entry.options, entry.name)
     return Plan(entry.name, entry.needs_for(given), lambda evidence, request: select(
-        entry.name, evidence, request.rate, request.balance, request.seed, **given))
+        entry.name, evidence, request.rate, request.balance, request.seed, request.memory, **given),
+        entry.nested_for(given), lambda evidence, request: estimate_of(entry.name, evidence, request, given))
 
 
 def _composed(rule, given):
@@ -53,7 +58,17 @@ def _composed(rule, given):
     if rule == "strata":
         needs = dict.fromkeys((*needs, *strata_needs({**of_rule, **given, "score": entry.name})))
     return Plan(f"{entry.name}-{rule}", tuple(needs), lambda evidence, request: select_by(
-        entry.name, rule, evidence, request.rate, request.balance, request.seed, **given))
+        entry.name, rule, evidence, request.rate, request.balance, request.seed, request.memory, **given),
+        rule in ("top", "bottom"), lambda evidence, request: estimate_of(
+            entry.name if entry.name in METHODS else "moderate", evidence, request, {}))
+
+
+def estimate_of(method, evidence, request, options):
+    """What choosing from this evidence will take, an ``Estimate``."""
+    features, logits = evidence.features, evidence.logits
+    classes = len(np.unique(evidence.labels)) if logits is None else logits.shape[1]
+    return estimate(method, len(evidence), 1 if features is None else features.shape[1], classes, request.rate,
+                    request.balance, request.memory, **options)
 
 
 def _refuse_unknown(given, known, what):
@@ -61,6 +76,11 @@ def _refuse_unknown(given, known, what):
     if unknown:
         options = ", ".join(map(flag_of, known)) or "none"
         raise MsCoresetError(f"{what} has no option {flag_of(unknown[0])}; its options: {options}")
+
+
+def option_names():
+    """The options that methods, scores and rules have."""
+    return list(_owners())
 
 
 def flag_of(name):

@@ -1,16 +1,20 @@
 """Options that several commands share, and what follows from them."""
 
 import argparse
+import math
 import sys
 
 from ms_coreset.datasets import class_balanced_indices, list_datasets, load_dataset
-from ms_coreset.datasets.family import DATASETS
+from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.device import DEVICES
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes, load_recipe
 
 # A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
-_RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "FashionMNIST": ("mnist", "mnist")}
-_OTHER_RECIPES = ("moderate", "laptop")
+_RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST": ("mnist", "mnist"),
+            "FashionMNIST": ("mnist", "mnist"), "SVHN": ("svhn", "mnist"), "SVHNextra": ("svhn", "mnist"),
+            "TinyImageNet": ("tiny", "laptop"), "ImageNet": ("imagenet", "laptop")}
+# Of the others, the first whose images are not larger.
+_RECIPES_BY_SIZE = {32: ("moderate", "laptop"), 64: ("tiny", "laptop"), math.inf: ("imagenet", "laptop")}
 
 
 def new_parser(typed, description, epilog=None):
@@ -29,7 +33,10 @@ def add_data_options(parser, dataset_required=True):
     """--dataset and where it lies."""
     group = parser.add_argument_group("data")
     add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {', '.join(list_datasets())}")
-    add(group, "--data", default="data", metavar="DIR", help="folder that holds the data sets (default: data)")
+    add(group, "--data", default="data", metavar="DIR", help="folder that holds the data sets (default: data); of "
+        "folder, the one of the images; of arrays, the .npz file")
+    add(group, "--image-size", type=int, metavar="N", help="side of the images, for ImageNet and folder (default: 224; "
+        "of a folder of small squares, theirs)")
     add(group, "--no-download", action="store_true", help="never fetch files that are missing")
     add(group, "--verify", action="store_true", help="refuse files that differ from the published ones")
     return group
@@ -39,7 +46,7 @@ def add_network_options(parser):
     """What is trained, how, and where its checkpoints go."""
     group = parser.add_argument_group("network and recipe")
     add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by "
-        "data set; for CIFAR 'moderate' on an accelerator, 'laptop' on a CPU)")
+        "data set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images, on a CPU 'laptop')")
     add(group, "--arch", metavar="NAME", help="network (default: the recipe's)")
     add(group, "--width", type=int, metavar="N", help="channels of a ResNet's first stage, units of the mlp's layers")
     add(group, "--epoch", "--epochs", dest="epochs", type=int, metavar="N", help="passes over the data")
@@ -54,6 +61,9 @@ def add_network_options(parser):
     add(group, "--crop-padding", type=int, metavar="N", help="random crop after padding by so many pixels (0: none)")
     add(group, "--padding-mode", choices=PADDING_MODES)
     add(group, "--flip", action=argparse.BooleanOptionalAction, default=None, help="random mirroring")
+    add(group, "--crop-scale", type=float, metavar="X", help="instead, random resized crop of at least this share")
+    add(group, "--crop-size", type=int, metavar="N", help="resize such a crop to N pixels, and then to the image size")
+    add(group, "--test-resize", type=int, metavar="N", help="for testing, resize to N pixels before the central crop")
     add(group, "--validation", type=float, metavar="SHARE", help="share of the training samples that chooses the best "
         "epoch (default: the recipe's, 0: the last epoch is taken)")
     add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
@@ -86,9 +96,13 @@ def note(line):
 
 
 def load_split(arguments, train):
-    """The training or the test split that the options name."""
-    return load_dataset(arguments.dataset, arguments.data, train, download=not arguments.no_download,
-                        verify=arguments.verify, log=note)
+    """The training or the test split that the options name; attacked images that are missing are made."""
+    if train:
+        from ms_coreset.cli.attack import make_if_missing
+
+        make_if_missing(arguments)
+    return load_dataset(arguments.dataset, arguments.data, train, image_size=arguments.image_size,
+                        download=not arguments.no_download, verify=arguments.verify, log=note)
 
 
 def draw_pool(split, size, seed):
@@ -99,17 +113,29 @@ def draw_pool(split, size, seed):
     return pool, split.subset(pool)
 
 
-def resolve_recipe(arguments, device):
-    """The recipe that the options name, with the options over it."""
-    family, _ = DATASETS[arguments.dataset]
-    default = _RECIPES.get(family.name, _OTHER_RECIPES)[device == "CPU"]
+def resolve_recipe(arguments, device, image_size=32):
+    """The recipe that the options name, with the options over it; by default the data set's, or its image size's."""
+    family, *_ = find_dataset(arguments.dataset)
+    by_size = next(recipes for size, recipes in _RECIPES_BY_SIZE.items() if image_size <= size)
+    default = _RECIPES.get(family.name, by_size)[device == "CPU"]
     overrides = {name: getattr(arguments, name) for name in
                  ("arch", "width", "epochs", "iterations", "batch_size", "lr", "momentum", "weight_decay", "nesterov",
-                  "schedule", "clip_norm", "crop_padding", "padding_mode", "flip", "validation", "eval_every")}
+                  "schedule", "clip_norm", "crop_padding", "padding_mode", "flip", "crop_scale", "crop_size",
+                  "test_resize", "validation", "eval_every")}
     return load_recipe(arguments.recipe or default, **overrides)
 
 
 def canonical_dataset(arguments):
     """The registered spelling of --dataset; raises ``MsCoresetError`` for an unknown one."""
-    return DATASETS.canonical(arguments.dataset)
+    return canonical_name(arguments.dataset)
+
+
+def dataset_in_files(arguments):
+    """The data set's name in file names: ``canonical_dataset``, and where --data is the set itself, that one's, too.
+
+    A size that was asked for follows it: networks of two sizes are not one another's.
+    """
+    family, *_ = find_dataset(arguments.dataset)
+    name = canonical_dataset(arguments).replace(family.name, family.called(arguments.data), 1)
+    return name if arguments.image_size is None else f"{name}-{arguments.image_size}px"
 

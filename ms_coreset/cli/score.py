@@ -10,12 +10,12 @@ from ms_coreset.cli.options import (
     add_evidence_options,
     add_network_options,
     add_run_options,
-    canonical_dataset,
-    draw_pool,
-    load_split,
+    dataset_in_files,
     new_parser,
+    note,
 )
 from ms_coreset.cli.steps import Steps
+from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import SCORES, list_scores
 
 _EXAMPLES = """examples:
@@ -29,8 +29,8 @@ def parser(typed):
     """The command's options."""
     options = new_parser(typed, "Write the scores of every training sample, high = keep.", _EXAMPLES)
     group = options.add_argument_group("scores")
-    add(group, "--scores", nargs="+", metavar="NAME", help=f"of {', '.join(list_scores())} (default: all but "
-        f"{', '.join(_COSTLY)})")
+    add(group, "--scores", nargs="+", metavar="NAME", help=f"of {', '.join(list_scores())} (default: all that can be "
+        f"had, but {', '.join(_COSTLY)})")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
     add(group, "--save", default="scores", metavar="DIR", help="folder of the result (default: scores)")
     add_evidence_options(group)
@@ -42,30 +42,36 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    from ms_coreset.cli.base_network import require_writable
-    from ms_coreset.cli.evidence import gather
-    from ms_coreset.device import set_device
+    from ms_coreset.cli.evidence import gather, load_pool
     from ms_coreset.selectors import score
 
-    dataset = canonical_dataset(arguments)
-    names = [SCORES.canonical(name) for name in arguments.scores or list_scores() if arguments.scores
-             or name not in _COSTLY]
-    needs = dict.fromkeys(need for name in names for need in SCORES[name].needs)
-    require_writable(arguments.save)
+    dataset = dataset_in_files(arguments)
+    names = [SCORES.canonical(name) for name in arguments.scores or ()]
     steps = Steps()
-    with steps("load"):
-        device = set_device(arguments.device)
-        whole = load_split(arguments, train=True)
-        pool, split = draw_pool(whole, arguments.pool, arguments.seed)
+    device, whole, pool, split = load_pool(arguments, steps)
+    names = names or _possible(split)
+    needs = dict.fromkeys(need for name in names for need in SCORES[name].needs)
     evidence, checkpoint = gather(arguments, dataset, split, device, steps, tuple(needs))
     with steps("score"):
         values = {name: score(name, evidence) for name in names}
     rows = np.arange(len(whole)) if pool is None else pool
-    stem = Path(arguments.save) / f"{dataset}-{checkpoint.parent.name}"
+    stem = Path(arguments.save) / (f"{dataset}-{checkpoint.parent.name}" if checkpoint else dataset)
     _save(stem, rows, split, values)
-    print(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by {checkpoint}")
+    print(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by {checkpoint or arguments.data}")
     for name, line in [*steps.lines(), ("wrote", f"{stem}.npz, {stem}.csv")]:
         print(f"  {name:<10} {line}")
+
+
+def _possible(split):
+    """The scores to be had without being asked for: all but costly ones; without images, those of what is known."""
+    names = [name for name in list_scores() if name not in _COSTLY]
+    if split.images is not None:
+        return names
+    possible = [name for name in names if set(SCORES[name].needs) <= split.known.keys()]
+    if not possible:
+        raise MsCoresetError(f"{split.name} brings no images, features or logits: there is nothing to score by")
+    note(f"{split.name} brings {', '.join(split.known)} and no images: {len(possible)} of {len(names)} scores")
+    return possible
 
 
 def _save(stem, rows, split, values):

@@ -13,9 +13,9 @@ from ms_coreset.cli.options import (
     add_network_options,
     add_run_options,
     canonical_dataset,
-    draw_pool,
-    load_split,
+    dataset_in_files,
     new_parser,
+    note,
 )
 from ms_coreset.cli.steps import Steps
 from ms_coreset.errors import MsCoresetError
@@ -39,6 +39,8 @@ def parser(typed):
         "moderate)")
     add(group, "--rate", type=float, default=1.0, metavar="X", help="share to keep, above 0 and at most 1 (default: 1)")
     add(group, "--balance", action="store_true", help="the same share of every class")
+    add(group, "--memory", metavar="SIZE", help="what the selection may use beside the data, such as 2G or 500M "
+        "(default: half of what is free)")
     add(group, "--rule", choices=RULE_NAMES, help="with --score: any score by any rule, instead of a method")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
     add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
@@ -57,31 +59,29 @@ def run(arguments):
         return _print_methods()
     if arguments.dataset is None:
         raise MsCoresetError("--dataset is missing; --help shows what there is")
-    dataset, plan = canonical_dataset(arguments), plan_of(arguments)
-    request = Request(arguments.rate, arguments.balance, arguments.seed)
+    dataset, plan = dataset_in_files(arguments), plan_of(arguments)
+    request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
     return _select(arguments, dataset, plan, request, _result_files(arguments.save, dataset, plan.name, request))
 
 
 def _select(arguments, dataset, plan, request, files):
-    from ms_coreset.cli.base_network import require_writable
-    from ms_coreset.cli.evidence import gather
-    from ms_coreset.device import set_device
+    from ms_coreset.cli.evidence import gather, load_pool
 
-    require_writable(arguments.save)
     steps = Steps()
-    with steps("load"):
-        device = set_device(arguments.device)
-        whole = load_split(arguments, train=True)
-        pool, split = draw_pool(whole, arguments.pool, arguments.seed)
+    device, whole, pool, split = load_pool(arguments, steps)
     evidence, checkpoint = gather(arguments, dataset, split, device, steps, plan.needs)
+    expected = plan.estimate(evidence, request)
+    note(expected)
+    expected.require_fit()
     with steps("select"):
         coreset = plan.choose(evidence, request)
     if pool is not None:
         coreset = coreset.within(pool, len(whole))
-    coreset.manifest.update(_manifest(dataset, whole, device, checkpoint, steps))
+    given = [name for name in plan.needs if name in split.known]
+    coreset.manifest.update(_manifest(dataset, whole, device, checkpoint, given, steps))
     with steps("save"):
         coreset.save(files["npz"], dropped=files["bin"])
-    _print_summary(arguments, dataset, coreset, whole, steps, files)
+    _print_summary(arguments, dataset, coreset, whole, given, steps, files)
 
 
 def _result_files(folder, dataset, method, request):
@@ -90,12 +90,12 @@ def _result_files(folder, dataset, method, request):
             "npz": Path(folder) / f"{dataset}-{method}{balanced}-{request.rate:g}.npz"}
 
 
-def _manifest(dataset, whole, device, checkpoint, steps):
+def _manifest(dataset, whole, device, checkpoint, given, steps):
     import mindspore
     import numpy
 
     return {"dataset": dataset, "perturbation": whole.manifest, "checkpoint": checkpoint and str(checkpoint),
-            "device": device, "command": shlex.join(["select", *_typed_arguments()]),
+            "came_with_data": given, "device": device, "command": shlex.join(["select", *_typed_arguments()]),
             "versions": {"ms_coreset": __version__, "mindspore": mindspore.__version__, "numpy": numpy.__version__},
             "seconds": steps.seconds}
 
@@ -105,7 +105,7 @@ def _typed_arguments():
     return typed[1:] if typed[:1] == ["select"] else typed
 
 
-def _print_summary(arguments, dataset, coreset, split, steps, files):
+def _print_summary(arguments, dataset, coreset, split, given, steps, files):
     summary = coreset.summary(split)
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
@@ -113,12 +113,20 @@ def _print_summary(arguments, dataset, coreset, split, steps, files):
              ("per class", f"min {low}, median {middle:g}, max {high}")]
     if summary["bad_kept"] is not None:
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
+        lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
+                  for name, (before, after) in summary["bad_by_kind"].items() if len(summary["bad_by_kind"]) > 1]
+    if given:
+        lines.append(("by", f"{', '.join(given)} of {arguments.data}"))
     lines += [*steps.lines(), ("wrote", f"{files['npz']} (everything)"), ("", f"{files['bin']} (dropped samples)")]
     print(f"{coreset.method} coreset of {dataset}, rate {coreset.rate:g}")
     for name, value in lines:
         print(f"  {name:<10} {value}")
-    print(f"next: {_train_command()} --dataset {dataset} --coreset {shlex.quote(str(files['npz']))}"
-          + (f" --data {shlex.quote(arguments.data)}" if arguments.data != "data" else ""))
+    if split.images is None:
+        return
+    print(f"next: {_train_command()} --dataset {canonical_dataset(arguments)} "
+          f"--coreset {shlex.quote(str(files['npz']))}"
+          + (f" --data {shlex.quote(arguments.data)}" if arguments.data != "data" else "")
+          + (f" --image-size {arguments.image_size}" if arguments.image_size is not None else ""))
 
 
 def _train_command():

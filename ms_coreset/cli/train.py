@@ -12,7 +12,7 @@ from ms_coreset.cli.options import (
     add_data_options,
     add_network_options,
     add_run_options,
-    canonical_dataset,
+    dataset_in_files,
     draw_pool,
     load_split,
     new_parser,
@@ -51,15 +51,15 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    dataset = canonical_dataset(arguments)
+    dataset = dataset_in_files(arguments)
 
     from ms_coreset.device import set_device
     from ms_coreset.files import write_json
     from ms_coreset.training.loop import LAST, evaluate, train
 
     device = set_device(arguments.device)
-    recipe = resolve_recipe(arguments, device)
     split = load_split(arguments, train=True)
+    recipe = resolve_recipe(arguments, device, split.image_size)
     test = load_split(arguments, train=False)
     rows, weights, what = _part(arguments, split)
     part = split if rows is None else split.subset(rows)
@@ -78,7 +78,8 @@ def run(arguments):
     outcome = {"dataset": dataset, "coreset": arguments.coreset or arguments.prune, "samples": len(part),
                "recipe": recipe.as_dict(), "protocol": "epochs" if recipe.epochs else "iterations",
                "seed": arguments.seed, "device": device, "version": __version__, "seconds": seconds,
-               "last": evaluate(result.network, test), "best": _best(result, recipe), "history": result.history}
+               "last": test and evaluate(result.network, test, recipe), "best": _best(result, recipe),
+               "history": result.history}
     write_json(result_file, outcome)
     _print_outcome(dataset, recipe, outcome, result_file, None if arguments.no_save else folder)
 
@@ -103,14 +104,20 @@ def _best(result, recipe):
     key = "validation_accuracy" if recipe.validation else "test_accuracy"
     chosen_by = "validation share" if recipe.validation else "test split: for comparison with papers that do so only"
     entry = result.best(key)
-    return {"chosen_by": chosen_by, "epoch": entry["epoch"], "accuracy": entry.get("test_accuracy")}
+    return entry and {"chosen_by": chosen_by, "epoch": entry["epoch"], "accuracy": entry.get("test_accuracy")}
 
 
 def _print_outcome(dataset, recipe, outcome, result_file, folder):
-    last, best = outcome["last"], outcome["best"]
-    worst = min((value, name) for name, value in last["per_class"].items() if value is not None)
     print(f"{recipe.arch} on {outcome['samples']:,} samples of {dataset}: {outcome['seconds']:.1f} s")
+    if outcome["last"] is None:
+        print(f"  last epoch  {outcome['history'][-1]['accuracy']:.2%} of the training samples; nothing to test on")
+    else:
+        _print_tested(outcome["last"], outcome["best"])
+    print(f"  wrote       {result_file}" + (f", checkpoints in {folder}" if folder else ""))
+
+
+def _print_tested(last, best):
+    worst = min((value, name) for name, value in last["per_class"].items() if value is not None)
     print(f"  last epoch  {last['accuracy']:.2%} of {last['samples']:,} test samples; "
           f"worst class {worst[1]} {worst[0]:.2%}")
     print(f"  best epoch  {best['accuracy']:.2%}, epoch {best['epoch']} (chosen by {best['chosen_by']})")
-    print(f"  wrote       {result_file}" + (f", checkpoints in {folder}" if folder else ""))

@@ -1,7 +1,9 @@
 """The data sets there are, by name: what a data set has to bring, and what comes for free."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ms_coreset.datasets.overlays import OVERLAYS
 from ms_coreset.datasets.split import Split
@@ -15,35 +17,80 @@ DATASETS = Registry("data set")  # name -> (family, overlay letter or "")
 class Family:
     """One data set without perturbations.
 
-    mean, std: per channel, of the training pixels scaled to [0, 1]
-    load: ``(root, train, access) -> images, labels, classes``: (n, height, width, channels) uint8, (n,) int64 and
-        the classes' names; ``access`` is a ``download.Access``
+    mean, std: per channel, of the training pixels scaled to [0, 1]; None where the loader brings them
+    load: ``(root, train, access) -> images, labels, classes``: (n, height, width, channels) uint8 or ``Pictures``,
+        (n,) int64 and the classes' names, or None where there is no such split, or a whole ``Split``; ``access`` is a
+        ``download.Access``
+    resizable: whether ``load`` takes ``image_size``, too: the side to bring the images to, or None for its default
+    by_path: whether the root is the set itself, a file or folder of the user's: then it is called by that, too
     """
 
     name: str
     mean: tuple
     std: tuple
     load: Callable
+    resizable: bool = False
+    by_path: bool = False
 
-    def split(self, root, train, access):
-        """Load one split; raises ``MsCoresetError`` when its files are empty, or for the loader's reasons."""
-        images, labels, classes = self.load(root, train, access)
+    def called(self, root):
+        """The set's name in messages and file names."""
+        return f"{self.name}-{Path(root).absolute().stem}" if self.by_path else self.name
+
+    def home(self, root):
+        """The folder that what is laid over the set lies in."""
+        return Path(root).absolute().parent if self.by_path else Path(root)
+
+    def split(self, root, train, access, image_size=None):
+        """Load one split, or None where there is none.
+
+        Raises ``MsCoresetError`` when its files are empty, for an ``image_size`` that can't be had, or for the
+        loader's reasons.
+        """
+        if image_size is not None and not self.resizable:
+            raise MsCoresetError(f"image size {image_size}: {self.name} has images of one size; leave it out")
+        options = {"image_size": image_size} if self.resizable else {}
+        loaded = self.load(root, train, access, **options)
+        if loaded is None or isinstance(loaded, Split):
+            return loaded
+        images, labels, classes = loaded
         if not len(labels):
             raise MsCoresetError(f"{self.name}: its files below {root} hold no images; get them anew")
-        return Split(self.name, images, labels, tuple(classes), self.mean, self.std, train)
+        return Split(self.called(root), images, labels, tuple(classes), self.mean, self.std, train)
 
 
-def register_dataset(name, mean, std, aliases=()):
-    """Decorator that makes a loader (see ``Family.load``) known as ``name``, and with each overlay's letter after it.
+def register_dataset(name, mean, std, aliases=(), resizable=False, by_path=False):
+    """Decorator that makes a loader (see ``Family``) known as ``name``, and with each overlay's letter after it.
 
     The loader's docstring is the data set's description.
     """
     def register(load):
-        family = Family(name, mean, std, load)
+        family = Family(name, mean, std, load, resizable, by_path)
         for letter in ("", *OVERLAYS):
             DATASETS.add(name + letter, (family, letter), [alias + letter for alias in aliases])
         return load
     return register
+
+
+def find_dataset(name):
+    """(family, overlay's letter or "", its variant or "") of a name such as ``CIFAR10``, ``cifar10n``, ``CIFAR10N@b``.
+
+    Raises ``MsCoresetError`` for an unknown name, and for a variant of clean data or with other than letters, digits
+    and ``._+-`` in it.
+    """
+    base, mark, variant = name.partition("@") if isinstance(name, str) else (name, "", "")
+    family, letter = DATASETS[base]
+    if mark and not letter:
+        raise MsCoresetError(f"{name}: {family.name} is clean; @ names a variant of "
+                             f"{', '.join(family.name + letter for letter in OVERLAYS)}")
+    if mark and not re.fullmatch(r"[\w.+-]+", variant, re.ASCII):
+        raise MsCoresetError(f"{name}: the variant after @ is made of letters, digits and ._+-")
+    return family, letter, variant
+
+
+def canonical_name(name):
+    """The registered spelling of a name, its variant as it is typed; raises as ``find_dataset``."""
+    variant = find_dataset(name)[2]
+    return DATASETS.canonical(name.partition("@")[0]) + (f"@{variant}" if variant else "")
 
 
 def check_labels(labels, num_classes, path):

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST, as IDX files, plain or compressed (http://yann.lecun.com/exdb/mnist describes the format).
+"""MNIST and its kin, as IDX files, plain or compressed (http://yann.lecun.com/exdb/mnist describes the format).
 
 ``<root>/<name>/raw`` is where torchvision puts them; ``<root>/<name>`` is looked into as well.
 """
@@ -14,7 +14,9 @@ from ms_coreset.datasets.family import check_labels, register_dataset
 from ms_coreset.errors import MsCoresetError
 
 _BLOCK = 1 << 20
+_TYPES = {8: ("bytes", "u1"), 12: ("32-bit integers", ">i4")}  # code in the header: name, NumPy's type
 
+# The published files: images and labels to train on, then those to test on.
 _MNIST_MD5 = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
@@ -26,6 +28,12 @@ _FASHION_MD5 = {
     "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+}
+_QMNIST_MD5 = {
+    "qmnist-train-images-idx3-ubyte.gz": "ed72d4157d28c017586c42bc6afe6370",
+    "qmnist-train-labels-idx2-int.gz": "0058f8dd561b90ffdd0f734c6a30e5e4",
+    "qmnist-test-images-idx3-ubyte.gz": "1394631089c404de565df7b7aeaf9412",
+    "qmnist-test-labels-idx2-int.gz": "5b5b05890a5e13444e108efe57b788aa",
 }
 _FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
                     "Ankle boot")
@@ -45,12 +53,23 @@ def load_fashion_mnist(root, train, access):
     return *_load("FashionMNIST", url, _FASHION_MD5, root, train, access), _FASHION_CLASSES
 
 
-def _load(name, url, md5, root, train, access):
-    part = "train" if train else "t10k"
-    archives = [f"{part}-images-idx3-ubyte.gz", f"{part}-labels-idx1-ubyte.gz"]
+@register_dataset("QMNIST", mean=(0.1308,), std=(0.3088,))
+def load_qmnist(root, train, access):
+    """QMNIST: MNIST's 60,000 digits to train on, and the whole test set of 60,000, 28x28 pixels (20 MB to download).
+
+    A label is a row of eight integers: the class, and who wrote the digit where.
+    """
+    url = "https://raw.githubusercontent.com/facebookresearch/qmnist/master"
+    return *_load("QMNIST", url, _QMNIST_MD5, root, train, access, label_columns=8), tuple("0123456789")
+
+
+def _load(name, url, md5, root, train, access, label_columns=None):
+    """Images and labels. label_columns: of labels that are rows of 32-bit integers, the class first; None for bytes."""
+    archives = list(md5)[:2] if train else list(md5)[2:]
     paths = [_locate(root / name, archive, f"{url}/{archive}", md5[archive], access) for archive in archives]
     access.compare(name, {path: md5[path.name] for path in paths if path.name in md5})  # no sum of a plain file
-    images, labels = read_idx(paths[0], (28, 28)), read_idx(paths[1], ())
+    images = read_idx(paths[0], (28, 28))
+    labels = read_idx(paths[1], (label_columns,), code=12)[:, 0] if label_columns else read_idx(paths[1], ())
     if len(images) != len(labels):
         raise MsCoresetError(f"{paths[0]} has {len(images)} images but {paths[1].name} {len(labels)} labels; "
                              "get both anew")
@@ -68,33 +87,35 @@ def _locate(folder, archive, url, md5, access):
     return found
 
 
-def read_idx(path, item_shape):
-    """Read an IDX file of bytes, plain or ``.gz``: (n, *item_shape) uint8.
+def read_idx(path, item_shape, code=8):
+    """Read an IDX file, plain or ``.gz``: (n, *item_shape), uint8, or big-endian int32 for the type's ``code`` 12.
 
     Raises ``MsCoresetError`` naming the file when it is missing, damaged, of another type or shape, or not exactly
     as long as its header says. Memory is taken for what the file holds, never for what its header claims.
     """
+    dtype = np.dtype(_TYPES[code][1])
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as stream:
-            shape = _read_header(stream, path, item_shape)
-            content = _read_upto(stream, math.prod(shape) + 1)
+            shape = _read_header(stream, path, item_shape, code)
+            announced = math.prod(shape) * dtype.itemsize
+            content = _read_upto(stream, announced + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise MsCoresetError(f"{path} is damaged: {error}; get the file anew") from error
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
-    if len(content) != math.prod(shape):
-        held = "more" if len(content) > math.prod(shape) else f"{len(content):,}"
-        raise MsCoresetError(f"{path}: its header announces {math.prod(shape):,} bytes, it holds {held}; "
-                             "get the file anew")
-    return np.frombuffer(content, np.uint8).reshape(shape)
+    if len(content) != announced:
+        held = "more" if len(content) > announced else f"{len(content):,}"
+        raise MsCoresetError(f"{path}: its header announces {announced:,} bytes, it holds {held}; get the file anew")
+    return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _read_header(stream, path, item_shape):
+def _read_header(stream, path, item_shape, code):
     dimensions = 1 + len(item_shape)
     header = stream.read(4 + 4 * dimensions)
-    if header[:4] != bytes((0, 0, 8, dimensions)) or len(header) != 4 + 4 * dimensions:  # 8: unsigned byte
-        raise MsCoresetError(f"{path} is no IDX file of bytes in {dimensions} dimensions; get the file anew")
+    if header[:4] != bytes((0, 0, code, dimensions)) or len(header) != 4 + 4 * dimensions:
+        raise MsCoresetError(f"{path} is no IDX file of {_TYPES[code][0]} in {dimensions} dimensions; "
+                             "get the file anew")
     shape = struct.unpack(f">{dimensions}I", header[4:])
     if shape[1:] != item_shape:
         raise MsCoresetError(f"{path}: items of shape {shape[1:]}, not {item_shape}; get the file anew")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ms_coreset.datasets.pictures import Pictures
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest
 from ms_coreset.randomness import stream
@@ -14,18 +15,21 @@ from ms_coreset.randomness import stream
 class Split:
     """Images and labels, with what a perturbation changed.
 
-    images: (n, height, width, channels) uint8
+    images: (n, height, width, channels) uint8, or ``Pictures``, which are decoded when they are indexed, or None where
+        only ``known`` tells of the samples
     labels: (n,) int64 in ``0 .. len(classes) - 1``, as every method sees them (noisy ones for an ``N`` set)
     classes: names of the classes, in label order
     mean, std: per channel, of pixels scaled to [0, 1]
     clean_labels, bad: (n,), only when a perturbation is known: the true labels, and which samples it touched
+    bad_kinds: (n,) int8, with ``bad``: 0, or k for the k-th of the manifest's "kinds"
     manifest: what the perturbation did, as plain values
+    known: fields of ``Evidence`` that came with the data, such as "features": arrays (n, ...)
 
     Raises ``MsCoresetError`` when lengths differ or a label is out of range.
     """
 
     name: str
-    images: np.ndarray
+    images: np.ndarray | Pictures | None
     labels: np.ndarray
     classes: tuple
     mean: tuple
@@ -33,11 +37,14 @@ class Split:
     train: bool = True
     clean_labels: np.ndarray | None = None
     bad: np.ndarray | None = None
+    bad_kinds: np.ndarray | None = None
     manifest: dict = field(default_factory=dict)
+    known: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        if len(self.images) != len(self.labels):
-            raise MsCoresetError(f"{self.name}: {len(self.images)} images but {len(self.labels)} labels")
+        for what, values in {"images": self.images, **self.known}.items():
+            if values is not None and len(values) != len(self.labels):
+                raise MsCoresetError(f"{self.name}: {len(values)} {what} but {len(self.labels)} labels")
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < self.num_classes:
             wrong = next(label for label in self.labels if not 0 <= label < self.num_classes)
             raise MsCoresetError(f"{self.name}: label {wrong} is out of range (0 to {self.num_classes - 1})")
@@ -49,23 +56,43 @@ class Split:
     def num_classes(self):
         return len(self.classes)
 
+    def require_images(self):
+        """Raise ``MsCoresetError`` unless there are images, which every network needs."""
+        if self.images is None:
+            raise MsCoresetError(f"{self.name} has no images: no network can be trained on it, or asked about it")
+
     @property
     def image_size(self):
+        self.require_images()
         return self.images.shape[1]
 
     @property
     def in_channels(self):
+        self.require_images()
         return self.images.shape[3]
 
+    @property
+    def lazy(self):
+        """Whether the images are made when they are indexed."""
+        return isinstance(self.images, Pictures)
+
     def fingerprint(self):
-        """Checksum of the images: what a network's answers to them depend on."""
-        return array_digest(self.images)
+        """Checksum of the images: what a network's answers to them depend on; see ``Pictures.digest`` for lazy ones."""
+        self.require_images()
+        return self.images.digest if self.lazy else array_digest(self.images)
 
     def subset(self, indices):
-        """The samples at ``indices``, in that order."""
-        chosen = {name: getattr(self, name)[indices] for name in ("images", "labels", "clean_labels", "bad")
-                  if getattr(self, name) is not None}
-        return dataclasses.replace(self, **chosen)
+        """The samples at ``indices``, in that order; lazy images stay so."""
+        chosen = {name: _at(getattr(self, name), indices)
+                  for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
+        known = {name: array[indices] for name, array in self.known.items()}
+        return dataclasses.replace(self, known=known, **chosen)
+
+
+def _at(values, indices):
+    if values is None:
+        return None
+    return values.subset(indices) if isinstance(values, Pictures) else values[indices]
 
 
 def class_balanced_indices(labels, size, seed):

@@ -1,4 +1,4 @@
-"""Label noise: a share of the labels replaced by wrong ones."""
+"""Label noise: a share of the labels replaced by wrong ones, drawn or given by people."""
 
 import numpy as np
 
@@ -24,27 +24,109 @@ def symmetric_noise(labels, num_classes, ratio=0.2, seed=0, exact=True):
     """
     labels = _checked(labels, num_classes, ratio)
     rng = stream(seed, "label noise")
-    n = len(labels)
-    flipped = rng.permutation(n)[: round(ratio * n)] if exact else np.flatnonzero(rng.random_sample(n) < ratio)
+    flipped = _drawn(np.arange(len(labels)), ratio, exact, rng)
     # A step of 1 to num_classes - 1 round the circle of classes reaches each other class, and never its own.
     steps = rng.randint(1, num_classes, size=len(flipped))
     noisy = labels.copy()
     noisy[flipped] = (labels[flipped] + steps) % num_classes
-    return noisy, {
-        "kind": "symmetric_label_noise",
-        "ratio": float(ratio),
-        "ratio_realised": len(flipped) / n if n else 0.0,
-        "seed": int(seed),
-        "exact": bool(exact),
-        "n": n,
-        "num_classes": int(num_classes),
-        "flipped": len(flipped),
-        "clean_labels": array_digest(labels),
-        "noisy_labels": array_digest(noisy),
-    }
+    return noisy, _manifest("symmetric", labels, noisy, num_classes, ratio=float(ratio), seed=int(seed),
+                            exact=bool(exact))
 
 
-def _checked(labels, num_classes, ratio):
+def asymmetric_noise(labels, targets, ratio=0.2, seed=0, exact=True):
+    """Replace a share of the labels, each by the one class that its own is mistaken for.
+
+    labels: (n,) integers; left as they are
+    targets: (num_classes,) the class that takes each one's place; a class that is its own target is never replaced
+    ratio: share to replace of the labels that have another target, 0 to 1: of all labels it can be less
+    seed, exact: as in ``symmetric_noise``, with the stream of the purpose "asymmetric label noise"
+
+    Returns the noisy labels and a manifest, and raises, as ``symmetric_noise``.
+
+    Source: Patrini et al., Making deep neural networks robust to label noise, CVPR 2017, section 5. Departure: an
+    exact count is our default.
+    """
+    targets = np.asarray(targets)
+    num_classes = len(targets)
+    labels = _checked(labels, num_classes, ratio)
+    rng = stream(seed, "asymmetric label noise")
+    flipped = _drawn(np.flatnonzero(targets[labels] != labels), ratio, exact, rng)
+    noisy = labels.copy()
+    noisy[flipped] = targets[labels[flipped]]
+    return noisy, _manifest("asymmetric", labels, noisy, num_classes, ratio=float(ratio), seed=int(seed),
+                            exact=bool(exact), targets=targets.tolist())
+
+
+def given_noise(labels, num_classes, given):
+    """Labels that someone gave, (n,) integers, in the place of the true ones; returns as ``symmetric_noise``.
+
+    Raises ``MsCoresetError`` for labels of another length or out of range.
+    """
+    labels, given = _checked(labels, num_classes), _checked(given, num_classes)
+    if len(given) != len(labels):
+        raise MsCoresetError(f"{len(given)} labels were given for {len(labels)} samples")
+    return given, _manifest("human", labels, given, num_classes)
+
+
+# Pairs by name, "from: to". CIFAR-10 and MNIST: Patrini et al.; CIFAR-100: the next class of the same superclass.
+_PAIRS = {
+    "CIFAR10": {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"},
+    "MNIST": {"2": "7", "3": "8", "7": "1", "5": "6", "6": "5"},
+}
+_SUPERCLASSES = {"CIFAR100": """
+    beaver dolphin otter seal whale
+    aquarium_fish flatfish ray shark trout
+    orchid poppy rose sunflower tulip
+    bottle bowl can cup plate
+    apple mushroom orange pear sweet_pepper
+    clock keyboard lamp telephone television
+    bed chair couch table wardrobe
+    bee beetle butterfly caterpillar cockroach
+    bear leopard lion tiger wolf
+    bridge castle house road skyscraper
+    cloud forest mountain plain sea
+    camel cattle chimpanzee elephant kangaroo
+    fox porcupine possum raccoon skunk
+    crab lobster snail spider worm
+    baby boy girl man woman
+    crocodile dinosaur lizard snake turtle
+    hamster mouse rabbit shrew squirrel
+    maple_tree oak_tree palm_tree pine_tree willow_tree
+    bicycle bus motorcycle pickup_truck train
+    lawn_mower rocket streetcar tank tractor"""}
+
+
+def target_classes(name, classes, next_class=False):
+    """What each class of the data set ``name`` is mistaken for, (num_classes,), and a word for the rule.
+
+    The published pairs of CIFAR10, CIFAR100 and MNIST, if its ``classes`` have those names and ``next_class`` is not
+    set; else the next class, the first for the last.
+    """
+    pairs = dict(_PAIRS.get(name, {}))
+    for line in _SUPERCLASSES.get(name, "").split("\n"):
+        members = line.split()
+        pairs |= dict(zip(members, members[1:] + members[:1], strict=True))
+    place = {word: number for number, word in enumerate(classes)}
+    if next_class or not pairs or not pairs.keys() <= place.keys():
+        return (np.arange(len(classes)) + 1) % len(classes), "next class"
+    return np.array([place[pairs.get(word, word)] for word in classes]), "published"
+
+
+def _drawn(candidates, ratio, exact, rng):
+    """The places to flip: exactly the share of the candidates, or each with that chance."""
+    if exact:
+        return candidates[rng.permutation(len(candidates))[: round(ratio * len(candidates))]]
+    return candidates[rng.random_sample(len(candidates)) < ratio]
+
+
+def _manifest(kind, labels, noisy, num_classes, **options):
+    n, flipped = len(labels), int((noisy != labels).sum())
+    return {"kind": f"{kind}_label_noise", **options, "ratio_realised": flipped / n if n else 0.0, "n": n,
+            "num_classes": int(num_classes), "flipped": flipped, "clean_labels": array_digest(labels),
+            "noisy_labels": array_digest(noisy)}
+
+
+def _checked(labels, num_classes, ratio=0.0):
     labels = np.asarray(labels)
     if num_classes < 2:
         raise MsCoresetError(f"label noise among {num_classes} classes: at least 2 are needed")

@@ -6,39 +6,43 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.files import array_digest
 from ms_coreset.selectors import baselines, geometry, gradient, presets, scores, submodular
 from ms_coreset.selectors.catalogue import METHODS, SCORES
+from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.quota import Request
 
-__all__ = ["METHODS", "SCORES", "baselines", "describe", "geometry", "gradient", "list_methods", "list_scores",
-           "presets", "score", "scores", "select", "select_by", "submodular"]
+__all__ = ["METHODS", "SCORES", "Estimate", "baselines", "describe", "estimate", "geometry", "gradient", "list_methods",
+           "list_scores", "presets", "score", "scores", "select", "select_by", "submodular"]
 
 
-def select(method, evidence, rate, balance=False, seed=0, **options):
+def select(method, evidence, rate, balance=False, seed=0, memory=None, **options):
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
     method: one of ``list_methods()``, or an alias, in any case
     rate: in (0, 1]; the budget is ``round(rate n)``, half to even
     balance: choose ``round(rate n_c)`` of each class instead
     seed: of the one random generator of the call
+    memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
+        What does not fit is computed in blocks or anew where the method can: slower, the same result. ``estimate``
+        says what it will take
     options: of the method, see ``describe(method)``
 
     Returns a ``Coreset``. Raises ``MsCoresetError`` for an unknown method or option, a rate outside (0, 1] or one
     that keeps nothing, and evidence that is missing or not finite.
     """
     entry = METHODS[method]
-    request = Request(rate, bool(balance), seed)
+    request = Request(rate, bool(balance), seed, memory)
     entry.check_options(options)
     evidence.require(entry.needs_for(options), entry.name)
     selection = entry.function(evidence, request, **options)
     return _coreset(selection, entry.name, evidence, request, {**entry.options, **options})
 
 
-def select_by(score, rule, evidence, rate, balance=False, seed=0, **options):
+def select_by(score, rule, evidence, rate, balance=False, seed=0, memory=None, **options):
     """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
 
     options: of the score, and for "strata" also strata, mis_ratio and cutoff_score (see ``describe("ccs")``); the rest
         as in ``select``
     """
-    request = Request(rate, bool(balance), seed)
+    request = Request(rate, bool(balance), seed, memory)
     selection = presets.by_score(evidence, request, score, rule, **options)
     return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, options)
 

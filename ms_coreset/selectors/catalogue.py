@@ -20,6 +20,8 @@ class Entry:
     requirements: fields of ``Evidence`` beside labels, or a function of the options that gives them
     cost: work beyond extraction, in n samples, d dimensions, C classes, k picks
     source: where it is published
+    nested: whether a method's picks at a rate begin those at any higher one (of each class, if balanced), or a function
+        of the options that tells
     """
 
     name: str
@@ -27,12 +29,17 @@ class Entry:
     requirements: tuple | Callable
     cost: str
     source: str
+    nested: bool | Callable = False
 
     def needs_for(self, options):
         """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
         if callable(self.requirements):
             return tuple(self.requirements({**self.options, **options}))
         return tuple(self.requirements)
+
+    def nested_for(self, options):
+        """Whether it is nested with these options over the defaults."""
+        return self.nested({**self.options, **options}) if callable(self.nested) else self.nested
 
     @property
     def needs(self):
@@ -58,9 +65,9 @@ class Entry:
             raise MsCoresetError(f"{self.name} has no option {unknown[0]!r}; its options: {known}")
 
 
-def method(name, needs=(), cost="", source="", aliases=()):
+def method(name, needs=(), cost="", source="", aliases=(), nested=False):
     """Decorator: register a function as a selection method."""
-    return _register(METHODS, name, needs, cost, source, aliases)
+    return _register(METHODS, name, needs, cost, source, aliases, nested)
 
 
 def score(name, needs=(), cost="", source="", aliases=()):
@@ -68,8 +75,8 @@ def score(name, needs=(), cost="", source="", aliases=()):
     return _register(SCORES, name, needs, cost, source, aliases)
 
 
-def _register(registry, name, needs, cost, source, aliases):
+def _register(registry, name, needs, cost, source, aliases, nested=False):
     def decorate(function):
-        registry.add(name, Entry(name, function, needs, cost, source), aliases)
+        registry.add(name, Entry(name, function, needs, cost, source, nested), aliases)
         return function
     return decorate

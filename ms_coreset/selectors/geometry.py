@@ -7,14 +7,15 @@ from ms_coreset.evidence import log_softmax
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.quota import pick_by_group
-from ms_coreset.selectors.rules import first_best
+from ms_coreset.selectors.rules import TIE, first_best
 from ms_coreset.selectors.scores.uncertainty import require_variant
 from ms_coreset.selectors.selection import Selection
 
+SHORTEST = 256  # samples whose distances to the picks are always known, at least
 _SIGNS = {"paper": -1, "deepcore": 1}  # the sign of herding's distances, of which the largest is picked
 
 
-@method("herding", needs=("features",), cost="n d k",
+@method("herding", needs=("features",), cost="n d k", nested=True,
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
 def herding(evidence, request, variant="paper"):
     """Samples whose mean stays as near as can be to the mean of all.
@@ -30,20 +31,22 @@ def herding(evidence, request, variant="paper"):
     require_variant(variant)
 
     def pick(rows, k):
-        return rows[_herd(evidence.features[rows], k, _SIGNS[variant])]
+        return rows[_herd(kernels.take(evidence.features, rows), k, _SIGNS[variant])]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
 
 def _herd(features, k, sign):
     points = kernels.Points(features)
+    quick = kernels.QuickProducts(features)
     mean = kernels.class_mean(features)
     total = np.zeros_like(mean)
     left = np.ones(len(features), bool)
     picks = []
     for count in range(1, k + 1):
-        distances = points.distances_to(count * mean - total)
-        place = first_best(np.where(left, sign * distances, -np.inf))
+        target = count * mean - total
+        places = points.candidates(quick, target, sign, left)
+        place = places[first_best(sign * points.distances_from(target, places))]
         picks.append(place)
         left[place] = False
         total += features[place]
@@ -51,6 +54,7 @@ def _herd(features, k, sign):
 
 
 @method("k_center", needs=("features",), cost="n d k", aliases=("kCenterGreedy", "k_center_greedy"),
+        nested=lambda options: not len(options["already_selected"]),
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
 def k_center(evidence, request, already_selected=()):
     """Samples such that none is far from the nearest of them, by farthest-first traversal.
@@ -64,23 +68,18 @@ def k_center(evidence, request, already_selected=()):
         that have one, if balanced). As in DeepCore the budget counts what is **added**: the result is these places,
         then the new ones
 
-    One distance row is computed per pick and only the minimum kept: O(n) memory beside the features.
+    Only the distance to the nearest pick is kept: O(n) memory beside the features.
     Raises ``MsCoresetError`` for places out of range or given twice, and when fewer than the budget are left.
     """
     chosen = _checked_places(already_selected, len(evidence))
 
     def pick(rows, k):
-        features = evidence.features[rows]
-        points = kernels.Points(features)
         centres = np.flatnonzero(np.isin(rows, chosen))
         if k > len(rows) - len(centres):
             raise MsCoresetError(f"already_selected holds {len(centres)} of {len(rows)} samples: fewer are left than "
                                  f"the {k} to add: lower the rate")
-
-        def distances_from(place):
-            return points.distances_to(features[place])
-
-        return rows[_farthest_first(distances_from, len(rows), k, request.seed, centres)]
+        points = kernels.Points(kernels.take(evidence.features, rows))
+        return rows[_farthest_first(points, k, request.seed, centres)]
 
     return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))
 
@@ -96,7 +95,7 @@ def _checked_places(places, n):
     return places
 
 
-@method("contextual_diversity", needs=("logits",), cost="n C k", aliases=("ContextualDiversity",),
+@method("contextual_diversity", needs=("logits",), cost="n C k", aliases=("ContextualDiversity",), nested=True,
         source="Agarwal et al., Contextual Diversity for Active Learning, ECCV 2020; DeepCore's form, on softmax rows")
 def contextual_diversity(evidence, request):
     """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.
@@ -110,23 +109,49 @@ def contextual_diversity(evidence, request):
     """
     def pick(rows, k):
         distributions = kernels.Distributions(log_softmax(evidence.logits[rows]))
-        return rows[_farthest_first(distributions.divergences_from, len(rows), k, request.seed)]
+        return rows[_farthest_first(distributions, k, request.seed)]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
 
-def _farthest_first(distances_from, n, k, seed, centres=()):
-    """k places of n in pick order, each the farthest from ``centres`` (or one at random) and those before it."""
-    nearest = np.full(n, np.inf)
+def _farthest_first(space, k, seed, centres=()):
+    """k places of ``space`` in pick order, each the farthest from ``centres`` (or one at random) and those before it.
 
-    def add(place):
-        np.minimum(nearest, distances_from(place), out=nearest)
-        nearest[place] = -np.inf
+    ``space``: ``kernels.Points`` or ``kernels.Distributions``
 
-    picks = list(centres) or [np.random.RandomState(seed).randint(n)]
-    for place in picks:
-        add(place)
-    while len(picks) < k + len(centres):
-        picks.append(first_best(nearest))
-        add(picks[-1])
-    return picks[len(centres):]
+    Distances to the nearest pick only fall. So those of a short list, the farthest at some time, are kept up to date
+    with every pick, and the others, which can't have become farther, only when the list's farthest comes down to them:
+    then with all picks since at once, a product of matrices, which is many times faster than one vector after another.
+    """
+    nearest = np.full(len(space), np.inf)
+    since = list(centres) or [np.random.RandomState(seed).randint(len(space))]
+    picks = [] if len(centres) else list(since)
+    while True:
+        np.minimum(nearest, space.to_nearest(np.array(since)), out=nearest)
+        nearest[since] = -np.inf
+        if len(picks) >= k:
+            return picks[:k]
+        since = _from_short_list(space, nearest, k - len(picks))
+        picks.extend(since)
+
+
+def _from_short_list(space, nearest, k):
+    """The next picks, at least one and at most k, as far as the farthest by ``nearest`` (n,) can tell."""
+    first = first_best(nearest)
+    size = min(len(space), max(SHORTEST, len(space) // 16, 1))
+    places = np.sort(np.argpartition(-nearest, size - 1)[:size])
+    outside = np.delete(nearest, places).max(initial=-np.inf)
+    if first not in places:
+        return [first]
+    listed, distances = space.among(places), nearest[places].copy()
+    picks, place = [], np.searchsorted(places, first)
+    while True:
+        picks.append(places[place])
+        if len(picks) == k:
+            return picks
+        np.minimum(distances, listed.distances_to(place), out=distances)
+        distances[place] = -np.inf
+        place = first_best(distances)
+        # Somebody outside may tie with it, or be farther.
+        if distances[place] * (1 - 2 * TIE) <= outside:
+            return picks

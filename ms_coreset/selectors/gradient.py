@@ -8,13 +8,14 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, LastLayerGradients, softmax
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.kernels import ResidentGradients
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.quota import Request, part_of, pick_by_group
 from ms_coreset.selectors.rules import first_best
 from ms_coreset.selectors.scores.uncertainty import require_variant
 from ms_coreset.selectors.selection import Selection
 
 REFILLS = ("projection", "none")
 AGGREGATES = ("mean", "sum")
+_ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the lengths of both
 
 
 @method("gradmatch", needs=("features", "logits"), cost="n d k + n k^2",
@@ -142,7 +143,7 @@ def _match_as_deepcore(pool, target, k, lam=1.0):
     return picks[fit > 0], fit[fit > 0]
 
 
-@method("glister", needs=("features", "logits"), cost="n d C k",
+@method("glister", needs=("features", "logits"), cost="n d C k", nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
 def glister(evidence, request, eta=0.1, aggregate="mean", rounds=None, variant="paper", batch_size=128):
     """The samples a training step on which lowers the validation loss most, greedily.
@@ -192,18 +193,56 @@ def glister(evidence, request, eta=0.1, aggregate="mean", rounds=None, variant="
 def _descend(task, gains, k, eta, aggregate, per_round):
     """Pick ``per_round`` samples of largest gain, take the step, and again, until there are k."""
     logits = np.asarray(task.held_out.logits, np.float64)
-    truth = np.eye(logits.shape[1])[task.held_out.labels]
+    samples, truth = np.arange(len(logits)), task.held_out.labels
     shift = np.zeros_like(logits)
-    gains, picks = gains.copy(), []
+    gains, picks = _Projections(task.pool, task.aim.mean(), gains), []
     while True:
-        latest = _largest(gains, min(per_round, k - len(picks)))
+        latest = gains.largest(min(per_round, k - len(picks)))
         picks.extend(latest)
         if len(picks) == k:
             return np.array(picks)
         shift += task.aim.logit_shift(task.pool.gradients.take(latest))
         rate = eta / len(picks) if aggregate == "mean" else eta
-        gains = task.pool.projections(task.aim.mean(softmax(logits - rate * shift) - truth))
-        gains[picks] = -np.inf
+        errors = softmax(logits - rate * shift)
+        errors[samples, truth] -= 1
+        gains.turn(task.aim.mean(errors))
+
+
+class _Projections:
+    """Gains <G_i, M> for a direction M (C, d + 1) that turns a little with every pick.
+
+    Those along an earlier M' bound them, |<G_i, M> - <G_i, M'>| <= ||G_i|| ||M - M'||, so that only the samples that
+    may be among the best need be projected anew.
+    """
+
+    def __init__(self, pool, direction, gains):
+        self._pool, self._lengths = pool, np.sqrt(pool.gradients.squared_norms())
+        self._known_along = self._direction = direction
+        self._known, self._free = gains, np.ones(len(pool), bool)
+
+    def turn(self, direction):
+        """Take another direction."""
+        self._direction = direction
+
+    def largest(self, count):
+        """The ``count`` places of the largest gains, which are not given again."""
+        places = self._hopeful(count)
+        if len(places) > len(self._pool) // 8:
+            self._known, self._known_along = self._pool.projections(self._direction), self._direction
+            places = np.flatnonzero(self._free)
+            gains = self._known[places]
+        else:
+            gains = self._pool.projections_of(places, self._direction)
+        picks = places[_largest(gains, count)]
+        self._free[picks] = False
+        return picks
+
+    def _hopeful(self, count):
+        doubt = self._lengths * np.linalg.norm(self._direction - self._known_along)
+        doubt += _ROUNDING * self._lengths * np.linalg.norm(self._direction)
+        sure = (self._known - doubt)[self._free]
+        least = np.partition(sure, len(sure) - count)[len(sure) - count]
+        return np.flatnonzero(self._free & (self._known + doubt >= least))
 
 
 class _Task(NamedTuple):
@@ -215,11 +254,11 @@ class _Task(NamedTuple):
 
 
 def _task(evidence, rows, request, variant, batch_size):
-    samples = _part(evidence, rows)
+    samples = part_of(evidence, rows)
     pool = _resident(samples, variant, batch_size)
     if evidence.validation is None:
         return _Task(pool, pool, samples)
-    held_out = _part(evidence.validation, _validation_rows(evidence, rows, request.balance))
+    held_out = part_of(evidence.validation, _validation_rows(evidence, rows, request.balance))
     return _Task(pool, _resident(held_out, variant, batch_size), held_out)
 
 
@@ -232,10 +271,6 @@ def _validation_rows(evidence, rows, balance):
     if not len(same):
         raise MsCoresetError(f"validation has no sample of class {label}: add some, or select with balance=False")
     return same
-
-
-def _part(evidence, rows):
-    return Evidence(labels=evidence.labels[rows], features=evidence.features[rows], logits=evidence.logits[rows])
 
 
 def _resident(samples, variant, batch_size):

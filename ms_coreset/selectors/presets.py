@@ -103,7 +103,7 @@ def _register_ranked(entry, aliases):
     of_score = list(inspect.signature(entry.function).parameters.values())[1:]
     ranked.__signature__ = inspect.Signature([*of_method, *of_score])
     ranked.__doc__ = entry.function.__doc__
-    method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases)(ranked)
+    method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases, nested=True)(ranked)
 
 
 for _name in SCORES.names():

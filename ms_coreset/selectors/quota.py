@@ -1,25 +1,33 @@
 """How a budget is split over classes, and the one driver that every method uses for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence
 from ms_coreset.randomness import check_seed
+from ms_coreset.selectors import kernels
+from ms_coreset.selectors.memory import as_bytes
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a method: rate in (0, 1], balanced over classes or not, seed of its random numbers."""
+    """What is asked of a method: rate in (0, 1], balanced over classes or not, seed of its random numbers.
+
+    memory: bytes that it may use beside the data, see ``memory.as_bytes``
+    """
 
     rate: float
     balance: bool = False
     seed: int = 0
+    memory: int | str | None = None
 
     def __post_init__(self):
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float | np.number) or not 0 < self.rate <= 1:
             raise MsCoresetError(f"rate {self.rate}: must be above 0 and at most 1, the share to keep")
         check_seed(self.seed)
+        object.__setattr__(self, "memory", as_bytes(self.memory))
 
 
 def budget(rate, n):
@@ -34,7 +42,7 @@ def pick_by_group(labels, request, pick):
     ``round(rate * n_c)``; a class with a budget of 0 gives nothing and nothing is topped up. Returns the picks
     joined in this order. Raises ``MsCoresetError`` when the rate keeps nothing at all.
     """
-    groups = _classes(labels) if request.balance else [np.arange(len(labels))]
+    groups = classes(labels) if request.balance else [np.arange(len(labels))]
     budgets = [budget(request.rate, len(rows)) for rows in groups]
     picks = [pick(rows, k) for rows, k in zip(groups, budgets, strict=True) if k]
     if not sum(map(len, picks)):
@@ -43,6 +51,28 @@ def pick_by_group(labels, request, pick):
     return np.concatenate(picks)
 
 
-def _classes(labels):
+def cut(coreset, labels, rate):
+    """The coreset that a nested method (``catalogue.Entry.nested``) gives at a lower rate: its first picks.
+
+    Of all, or of each class if it is balanced. Raises ``MsCoresetError`` as ``pick_by_group``, and for a coreset with
+    weights, which are of the whole of it.
+    """
+    if coreset.weights is not None:
+        raise MsCoresetError(f"{coreset.method} weighs its picks together: select anew at rate {rate}")
+
+    def pick(rows, k):
+        return coreset.indices[np.isin(coreset.indices, rows)][:k]
+
+    indices = pick_by_group(labels, Request(rate, coreset.options["balance"], coreset.seed), pick)
+    return replace(coreset, indices=indices, rate=float(rate), manifest={**coreset.manifest, "kept": len(indices)})
+
+
+def part_of(evidence, rows):
+    """Labels, features and logits of some samples; of all of them, in order, without a copy."""
+    return Evidence(*(kernels.take(array, rows) for array in (evidence.labels, evidence.features, evidence.logits)))
+
+
+def classes(labels):
+    """The ascending places of each class, classes by ascending label."""
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

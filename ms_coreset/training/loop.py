@@ -1,5 +1,6 @@
 """The training loop: batches in, a trained network, its dynamics and its results out."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest
+from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import stream
+from ms_coreset.training.crops import as_tested
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics
 from ms_coreset.training.optimizer import SGD
 from ms_coreset.training.pipeline import evaluation_batches, training_batches, updates_per_epoch
@@ -37,7 +40,8 @@ class TrainingResult:
         return max(tested, key=lambda entry: entry[key], default=None)
 
 
-def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=None, resume=False, test=None):
+def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=None, resume=False, test=None,
+          save_interval=0):
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
 
     seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share
@@ -48,12 +52,14 @@ def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=No
         highest accuracy on the validation share, or of the last epoch when the recipe has none
     resume: go on from last.ckpt, to the same result as an uninterrupted run
     test: a split to test on every ``recipe.eval_every`` epochs; it never chooses anything
+    save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: every epoch
 
     Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit,
     and when the loss is no longer finite.
     """
     weights = _checked_weights(weights, len(split))
-    run = _Run(network, split, recipe, seed, weights, record, None if folder is None else Path(folder), test)
+    run = _Run(network, split, recipe, seed, weights, record, None if folder is None else Path(folder), test,
+               save_interval)
     first = run.restore() if resume else 0
     run.open_recorder(resume)
     with Progress(run.epochs * len(run.rows), f"train {_name(network)}", start=first * len(run.rows)) as progress:
@@ -71,9 +77,12 @@ def predict(network, split, batch_size=512):
                            for batch in evaluation_batches(split, batch_size)])
 
 
-def evaluate(network, split):
-    """Accuracy on ``split`` overall and per class, each in [0, 1] (None for a class without samples)."""
-    correct = predict(network, split) == split.labels
+def evaluate(network, split, recipe=None):
+    """Accuracy on ``split`` overall and per class, each in [0, 1] (None for a class without samples).
+
+    recipe: the one whose ``test_resize`` holds
+    """
+    correct = predict(network, split if recipe is None else as_tested(split, recipe)) == split.labels
     per_class = {name: float(correct[split.labels == label].mean()) if (split.labels == label).any() else None
                  for label, name in enumerate(split.classes)}
     return {"accuracy": float(correct.mean()), "samples": len(split), "per_class": per_class}
@@ -91,23 +100,25 @@ def finished(folder):
 
 
 def data_digest(split, weights=None):
-    """Checksum of what is trained on: images, labels and weights."""
-    return array_digest(split.images, split.labels, *(() if weights is None else (weights,)))
+    """Checksum of what is trained on: images (lazy ones: see ``Split.fingerprint``), labels and weights."""
+    images = np.array(split.fingerprint()) if split.lazy else split.images
+    return array_digest(images, split.labels, *(() if weights is None else (weights,)))
 
 
 class _Run:
     """One training run's state; its methods are the steps of ``train``."""
 
-    def __init__(self, network, split, recipe, seed, weights, record, folder, test):
+    def __init__(self, network, split, recipe, seed, weights, record, folder, test, save_interval=0):
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
-        self.weights, self.folder, self.test = weights, folder, test
+        self.weights, self.folder, self.test = weights, folder, as_tested(test, recipe)
         self.rows, held_out = _hold_out(len(split), recipe.validation, seed)
-        self.validation = split.subset(held_out) if len(held_out) else None
+        self.validation = as_tested(split.subset(held_out), recipe) if len(held_out) else None
         self.per_epoch = updates_per_epoch(len(self.rows), recipe.batch_size)
         self.epochs = recipe.num_epochs(self.per_epoch)
         self.optimizer = SGD(list(network.trainable_params()), recipe)
         self.record, self.recorder = record, None
         self.history = []
+        self._save_interval, self._saved = save_interval, time.monotonic()
         self._step = _training_step(network, self.optimizer)
 
     def open_recorder(self, resume):
@@ -120,6 +131,8 @@ class _Run:
         self.network.set_train(True)
         for batch in batches:
             epoch = update // self.per_epoch
+            if update % self.per_epoch == 0:
+                reseed(self.network, stream(self.seed, "dropout", epoch))
             weights = None if self.weights is None else self.weights[batch.rows]
             loss, logits = self._step(batch, weights, self.recipe.learning_rate(update, self.per_epoch))
             if not np.isfinite(loss):
@@ -151,6 +164,9 @@ class _Run:
         improved = entry.get("validation_accuracy", -1) > best
         if improved if self.validation is not None else entry["epoch"] == self.epochs:
             save_weights(self.network, self.folder / BEST)
+        elif time.monotonic() - self._saved < self._save_interval:
+            return
+        self._saved = time.monotonic()
         # Written last: while it tells of fewer epochs than planned, the run counts as unfinished.
         arrays = {parameter.name: parameter.asnumpy() for parameter in self.network.get_parameters()}
         notes = {"run": self._identity(), "epoch": entry["epoch"], "epochs": self.epochs, "history": self.history,

@@ -2,11 +2,24 @@
 
 Every random number of an epoch comes from ``RandomState([seed, epoch])`` before the epoch starts, so that an epoch
 can be repeated alone (resumed training, another device, torch_ref) and does not depend on the number of workers.
+
+Batches are prepared ahead by one thread of mindspore.dataset, whose queue is bounded in bytes; images that have to be
+decoded are shared out among several threads within a batch. (Of MindSpore's own worker threads, each would keep 16
+batches: gigabytes of photographs.)
 """
 
+import contextlib
+import functools
 from typing import NamedTuple
 
 import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.training.crops import NUMBERS, resized_crops
+
+QUEUE_BYTES = 256 << 20  # of batches that wait to be used
+_LARGEST_EVALUATED = 64 << 20  # bytes in a batch of lazy images
+_LONGEST_QUEUE = 16
 
 
 class Batch(NamedTuple):
@@ -20,14 +33,16 @@ class Batch(NamedTuple):
 class EpochPlan:
     """The order and the augmentation of one epoch over ``n`` samples; see ``recipe`` for the options.
 
-    Drawn in this order: a permutation of n; with cropping, (n, 2) offsets in 0 .. 2 x padding; with mirroring, n
-    bits. Row i belongs to the i-th sample presented.
+    Drawn in this order: a permutation of n; with cropping, (n, 2) offsets in 0 .. 2 x padding; with resized crops,
+    (n, 22) numbers in [0, 1) (see ``crops.crop_box``); with mirroring, n bits. Row i belongs to the i-th sample
+    presented.
     """
 
     def __init__(self, n, recipe, seed, epoch):
         rng = np.random.RandomState([seed, epoch])
         self.order = rng.permutation(n)
         self.shift = rng.randint(0, 2 * recipe.crop_padding + 1, size=(n, 2)) if recipe.crop_padding else None
+        self.crop = rng.random_sample((n, NUMBERS)) if recipe.crop_scale is not None else None
         self.mirror = rng.randint(0, 2, size=n).astype(bool) if recipe.flip else None
 
 
@@ -61,25 +76,71 @@ class _TrainingSource:
     """All batches from ``first_epoch`` on, for mindspore.dataset: item i is batch i mod s of epoch i div s."""
 
     def __init__(self, split, rows, recipe, seed, first_epoch, epochs):
+        split.require_images()
         self._split, self._rows, self._recipe, self._seed = split, rows, recipe, seed
         self._first = first_epoch
         self._per_epoch = updates_per_epoch(len(rows), recipe.batch_size)
         self._length = self._per_epoch * (epochs - first_epoch)
-        self._epoch = self._plan = None
+        self._plan = functools.lru_cache(1)(self._draw_plan)
 
     def __len__(self):
         return self._length
 
     def __getitem__(self, item):
         epoch, place = self._first + item // self._per_epoch, item % self._per_epoch
-        if epoch != self._epoch:
-            self._epoch, self._plan = epoch, EpochPlan(len(self._rows), self._recipe, self._seed, epoch)
+        plan = self._plan(epoch)
         part = slice(place * self._recipe.batch_size, (place + 1) * self._recipe.batch_size)
-        plan, rows = self._plan, self._rows[self._plan.order[part]]
-        shift, mirror = (None if drawn is None else drawn[part] for drawn in (plan.shift, plan.mirror))
-        images = augment(self._split.images[rows], self._recipe, shift, mirror)
+        rows = self._rows[plan.order[part]]
+        shift, crop, mirror = (None if drawn is None else drawn[part]
+                               for drawn in (plan.shift, plan.crop, plan.mirror))
+        images = self._split.images[rows] if crop is None else resized_crops(self._split.images, rows, self._recipe,
+                                                                             crop)
+        images = augment(images, self._recipe, shift, mirror)
         return (normalise(images, self._split.mean, self._split.std),
                 self._split.labels[rows].astype(np.int32), rows.astype(np.int64))
+
+    def _draw_plan(self, epoch):
+        return EpochPlan(len(self._rows), self._recipe, self._seed, epoch)
+
+
+class _EvaluationSource:
+    """Batches of ``split`` in order from sample ``start``, for mindspore.dataset."""
+
+    def __init__(self, split, batch_size, start):
+        split.require_images()
+        self._split, self._batch_size, self._start = split, batch_size, start
+
+    def __len__(self):
+        return updates_per_epoch(max(0, len(self._split) - self._start), self._batch_size)
+
+    def __getitem__(self, item):
+        begin = self._start + item * self._batch_size
+        rows = np.arange(begin, min(begin + self._batch_size, len(self._split)))
+        images = np.asarray(self._split.images[begin:begin + self._batch_size]).transpose(0, 3, 1, 2)
+        return normalise(images, self._split.mean, self._split.std), self._split.labels[rows], rows
+
+
+class _Guarded:
+    """A source that keeps its user error and gives empty batches from then on.
+
+    Raised in a thread of MindSpore, it would come out as a RuntimeError of several pages, and in its log, too.
+    """
+
+    _NOTHING = tuple(np.zeros(0, dtype) for dtype in (np.float32, np.int32, np.int64))
+
+    def __init__(self, source):
+        self._source, self.error = source, None
+
+    def __len__(self):
+        return len(self._source)
+
+    def __getitem__(self, item):
+        if self.error is None:
+            try:
+                return self._source[item]
+            except MsCoresetError as error:
+                self.error = error
+        return self._NOTHING
 
 
 def updates_per_epoch(n, batch_size):
@@ -93,21 +154,53 @@ def training_batches(split, rows, recipe, seed, first_epoch, epochs):
     rows: (m,) places in ``split`` to train on. One pipeline serves all epochs: starting one costs more than a short
     epoch.
     """
-    from mindspore import dataset
-
     source = _TrainingSource(split, rows, recipe, seed, first_epoch, epochs)
-    if not len(source):
-        return
-    # One worker thread keeps the order; a batch is one item, so that a sample costs no Python call.
-    batches = dataset.GeneratorDataset(source, list(Batch._fields), shuffle=False, num_parallel_workers=1,
-                                       python_multiprocessing=False)
-    for batch in batches.create_tuple_iterator(num_epochs=1, output_numpy=True):
-        yield Batch(*batch)
+    yield from _ahead(source, _batch_bytes(split, recipe.batch_size))
 
 
 def evaluation_batches(split, batch_size, start=0):
-    """Iterate over ``split`` in order from sample ``start``: batches of NumPy arrays, not augmented."""
-    for begin in range(start, len(split), batch_size):
-        rows = np.arange(begin, min(begin + batch_size, len(split)))
-        images = np.asarray(split.images[begin:begin + batch_size]).transpose(0, 3, 1, 2)
-        yield Batch(normalise(images, split.mean, split.std), split.labels[rows], rows)
+    """Iterate over ``split`` in order from sample ``start``: batches of NumPy arrays, not augmented.
+
+    Lazy images are decoded ahead, fewer at a time if they are large.
+    """
+    if split.lazy:
+        batch_size = min(batch_size, max(1, _LARGEST_EVALUATED // _batch_bytes(split, 1)))
+        yield from _ahead(_EvaluationSource(split, batch_size, start), _batch_bytes(split, batch_size))
+    else:
+        source = _EvaluationSource(split, batch_size, start)
+        yield from (Batch(*source[item]) for item in range(len(source)))
+
+
+def _batch_bytes(split, batch_size):
+    return 4 * batch_size * int(np.prod(split.images.shape[1:]))
+
+
+def _ahead(source, batch_bytes):
+    """The batches of ``source``, prepared by MindSpore while the earlier ones are used."""
+    from mindspore import dataset
+
+    if not len(source):
+        return
+    source = _Guarded(source)
+    # One worker thread keeps the order; a batch is one item, so that a sample costs no Python call.
+    batches = dataset.GeneratorDataset(source, list(Batch._fields), shuffle=False, num_parallel_workers=1,
+                                       python_multiprocessing=False)
+    with _queue_length(min(_LONGEST_QUEUE, max(1, QUEUE_BYTES // batch_bytes))):
+        iterator = batches.create_tuple_iterator(num_epochs=1, output_numpy=True)
+    for batch in map(Batch._make, iterator):
+        if not len(batch.rows):
+            raise source.error
+        yield batch
+
+
+@contextlib.contextmanager
+def _queue_length(batches):
+    """Let pipelines that are started in the block keep so many batches ready."""
+    from mindspore import dataset
+
+    former = dataset.config.get_prefetch_size()
+    dataset.config.set_prefetch_size(batches)
+    try:
+        yield
+    finally:
+        dataset.config.set_prefetch_size(former)

@@ -28,6 +28,10 @@ class Recipe:
     clip_norm: largest norm of the whole gradient, or None
     crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect", 0: none),
         and random horizontal mirroring
+    crop_scale, crop_size: instead, random resized crop (``crops.crop_box``) of at least this share of the image (None:
+        none), to ``crop_size`` pixels first if that is given, and then to the data set's image size
+    test_resize: shorter side of the images, before the crop to their size, when the network is tested (None: as the
+        data set has them); never when it is asked for evidence
     validation: share of the training samples that is held out to choose the best epoch (0: the last is taken)
     eval_every: epochs between two tests
 
@@ -51,6 +55,9 @@ class Recipe:
     crop_padding: int = 0
     padding_mode: str = "zeros"
     flip: bool = False
+    crop_scale: float | None = None
+    crop_size: int | None = None
+    test_resize: int | None = None
     validation: float = 0.0
     eval_every: int = 1
 
@@ -58,18 +65,24 @@ class Recipe:
         object.__setattr__(self, "milestones", tuple(self.milestones))
         if (self.epochs is None) == (self.iterations is None):
             raise MsCoresetError("a recipe states either epochs or iterations")
-        for name in ("epochs", "iterations", "batch_size", "eval_every", "width"):
+        for name in ("epochs", "iterations", "batch_size", "eval_every", "width", "crop_size", "test_resize"):
             self._require(name, int, lambda value: value >= 1, "a whole number of at least 1")
         for name in ("lr", "gamma", "clip_norm"):
             self._require(name, (int, float), lambda value: 0 < value < math.inf, "a number above 0")
         for name in ("momentum", "weight_decay", "min_lr"):
             self._require(name, (int, float), lambda value: 0 <= value < math.inf, "a number of at least 0")
+        self._require("crop_scale", (int, float), lambda value: 0 < value <= 1, "a share above 0 and at most 1")
         self._require("validation", (int, float), lambda value: 0 <= value < 1, "a share from 0 to below 1")
         self._require("crop_padding", int, lambda value: value >= 0, "a whole number of at least 0")
         self._require("schedule", str, SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}")
         self._require("padding_mode", str, PADDING_MODES.__contains__, f"one of {', '.join(PADDING_MODES)}")
         for name in ("nesterov", "flip"):
             self._require(name, bool, lambda value: True, "true or false")
+        if self.crop_scale is not None and self.crop_padding:
+            raise MsCoresetError(f"recipe: crop_scale is {self.crop_scale} and crop_padding {self.crop_padding}: crop "
+                                 "in one of the two ways")
+        if self.crop_size is not None and self.crop_scale is None:
+            raise MsCoresetError(f"recipe: crop_size is {self.crop_size}, but without crop_scale nothing is cropped")
 
     def _require(self, name, kind, admits, allowed):
         value = getattr(self, name)
@@ -92,8 +105,15 @@ class Recipe:
         return self.min_lr + (self.lr - self.min_lr) * (1 + float(np.cos(np.pi * update / total))) / 2
 
     def override(self, **values):
-        """A copy with the values that are not None; another number of epochs moves the milestones in proportion."""
+        """A copy with the values that are not None.
+
+        Another number of epochs moves the milestones in proportion; one way of cropping takes the place of the other.
+        """
         values = {name: value for name, value in values.items() if value is not None}
+        if "crop_scale" in values:
+            values.setdefault("crop_padding", 0)
+        elif values.get("crop_padding"):
+            values |= {"crop_scale": None, "crop_size": None}
         if "epochs" in values and self.epochs and "milestones" not in values:
             values["milestones"] = tuple(round(epoch * values["epochs"] / self.epochs) for epoch in self.milestones)
         if "epochs" in values:

@@ -6,6 +6,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import log_softmax
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.quota import classes
 from ms_coreset.selectors.scores.uncertainty import require_variant
 
 DIRECTIONS = {"highest": 1, "lowest": -1}
@@ -38,12 +39,10 @@ def cal(evidence, neighbors=10, within_class=True, direction="highest", variant=
     if not isinstance(neighbors, int | np.integer) or isinstance(neighbors, bool) or neighbors < 1:
         raise MsCoresetError(f"neighbors {neighbors}: must be a whole number, 1 or more")
     divergence = np.zeros(len(evidence))
-    log_p = log_softmax(evidence.logits)
-    groups = evidence.labels if within_class else np.zeros(len(evidence), int)
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
+    for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:
-            divergence[rows] = _local_divergence(evidence.features[rows], log_p[rows], neighbors, variant == "paper")
+            features, logits = kernels.take(evidence.features, rows), kernels.take(evidence.logits, rows)
+            divergence[rows] = _local_divergence(features, log_softmax(logits), neighbors, variant == "paper")
     return DIRECTIONS[direction] * divergence
 
 

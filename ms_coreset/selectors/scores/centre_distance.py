@@ -5,6 +5,7 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.quota import classes
 
 CENTERS = {"median": kernels.class_median, "mean": kernels.class_mean}
 
@@ -26,8 +27,7 @@ def center_distance(evidence, center="median"):
     if center not in CENTERS:
         raise MsCoresetError(f"center {center!r}: must be one of {', '.join(CENTERS)}")
     distances = np.empty(len(evidence))
-    for label in np.unique(evidence.labels):
-        rows = np.flatnonzero(evidence.labels == label)
-        block = evidence.features[rows]
+    for rows in classes(evidence.labels):
+        block = kernels.take(evidence.features, rows)
         distances[rows] = kernels.row_distances(block, CENTERS[center](block))
     return distances

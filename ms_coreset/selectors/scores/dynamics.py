@@ -43,7 +43,7 @@ def aum(evidence):
 
     Returns (n,); high = small or negative lead = hard or mislabelled = keep.
     """
-    return -np.asarray(dynamics_of(evidence, "aum", "logit_margin"), np.float64).mean(axis=0)
+    return -dynamics_of(evidence, "aum", "logit_margin").mean(axis=0, dtype=np.float64)
 
 
 @score("accumulated_margin", needs=("dynamics",), cost="n T", source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
@@ -52,4 +52,4 @@ def accumulated_margin(evidence):
 
     Returns (n,) in -T .. T; high = small or negative lead = hard or mislabelled = keep.
     """
-    return -np.asarray(dynamics_of(evidence, "accumulated_margin", "margin"), np.float64).sum(axis=0)
+    return -dynamics_of(evidence, "accumulated_margin", "margin").sum(axis=0, dtype=np.float64)

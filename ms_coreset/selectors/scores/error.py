@@ -3,7 +3,7 @@
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import LastLayerGradients, log_softmax
+from ms_coreset.evidence import Evidence, LastLayerGradients, batch_sizes, log_softmax, row_wise, softmax
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.scores.uncertainty import require_variant
 
@@ -26,10 +26,11 @@ def grand(evidence, variant="paper", batch_size=128):
 
 
 def _gradient_norms(evidence, variant, batch_size):
-    gradients = LastLayerGradients.of(evidence)
-    if variant == "deepcore":
-        gradients = gradients.divided_by_batch(batch_size)
-    return np.sqrt(gradients.squared_norms())
+    def of_rows(labels, features, logits):
+        return LastLayerGradients.of(Evidence(labels, features, logits)).squared_norms()
+
+    norms = np.sqrt(row_wise(of_rows, evidence.labels, evidence.features, evidence.logits))
+    return norms / batch_sizes(len(norms), batch_size) if variant == "deepcore" else norms
 
 
 def _el2n_needs(options):
@@ -47,14 +48,17 @@ def el2n(evidence, first=None, last=None):
     Returns (n,) in [0, sqrt(2)]; high = keep.
     """
     if first is not None or last is not None:
-        return _window(evidence, "el2n", "error_norm", first, last).mean(axis=0)
+        return _window(evidence, "el2n", "error_norm", first, last).mean(axis=0, dtype=np.float64)
     return np.mean([_error_norms(run) for run in runs_of(evidence, "logits")], axis=0)
 
 
 def _error_norms(evidence):
-    errors = np.exp(log_softmax(evidence.logits))
-    errors[np.arange(len(errors)), evidence.labels] -= 1
-    return np.linalg.norm(errors, axis=1)
+    def of_rows(labels, logits):
+        errors = softmax(logits)
+        errors[np.arange(len(errors)), labels] -= 1
+        return np.sqrt(np.einsum("ic,ic->i", errors, errors))
+
+    return row_wise(of_rows, evidence.labels, evidence.logits)
 
 
 @score("loss", needs=("logits",), cost="n C", source="Zheng et al., CCS, ICLR 2023 (its code)")
@@ -63,7 +67,10 @@ def loss(evidence):
 
     Returns (n,), at least 0 nats; high = keep.
     """
-    return -log_softmax(evidence.logits)[np.arange(len(evidence)), evidence.labels]
+    def of_rows(labels, logits):
+        return -log_softmax(logits)[np.arange(len(labels)), labels]
+
+    return row_wise(of_rows, evidence.labels, evidence.logits)
 
 
 def runs_of(evidence, *needs):
@@ -76,12 +83,12 @@ def runs_of(evidence, *needs):
 
 
 def _window(evidence, name, field, first, last):
-    """Epochs ``first .. last - 1`` of a field of the dynamics, float64."""
+    """Epochs ``first .. last - 1`` of a field of the dynamics."""
     values = dynamics_of(evidence, name, field)
     first, last = 0 if first is None else first, len(values) if last is None else last
     if not 0 <= first < last <= len(values):
         raise MsCoresetError(f"epochs {first} to {last}: must lie within the {len(values)} recorded epochs")
-    return np.asarray(values[first:last], np.float64)
+    return values[first:last]
 
 
 def dynamics_of(evidence, name, field):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import log_softmax, softmax
+from ms_coreset.evidence import log_softmax, row_wise, softmax
 from ms_coreset.selectors.catalogue import score
 
 _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., DeepCore, 2022, eq. 2"
@@ -19,8 +19,9 @@ def least_confidence(evidence, variant="paper"):
     Returns (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
     """
     require_variant(variant)
-    logits = np.asarray(evidence.logits, np.float64)
-    return -logits.max(axis=1) if variant == "deepcore" else 1 - softmax(logits).max(axis=1)
+    if variant == "deepcore":
+        return -np.max(evidence.logits, axis=1).astype(np.float64)
+    return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), evidence.logits)
 
 
 @score("entropy", needs=("logits",), cost="n C", source=_SOURCE, aliases=("Uncertainty",))
@@ -32,9 +33,13 @@ def entropy(evidence, variant="paper"):
     Returns (n,) in [0, log C] nats; high = unsure = keep.
     """
     require_variant(variant)
-    log_p = log_softmax(evidence.logits)
-    p = np.exp(log_p)
-    return -(p * (np.log(p + 1e-6) if variant == "deepcore" else log_p)).sum(axis=1)
+
+    def of_rows(logits):
+        log_p = log_softmax(logits)
+        p = np.exp(log_p)
+        return -np.einsum("ic,ic->i", p, np.log(p + 1e-6) if variant == "deepcore" else log_p)
+
+    return row_wise(of_rows, evidence.logits)
 
 
 @score("margin", needs=("logits",), cost="n C", source=_SOURCE)
@@ -46,8 +51,12 @@ def margin(evidence, variant="paper"):
     Returns (n,) in [0, 1]; high = unsure = keep. The label is not looked at.
     """
     require_variant(variant)
-    two = np.partition(softmax(evidence.logits), -2, axis=1)[:, -2:]
-    return 1 - (two[:, 1] - two[:, 0])
+
+    def of_rows(logits):
+        two = np.partition(softmax(logits), -2, axis=1)[:, -2:]
+        return 1 - (two[:, 1] - two[:, 0])
+
+    return row_wise(of_rows, evidence.logits)
 
 
 def require_variant(variant):

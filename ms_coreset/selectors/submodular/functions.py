@@ -1,12 +1,13 @@
 """Set functions f(S) with their state for a growing S.
 
 Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``, and ``add(place)``,
-which makes S one larger. How they are maximised is ``greedy``'s business.
+which makes S one larger; and ``batch``, how many gains are cheaper together than one by one, None where all are known
+at any time. How they are maximised is ``greedy``'s business.
 """
 
 import numpy as np
 
-from ms_coreset.selectors.submodular.similarity import blocks
+from ms_coreset.selectors.submodular.similarity import Dense, blocks
 
 SMALLEST_VARIANCE = 1e-12
 
@@ -14,37 +15,44 @@ SMALLEST_VARIANCE = 1e-12
 class FacilityLocation:
     """f(S) = sum_i max_{j in S} s_ij, 0 for the empty S; s symmetric and nowhere negative.
 
-    gain_j = sum_i max(0, s_ij - m_i) with m_i = max_{j in S} s_ij: n operations for a candidate.
+    gain_j = sum_i max(s_ij, m_i) - sum_i m_i with m_i = max_{j in S} s_ij: n operations for a candidate.
     """
-
-    batch = 32  # candidates whose gains are cheaper together than one by one
 
     def __init__(self, similarity):
         self._similarity = similarity
         self._covered = np.zeros(len(similarity))
+        self._value = 0.0
+        self.batch = similarity.batch
 
     def __len__(self):
         return len(self._covered)
 
     def gains(self, places):
-        return np.concatenate([self._improvements(block) for block in blocks(places, len(self))])
+        if not self._value and len(places) == len(self):
+            return self._similarity.column_sums()[places]
+        if isinstance(self._similarity, Dense):
+            return self._gains_in_turn(map(self._similarity.row, places), len(places))
+        return np.concatenate([self._gains_in_turn(self._similarity.rows(block), len(block))
+                               for block in blocks(places, len(self))])
 
-    def _improvements(self, places):
-        rows = self._similarity.rows(places)
-        rows -= self._covered
-        return np.maximum(rows, 0, out=rows).sum(axis=1)
+    def _gains_in_turn(self, rows, count):
+        # Row by row, nothing leaves the cache.
+        gains, covered = np.empty(count), np.empty(len(self))
+        for i, row in enumerate(rows):
+            gains[i] = np.maximum(row, self._covered, out=covered).sum()
+        return gains - self._value
 
     def add(self, place):
-        np.maximum(self._covered, self._similarity.rows([place])[0], out=self._covered)
+        np.maximum(self._covered, self._similarity.rows(np.array([place]))[0], out=self._covered)
+        self._value = self._covered.sum()
 
 
 class Separate:
     """The sum of functions of parts of a pool: ``parts``, one (ascending places, function) for each."""
 
-    batch = FacilityLocation.batch
-
     def __init__(self, parts):
         self._functions = [function for _, function in parts]
+        self.batch = max(function.batch for function in self._functions)
         n = sum(len(places) for places, _ in parts)
         self._part, self._local = np.empty(n, int), np.empty(n, int)
         for part, (places, _) in enumerate(parts):
@@ -54,6 +62,8 @@ class Separate:
         return len(self._part)
 
     def gains(self, places):
+        if len(places) == 1:
+            return self._functions[self._part[places[0]]].gains(self._local[places])
         gains = np.empty(len(places))
         for part in np.unique(self._part[places]):
             here = self._part[places] == part
@@ -64,19 +74,7 @@ class Separate:
         self._functions[self._part[place]].add(self._local[place])
 
 
-class _KnownGains:
-    """Functions whose ``add`` brings the gains of all candidates up to date in ``_gains`` (n,)."""
-
-    batch = 1 << 20  # a gain is a look-up
-
-    def __len__(self):
-        return len(self._gains)
-
-    def gains(self, places):
-        return self._gains[places]
-
-
-class GraphCut(_KnownGains):
+class GraphCut:
     """f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij.
 
     gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact one has a further - s_jj; it is left out, as in
@@ -84,21 +82,31 @@ class GraphCut(_KnownGains):
     lam >= 2; with less, gains turn negative as S grows.
     """
 
+    batch = 64
+
     def __init__(self, similarity, lam=1.0):
-        self._similarity = similarity
-        self._gains = lam * similarity.column_sums()
+        self._before = lam * similarity.column_sums()
+        self._chosen = similarity.sum_of_rows()
+
+    def __len__(self):
+        return len(self._before)
+
+    def gains(self, places):
+        return self._before[places] - 2 * self._chosen.at(places)
 
     def add(self, place):
-        self._gains -= 2 * self._similarity.rows([place])[0]
+        self._chosen.add(place)
 
 
-class LogDeterminant(_KnownGains):
+class LogDeterminant:
     """f(S) = log det(s_SS + jitter I), for at most k picks.
 
     gain_j = log v_j, v_j = s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj, what S leaves unexplained of j, at least
     1e-12. The Cholesky factor grows by one row (n,) a pick: n k^2 operations and n k numbers in all.
     Source: Chen, Zhang & Zhou, Fast Greedy MAP Inference for Determinantal Point Process, NeurIPS 2018, Algorithm 1.
     """
+
+    batch = None  # all gains are known at any time
 
     def __init__(self, similarity, k, jitter=1e-6):
         self._similarity = similarity
@@ -109,11 +117,17 @@ class LogDeterminant(_KnownGains):
         self._variance = self._prior.copy()
         self._gains = self._gains_now()
 
+    def __len__(self):
+        return len(self._prior)
+
+    def gains(self, places):
+        return self._gains[places]
+
     def _gains_now(self):
         return np.log(self._variance)
 
     def add(self, place):
-        row = self._similarity.rows([place])[0]
+        row = self._similarity.rows(np.array([place]))[0]
         row[place] += self._jitter
         factor = self._factor[:self._size]
         residual = row - factor[:, place] @ factor

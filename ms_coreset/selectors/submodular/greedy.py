@@ -4,6 +4,7 @@ All take the lowest place of the best candidates, and go on to k picks even wher
 can't tell apart is ``rules.TIE`` of the first pick's gain: later gains are what is left of sums of that size.
 """
 
+import heapq
 from functools import partial
 
 import numpy as np
@@ -50,18 +51,26 @@ def lazy(function, k):
     Candidates are brought up to date from the largest bound down, ``function.batch`` at a time, until no bound left
     reaches the best gain; twice the tolerance of ties, so that none that ties is missed.
     """
-    bounds = np.full(len(function), np.inf)
-    left = np.ones(len(function), bool)
-    picks, scale = [], 0.0
-    for _ in range(k):
-        _refresh(function, bounds, left.copy(), scale)
-        scale = scale or _size(bounds.max())
-        place = first_best(bounds, scale)
+    if function.batch is None:
+        return naive(function, k)
+    first = function.gains(np.arange(len(function)))
+    scale = _size(first.max())
+    # A heap of (- bound, place): the largest bound first, of equal ones the lowest place.
+    bounds = list(zip((-first).tolist(), range(len(first)), strict=True))
+    heapq.heapify(bounds)
+    fresh, picks = _tops(bounds, scale), []
+    while True:
+        gains, places = np.array(fresh).T
+        order = np.argsort(places, kind="stable")
+        best = order[first_best(-gains[order], scale)]
+        place = fresh.pop(best)[1]
         picks.append(place)
+        if len(picks) == k:
+            return np.array(picks)
         function.add(place)
-        bounds[place] = -np.inf
-        left[place] = False
-    return np.array(picks)
+        for entry in fresh:
+            heapq.heappush(bounds, entry)
+        fresh = _refreshed(function, bounds, scale)
 
 
 def _size(first_gain):
@@ -69,29 +78,29 @@ def _size(first_gain):
     return abs(first_gain) or np.finfo(float).tiny
 
 
-def _refresh(function, bounds, stale, scale):
-    """Bring every bound up to date, in place, that may be the best or tie with it."""
-    if np.isinf(bounds[stale]).all():
-        bounds[stale] = function.gains(np.flatnonzero(stale))
-        return
-    best = -np.inf
-    while True:
-        hopeful = np.flatnonzero(stale & (bounds >= best - 2 * TIE * max(abs(best), scale)))
-        if not len(hopeful):
-            return
-        batch = np.sort(_largest(bounds, hopeful, function.batch))
-        bounds[batch] = function.gains(batch)
-        stale[batch] = False
-        best = max(best, bounds[batch].max())
+def _tops(bounds, scale):
+    """Take off the heap all that may tie with its top."""
+    best, tops = -bounds[0][0], []
+    while bounds and _may_win(-bounds[0][0], best, scale):
+        tops.append(heapq.heappop(bounds))
+    return tops
 
 
-def _largest(values, places, count):
-    """The ``count`` of ``places`` with the largest values; of equal values the first."""
-    if len(places) <= count:
-        return places
-    floor = np.partition(values[places], -count)[-count]
-    certain = places[values[places] > floor]
-    return np.concatenate([certain, places[values[places] == floor][:count - len(certain)]])
+def _refreshed(function, bounds, scale):
+    """Take off the heap, and bring up to date, all that may be the best or tie with it."""
+    fresh, best = [], -np.inf
+    while bounds and _may_win(-bounds[0][0], best, scale):
+        places = [heapq.heappop(bounds)[1]]
+        while len(places) < function.batch and bounds and _may_win(-bounds[0][0], best, scale):
+            places.append(heapq.heappop(bounds)[1])
+        gains = function.gains(np.array(places)).tolist()
+        fresh.extend((-gain, place) for gain, place in zip(gains, places, strict=True))
+        best = max(best, *gains)
+    return fresh
+
+
+def _may_win(bound, best, scale):
+    return bound >= best - 2 * TIE * max(abs(best), scale)
 
 
 def approximate_lazy(function, k, beta):

@@ -3,9 +3,10 @@
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence, LastLayerGradients
+from ms_coreset.evidence import LastLayerGradients
+from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.quota import pick_by_group
+from ms_coreset.selectors.quota import part_of, pick_by_group
 from ms_coreset.selectors.rules import TIE
 from ms_coreset.selectors.scores.uncertainty import require_variant
 from ms_coreset.selectors.selection import Selection
@@ -17,9 +18,8 @@ from ms_coreset.selectors.submodular.functions import (
     Separate,
 )
 from ms_coreset.selectors.submodular.greedy import optimizer
-from ms_coreset.selectors.submodular.similarity import Cosine, GradientDistance, Nearness, blocks, held
+from ms_coreset.selectors.submodular.similarity import Cosine, GradientDistance, blocks, held
 
-MEMORY = 2 << 30
 _DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
 
 
@@ -27,9 +27,14 @@ def _needs(options):
     return ("features",) if options["kernel"] == "features" else ("features", "logits")
 
 
+def _nested(options):
+    return options["greedy"] != "stochastic"  # which draws the more candidates the fewer are to be picked
+
+
 @method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
+        nested=_nested,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
-def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9, memory=MEMORY):
+def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
     """Samples such that every sample has a similar one among them.
 
     Maximises f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
@@ -38,19 +43,21 @@ def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsil
         [0, 1]; a zero vector has cosine 0 with all
     greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes a gain that is still ``beta`` in (0, 1] of
         its bound; "stochastic" the best of -ln(``epsilon``) n / k drawn candidates, epsilon in (0, 1)
-    memory: bytes that the n x n similarities may take; above that their rows are recomputed whenever they are needed,
-        about d times slower: prefer balance=True, which needs n_c x n_c for one class at a time
+
+    The n x n similarities are held where they fit in the memory of the call; else their rows are computed whenever they
+    are needed, with the same picks, in O(n d) memory and many times the time: prefer balance=True, which needs
+    n_c x n_c for one class at a time, or greedy="stochastic", which needs the fewest rows.
 
     Raises ``MsCoresetError`` for an option out of range, and with the gradient kernel for labels that are no columns of
     logits. Departures from DeepCore: order of the picks kept; ties to the lowest place; zero gradients, on which its
     lazy greedy never ends, are allowed.
     """
-    _check_memory(memory)
     return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
-                   lambda similarity, k: FacilityLocation(*held([similarity], memory)))
+                   lambda similarity, k: FacilityLocation(*held([similarity], request.memory)))
 
 
-@method("graph_cut", needs=_needs, cost="n C d + n (d + C) k", aliases=("GraphCut", "Submodular"),
+@method("graph_cut", needs=_needs, cost="n C d, and C d per gain", aliases=("GraphCut", "Submodular"),
+        nested=_nested,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {_DEEPCORE}")
 def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
     """Samples similar to all and unlike one another.
@@ -60,10 +67,11 @@ def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsi
     same for all but zero vectors.
 
     lam: at least 0; with less than 2, gains turn negative when about lam n / 2 are picked, and the picks go on
-    kernel, greedy, epsilon, beta: see ``facility_location``; all gains are always known, so that "naive" costs no more
+    kernel, greedy, epsilon, beta: see ``facility_location``
 
-    The n x n similarities are never made: O(n) memory beside the features. Raises ``MsCoresetError`` as
-    ``facility_location`` does. DeepCore's ``Submodular`` command selects by this.
+    Sums of cosines are products with the sum of the vectors, so that not one row of the n x n similarities is needed:
+    O(n) memory beside the normalised features. Raises ``MsCoresetError`` as ``facility_location`` does. DeepCore's
+    ``Submodular`` command selects by this.
     """
     if not 0 <= lam < np.inf:
         raise MsCoresetError(f"lam {lam}: must be at least 0 and finite")
@@ -72,6 +80,7 @@ def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsi
 
 
 @method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", aliases=("LogDeterminant",),
+        nested=_nested,
         source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {_DEEPCORE}")
 def log_determinant(evidence, request, jitter=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9,
                     variant="paper"):
@@ -115,16 +124,16 @@ def _gradient_cosine(evidence, rows):
 
 
 def _feature_cosine(evidence, rows):
-    return Cosine.of_features(evidence.features[rows])
+    return Cosine.of_features(kernels.take(evidence.features, rows))
 
 
 def _gradients(evidence, rows):
-    return LastLayerGradients.of(Evidence(evidence.labels[rows], evidence.features[rows], evidence.logits[rows]))
+    return LastLayerGradients.of(part_of(evidence, rows))
 
 
 @method("craig", needs=("features", "logits"), cost="sum of n_c^2 (d + C), and n_c per gain",
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
-def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, memory=MEMORY, variant="paper", batch_size=128):
+def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, variant="paper", batch_size=128):
     """Samples with weights, whose weighted gradients stand for those of all samples of their class.
 
     Facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last layer's
@@ -133,16 +142,16 @@ def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, memory=MEMORY
     the sum of the classes' f, no similarities across classes are computed, and a class without a pick has no weight.
 
     greedy, epsilon, beta: see ``facility_location``
-    memory: bytes that the n_c x n_c similarities of all classes (balanced: of one) may take; above that their rows are
-        recomputed whenever they are needed
     variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
         ``batch_size`` consecutive samples, of the class if balanced, else of all
+
+    The n_c x n_c similarities, of all classes or balanced of one, are held where they fit in the memory of the call;
+    else their rows are computed whenever they are needed.
 
     Returns weights, at least 0, of the picks. Raises ``MsCoresetError`` for an option out of range and labels that are
     no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples
     of a class without a pick to the lowest pick; neither is done here in any variant.
     """
-    _check_memory(memory)
     require_variant(variant)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
         raise MsCoresetError(f"batch_size {batch_size}: must be a whole number of at least 1")
@@ -155,8 +164,8 @@ def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, memory=MEMORY
             gradients = gradients.divided_by_batch(batch_size)
         labels = evidence.labels[rows]
         members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        distances = held([GradientDistance(gradients.take(places)) for places in members], memory)
-        similarities = [Nearness(block) for block in distances]
+        distances = held([GradientDistance(gradients.take(places)) for places in members], request.memory)
+        similarities = [block.nearness() for block in distances]
         parts = zip(members, map(FacilityLocation, similarities), strict=True)
         picks = maximise(Separate(list(parts)), k)
         for places, similarity in zip(members, similarities, strict=True):
@@ -180,8 +189,3 @@ def cluster_sizes(similarity, picked):
         best = near.max(axis=1, keepdims=True)
         sizes += np.bincount(np.argmax(near >= best - TIE * np.abs(best), axis=1), minlength=len(picked))
     return sizes
-
-
-def _check_memory(memory):
-    if not memory >= 0:
-        raise MsCoresetError(f"memory {memory}: must be bytes, at least 0")

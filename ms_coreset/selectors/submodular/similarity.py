@@ -1,39 +1,49 @@
 """Similarities of the samples of a pool, row by row: none of them holds an n x n matrix unless ``held`` makes it.
 
-Each has ``len``, and ``rows(places)``, the similarities (m, n) float64 of m places to all, a fresh array. Those that
-graph cut and log determinant use have ``column_sums()`` and ``diagonal()``, (n,), too.
+Each has ``len``; ``rows(places, columns=slice(None))``, the similarities (m, n) float64 of m places to all (or some), a
+fresh array; ``column_sums()``, (n,); and ``batch``, how many rows are cheaper together than one by one. Those that
+graph cut and log determinant use have ``diagonal()``, (n,), and ``sum_of_rows()``, of places added one by one, too.
 """
 
 import numpy as np
 
 from ms_coreset.selectors import kernels
+from ms_coreset.selectors.memory import fits_as_matrices
 
 BLOCK_BYTES = 16 << 20
+TILE = 512  # rows and columns of a matrix that is made in tiles, which stay in the cache
 NEARNESS_MARGIN = 1e-3
 
 
 def blocks(places, n):
     """``places`` in parts whose rows of n take no more than ``BLOCK_BYTES``."""
-    step = max(1, BLOCK_BYTES // (8 * n))
-    return [places[start:start + step] for start in range(0, len(places), step)]
+    return [places[part] for part in kernels.blocks(len(places), 8 * n, BLOCK_BYTES)]
 
 
 def held(similarities, memory):
-    """The similarities, each as a matrix made once, if all these take no more than ``memory`` bytes; else as given."""
-    needed = 8 * sum(len(similarity)**2 for similarity in similarities)
-    return [_dense(similarity) for similarity in similarities] if needed <= memory else similarities
+    """The similarities, each as a matrix made once, if these and the data's own copies take no more than ``memory``
+    bytes; else as given."""
+    fits = fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
+    return [_dense(similarity) for similarity in similarities] if fits else similarities
 
 
 def _dense(similarity):
+    """The matrix, its upper half computed in tiles and mirrored."""
     n = len(similarity)
     matrix = np.empty((n, n))
-    for block in blocks(np.arange(n), n):
-        matrix[block] = similarity.rows(block)
+    tiles = kernels.blocks(n, 1, TILE)
+    for i, rows in enumerate(tiles):
+        for columns in tiles[i:]:
+            tile = similarity.rows(np.arange(n)[rows], columns)
+            matrix[rows, columns] = tile
+            matrix[columns, rows] = tile.T
     return Dense(matrix)
 
 
 class Dense:
     """A symmetric matrix (n, n)."""
+
+    batch = 1  # rows that are cheaper together than one by one
 
     def __init__(self, matrix):
         self._matrix = matrix
@@ -41,8 +51,12 @@ class Dense:
     def __len__(self):
         return len(self._matrix)
 
-    def rows(self, places):
-        return self._matrix[places]
+    def rows(self, places, columns=slice(None)):
+        return self._matrix[places, columns]
+
+    def row(self, place):
+        """A view (n,) of one row."""
+        return self._matrix[place]
 
     def column_sums(self):
         return self._matrix.sum(axis=0)
@@ -50,51 +64,110 @@ class Dense:
     def diagonal(self):
         return np.diag(self._matrix).copy()
 
+    def sum_of_rows(self):
+        return _SumOfRows(self)
+
+    def nearness(self):
+        """The similarities of these distances, see ``Nearness``; written over them."""
+        top = NEARNESS_MARGIN + self._matrix.max()
+        return Dense(np.subtract(top, self._matrix, out=self._matrix))
+
+
+class _SumOfRows:
+    """sum_{i in S} s_ij of any j, for an S that grows."""
+
+    def __init__(self, similarity):
+        self._similarity = similarity
+        self._total = np.zeros(len(similarity))
+
+    def add(self, place):
+        self._total += self._similarity.rows(np.array([place]))[0]
+
+    def at(self, places):
+        return self._total[places]
+
 
 class Cosine:
     """s_ij = 0.5 + 0.5 cos(x_i, x_j), in [0, 1], of vectors x_i = vec(l_i r_i^T); a zero vector has cos 0 with all.
 
     The cosine of such vectors is that of the l times that of the r, so that last-layer gradients, l_i = g_i and
     r_i = [1 ; e_i], need never be written out. Plain vectors are the case l_i = 1.
+
+    left, right: (n, C) and (n, d) float64, the l_i and r_i, which are divided by their norms in place
     """
+
+    batch = 32
 
     def __init__(self, left, right):
         self._left, self._right = _unit(left), _unit(right)
-        self._resident = [kernels.ResidentRows(factor) for factor in (self._left, self._right)]
+        self.width = right.shape[1], left.shape[1]
+        self._resident = [kernels.resident_rows(factor) for factor in (self._left, self._right)]
 
     @classmethod
     def of_features(cls, features):
         """Of features (n, d)."""
-        return cls(np.ones((len(features), 1)), features)
+        return cls(np.ones((len(features), 1)), np.array(features, np.float64))
 
     @classmethod
     def of_gradients(cls, gradients):
         """Of ``LastLayerGradients``."""
-        return cls(gradients.errors, np.column_stack([np.ones(len(gradients)), gradients.features]))
+        inputs = np.empty((len(gradients), gradients.features.shape[1] + 1))
+        inputs[:, 0], inputs[:, 1:] = 1, gradients.features
+        return cls(gradients.errors.copy(), inputs)
 
     def __len__(self):
         return len(self._left)
 
-    def rows(self, places):
+    def rows(self, places, columns=slice(None)):
         left, right = self._resident
-        cosines = left.products(self._left[places]) * right.products(self._right[places])
-        return 0.5 + 0.5 * np.clip(cosines, -1, 1, out=cosines)
+        cosines = right.products(self._right[places], columns)
+        cosines *= left.products(self._left[places], columns)
+        np.clip(cosines, -1, 1, out=cosines)
+        cosines *= 0.5
+        cosines += 0.5
+        return cosines
 
     def column_sums(self):
         """sum_i s_ij from the sum of all l_i r_i^T: n C d operations, not n^2."""
-        total = kernels.product(self._left.T, self._right.T)
-        return 0.5 * len(self) + 0.5 * (kernels.product(self._right, total) * self._left).sum(axis=1)
+        total = _SumOfCosines(self._left, self._right)
+        total.add_all(kernels.product(self._left.T, self._right.T))
+        return total.at(np.arange(len(self)))
 
     def diagonal(self):
         """Exactly 1, or 0.5 of a zero vector: log determinant's first pick is a tie that rounding must not break."""
         nonzero = self._left.any(axis=1) & self._right.any(axis=1)
         return np.where(nonzero, 1.0, 0.5)
 
+    def sum_of_rows(self):
+        return _SumOfCosines(self._left, self._right)
+
+
+class _SumOfCosines:
+    """sum_{i in S} s_ij = |S| / 2 + l_j^T M r_j / 2 with M = sum_{i in S} l_i r_i^T (C, d): no row is ever needed."""
+
+    def __init__(self, left, right):
+        self._left, self._right = left, right
+        self._total = np.zeros((left.shape[1], right.shape[1]))
+        self._size = 0
+
+    def add(self, place):
+        self._total += np.outer(self._left[place], self._right[place])
+        self._size += 1
+
+    def add_all(self, total):
+        """Add all elements, whose l_i r_i^T sum to ``total``."""
+        self._total += total
+        self._size += len(self._left)
+
+    def at(self, places):
+        cosines = [np.einsum("jd,jd->j", self._left[block] @ self._total, self._right[block])
+                   for block in blocks(places, 8 * self._right.shape[1])]
+        return 0.5 * self._size + 0.5 * np.concatenate(cosines)
+
 
 def _unit(rows):
-    rows = np.asarray(rows, np.float64)
     norms = np.sqrt(kernels.squared_norms(rows))[:, None]
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    return np.divide(rows, norms, out=rows, where=norms > 0)
 
 
 class GradientDistance:
@@ -103,17 +176,24 @@ class GradientDistance:
     def __init__(self, gradients):
         self._resident = kernels.ResidentGradients(gradients)
         self._squares = gradients.squared_norms()
+        self.width = gradients.features.shape[1], gradients.errors.shape[1]
 
     def __len__(self):
         return len(self._resident)
 
-    def rows(self, places):
-        gram = self._resident.gram(self._resident.gradients.take(places))
-        return kernels.distances_from_products(gram, self._squares[places], self._squares)
+    def rows(self, places, columns=slice(None)):
+        gram = self._resident.gram(self._resident.gradients.take(places), columns)
+        return kernels.distances_from_products(gram, self._squares[places], self._squares[columns])
+
+    def nearness(self):
+        """The similarities of these distances."""
+        return Nearness(self)
 
 
 class Nearness:
     """s_ij = max_kl d_kl - d_ij + 1e-3 of distances d, so that the smallest similarity is 1e-3 (CRAIG)."""
+
+    batch = Cosine.batch
 
     def __init__(self, distances):
         self._distances = distances
@@ -123,5 +203,9 @@ class Nearness:
     def __len__(self):
         return len(self._distances)
 
-    def rows(self, places):
-        return self._top - self._distances.rows(places)
+    def rows(self, places, columns=slice(None)):
+        return self._top - self._distances.rows(places, columns)
+
+    def column_sums(self):
+        n = len(self)
+        return np.concatenate([self.rows(block).sum(axis=1) for block in blocks(np.arange(n), n)])

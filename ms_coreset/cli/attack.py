@@ -1,0 +1,106 @@
+"""``attack``: make the attacked images of a data set's ...A."""
+
+import argparse
+from fractions import Fraction
+
+from ms_coreset.cli.options import add, add_data_options, add_network_options, add_run_options, new_parser, note
+from ms_coreset.cli.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.datasets import default_overlay_path
+from ms_coreset.datasets.family import find_dataset
+from ms_coreset.datasets.overlays import attack_path
+from ms_coreset.datasets.overlays.places import is_made
+from ms_coreset.files import read_json
+from ms_coreset.perturbations.attack import AGAINST, ATTACKS, attack_options
+
+_EXAMPLES = """examples:
+  attack --dataset CIFAR100
+  attack --dataset CIFAR100A@pgd --attack pgd --steps 40
+  attack --dataset digits --attack pgd --eps 16/255 --ckpt my_network.pth --preview attacked.png
+"""
+
+
+def parser(typed):
+    """The command's options."""
+    options = new_parser(typed, "Attack every training image with the gradient of a network that was trained on the "
+                         "clean ones.\n" + ABOUT_NAMES.format(letter="A") + "\nAn attack that was interrupted goes on "
+                         "when the same command is typed again.", _EXAMPLES)
+    group = options.add_argument_group("attack")
+    add(group, "--attack", choices=ATTACKS, default="gsa", help="gsa: one step along the gradient's sign; pgd: many, "
+        "projected (default: gsa)")
+    add(group, "--eps", type=_fraction, default=8 / 255, metavar="X", help="how far a pixel may move (default: 8/255, "
+        "eight grey levels)")
+    add(group, "--alpha", type=_fraction, default=2 / 255, metavar="X", help="pgd: size of a step (default: 2/255)")
+    add(group, "--steps", type=int, metavar="N", help="pgd: number of steps (default: 10)")
+    add(group, "--against", choices=AGAINST, help="the answer that images are led away from: the network's own (gsa's "
+        "default) or the true label (pgd's)")
+    add(group, "--random-start", action=argparse.BooleanOptionalAction, default=None, help="pgd: begin at a place "
+        "drawn around the image (default: yes)")
+    add(group, "--attack-batch", type=int, default=128, metavar="N", help="images at a time (default: 128)")
+    add(group, "--ckpt", metavar="FILE", help="the network to attack, .ckpt or .pth (default: <model-dir>/<dataset>/"
+        "<arch>/best.ckpt, trained first if it is missing)")
+    add_overlay_options(group)
+    add_data_options(options)
+    add_network_options(options)
+    add_run_options(options)
+    return options
+
+
+def run(arguments):
+    """Run the command."""
+    from ms_coreset.device import set_device
+    from ms_coreset.perturbations.contact_sheet import difference
+
+    set_device(arguments.device)
+    options = {name: getattr(arguments, name) for name in
+               ("attack", "eps", "alpha", "steps", "against", "random_start")}
+    clean, name, variant, root = clean_split(arguments, "A")
+    # Said before a network is trained; the weights are compared later.
+    is_made(attack_path(root, clean.name, variant), attack_options(seed=arguments.seed, **options), arguments.force)
+    path = _make(arguments, clean, root, variant, arguments.ckpt, force=arguments.force,
+                 batch_size=arguments.attack_batch, **options)
+    made = read_json(path.with_suffix(".json"))
+    print(f"{name}: {made['n']:,} images attacked, {made['attack']}, eps {255 * made['eps']:g}/255, "
+          f"steps {made['steps']}, against {made['against']} labels, seed {made['seed']}; by {made['checkpoint']}")
+    for kind, count in zip(made["kinds"], made["counts"], strict=True):
+        print(f"  {kind:<15} {count:,} ({count / made['n']:.1%})")
+    print(f"  wrote {path} and {path.with_suffix('.json')}")
+    draw_preview(arguments, clean, name, lambda before, after: [
+        ("clean", before.images), ("attacked", after.images),
+        ("10 x change", difference(before.images, after.images))])
+
+
+def make_if_missing(arguments):
+    """Make the attacked images that --dataset names, with the defaults, unless they are there or have a variant.
+
+    The base network of the clean data set, by the options, is trained first if there is none.
+    """
+    _, letter, variant = find_dataset(arguments.dataset)
+    path = default_overlay_path(arguments.data, arguments.dataset) if letter == "A" else None
+    if path is None or variant or path.exists():
+        return
+    note(f"attacked images {path} are missing: making them by gsa with eps 8/255 (others: attack --help)")
+    given = argparse.Namespace(**vars(arguments))
+    clean, _, _, root = clean_split(given, "A")
+    _make(given, clean, root, "", checkpoint=None)
+
+
+def _make(arguments, clean, root, variant, checkpoint, **options):
+    from ms_coreset.cli.base_network import base_network
+    from ms_coreset.cli.options import dataset_in_files
+    from ms_coreset.cli.steps import Steps
+    from ms_coreset.datasets import make_attack
+    from ms_coreset.device import current_device
+
+    asked = argparse.Namespace(**{**vars(arguments), "ckpt": checkpoint, "pool": None})
+    device = current_device()
+    network, path = base_network(asked, dataset_in_files(asked), clean, device, Steps())
+    return make_attack(clean, network, root, arguments.seed, variant=variant,
+                       notes={"checkpoint": str(path), "network": network.description, "device": device}, **options)
+
+
+def _fraction(text):
+    """A number, or one over another: "8/255"."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, such as 0.03 or 8/255") from error

@@ -1,0 +1,136 @@
+"""What the runs of a study are made with: data sets, base networks, their evidence, and training."""
+
+import argparse
+import contextlib
+from pathlib import Path
+
+from ms_coreset.cli.base_network import build_network, checkpoint_folder, trained_network
+from ms_coreset.cli.evidence import gather
+from ms_coreset.cli.options import dataset_in_files, draw_pool, load_split
+from ms_coreset.cli.steps import Steps
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.plan import checksum
+from ms_coreset.experiment.sweep import Busy
+from ms_coreset.experiment.work import Data
+from ms_coreset.files import read_json, write_json
+
+SAVE_INTERVAL = 60  # seconds of training that an interruption may cost
+_COSTS = "costs.json"
+
+
+class Bench:
+    """``experiment.work.Work``'s bench.
+
+    arguments: of the command; labels: data set -> what reports call it; cells: all of the study
+    """
+
+    def __init__(self, arguments, device, claims, labels, cells):
+        self._arguments, self._device, self._claims, self._labels = arguments, device, claims, labels
+        self._bases = {(cell.dataset, cell.recipe) for cell in cells}
+        self._loaded = (None, None)
+
+    def load(self, cell):
+        """The cell's ``Data``; the last one is kept in memory."""
+        from ms_coreset.training.loop import data_digest
+
+        wanted = (cell.dataset, cell.pool, cell.pool_seed)
+        if self._loaded[0] != wanted:
+            self._loaded = (None, None)
+            options = self._options(cell)
+            whole, test = load_split(options, train=True), load_split(options, train=False)
+            whole.require_images()
+            if test is None:
+                raise MsCoresetError(f"{cell.dataset} has no test split: there is nothing to compare coresets by")
+            places, split = draw_pool(whole, cell.pool, cell.pool_seed)
+            label = self._labels.get(cell.dataset, cell.dataset)
+            self._loaded = (wanted, Data(whole, places, split, test, data_digest(split), label))
+        return self._loaded[1]
+
+    def gather(self, cell, data, needs):
+        """(evidence of the cell's base networks, costs); see ``Work``."""
+        if not needs:
+            evidence, _ = gather(self._options(cell), cell.dataset, data.split, self._device, Steps(), ())
+            return evidence, {"seconds": {"base": 0.0, "extract": 0.0}, "peak_mb": {}, "base_accuracy": None}
+        folders = [self._folder(cell, cell.recipe, cell.seed + run, data) for run in range(cell.runs)]
+        with contextlib.ExitStack() as claims:
+            for folder in folders:
+                self._claim(folder, claims)
+            return self._ask(cell, data, needs, folders)
+
+    def _ask(self, cell, data, needs, folders):
+        from ms_coreset.training.loop import evaluate
+
+        asked, steps = [], Steps()
+
+        def find(arguments, _, split, __, ___, run):
+            own = Steps()
+            found = trained_network(arguments, split, cell.recipe, folders[run], cell.seed + run, own)
+            self._note(folders[run], "train", own)
+            asked.append(found[0])
+            return found
+
+        evidence, _ = gather(self._options(cell), cell.dataset, data.split, self._device, steps, needs, find)
+        if not asked:
+            return evidence, {"seconds": {"base": 0.0, "extract": 0.0}, "peak_mb": {}, "base_accuracy": None}
+        extraction = self._note(folders[0], f"extract {' '.join(needs)}", steps, "extract")
+        trainings = [self._note(folder, "train") for folder in folders]
+        accuracy = _costs(folders[0]).get("accuracy")
+        if accuracy is None:
+            accuracy = evaluate(asked[0], data.test, cell.recipe)["accuracy"]
+            write_json(folders[0] / _COSTS, {**_costs(folders[0]), "accuracy": accuracy})
+        seconds = {"base": sum(costs["seconds"] for costs in trainings), "extract": extraction["seconds"]}
+        return evidence, {"seconds": seconds, "peak_mb": {"extract": extraction["peak_mb"]}, "base_accuracy": accuracy}
+
+    def train(self, run, part, weights, folder, data):
+        """(result, costs) of training on a part of the data; see ``Work``.
+
+        Training on the whole data by a base network's recipe is that base network's training.
+        """
+        from ms_coreset.training.dynamics import FIELDS
+
+        if not run.whole or (run.cell.dataset, run.recipe) not in self._bases:
+            recipe = run.recipe_for(len(data.split), len(part))
+            return self._train(run, recipe, part, weights, folder, data, (), SAVE_INTERVAL)
+        folder = self._folder(run.cell, run.recipe, run.cell.seed, data)
+        with contextlib.ExitStack() as claims:
+            self._claim(folder, claims)
+            return self._train(run, run.recipe, part, weights, folder, data, FIELDS, 0)
+
+    def _train(self, run, recipe, part, weights, folder, data, record, save_interval):
+        from ms_coreset.training.loop import evaluate, finished, train
+
+        steps, begun = Steps(), finished(folder)
+        with steps("train"):
+            network = build_network(recipe, data.split, run.cell.seed)
+            result = train(network, part, recipe, run.cell.seed, weights, record, folder, True, data.test,
+                           save_interval)
+        costs = self._note(folder, "train", None if begun else steps)
+        return result, {**costs, "last": evaluate(result.network, data.test, recipe)}
+
+    def _note(self, folder, name, steps=None, step="train"):
+        """What a step cost when it was really taken, which is kept in ``folder``; the first note stays."""
+        costs = _costs(folder)
+        if name not in costs and steps is not None and step in steps.seconds:
+            costs[name] = {"seconds": steps.seconds[step], "peak_mb": steps.peak_mb[step]}
+            write_json(folder / _COSTS, costs)
+        return costs.get(name, {"seconds": 0.0, "peak_mb": None})
+
+    def _folder(self, cell, recipe, seed, data):
+        """Where a network's training lies: another for other images, labels or options."""
+        what = f"seed{seed}-{checksum([data.digest, recipe.as_dict(), seed])}"
+        return checkpoint_folder(self._options(cell), dataset_in_files(self._options(cell)), recipe, what)
+
+    def _claim(self, folder, claims):
+        if not claims.enter_context(self._claims.claim(folder.name)):
+            raise Busy
+
+    def _options(self, cell):
+        """The command's options as those of the other commands, for one cell."""
+        options = {"dataset": cell.dataset, "pool": cell.pool, "seed": cell.seed, "runs": cell.runs,
+                   "top_m": cell.top_m, "ckpt": None}
+        return argparse.Namespace(**{**vars(self._arguments), **options})
+
+
+def _costs(folder):
+    path = Path(folder) / _COSTS
+    return read_json(path) if path.is_file() else {}

@@ -1,0 +1,174 @@
+"""``coreset``: what a coreset file holds, and how two differ."""
+
+import json
+
+import numpy as np
+
+from ms_coreset.cli.options import add, add_data_options, new_parser, note
+from ms_coreset.coreset import Coreset
+from ms_coreset.datasets import default_overlay_path, load_dataset
+from ms_coreset.datasets.family import find_dataset
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest
+
+_EXAMPLES = """examples:
+  coreset show index/CIFAR100N-moderate-0.2.npz
+  coreset diff index/CIFAR100N-moderate-0.2.npz index/CIFAR100N-random-0.2.npz
+  coreset show index/digitsN-moderate-0.2.npz --export kept.csv
+"""
+
+
+def parser(typed):
+    """The command's options."""
+    options = new_parser(typed, "Show what a coreset file (.npz) holds, or how two of them differ. Classes and bad "
+                         "samples are counted where the data set is at hand.", _EXAMPLES)
+    options.add_argument("action", choices=("show", "diff"), help="one file, or two")
+    options.add_argument("files", nargs="+", metavar="FILE", help=".npz files of select or experiment")
+    add(options, "--export", metavar="LIST", help="show: write the kept places, too, as .txt, .csv or .json")
+    add(options, "--classes", action="store_true", help="a line for each class")
+    data = add_data_options(options, dataset_required=False)
+    add(data, "--no-data", action="store_true", help="look into the files only")
+    return options
+
+
+def run(arguments):
+    """Run the command."""
+    wanted = {"show": 1, "diff": 2}[arguments.action]
+    if len(arguments.files) != wanted:
+        raise MsCoresetError(f"coreset {arguments.action} takes {wanted} file{'s'[:wanted - 1]}, "
+                             f"got {len(arguments.files)}")
+    coresets = [Coreset.load(path) for path in arguments.files]
+    split = None if arguments.no_data else _data(arguments, coresets[0])
+    for coreset, path in zip(coresets, arguments.files, strict=True):
+        _require_fitting(coreset, path, split)
+    if arguments.action == "diff":
+        return _diff(arguments, *coresets, split)
+    _show(arguments, *coresets, split)
+    if arguments.export:
+        coresets[0].export(arguments.export)
+        print(f"  wrote      {arguments.export}")
+
+
+def _data(arguments, coreset):
+    """The training split that the coreset is of, or None, with a word about it, where it is not at hand."""
+    name = arguments.dataset or coreset.manifest.get("dataset")
+    if name is None:
+        note("the file names no data set: --dataset does")
+        return None
+    try:
+        if find_dataset(name)[1] and not default_overlay_path(arguments.data, name).exists():
+            raise MsCoresetError(f"{default_overlay_path(arguments.data, name)} is not there")  # looking makes nothing
+        return load_dataset(name, arguments.data, image_size=arguments.image_size, download=False,
+                            verify=arguments.verify, log=note)
+    except MsCoresetError as error:
+        if arguments.dataset:
+            raise
+        note(f"without classes and bad samples: {error}")
+        return None
+
+
+def _require_fitting(coreset, path, split):
+    if split is None:
+        return
+    if coreset.n != len(split):
+        raise MsCoresetError(f"{path} is of a data set of {coreset.n} samples, {split.name} has {len(split)}")
+    labels = split.labels if coreset.pool is None else split.labels[coreset.pool]
+    if coreset.manifest.get("labels") not in (None, array_digest(labels)):
+        raise MsCoresetError(f"{path} was chosen by other labels than {split.name} has now: give its --dataset and "
+                             "--data, or --no-data")
+
+
+def _show(arguments, coreset, split):
+    available = coreset.n if coreset.pool is None else len(coreset.pool)
+    options = ", ".join(f"{name} {value}" for name, value in coreset.options.items())
+    lines = [("method", f"{coreset.method}, rate {coreset.rate:g}, seed {coreset.seed}"), ("options", options),
+             ("kept", f"{len(coreset):,} of {available:,}" + (f", a pool of {coreset.n:,}" if available < coreset.n
+                                                               else "") + f"; dropped {available - len(coreset):,}"),
+             ("order", _shortened(coreset.indices))]
+    if coreset.weights is not None:
+        low, high = coreset.weights.min(), coreset.weights.max()
+        lines.append(("weights", f"{low:.4g} to {high:.4g}, sum {coreset.weights.sum():.4g}"))
+    if coreset.scores is not None:
+        kept, dropped = (coreset.scores[rows] for rows in (coreset.indices, np.flatnonzero(~coreset.keep_mask)))
+        lines.append(("scores", f"kept {_range(kept)}; dropped {_range(dropped)}"))
+    if split is not None:
+        lines += _class_lines(arguments, coreset, split) + _bad_lines(coreset, split)
+    lines += [(name, _plain(value)) for name, value in coreset.manifest.items()]
+    _print(arguments.files[0], lines)
+
+
+def _diff(arguments, first, second, split):
+    if first.n != second.n:
+        raise MsCoresetError(f"{arguments.files[0]} is of {first.n} samples, {arguments.files[1]} of {second.n}: only "
+                             "coresets of the same data can be compared")
+    common, either = (first.keep_mask & second.keep_mask).sum(), (first.keep_mask | second.keep_mask).sum()
+    chance = _chance(first, second)
+    lines = [("kept", f"{len(first):,} and {len(second):,}"),
+             ("in both", f"{common:,}; only in the first {len(first) - common:,}, in the second "
+              f"{len(second) - common:,}"),
+             ("Jaccard", f"{common / either:.3f}" + (f"; by chance about {chance:.3f}" if chance else ""))]
+    if split is not None:
+        lines += _compared(arguments, first, second, split)
+    described = [{"method": each.method, "rate": each.rate, "seed": each.seed, **each.options, **each.manifest}
+                 for each in (first, second)]
+    lines += [(name, f"{_plain(described[0].get(name))} / {_plain(described[1].get(name))}")
+              for name in dict.fromkeys([*described[0], *described[1]])
+              if described[0].get(name) != described[1].get(name)]
+    _print(f"{arguments.files[0]} and {arguments.files[1]}", lines)
+
+
+def _chance(first, second):
+    """The Jaccard index of two random coresets of these sizes, of their expected overlap; None for unlike pools."""
+    pools = [np.arange(each.n) if each.pool is None else each.pool for each in (first, second)]
+    if not np.array_equal(*pools):
+        return None
+    overlap = len(first) * len(second) / len(pools[0])
+    return overlap / (len(first) + len(second) - overlap)
+
+
+def _compared(arguments, first, second, split):
+    """Classes and bad samples of two coresets side by side."""
+    lines = []
+    for one, other in zip(_class_lines(arguments, first, split) + _bad_lines(first, split),
+                          _class_lines(arguments, second, split) + _bad_lines(second, split), strict=True):
+        lines.append(one if one == other else (one[0], f"{one[1]} / {other[1]}"))
+    return lines
+
+
+def _class_lines(arguments, coreset, split):
+    counts = np.bincount(split.labels[coreset.indices], minlength=split.num_classes)
+    low, middle, high = coreset.summary(split)["per_class"]
+    lines = [("per class", f"min {low}, median {middle:g}, max {high}")]
+    if arguments.classes:
+        lines += [("", f"{name}: {count}") for name, count in zip(split.classes, counts, strict=True)]
+    return lines
+
+
+def _bad_lines(coreset, split):
+    summary = coreset.summary(split)
+    if summary["bad_kept"] is None:
+        return []
+    shares = {"": (summary["bad_available"], summary["bad_kept"]), **summary["bad_by_kind"]}
+    return [("bad" if not kind else "", f"{kind.replace('_', ' ') + ': ' if kind else ''}{before:.1%} of the data, "
+             f"{after:.1%} of the coreset") for kind, (before, after) in shares.items()]
+
+
+def _shortened(places):
+    head = ", ".join(map(str, places[:8]))
+    return head + (f", ... {places[-1]}" if len(places) > 8 else "")
+
+
+def _range(scores):
+    scores = scores[~np.isnan(scores)]  # outside the pool there are none
+    return f"{scores.min():.4g} to {scores.max():.4g}" if len(scores) else "none"
+
+
+def _plain(value):
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _print(title, lines):
+    print(title)
+    width = max(10, *(len(name) for name, _ in lines))
+    for name, value in lines:
+        print(f"  {name:<{width}} {value}")

@@ -1,0 +1,59 @@
+"""``corrupt``: make the corrupted images of a data set's ...C."""
+
+from ms_coreset.cli.options import add, add_data_options, new_parser
+from ms_coreset.cli.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.datasets import make_corruption
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import read_json
+from ms_coreset.perturbations.corruption import KINDS, MODES
+
+_EXAMPLES = """examples:
+  corrupt --dataset CIFAR100 --preview corrupted.png
+  corrupt --dataset CIFAR100C@0.2 --ratio 0.2
+  corrupt --dataset digits --shares fog=0.1 occlusion=0.05 --random-occlusion --force
+"""
+
+
+def parser(typed):
+    """The command's options."""
+    options = new_parser(typed, "Corrupt a share of the training images: motion blur, fog, low resolution, occlusion, "
+                         "Gaussian noise.\n" + ABOUT_NAMES.format(letter="C"), _EXAMPLES)
+    group = options.add_argument_group("corruption")
+    share = group.add_mutually_exclusive_group()
+    add(share, "--ratio", type=float, default=0.3, metavar="X", help="share of the images, evenly by the five kinds "
+        "(default: 0.3; the paper has 0.05, 0.1, 0.2 and 0.3)")
+    add(share, "--shares", nargs="+", metavar="KIND=X", help=f"a share for each kind instead: {', '.join(KINDS)}")
+    add(group, "--mode", choices=MODES, default="paper", help="what was meant, or what the Moderate repository writes "
+        "(default: paper)")
+    add(group, "--random-occlusion", action="store_true", help="cover a place drawn for each image, not always the "
+        "same")
+    add(group, "--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
+    add_overlay_options(group)
+    add_data_options(options)
+    return options
+
+
+def run(arguments):
+    """Run the command."""
+    shares = _parsed(arguments.shares) if arguments.shares else arguments.ratio
+    clean, name, variant, root = clean_split(arguments, "C")
+    path = make_corruption(clean, root, shares, arguments.seed, arguments.mode, arguments.random_occlusion,
+                           arguments.force, variant)
+    made = read_json(path.with_suffix(".json"))
+    print(f"{name}: {sum(made['counts']):,} of {made['n']:,} images corrupted "
+          f"({sum(made['counts']) / made['n']:.2%}), mode {made['mode']}, seed {made['seed']}")
+    for kind, count in zip(made["kinds"], made["counts"], strict=True):
+        print(f"  {kind.replace('_', ' '):<15} {count:,}")
+    print(f"  wrote {path} and {path.with_suffix('.json')}")
+    draw_preview(arguments, clean, name, lambda before, after: [("clean", before.images), ("corrupted", after.images)])
+
+
+def _parsed(typed):
+    shares = {}
+    for entry in typed:
+        kind, _, share = entry.partition("=")
+        try:
+            shares[kind.replace("-", "_")] = float(share)
+        except ValueError as error:
+            raise MsCoresetError(f"--shares {entry}: give KIND=X, such as fog=0.1") from error
+    return shares

@@ -1,0 +1,53 @@
+"""``report``: a study's results as one HTML page."""
+
+import shlex
+from pathlib import Path
+
+from ms_coreset.cli.options import add, new_parser
+
+_EXAMPLES = """examples:
+  report results/digits
+  report results/cifar --data data --rate 0.1 --png
+"""
+
+
+def parser(typed):
+    """The command's options."""
+    options = new_parser(typed, "Write a study's report: one HTML page that needs no other file.", _EXAMPLES)
+    options.add_argument("study", metavar="FOLDER", help="folder of the study, with its runs.jsonl")
+    add(options, "--output", metavar="FILE", help="the page (default: report.html in the study's folder)")
+    add(options, "--png", action="store_true", help="also write each figure as PNG, to <page>-figures/")
+    add(options, "--data", default="data", metavar="DIR", help="folder that holds the data sets, for the images shown "
+        "(default: data)")
+    add(options, "--rate", type=float, metavar="X", help="rate of the figures that show one (default: the one with "
+        "most finished runs)")
+    add(options, "--accuracy", choices=("last", "best"), default="last", help="of the last epoch, or of the one that "
+        "was chosen as best (default: last)")
+    add(options, "--sheets", nargs="*", metavar="METHOD", help="methods to show images of (default: six of each "
+        "section)")
+    options.set_defaults(typed=typed)
+    return options
+
+
+def run(arguments):
+    """Run the command."""
+    from ms_coreset.experiment.report import write_report
+
+    output = Path(arguments.output or Path(arguments.study) / "report.html")
+    sections, figures = write_report(arguments.study, output, data=arguments.data, which=arguments.accuracy,
+                                     rate=arguments.rate, sheets=arguments.sheets, png=arguments.png,
+                                     command=_repeated(arguments))
+    print(f"{output}: {sections} section{'s' * (sections != 1)}, {figures} figures, {output.stat().st_size:,} bytes")
+    if arguments.png:
+        print(f"{output.with_name(f'{output.stem}-figures')}: {figures} PNG files")
+
+
+def _repeated(arguments):
+    """The command that writes the same page again."""
+    said = [arguments.study]
+    said += ["--output", arguments.output] if arguments.output else []
+    said += ["--rate", f"{arguments.rate:g}"] if arguments.rate is not None else []
+    said += ["--accuracy", arguments.accuracy] if arguments.accuracy != "last" else []
+    said += ["--data", arguments.data] if arguments.data != "data" else []
+    said += ["--sheets", *arguments.sheets] if arguments.sheets is not None else []
+    return f"{arguments.typed} {shlex.join(said + ['--png'] * arguments.png)}"

@@ -1,0 +1,138 @@
+"""From the options of ``experiment`` to its runs, and back to the command of one."""
+
+import argparse
+import dataclasses
+import difflib
+import re
+import shlex
+
+import yaml
+
+from ms_coreset.cli.methods import option_names, plan_of
+from ms_coreset.cli.options import resolve_recipe
+from ms_coreset.datasets.family import canonical_name, find_dataset
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.plan import Cell, Method, order
+from ms_coreset.randomness import check_seed
+from ms_coreset.selectors import METHODS, SCORES
+from ms_coreset.selectors.presets import RULE_NAMES
+from ms_coreset.selectors.quota import Request
+
+OWN = "own"  # in --train-archs: the network that was asked
+# Options of the base networks' training, each --selection-..., with its type and DeepCore's short name.
+SELECTION = {"epochs": (int, "-se"), "batch_size": (int,), "lr": (float, "-slr"), "momentum": (float, "-sm"),
+             "weight_decay": (float, "-swd")}
+
+
+def planned(arguments):
+    """The runs that the options describe, in their order; raises ``MsCoresetError`` for what can't be meant."""
+    datasets = [canonical_name(name) for name in arguments.datasets]
+    methods = [_method(spec, arguments) for spec in arguments.methods]
+    balances = arguments.balance or [True]
+    for rate in arguments.rates:
+        Request(rate)
+    seeds = [check_seed(seed) for seed in arguments.seeds]
+    recipes = {(dataset, arch): _recipe(arguments, dataset, arch)
+               for dataset in datasets for arch in {None, *(arguments.archs or ()), *_other_archs(arguments)}}
+    protocols = arguments.protocols or [_stated_protocol(recipes[datasets[0], None])]
+    cells = [_cell(arguments, dataset, seed, recipes[dataset, arch])
+             for seed in seeds for dataset in datasets for arch in arguments.archs or [None]]
+
+    def train_archs(cell):
+        others = {OWN: cell.arch}
+        return list(dict.fromkeys(others.get(name) or _spelled(recipes[cell.dataset, name])
+                                  for name in arguments.train_archs or [OWN]))
+
+    by_name = {(dataset, _spelled(recipe)): recipe for (dataset, _), recipe in recipes.items()}
+    return _distinct(order(cells, methods, arguments.rates, balances, train_archs, protocols,
+                                    lambda dataset, arch: by_name[dataset, arch]))
+
+
+def _distinct(runs):
+    return list({run.key(): run for run in runs}.values())
+
+
+def _other_archs(arguments):
+    return [name for name in arguments.train_archs or () if name != OWN]
+
+
+def _stated_protocol(recipe):
+    return "epochs" if recipe.epochs else "iterations"
+
+
+def _cell(arguments, dataset, seed, recipe):
+    overrides = {name: getattr(arguments, f"selection_{name}") for name in SELECTION}
+    return Cell(dataset, arguments.pool, arguments.pool_seed, seed, _spelled(recipe), recipe.override(**overrides),
+                arguments.runs, arguments.top_m)
+
+
+def _recipe(arguments, dataset, arch):
+    """The recipe of training ``arch``, such as "resnet18-w16", on a data set; None is the recipe's own network."""
+    from ms_coreset.networks import canonical_network
+
+    given = argparse.Namespace(**{**vars(arguments), "dataset": dataset, "arch": None})
+    recipe = resolve_recipe(given, arguments.device, arguments.image_size or 32)
+    if arch is None:
+        return dataclasses.replace(recipe, arch=canonical_network(recipe.arch))
+    name, width = re.fullmatch(r"(.+?)(?:-w(\d+))?", arch).groups()
+    name = canonical_network(name)
+    kept = recipe.width if name == canonical_network(recipe.arch) else None
+    return dataclasses.replace(recipe, arch=name, width=int(width) if width else arguments.width or kept)
+
+
+def _spelled(recipe):
+    """A network's name with its width, as in the names of its files."""
+    return recipe.arch + (f"-w{recipe.width}" if recipe.width else "")
+
+
+def _method(spec, arguments):
+    """The method of a text such as "ccs", "ccs:mis_ratio=0.3,strata=20" or, any score by any rule, "el2n-strata"."""
+    name, _, typed = spec.partition(":")
+    meant = {"submodular": arguments.submodular, "uncertainty": arguments.uncertainty}  # DeepCore's families
+    name = meant.get(name.lower(), name)
+    options = dict(_option(pair, spec) for pair in typed.split(",") if pair)
+    given = argparse.Namespace(rule=None, method=name, **{f"option_{key}": None for key in option_names()})
+    score, _, rule = name.rpartition("-")
+    if name not in METHODS and score in SCORES and rule in RULE_NAMES:
+        given.rule, given.option_score = rule, SCORES.canonical(score)
+    for key, value in options.items():
+        if not hasattr(given, f"option_{key}"):
+            near = difflib.get_close_matches(key, option_names(), n=1)
+            hint = f", did you mean {near[0]!r}?" if near else ""
+            raise MsCoresetError(f"method {spec!r}: no option {key!r}{hint}")
+        setattr(given, f"option_{key}", value)
+    plan = plan_of(given)
+    return Method(spec, plan.name, options, tuple(plan.needs), plan.nested, plan.choose)
+
+
+def _option(pair, spec):
+    key, equals, value = pair.partition("=")
+    if not equals:
+        raise MsCoresetError(f"method {spec!r}: {pair!r} is no option: write NAME:OPTION=VALUE,...")
+    return key.strip().replace("-", "_"), yaml.safe_load(value)
+
+
+def labels_of(arguments):
+    """Data set -> what reports call it: of its own label, or of its family's with what was done to it."""
+    given = {}
+    for entry in arguments.label:
+        name, equals, text = entry.partition("=")
+        if not equals:
+            raise MsCoresetError(f"--label {entry}: write NAME=TEXT")
+        given[canonical_name(name)] = text
+    labels = {}
+    for name in map(canonical_name, arguments.datasets):
+        family, letter, variant = find_dataset(name)
+        if family.name in given:
+            labels[name] = given[family.name] + (f", {letter}{f'@{variant}' if variant else ''}" if letter else "")
+    return labels | given
+
+
+def command_of(arguments, run):
+    """The command that does this run alone, in the same folder."""
+    cell = run.cell
+    narrowed = {"datasets": cell.dataset, "methods": run.method.spec, "rates": f"{run.rate:g}", "seeds": cell.seed,
+                "archs": cell.arch, "train-archs": run.train_arch, "protocols": run.protocol,
+                "balance": "yes" if run.balance else "no"}
+    return shlex.join(["experiment", *arguments.typed, *(str(word) for name, value in narrowed.items()
+                                                         for word in (f"--{name}", value))])

@@ -1,0 +1,75 @@
+"""What ``experiment`` tells of a study: its runs, what became of them, and how long the rest will take."""
+
+import time
+
+from ms_coreset.cli.options import note
+
+
+def is_open(run, store, retry=False):
+    """Whether ``run`` is to be done: it is not recorded, or failed and ``retry``."""
+    record = store.records.get(run.key())
+    return record is None or (retry and record["status"] == "failed")
+
+
+class Tally:
+    """What is done and what is left, told as it changes.
+
+    pending: the runs to be done; sizes: samples of each data set, to be set before anything is told
+    """
+
+    def __init__(self, runs, store, retry):
+        self.pending = [run for run in runs if is_open(run, store, retry)]
+        self.sizes = {}
+        self._total, self._store, self._former = len(runs), store, dict(store.records)
+        self._began = time.monotonic()
+        if len(self.pending) < len(runs):
+            note(f"{len(runs) - len(self.pending)} of {len(runs)} runs are done already")
+
+    def tell(self, run, record):
+        """One line for a run that was recorded, with the time left, by what all processes did since this one began."""
+        left = [other for other in self.pending if not self._is_new(other)]
+        all_work, work_left = sum(map(self._size, self.pending)), sum(map(self._size, left))
+        seconds = (time.monotonic() - self._began) * work_left / (all_work - work_left)
+        print(f"[{self._total - len(left)}/{self._total}] {described(run)}: {_outcome(record)}; "
+              f"{_duration(seconds)} left", flush=True)
+
+    def _is_new(self, run):
+        record = self._store.records.get(run.key())
+        return record is not None and record is not self._former.get(run.key())
+
+    def _size(self, run):
+        """How much work it is, in samples presented, as far as can be told beforehand."""
+        n = self.sizes[run.cell.dataset]
+        kept = max(1, round(run.rate * n))
+        return kept * run.epochs(n, kept)
+
+
+def described(run):
+    """A run in a few words."""
+    cell = run.cell
+    networks = cell.arch if cell.arch == run.train_arch else f"{cell.arch} > {run.train_arch}"
+    return (f"{cell.dataset} {run.method.spec}{' balanced' if run.balance else ''} {run.rate:g} seed {cell.seed} "
+            f"{networks} {run.protocol}")
+
+
+def _outcome(record):
+    if record["status"] == "failed":
+        return f"failed: {record['error']}"
+    bad = f", {record['bad']['kept']:.1%} bad" if record["bad"] else ""
+    return f"{record['accuracy']['last']:.2%}{bad}, {record['seconds']['train']:.1f} s"
+
+
+def _duration(seconds):
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
+
+
+def list_runs(runs, store, folder):
+    """Print the runs with their states."""
+    states = [store.records[run.key()]["status"] if run.key() in store.records else "to do" for run in runs]
+    for run, state in zip(runs, states, strict=True):
+        print(f"{state:<7}{described(run)}")
+    trainings = len({run.work() for run, state in zip(runs, states, strict=True) if state == "to do"})
+    print(f"{len(runs)} runs: {states.count('done')} done, {states.count('failed')} failed, "
+          f"{states.count('to do')} to do ({trainings} trainings); {folder}")

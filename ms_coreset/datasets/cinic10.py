@@ -1,0 +1,44 @@
+"""CINIC-10 (https://datashare.ed.ac.uk/handle/10283/3192): CIFAR-10's classes, enlarged by ImageNet's images."""
+
+from ms_coreset.datasets.archive import unpack
+from ms_coreset.datasets.family import register_dataset
+from ms_coreset.datasets.image_files import class_folders, load_tree
+from ms_coreset.datasets.pictures import Scaling
+from ms_coreset.errors import MsCoresetError
+
+_FOLDER = "CINIC-10"
+_URL = f"https://datashare.ed.ac.uk/bitstream/handle/10283/3192/{_FOLDER}.tar.gz"
+_MD5 = "6ee4d0c996905fe93221de577967a372"
+_MEAN, _STD = (0.47889522, 0.47227842, 0.43047404), (0.24205776, 0.23828046, 0.25874835)
+
+
+@register_dataset("CINIC10", mean=_MEAN, std=_STD, aliases=["CINIC-10"])
+def load_cinic10(root, train, access):
+    """CINIC-10: 90,000 + 90,000 images of 32x32 pixels, 10 classes (688 MB to download); ``valid`` is left aside, as
+    in CCS's code."""
+    return _load(root, ["train"] if train else ["test"], access)
+
+
+@register_dataset("CINIC10all", mean=_MEAN, std=_STD, aliases=["CINIC-10-all"])
+def load_cinic10_all(root, train, access):
+    """CINIC-10 trained on ``train`` and then ``valid``, 180,000 images, as in CCS's paper; the same test split."""
+    return _load(root, ["train", "valid"] if train else ["test"], access)
+
+
+def _load(root, parts, access):
+    folder = root / _FOLDER
+    missing = next((folder / part for part in parts if not (folder / part).is_dir()), None)
+    if missing is not None:
+        _obtain(root, missing, access)
+    return load_tree(folder, parts, Scaling(32, 32), class_folders(folder / parts[0]))
+
+
+def _obtain(root, missing, access):
+    folder, archive = root / _FOLDER, root / f"{_FOLDER}.tar.gz"
+    if folder.exists():
+        raise MsCoresetError(f"{missing} is missing: put it there, or move {folder} away to get the published set")
+    if not archive.is_file():
+        access.obtain(_URL, archive, _MD5)
+    access.compare("CINIC10", {archive: _MD5})
+    access.log(f"unpacking {archive}")
+    unpack(archive, folder)

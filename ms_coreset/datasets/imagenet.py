@@ -1,0 +1,93 @@
+"""ImageNet (ILSVRC 2012), as torchvision lays it out: ``train/<wnid>/*`` and ``val/<wnid>/*``.
+
+``<root>/imagenet`` is looked into, then ``<root>`` itself. A flat ``val`` needs the development kit beside it.
+"""
+
+import re
+
+import numpy as np
+
+from ms_coreset.datasets.family import register_dataset
+from ms_coreset.datasets.image_files import (
+    FileIndex,
+    ImageFiles,
+    class_folders,
+    default_scaling,
+    image_names,
+    load_tree,
+)
+from ms_coreset.datasets.wordnet import distinct_names
+from ms_coreset.errors import MsCoresetError
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_KIT = "ILSVRC2012_devkit_t12"
+_TRUTH = "ILSVRC2012_validation_ground_truth.txt"
+
+
+@register_dataset("ImageNet", mean=MEAN, std=STD, aliases=["ImageNet-1k", "ILSVRC2012"], resizable=True)
+def load_imagenet(root, train, access, image_size):
+    """ImageNet: 1,281,167 + 50,000 photographs, resized to 256 and cropped to 224 pixels, 1,000 classes; to be had
+    from image-net.org only, after registration.
+
+    The test split is ``val``. Classes are the folders that are there, so that a part of the set can be used.
+    """
+    folder = _locate(root)
+    wnids, scaling = class_folders(folder / "train"), default_scaling(224 if image_size is None else image_size)
+    kit = folder / _KIT / "data"
+    if train:
+        pictures, labels, _ = load_tree(folder, ["train"], scaling)
+    elif class_folders(folder / "val"):
+        pictures, labels, _ = load_tree(folder, ["val"], scaling, wnids)
+    else:
+        pictures, labels = _load_flat(folder / "val", kit, wnids, scaling)
+    names = distinct_names(wnids, _words(kit)) if (kit / "meta.mat").is_file() else wnids
+    return pictures, labels, names
+
+
+def _locate(root):
+    for folder in (root / "imagenet", root):
+        if (folder / "train").is_dir() and all(re.fullmatch(r"n\d{8}", name) for name in
+                                               class_folders(folder / "train")):
+            return folder
+    raise MsCoresetError(f"{root / 'imagenet' / 'train'} is missing, or its folders are not named like n01440764: "
+                         "register at image-net.org, get ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, and "
+                         f"unpack them to {root / 'imagenet'}/train/<wnid>/ and .../val/<wnid>/ (or val/ without "
+                         f"folders, with {_KIT} beside it); for other images there is --dataset folder")
+
+
+def _load_flat(folder, kit, wnids, scaling):
+    """The images of a ``val`` without class folders and their labels, in the order it would have with them."""
+    names = image_names(entry.name for entry in folder.iterdir())
+    numbers = _read_truth(kit / _TRUTH)
+    if len(numbers) != len(names):
+        raise MsCoresetError(f"{folder} has {len(names):,} images, but {_TRUTH} {len(numbers):,} lines: a part of the "
+                             "set needs class folders")
+    wnid_of = {number: wnid for number, wnid, _ in _read_synsets(kit / "meta.mat")}
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    labels = np.array([label_of.get(wnid_of.get(number), -1) for number in numbers], np.int64)
+    rows = np.argsort(labels, kind="stable")
+    rows = rows[labels[rows] >= 0]
+    return ImageFiles(FileIndex(folder, [("", names)]), scaling, rows), labels[rows]
+
+
+def _read_truth(path):
+    try:
+        return [int(line) for line in path.read_text(encoding="ascii").split()]
+    except (OSError, ValueError) as error:
+        raise MsCoresetError(f"{path}, which tells the classes of a val without class folders, can't be read: {error}; "
+                             f"unpack {_KIT}.tar.gz there") from error
+
+
+def _words(kit):
+    return {wnid: words for _, wnid, words in _read_synsets(kit / "meta.mat")}
+
+
+def _read_synsets(path):
+    """(number, wnid, words) of the development kit's classes."""
+    from scipy.io import loadmat
+
+    try:
+        synsets = loadmat(path, squeeze_me=True, variable_names=["synsets"])["synsets"]
+        return [(int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"])) for row in np.atleast_1d(synsets)]
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+        raise MsCoresetError(f"{path} is no whole meta.mat: {error}; unpack {_KIT}.tar.gz anew") from error

@@ -1,0 +1,136 @@
+"""Numeric arrays of MATLAB 5 files (.mat, "-v6" and "-v7"), by MathWorks' description of the format.
+
+Read here because SciPy's reader, written for files that are whole, can crash the process on a damaged one.
+"""
+
+import math
+import os
+import struct
+import zlib
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+
+_BLOCK = 1 << 20
+_MATRIX, _COMPRESSED = 14, 15  # types of an element
+_TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+_NUMERIC, _COMPLEX = range(6, 16), 0x0800  # classes of an array; a bit of its flags
+_LARGEST_HEADER = 1024  # bytes of a name or a shape
+
+
+def read_matlab(path, names):
+    """Read the arrays ``names`` of a MATLAB 5 file: (name -> array), in the types they are stored in.
+
+    Arrays that are not real and numeric count as not there. Raises ``MsCoresetError`` naming the file when it is
+    missing, damaged, of another format, or lacks an array. Memory is taken for what the file holds, never for what a
+    header claims.
+    """
+    try:
+        with open(path, "rb") as stream:
+            arrays = dict(_read_arrays(stream, names))
+    except (EOFError, zlib.error, struct.error, ValueError) as error:
+        raise MsCoresetError(f"{path} is no whole MATLAB 5 file: {error}; get the file anew") from error
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+    missing = [name for name in names if name not in arrays]
+    if missing:
+        raise MsCoresetError(f"{path} holds no numeric array {missing[0]!r}: it is not one of this set's files; "
+                             "get the file anew")
+    return arrays
+
+
+def _read_arrays(stream, names):
+    order = _byte_order(_exactly(stream, 128))
+    size = os.fstat(stream.fileno()).st_size
+    while stream.tell() < size:
+        kind, length = struct.unpack(f"{order}II", _exactly(stream, 8))
+        end = stream.tell() + length
+        if end > size:
+            raise EOFError(f"an element ends at byte {end:,}, the file at {size:,}")
+        if kind == _COMPRESSED:
+            source = _Inflated(stream, length)
+            kind, _ = struct.unpack(f"{order}II", _exactly(source, 8))
+        else:
+            source = stream
+        if kind == _MATRIX and (array := _read_matrix(source, order, names)) is not None:
+            if source is not stream:
+                source.finish()
+            yield array
+        stream.seek(end)
+
+
+def _byte_order(header):
+    marks = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}  # version 1.0, and the letters MI as one number
+    if (mark := bytes(header[124:])) not in marks:
+        raise ValueError("its header says otherwise")
+    return marks[mark]
+
+
+def _read_matrix(source, order, names):
+    """(name, array) of one matrix, or None for one that is not wanted, or no real numbers."""
+    _, flags = _read_element(source, order)
+    _, shape = _read_element(source, order)
+    _, name = _read_element(source, order)
+    flags = struct.unpack(f"{order}II", flags)[0]
+    shape = struct.unpack(f"{order}{len(shape) // 4}i", shape)
+    name = name.decode("latin1")
+    if name not in names or flags & 0xFF not in _NUMERIC or flags & _COMPLEX:
+        return None
+    if min(shape, default=-1) < 0:
+        raise ValueError(f"{name!r} is of shape {shape}")
+    kind, content = _read_element(source, order, largest=8 * math.prod(shape))
+    if kind not in _TYPES or len(content) != math.prod(shape) * np.dtype(_TYPES[kind]).itemsize:
+        raise ValueError(f"{name!r} of shape {shape} is stored in {len(content):,} bytes of type {kind}")
+    return name, np.frombuffer(content, order + _TYPES[kind]).reshape(shape, order="F")
+
+
+def _read_element(source, order, largest=_LARGEST_HEADER):
+    """(type, content) of the next element; up to four bytes are stored within the tag."""
+    tag = _exactly(source, 8)
+    kind, length = struct.unpack(f"{order}II", tag)
+    if kind >> 16:
+        return kind & 0xFFFF, tag[4:4 + min(4, kind >> 16)]
+    if length > largest:
+        raise ValueError(f"an element announces {length:,} bytes where at most {largest:,} are due")
+    content = _exactly(source, length)
+    _exactly(source, -length % 8)
+    return kind, content
+
+
+def _exactly(source, length):
+    content = bytearray()
+    while len(content) < length:
+        block = source.read(min(_BLOCK, length - len(content)))
+        if not block:
+            raise EOFError(f"it ends {length - len(content):,} bytes too early")
+        content += block
+    return content
+
+
+class _Inflated:
+    """The content of a compressed element of ``length`` bytes, which ``stream`` stands at."""
+
+    def __init__(self, stream, length):
+        self._stream, self._left = stream, length
+        self._inflate = zlib.decompressobj()
+
+    def read(self, length):
+        """Between one and ``length`` bytes; none at the end, where zlib has compared its checksum."""
+        content = b""
+        while not content and not self._inflate.eof:
+            block = self._inflate.unconsumed_tail or self._compressed()
+            content = self._inflate.decompress(block, length)
+            if not block and not content:
+                break
+        return content
+
+    def _compressed(self):
+        block = self._stream.read(min(_BLOCK, self._left))
+        self._left -= len(block)
+        return block
+
+    def finish(self):
+        """Raise ``ValueError`` unless all was read, and is what was compressed."""
+        if self.read(1) or not self._inflate.eof:
+            raise ValueError("a compressed element is longer than its array, or lacks its end")

@@ -1,0 +1,73 @@
+"""Arrays of .npz files, refused before memory is taken where a header claims more than the file can hold."""
+
+import math
+import os
+import struct
+import zipfile
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+
+_BLOCK = 1 << 24
+_EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # bytes at most that a byte in the file stands for
+_END = struct.Struct("<4s4H2LH")  # the archive's last bytes: see the format's "end of central directory record"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def read_npz(path, names, skip=()):
+    """The arrays of an .npz file by name, those to ``skip`` left out.
+
+    Raises ``MsCoresetError`` naming the file when it is missing or damaged, when it holds an array that is not one
+    of ``names``, or Python objects.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = _members(archive, names, path)
+            return {name: _read(archive, member) for name, member in members.items() if name not in skip}
+    except MsCoresetError:
+        raise
+    except (FileNotFoundError, PermissionError) as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+    except Exception as error:  # a damaged archive fails in zipfile, zlib or NumPy, each in its own way
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise MsCoresetError(f"{path} is no whole .npz file: {reason}; write it anew with numpy.savez") from error
+
+
+def _members(archive, names, path):
+    members = {}
+    for member in archive.infolist():
+        name = member.filename.removesuffix(".npy")
+        if name not in names:
+            raise MsCoresetError(f"{path} holds {name!r}: its arrays may be {', '.join(names)}")
+        if name in members:
+            raise ValueError(f"{name!r} is there twice")
+        members[name] = member
+    if len(members) != _announced(archive.fp):
+        raise ValueError("its directory of arrays is damaged")
+    return members
+
+
+def _announced(stream):
+    """How many entries the archive's end says its directory has, which zipfile does not compare."""
+    stream.seek(-_END.size, os.SEEK_END)
+    return _END.unpack(stream.read(_END.size))[4]
+
+
+def _read(archive, member):
+    size = os.fstat(archive.fp.fileno()).st_size
+    if member.compress_size > size or member.file_size > member.compress_size * _EXPANSION[member.compress_type]:
+        raise ValueError(f"{member.filename} can't be as large as it says ({member.file_size:,} bytes)")
+    with archive.open(member) as stream:
+        shape, columns_first, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename} holds Python objects, which could run code")
+        length = math.prod(shape) * dtype.itemsize
+        if stream.tell() + length != member.file_size:
+            raise ValueError(f"{member.filename} of shape {shape} does not fit its size ({member.file_size:,} bytes)")
+        content = np.empty(length, np.uint8)
+        for start in range(0, length, _BLOCK):  # with the last byte, zipfile compares the checksum
+            part = content[start:start + _BLOCK]
+            if stream.readinto(part) != len(part):
+                raise EOFError(f"{member.filename} ends too early")
+    return content.view(dtype).reshape(shape, order="F" if columns_first else "C")

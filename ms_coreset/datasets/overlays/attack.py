@@ -1,0 +1,53 @@
+"""Attacked images, laid over the clean training split when ``...A`` is loaded."""
+
+from ms_coreset.datasets.overlays.images import lay_images, write_images
+from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
+from ms_coreset.files import array_digest
+from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels, require_whole
+
+# The names under which the Moderate repository writes and reads its own.
+_STEMS = {"CIFAR100": "cifar_train", "TinyImageNet": "tiny_img"}
+
+
+def attack_path(root, base, variant=""):
+    """Where the attacked images of the clean data set ``base`` lie."""
+    return overlay_path(root, "attack", _STEMS.get(base, base.lower()), variant)
+
+
+def make_attack(clean, network, root, seed=0, batch_size=128, force=False, variant="", notes=None, **options):
+    """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
+
+    network: a Cell that takes normalised images, as ``create_network`` makes it; it is attacked in evaluation mode
+    notes: further plain values for the manifest, such as the network's file
+    options: of ``perturbations.attack.attack_options``
+
+    Writes the files that ``make_corruption`` writes, and raises likewise; the network's weights are part of what
+    decides the bytes. Returns the images' path.
+    """
+    require_clean(clean, "attacks are")
+    clean.require_images()
+    options = attack_options(seed=seed, **options)
+    require_whole("batch_size", batch_size)
+    logits = on_pixels(network, clean.mean, clean.std)
+    weights = array_digest(*(parameter.asnumpy() for parameter in network.get_parameters()))
+    plan = {**options, "batch_size": batch_size, "weights": weights, "clean_labels": array_digest(clean.labels)}
+
+    def perturb(images, rows):
+        return attack_rows(logits, images, clean.labels[rows], rows, options)
+
+    path = attack_path(root, clean.name, variant)
+    write_images(path, clean, plan, perturb, batch_size, notes, force)
+    return path
+
+
+def apply_attack(clean, root, variant, log):
+    """The training split ``clean`` with the attacked images that lie below ``root``; all of its samples are ``bad``.
+
+    Sets the fields that ``apply_corruption`` sets. Raises ``MsCoresetError`` as ``lay_images``, and for images that
+    are missing: making them takes a network, which is the commands' business.
+    """
+    path = attack_path(root, clean.name, variant)
+    name = f"{clean.name}A{mark(variant)}"
+    if not path.exists():
+        raise missing(path, name, "attack")
+    return lay_images(clean, name, path, log)

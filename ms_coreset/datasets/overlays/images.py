@@ -1,0 +1,175 @@
+"""Perturbed images on disk: written in parts, continued when interrupted, and read as a memory map."""
+
+import contextlib
+import dataclasses
+import os
+import time
+
+import numpy as np
+
+from ms_coreset.datasets.overlays.places import is_made
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest, atomic_write, create_array, read_json, write_json
+from ms_coreset.progress import Progress
+
+SAVE_INTERVAL = 1  # seconds between two notes of how far a run is
+_PROBES = 256  # rows by which a file of images is known again without reading all of it
+
+
+def write_images(path, clean, plan, perturb, block=128, notes=None, force=False):
+    """Write the perturbed images of the split ``clean`` to ``path``, with their kinds and a manifest beside them.
+
+    plan: plain values that decide every byte; an interrupted run of the same plan is continued
+    perturb: ``(images, rows) -> images, kinds``: (b, height, width, channels) uint8, (b,) int8, of the samples at
+        the places ``rows``, ``block`` of them at a time
+    notes: further plain values for the manifest
+    force: replace images that are there; else they are left if they were made by the same plan
+
+    Raises ``MsCoresetError`` for images that are there by another plan, and when the files can't be written.
+    """
+    plan = {**plan, "dataset": clean.name, "clean_images": clean.fingerprint()}
+    with _locked(path):
+        if is_made(path, plan, force):
+            return
+        part = _Part(path, clean, plan)
+        try:
+            with Progress(len(clean), plan["kind"].replace("_", " "), start=part.done) as progress:
+                for begin in range(part.done, len(clean), block):
+                    rows = np.arange(begin, min(begin + block, len(clean)))
+                    part.write(rows, *perturb(np.asarray(clean.images[rows[0]:rows[-1] + 1]), rows))
+                    progress.update(len(rows))
+        finally:
+            part.note()
+        part.publish({**plan, **(notes or {})})
+
+
+def lay_images(clean, name, path, log):
+    """The training split ``clean`` with the images of ``path``; sets ``bad``, ``bad_kinds`` and ``manifest``.
+
+    Images without a manifest, such as the Moderate repository's, are taken as they are, with a word to ``log``.
+    Raises ``MsCoresetError`` for images that are damaged, or by their manifest belong to other data.
+    """
+    images = _open(path, np.uint8, clean.images.shape, clean)
+    manifest_path = path.with_suffix(".json")
+    if manifest_path.exists():
+        kinds = np.array(_open(path.with_suffix(".kinds.npy"), np.int8, (len(clean),), clean))
+        manifest = _checked_manifest(path, clean, images, kinds)
+    else:
+        kinds = _differing(clean.images, images).astype(np.int8)
+        log(f"{path} has no manifest: taken as it is, {kinds.sum()} of {len(kinds)} images differ from the clean ones")
+        manifest = {"kind": "images", "dataset": clean.name, "kinds": ["changed"], "n": len(kinds),
+                    "counts": [int(kinds.sum())]}
+    # What was known of the clean images is not known of these.
+    return dataclasses.replace(clean, name=name, images=images, clean_labels=clean.labels, bad=kinds > 0,
+                               bad_kinds=kinds, manifest=manifest, known={})
+
+
+class _Part:
+    """Images and kinds under way, beside the place where they are to lie, with a note of how many rows are done."""
+
+    def __init__(self, path, clean, plan):
+        self._path, self._plan, self._noted = path, plan, time.monotonic()
+        hidden = path.with_name(f".{path.stem}.part.npy")
+        self._files = {"images": hidden, "kinds": hidden.with_suffix(".kinds.npy"), "note": hidden.with_suffix(".json")}
+        self.done = self._done()
+        if self.done:
+            self._images, self._kinds = (np.load(self._files[name], mmap_mode="r+") for name in ("images", "kinds"))
+        else:
+            with contextlib.suppress(OSError):
+                self._files["note"].unlink()
+            self._images = create_array(self._files["images"], np.uint8, clean.images.shape)
+            self._kinds = create_array(self._files["kinds"], np.int8, (len(clean),))
+
+    def write(self, rows, images, kinds):
+        """Take in the next rows."""
+        self._images[rows[0]:rows[-1] + 1], self._kinds[rows[0]:rows[-1] + 1] = images, kinds
+        self.done = int(rows[-1]) + 1
+        if time.monotonic() - self._noted > SAVE_INTERVAL:
+            self.note()
+
+    def note(self):
+        """Bring the rows to disk, and then the note of how many there are."""
+        self._noted = time.monotonic()
+        self._images.flush()
+        self._kinds.flush()
+        write_json(self._files["note"], {"rows": self.done, "plan": self._plan})
+
+    def publish(self, manifest):
+        """Give the files their names. The images come last: where they are, everything is."""
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        counts = np.bincount(self._kinds, minlength=len(manifest["kinds"]) + 1)[1:]
+        write_json(self._path.with_suffix(".json"), {
+            **manifest, "n": len(self._kinds), "counts": counts.tolist(), "images": _probe(self._images),
+            "samples": array_digest(self._kinds)})
+        with atomic_write(self._path.with_suffix(".kinds.npy")) as stream:
+            np.save(stream, self._kinds, allow_pickle=False)
+        os.replace(self._files["images"], self._path)
+        for name in ("note", "kinds"):
+            self._files[name].unlink()
+
+    def _done(self):
+        try:
+            note = read_json(self._files["note"])
+            whole = all(file.exists() for file in self._files.values())
+            return int(note["rows"]) if whole and note["plan"] == self._plan else 0
+        except (MsCoresetError, KeyError, TypeError, ValueError):
+            return 0
+
+
+def _open(path, dtype, shape, clean):
+    """A read-only memory map; raises ``MsCoresetError`` unless it is of this type and shape."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # a damaged header raises whatever its text happens to spell
+        reason = str(error).partition("\n")[0]
+        raise MsCoresetError(f"{path} is no whole .npy file: {reason}; delete {path} to have it made anew") from error
+    if array.dtype != dtype or array.shape != tuple(shape):
+        raise MsCoresetError(f"{path}: {array.dtype} of shape {array.shape}, but {clean.name} needs {np.dtype(dtype)} "
+                             f"of shape {tuple(shape)}; delete {path} to have it made anew")
+    return array
+
+
+def _checked_manifest(path, clean, images, kinds):
+    manifest_path = path.with_suffix(".json")
+    manifest = read_json(manifest_path)
+    anew = f"delete {path} to have it made anew"
+    if not isinstance(manifest, dict) or manifest.get("clean_images") != clean.fingerprint():
+        raise MsCoresetError(f"{path} was made for other data than this {clean.name} (by {manifest_path.name}); {anew}")
+    if (manifest.get("images"), manifest.get("samples")) != (_probe(images), array_digest(kinds)):
+        raise MsCoresetError(f"{path} is not what {manifest_path.name} describes; {anew}")
+    return manifest
+
+
+def _probe(images):
+    """Checksum of some images, evenly spread."""
+    return array_digest(np.stack([images[row] for row in np.linspace(0, len(images) - 1, _PROBES).astype(int)]))
+
+
+def _differing(first, second, block=512):
+    parts = [slice(begin, begin + block) for begin in range(0, len(second), block)]
+    return np.concatenate([(np.asarray(first[rows]) != second[rows]).any(axis=(1, 2, 3)) for rows in parts])
+
+
+@contextlib.contextmanager
+def _locked(path):
+    """Let one process at a time make ``path``; where the system knows no such locks, all of them."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    lock = path.with_name(f".{path.stem}.lock")
+    with _opened(lock) as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+        with contextlib.suppress(OSError):
+            lock.unlink()
+
+
+def _opened(lock):
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return open(lock, "w")
+    except OSError as error:
+        raise MsCoresetError(f"can't write {lock.parent}: {error.strerror}") from error

@@ -1,0 +1,44 @@
+"""Where overlays lie, and what is asked before one is made or used."""
+
+from pathlib import Path
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import read_json
+
+
+def overlay_path(root, folder, stem, variant):
+    """``<root>/<folder>/<stem>[@<variant>].npy``."""
+    return Path(root) / folder / f"{stem}{mark(variant)}.npy"
+
+
+def mark(variant):
+    """What a variant adds to a name: ``@0.35``, or nothing for the one without a name of its own."""
+    return f"@{variant}" if variant else ""
+
+
+def require_clean(split, what):
+    """Raise ``MsCoresetError`` unless ``split`` is unperturbed training data."""
+    if not split.train or split.clean_labels is not None:
+        raise MsCoresetError(f"{split.name}: {what} laid over clean training data only; load the base data set")
+
+
+def is_made(path, wanted, force):
+    """Whether the overlay ``path`` is there, made as ``wanted``: plain values of its manifest.
+
+    Raises ``MsCoresetError`` when it is there otherwise, unless a new one is forced.
+    """
+    if force or not path.exists():
+        return False
+    manifest = path.with_suffix(".json")
+    made = read_json(manifest) if manifest.exists() else {}
+    others = [name for name, value in wanted.items() if made.get(name) != value]
+    if others:
+        there = f"{others[0]} {made[others[0]]}" if others[0] in made else "made otherwise"
+        raise MsCoresetError(f"{path} exists already ({there}, not {wanted[others[0]]}): force a new one, or name "
+                             "another beside it, such as NAME@2")
+    return True
+
+
+def missing(path, name, command):
+    """The error for an overlay that is not there and not made by itself."""
+    return MsCoresetError(f"{path} is missing: make it with scripts/robust/{command}.py --dataset {name}")

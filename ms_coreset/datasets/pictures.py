@@ -1,0 +1,154 @@
+"""Images that are made when they are asked for: decoded, resized and cropped by Pillow, in several threads."""
+
+import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from PIL import Image
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest
+
+# Pillow lets go of Python's lock while it decodes and resizes.
+WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """The shorter side to ``resize`` pixels (bilinear, antialiased), then the middle square of ``crop`` pixels.
+
+    The same as torchvision's Resize and CenterCrop. Raises ``MsCoresetError`` unless ``1 <= crop <= resize``.
+    """
+
+    resize: int
+    crop: int
+
+    def __post_init__(self):
+        if not 1 <= self.crop <= self.resize:
+            raise MsCoresetError(f"images resized to {self.resize} pixels can't be cropped to {self.crop}: both must "
+                                 "be at least 1, and the crop not larger")
+
+    def __call__(self, picture):
+        """A Pillow image of any size to one of crop x crop pixels."""
+        width, height = picture.size
+        # The longer side is cut off, not rounded, as torchvision does.
+        longer = int(self.resize * max(width, height) / min(width, height))
+        scaled = (self.resize, longer) if width <= height else (longer, self.resize)
+        if scaled != picture.size:
+            picture = picture.resize(scaled, Image.Resampling.BILINEAR)
+        left, top = (round((side - self.crop) / 2) for side in scaled)
+        return picture.crop((left, top, left + self.crop, top + self.crop))
+
+
+class Pictures:
+    """n images that take the place of a (n, size, size, channels) uint8 array, and are made when they are indexed.
+
+    ``images[i]``, with a slice or with an array of integers or booleans, gives such an array; ``subset`` gives a view
+    that makes nothing yet. ``scaling`` is a ``Scaling``; rows: (n,) places of the images in what they are made from.
+    """
+
+    dtype, ndim = np.dtype(np.uint8), 4
+
+    def __init__(self, rows, channels, scaling):
+        self._rows, self._channels, self.scaling = rows, channels, scaling
+
+    def __len__(self):
+        return len(self._rows)
+
+    @property
+    def shape(self):
+        """(n, size, size, channels)."""
+        return len(self), self.scaling.crop, self.scaling.crop, self._channels
+
+    def __getitem__(self, key):
+        if isinstance(key, int | np.integer):
+            return as_pixels(self.scaling(self.original(range(len(self))[key])))
+        places = np.arange(len(self))[key]
+        return in_threads(lambda i: self.scaling(self.original(places[i])), (len(places), *self.shape[1:]))
+
+    def __array__(self, dtype=None, copy=None):
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+    def subset(self, indices):
+        """A view of the images at ``indices``, in that order."""
+        return self._view(self._rows[indices], self.scaling)
+
+    def rescaled(self, resize):
+        """A view whose originals are resized to ``resize`` pixels before the crop."""
+        return self._view(self._rows, Scaling(resize, self.scaling.crop))
+
+    @functools.cached_property
+    def digest(self):
+        """Checksum of what the images are made from and how, in hexadecimal."""
+        return array_digest(np.array(astuple(self.scaling)), np.array(self._content_digest()))
+
+    def original(self, place):
+        """The Pillow image that image ``place`` is made from, of its own size."""
+        raise NotImplementedError
+
+    def _view(self, rows, scaling):
+        raise NotImplementedError
+
+    def _content_digest(self):
+        raise NotImplementedError
+
+
+class ArrayPictures(Pictures):
+    """Images of an array (n, height, width, 1 or 3) uint8, for transforms that are Pillow's.
+
+    Raises ``MsCoresetError`` for another number of channels.
+    """
+
+    def __init__(self, array, scaling=None, rows=None):
+        if array.shape[3] not in (1, 3):
+            raise MsCoresetError(f"images of {array.shape[3]} channels can't be resized: only grey (1) and colour (3)")
+        size = array.shape[1]
+        super().__init__(np.arange(len(array)) if rows is None else rows, array.shape[3],
+                         scaling or Scaling(size, size))
+        self._array = array
+
+    def original(self, place):
+        pixels = self._array[self._rows[place]]
+        return Image.fromarray(pixels[..., 0] if self._channels == 1 else pixels)
+
+    def _view(self, rows, scaling):
+        return ArrayPictures(self._array, scaling, rows)
+
+    def _content_digest(self):
+        return array_digest(self._array[self._rows])
+
+
+def as_pictures(images):
+    """``images`` as ``Pictures``, be they that already or an array."""
+    return images if isinstance(images, Pictures) else ArrayPictures(images)
+
+
+def as_pixels(picture):
+    """A Pillow image as (height, width, channels) uint8."""
+    pixels = np.asarray(picture)
+    return pixels if pixels.ndim == 3 else pixels[..., None]
+
+
+def in_threads(make, shape, workers=None):
+    """An array (n, height, width, channels) uint8 of the Pillow images ``make(0) .. make(n - 1)``.
+
+    They are made by ``workers`` threads (by default ``WORKERS``), each a stretch of them, so that the result does not
+    depend on their number.
+    """
+    workers = workers or WORKERS
+    pixels = np.empty(shape, np.uint8)
+
+    def fill(stretch):
+        for i in stretch:
+            pixels[i] = as_pixels(make(i))
+
+    stretches = np.array_split(np.arange(len(pixels)), workers)
+    list(_threads(workers).map(fill, stretches))
+    return pixels
+
+
+@functools.cache
+def _threads(workers):
+    return ThreadPoolExecutor(workers, "pictures")

@@ -1,0 +1,1 @@
+"""Studies: many selections and trainings, their results and the report of them."""

@@ -1,0 +1,146 @@
+"""What a study consists of: its runs as plain values, the checksums that tell them apart, and their order."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ms_coreset.training.pipeline import updates_per_epoch
+
+PROTOCOLS = ("epochs", "iterations")
+WHOLE = "full"
+
+
+def checksum(values):
+    """Sixteen hexadecimal digits that are equal for equal plain values."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of choosing. ``spec``: as it is typed; ``options``: those that were given; ``nested``: whether the picks
+    at a rate begin those at any higher one; ``choose``: ``(evidence, request) -> Coreset``."""
+
+    spec: str
+    name: str
+    options: dict
+    needs: tuple
+    nested: bool
+    choose: Callable = dataclasses.field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What has one base network, and so one body of evidence.
+
+    arch: the network's name with its width; recipe: what the base network is trained by; runs: how many of them, of
+    seeds from ``seed`` on
+    """
+
+    dataset: str
+    pool: int | None
+    pool_seed: int
+    seed: int
+    arch: str
+    recipe: object
+    runs: int = 1
+    top_m: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A coreset, and a training on it.
+
+    recipe: of training on all the data, from which ``recipe_for`` makes the coreset's
+    """
+
+    cell: Cell
+    method: Method
+    balance: bool
+    rate: float
+    train_arch: str
+    protocol: str
+    recipe: object
+
+    @property
+    def whole(self):
+        """Whether it is trained on everything, whatever the rate."""
+        return self.method.name == WHOLE
+
+    def selection(self):
+        """All that decides which samples are kept, as plain values."""
+        cell = self.cell
+        values = {"dataset": cell.dataset, "pool": cell.pool, "pool_seed": cell.pool_seed, "method": self.method.name}
+        if self.whole:
+            return values
+        values |= {"options": self.method.options, "balance": self.balance, "rate": self.rate, "seed": cell.seed}
+        if self.method.needs:
+            values |= {"base": cell.recipe.as_dict(), "runs": cell.runs}
+        if "boundary" in self.method.needs:
+            values["top_m"] = cell.top_m
+        return values
+
+    def work(self):
+        """Checksum of all that decides the outcome: runs of equal work are computed once."""
+        training = {"recipe": self.recipe.as_dict(), "seed": self.cell.seed}
+        if not self.whole:
+            training["protocol"] = self.protocol
+        return checksum([self.selection(), training])
+
+    def place(self):
+        """What it is listed under, as plain values."""
+        return {"dataset": self.cell.dataset, "pool": self.cell.pool, "method": self.method.name,
+                "options": self.method.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
+                "select_arch": self.cell.arch, "train_arch": self.train_arch, "protocol": self.protocol}
+
+    def key(self):
+        """Checksum of the work and of what it is listed under."""
+        return checksum([self.work(), self.place()])
+
+    def epochs(self, n, kept):
+        """Passes over ``kept`` of n samples."""
+        return self.recipe_for(n, kept).num_epochs(_updates(self.recipe, kept))
+
+    def recipe_for(self, n, kept):
+        """The recipe for a coreset of ``kept`` of n samples: as many epochs, or updates, as on all of them.
+
+        With the same updates there are more epochs, in proportion to which the schedule and the tests are spread.
+        """
+        recipe = self.recipe
+        epochs = recipe.num_epochs(_updates(recipe, n))
+        if self.protocol == "epochs" or kept == n:
+            return recipe if recipe.epochs else recipe.override(epochs=epochs)
+        more = math.ceil(self.updates(n) / _updates(recipe, kept))
+        return recipe.override(epochs=more, eval_every=max(1, round(recipe.eval_every * more / epochs)),
+                               milestones=tuple(round(epoch * more / epochs) for epoch in recipe.milestones))
+
+    def updates(self, n):
+        """Updates that the recipe makes on all n samples."""
+        return self.recipe.iterations or self.recipe.epochs * _updates(self.recipe, n)
+
+    def stated_recipe(self, n):
+        """The recipe as results state it: its length in what the protocol holds equal for all coresets."""
+        values = self.recipe.as_dict()
+        if self.protocol == "iterations":
+            return {**values, "epochs": None, "iterations": self.updates(n)}
+        return {**values, "epochs": self.recipe.num_epochs(_updates(self.recipe, n)), "iterations": None}
+
+
+def _updates(recipe, n):
+    """Updates in a pass over n samples, less what is held out."""
+    return updates_per_epoch(n - round(recipe.validation * n), recipe.batch_size)
+
+
+def order(cells, methods, rates, balances, train_archs, protocols, recipe_of):
+    """All runs, seed by seed, so that a study that is not finished can be compared already.
+
+    cells: as they are to be visited; methods: ``full`` is run at rate 1; train_archs: ``cell -> names``;
+    recipe_of: ``(dataset, train_arch) -> Recipe`` for all the data
+    """
+    return [Run(cell, method, balance, rate, arch, protocol, recipe_of(cell.dataset, arch))
+            for cell in cells for method in methods
+            for rate in ((1.0,) if method.name == WHOLE else rates)
+            for balance in balances for arch in train_archs(cell) for protocol in protocols]

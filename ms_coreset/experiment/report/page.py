@@ -1,0 +1,166 @@
+"""The whole page: what the study is, its sections, and how to repeat it."""
+
+import platform
+import shlex
+from collections import Counter
+
+import numpy
+
+from ms_coreset import __version__
+from ms_coreset.experiment.report.markup import (
+    Markup,
+    counted,
+    details,
+    joined,
+    rate_name,
+    table,
+    tag,
+    time_name,
+    with_spread,
+)
+from ms_coreset.experiment.report.statistics import mean_and_deviation
+from ms_coreset.experiment.report.study import BASELINE, CONFIGURATION, spelled
+from ms_coreset.experiment.report.style import STYLE
+
+
+def page(study, reports, command):
+    """The HTML page of a study: ``reports`` are its ``SectionReport`` objects, ``command`` is what asked for it."""
+    names = titles([report.section for report in reports])
+    body = joined(_header(study, reports, names),
+                  *(_section(report, name) for report, name in zip(reports, names, strict=True)),
+                  _provenance(study, command))
+    head = joined(tag("meta", charset="utf-8"), tag("title", f"{study.name}: coreset study"),
+                  tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+                  Markup(f"<style>{STYLE}</style>"))
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
+
+
+def titles(sections):
+    """A title for each section: its data and network, and what else sets it apart from the others."""
+    facts = [_title_facts(section.first) for section in sections]
+    differing = [len(set(column)) > 1 for column in zip(*facts, strict=True)]
+    told = [[fact for i, fact in enumerate(one) if i < 2 or differing[i] or fact == "balanced"] for one in facts]
+    names = [" · ".join(fact for fact in one if fact) for one in told]
+    twice = {name for name, number in Counter(names).items() if number > 1}
+    return [f"{name} · recipe {_recipe_number(section, sections)}" if name in twice else name
+            for name, section in zip(names, sections, strict=True)]
+
+
+def _title_facts(run):
+    return (run.shown_name, run.train_arch, run.dataset if run.dataset != run.shown_name else None, run.variant,
+            f"pool of {run.pool:,}" if run.pool else None, f"chosen by {run.select_arch}" if run.select_arch else None,
+            f"same {run.protocol}" if run.protocol else None, "balanced" if run.balance else "not balanced")
+
+
+def _recipe_number(section, sections):
+    known = list(dict.fromkeys(spelled(one.first.recipe) for one in sections))
+    return known.index(spelled(section.first.recipe)) + 1
+
+
+def _facts(pairs):
+    return tag("dl", *(joined(tag("dt", name), tag("dd", value)) for name, value in pairs if value not in (None, "")))
+
+
+def _listed(values):
+    """Different values, each once, None left out."""
+    return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
+
+
+def _dates(runs):
+    times = sorted(time_name(run.finished) for run in runs if run.finished)
+    return " to ".join(dict.fromkeys((times[0], times[-1]))) if times else None
+
+
+def _header(study, reports, names):
+    sections = [report.section for report in reports]
+    failed, missing = sum(len(one.failed) for one in sections), sum(len(one.missing) for one in sections)
+    lead = (f"{counted(len(study.done), 'finished run')}, {failed} failed, {missing} missing, in "
+            f"{counted(len(sections), 'section')}. Only runs of one data set, network, protocol and balance are "
+            "compared.")
+    facts = _facts([("data", _listed(run.shown_name for run in study.runs)),
+                    ("methods", len({name for section in sections for name in section.methods})),
+                    ("rates", _listed(rate_name(rate) for rate in sorted({run.rate for run in study.runs}))),
+                    ("seeds", _listed(sorted({run.seed for run in study.runs}))),
+                    ("finished", _dates(study.runs)), ("device", _listed(run.device for run in study.runs)),
+                    ("revision", _listed(run.revision for run in study.runs))])
+    entries = [tag("li", tag("a", name, href=f"#section-{report.number}"), f": {best}" if (best := finding(report))
+                   else None) for report, name in zip(reports, names, strict=True)]
+    entries.append(tag("li", tag("a", "How to repeat it", href="#repeat")))
+    return tag("header", tag("h1", study.name), tag("p", lead, class_="lead"), _unreadable(study), facts,
+               tag("nav", tag("ul", *entries), aria_label="Sections"))
+
+
+def finding(report):
+    """The best mean of a section's detail rate in a sentence, or None."""
+    section, rate = report.section, report.rate
+    methods = [name for name in section.compared if rate is not None and section.cell(name, rate)]
+    if not methods:
+        return None
+    found = {name: mean_and_deviation(list(section.accuracies(name, rate).values())) for name in methods}
+    best = max(methods, key=lambda name: found[name][0])
+    seeds = counted(len(section.accuracies(best, rate)), "seed")
+    said = f"with {rate_name(rate)} kept, {best} is highest, {with_spread(*found[best])} % over {seeds}"
+    return said + (f" (random {with_spread(*found[BASELINE])} %)" if BASELINE in found and best != BASELINE else "")
+
+
+def _unreadable(study):
+    if not study.unreadable:
+        return None
+    said = f"Left out, {counted(len(study.unreadable), 'line')} of runs.jsonl that can't be read:"
+    return tag("div", tag("p", said), tag("ul", *(tag("li", f"line {number}: {what}")
+                                                  for number, what in study.unreadable)), class_="alarm")
+
+
+def _section(report, name):
+    section, first = report.section, report.section.first
+    base = {run.seed: run.base_accuracy for run in section.done if run.base_accuracy is not None}
+    facts = _facts([
+        ("data", f"{first.dataset}{f', variant {first.variant}' if first.variant else ''}"),
+        ("samples", _samples(first)),
+        ("chosen by", first.select_arch and first.select_arch + (
+            f", {with_spread(*mean_and_deviation(list(base.values())))} % on the test split" if base else "")),
+        ("trained", first.train_arch), ("protocol", first.protocol and f"same {first.protocol} for every coreset"),
+        ("budget", "the same share of every class" if first.balance else "over all classes together"),
+        ("best epoch by", _listed(run.accuracy.get("chosen_by") for run in section.done)
+         if section.which == "best" else None),
+        ("seeds", _listed(section.seeds)), ("finished", _dates(section.done)),
+    ])
+    recipes = details("Training recipe", *(tag("p", ", ".join(
+        f"{name} {value}" for name, value in recipe.items() if value is not None)) for recipe in section.recipes))
+    return tag("section", tag("h2", name), facts, recipes if section.recipes else None, report.parts(),
+               id=f"section-{report.number}")
+
+
+def _samples(run):
+    if run.pool:
+        return f"{run.pool:,}, a class-balanced pool"
+    return f"{run.n:,}" if run.n else None
+
+
+def _settings(values):
+    return "\n".join(f"{name}: {value}" for name, value in values.items())
+
+
+def _provenance(study, command):
+    commands = Counter(_command(run.command) for run in study.runs if run.command)
+    versions = Counter(_settings(run.versions) for run in study.runs if run.versions)
+    ran = [tag("pre", "\n".join(commands))] if commands else [tag("p", "The runs name no command.", class_="note")]
+    if len(commands) > 5:
+        ran = [tag("p", f"The {len(commands)} commands that repeat each run alone; the first:"),
+               tag("pre", next(iter(commands))), details("All of them", *ran, printed=False)]
+    if study.configuration:
+        whole = shlex.join(["experiment", "--config", str(study.folder / CONFIGURATION)])
+        ran = [tag("p", "The whole study, in its folder again or, with --save, in another:"), tag("pre", whole), *ran]
+    installed = [joined(tag("p", f"{counted(number, 'run')} with") if len(versions) > 1 else None, tag("pre", text))
+                 for text, number in versions.items()]
+    configured = study.configuration and details("The study's configuration", tag("pre", study.configuration))
+    reporter = f"{command}\nms_coreset {__version__}, Python {platform.python_version()}, numpy {numpy.__version__}"
+    device = table("Runs by device and revision", ["device", "revision", "runs"],
+                   [[str(run_device), str(revision), number] for (run_device, revision), number in
+                    Counter((run.device, run.revision) for run in study.runs).items()])
+    return tag("section", tag("h2", "How to repeat it"), tag("h3", "Commands"), *ran, tag("h3", "Versions"),
+               *installed, device, configured, tag("h3", "This page"), tag("pre", reporter), id="repeat")
+
+
+def _command(command):
+    return shlex.join(map(str, command)) if isinstance(command, list) else str(command)

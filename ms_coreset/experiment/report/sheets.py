@@ -1,0 +1,163 @@
+"""Contact sheets: the images of each class that a method wants most and least."""
+
+import base64
+import io
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.report.markup import joined, rate_name, tag
+from ms_coreset.experiment.report.study import BASELINE
+from ms_coreset.files import array_digest
+
+SHEETS, CLASSES, PICTURES = 6, 10, 4  # at most: methods of a section, classes of a method, images of a class
+SIDE = 36  # of an image, in pixels
+BUDGET = 2_500_000  # bytes of all sheets of a page
+_GAP, _FRAME = 3, (214, 60, 40)
+_DRAWN = ("-strata", "-random", "-weighted_random")
+
+
+def wanted_order(coreset):
+    """The order in which a coreset's method wants the samples, by what it kept; (best first, all of them or only kept).
+
+    By score where samples are kept from one end of it; by nearness to the middle rank of the kept for the middle
+    window (``moderate``, ``...-window``); without scores the order of picking, which says nothing of the dropped.
+    Returns ``(places, whether the dropped are ordered, too)``, or None where samples are drawn at random.
+    """
+    if coreset.method in (BASELINE, "full", "ccs") or coreset.method.endswith(_DRAWN):
+        return None
+    if coreset.scores is None:
+        return coreset.indices, False
+    places = np.flatnonzero(np.isfinite(coreset.scores))
+    ranked = places[np.argsort(coreset.scores[places], kind="stable")]
+    kept = np.flatnonzero(coreset.keep_mask[ranked])
+    if coreset.method == "moderate" or coreset.method.endswith("-window"):
+        away = np.abs(np.arange(len(ranked)) - np.median(kept))
+        return ranked[np.argsort(away, kind="stable")], True
+    upwards = np.mean(kept) < (len(ranked) - 1) / 2  # some variants keep the low end
+    return (ranked if upwards else ranked[::-1]), True
+
+
+class Sheets:
+    """Makes a section's contact sheets while the page has room for them.
+
+    root: folder of the data sets; methods: names to show, or None for the first ``SHEETS``
+    """
+
+    def __init__(self, root, methods=None):
+        self._root, self._methods, self._left, self._splits = root, methods, BUDGET, {}
+
+    def __call__(self, report):
+        """The sheets of a ``SectionReport``'s detail rate, or a word about why there are none."""
+        shown = self._shown(report)
+        if not shown:
+            return None
+        try:
+            split = self._split(report.section.first)
+        except MsCoresetError as error:
+            return self._part(tag("p", f"No contact sheets: {error}", class_="note"))
+        if split.images is None:
+            return self._part(tag("p", f"No contact sheets: {split.name} has no images.", class_="note"))
+        sheets = (self._sheet(split, name, *coreset) for name, coreset in shown.items())
+        return self._part(tag("p", self._explanation(report, split)), tag("div", *sheets, class_="grid sheets"))
+
+    @staticmethod
+    def _part(*children):
+        return tag("div", tag("h3", "Most and least wanted images"), *children, class_="part")
+
+    def _shown(self, report):
+        """{method: (seed, coreset)} of the first seed, for the methods that order samples.
+
+        Unless they are named: those that order the dropped, too, before the others, and those that lead before the
+        rest.
+        """
+        first = {name: found for name, found in report.first_coresets().items() if wanted_order(found[1]) is not None}
+        if self._methods is not None:
+            return {name: first[name] for name in self._methods if name in first}
+        chosen = sorted(first, key=lambda name: (first[name][1].scores is None, name not in report.leaders))
+        return {name: first[name] for name in chosen[:SHEETS]}
+
+    def _explanation(self, report, split):
+        said = (f"{rate_name(report.rate)} kept, first seed, {PICTURES} of a class, best first. Least wanted: the last "
+                "in the method's order; methods without scores have none.")
+        if self._methods is None:
+            said += " --sheets names other methods to show."
+        if split.num_classes > CLASSES:
+            said += f" The first {CLASSES} of {split.num_classes} classes."
+        return said + (" Bad samples are framed in red and counted." if split.bad is not None else "")
+
+    def _split(self, run):
+        name = run.dataset if "@" in run.dataset or not run.variant else f"{run.dataset}@{run.variant}"
+        if name not in self._splits:
+            self._splits[name] = _load(name, self._root)
+        return self._splits[name]
+
+    def _sheet(self, split, name, seed, coreset):
+        problem = _unfit(split, coreset)
+        if problem is None and self._left <= 0:
+            problem = "left out, to keep the page small; name the methods to show"
+        if problem is not None:
+            return tag("p", f"{name}: {problem}", class_="note")
+        order, whole = wanted_order(coreset)
+        rows = []
+        for label in range(min(split.num_classes, CLASSES)):
+            of_class = order[split.labels[order] == label]
+            best = self._strip(split, of_class[:PICTURES], f"most wanted of {split.classes[label]}")
+            worst = self._strip(split, of_class[PICTURES:][::-1][:PICTURES],
+                                f"least wanted of {split.classes[label]}") if whole else None
+            rows.append(tag("tr", tag("th", split.classes[label], scope="row"), tag("td", best),
+                            tag("td", worst) if whole else None))
+        head = tag("tr", tag("th", "class", scope="col"), tag("th", "most wanted", scope="col"),
+                   tag("th", "least wanted", scope="col") if whole else None)
+        sheet = tag("table", tag("caption", f"{name}, seed {seed}"), tag("thead", head), tag("tbody", *rows))
+        return tag("div", sheet, class_="scroll sheet", tabindex="0", role="region", aria_label=f"{name}: images")
+
+    def _strip(self, split, places, what):
+        """Images side by side as one embedded PNG, bad ones framed."""
+        if not len(places):
+            return "none"
+        bad = np.zeros(len(places), bool) if split.bad is None else split.bad[places]
+        png = _strip_png(np.asarray(split.images[np.asarray(places)]), bad)
+        self._left -= len(png) * 4 // 3
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        counted = None if split.bad is None else tag("small", f"{int(bad.sum())} of {len(places)} bad")
+        size = (SIDE + _GAP) * len(places) - _GAP
+        return joined(tag("img", src=source, width=size, height=SIDE,
+                          alt=f"{what}: samples {', '.join(map(str, places))}"), counted)
+
+
+def _load(name, root):
+    from ms_coreset.datasets import default_overlay_path, load_dataset
+    from ms_coreset.datasets.family import find_dataset
+
+    _, letter, _ = find_dataset(name)
+    if letter and not default_overlay_path(root, name).exists():  # a report makes no data
+        raise MsCoresetError(f"{default_overlay_path(root, name)} is not there; give the folder of the study's data "
+                             "with --data")
+    return load_dataset(name, root, train=True, download=False, log=lambda line: None)
+
+
+def _unfit(split, coreset):
+    """Why a coreset does not belong to a split, or None."""
+    labels = split.labels if coreset.pool is None else split.labels[coreset.pool[coreset.pool < len(split)]]
+    if coreset.n != len(split):
+        return f"chosen from {coreset.n:,} samples, while the data here has {len(split):,}"
+    if coreset.manifest.get("labels") not in (None, array_digest(labels)):
+        return "chosen from data with other labels than the data here; give the study's data with --data"
+    return None
+
+
+def _strip_png(images, bad):
+    from PIL import Image
+
+    strip = Image.new("RGBA", ((SIDE + _GAP) * len(images) - _GAP, SIDE), (0, 0, 0, 0))
+    for i, (pixels, framed) in enumerate(zip(images, bad, strict=True)):
+        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+        inner = SIDE - 6 if framed else SIDE
+        sampling = Image.Resampling.NEAREST if max(picture.size) < inner else Image.Resampling.LANCZOS
+        tile = Image.new("RGB", (SIDE, SIDE), _FRAME)
+        tile.paste(picture.resize((inner, inner), sampling), ((SIDE - inner) // 2, (SIDE - inner) // 2))
+        strip.paste(tile, (i * (SIDE + _GAP), 0))
+    stream = io.BytesIO()
+    strip.quantize(128, Image.Quantize.FASTOCTREE).save(stream, "PNG", optimize=True)
+    return stream.getvalue()

@@ -1,0 +1,349 @@
+"""What a study's folder tells: its runs, whole or failed, and which of them may stand in one table."""
+
+import dataclasses
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from ms_coreset.coreset import Coreset
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.store import RUNS
+from ms_coreset.selectors.catalogue import METHODS
+
+CONFIGURATION = "study.yaml"
+BASELINE, WHOLE = "random", "full"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of ``runs.jsonl``: a selection and the training on it. Shares are in [0, 1], times in seconds."""
+
+    key: str
+    status: str
+    dataset: str
+    method: str
+    rate: float
+    seed: int
+    variant: str | None = None
+    label: str | None = None
+    data: str | None = None
+    pool: int | None = None
+    n: int | None = None
+    options: dict = field(default_factory=dict)
+    balance: bool = False
+    k: int | None = None
+    select_arch: str | None = None
+    train_arch: str | None = None
+    protocol: str | None = None
+    recipe: dict = field(default_factory=dict)
+    indices: str | None = None
+    accuracy: dict = field(default_factory=dict)
+    bad: dict | None = None
+    per_class: list | None = None
+    seconds: dict = field(default_factory=dict)
+    peak_mb: dict = field(default_factory=dict)
+    versions: dict = field(default_factory=dict)
+    revision: str | None = None
+    device: str | None = None
+    command: list | str | None = None
+    finished: str | None = None
+    error: str | None = None
+    base_accuracy: float | None = None
+
+    @property
+    def done(self):
+        return self.status == "done"
+
+    @property
+    def shown_name(self):
+        """What the data is to be called."""
+        return self.label or self.dataset
+
+    def reached(self, which):
+        """Test accuracy of the "last" or the "best" epoch."""
+        return float(self.accuracy[which])
+
+
+_FIELDS = {entry.name for entry in dataclasses.fields(Run)}
+_REQUIRED = {"key": str, "status": str, "dataset": str, "method": str, "rate": (int, float), "seed": int}
+_DICTS = ("options", "recipe", "accuracy", "seconds", "peak_mb", "versions")
+
+
+def _is_dict(value):
+    return isinstance(value, dict)
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _holds_numbers(value):
+    return _is_dict(value) and all(entry is None or _is_number(entry) for entry in value.values())
+
+
+def _are_shares(value):
+    kinds = value.get("kinds") or {} if _is_dict(value) else None
+    return _is_dict(kinds) and all(_is_dict(one) and _is_number(one.get("available")) and _is_number(one.get("kept"))
+                                   for one in (value, *kinds.values()))
+
+
+# What a field has to be where it is there.
+_CHECKS = dict.fromkeys(_DICTS, _is_dict) | dict.fromkeys(("seconds", "peak_mb"), _holds_numbers) | dict.fromkeys(
+    ("variant", "label", "data", "select_arch", "train_arch", "protocol", "indices", "revision", "device", "finished",
+     "error"), lambda value: isinstance(value, str)) | {
+    "command": lambda value: isinstance(value, list | str), "k": _is_number, "bad": _are_shares, "base_accuracy": _is_number, "n": _is_number, "pool": _is_number,
+    "per_class": lambda value: isinstance(value, list) and value and all(map(_is_number, value))}
+
+
+def parse_run(line, which):
+    """The ``Run`` of a line; raises ``MsCoresetError`` with what is wrong, such as no ``which`` accuracy."""
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise MsCoresetError("not whole JSON") from error
+    if not isinstance(record, dict):
+        raise MsCoresetError("not a JSON object")
+    for name, kind in _REQUIRED.items():
+        if not isinstance(record.get(name), kind) or isinstance(record[name], bool):
+            raise MsCoresetError(f"{name} is {record.get(name)!r}")
+    for name, fits in _CHECKS.items():
+        if record.get(name) is not None and not fits(record[name]):
+            raise MsCoresetError(f"{name} is {record[name]!r}")
+    known = {name: value for name, value in record.items() if name in _FIELDS}
+    run = Run(**known | {name: known.get(name) or {} for name in _DICTS})
+    if run.status not in ("done", "failed"):
+        raise MsCoresetError(f"status is {run.status!r}, not done or failed")
+    if not 0 < run.rate <= 1:
+        raise MsCoresetError(f"rate is {run.rate!r}, not in (0, 1]")
+    reached = run.accuracy.get(which)
+    if run.done and not (isinstance(reached, int | float) and math.isfinite(reached) and 0 <= reached <= 1):
+        raise MsCoresetError(f"the {which} accuracy is {reached!r}, not in [0, 1]")
+    return run
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's folder.
+
+    runs: the latest of each key, in the order they were written
+    unreadable: (line number, what is wrong) of the lines that are not runs
+    configuration: the text of ``study.yaml``, or None
+    """
+
+    folder: Path
+    runs: list
+    unreadable: list
+    configuration: str | None
+    which: str = "last"
+
+    @classmethod
+    def read(cls, folder, which="last"):
+        """Read a study's folder; which: the accuracy to report, "last" or "best".
+
+        Raises ``MsCoresetError`` when there is no ``runs.jsonl``, or no run in it.
+        """
+        folder = Path(folder)
+        lines = _lines(folder)
+        runs, unreadable = {}, []
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                run = parse_run(line, which)
+            except MsCoresetError as error:
+                unreadable.append((number, str(error)))
+                continue
+            runs.pop(run.key, None)
+            runs[run.key] = run
+        if not runs:
+            raise MsCoresetError(f"{folder / RUNS} holds no run yet: scripts/experiment.py writes them")
+        return cls(folder, list(runs.values()), unreadable, _configuration(folder), which)
+
+    @property
+    def name(self):
+        return self.folder.resolve().name
+
+    @property
+    def done(self):
+        return [run for run in self.runs if run.done]
+
+    def coreset(self, run):
+        """The ``Coreset`` that a run wrote; raises ``MsCoresetError`` naming the file when it can't be had."""
+        if run.indices is None:
+            raise MsCoresetError(f"the run of {run.method}, seed {run.seed}, names no coreset file")
+        coreset = Coreset.load(self.folder / run.indices)
+        if run.k is not None and len(coreset) != run.k:
+            raise MsCoresetError(f"{run.indices} holds {len(coreset)} samples, the run says {run.k}")
+        return coreset
+
+    def sections(self):
+        """``Section`` objects, in the order their first runs were written."""
+        plan = read_plan(self.configuration)
+        grouped = defaultdict(list)
+        for run in self.runs:
+            grouped[_circumstances(run)].append(run)
+        return [Section(runs, self.which, plan) for group in grouped.values() for runs in _alike(group)]
+
+
+def _lines(folder):
+    try:
+        return (folder / RUNS).read_bytes().decode("utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise MsCoresetError(f"can't read {folder / RUNS}: {error.strerror}; give the folder of a study, as "
+                             "scripts/experiment.py makes it") from error
+
+
+def _configuration(folder):
+    try:
+        return (folder / CONFIGURATION).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _circumstances(run):
+    """What must be equal for two runs to stand in one table, and is known of failed ones, too."""
+    return (run.dataset, run.variant, run.pool, run.select_arch, run.train_arch, run.protocol, bool(run.balance))
+
+
+def spelled(options):
+    """A dict of plain values as text that is equal for equal dicts."""
+    return json.dumps(options, sort_keys=True, default=str)
+
+
+def _alike(runs):
+    """``runs`` apart by recipe and by the data's checksum where runs of one rate differ in them.
+
+    A recipe that follows the rate splits nothing. Failed runs, of which neither is known, are with the last ones.
+    """
+    of_rate, groups = defaultdict(set), defaultdict(list)
+    for run in (run for run in runs if run.done):
+        of_rate[run.rate].add(spelled([run.recipe, run.data]))
+        groups[spelled([run.recipe, run.data])].append(run)
+    if all(len(kinds) == 1 for kinds in of_rate.values()):
+        return [runs]
+    *others, last = groups.values()
+    return [*others, last + [run for run in runs if not run.done]]
+
+
+def read_plan(configuration):
+    """What a ``study.yaml`` plans, as ``{"methods": [(spec, name, options)], "rates": [], "seeds": []}``; what is
+    not there, or can't be read, is an empty list."""
+    try:
+        settings = yaml.safe_load(configuration or "")
+    except yaml.YAMLError:
+        settings = None
+    settings = settings if isinstance(settings, dict) else {}
+    plan = {name: value if isinstance(value := settings.get(name), list) else []
+            for name in ("methods", "rates", "seeds")}
+    numbers = {name: [value for value in plan[name] if isinstance(value, int | float)] for name in ("rates", "seeds")}
+    return {"methods": [_planned_method(str(spec)) for spec in plan["methods"]], **numbers}
+
+
+def _planned_method(spec):
+    """(spec, name, options) of a method as ``experiment`` takes it: "ccs:mis_ratio=0.3,strata=20"."""
+    name, _, typed = spec.partition(":")
+    pairs = (pair.partition("=") for pair in typed.split(",") if pair)
+    options = {key.strip().replace("-", "_"): yaml.safe_load(value) for key, _, value in pairs}
+    return spec, METHODS.canonical(name) if name in METHODS else name, options
+
+
+class Section:
+    """Runs that may be compared: same data, networks, protocol, recipe and balance.
+
+    methods: names, with the options that tell them apart; in the order they were run
+    rates, seeds: ascending
+    cells: {(method, rate): {seed: finished run}}
+    failed: runs; missing: (method, rate, seed) that the plan or the others let expect; repeated: finished runs that
+        say the same as a later one, which is the one that counts
+    """
+
+    def __init__(self, runs, which="last", plan=None):
+        self.which = which
+        self.first = next((run for run in runs if run.done), runs[0])
+        self._names = _method_names(runs)
+        self.methods = list(dict.fromkeys(self.name_of(run) for run in runs))
+        self.seeds = sorted({run.seed for run in runs})
+        self.rates = sorted({run.rate for run in runs})
+        self.recipes = list({spelled(run.recipe): run.recipe for run in runs if run.recipe}.values())
+        self.failed = [run for run in runs if not run.done]
+        self.cells, self.repeated = defaultdict(dict), []
+        for run in (run for run in runs if run.done):
+            cell = self.cells[self.name_of(run), run.rate]
+            if run.seed in cell:
+                self.repeated.append(cell[run.seed])
+            cell[run.seed] = run
+        self.missing = self._missing(plan or read_plan(None))
+
+    def name_of(self, run):
+        """The method's name in this section."""
+        return self._names[run.method, spelled(run.options)]
+
+    @property
+    def done(self):
+        return [run for cell in self.cells.values() for run in cell.values()]
+
+    @property
+    def compared(self):
+        """Methods that choose: all but ``full``, those with a finished run."""
+        return [name for name in self.methods if name != WHOLE and any(self.cell(name, rate) for rate in self.rates)]
+
+    @property
+    def compared_rates(self):
+        """Rates at which something chose."""
+        return [rate for rate in self.rates if any(self.cell(name, rate) for name in self.compared)]
+
+    def cell(self, method, rate):
+        """{seed: finished run}, in the order of the seeds."""
+        runs = self.cells.get((method, rate), {})
+        return {seed: runs[seed] for seed in sorted(runs)}
+
+    def accuracies(self, method, rate):
+        """{seed: test accuracy in [0, 1]}."""
+        return {seed: run.reached(self.which) for seed, run in self.cell(method, rate).items()}
+
+    def whole_accuracies(self):
+        """{seed: test accuracy} after training on all samples; {} where none was."""
+        found = {}
+        for rate in self.rates:
+            found |= self.accuracies(WHOLE, rate)
+        return found
+
+    def detail_rate(self, wanted=None):
+        """The rate of the figures that show one: ``wanted``, or, of the rates with most methods, the middle one (the
+        lower of two); None where there is none, or ``wanted`` is not among them."""
+        rates = self.compared_rates
+        if wanted is not None:
+            return next((rate for rate in rates if math.isclose(rate, wanted)), None)
+        methods = {rate: sum(bool(self.cell(name, rate)) for name in self.compared) for rate in rates}
+        fullest = [rate for rate in rates if methods[rate] == max(methods.values())]
+        return fullest[(len(fullest) - 1) // 2] if fullest else None
+
+    def _missing(self, plan):
+        tried = self.done + self.failed
+        known = {(self.name_of(run), run.rate, run.seed) for run in tried}
+        methods = {name for name, _, _ in known}
+        methods |= {self._names.get((name, spelled(options)), spec) for spec, name, options in plan["methods"]}
+        rates = {rate for name, rate, _ in known if name != WHOLE} | set(plan["rates"])
+        seeds = {run.seed for run in tried} | set(plan["seeds"])
+        wanted = {(name, rate, seed) for name in methods for rate in ((1.0,) if name == WHOLE else rates)
+                  for seed in seeds}
+        return sorted(wanted - known)
+
+
+def _method_names(runs):
+    """{(method, options as text): name}: the method's own, and the options in which its variants differ."""
+    variants = defaultdict(dict)
+    for run in runs:
+        variants[run.method][spelled(run.options)] = run.options
+    names = {}
+    for method, several in variants.items():
+        differing = sorted({key for options in several.values() for key in options
+                            if len({spelled({key: other.get(key)}) for other in several.values()}) > 1})
+        for text, options in several.items():
+            said = ", ".join(f"{key} {options[key]}" for key in differing if key in options)
+            names[method, text] = f"{method} ({said})" if said else method
+    return names

@@ -1,0 +1,149 @@
+"""The results of a study on disk, and who is at work on what: safe for several processes, and for their sudden ends."""
+
+import contextlib
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from ms_coreset.errors import MsCoresetError
+
+RUNS = "runs.jsonl"
+
+
+class Store:
+    """``runs.jsonl`` of a study's folder: a JSON object a line, only ever appended to.
+
+    A last line without its end, left by a process that was stopped while it wrote, is ignored and overwritten. Of
+    several records with one key the latest counts.
+    """
+
+    def __init__(self, folder):
+        self.path = Path(folder) / RUNS
+        self.records = {}
+        self._read = self._line = 0
+        self.refresh()
+
+    def refresh(self):
+        """Take in what was appended since, by any process; raises ``MsCoresetError`` for a line that is no record."""
+        try:
+            with open(self.path, "rb") as stream:
+                stream.seek(self._read)
+                fresh = stream.read()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise MsCoresetError(f"can't read {self.path}: {error.strerror}") from error
+        *lines, torn = fresh.split(b"\n")
+        for line in lines:
+            self._line += 1
+            if line.strip():
+                record = self._parse(line)
+                self.records[record["key"]] = record
+        self._read += len(fresh) - len(torn)
+
+    def append(self, record):
+        """Add a record, whole or not at all, and wait until it is on disk.
+
+        Raises ``MsCoresetError`` when it can't be written.
+        """
+        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Not O_APPEND: a torn last line is to be overwritten, and the lock keeps others away.
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+            with os.fdopen(handle, "r+b", buffering=0) as stream:
+                fcntl.flock(stream, fcntl.LOCK_EX)
+                end = _end_of_lines(stream)
+                stream.truncate(end)
+                stream.seek(end)
+                self._write(stream, line, end)
+        except OSError as error:
+            raise MsCoresetError(f"can't write {self.path}: {error.strerror}") from error
+        self.refresh()
+
+    @staticmethod
+    def _write(stream, line, end):
+        try:
+            while line:
+                line = line[stream.write(line):]
+            os.fsync(stream.fileno())
+        except OSError:
+            stream.truncate(end)
+            raise
+
+    def _parse(self, line):
+        try:
+            record = json.loads(line)
+            if isinstance(record["key"], str) and isinstance(record["status"], str):
+                return record
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise MsCoresetError(f"{self.path}, line {self._line}: no record of a run; delete the line to have it run anew")
+
+
+def _end_of_lines(stream):
+    """Where the last whole line of an open file ends."""
+    end = stream.seek(0, os.SEEK_END)
+    block = 1 << 16
+    while end:
+        start = max(0, end - block)
+        stream.seek(start)
+        found = stream.read(end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+class Claims:
+    """Names of work that one process at a time may do, as locked files in a folder.
+
+    The kernel holds the locks, so that those of a process that has ended, however it ended, are free.
+    """
+
+    def __init__(self, folder):
+        self._folder = Path(folder)
+
+    @contextlib.contextmanager
+    def claim(self, name, wait=False):
+        """Yields whether ``name`` is this process's for the block; with ``wait`` it is, sooner or later."""
+        path = self._folder / f"{name}.lock"
+        handle = _locked(path, wait)
+        if handle is None:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            # Before the lock goes: afterwards the file may be another's.
+            path.unlink(missing_ok=True)
+            os.close(handle)
+            with contextlib.suppress(OSError):
+                self._folder.rmdir()
+
+
+def _locked(path, wait):
+    """A handle of the file ``path``, locked by this process, or None where another has it."""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # the folder went in between
+            continue
+        if not _lock(handle, wait):
+            os.close(handle)
+            return None
+        # A lock on a file that its last owner has deleted keeps nobody away.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.stat(path)):
+                return handle
+        os.close(handle)
+
+
+def _lock(handle, wait):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    return True

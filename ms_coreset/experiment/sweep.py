@@ -1,0 +1,50 @@
+"""The sweep: every run once, by any number of processes, whatever happens to one of them."""
+
+import time
+
+WAIT = 1.0  # seconds until work that other processes have in hand is looked at again
+
+
+class Busy(Exception):
+    """Something that a run needs is being made by another process."""
+
+
+def sweep(runs, store, claims, perform, finish, retry=False):
+    """Do all ``runs`` that are not recorded, in their order; those that others are at work on come last.
+
+    perform: ``run -> record``, never raises but for what ends the sweep, and ``Busy``
+    finish: called as ``finish(run, record)`` after a record is on disk
+    retry: do failed runs again
+    """
+    pending = [run for run in runs if not _settled(store.records.get(run.key()), retry)]
+    settled_before = store.records.copy() if retry else {}
+    while pending:
+        left = [run for run in pending if not _try(run, store, claims, perform, finish, settled_before)]
+        if len(left) == len(pending):
+            time.sleep(WAIT)
+        pending = left
+
+
+def _settled(record, retry=False):
+    return record is not None and not (retry and record["status"] == "failed")
+
+
+def _try(run, store, claims, perform, finish, outdated):
+    """Whether ``run`` is settled now, by this process or by another. ``outdated``: records that do not count."""
+    key, work = run.key(), run.work()
+    with claims.claim(work) as mine:
+        if not mine:
+            return False
+        store.refresh()
+        known = store.records.get(key)
+        if known is not None and known is not outdated.get(key):
+            return True
+        twin = next((record for record in store.records.values()
+                     if record.get("work") == work and record["status"] == "done"), None)
+        try:
+            record = {**twin, "key": key, **run.place()} if twin else perform(run)
+        except Busy:
+            return False
+        store.append(record)
+    finish(run, record)
+    return True

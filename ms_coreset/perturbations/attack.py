@@ -1,0 +1,172 @@
+"""Attacked images: moved, within a few grey levels, to where a network no longer sees what it saw.
+
+Both attacks live in the space of pixels in [0, 1]; a network that takes normalised images is wrapped by
+``on_pixels``. The network answers in evaluation mode, so that an image's attack depends on that image alone.
+"""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.randomness import check_seed, stream
+
+ATTACKS = ("gsa", "pgd")
+AGAINST = ("own", "true")
+_DEFAULTS = {"gsa": {"against": "own", "steps": 1, "random_start": False},
+             "pgd": {"against": "true", "steps": 10, "random_start": True}}
+
+
+def attack(logits, images, labels, seed=0, batch_size=128, **options):
+    """Attack every image: uint8 in, uint8 out.
+
+    logits: a callable, images (B, C, H, W) float32 in [0, 1] as a Tensor -> (B, classes); see ``on_pixels``
+    images: (n, height, width, channels) uint8; left as they are
+    labels: (n,) true labels
+    batch_size: images at a time; it changes the result by no more than rounding in the network does
+    options: of ``attack_options``
+
+    Returns the images, the kind of each, (n,) int8 (1: the network's answer is another one now, 2: it is the same),
+    and a manifest of plain values. Every pixel is within ``floor(255 eps)`` grey levels of the clean one.
+    Raises ``MsCoresetError`` for an option outside its range.
+    """
+    options = attack_options(seed=seed, **options)
+    require_whole("batch_size", batch_size)
+    steps = [slice(begin, begin + batch_size) for begin in range(0, len(images), batch_size)]
+    parts = [attack_rows(logits, images[rows], labels[rows], np.arange(len(images))[rows], options) for rows in steps]
+    attacked, kinds = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return attacked, kinds, {**options, "n": len(images), "counts": np.bincount(kinds, minlength=3)[1:].tolist()}
+
+
+def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against=None, random_start=None, seed=0):
+    """The options of an attack, checked, as the plain values that begin its manifest.
+
+    attack: "gsa", one step of ``eps`` along the gradient's sign, or "pgd", projected gradient descent
+    eps: how far a pixel may move, above 0 and at most 1, in units of the whole range
+    alpha, steps: pgd's step size, and number of steps (default 10; torchattacks had 40 before version 3.3)
+    against: the answer that images are led away from: the network's "own" to the clean image (gsa's default), or the
+        "true" label (pgd's)
+    random_start: whether pgd starts at a place drawn from the ball around the image (default: yes)
+    seed: of that place, 0 to 2**32 - 1
+    """
+    if attack not in ATTACKS:
+        raise MsCoresetError(f"unknown attack {attack!r}: there are {', '.join(ATTACKS)}")
+    given = {"against": against, "steps": steps, "random_start": random_start}
+    chosen = _DEFAULTS[attack] | {name: value for name, value in given.items() if value is not None}
+    if attack == "gsa" and (chosen["steps"], chosen["random_start"]) != (1, False):
+        raise MsCoresetError("gsa is one step from the image itself: more steps, or a random start, are pgd")
+    require_whole("steps", chosen["steps"])
+    if chosen["against"] not in AGAINST:
+        raise MsCoresetError(f"attack against {chosen['against']!r}: there are {', '.join(AGAINST)}")
+    for name, value in (("eps", eps), ("alpha", alpha)):
+        if not 0 < value <= 1:
+            raise MsCoresetError(f"{name} {value}: must be above 0 and at most 1 (8/255 is 8 grey levels)")
+    return {"kind": f"{attack}_attack", "kinds": [f"{attack}, fooled", f"{attack}, withstood"], "attack": attack,
+            "eps": float(eps), "alpha": float(eps if attack == "gsa" else alpha), **chosen, "seed": check_seed(seed)}
+
+
+def require_whole(option, value):
+    """Raise ``MsCoresetError`` unless an option's value is a whole number, 1 or more."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise MsCoresetError(f"{option} {value}: must be a whole number, 1 or more")
+
+
+def attack_rows(logits, images, labels, rows, options):
+    """Some images attacked, and their kinds; see ``attack``. rows: (b,) their places in the whole data set."""
+    clean = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
+    before = answers(logits, clean)
+    target = before if options["against"] == "own" else labels
+    if options["attack"] == "gsa":
+        moved = gradient_sign(logits, clean, target, options["eps"])
+    else:
+        start = random_start(clean, rows, options["eps"], options["seed"]) if options["random_start"] else None
+        moved = projected_gradient(logits, clean, target, options["eps"], options["alpha"], options["steps"], start)
+    attacked = to_pixels(moved.transpose(0, 2, 3, 1), images, options["eps"])
+    after = answers(logits, attacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
+    return attacked, np.where(after == before, 2, 1).astype(np.int8)
+
+
+def on_pixels(network, mean, std):
+    """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
+    from mindspore import Tensor
+
+    network.set_train(False)
+    mean, std = (Tensor(np.reshape(values, (1, -1, 1, 1)).astype(np.float32)) for values in (mean, std))
+
+    def logits(pixels):
+        return network((pixels - mean) / std)
+
+    return logits
+
+
+def answers(logits, images):
+    """The class of the highest logit, the first of equal ones, (B,) int64."""
+    from mindspore import Tensor
+
+    return logits(Tensor(np.ascontiguousarray(images))).asnumpy().argmax(axis=1)
+
+
+def gradient_sign(logits, images, labels=None, eps=8 / 255):
+    """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``; where the gradient is exactly 0, x stays.
+
+    logits: as in ``attack``; images: (B, C, H, W) float32 in [0, 1]
+    labels: (B,) the y, or None for the network's own answers
+
+    Source: Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015, section 4. With the
+    network's own answers it is the GradientSignAttack of advertorch, as the Moderate repository calls it. Departure
+    from that repository: the network is in evaluation mode; there it normalised by, and learnt from, each batch.
+    """
+    labels = answers(logits, images) if labels is None else labels
+    return projected_gradient(logits, images, labels, eps, eps, 1)
+
+
+def projected_gradient(logits, images, labels, eps=8 / 255, alpha=2 / 255, steps=10, start=None):
+    """``steps`` times ``x <- clip(x + alpha sign(grad_x CE(f(x), y)))``, clipped to the eps-ball and to [0, 1].
+
+    logits, images: as in ``gradient_sign``; labels: (B,) the y
+    start: (B, C, H, W) where to begin, or None for the images themselves
+
+    Source: Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018, section 2.1, with
+    the defaults of torchattacks 3.3 and later.
+    """
+    gradient = _loss_gradient(logits, labels)
+    eps, alpha = np.float32(eps), np.float32(alpha)
+    moved = images if start is None else start
+    for _ in range(steps):
+        moved = moved + alpha * np.sign(gradient(moved))
+        moved = np.clip(images + np.clip(moved - images, -eps, eps), 0, 1)
+    return moved
+
+
+def random_start(images, rows, eps, seed):
+    """A place in the eps-ball of each image, uniform, clipped to [0, 1]; it depends on seed and row alone."""
+    drawn = np.stack([stream(seed, "attack start", row).uniform(-eps, eps, images.shape[1:]) for row in rows])
+    return np.clip(images + drawn.astype(np.float32), 0, 1)
+
+
+def to_pixels(moved, clean, eps):
+    """Rounded to uint8; what rounding puts outside ``floor(255 eps)`` grey levels of ``clean`` is brought back."""
+    # The repository truncates, which would move pixels down by half a level on average.
+    levels = int(255 * eps + 1e-6)
+    clean = clean.astype(np.int16)
+    moved = np.rint(255 * moved.astype(np.float64)).astype(np.int16)
+    return np.clip(moved, np.maximum(clean - levels, 0), np.minimum(clean + levels, 255)).astype(np.uint8)
+
+
+def _loss_gradient(logits, labels):
+    """A function from images to the gradient of their summed cross entropy, as float32 arrays."""
+    import mindspore
+    from mindspore import Tensor, ops
+
+    # The fused kernel gives a mean, whose gradient is smaller by the batch's size: the sign, all that counts, is the
+    # same unless the division underflows.
+    cross_entropy = ops.SparseSoftmaxCrossEntropyWithLogits()
+    labels = Tensor(np.asarray(labels).astype(np.int32))
+
+    def loss(images):
+        return cross_entropy(logits(images), labels)
+
+    gradient = mindspore.grad(loss)
+
+    def of(images):
+        return gradient(Tensor(np.ascontiguousarray(images, np.float32))).asnumpy()
+
+    return of

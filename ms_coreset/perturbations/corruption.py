@@ -1,0 +1,216 @@
+"""Corrupted images: a share of them blurred, fogged, coarsened, covered in part, or drowned in noise.
+
+The five corruptions of the Moderate coreset repository (tmllab/2023_ICLR_Moderate-DS, robust/), which gives their
+measures for images of 32 and of 64 pixels. Other sizes follow one rule: an image below 32 pixels is treated as one of
+32 scaled down, one above 64 as one of 64 scaled up, and what lies between has measures between.
+
+Two modes. "paper" is what was meant: fog keeps the image's brightness, noise is clipped to the range of pixels.
+"repo" is what the repository writes where that is defined: its fog is never scaled back to 0 .. 255, so that such
+images are black. Its noise casts negative numbers to uint8, which no standard defines; they become 0 in both modes.
+Departures in both: everything random is seeded, and which sample got what is known.
+"""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest
+from ms_coreset.randomness import check_seed, stream
+
+KINDS = ("motion_blur", "fog", "low_resolution", "occlusion", "gaussian_noise")
+MODES = ("paper", "repo")
+_NOISE_MEAN, _NOISE_DEVIATION = 0.2, 1.0
+
+
+def corrupt(images, shares=0.3, seed=0, mode="paper", random_occlusion=False):
+    """Corrupt a share of the images, each in one way.
+
+    images: (n, height, width, channels) uint8; left as they are
+    shares: share of the images to corrupt, evenly by the five kinds, or a dict from kind to its own share
+    seed: of which image gets what, of the noise and of the places, 0 to 2**32 - 1
+    mode: "paper" or "repo", see above
+    random_occlusion: cover a place drawn for each image, instead of the same place in all
+
+    Returns the images, the kind of each, (n,) int8 (0: clean, k: ``KINDS[k - 1]``), and a manifest of plain values.
+    Raises ``MsCoresetError`` for an argument outside its range.
+    """
+    options = corruption_options(shares, seed, mode, random_occlusion)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise MsCoresetError(f"images are {images.dtype} of shape {images.shape}: give uint8 of (n, height, width, "
+                             "channels)")
+    kinds = assign_kinds(len(images), options)
+    corrupted = corrupt_rows(images, kinds, np.arange(len(images)), options)
+    return corrupted, kinds, {**options, "n": len(images), "counts": count_kinds(kinds),
+                              "images": array_digest(corrupted)}
+
+
+def corruption_options(shares=0.3, seed=0, mode="paper", random_occlusion=False):
+    """The arguments of ``corrupt``, checked, as the plain values that begin its manifest."""
+    if not isinstance(shares, dict):
+        # Checked as one number first, for a message about what was typed.
+        _require_share("corruption ratio", shares)
+        shares = dict.fromkeys(KINDS, shares / len(KINDS))
+    unknown = sorted(shares.keys() - set(KINDS))
+    if unknown:
+        raise MsCoresetError(f"unknown corruption {unknown[0]!r}: there are {', '.join(KINDS)}")
+    for kind, share in shares.items():
+        _require_share(f"share of {kind}", share)
+    if sum(shares.values()) > 1 + 1e-9:
+        raise MsCoresetError(f"the shares of the corruptions add up to {sum(shares.values()):g}: at most 1")
+    if mode not in MODES:
+        raise MsCoresetError(f"unknown corruption mode {mode!r}: there are {', '.join(MODES)}")
+    return {"kind": "corruption", "kinds": list(KINDS), "shares": [float(shares.get(kind, 0)) for kind in KINDS],
+            "seed": check_seed(seed), "mode": mode, "random_occlusion": bool(random_occlusion)}
+
+
+def assign_kinds(n, options):
+    """Which corruption each of ``n`` samples gets, (n,) int8; see ``corrupt``.
+
+    Without regard to classes: the first samples of a permutation are divided by the shares. The number of each kind
+    and of all together is the share's, rounded.
+    """
+    # Summing up shares leaves crumbs (0.3 as 0.30000000000000004), which must not decide a rounding.
+    ends = [round(round(total, 9) * n) for total in np.cumsum(options["shares"]).tolist()]
+    order = stream(options["seed"], "corruption").permutation(n)
+    kinds = np.zeros(n, np.int8)
+    for code, (begin, end) in enumerate(zip([0, *ends[:-1]], ends, strict=True), start=1):
+        kinds[order[begin:end]] = code
+    return kinds
+
+
+def corrupt_rows(images, kinds, rows, options):
+    """Some images corrupted: a function of each image and its row alone, so that data can be done in parts.
+
+    images: (b, height, width, channels) uint8; kinds: (b,) codes; rows: (b,) their places in the whole data set
+    """
+    corrupted = np.array(images)
+    for code, function in enumerate((_blurred, _fogged, _coarse, _occluded, _noisy), start=1):
+        chosen = np.flatnonzero(kinds == code)
+        if len(chosen):
+            corrupted[chosen] = function(corrupted[chosen], np.asarray(rows)[chosen], options)
+    return corrupted
+
+
+def count_kinds(kinds):
+    """How many samples there are of each kind."""
+    return np.bincount(kinds, minlength=len(KINDS) + 1)[1:].tolist()
+
+
+def motion_blur(images):
+    """A horizontal smear of 15 pixels (3 for images of 8 pixels, 53 for 224), contrast stretched to 0 .. 255.
+
+    The kernel is a diagonal that OpenCV's ``warpAffine`` turns by 45 degrees, two rows of unequal weights; borders
+    are mirrored without the edge; the stretch is over all channels of an image together. Equal to what OpenCV
+    computes, but for sums that end in exactly one half, which its Fourier transform may leave on either side.
+    An image of one colour stays as it is in the blur, and has no contrast to stretch.
+    """
+    from scipy.ndimage import correlate
+
+    degree = blur_degree(images.shape[1])
+    # The weights are whole, so that sums are exact and the division alone is rounded.
+    sums = correlate(images.astype(np.float64), blur_kernel(degree)[None, :, :, None].astype(np.float64), mode="mirror")
+    return np.stack([_stretched(image) for image in np.rint(sums / (1024 * degree)).astype(np.uint8)])
+
+
+def blur_degree(size):
+    """Length of the blur in pixels for images of ``size``: 15 from 32 to 64 pixels, else in proportion, odd."""
+    return 2 * round((15 * size / _reference(size) - 1) / 2) + 1
+
+
+def blur_kernel(degree):
+    """(degree, degree) integers: 1024 times a diagonal of ones, turned by 45 degrees about (degree/2, degree/2).
+
+    In OpenCV's fixed-point numbers: places are rounded to 1/1024 and then to 1/32, and interpolated linearly.
+    """
+    half, centre = np.sqrt(0.5), degree / 2
+    place = np.arange(degree)
+    along = np.rint(half * place * 1024).astype(int)
+    x = (np.rint((centre - half * place) * 1024).astype(int)[:, None] + along + 16) >> 5
+    y = (np.rint((half * place + centre - 2 * half * centre) * 1024).astype(int)[:, None] + along + 16) >> 5
+    diagonal = np.pad(np.eye(degree, dtype=int), degree)
+    (column, right), (row, below) = np.divmod(x + 32 * degree, 32), np.divmod(y + 32 * degree, 32)
+    upper = diagonal[row, column] * (32 - right) + diagonal[row, column + 1] * right
+    lower = diagonal[row + 1, column] * (32 - right) + diagonal[row + 1, column + 1] * right
+    return upper * (32 - below) + lower * below
+
+
+def fog(images):
+    """``t x + 0.5 (1 - t)`` for pixels x in [0, 1], in float64, unrounded, where t falls towards the middle.
+
+    ``t = exp(-0.4 (sqrt(R) - 0.04 d))`` with R the side and d the distance to (R/2, R/2), for R of 32 to 64.
+    """
+    _, height, width, _ = images.shape
+    reference = _reference(height)
+    scale = reference / height
+    rows, columns = np.arange(height)[:, None] - height / 2, np.arange(width) - width / 2
+    distance = scale * np.sqrt(rows**2 + columns**2)
+    t = np.exp(-0.4 * (np.sqrt(reference) - 0.04 * distance))[:, :, None]
+    return images / 255 * t + 0.5 * (1 - t)
+
+
+def occlusion_box(size):
+    """(first row and column, side) of the black square: (5, 16) for 32 pixels, (5, 41) for 64."""
+    reference = _reference(size)
+    scale = size / reference
+    return round(5 * scale), max(1, round((16 + (reference - 32) * 25 / 32) * scale))
+
+
+def _reference(size):
+    return min(max(size, 32), 64)
+
+
+def _blurred(images, rows, options):
+    return motion_blur(images)
+
+
+def _stretched(image):
+    low, high = float(image.min()), float(image.max())
+    if low == high:
+        return image
+    # As OpenCV: factor and offset in float32, multiplied and added with one rounding. It decides exact halves.
+    factor = 255 * (1 / (high - low))
+    stretched = image * np.float64(np.float32(factor)) + np.float64(np.float32(-low * factor))
+    return np.rint(stretched.astype(np.float32)).astype(np.uint8)
+
+
+def _fogged(images, rows, options):
+    # The repository forgets to multiply by 255, and every number below 1 becomes 0.
+    return np.zeros_like(images) if options["mode"] == "repo" else np.rint(255 * fog(images)).astype(np.uint8)
+
+
+def _coarse(images, rows, options):
+    """Shrunk to a quarter and enlarged again by Pillow's bicubic filter."""
+    from PIL import Image
+
+    height, width = images.shape[1:3]
+    small = (max(1, round(width / 4)), max(1, round(height / 4)))
+
+    def there_and_back(image):
+        picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+        picture = picture.resize(small, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
+        return np.asarray(picture).reshape(image.shape)
+
+    return np.stack([there_and_back(image) for image in images])
+
+
+def _occluded(images, rows, options):
+    (first, side), height, width = occlusion_box(images.shape[1]), *images.shape[1:3]
+    for image, row in zip(images, rows, strict=True):
+        top = left = first
+        if options["random_occlusion"]:
+            rng = stream(options["seed"], "occlusion", row)
+            top, left = rng.randint(height - side + 1), rng.randint(width - side + 1)
+        image[top:top + side, left:left + side] = 0
+    return images
+
+
+def _noisy(images, rows, options):
+    """Normal noise of mean 0.2 and deviation 1 added to pixels in [0, 1], and clipped."""
+    noise = np.stack([stream(options["seed"], "gaussian noise", row).normal(
+        _NOISE_MEAN, _NOISE_DEVIATION, images.shape[1:]) for row in rows])
+    values = 255 * np.clip(images / 255 + noise, 0, 1)
+    return (values if options["mode"] == "repo" else np.rint(values)).astype(np.uint8)
+
+
+def _require_share(what, share):
+    if not isinstance(share, int | float | np.number) or not 0 <= share <= 1:
+        raise MsCoresetError(f"{what} {share} is out of range: give a share from 0 to 1")

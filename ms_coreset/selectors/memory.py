@@ -1,0 +1,55 @@
+"""How many bytes a selection may use: given, or a share of what is free."""
+
+import contextlib
+import os
+import re
+
+from ms_coreset.errors import MsCoresetError
+
+SHARE = 0.5  # of what is free, unless the user says how much
+BLOCKS = 12 << 20  # bytes of the blocks of rows that whatever method works on
+HEAP = 150  # bytes of an entry of lazy greedy's heap, a Python tuple
+_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_CGROUP = "/sys/fs/cgroup/memory"
+
+
+def as_bytes(memory):
+    """A number of bytes as an int: a number, a text such as "2G" or "500M" (powers of 1024), or None: ``SHARE`` of
+    what is free. Raises ``MsCoresetError`` for anything else."""
+    if memory is None:
+        return int(SHARE * free_bytes())
+    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?)\s*([KMGT]?)(?:i?B)?", str(memory).strip(), re.IGNORECASE)
+    if isinstance(memory, bool) or not match:
+        raise MsCoresetError(f"memory {memory!r}: must be bytes, at least 0, or have a unit such as 2G or 500M")
+    return int(float(match[1]) * 2 ** _UNITS[match[2].upper()])
+
+
+def fits_as_matrices(memory, sizes, d, classes):
+    """Whether the similarities of pools of these sizes fit as float64 matrices, with the copies of the data (d features
+    and so many classes of logits) that they are made of."""
+    return sum(8 * m * (m + d + 3 * classes) + HEAP * m for m in sizes) + BLOCKS <= memory
+
+
+def as_text(size):
+    """Bytes for people: "1.9 GB", in powers of 1024."""
+    for unit, power in (("GB", 30), ("MB", 20)):
+        if size >= 2**power:
+            return f"{size / 2**power:.1f} {unit}"
+    return f"{size / 2**10:.0f} KB"
+
+
+def free_bytes():
+    """Memory that this process may still take: what the system calls available, or less where a container says so."""
+    free = _number_after("MemAvailable:", "/proc/meminfo", 1024)
+    if free is None:
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    limit, used = (_number_after("", f"{_CGROUP}.{name}") for name in ("max", "current"))
+    return free if limit is None or used is None else min(free, max(0, limit - used))
+
+
+def _number_after(prefix, path, unit=1):
+    """The number after a prefix in a file of the kernel's; None where there is none ("max" too)."""
+    with contextlib.suppress(OSError, StopIteration, ValueError), open(path) as stream:
+        line = next(line for line in stream if line.startswith(prefix))
+        return int(line[len(prefix):].split()[0]) * unit
+    return None

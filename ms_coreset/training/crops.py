@@ -1,0 +1,62 @@
+"""Random resized crops, and the resizing before a test, both by Pillow and on the images' own size."""
+
+import dataclasses
+import math
+
+from PIL import Image
+
+from ms_coreset.datasets.pictures import as_pictures, in_threads
+
+_TRIES = 10
+_RATIO = (3 / 4, 4 / 3)
+NUMBERS = 2 * _TRIES + 2  # uniform random numbers that a crop is made of: area and ratio of each try, and the place
+
+
+def crop_box(width, height, scale, numbers):
+    """(left, top, width, height) of a random crop of an image of ``width`` x ``height`` pixels.
+
+    The first of ten tries that fits: its area a share, uniform in ``scale`` .. 1, of the image's, its ratio of width
+    to height uniform in logarithm from 3/4 to 4/3; anywhere in the image with equal chance. If none fits, the largest
+    crop in the middle whose ratio is within these bounds. numbers: ``NUMBERS`` of them, uniform in [0, 1).
+
+    Source: torchvision's RandomResizedCrop (Szegedy et al., Going deeper with convolutions, CVPR 2015). Departure:
+    its random numbers are drawn try by try, so that how many depends on the image.
+    """
+    lowest, highest = map(math.log, _RATIO)
+    for area_number, ratio_number in zip(numbers[:2 * _TRIES:2], numbers[1:2 * _TRIES:2], strict=True):
+        area = width * height * (scale + (1 - scale) * area_number)
+        ratio = math.exp(lowest + (highest - lowest) * ratio_number)
+        cropped = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < cropped[0] <= width and 0 < cropped[1] <= height:
+            left, top = (int(number * (whole - part + 1)) for number, whole, part
+                         in zip(numbers[-2:], (width, height), cropped, strict=True))
+            return left, top, *cropped
+    cropped = min(width, round(height * _RATIO[1])), min(height, round(width / _RATIO[0]))
+    return (width - cropped[0]) // 2, (height - cropped[1]) // 2, *cropped
+
+
+def resized_crops(images, rows, recipe, numbers):
+    """Random crops of the originals of ``images`` at ``rows``, resized to the images' size: (B, size, size, C) uint8.
+
+    numbers: (B, ``NUMBERS``), uniform in [0, 1). A recipe with ``crop_size`` resizes to that first.
+    """
+    pictures = as_pictures(images).subset(rows)
+    size = pictures.scaling.crop
+
+    def make(i):
+        original = pictures.original(i)
+        left, top, width, height = crop_box(*original.size, recipe.crop_scale, numbers[i])
+        cropped = original.crop((left, top, left + width, top + height))
+        for side in (recipe.crop_size, size):
+            if side is not None:
+                cropped = cropped.resize((side, side), Image.Resampling.BILINEAR)
+        return cropped
+
+    return in_threads(make, pictures.shape)
+
+
+def as_tested(split, recipe):
+    """``split`` as the recipe tests on it: with ``test_resize``, resized to that before the crop to its size."""
+    if split is None or recipe.test_resize is None:
+        return split
+    return dataclasses.replace(split, images=as_pictures(split.images).rescaled(recipe.test_resize))
