@@ -19,6 +19,8 @@ NETWORK_CASES = [
     ("resnet50", {"width": 8}),
     ("resnet18", {"width": 16, "variant": "imagenet"}),
     ("resnet50", {"width": 8, "variant": "imagenet"}),
+    ("senet18", {"width": 16, "variant": "imagenet"}),
+    ("vgg11", {"batch_norm": False, "side": 2}),
 ]
 
 

@@ -564,7 +564,56 @@ def _glister():
                    same_order)
 
 
-CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister)
+def pixel_network(package, inputs):
+    """The convolutional net of the peers, on pixels: a callable of MindSpore tensors, or a module of torch."""
+    weights = {layer: (inputs[f"conv_{layer}_weight"], inputs[f"conv_{layer}_bias"]) for layer in ("c1", "c2", "fc")}
+    if package.__name__ == "torch_ref":
+        return _torch_network(weights)
+    from mindspore import Tensor, ops
+
+    tensors = {layer: tuple(map(Tensor, arrays)) for layer, arrays in weights.items()}
+
+    def logits(x):
+        for layer in ("c1", "c2"):
+            x = ops.relu(ops.conv2d(x, *tensors[layer], pad_mode="pad", padding=1))
+            x = ops.max_pool2d(x, 2, 2)
+        return ops.matmul(x.reshape(x.shape[0], -1), tensors["fc"][0].T) + tensors["fc"][1]
+
+    return logits
+
+
+def _torch_network(weights):
+    import torch
+    from torch import nn
+
+    layers = {"c1": nn.Conv2d(1, 8, 3, padding=1), "c2": nn.Conv2d(8, 16, 3, padding=1), "fc": nn.Linear(64, 10)}
+    for layer, arrays in weights.items():
+        layers[layer].load_state_dict(dict(zip(("weight", "bias"), map(torch.tensor, arrays), strict=True)))
+    return nn.Sequential(layers["c1"], nn.ReLU(), nn.MaxPool2d(2), layers["c2"], nn.ReLU(), nn.MaxPool2d(2),
+                         nn.Flatten(), layers["fc"])
+
+
+def attacked(name, start=None, **options):
+    """Images attacked by the function of that name; start: the key of the peer's own starting places."""
+    def compute(package, inputs):
+        given = options if start is None else options | {"start": inputs.peers[start]}
+        network = pixel_network(package, inputs)
+        return getattr(package, name)(network, inputs["att_images"], inputs["att_labels"], **given)
+    return compute
+
+
+def _attacks():
+    same_pixels = close(atol=1e-5)
+    for levels in (8, 32):
+        yield Case(f"attacks/FGSM_eps{levels}_255", attacked("gradient_sign", eps=levels / 255), same_pixels)
+        yield Case(f"attacks/PGD_eps{levels}_alpha{levels // 4}_steps10_norandom",
+                   attacked("projected_gradient", eps=levels / 255, alpha=levels / 4 / 255), same_pixels)
+    yield Case("attacks/BIM_eps8_alpha2_steps10", attacked("projected_gradient"), same_pixels)
+    yield Case("attacks/PGD_eps8_alpha2_steps10_random_torchseed0",
+               attacked("projected_gradient", start="attacks/PGD_random_torchseed0_start"), same_pixels)
+
+
+CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -609,7 +658,9 @@ NOT_COMPARED = {
     "dual/*": "DynUnc, DUAL and TDDS are not methods of ours; its AUM counts the last epoch alone",
     "dynunc_official/*": "DynUnc is not a method of ours",
     "zcore/*": "ZCore is not a method of ours",
-    "attacks/*": "attacks are no selection; its DeepFool clips to the range of images and overshoots",
+    "attacks/clean_logits": "answers of the network that is attacked",
+    "attacks/PGD_random_torchseed0_start": "drawn with torch's generator; a starting place that another key refers to",
+    "attacks/DeepFool*": "it clips to the range of images and overshoots; ours is a distance",
 }
 
 

@@ -5,7 +5,6 @@ off by so much; a sample may be taken for another only if their float64 values a
 given the picks before it, must be that near to the best in float64.
 """
 
-import mindspore
 import numpy as np
 import pytest
 
@@ -21,7 +20,7 @@ N, RATE = 200, 0.2
 @pytest.fixture(autouse=True)
 def float32(monkeypatch):
     mc.set_device("CPU")
-    monkeypatch.setattr(kernels, "float_type", lambda: mindspore.float32)
+    monkeypatch.setattr(kernels, "current_device", lambda: "Ascend")  # its road, on the CPU
 
 
 def evidence(package):

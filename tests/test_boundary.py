@@ -70,6 +70,16 @@ def test_neighbours_are_those_of_a_stable_sort(n, k, d, seed, exclude_self):
     np.testing.assert_array_equal(found, np.sort(expected, axis=1))
 
 
+@pytest.mark.parametrize(("centre", "spread"), [(0, 1), (1000, 1), (1000, 1e-3), (0, 1e15), (0, 1e-25)])
+def test_neighbours_that_float32_products_cannot_tell(centre, spread):
+    features = centre + spread * np.random.RandomState(0).randn(300, 20)
+    features[290:] = features[:10]
+    squares = ((features[:, None] - features)**2).sum(axis=2)
+    np.fill_diagonal(squares, np.inf)
+    found = np.concatenate([nearest for _, nearest in kernels.neighbour_blocks(features, 10)])
+    np.testing.assert_array_equal(found, np.sort(np.argsort(squares, axis=1, kind="stable")[:, :10], axis=1))
+
+
 def test_blocks_do_not_change_cal(monkeypatch):
     rng = np.random.RandomState(0)
     evidence = mc.Evidence(rng.randint(0, 3, 100), rng.rand(100, 6).astype(np.float32), rng.randn(100, 3))

@@ -295,7 +295,7 @@ def test_console_command_is_the_same_code(here):
     ("--dataset digits --rule top --score el2n --strata 5", "el2n by top has no option --strata"),
     ("--dataset digits --rate 0.5 --device TPU", "unknown device 'TPU': there are auto, CPU, GPU, Ascend"),
     ("--dataset digits --rate 0.5 --arch resnet19", "unknown network 'resnet19'"),
-    ("--dataset digits --rate 0.5 --recipe moderat", "unknown recipe 'moderat': there are ccs, deepcore"),
+    ("--dataset digits --rate 0.5 --recipe moderat", "unknown recipe 'moderat': there are ccs, ccs-imagenet"),
     ("--dataset digits --rate 0.5 --pool 5000", "pool of 5000 samples: must be 1 to 1437"),
     ("--dataset digits --rate 0.5 --ckpt none.ckpt", "no checkpoint none.ckpt"),
     ("--dataset digits --rate 0.5 --epoch 0", "epochs is 0"),

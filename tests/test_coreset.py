@@ -109,10 +109,12 @@ def test_unwritable_folder_is_one_clear_error_and_leaves_nothing(coreset, tmp_pa
 
 def test_summary_counts_by_hand():
     split = Split("toy", np.zeros((6, 2, 2, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1]), ("a", "b"), (0.5,), (0.5,),
-                  bad=np.array([True, False, False, True, False, False]))
+                  bad=np.array([True, False, False, True, False, False]),
+                  bad_kinds=np.array([2, 0, 0, 1, 0, 0], np.int8), manifest={"kinds": ["fog", "blur", "noise"]})
     summary = Coreset(np.array([0, 1, 4]), 6, 0.5, "random").summary(split)
     assert summary == {"kept": 3, "available": 6, "per_class": (1, 1.5, 2),
-                       "bad_available": pytest.approx(1 / 3), "bad_kept": pytest.approx(1 / 3)}
+                       "bad_available": pytest.approx(1 / 3), "bad_kept": pytest.approx(1 / 3),
+                       "bad_by_kind": {"fog": (1 / 6, 0), "blur": (1 / 6, 1 / 3), "noise": (0, 0)}}
 
 
 def test_coreset_of_a_pool_points_into_the_whole():

@@ -122,7 +122,7 @@ def test_herding_keeps_the_mean_better_than_chance():
 def test_divergence_by_hand_and_finite():
     logits = np.array([[0, 0], [np.log(3), 0], [2000, 0], [0, 2000]])
     evidence = mc.Evidence(labels=np.zeros(4, int), logits=logits)
-    divergences = kernels.Distributions(np.log([[0.5, 0.5], [0.75, 0.25]])).divergences_from(0)
+    divergences = kernels.Distributions(np.log([[0.5, 0.5], [0.75, 0.25]])).distances_to(0)
     np.testing.assert_allclose(divergences, [0, 0.25 * np.log(3) / 2], atol=1e-15)
     order = mc.select("contextual_diversity", evidence, 1.0, seed=0).indices
     assert order.tolist()[:2] in ([2, 3], [3, 2], [0, 2], [1, 3])
@@ -200,3 +200,52 @@ def test_saturated_probabilities_are_no_reason_to_be_picked():
     sides = 1e3 * np.repeat([[1.0, 0], [0, 1]], 3, axis=0)
     duplicates = mc.Evidence(labels=np.zeros(6, int), logits=sides)
     assert len(set(duplicates.logits[mc.select("contextual_diversity", duplicates, 1 / 3).indices, 0])) == 2
+
+
+def farthest_first(distances, first, k):
+    """k-center by the whole matrix of distances: the first of the farthest, nearer than rounding can tell."""
+    picks = [first]
+    while len(picks) < k:
+        nearest = distances[:, picks].min(axis=1)
+        nearest[picks] = -np.inf
+        picks.append(int(np.argmax(nearest >= nearest.max() * (1 - 1e-10))))
+    return picks
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(3, 120), st.integers(1, 120), st.integers(0, 10**6), st.sampled_from([1, 3, 20]))
+def test_the_short_list_changes_nothing(n, distinct, seed, shortest):
+    rng = np.random.RandomState(seed)
+    features = rng.randint(-3, 4, (min(n, distinct), 3))[rng.randint(0, min(n, distinct), n)].astype(np.float32)
+    distances = np.maximum(np.linalg.norm(features[:, None] - features, axis=2), 1e-6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ms_coreset.selectors.geometry.SHORTEST", shortest)
+        picks = mc.select("k_center", evidence_of(features), 1.0, seed=1).indices.tolist()
+    assert picks == farthest_first(distances, np.random.RandomState(1).randint(n), n)
+
+
+@pytest.mark.parametrize("shortest", [1, 7, 64])
+def test_the_short_list_of_distributions_changes_nothing(shortest, monkeypatch):
+    logits = 3 * np.random.RandomState(0).randn(300, 4)
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    distances = 0.5 * ((p[:, None] - p) * (np.log(p)[:, None] - np.log(p))).sum(axis=2)
+    monkeypatch.setattr("ms_coreset.selectors.geometry.SHORTEST", shortest)
+    order = mc.select("contextual_diversity", mc.Evidence(labels=np.zeros(300, int), logits=logits), 0.5).indices
+    assert order.tolist() == farthest_first(distances, order[0], 150)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 1e4])
+@pytest.mark.parametrize("variant", ["paper", "deepcore"])
+def test_herding_is_decided_in_float64(variant, scale):
+    """Features whose differences float32 products can't see, beside a mean that is large."""
+    rng = np.random.RandomState(0)
+    features = (1 + scale * 1e-4 * rng.randn(400, 40)).astype(np.float32)
+    features[200:220] = features[:20]
+    exact, mean = features.astype(np.float64), features.mean(axis=0, dtype=np.float64)
+    expected, total = [], np.zeros(40)
+    for t in range(1, 41):
+        distances = np.linalg.norm(t * mean - total - exact, axis=1) * (1 if variant == "paper" else -1)
+        distances[expected] = np.inf
+        expected.append(int(np.argmax(distances <= distances.min() + 1e-10 * abs(distances.min()))))
+        total += exact[expected[-1]]
+    assert mc.select("herding", evidence_of(features), 0.1, variant=variant).indices.tolist() == expected

@@ -380,3 +380,31 @@ def test_cords_glister(folder, key, rounds):
     coreset = mc.select("glister", evidence, 0.1, aggregate="sum", rounds=rounds)
     np.testing.assert_array_equal(coreset.indices, peer[f"cords/Glister/{key}_k60_eta0.1/order"])
     np.testing.assert_allclose(coreset.scores, peer["cords/Glister/Supervised/initial_gains"], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("aggregate", ["mean", "sum"])
+def test_glister_projects_few_and_picks_the_same(aggregate, monkeypatch):
+    """Against all gains of whole gradients at every pick."""
+    rng = np.random.RandomState(0)
+    labels, features, logits = rng.randint(0, 3, 300), rng.randn(300, 5), 2 * rng.randn(300, 3)
+
+    def gradients(z):
+        errors = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True) - np.eye(3)[labels]
+        return np.einsum("nc,nd->ncd", errors, np.column_stack([np.ones(300), features]))
+
+    whole, expected = gradients(logits), []
+    for _ in range(60):
+        step = whole[expected].sum(axis=0) if expected else np.zeros((3, 6))
+        step /= max(1, len(expected)) if aggregate == "mean" else 1
+        target = gradients(logits - 0.05 * np.column_stack([np.ones(300), features]) @ step.T).mean(axis=0)
+        gains = np.einsum("ncd,cd->n", whole, target)
+        gains[expected] = -np.inf
+        expected.append(int(np.argmax(gains)))
+    evidence = mc.Evidence(labels, features, logits)
+    counted = []
+    few = ResidentGradients.projections_of
+    monkeypatch.setattr(ResidentGradients, "projections_of", lambda self, places, direction: (
+        counted.append(len(places)), few(self, places, direction))[1])
+    assert mc.select("glister", evidence, 0.2, eta=0.05, aggregate=aggregate).indices.tolist() == expected
+    if aggregate == "mean":
+        assert len(counted) > 10

@@ -6,7 +6,7 @@ from scipy.stats import binomtest, chisquare
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest
-from ms_coreset.perturbations.label_noise import symmetric_noise
+from ms_coreset.perturbations.label_noise import asymmetric_noise, given_noise, symmetric_noise, target_classes
 
 seeds = st.integers(0, 2**32 - 1)
 ratios = st.floats(0, 1)
@@ -99,3 +99,82 @@ def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(MsCoresetError, match=message) as error:
         symmetric_noise(**{"labels": np.array([0, 1, 2]), "num_classes": 3} | arguments)
     assert "\n" not in str(error.value)
+
+
+# Asymmetric noise
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def test_published_pairs_of_cifar10():
+    targets, rule = target_classes("CIFAR10", CIFAR10)
+    mistaken = {CIFAR10[own]: CIFAR10[other] for own, other in enumerate(targets) if own != other}
+    assert rule == "published"
+    assert mistaken == {"truck": "automobile", "bird": "airplane", "deer": "horse", "cat": "dog", "dog": "cat"}
+
+
+def test_classes_of_cifar100_go_round_their_superclass(real_data):
+    from ms_coreset.datasets import load_dataset
+
+    classes = load_dataset("CIFAR100", real_data / "exact", download=False, log=lambda line: None).classes
+    targets, rule = target_classes("CIFAR100", classes)
+    assert rule == "published"
+    place = {name: number for number, name in enumerate(classes)}
+    assert classes[targets[place["otter"]]] == "seal" and classes[targets[place["whale"]]] == "beaver"
+    assert sorted(targets) == list(range(100))
+    # Five steps lead back to where one began, and fewer do not.
+    reached = np.arange(100)
+    for step in range(1, 6):
+        reached = targets[reached]
+        assert (reached == np.arange(100)).all() == (step == 5)
+
+
+@pytest.mark.parametrize(("name", "next_class"), [("digits", False), ("CIFAR10", True), ("CIFAR100", False)])
+def test_next_class_where_no_pairs_are_published_or_wanted(name, next_class):
+    """CIFAR-100's pairs do not fit these names, as those of a stand-in."""
+    targets, rule = target_classes(name, CIFAR10, next_class)
+    assert (targets.tolist(), rule) == ([1, 2, 3, 4, 5, 6, 7, 8, 9, 0], "next class")
+
+
+@given(labelled(), ratios, seeds)
+def test_exact_asymmetric_noise_replaces_the_share_of_what_can_be_mistaken(data, ratio, seed):
+    labels, num_classes = data
+    targets = np.arange(num_classes)
+    targets[0] = 1
+    noisy, manifest = asymmetric_noise(labels, targets, ratio, seed)
+    flipped = noisy != labels
+    assert flipped.sum() == manifest["flipped"] == round(ratio * (labels == 0).sum())
+    assert set(noisy[flipped]) <= {1} and set(labels[flipped]) <= {0}
+    assert (manifest["ratio"], manifest["seed"], manifest["targets"]) == (ratio, seed, targets.tolist())
+
+
+def test_asymmetric_noise_by_chance_varies_around_the_ratio():
+    labels = np.repeat([0, 1], 1000)
+    flipped = [asymmetric_noise(labels, [1, 1], 0.3, seed, exact=False)[1]["flipped"] for seed in range(50)]
+    assert len(set(flipped)) > 10
+    assert binomtest(sum(flipped), 50 * 1000, 0.3).pvalue > 1e-4
+
+
+def test_asymmetric_noise_of_every_class_has_the_ratio_of_all():
+    labels = np.arange(1000) % 10
+    noisy, manifest = asymmetric_noise(labels, (np.arange(10) + 1) % 10, 0.35, seed=2)
+    assert manifest["ratio_realised"] == 0.35
+    np.testing.assert_array_equal(np.unique((noisy - labels) % 10), [0, 1])
+    again = asymmetric_noise(labels, (np.arange(10) + 1) % 10, 0.35, seed=2)
+    assert again[0].tobytes() == noisy.tobytes()
+
+
+# Labels that someone gave
+
+
+def test_given_labels_replace_the_true_ones():
+    noisy, manifest = given_noise(np.array([0, 1, 2, 2]), 3, np.array([0, 2, 2, 1]))
+    assert noisy.tolist() == [0, 2, 2, 1]
+    assert (manifest["kind"], manifest["flipped"], manifest["ratio_realised"]) == ("human_label_noise", 2, 0.5)
+
+
+@pytest.mark.parametrize(("given", "message"), [(np.array([0, 1]), "2 labels were given for 3"),
+                                                (np.array([0, 1, 3]), "labels are 0 to 3")])
+def test_given_labels_must_fit(given, message):
+    with pytest.raises(MsCoresetError, match=message):
+        given_noise(np.array([0, 1, 2]), 3, given)

@@ -72,6 +72,16 @@ def test_gradients_are_the_last_layers():
         LastLayerGradients.of(evidence(labels=np.array([0, 1, 3])))
 
 
+def test_scores_by_blocks_of_rows_are_the_same(monkeypatch):
+    rng = np.random.RandomState(0)
+    many = mc.Evidence(rng.randint(0, 3, 50), rng.randn(50, 4).astype(np.float32), rng.randn(50, 3).astype(np.float32))
+    names = ("least_confidence", "entropy", "margin", "loss", "el2n", "grand")
+    whole = {name: mc.score(name, many) for name in names}
+    monkeypatch.setattr("ms_coreset.evidence.ROWS_BYTES", 8 * 3 * 7)
+    for name in names:
+        np.testing.assert_array_equal(mc.score(name, many), whole[name])
+
+
 @given(st.lists(st.lists(st.floats(-50, 50), min_size=3, max_size=3), min_size=1, max_size=5))
 def test_softmax_adds_to_one(logits):
     np.testing.assert_allclose(softmax(logits).sum(axis=1), 1)

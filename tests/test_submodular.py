@@ -179,6 +179,24 @@ def test_memory_changes_nothing_but_the_time(name, balance, monkeypatch):
     np.testing.assert_array_equal(coreset.weights, expected.weights)
 
 
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 10**6))
+def test_a_matrix_made_in_tiles_and_sums_without_rows(n, tile, seed):
+    rng = np.random.RandomState(seed)
+    similarity = Cosine(rng.randn(n, 3), rng.randn(n, 5))
+    rows, places = similarity.rows(np.arange(n)), rng.permutation(n)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ms_coreset.selectors.submodular.similarity.TILE", tile)
+        dense = held([similarity], np.inf)[0]
+    np.testing.assert_allclose(dense.rows(places), rows[places], atol=1e-15)
+    sums = [each.sum_of_rows() for each in (similarity, dense)]
+    for place in places[:5]:
+        for each in sums:
+            each.add(place)
+    for each in sums:
+        np.testing.assert_allclose(each.at(places), rows[places[:5]].sum(axis=0)[places], atol=1e-13)
+
+
 def test_a_kernel_of_features_needs_no_logits():
     evidence = evidence_of()
     without = mc.Evidence(labels=evidence.labels, features=evidence.features)
@@ -190,7 +208,7 @@ def test_a_kernel_of_features_needs_no_logits():
 @pytest.mark.parametrize(("name", "options", "message"), [
     ("facility_location", {"greedy": "eager"}, "greedy 'eager'"), ("graph_cut", {"kernel": "rbf"}, "kernel 'rbf'"),
     ("facility_location", {"epsilon": 1.0}, "epsilon"), ("craig", {"beta": 0}, "beta"),
-    ("craig", {"memory": -1}, "memory"), ("graph_cut", {"lam": -1}, "lam"),
+    ("craig", {"memory": -1}, "memory"), ("craig", {"memory": "2X"}, "memory '2X'"), ("graph_cut", {"lam": -1}, "lam"),
     ("log_determinant", {"jitter": 0}, "jitter"),
     ("log_determinant", {"variant": "cords"}, "variant"), ("craig", {"batch_size": 0}, "batch_size"),
     ("craig", {"batch_size": 2.5}, "batch_size")])

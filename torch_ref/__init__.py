@@ -4,7 +4,7 @@ It shares no code with the MindSpore package and exists to be compared with it. 
 computed in float64. The functions have the names, arguments and meaning of the MindSpore package's.
 """
 
-from torch_ref.attacks import deepfool_distances
+from torch_ref.attacks import deepfool_distances, gradient_sign, projected_gradient
 from torch_ref.convert import from_mindspore_names, to_mindspore_names
 from torch_ref.extraction import Evidence, extract
 from torch_ref.networks import NETWORKS, create_network
@@ -26,6 +26,8 @@ __all__ = [
     "evaluate",
     "extract",
     "from_mindspore_names",
+    "gradient_sign",
+    "projected_gradient",
     "score",
     "select",
     "select_by",

@@ -14,7 +14,19 @@ from ms_coreset.registry import Registry
 _FAMILIES = {
     "mlp": {"mlp": []},
     "lenet": {"lenet": []},
-    "resnet": {"resnet18": [], "resnet34": [], "resnet50": [], "resnet101": [], "resnet152": []},
+    "resnet": {"resnet18": [], "resnet34": [], "resnet50": [], "resnet101": [], "resnet152": [],
+               "wide_resnet50_2": ["WRN502"], "wide_resnet101_2": ["WRN1012"]},
+    "preact_resnet": {"preact_resnet18": ["PreActResNet18"], "preact_resnet34": ["PreActResNet34"],
+                      "preact_resnet50": ["PreActResNet50"]},
+    "senet": {"senet18": ["senet"]},
+    "wide_resnet": {"wrn16_8": ["WRN168"], "wrn28_2": ["WRN282"], "wrn28_10": ["WRN2810"]},
+    "alexnet": {"alexnet": []},
+    "vgg": {"vgg11": ["vgg11_bn"], "vgg13": ["vgg13_bn"], "vgg16": ["vgg", "vgg16_bn"], "vgg19": ["vgg19_bn"]},
+    "mobilenet_v3": {"mobilenet_v3_small": ["MobileNetV3Small"], "mobilenet_v3_large": ["MobileNetV3Large"]},
+    "inception": {"inception_v3": ["InceptionV3"]},
+    "googlenet": {"googlenet": []},
+    "efficientnet": {"efficientnet_b0": ["efficientnet"]},
+    "shufflenet": {"shufflenet_v2": ["shufflenet", "shufflenet_v2_x1_0"]},
 }
 _NETWORKS = Registry("network")
 for _family, _names in _FAMILIES.items():
@@ -40,6 +52,8 @@ def create_network(name, num_classes, in_channels=3, image_size=32, width=None, 
     options: of the family; None stands for its default
         variant: "cifar" or "imagenet", for families that were published for small and for large images; by default
             the one for images of ``image_size``
+        dropout: chance in [0, 1), for families that have dropout
+        batch_norm, side: of the VGGs, see ``vgg``
 
     Returns a Cell: ``network(x)`` logits (B, num_classes), ``network.features(x)`` embeddings (B, d), for float32
     images (B, in_channels, image_size, image_size). Raises ``MsCoresetError`` for an unknown name and for an option

@@ -3,8 +3,10 @@
 Names of attributes follow torch and torchvision, so that weights carry over by name (see ``weights``).
 """
 
+from functools import partial
+
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 
 from ms_coreset.errors import MsCoresetError
 
@@ -36,9 +38,24 @@ def choose_variant(variant, image_size, imagenet_from=SMALL * 2 + 1):
     return variant
 
 
-def fill_up(image_size):
-    """Pixels of padding on every side that the first convolution adds, so that small images count as 32 pixels."""
-    return max(0, -(-(SMALL - image_size) // 2))
+def fill_up(image_size, side=SMALL):
+    """Pixels of padding on every side that the first convolution adds, so that small images count as ``side``."""
+    return max(0, -(-(side - image_size) // 2))
+
+
+def excite(x, squeeze, expand, activation=ops.relu, gate=ops.sigmoid):
+    """Squeeze-and-excitation (Hu et al. 2018): x times gate(expand(activation(squeeze(mean of each channel)))).
+
+    squeeze, expand: 1x1 convolutions with bias, to fewer channels and back
+    """
+    return x * gate(expand(activation(squeeze(x.mean((2, 3), keep_dims=True)))))
+
+
+def require_side(image_size, least, network):
+    """Raise ``MsCoresetError`` for images of fewer than ``least`` pixels a side: pooling would leave nothing."""
+    if image_size < least:
+        raise MsCoresetError(f"image_size {image_size}: {network} takes images of {least} pixels and more; "
+                             "the cifar variant takes smaller ones")
 
 
 class Classifier(nn.Cell):
@@ -57,17 +74,137 @@ class Classifier(nn.Cell):
     def num_features(self):
         return self.head.in_channels
 
+    def set_trunk(self, trunk):
+        """Make ``trunk`` the part whose weights are called "features...", as in torchvision's networks.
+
+        The attribute itself can't have that name, which is the method's; it is ``self.trunk``.
+        """
+        trunk.update_parameters_name("features.")
+        self._cells["features"] = trunk
+
+    @property
+    def trunk(self):
+        return self._cells["features"]
+
+
+class Plain(Classifier):
+    """Convolutions, pooling and dense layers one after the other, as in AlexNet and VGG.
+
+    convolutions, pooling, dense: lists of layers; the last of ``dense`` is the head
+    name: of the dense layers: weights are called "<name>.<place>.weight", or "<name>.weight" if there is one layer
+    """
+
+    def __init__(self, variant, convolutions, pooling, dense, name="classifier"):
+        super().__init__()
+        self.variant = variant
+        self.set_trunk(nn.SequentialCell(convolutions))
+        self.pooling = nn.SequentialCell(pooling)
+        self._name = name
+        setattr(self, name, nn.SequentialCell(dense) if len(dense) > 1 else dense[0])
+
+    @property
+    def dense(self):
+        dense = self._cells[self._name]
+        return dense.cell_list if isinstance(dense, nn.SequentialCell) else [dense]
+
+    @property
+    def head(self):
+        return self.dense[-1]
+
+    def features(self, x):
+        x = self.pooling(self.trunk(x))
+        for layer in self.dense[:-1]:
+            x = layer(x)
+        return x
+
+
+def same(kernel_size):
+    """Padding that leaves the size of a map as it is, for an odd kernel, k or (height, width)."""
+    if isinstance(kernel_size, int):
+        return kernel_size // 2
+    height, width = kernel_size
+    return (height // 2, height // 2, width // 2, width // 2)
+
+
+def batch_norm(eps=1e-5, momentum=0.1):
+    """A maker of BatchNorm layers; ``momentum`` is the weight of the newest batch, as torch has it."""
+    return partial(nn.BatchNorm2d, eps=eps, momentum=1 - momentum)
+
+
+def conv_norm_layers(in_channels, out_channels, kernel_size, stride=1, groups=1, activation=None, norm=nn.BatchNorm2d,
+                     padding=None):
+    """A list of convolution, normalisation and, where a layer is given, activation; by default map sizes stay."""
+    padding = same(kernel_size) if padding is None else padding
+    layers = [conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups), norm(out_channels)]
+    return layers + ([activation] if activation else [])
+
+
+def conv_norm(*arguments, **options):
+    """The ``conv_norm_layers`` as one cell, whose weights are called "0.weight", "1.gamma" and so on."""
+    return nn.SequentialCell(conv_norm_layers(*arguments, **options))
+
+
+class SqueezeExcitation(nn.Cell):
+    """``excite`` with the 1x1 convolutions ``fc1`` and ``fc2``, as torchvision calls them."""
+
+    def __init__(self, channels, squeezed, activation, gate):
+        super().__init__()
+        self.fc1 = conv2d(channels, squeezed, 1, bias=True)
+        self.fc2 = conv2d(squeezed, channels, 1, bias=True)
+        self.activation, self.gate = activation, gate
+
+    def construct(self, x):
+        return excite(x, self.fc1, self.fc2, self.activation, self.gate)
+
+
+class InvertedResidual(nn.Cell):
+    """1x1 expansion, depthwise convolution, squeeze-excitation, 1x1 projection (Howard et al. 2019, figure 4).
+
+    expanded: channels of the depthwise convolution; if they are ``in_channels`` there is no expansion
+    activation: a maker of layers; squeeze: a ``SqueezeExcitation`` or None
+    drop: chance that a sample passes by the shortcut alone in training (stochastic depth), where there is one: if the
+        shape stays
+
+    Weights are named as torchvision's.
+    """
+
+    def __init__(self, in_channels, expanded, out_channels, kernel_size, stride, activation, squeeze=None,
+                 norm=nn.BatchNorm2d, drop=0.0):
+        super().__init__()
+        layers = []
+        if expanded != in_channels:
+            layers.append(conv_norm(in_channels, expanded, 1, activation=activation(), norm=norm))
+        layers.append(conv_norm(expanded, expanded, kernel_size, stride, expanded, activation(), norm))
+        layers += [squeeze] if squeeze else []
+        layers.append(conv_norm(expanded, out_channels, 1, norm=norm))
+        self.block = nn.SequentialCell(layers)
+        self.drop = Dropout(drop, per="sample")
+        self.shortcut = stride == 1 and in_channels == out_channels
+
+    def construct(self, x):
+        y = self.block(x)
+        return x + self.drop(y) if self.shortcut else y
+
+
+def freeze(cell):
+    """Keep the weights of ``cell`` as they are in training; returns it."""
+    for parameter in cell.get_parameters():
+        parameter.requires_grad = False
+    return cell
+
 
 class Dropout(nn.Cell):
     """In training, zeroes each entry with chance ``p`` and divides the others by 1 - p; else changes nothing.
 
     The draws come from ``rng``, a NumPy ``RandomState`` that ``reseed`` sets, so that an epoch can be repeated alone
     and on any device. per: "entry"; "channel", whole channels (Dropout2d); or "sample", whole samples, which on a
-    residual branch is stochastic depth (Huang et al. 2016).
+    residual branch is stochastic depth (Huang et al. 2016). Raises ``MsCoresetError`` for a chance outside [0, 1).
     """
 
     def __init__(self, p, per="entry"):
         super().__init__()
+        if not 0 <= p < 1:
+            raise MsCoresetError(f"dropout {p}: must be at least 0 and below 1")
         self.p, self.rng, self._drawn = p, np.random.RandomState(0), _DRAWN[per]
 
     def construct(self, x):

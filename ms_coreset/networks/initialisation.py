@@ -27,6 +27,12 @@ def uniform_fan_in(rng, shape, weight_shape):
     return rng.uniform(-bound, bound, size=shape)
 
 
+def uniform_fan_out(rng, shape, weight_shape):
+    """Uniform in +-1/sqrt(number of outputs)."""
+    bound = 1 / np.sqrt(weight_shape[0])
+    return rng.uniform(-bound, bound, size=shape)
+
+
 def he_normal_fan_out(rng, shape, weight_shape):
     """Normal with variance 2 / (out_channels * k * k) (He et al. 2015, for the backward pass)."""
     return rng.normal(0, np.sqrt(2 / (weight_shape[0] * np.prod(weight_shape[2:]))), size=shape)

@@ -1,4 +1,4 @@
-"""ResNet-18/34/50 (He et al. 2016) with CIFAR's stem or ImageNet's."""
+"""ResNets (He et al. 2016) and wide ones (Zagoruyko and Komodakis 2016), with CIFAR's stem or ImageNet's."""
 
 from functools import partial
 
@@ -16,13 +16,13 @@ class BasicBlock(nn.Cell):
 
     expansion = 1
 
-    def __init__(self, in_channels, channels, stride, downsample):
+    def __init__(self, in_channels, channels, stride):
         super().__init__()
         self.conv1 = conv2d(in_channels, channels, 3, stride, 1)
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = conv2d(channels, channels, 3, 1, 1)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample = downsample
+        self.downsample = _shortcut(in_channels, channels, stride)
 
     def construct(self, x):
         y = ops.relu(self.bn1(self.conv1(x)))
@@ -34,16 +34,18 @@ class Bottleneck(nn.Cell):
     """1x1, 3x3 (with the stride) and 1x1 convolutions and a shortcut."""
 
     expansion = 4
+    widening = 1  # how many times more channels the 3x3 convolution has
 
-    def __init__(self, in_channels, channels, stride, downsample):
+    def __init__(self, in_channels, channels, stride):
         super().__init__()
-        self.conv1 = conv2d(in_channels, channels, 1)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = conv2d(channels, channels, 3, stride, 1)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = conv2d(channels, channels * self.expansion, 1)
-        self.bn3 = nn.BatchNorm2d(channels * self.expansion)
-        self.downsample = downsample
+        inner, out_channels = channels * self.widening, channels * self.expansion
+        self.conv1 = conv2d(in_channels, inner, 1)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = conv2d(inner, inner, 3, stride, 1)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = conv2d(inner, out_channels, 1)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.downsample = _shortcut(in_channels, out_channels, stride)
 
     def construct(self, x):
         y = ops.relu(self.bn1(self.conv1(x)))
@@ -52,20 +54,27 @@ class Bottleneck(nn.Cell):
         return ops.relu(y + self.downsample(x))
 
 
+class WideBottleneck(Bottleneck):
+    """A bottleneck whose 3x3 convolution has twice the channels."""
+
+    widening = 2
+
+
 class ResNet(Classifier):
     """Four stages of blocks with ``width``, 2, 4 and 8 times ``width`` channels, global average pooling, dense."""
+
+    normalised_stem = True  # whether the first convolution is followed by normalisation and ReLU
 
     def __init__(self, block, depths, num_classes, in_channels, width, variant):
         super().__init__()
         self.variant = variant
-        large = variant == "imagenet"
-        self.conv1 = conv2d(in_channels, width, 7, 2, 3) if large else conv2d(in_channels, width, 3, 1, 1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.pool = nn.MaxPool2d(3, 2, pad_mode="pad", padding=1) if large else nn.Identity()
+        self.conv1, self.pool = stem(in_channels, width, variant)
+        self.bn1 = nn.BatchNorm2d(width) if self.normalised_stem else None
         channels = width
         for stage, depth in enumerate(depths):
-            blocks, channels = _stage(block, channels, width << stage, depth, stride=1 if stage == 0 else 2)
+            blocks = stack(block, channels, width << stage, depth, stride=1 if stage == 0 else 2)
             setattr(self, f"layer{stage + 1}", blocks)
+            channels = (width << stage) * block.expansion
         self.fc = linear(channels, num_classes)
 
     @property
@@ -73,24 +82,36 @@ class ResNet(Classifier):
         return self.fc
 
     def features(self, x):
-        x = self.pool(ops.relu(self.bn1(self.conv1(x))))
+        x = self.conv1(x)
+        x = self.pool(ops.relu(self.bn1(x)) if self.normalised_stem else x)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3))
 
 
-def _stage(block, in_channels, channels, depth, stride):
-    blocks = []
-    for place in range(depth):
-        step = stride if place == 0 else 1
-        blocks.append(block(in_channels, channels, step, _shortcut(in_channels, channels * block.expansion, step)))
-        in_channels = channels * block.expansion
-    return nn.SequentialCell(*blocks), in_channels
+def stem(in_channels, width, variant, padding=1):
+    """The first convolution, with this ``padding`` of small images, and the pooling after it."""
+    if variant == "imagenet":
+        return conv2d(in_channels, width, 7, 2, 3), nn.MaxPool2d(3, 2, pad_mode="pad", padding=1)
+    return conv2d(in_channels, width, 3, 1, padding), nn.Identity()
+
+
+def stack(block, in_channels, channels, depth, stride, **options):
+    """``depth`` blocks for ``channels`` channels each, the first of them with the ``stride``."""
+    blocks = [block(in_channels, channels, stride, **options)]
+    blocks += [block(channels * block.expansion, channels, 1, **options) for _ in range(depth - 1)]
+    return nn.SequentialCell(*blocks)
 
 
 def _shortcut(in_channels, out_channels, stride):
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.SequentialCell(conv2d(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
+
+
+def require_width(width):
+    """Raise ``MsCoresetError`` for a width below 1."""
+    if width < 1:
+        raise MsCoresetError(f"width {width}: must be at least 1")
 
 
 def resnet(block, depths, num_classes, in_channels, image_size, width=64, variant=None, seed=0):
@@ -100,28 +121,43 @@ def resnet(block, depths, num_classes, in_channels, image_size, width=64, varian
         by default "imagenet" from 64 pixels on
 
     The embedding has 8 x width dimensions (32 x width for bottlenecks); images of 28 and 32 pixels end in a 4x4 map
-    that is averaged. Raises ``MsCoresetError`` for another variant or a width below 1.
+    that is averaged. Convolutions start from He's normal distribution (fan-out). Raises ``MsCoresetError`` for another
+    variant or a width below 1.
     """
-    if width < 1:
-        raise MsCoresetError(f"width {width}: must be at least 1")
+    require_width(width)
     variant = choose_variant(variant, image_size, _IMAGENET_FROM)
     return initialise(ResNet(block, depths, num_classes, in_channels, width, variant), seed, convolution=HE)
 
 
 _BLOCKS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet34": (BasicBlock, (3, 4, 6, 3)),
            "resnet50": (Bottleneck, (3, 4, 6, 3)), "resnet101": (Bottleneck, (3, 4, 23, 3)),
-           "resnet152": (Bottleneck, (3, 8, 36, 3))}
-resnet18, resnet34, resnet50, resnet101, resnet152 = (partial(resnet, *blocks) for blocks in _BLOCKS.values())
+           "resnet152": (Bottleneck, (3, 8, 36, 3)), "wide_resnet50_2": (WideBottleneck, (3, 4, 6, 3)),
+           "wide_resnet101_2": (WideBottleneck, (3, 4, 23, 3))}
+resnet18, resnet34, resnet50, resnet101, resnet152, wide_resnet50_2, wide_resnet101_2 = (
+    partial(resnet, *blocks) for blocks in _BLOCKS.values())
 
 
 def recognise(shapes):
     """What ``create_network`` needs for a ResNet with weights of these ``shapes``, or None for another network."""
-    if not {"conv1.weight", "bn1.gamma", "layer4.0.conv1.weight", "fc.weight"} <= shapes.keys():
+    if "bn1.gamma" not in shapes or "layer1.0.fc1.weight" in shapes or not is_residual(shapes):
         return None
-    block = Bottleneck if "layer1.0.conv3.weight" in shapes else BasicBlock
+    block = BasicBlock
+    if "layer1.0.conv3.weight" in shapes:
+        wide = shapes["layer1.0.conv1.weight"][0] == 2 * shapes["conv1.weight"][0]
+        block = WideBottleneck if wide else Bottleneck
+    return recognise_residual(shapes, block, _BLOCKS)
+
+
+def is_residual(shapes):
+    """Whether weights of these ``shapes`` are of four stages of blocks, as a ``ResNet`` of any kind has them."""
+    return {"conv1.weight", "layer1.0.conv1.weight", "layer4.0.conv2.weight", "fc.weight"} <= shapes.keys()
+
+
+def recognise_residual(shapes, block, networks):
+    """What ``create_network`` needs for the one of ``networks``, name -> (block, depths), with these ``shapes``."""
     depths = tuple(len({name.split(".")[1] for name in shapes if name.startswith(f"layer{stage}.")})
                    for stage in (1, 2, 3, 4))
-    arch = next((name for name, blocks in _BLOCKS.items() if blocks == (block, depths)), None)
+    arch = next((name for name, blocks in networks.items() if blocks == (block, depths)), None)
     width, in_channels, kernel, _ = shapes["conv1.weight"]
     return arch and {"arch": arch, "width": width, "variant": "imagenet" if kernel == 7 else "cifar",
                      "in_channels": in_channels, "num_classes": shapes["fc.weight"][0]}

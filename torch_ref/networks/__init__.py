@@ -6,7 +6,21 @@ how its layers start (``initialisation.initialise``).
 
 import numpy as np
 
-from torch_ref.networks import lenet, mlp, resnet
+from torch_ref.networks import (
+    alexnet,
+    efficientnet,
+    googlenet,
+    inception,
+    lenet,
+    mlp,
+    mobilenet_v3,
+    preact_resnet,
+    resnet,
+    senet,
+    shufflenet,
+    vgg,
+    wide_resnet,
+)
 from torch_ref.networks.initialisation import initialise
 
 _BUILDERS = {
@@ -17,6 +31,26 @@ _BUILDERS = {
     "resnet50": resnet.resnet50,
     "resnet101": resnet.resnet101,
     "resnet152": resnet.resnet152,
+    "wide_resnet50_2": resnet.wide_resnet50_2,
+    "wide_resnet101_2": resnet.wide_resnet101_2,
+    "preact_resnet18": preact_resnet.preact_resnet18,
+    "preact_resnet34": preact_resnet.preact_resnet34,
+    "preact_resnet50": preact_resnet.preact_resnet50,
+    "senet18": senet.senet18,
+    "wrn16_8": wide_resnet.wrn16_8,
+    "wrn28_2": wide_resnet.wrn28_2,
+    "wrn28_10": wide_resnet.wrn28_10,
+    "alexnet": alexnet.alexnet,
+    "vgg11": vgg.vgg11,
+    "vgg13": vgg.vgg13,
+    "vgg16": vgg.vgg16,
+    "vgg19": vgg.vgg19,
+    "mobilenet_v3_small": mobilenet_v3.mobilenet_v3_small,
+    "mobilenet_v3_large": mobilenet_v3.mobilenet_v3_large,
+    "inception_v3": inception.inception_v3,
+    "googlenet": googlenet.googlenet,
+    "efficientnet_b0": efficientnet.efficientnet_b0,
+    "shufflenet_v2": shufflenet.shufflenet_v2,
 }
 NETWORKS = tuple(_BUILDERS)
 

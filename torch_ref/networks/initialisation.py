@@ -18,6 +18,12 @@ def uniform_fan_in(rng, shape, weight):
     return rng.uniform(-bound, bound, size=shape)
 
 
+def uniform_fan_out(rng, shape, weight):
+    """U(-b, b), b = 1/sqrt(outputs)."""
+    bound = 1 / math.sqrt(weight.shape[0])
+    return rng.uniform(-bound, bound, size=shape)
+
+
 def he_fan_out(rng, shape, weight):
     """N(0, 2/(out_channels k k)) (He et al. 2015, fan-out)."""
     fan_out = weight.shape[0] * weight[0][0].numel()

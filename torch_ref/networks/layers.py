@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 
 def variant_for(image_size, variant=None, imagenet_from=65):
@@ -12,9 +13,49 @@ def variant_for(image_size, variant=None, imagenet_from=65):
     return variant or ("imagenet" if image_size >= imagenet_from else "cifar")
 
 
-def border(image_size):
-    """Zeros that the first convolution adds on each side, so that images below 32 pixels become 32 (or 33)."""
-    return max(0, (33 - image_size) // 2)
+def border(image_size, least=32):
+    """Zeros that the first convolution adds on each side, so that images below ``least`` pixels become as large.
+
+    They become a pixel larger where the difference is odd.
+    """
+    return max(0, (least + 1 - image_size) // 2)
+
+
+class Trunked(nn.Module):
+    """A module whose convolutions, ``trunk``, have the weights "features...", as torchvision calls them.
+
+    ``features`` itself is the method that gives the last layer's input.
+    """
+
+    def set_trunk(self, trunk):
+        """Register the convolutions."""
+        self._modules["features"] = trunk
+
+    @property
+    def trunk(self):
+        return self._modules["features"]
+
+
+def conv_norm(in_channels, out_channels, kernel, stride=1, padding=None, groups=1, eps=1e-5, momentum=0.1, then=None):
+    """Convolution (by default the map keeps its size), BatchNorm, and the module ``then``, if any, as a Sequential."""
+    padding = (kernel - 1) // 2 if padding is None else padding
+    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
+    layers = [convolution, nn.BatchNorm2d(out_channels, eps, momentum)]
+    return nn.Sequential(*layers) if then is None else nn.Sequential(*layers, then)
+
+
+class SqueezeExcitation(nn.Module):
+    """Channels times gate(fc2(inner(fc1(their means)))), with 1x1 convolutions fc1 and fc2 (Hu et al. 2018, eq. 3)."""
+
+    def __init__(self, channels, squeezed, inner, gate):
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+        self.inner, self.gate = inner, gate
+
+    def forward(self, x):
+        means = F.adaptive_avg_pool2d(x, 1)
+        return self.gate(self.fc2(self.inner(self.fc1(means)))) * x
 
 
 class Dropout(nn.Module):
@@ -25,6 +66,8 @@ class Dropout(nn.Module):
 
     def __init__(self, p, per="entry"):
         super().__init__()
+        if not 0 <= p < 1:
+            raise ValueError(f"dropout is {p}, must be in [0, 1)")
         self.p, self.per, self.rng = p, per, np.random.RandomState(0)
 
     def forward(self, x):

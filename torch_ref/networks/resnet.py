@@ -35,15 +35,16 @@ class Bottleneck(nn.Module):
     """
 
     expansion = 4
+    factor = 1
 
     def __init__(self, in_channels, channels, stride):
         super().__init__()
-        out_channels = channels * self.expansion
-        self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
+        narrow, out_channels = channels * self.factor, channels * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, narrow, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(narrow)
+        self.conv2 = nn.Conv2d(narrow, narrow, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(narrow)
+        self.conv3 = nn.Conv2d(narrow, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
@@ -52,6 +53,12 @@ class Bottleneck(nn.Module):
         y = F.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return F.relu(y + self.downsample(x))
+
+
+class DoubledBottleneck(Bottleneck):
+    """A bottleneck half as narrow, of "wide ResNet-50-2" (Zagoruyko and Komodakis 2016, section 3.4)."""
+
+    factor = 2
 
 
 def _shortcut(in_channels, out_channels, stride):
@@ -109,3 +116,5 @@ resnet34 = partial(resnet, BasicBlock, (3, 4, 6, 3))
 resnet50 = partial(resnet, Bottleneck, (3, 4, 6, 3))
 resnet101 = partial(resnet, Bottleneck, (3, 4, 23, 3))
 resnet152 = partial(resnet, Bottleneck, (3, 8, 36, 3))
+wide_resnet50_2 = partial(resnet, DoubledBottleneck, (3, 4, 6, 3))
+wide_resnet101_2 = partial(resnet, DoubledBottleneck, (3, 4, 23, 3))

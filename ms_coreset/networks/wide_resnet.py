@@ -1,0 +1,72 @@
+"""Wide ResNets for small images (Zagoruyko and Komodakis 2016); those for ImageNet are in ``resnet``."""
+
+from collections import OrderedDict
+from functools import partial
+
+from mindspore import nn, ops
+
+from ms_coreset.networks.blocks import Classifier, choose_variant, fill_up, linear
+from ms_coreset.networks.initialisation import HE, Scheme, initialise, uniform_fan_in, zeros
+from ms_coreset.networks.preact_resnet import PreActBlock
+from ms_coreset.networks.resnet import stack, stem
+
+_STEM = 16
+
+
+class WideResNet(Classifier):
+    """Three stages of pre-activation blocks with 16, 32 and 64 times ``widening`` channels, average pooling, dense."""
+
+    def __init__(self, depth, widening, num_classes, in_channels, image_size, variant, dropout):
+        super().__init__()
+        self.variant = variant
+        self.conv1, self.pool = stem(in_channels, _STEM, variant, padding=1 + fill_up(image_size))
+        channels, per_stage = _STEM, (depth - 4) // 6
+        for stage in range(3):
+            wide = _STEM * widening << stage
+            blocks = stack(PreActBlock, channels, wide, per_stage, stride=1 if stage == 0 else 2, dropout=dropout)
+            setattr(self, f"block{stage + 1}", nn.SequentialCell(OrderedDict(layer=blocks)))
+            channels = wide
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.fc = linear(channels, num_classes)
+
+    @property
+    def head(self):
+        return self.fc
+
+    def features(self, x):
+        x = self.pool(self.conv1(x))
+        x = self.block3(self.block2(self.block1(x)))
+        return ops.relu(self.bn1(x)).mean((2, 3))
+
+
+def wide_resnet(depth, widening, num_classes, in_channels, image_size, variant=None, dropout=0.0, seed=0):
+    """WRN-``depth``-``widening``: 6 n + 4 layers, three stages of n blocks.
+
+    variant: "cifar", DeepCore's (3x3 convolution, stride 1), or "imagenet", the same with ResNet's stem for large
+        images (7x7, stride 2, then 3x3 max-pooling); by default "imagenet" from 65 pixels on
+    dropout: chance between the two convolutions of a block; the paper has 0.3 where it has any, DeepCore 0
+
+    The embedding has 64 x widening dimensions. Convolutions start from He's normal distribution (fan-out), the dense
+    layer as torch's with bias 0. Departure: DeepCore pads grey images by 2 and takes 28 and 32 pixels only. Here
+    images below 32 pixels are padded to 32, and the last map, of any size, is averaged. Raises ``MsCoresetError`` for
+    another variant and a dropout outside [0, 1).
+    """
+    variant = choose_variant(variant, image_size)
+    network = WideResNet(depth, widening, num_classes, in_channels, image_size, variant, dropout)
+    return initialise(network, seed, convolution=HE, dense=Scheme(uniform_fan_in, zeros))
+
+
+_SIZES = {"wrn16_8": (16, 8), "wrn28_2": (28, 2), "wrn28_10": (28, 10)}
+wrn16_8, wrn28_2, wrn28_10 = (partial(wide_resnet, *size) for size in _SIZES.values())
+
+
+def recognise(shapes):
+    """What ``create_network`` needs for a wide ResNet with weights of these ``shapes``, or None for another network."""
+    if not {"conv1.weight", "block1.layer.0.conv1.weight", "bn1.gamma", "fc.weight"} <= shapes.keys():
+        return None
+    blocks = {name.split(".")[2] for name in shapes if name.startswith("block1.layer.")}
+    size = 6 * len(blocks) + 4, shapes["block1.layer.0.conv1.weight"][0] // _STEM
+    arch = next((name for name, known in _SIZES.items() if known == size), None)
+    _, in_channels, kernel, _ = shapes["conv1.weight"]
+    return arch and {"arch": arch, "variant": "imagenet" if kernel == 7 else "cifar", "in_channels": in_channels,
+                     "num_classes": shapes["fc.weight"][0]}

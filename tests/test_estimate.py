@@ -1,0 +1,127 @@
+"""What a selection is said to take, against what it takes, and what the command does about it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ms_coreset as mc
+from ms_coreset.cli.methods import plan_of
+from ms_coreset.cli.select import parser
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices
+from ms_coreset.selectors.quota import Request
+
+MEASURE = """
+import json, sys
+import numpy as np
+import ms_coreset as mc
+from ms_coreset.cli.steps import Steps
+
+method, n, d, rate, balance = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5] == "True"
+mc.set_device("CPU")
+rng = np.random.RandomState(0)
+
+def evidence(n):
+    features = rng.standard_normal((n, d)).astype(np.float32)
+    return mc.Evidence(np.arange(n) % 10, features, 2 * rng.standard_normal((n, 10)).astype(np.float32))
+
+whole = evidence(n)
+mc.select(method, evidence(200), rate, balance)  # libraries and their own buffers
+with open("/proc/self/statm") as stream:
+    before = int(stream.read().split()[1]) * 4096
+steps = Steps()
+with steps("select"):
+    mc.select(method, whole, rate, balance, memory="8G")
+print(json.dumps(steps.peak_mb["select"] * 2**20 - before))
+"""
+
+
+@pytest.mark.parametrize(("given", "expected"), [
+    (0, 0), (12, 12), ("2G", 2 << 30), ("500M", 500 << 20), ("1.5g", 3 << 29), ("2GiB", 2 << 30), ("1k", 1024),
+    (np.int64(7), 7), ("1e9", 10**9)])
+def test_bytes(given, expected):
+    assert as_bytes(given) == expected
+
+
+@pytest.mark.parametrize("given", ["-1", -5, "much", "2X", True, ""])
+def test_impossible_memory_is_refused(given):
+    with pytest.raises(MsCoresetError, match="memory"):
+        Request(0.5, memory=given)
+
+
+def test_by_default_a_share_of_what_is_free():
+    assert 0 < as_bytes(None) < 1 << 50
+
+
+def test_text():
+    assert [as_text(size) for size in (2000, 3 << 20, 5 << 29)] == ["2 KB", "3.0 MB", "2.5 GB"]
+
+
+@pytest.mark.parametrize("name", mc.list_methods())
+@pytest.mark.parametrize("balance", [False, True])
+def test_every_method_has_one_and_it_grows(name, balance):
+    small, large = (mc.estimate(name, n, 64, 10, 0.1, balance, memory="1T") for n in (10_000, 1_000_000))
+    assert 0 < small.peak < large.peak
+    assert 0 < small.operations < large.operations
+    assert small.fits
+    assert name in str(small)
+
+
+def test_similarities_by_hand():
+    held = mc.estimate("facility_location", 10_000, 64, 10, 0.1, memory="4G")
+    assert 8 * 10**8 < held.peak < 1.1 * 8 * 10**8
+    assert not held.note
+    computed = mc.estimate("facility_location", 10_000, 64, 10, 0.1, memory="500M")
+    assert computed.fits
+    assert "762.9 MB" in computed.note
+    assert computed.operations > held.operations
+    assert fits_as_matrices(held.peak * 1.1, [10_000], 64, 10)
+    assert not fits_as_matrices(8 * 10**8, [10_000], 64, 10)
+
+
+def test_what_does_not_fit_says_what_would():
+    too_large = mc.estimate("log_determinant", 50_000, 512, 10, 0.1, memory="1G")
+    assert not too_large.fits
+    with pytest.raises(MsCoresetError, match=r"log_determinant needs about 2\.\d GB.*balance=True; rate=0\.0"):
+        too_large.require_fit()
+    assert mc.estimate("log_determinant", 50_000, 512, 10, 0.1, balance=True, memory="1G").fits
+    for remedy in too_large.remedies:
+        if remedy.startswith("rate="):
+            assert mc.estimate("log_determinant", 50_000, 512, 10, float(remedy[5:]), memory="1G").fits
+        if remedy.startswith("a pool"):
+            assert mc.estimate("log_determinant", int(remedy.split()[3]), 512, 10, 0.1, memory="1G").fits
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"method": "moderat"}, "did you mean 'moderate'"), ({"n": 0}, "n 0"), ({"rate": 2}, "rate 2"),
+    ({"colour": 1}, "no option 'colour'"), ({"memory": "x"}, "memory 'x'")])
+def test_mistakes(arguments, message):
+    with pytest.raises(MsCoresetError, match=message):
+        mc.estimate(**{"method": "moderate", "n": 10, "d": 2, "classes": 2, "rate": 0.5, **arguments})
+
+
+@pytest.mark.parametrize("typed", ["--method gradmatch --lam 0.1", "--score el2n --rule strata",
+                                   "--score center_distance --rule top"])
+def test_a_plan_knows_its_estimate(typed):
+    plan = plan_of(parser("select").parse_args(["--dataset", "digits", *typed.split()]))
+    evidence = mc.Evidence(np.arange(100) % 5, np.ones((100, 8), np.float32), np.ones((100, 5), np.float32))
+    assert plan.estimate(evidence, Request(0.2, memory="1G")).fits
+    with pytest.raises(MsCoresetError, match=r"what would fit: .*memory="):
+        plan.estimate(evidence, Request(0.2, memory=1)).require_fit()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "n", "d", "rate", "balance"), [
+    ("facility_location", 6_000, 256, 0.1, False), ("facility_location", 50_000, 256, 0.02, True),
+    ("craig", 20_000, 128, 0.05, False), ("graph_cut", 40_000, 512, 0.01, False),
+    ("log_determinant", 10_000, 512, 0.1, False), ("gradmatch", 10_000, 512, 0.1, False),
+    ("cal", 40_000, 2048, 0.1, False), ("moderate", 60_000, 4096, 0.1, False), ("k_center", 60_000, 1024, 0.02, True),
+    ("herding", 60_000, 4096, 0.01, True)])
+def test_the_peak_is_near_what_was_said(method, n, d, rate, balance):
+    command = [sys.executable, "-c", MEASURE, method, str(n), str(d), str(rate), str(balance)]
+    measured = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    expected = mc.estimate(method, n, d, 10, rate, balance, memory="8G").peak
+    assert 0.7 < expected / measured < 1.3, (expected / 2**20, measured / 2**20)

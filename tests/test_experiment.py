@@ -1,0 +1,481 @@
+"""Studies: every run once, whatever happens in between."""
+
+import itertools
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import ms_coreset as mc
+from ms_coreset.cli import main
+from ms_coreset.cli.experiment import parser
+from ms_coreset.cli.study import planned
+from ms_coreset.coreset import Coreset
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.plan import Cell, Method, Run
+from ms_coreset.experiment.store import Claims, Store
+from ms_coreset.selectors import METHODS
+from ms_coreset.selectors.quota import cut
+from ms_coreset.training.dynamics import TrainingDynamics
+from ms_coreset.training.recipe import Recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = "--dataset digitsN --pool 200 --epochs 2 --methods random moderate el2n full --rates 0.1 0.2 --seeds 0 1"
+TIMES = ("seconds", "peak_mb", "finished")
+
+
+def call(line, command="experiment"):
+    return main(shlex.split(line), command)
+
+
+def start(line, cwd):
+    """The command as a process of its own."""
+    return subprocess.Popen([sys.executable, ROOT / "scripts/experiment.py", *shlex.split(line)], cwd=cwd, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def records(folder="results/study"):
+    return [json.loads(line) for line in (Path(folder) / "runs.jsonl").read_text().splitlines()]
+
+
+def without_times(found):
+    return [{name: value for name, value in record.items() if name not in TIMES} for record in found]
+
+
+def refused(capsys, line, command="experiment"):
+    assert call(line, command) == 2
+    (error,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+    return error
+
+
+@pytest.fixture(scope="module", autouse=True)
+def device():
+    mc.set_device("CPU")  # as the commands do, before anything else computes
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """A folder where a small study ran without disturbance."""
+    folder = tmp_path_factory.mktemp("study")
+    process = start(SMALL, folder)
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    return folder, output
+
+
+@pytest.fixture
+def inside(study, monkeypatch):
+    monkeypatch.chdir(study[0])
+    return study[0]
+
+
+def test_a_study_runs_everything_seed_by_seed_and_records_it(study, inside):
+    found = records()
+    assert [(record["seed"], record["method"], record["rate"]) for record in found] == [
+        (seed, *run) for seed in (0, 1)
+        for run in (*itertools.product(("random", "moderate", "el2n"), (0.1, 0.2)), ("full", 1.0))]
+    assert {record["status"] for record in found} == {"done"}
+    assert len({record["key"] for record in found}) == 14
+    for record in found:
+        assert record["n"] == 200
+        assert record["k"] == sum(record["per_class"]) == len(Coreset.load(Path("results/study") / record["indices"]))
+        assert set(record["accuracy"]) == {"last", "best", "best_epoch", "chosen_by", "per_class"}
+        assert 0 <= record["accuracy"]["last"] <= record["accuracy"]["best"] <= 1
+        assert set(record["accuracy"]["per_class"]) == set("0123456789")
+        assert set(record["seconds"]) == {"base", "extract", "select", "train"}
+        assert record["seconds"]["train"] > 0
+        assert record["bad"]["kinds"]["symmetric_label_noise"]["kept"] == record["bad"]["kept"]
+        assert record["recipe"]["epochs"] == 2
+        assert record["device"] == "CPU"
+        assert set(record["versions"]) == {"ms_coreset", "mindspore", "numpy"}
+    assert "14 of 14 runs done" in study[1]
+    assert not Path("results/study/running").exists()
+    assert not Path("results/study/.locks").exists()
+
+
+def test_the_whole_data_is_trained_on_once_as_base_network_and_as_baseline(inside):
+    found = {(record["method"], record["seed"]): record for record in records()}
+    for seed in (0, 1):
+        assert found["moderate", seed]["base_accuracy"] == found["full", seed]["accuracy"]["last"]
+        assert found["moderate", seed]["seconds"]["base"] == found["full", seed]["seconds"]["train"]
+    assert found["random", 0]["base_accuracy"] is None
+    assert len(list(Path("results/study/ckpt/digitsN-pool200").iterdir())) == 2
+
+
+def test_the_accuracy_is_that_of_training_on_the_coreset_by_hand(inside):
+    record = next(record for record in records() if record["method"] == "moderate")
+    coreset = Coreset.load(Path("results/study") / record["indices"])
+    train, test = mc.load_dataset("digitsN"), mc.load_dataset("digitsN", train=False)
+    recipe = Recipe(**{**record["recipe"], "milestones": tuple(record["recipe"]["milestones"])})
+    network = mc.create_network("mlp", 10, 1, 8)
+    mc.train(network, train.subset(np.sort(coreset.indices)), recipe, seed=0, record=())
+    assert mc.evaluate(network, test)["accuracy"] == record["accuracy"]["last"]
+    assert record["bad"]["kept"] == train.bad[coreset.indices].mean()
+
+
+def test_again_nothing_is_done_twice(inside, capsys):
+    before = Path("results/study/runs.jsonl").read_bytes()
+    assert call(SMALL) == 0
+    assert "14 of 14 runs are done already" in capsys.readouterr().err
+    assert Path("results/study/runs.jsonl").read_bytes() == before
+
+
+def test_dry_run_lists_and_counts(inside, here, capsys):
+    assert call(f"{SMALL} --seeds 0 1 2 --dry-run") == 0
+    assert "21 runs: 0 done, 0 failed, 21 to do (21 trainings)" in capsys.readouterr().out
+    assert not list(here.iterdir())
+
+
+def test_a_run_s_command_repeats_it(inside, capsys):
+    record = records()[3]
+    assert call(shlex.join(shlex.split(record["command"])[1:]) + " --dry-run") == 0
+    assert "1 runs: 1 done, 0 failed, 0 to do" in capsys.readouterr().out
+
+
+def test_coreset_show_and_diff(inside, capsys):
+    first, second = (f"results/study/{records()[i]['indices']}" for i in (2, 3))
+    assert call(f"show {first} --classes --export list.txt", "coreset") == 0
+    shown = capsys.readouterr().out
+    assert "moderate, rate 0.1, seed 0" in shown
+    assert "kept         20 of 200, a pool of 1,437; dropped 180" in shown
+    assert "% of the data" in shown
+    assert [int(line) for line in Path("list.txt").read_text().split()] == Coreset.load(first).indices.tolist()
+    assert call(f"diff {first} {second}", "coreset") == 0
+    shown = capsys.readouterr().out
+    masks = [Coreset.load(path).keep_mask for path in (first, second)]
+    assert f"Jaccard    {(masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum():.3f}; by chance" in shown
+    assert "rate       0.1 / 0.2" in shown
+    assert "takes 2 files, got 1" in refused(capsys, f"diff {first}", "coreset")
+    assert "chosen by other labels" in refused(capsys, f"show {first} --dataset digits", "coreset")
+    assert call(f"show {first} --data nowhere", "coreset") == 0
+    assert "without classes and bad samples" in capsys.readouterr().err
+    assert not Path("nowhere").exists()
+
+
+def test_a_failing_run_is_recorded_and_the_others_go_on(here, capsys):
+    line = ("--dataset digitsN@0.4 --prepare 'label_noise --dataset digitsN@0.4 --ratio 0.4' --pool 100 --epochs 1 "
+            "--methods ccs:mis_ratio=0.95 random --rates 0.2 0.3")
+    assert call(line) == 1
+    assert "2 of 4 runs done, 2 failed" in capsys.readouterr().out
+    assert [record["status"] for record in records()] == ["failed", "failed", "done", "done"]
+    assert "mis_ratio 0.95 leaves 5 samples" in records()[0]["error"]
+    assert records()[0]["options"] == {"mis_ratio": 0.95}
+    assert records()[2]["variant"] == "0.4"
+    assert call(line) == 1
+    assert len(records()) == 4
+    assert call(f"{line} --retry") == 1
+    assert len(records()) == 6
+    noise = here / "data/noisy/digits@0.4.npy"
+    noise.unlink()
+    assert call("--dataset digitsN@0.4 --ratio 0.1 --force", "label-noise") == 0
+    assert "holds results on other images or labels of digitsN@0.4" in refused(capsys, f"{line} --seed 5")
+
+
+def test_networks_and_protocols_share_what_is_the_same(here, capsys):
+    line = ("--dataset digits --pool 100 --epochs 1 --methods moderate full --rate 0.1 --archs mlp-w8 mlp-w16 "
+            "--cross mlp-w8 --protocols epochs iterations --balance yes no")
+    assert call(f"{line} --dry-run") == 0
+    # moderate: 3 pairs of networks x 2 protocols x 2 balances; full: 2 networks
+    assert "24 runs: 0 done, 0 failed, 24 to do (14 trainings)" in capsys.readouterr().out
+    assert call(line) == 0
+    found = records()
+    whole = [record for record in found if record["method"] == "full"]
+    assert len({record["accuracy"]["last"] for record in whole if record["train_arch"] == "mlp-w8"}) == 1
+    assert {record["recipe"]["iterations"] for record in found if record["protocol"] == "iterations"} == {2}
+    assert len(list(Path("results/study/indices").iterdir())) == 5
+
+
+# Disturbances
+
+def test_two_processes_share_the_work(study, tmp_path):
+    processes = [start(SMALL, tmp_path) for _ in range(2)]
+    outputs = [process.communicate(timeout=600) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    found = sorted(without_times(records(tmp_path / "results/study")), key=lambda record: record["key"])
+    assert found == sorted(without_times(records(study[0] / "results/study")), key=lambda record: record["key"])
+    assert sum(output.count("left\n") for output, _ in outputs) == 14
+
+
+def killed_again_and_again(folder, times):
+    """Start the small study, kill -9 it ``times`` times at random moments, and let it end."""
+    rng = random.Random(times)
+    for _ in range(times):
+        process = start(SMALL, folder)
+        time.sleep(rng.uniform(2, 12))
+        process.kill()
+        process.communicate()
+    process = start(SMALL, folder)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, study, tmp_path):
+    killed_again_and_again(tmp_path, times)
+    assert without_times(records(tmp_path / "results/study")) == without_times(records(study[0] / "results/study"))
+    left = {path.name for path in (tmp_path / "results/study").iterdir()} - {".locks"}
+    assert left == {"runs.jsonl", "study.yaml", "indices", "ckpt", "evidence-cache"}
+
+
+def test_ctrl_c_ends_cleanly(tmp_path):
+    process = start(f"{SMALL} --seeds 0 1 2 3 4 5", tmp_path)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "results/study/runs.jsonl").is_file() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1].startswith("interrupted; what was finished is kept")
+    assert "Traceback" not in errors
+    assert all(record["status"] == "done" for record in records(tmp_path / "results/study"))
+
+
+def test_a_torn_last_line_is_ignored_and_overwritten(tmp_path):
+    store = Store(tmp_path)
+    store.append({"key": "a", "status": "done"})
+    with open(store.path, "ab") as stream:
+        stream.write('{"key": "b", "status": "dö'.encode()[:-1])
+    again = Store(tmp_path)
+    assert list(again.records) == ["a"]
+    again.append({"key": "c", "status": "failed"})
+    store.refresh()
+    assert list(store.records) == list(Store(tmp_path).records) == ["a", "c"]
+    assert store.path.read_text() == '{"key": "a", "status": "done"}\n{"key": "c", "status": "failed"}\n'
+
+
+def test_the_latest_record_of_a_key_counts_and_no_record_is_said(tmp_path):
+    store = Store(tmp_path)
+    for status in ("failed", "done"):
+        store.append({"key": "a", "status": status})
+    assert Store(tmp_path).records["a"]["status"] == "done"
+    store.path.write_text('{"key": "a", "status": "done"}\n{"key": 1}\n')
+    with pytest.raises(MsCoresetError, match=r"runs.jsonl, line 2: no record of a run"):
+        Store(tmp_path)
+
+
+def test_a_full_disk_leaves_no_half_line(tmp_path, monkeypatch):
+    import errno
+
+    store = Store(tmp_path)
+    store.append({"key": "a", "status": "done"})
+    before = store.path.read_bytes()
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(MsCoresetError, match="No space left"):
+        store.append({"key": "b", "status": "done"})
+    assert store.path.read_bytes() == before
+
+
+def test_a_claim_is_one_s_own_until_it_ends_however_it_ends(tmp_path):
+    claims = Claims(tmp_path / "locks")
+    with claims.claim("a") as mine, Claims(tmp_path / "locks").claim("a") as other, claims.claim("b") as third:
+        assert (mine, other, third) == (True, False, True)
+    assert not (tmp_path / "locks").exists()
+    code = ("import time; from ms_coreset.experiment.store import Claims\n"
+            f"with Claims({str(tmp_path / 'locks')!r}).claim('a'): print('mine', flush=True); time.sleep(60)")
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stdout.readline() == "mine\n"
+    with claims.claim("a") as mine:
+        assert not mine
+    process.kill()
+    process.communicate()
+    with claims.claim("a") as mine:
+        assert mine
+
+
+# Plans
+
+def plans(line):
+    arguments = parser("experiment").parse_args(shlex.split(line))
+    arguments.device = "CPU"
+    return planned(arguments)
+
+
+def test_equal_inputs_have_equal_keys_and_others_have_others():
+    line = "--dataset CIFAR10N --method ccs:mis_ratio=0.3 --arch lenet"
+    (run,) = plans(line)
+    assert [other.key() for other in plans(line)] == [run.key()]
+    others = ["--dataset CIFAR10", "--pool 100", "--pool 100 --pool-seed 1", "--method ccs", "--rate 0.3", "--seed 1",
+              "--method ccs:mis_ratio=0.2", "--method el2n", "--arch resnet18", "--arch resnet18-w16", "--lr 0.5",
+              "--train-archs mlp", "--protocols iterations", "--balance", "--epochs 3", "-se 4", "--runs 2"]
+    keys = [other.key() for option in others for other in plans(f"{line} {option}")]
+    assert len({run.key(), *keys}) == 1 + len(others)
+    # What asks no network does not depend on how one is trained.
+    assert len({run.work() for option in ("", "-se 4", "--runs 2")
+                for run in plans(f"--dataset CIFAR10 --arch lenet --method random {option}")}) == 1
+
+
+def test_seeds_are_outermost_and_nothing_is_planned_twice():
+    runs = plans("--dataset digits MNIST --methods moderate random --rates 0.1 0.1 0.2 --seeds 1 0 --archs lenet")
+    assert [(run.cell.seed, run.cell.dataset, run.method.name, run.rate) for run in runs] == list(itertools.product(
+        (1, 0), ("digits", "MNIST"), ("moderate", "random"), (0.1, 0.2)))
+
+
+def run_of(protocol, **recipe):
+    recipe = Recipe(**{"batch_size": 100, **recipe})
+    cell = Cell("digits", None, 0, 0, "mlp", recipe)
+    return Run(cell, Method("random", "random", {}, (), False, None), False, 0.1, "mlp", protocol, recipe)
+
+
+def test_protocols_hold_epochs_or_updates_equal():
+    of_epochs, of_updates = (run_of(protocol, epochs=6, milestones=(3, 4), eval_every=2, schedule="multistep")
+                             for protocol in ("epochs", "iterations"))
+    assert of_epochs.recipe_for(1000, 150) == of_epochs.recipe
+    made = of_updates.recipe_for(1000, 150)  # 60 updates, two a pass
+    assert (made.epochs, made.milestones, made.eval_every) == (30, (15, 20), 10)
+    assert of_updates.stated_recipe(1000)["iterations"] == 60
+    assert of_updates.stated_recipe(1000)["epochs"] is None
+    assert of_updates.recipe_for(1000, 1000).epochs == 6
+    by_updates = run_of("epochs", iterations=45)
+    assert by_updates.recipe_for(1000, 150).epochs == 5
+    assert run_of("iterations", iterations=45).recipe_for(1000, 150).epochs == 23
+    held_out = run_of("iterations", epochs=4, validation=0.1)  # 9 updates a pass over all, 1 over 100
+    assert held_out.recipe_for(1000, 100).epochs == 36
+
+
+def test_deepcore_s_command_is_understood():
+    arguments = parser("experiment").parse_args(shlex.split(
+        "--fraction 0.5 --dataset CIFAR10 --num_exp 2 -se 10 --selection Glister --model ResNet18 --cross LeNet "
+        "--lr 0.1 -sp ./result --batch 128 --balance True --data_path d --epochs 30"))
+    arguments.device = "CPU"
+    runs = planned(arguments)
+    assert [(run.cell.seed, run.train_arch) for run in runs] == [
+        (seed, arch) for seed in (0, 1) for arch in ("resnet18", "lenet")]
+    first = runs[0]
+    assert (first.method.name, first.balance, first.rate, first.cell.arch) == ("glister", True, 0.5, "resnet18")
+    assert (first.recipe.batch_size, first.recipe.lr, first.recipe.epochs) == (128, 0.1, 30)
+    assert first.cell.recipe.epochs == 10
+    assert (arguments.save, arguments.data) == ("./result", "d")
+    for typed, name in (("Submodular", "graph_cut"), ("Submodular --submodular LogDeterminant", "log_determinant"),
+                        ("Uncertainty", "entropy"), ("Uncertainty --uncertainty Margin", "margin"),
+                        ("kCenterGreedy", "k_center"), ("Uniform", "random"), ("el2n-strata:strata=5", "el2n-strata")):
+        assert plans(f"--dataset CIFAR10 --model LeNet --selection {typed}")[0].method.name == name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/experiments").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_are_whole(path):
+    runs = plans(f"--config {path.stem}")
+    assert len(runs) > 10
+    assert {run.method.name for run in runs} >= {"random", "full"}
+
+
+def test_a_configuration_is_what_would_be_typed(here, capsys):
+    values = {"datasets": "digits", "methods": ["random", {"ccs": {"mis_ratio": 0.1, "strata": 5}}],
+              "rates": [0.1, 0.2], "balance": [True, False], "no_download": True, "nesterov": False,
+              "label": {"digits": "the digits"}, "lr": None, "selection-epochs": 3}
+    Path("mine.yaml").write_text(yaml.safe_dump(values))
+    typed = ("--datasets digits --methods random ccs:mis_ratio=0.1,strata=5 --rates 0.1 0.2 --balance yes no "
+             "--no-download --no-nesterov --label 'digits=the digits' -se 3")
+    of_file, of_flags = (vars(parser("experiment").parse_args(shlex.split(line)))
+                         for line in ("--config mine.yaml --rates 0.3", typed))
+    differing = {name for name in of_file if of_file[name] != of_flags[name]}
+    assert differing == {"config", "typed", "rates"}
+    assert of_file["rates"] == [0.3]
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("--dataset digitN", "unknown data set 'digitN': did you mean 'digitsN'"),
+    ("--dataset digits --methods moderat", "unknown method 'moderat': did you mean 'moderate'"),
+    ("--dataset digits --methods ccs:mis_ration=1", "no option 'mis_ration', did you mean 'mis_ratio'"),
+    ("--dataset digits --methods random:mis_ratio=1", "random has no option"),
+    ("--dataset digits --methods ccs:5", "write NAME:OPTION=VALUE"),
+    ("--dataset digits --arch resnet19", "unknown network 'resnet19'"),
+    ("--dataset digits --cross lenett", "unknown network 'lenett'"),
+    ("--dataset digits --rate 1.5", "rate 1.5: must be"),
+    ("--dataset digits --seed -1", "seed -1"),
+    ("--dataset digits --recipe nope", "unknown recipe 'nope'"),
+    ("--dataset digits --epochs 0", "epochs is 0"),
+    ("--dataset digits --pool 5000", "pool of 5000 samples"),
+    ("--dataset digits --prepare 'rm -rf x'", "begin with one of label-noise"),
+    ("--dataset digits --label x", "write NAME=TEXT"),
+    ("--config nope", "no configuration nope: there are digits"),
+    ("--rate 0.5", "--datasets is missing")])
+def test_mistakes(line, message, here, capsys):
+    assert message in refused(capsys, line)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("dataset: digits\nmehtods: random", "unknown key 'mehtods', did you mean 'methods'"),
+    ("- digits", "holds no options"), ("a: [", "is not YAML"), ("verify: maybe", "verify is 'maybe', must be true or")])
+def test_mistakes_in_a_configuration(text, message, here, capsys):
+    Path("mine.yaml").write_text(text)
+    assert message in refused(capsys, "--config mine.yaml")
+
+
+def test_mistakes_that_argparse_finds(here, capsys):
+    Path("mine.yaml").write_text("dataset: digits\npool: ten")
+    for line in ("--dataset digits --protocols steps", "--config mine.yaml"):
+        with pytest.raises(SystemExit) as stopped:
+            call(line)
+        assert stopped.value.code == 2
+
+
+def test_help_starts_without_the_heavy_packages():
+    probe = ("import sys\nfrom ms_coreset.cli import main\ntry:\n    main(['--help'], 'experiment')\n"
+             "except SystemExit:\n    pass\nassert not {'mindspore', 'torch', 'sklearn', 'scipy'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+# One ranking for all rates
+
+@pytest.fixture(scope="module")
+def evidence():
+    """All that any method needs, of 90 samples of 3 classes of unlike sizes, with ties and duplicates."""
+    rng = np.random.RandomState(0)
+    labels = np.sort(rng.choice(3, 90, p=[0.5, 0.3, 0.2]))
+    dynamics = TrainingDynamics(
+        *(rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for _ in range(4)), rng.rand(6, 90) < 0.7,
+        rng.rand(6, 90).astype(np.float32))
+    return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
+                       dynamics, rng.randint(0, 9, 90).astype(float))
+
+
+OPTIONS = [(name, {}) for name in METHODS.names()] + [
+    ("facility_location", {"greedy": "approximate_lazy"}), ("facility_location", {"greedy": "naive"}),
+    ("facility_location", {"greedy": "stochastic"}), ("log_determinant", {"variant": "deepcore"}),
+    ("herding", {"variant": "deepcore"}), ("margin", {"variant": "deepcore"}), ("glister", {"rounds": 3}),
+    ("glister", {"variant": "deepcore"}), ("k_center", {"already_selected": [3, 80]})]
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value))
+def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, evidence):
+    if not METHODS[name].nested_for(options):
+        return
+    ranking = mc.select(name, evidence, 0.8, balance, seed=3, **options)
+    for rate in (0.02, 0.1, 0.33, 0.5, 0.8):
+        alone, part = mc.select(name, evidence, rate, balance, seed=3, **options), cut(ranking, evidence.labels, rate)
+        np.testing.assert_array_equal(part.indices, alone.indices)
+        np.testing.assert_array_equal(part.scores, alone.scores)
+        assert {**vars(part), "indices": 0, "scores": 0} == {**vars(alone), "indices": 0, "scores": 0}
+    with pytest.raises(MsCoresetError, match="keeps none"):
+        cut(ranking, evidence.labels, 0.001)
+
+
+def test_which_methods_are_nested(evidence):
+    others = {name for name in METHODS.names() if not METHODS[name].nested_for({})}
+    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch"}
+    for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
+                          ("k_center", {"already_selected": [1]})):
+        assert not METHODS[name].nested_for(options)
+    weighted = mc.select("craig", evidence, 0.5)
+    with pytest.raises(MsCoresetError, match="weighs its picks together"):
+        cut(weighted, evidence.labels, 0.1)

@@ -1,0 +1,27 @@
+"""Squeeze-and-excitation network (Hu et al. 2018) as the Moderate repository has it."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from torch_ref.networks.layers import variant_for
+from torch_ref.networks.preact_resnet import PreActBlock, PreActResNet
+
+
+class SqueezedBlock(PreActBlock):
+    """A pre-activation block, each channel of its output times sigmoid(fc2(relu(fc1(its mean))))."""
+
+    def __init__(self, in_channels, channels, stride):
+        super().__init__(in_channels, channels, stride)
+        self.fc1 = nn.Conv2d(channels, max(channels // 16, 1), 1)
+        self.fc2 = nn.Conv2d(max(channels // 16, 1), channels, 1)
+
+    def scaled(self, y):
+        gate = F.relu(self.fc1(y.mean(dim=(2, 3), keepdim=True)))
+        return y * torch.sigmoid(self.fc2(gate))
+
+
+def senet18(num_classes, in_channels, image_size, width=64, variant=None):
+    """A SENet of two blocks a stage."""
+    variant = variant_for(image_size, variant)
+    return PreActResNet(SqueezedBlock, (2, 2, 2, 2), num_classes, in_channels, width, variant, stem_norm=True), {}
