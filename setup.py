@@ -1,4 +1,4 @@
-"""Installs ms_coreset; the metadata is in pyproject.toml, this adds the recipes and studies, which live beside the package."""
+"""Installs ms_coreset; the metadata is in pyproject.toml, this adds the configurations that lie beside the package."""
 
 from setuptools import find_packages, setup
 

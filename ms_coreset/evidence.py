@@ -150,5 +150,8 @@ def log_softmax(logits):
 
 def softmax(logits):
     """Row-wise softmax in float64."""
-    logarithms = log_softmax(logits)
-    return np.exp(logarithms, out=logarithms)
+    shares = np.array(logits, np.float64)
+    shares -= shares.max(axis=1, keepdims=True)
+    np.exp(shares, out=shares)
+    shares /= shares.sum(axis=1, keepdims=True)
+    return shares

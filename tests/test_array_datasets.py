@@ -20,7 +20,7 @@ import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import class_balanced_indices, default_overlay_path, download, load_dataset, mnist, svhn
-from ms_coreset.datasets.matlab import read_matlab
+from ms_coreset.datasets.readers.matlab import read_matlab
 from ms_coreset.errors import MsCoresetError
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
@@ -230,7 +230,7 @@ def test_a_header_that_announces_gigabytes_takes_no_memory(tmp_path):
     """3 GB are announced; the process may have 256 MB of data in all."""
     bomb = header() + element(15, zlib.compress(matrix(b"X", (32, 32, 3, 1 << 20), 2, b"", length=3 << 30)))
     path = put(tmp_path / "a.mat", bomb)
-    program = ("import resource, sys; from ms_coreset.datasets.matlab import read_matlab;"
+    program = ("import resource, sys; from ms_coreset.datasets.readers.matlab import read_matlab;"
                "resource.setrlimit(resource.RLIMIT_DATA, (1 << 28,) * 2);"
                "read_matlab(sys.argv[1], ('X',))")
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True)

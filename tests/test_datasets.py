@@ -22,10 +22,10 @@ from ms_coreset.datasets import (
     list_datasets,
     load_dataset,
     make_label_noise,
-    mnist,
     register_dataset,
 )
 from ms_coreset.datasets.family import DATASETS
+from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_json
 from ms_coreset.registry import Registry
@@ -494,7 +494,7 @@ def test_idx_label_out_of_range_is_named(tmp_path):
 
 def test_idx_names_a_file_that_cannot_be_read(tmp_path):
     with pytest.raises(MsCoresetError, match=r"can't read .*nowhere"):
-        mnist.read_idx(tmp_path / "nowhere", ())
+        read_idx(tmp_path / "nowhere", ())
 
 
 # Label noise on disk

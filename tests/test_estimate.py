@@ -29,7 +29,7 @@ def evidence(n):
     return mc.Evidence(np.arange(n) % 10, features, 2 * rng.standard_normal((n, 10)).astype(np.float32))
 
 whole = evidence(n)
-mc.select(method, evidence(200), rate, balance)  # libraries and their own buffers
+mc.select(method, evidence(200), 0.1, balance)  # libraries and their own buffers
 with open("/proc/self/statm") as stream:
     before = int(stream.read().split()[1]) * 4096
 steps = Steps()

@@ -168,14 +168,15 @@ def test_coreset_show_and_diff(inside, capsys):
 
 
 def test_a_failing_run_is_recorded_and_the_others_go_on(here, capsys):
-    line = ("--dataset digitsN@0.4 --prepare 'label_noise --dataset digitsN@0.4 --ratio 0.4' --pool 100 --epochs 1 "
-            "--methods ccs:mis_ratio=0.95 random --rates 0.2 0.3")
+    line = ("--dataset digitsN@0.4 --prepare 'label_noise --dataset digitsN@0.4 --ratio 0.4' 'corrupt --dataset digits'"
+            " --pool 100 --epochs 1 --methods ccs:mis_ratio=0.95 random --rates 0.2 0.3")
     assert call(line) == 1
     assert "2 of 4 runs done, 2 failed" in capsys.readouterr().out
     assert [record["status"] for record in records()] == ["failed", "failed", "done", "done"]
     assert "mis_ratio 0.95 leaves 5 samples" in records()[0]["error"]
     assert records()[0]["options"] == {"mis_ratio": 0.95}
     assert records()[2]["variant"] == "0.4"
+    assert not (here / "data/corrupt").exists()  # it was not asked for
     assert call(line) == 1
     assert len(records()) == 4
     assert call(f"{line} --retry") == 1
@@ -197,6 +198,8 @@ def test_networks_and_protocols_share_what_is_the_same(here, capsys):
     whole = [record for record in found if record["method"] == "full"]
     assert len({record["accuracy"]["last"] for record in whole if record["train_arch"] == "mlp-w8"}) == 1
     assert {record["recipe"]["iterations"] for record in found if record["protocol"] == "iterations"} == {2}
+    assert {record["recipe"]["epochs"] for record in found if record["protocol"] == "epochs"} == {1}
+    assert all(f"--protocols {record['protocol']} " in record["command"] for record in found)
     assert len(list(Path("results/study/indices").iterdir())) == 5
 
 

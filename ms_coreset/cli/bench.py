@@ -78,7 +78,9 @@ class Bench:
         if accuracy is None:
             accuracy = evaluate(asked[0], data.test, cell.recipe)["accuracy"]
             write_json(folders[0] / _COSTS, {**_costs(folders[0]), "accuracy": accuracy})
-        seconds = {"base": sum(costs["seconds"] for costs in trainings), "extract": extraction["seconds"]}
+        known = all(costs["seconds"] is not None for costs in trainings)
+        seconds = {"base": sum(costs["seconds"] for costs in trainings) if known else None,
+                   "extract": extraction["seconds"]}
         return evidence, {"seconds": seconds, "peak_mb": {"extract": extraction["peak_mb"]}, "base_accuracy": accuracy}
 
     def train(self, run, part, weights, folder, data):
@@ -108,12 +110,12 @@ class Bench:
         return result, {**costs, "last": evaluate(result.network, data.test, recipe)}
 
     def _note(self, folder, name, steps=None, step="train"):
-        """What a step cost when it was really taken, which is kept in ``folder``; the first note stays."""
+        """What a step cost when it was taken, which is kept in ``folder``; None where the process ended before that."""
         costs = _costs(folder)
         if name not in costs and steps is not None and step in steps.seconds:
             costs[name] = {"seconds": steps.seconds[step], "peak_mb": steps.peak_mb[step]}
             write_json(folder / _COSTS, costs)
-        return costs.get(name, {"seconds": 0.0, "peak_mb": None})
+        return costs.get(name, {"seconds": None, "peak_mb": None})
 
     def _folder(self, cell, recipe, seed, data):
         """Where a network's training lies: another for other images, labels or options."""
@@ -127,7 +129,7 @@ class Bench:
     def _options(self, cell):
         """The command's options as those of the other commands, for one cell."""
         options = {"dataset": cell.dataset, "pool": cell.pool, "seed": cell.seed, "runs": cell.runs,
-                   "top_m": cell.top_m, "ckpt": None}
+                   "top_m": cell.top_m, "ckpt": None, "arch": None}
         return argparse.Namespace(**{**vars(self._arguments), **options})
 
 

@@ -19,7 +19,7 @@ from ms_coreset.cli.options import (
 from ms_coreset.cli.study import OWN, SELECTION, command_of, labels_of, planned
 from ms_coreset.cli.tally import Tally, list_runs
 from ms_coreset.datasets import default_overlay_path
-from ms_coreset.datasets.family import find_dataset
+from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import PROTOCOLS, WHOLE
 from ms_coreset.selectors import list_methods
@@ -158,7 +158,7 @@ def _sweep(arguments, runs, store, folder):
     counted = Tally(runs, store, arguments.retry)
     with claims.claim("prepare", wait=True):
         _prepare(arguments)
-        counted.sizes = _check_data(counted.pending, bench, store)
+        counted.begin(_check_data(counted.pending, bench, store))
 
     def finish(run, record):
         work.clear(run)
@@ -172,7 +172,8 @@ def _sweep(arguments, runs, store, folder):
 
 
 def _prepare(arguments):
-    """Run the commands of --prepare whose data is not there."""
+    """Run the commands of --prepare whose data is wanted and not there."""
+    wanted = set(map(canonical_name, arguments.datasets))
     for line in arguments.prepare:
         name, *options = shlex.split(line)
         name = Path(name).stem.replace("_", "-")
@@ -185,7 +186,7 @@ def _prepare(arguments):
         given = command.parser(name).parse_args([*shared, *options])
         family, letter, _ = find_dataset(given.dataset)
         named = given.dataset if letter else f"{family.name}{_OVERLAY_COMMANDS[name]}"
-        if not default_overlay_path(given.data, named).exists():
+        if canonical_name(named) in wanted and not default_overlay_path(given.data, named).exists():
             note(f"preparing {named}")
             command.run(given)
 

@@ -45,7 +45,7 @@ def planned(arguments):
 
     by_name = {(dataset, _spelled(recipe)): recipe for (dataset, _), recipe in recipes.items()}
     return _distinct(order(cells, methods, arguments.rates, balances, train_archs, protocols,
-                                    lambda dataset, arch: by_name[dataset, arch]))
+                           lambda dataset, arch: by_name[dataset, arch]))
 
 
 def _distinct(runs):

@@ -14,16 +14,18 @@ def is_open(run, store, retry=False):
 class Tally:
     """What is done and what is left, told as it changes.
 
-    pending: the runs to be done; sizes: samples of each data set, to be set before anything is told
+    pending: the runs to be done
     """
 
     def __init__(self, runs, store, retry):
         self.pending = [run for run in runs if is_open(run, store, retry)]
-        self.sizes = {}
         self._total, self._store, self._former = len(runs), store, dict(store.records)
-        self._began = time.monotonic()
         if len(self.pending) < len(runs):
             note(f"{len(runs) - len(self.pending)} of {len(runs)} runs are done already")
+
+    def begin(self, sizes):
+        """The work begins now, on data sets of these ``sizes``, by name."""
+        self._sizes, self._began = sizes, time.monotonic()
 
     def tell(self, run, record):
         """One line for a run that was recorded, with the time left, by what all processes did since this one began."""
@@ -39,7 +41,7 @@ class Tally:
 
     def _size(self, run):
         """How much work it is, in samples presented, as far as can be told beforehand."""
-        n = self.sizes[run.cell.dataset]
+        n = self._sizes[run.cell.dataset]
         kept = max(1, round(run.rate * n))
         return kept * run.epochs(n, kept)
 
@@ -56,7 +58,8 @@ def _outcome(record):
     if record["status"] == "failed":
         return f"failed: {record['error']}"
     bad = f", {record['bad']['kept']:.1%} bad" if record["bad"] else ""
-    return f"{record['accuracy']['last']:.2%}{bad}, {record['seconds']['train']:.1f} s"
+    seconds = record["seconds"]["train"]
+    return f"{record['accuracy']['last']:.2%}{bad}" + ("" if seconds is None else f", {seconds:.1f} s")
 
 
 def _duration(seconds):

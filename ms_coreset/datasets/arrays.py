@@ -3,7 +3,7 @@
 import numpy as np
 
 from ms_coreset.datasets.family import register_dataset
-from ms_coreset.datasets.npz import read_npz
+from ms_coreset.datasets.readers.npz import read_npz
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 

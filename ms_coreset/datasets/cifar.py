@@ -1,15 +1,13 @@
 """CIFAR-10 and CIFAR-100, in the python layout of their publisher (https://www.cs.toronto.edu/~kriz/cifar.html)."""
 
-import shutil
-import tarfile
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from ms_coreset.datasets.family import check_labels, register_dataset
+from ms_coreset.datasets.readers.archive import extract
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import atomic_write, read_pickle
+from ms_coreset.files import read_pickle
 
 
 @dataclass(frozen=True)
@@ -122,28 +120,3 @@ def _unpack(layout, root, access):
     if not archive.is_file():
         access.obtain(layout.url, archive, layout.archive_md5)
     extract(archive, root, missing)
-
-
-def extract(archive, root, members):
-    """Extract the named ``members`` of a .tar.gz below ``root``, and nothing else; each must be a plain file.
-
-    The targets are made of ``members`` alone, so that nothing inside the archive decides where is written. Raises
-    ``MsCoresetError`` for an archive that is damaged, or lacks a member, or has a link in its place.
-    """
-    try:
-        with tarfile.open(archive, "r:gz") as tar:
-            sources = {member: tar.getmember(member) for member in members}
-            # In the archive's order: going back would decompress it from the start.
-            for member, source in sorted(sources.items(), key=lambda item: item[1].offset):
-                _extract_one(tar, source, root / member)
-    except KeyError as error:
-        raise MsCoresetError(f"{archive}: {error.args[0]}; get the archive anew") from error
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise MsCoresetError(f"{archive} is damaged: {error}; get the archive anew") from error
-
-
-def _extract_one(tar, source, target):
-    if not source.isreg() or source.issparse():
-        raise MsCoresetError(f"{tar.name}: {source.name} is not a plain file; get the archive anew")
-    with atomic_write(target) as stream:
-        shutil.copyfileobj(tar.extractfile(source), stream)

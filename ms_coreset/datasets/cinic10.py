@@ -1,9 +1,9 @@
 """CINIC-10 (https://datashare.ed.ac.uk/handle/10283/3192): CIFAR-10's classes, enlarged by ImageNet's images."""
 
-from ms_coreset.datasets.archive import unpack
 from ms_coreset.datasets.family import register_dataset
-from ms_coreset.datasets.image_files import class_folders, load_tree
 from ms_coreset.datasets.pictures import Scaling
+from ms_coreset.datasets.readers.archive import unpack
+from ms_coreset.datasets.readers.image_files import class_folders, load_tree
 from ms_coreset.errors import MsCoresetError
 
 _FOLDER = "CINIC-10"

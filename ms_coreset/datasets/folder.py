@@ -5,8 +5,8 @@ import os
 import numpy as np
 
 from ms_coreset.datasets.family import register_dataset
-from ms_coreset.datasets.image_files import class_folders, default_scaling, list_images, load_tree, open_image
 from ms_coreset.datasets.imagenet import MEAN, STD
+from ms_coreset.datasets.readers.image_files import class_folders, default_scaling, list_images, load_tree, open_image
 from ms_coreset.errors import MsCoresetError
 
 _TEST_FOLDERS = ("val", "valid", "validation", "test")

@@ -8,7 +8,7 @@ import re
 import numpy as np
 
 from ms_coreset.datasets.family import register_dataset
-from ms_coreset.datasets.image_files import (
+from ms_coreset.datasets.readers.image_files import (
     FileIndex,
     ImageFiles,
     class_folders,
@@ -16,7 +16,7 @@ from ms_coreset.datasets.image_files import (
     image_names,
     load_tree,
 )
-from ms_coreset.datasets.wordnet import distinct_names
+from ms_coreset.datasets.readers.wordnet import distinct_names
 from ms_coreset.errors import MsCoresetError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

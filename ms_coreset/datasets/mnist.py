@@ -3,18 +3,9 @@
 ``<root>/<name>/raw`` is where torchvision puts them; ``<root>/<name>`` is looked into as well.
 """
 
-import gzip
-import math
-import struct
-import zlib
-
-import numpy as np
-
 from ms_coreset.datasets.family import check_labels, register_dataset
+from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.errors import MsCoresetError
-
-_BLOCK = 1 << 20
-_TYPES = {8: ("bytes", "u1"), 12: ("32-bit integers", ">i4")}  # code in the header: name, NumPy's type
 
 # The published files: images and labels to train on, then those to test on.
 _MNIST_MD5 = {
@@ -85,45 +76,3 @@ def _locate(folder, archive, url, md5, access):
         found = folder / "raw" / archive
         access.obtain(url, found, md5)
     return found
-
-
-def read_idx(path, item_shape, code=8):
-    """Read an IDX file, plain or ``.gz``: (n, *item_shape), uint8, or big-endian int32 for the type's ``code`` 12.
-
-    Raises ``MsCoresetError`` naming the file when it is missing, damaged, of another type or shape, or not exactly
-    as long as its header says. Memory is taken for what the file holds, never for what its header claims.
-    """
-    dtype = np.dtype(_TYPES[code][1])
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rb") as stream:
-            shape = _read_header(stream, path, item_shape, code)
-            announced = math.prod(shape) * dtype.itemsize
-            content = _read_upto(stream, announced + 1)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise MsCoresetError(f"{path} is damaged: {error}; get the file anew") from error
-    except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
-    if len(content) != announced:
-        held = "more" if len(content) > announced else f"{len(content):,}"
-        raise MsCoresetError(f"{path}: its header announces {announced:,} bytes, it holds {held}; get the file anew")
-    return np.frombuffer(content, dtype).reshape(shape)
-
-
-def _read_header(stream, path, item_shape, code):
-    dimensions = 1 + len(item_shape)
-    header = stream.read(4 + 4 * dimensions)
-    if header[:4] != bytes((0, 0, code, dimensions)) or len(header) != 4 + 4 * dimensions:
-        raise MsCoresetError(f"{path} is no IDX file of {_TYPES[code][0]} in {dimensions} dimensions; "
-                             "get the file anew")
-    shape = struct.unpack(f">{dimensions}I", header[4:])
-    if shape[1:] != item_shape:
-        raise MsCoresetError(f"{path}: items of shape {shape[1:]}, not {item_shape}; get the file anew")
-    return shape
-
-
-def _read_upto(stream, limit):
-    content = bytearray()
-    while block := stream.read(min(_BLOCK, limit - len(content))):
-        content += block
-    return content

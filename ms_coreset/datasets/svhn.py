@@ -6,7 +6,7 @@
 import numpy as np
 
 from ms_coreset.datasets.family import check_labels, register_dataset
-from ms_coreset.datasets.matlab import read_matlab
+from ms_coreset.datasets.readers.matlab import read_matlab
 from ms_coreset.errors import MsCoresetError
 
 _URL = "http://ufldl.stanford.edu/housenumbers"

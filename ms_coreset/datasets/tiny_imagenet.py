@@ -6,11 +6,11 @@ from itertools import groupby
 
 import numpy as np
 
-from ms_coreset.datasets.archive import unpack
 from ms_coreset.datasets.family import register_dataset
-from ms_coreset.datasets.image_files import FileIndex, ImageFiles, class_folders, load_tree
 from ms_coreset.datasets.pictures import Scaling
-from ms_coreset.datasets.wordnet import class_names
+from ms_coreset.datasets.readers.archive import unpack
+from ms_coreset.datasets.readers.image_files import FileIndex, ImageFiles, class_folders, load_tree
+from ms_coreset.datasets.readers.wordnet import class_names
 from ms_coreset.errors import MsCoresetError
 
 FOLDER, ANNOTATIONS = "tiny-imagenet-200", "val_annotations.txt"

@@ -12,7 +12,8 @@ class Busy(Exception):
 def sweep(runs, store, claims, perform, finish, retry=False):
     """Do all ``runs`` that are not recorded, in their order; those that others are at work on come last.
 
-    perform: ``run -> record``, never raises but for what ends the sweep, and ``Busy``
+    perform: ``(run, twin) -> record``, where the twin is the record of equal work that is done, or None; never raises
+        but for what ends the sweep, and ``Busy``
     finish: called as ``finish(run, record)`` after a record is on disk
     retry: do failed runs again
     """
@@ -42,7 +43,7 @@ def _try(run, store, claims, perform, finish, outdated):
         twin = next((record for record in store.records.values()
                      if record.get("work") == work and record["status"] == "done"), None)
         try:
-            record = {**twin, "key": key, **run.place()} if twin else perform(run)
+            record = perform(run, twin)
         except Busy:
             return False
         store.append(record)

@@ -53,8 +53,14 @@ class Work:
         self._needs = tuple(dict.fromkeys(need for run in runs for need in run.method.needs if need != "boundary"))
         self._evidence = (None, None)
 
-    def perform(self, run):
-        """The record of ``run``, "done" or "failed". Raises ``Busy`` when another process is making what it needs."""
+    def perform(self, run, twin=None):
+        """The record of ``run``, "done" or "failed". Raises ``Busy`` when another process is making what it needs.
+
+        twin: a record of the same work, which is listed a second time instead of being done again
+        """
+        if twin:
+            return {**twin, "key": run.key(), **run.place(), "recipe": run.stated_recipe(twin["n"]),
+                    "command": self._command(run)}
         record = {"key": run.key(), "work": run.work(), "status": "failed", **run.place(),
                   "variant": run.cell.dataset.partition("@")[2] or None}
         try:

@@ -218,7 +218,7 @@ class _NearRows:
         # Centred, a distance loses less to cancellation; scaled by a power of two, which is exact, squares stay within
         # float32's range.
         self._rows = np.subtract(features, np.mean(features, axis=0, dtype=np.float64))
-        self._rows *= 2.0 ** -np.frexp(np.abs(self._rows).max())[1]
+        self._rows *= 2.0 ** -np.frexp(max(self._rows.max(), -self._rows.min()))[1]
         self._norms = squared_norms(self._rows)
         self._unit = max(self._norms.max(), np.finfo(float).tiny) * 1e-12
         self._quick = QuickProducts(self._rows.astype(np.float32))

@@ -28,8 +28,9 @@ def write_report(folder, output, data="data", which="last", rate=None, sheets=No
     study, output = Study.read(folder, which), Path(output)
     sections = study.sections()
     if rate is not None and all(section.detail_rate(rate) is None for section in sections):
-        raise MsCoresetError(f"rate {rate}: no finished run kept this share; there are "
-                             + ", ".join(f"{known:g}" for known in sorted({run.rate for run in study.done})))
+        known = sorted({rate for section in sections for rate in section.compared_rates})
+        raise MsCoresetError(f"rate {rate}: no method's finished run kept this share; there are "
+                             + (", ".join(f"{rate:g}" for rate in known) or "none"))
     every_look, contact = shared_looks(sections), Sheets(data, sheets)
     reports = [SectionReport(study, section, number, every_look, rate, contact)
                for number, section in enumerate(sections, 1)]

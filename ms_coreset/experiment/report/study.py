@@ -91,12 +91,20 @@ def _are_shares(value):
                                    for one in (value, *kinds.values()))
 
 
+def _is_text(value):
+    return isinstance(value, str)
+
+
+_TEXTS = ("variant", "label", "data", "select_arch", "train_arch", "protocol", "indices", "revision", "device",
+          "finished", "error")
 # What a field has to be where it is there.
-_CHECKS = dict.fromkeys(_DICTS, _is_dict) | dict.fromkeys(("seconds", "peak_mb"), _holds_numbers) | dict.fromkeys(
-    ("variant", "label", "data", "select_arch", "train_arch", "protocol", "indices", "revision", "device", "finished",
-     "error"), lambda value: isinstance(value, str)) | {
-    "command": lambda value: isinstance(value, list | str), "k": _is_number, "bad": _are_shares, "base_accuracy": _is_number, "n": _is_number, "pool": _is_number,
-    "per_class": lambda value: isinstance(value, list) and value and all(map(_is_number, value))}
+_CHECKS = {
+    **dict.fromkeys(_TEXTS, _is_text), **dict.fromkeys(_DICTS, _is_dict),
+    **dict.fromkeys(("seconds", "peak_mb"), _holds_numbers),
+    **dict.fromkeys(("n", "k", "pool", "base_accuracy"), _is_number), "bad": _are_shares,
+    "command": lambda value: isinstance(value, list | str),
+    "per_class": lambda value: isinstance(value, list) and value and all(map(_is_number, value)),
+}
 
 
 def parse_run(line, which):

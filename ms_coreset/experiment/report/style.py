@@ -84,6 +84,7 @@ pre{{background:var(--panel);padding:.8rem;border-radius:.3rem;overflow-x:auto;f
  a{{color:inherit;text-decoration:none}}
  details::details-content{{content-visibility:visible;display:block}}
  .unprinted{{display:none}}
+ .sheet img{{height:26px;width:auto}}.sheet td,.sheet th:first-child{{padding-right:.4rem}}
  summary{{color:var(--muted);list-style:none}}
 }}
 """

@@ -28,6 +28,9 @@ def center_distance(evidence, center="median"):
         raise MsCoresetError(f"center {center!r}: must be one of {', '.join(CENTERS)}")
     distances = np.empty(len(evidence))
     for rows in classes(evidence.labels):
-        block = kernels.take(evidence.features, rows)
-        distances[rows] = kernels.row_distances(block, CENTERS[center](block))
+        distances[rows] = _from_centre(kernels.take(evidence.features, rows), CENTERS[center])
     return distances
+
+
+def _from_centre(block, centre):
+    return kernels.row_distances(block, centre(block))

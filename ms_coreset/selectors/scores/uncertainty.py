@@ -53,8 +53,11 @@ def margin(evidence, variant="paper"):
     require_variant(variant)
 
     def of_rows(logits):
-        two = np.partition(softmax(logits), -2, axis=1)[:, -2:]
-        return 1 - (two[:, 1] - two[:, 0])
+        shares, rows = softmax(logits), np.arange(len(logits))
+        likeliest = shares.argmax(axis=1)
+        first = shares[rows, likeliest]
+        shares[rows, likeliest] = -np.inf
+        return 1 - (first - shares.max(axis=1))
 
     return row_wise(of_rows, evidence.logits)
 

@@ -20,7 +20,7 @@ class FacilityLocation:
 
     def __init__(self, similarity):
         self._similarity = similarity
-        self._covered = np.zeros(len(similarity))
+        self._covered, self._scratch = np.zeros(len(similarity)), np.empty(len(similarity))
         self._value = 0.0
         self.batch = similarity.batch
 
@@ -37,14 +37,15 @@ class FacilityLocation:
 
     def _gains_in_turn(self, rows, count):
         # Row by row, nothing leaves the cache.
-        gains, covered = np.empty(count), np.empty(len(self))
+        gains = np.empty(count)
         for i, row in enumerate(rows):
-            gains[i] = np.maximum(row, self._covered, out=covered).sum()
+            np.maximum(row, self._covered, out=self._scratch)
+            gains[i] = np.add.reduce(self._scratch)
         return gains - self._value
 
     def add(self, place):
         np.maximum(self._covered, self._similarity.rows(np.array([place]))[0], out=self._covered)
-        self._value = self._covered.sum()
+        self._value = np.add.reduce(self._covered)
 
 
 class Separate:

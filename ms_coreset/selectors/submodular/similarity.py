@@ -11,7 +11,7 @@ from ms_coreset.selectors import kernels
 from ms_coreset.selectors.memory import fits_as_matrices
 
 BLOCK_BYTES = 16 << 20
-TILE = 512  # rows and columns of a matrix that is made in tiles, which stay in the cache
+TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache; a power of two would clash in it
 NEARNESS_MARGIN = 1e-3
 
 
@@ -43,7 +43,7 @@ def _dense(similarity):
 class Dense:
     """A symmetric matrix (n, n)."""
 
-    batch = 1  # rows that are cheaper together than one by one
+    batch = 8
 
     def __init__(self, matrix):
         self._matrix = matrix

@@ -1,4 +1,4 @@
-"""Unpacking published archives of many files: whole or not at all, and never outside their folder."""
+"""Unpacking published archives, whole or some members of them, and never outside their folder."""
 
 import shutil
 import tarfile
@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import atomic_write
 
 
 def unpack(archive, folder):
@@ -66,3 +67,28 @@ def _write(stream, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "xb") as target:
         shutil.copyfileobj(stream, target)
+
+
+def extract(archive, root, members):
+    """Extract the named ``members`` of a .tar.gz below ``root``, and nothing else; each must be a plain file.
+
+    The targets are made of ``members`` alone, so that nothing inside the archive decides where is written. Raises
+    ``MsCoresetError`` for an archive that is damaged, or lacks a member, or has a link in its place.
+    """
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            sources = {member: tar.getmember(member) for member in members}
+            # In the archive's order: going back would decompress it from the start.
+            for member, source in sorted(sources.items(), key=lambda item: item[1].offset):
+                _extract_one(tar, source, root / member)
+    except KeyError as error:
+        raise MsCoresetError(f"{archive}: {error.args[0]}; get the archive anew") from error
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise MsCoresetError(f"{archive} is damaged: {error}; get the archive anew") from error
+
+
+def _extract_one(tar, source, target):
+    if not source.isreg() or source.issparse():
+        raise MsCoresetError(f"{tar.name}: {source.name} is not a plain file; get the archive anew")
+    with atomic_write(target) as stream:
+        shutil.copyfileobj(tar.extractfile(source), stream)
