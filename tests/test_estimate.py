@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ms_coreset as mc
+from ms_coreset.cli import main
 from ms_coreset.cli.methods import plan_of
 from ms_coreset.cli.select import parser
 from ms_coreset.errors import MsCoresetError
@@ -85,12 +86,12 @@ def test_similarities_by_hand():
 def test_what_does_not_fit_says_what_would():
     too_large = mc.estimate("log_determinant", 50_000, 512, 10, 0.1, memory="1G")
     assert not too_large.fits
-    with pytest.raises(MsCoresetError, match=r"log_determinant needs about 2\.\d GB.*balance=True; rate=0\.0"):
+    with pytest.raises(MsCoresetError, match=r"log_determinant needs about 2\.\d GB.*balance, or rate 0\.0"):
         too_large.require_fit()
     assert mc.estimate("log_determinant", 50_000, 512, 10, 0.1, balance=True, memory="1G").fits
     for remedy in too_large.remedies:
-        if remedy.startswith("rate="):
-            assert mc.estimate("log_determinant", 50_000, 512, 10, float(remedy[5:]), memory="1G").fits
+        if remedy.startswith("rate"):
+            assert mc.estimate("log_determinant", 50_000, 512, 10, float(remedy.split()[1]), memory="1G").fits
         if remedy.startswith("a pool"):
             assert mc.estimate("log_determinant", int(remedy.split()[3]), 512, 10, 0.1, memory="1G").fits
 
@@ -109,8 +110,21 @@ def test_a_plan_knows_its_estimate(typed):
     plan = plan_of(parser("select").parse_args(["--dataset", "digits", *typed.split()]))
     evidence = mc.Evidence(np.arange(100) % 5, np.ones((100, 8), np.float32), np.ones((100, 5), np.float32))
     assert plan.estimate(evidence, Request(0.2, memory="1G")).fits
-    with pytest.raises(MsCoresetError, match=r"what would fit: .*memory="):
+    with pytest.raises(MsCoresetError, match=r"what would fit: .*memory "):
         plan.estimate(evidence, Request(0.2, memory=1)).require_fit()
+
+
+def test_the_command_says_it_before_and_refuses(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    typed = ["select", "--dataset", "digits", "--rate", "0.2", "--method", "random", "--memory"]
+    assert main([*typed, "1K"]) == 2
+    first, error = capsys.readouterr().err.splitlines()
+    assert first.startswith("note: random: about")
+    assert error.startswith("error: random needs about")
+    assert "what would fit: memory" in error
+    assert not (tmp_path / "index").exists() or not list((tmp_path / "index").iterdir())
+    assert main([*typed, "1G"]) == 0
+    assert "1.0 GB" in mc.Coreset.load(tmp_path / "index" / "digits-random-0.2.npz").manifest["estimate"]
 
 
 @pytest.mark.slow

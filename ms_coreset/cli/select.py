@@ -78,6 +78,7 @@ def _select(arguments, dataset, plan, request, files):
     if pool is not None:
         coreset = coreset.within(pool, len(whole))
     given = [name for name in plan.needs if name in split.known]
+    coreset.manifest["estimate"] = str(expected)
     coreset.manifest.update(_manifest(dataset, whole, device, checkpoint, given, steps))
     with steps("save"):
         coreset.save(files["npz"], dropped=files["bin"])

@@ -60,7 +60,7 @@ class Estimate:
     """What ``method`` will take.
 
     peak: bytes above the inputs; operations: multiplications and additions, of the method's stated order; memory: bytes
-    it may use; note: what it will do to fit, or ""; remedies: options that would make it fit, if it does not
+    it may use; note: what it will do to fit, or ""; remedies: other arguments, in words, that would fit, if it does not
     """
 
     method: str
@@ -83,7 +83,7 @@ class Estimate:
     def require_fit(self):
         """Raise ``MsCoresetError``, saying what would fit, unless it fits."""
         if not self.fits:
-            ways = "; ".join([*self.remedies, f"memory={as_text(self.peak).replace(' ', '')} if there is as much"])
+            ways = ", or ".join([*self.remedies, f"memory {as_text(self.peak).replace(' ', '')} if there is as much"])
             raise MsCoresetError(f"{self.method} needs about {as_text(self.peak)} of memory beside the data, above the "
                                  f"{as_text(self.memory)} it may use; what would fit: {ways}")
 
@@ -121,11 +121,11 @@ def _remedies(entry, size, memory, options):
         return peak + BLOCKS + 40 * changed.n <= memory
 
     if not size.balance and fits(balance=True):
-        yield "balance=True"
+        yield "balance"
     rates = [size.rate / 2**halvings for halvings in range(1, 11)]
     lower = next((rate for rate in rates if fits(rate=rate)), None)
     if lower is not None:
-        yield f"rate={lower:g}"
+        yield f"rate {lower:g}"
     pools = [size.n >> halvings for halvings in range(1, 30) if size.n >> halvings >= size.classes]
     pool = next((n for n in pools if fits(n=n)), None)
     if pool is not None:
