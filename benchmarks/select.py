@@ -44,6 +44,7 @@ class Case:
     balance: bool = False
     options: dict = field(default_factory=dict)
     logits: int = 10
+    valued: bool = True  # some values take an n x n matrix
 
     @property
     def name(self):
@@ -286,7 +287,7 @@ _SIDES = {
 # What the selected samples are worth.
 
 def _value(case, features, logits, labels, picks):
-    if case.balance or case.method not in _VALUES:
+    if case.balance or not case.valued or case.method not in _VALUES:
         return None
     return float(_VALUES[case.method](case, features, logits, labels, picks))
 
@@ -367,7 +368,7 @@ def _growth(arguments):
     sizes = (300, 600) if arguments.quick else GROWTH_SIZES
     print(f"{'method':<22}" + "".join(f"{f'n = {n:,}':>14}" for n in sizes) + f"{'power':>8}  (rate 0.01, CPU seconds)")
     for method in methods:
-        cases = [Case(method, n=n, rate=0.01) for n in sizes]
+        cases = [Case(method, n=n, rate=0.01, valued=False) for n in sizes]
         seconds = [min(_process(OURS, case, None)["cpu"] for _ in range(turns)) for case in cases]
         power = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
         print(f"{method:<22}" + "".join(f"{value:>14.2f}" for value in seconds) + f"{power:>8.2f}", flush=True)

@@ -83,7 +83,7 @@ class GraphCut:
     lam >= 2; with less, gains turn negative as S grows.
     """
 
-    batch = 64
+    batch = 128
 
     def __init__(self, similarity, lam=1.0):
         self._before = lam * similarity.column_sums()
