@@ -377,20 +377,29 @@ class Distributions:
 
     def among(self, places):
         """The distributions at some places, on the host."""
-        return Distributions(np.asarray(self._logs)[places], host=True)
+        logs = self._logs if isinstance(self._logs, np.ndarray) else self._logs.asnumpy()
+        return Distributions(logs[places], host=True)
 
     def to_nearest(self, centres):
         """(n,) divergences to the nearest of the distributions at ``centres``."""
-        nearest = self.distances_to(centres[0])
-        for centre in centres[1:]:
-            np.minimum(nearest, self.distances_to(centre), out=nearest)
+        nearest = np.full(len(self), np.inf)
+        # On the host as many at a time as stay in the cache for all centres.
+        host = isinstance(self._logs, np.ndarray)
+        parts = blocks(len(self), 8 * self._logs.shape[1], BLOCK_BYTES // 64) if host else [slice(0, len(self))]
+        for part in parts:
+            for centre in map(int, centres):
+                np.minimum(nearest[part], self._divergences(part, centre), out=nearest[part])
         return nearest
 
     def distances_to(self, place):
         """(n,) float64 divergences from the distribution at ``place``."""
-        place = int(place)
-        gaps = (self._probabilities - self._probabilities[place]) * (self._logs - self._logs[place])
-        return 0.5 * np.asarray(gaps.sum(axis=1), np.float64)
+        return self._divergences(slice(None), int(place))
+
+    def _divergences(self, part, place):
+        gaps = self._probabilities[part] - self._probabilities[place], self._logs[part] - self._logs[place]
+        if isinstance(gaps[0], np.ndarray):
+            return 0.5 * np.einsum("ic,ic->i", *gaps)
+        return 0.5 * (gaps[0] * gaps[1]).sum(axis=1).asnumpy().astype(np.float64)
 
 
 def squared_norms(rows):
