@@ -12,8 +12,8 @@ import statistics
 import time
 
 import ms_coreset as mc
-from ms_coreset.cli.base_network import build_network
-from ms_coreset.cli.options import (
+from ms_coreset.cli.common.base_network import build_network
+from ms_coreset.cli.common.options import (
     add_data_options,
     add_network_options,
     add_run_options,

@@ -159,7 +159,7 @@ def pool(case, seed=0):
 # One run.
 
 def _measure(side, case, deepcore):
-    from ms_coreset.cli.steps import Steps
+    from ms_coreset.cli.common.steps import Steps
 
     arrays = pool(case)
     run = _SIDES[side][case.method] if isinstance(_SIDES[side], dict) else _SIDES[side]

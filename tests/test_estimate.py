@@ -9,7 +9,7 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.methods import plan_of
+from ms_coreset.cli.common.methods import plan_of
 from ms_coreset.cli.select import parser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices
@@ -19,7 +19,7 @@ MEASURE = """
 import json, sys
 import numpy as np
 import ms_coreset as mc
-from ms_coreset.cli.steps import Steps
+from ms_coreset.cli.common.steps import Steps
 
 method, n, d, rate, balance = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5] == "True"
 mc.set_device("CPU")

@@ -17,8 +17,8 @@ import yaml
 
 import ms_coreset as mc
 from ms_coreset.cli import main
+from ms_coreset.cli.common.study import planned
 from ms_coreset.cli.experiment import parser
-from ms_coreset.cli.study import planned
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, Method, Run

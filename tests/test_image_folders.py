@@ -20,7 +20,13 @@ from PIL import Image
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.options import add_data_options, add_network_options, dataset_in_files, new_parser, resolve_recipe
+from ms_coreset.cli.common.options import (
+    add_data_options,
+    add_network_options,
+    dataset_in_files,
+    new_parser,
+    resolve_recipe,
+)
 from ms_coreset.datasets import default_overlay_path, download, pictures, tiny_imagenet
 from ms_coreset.datasets.readers import archive, image_files
 from ms_coreset.errors import MsCoresetError

@@ -3,8 +3,8 @@
 import argparse
 from fractions import Fraction
 
-from ms_coreset.cli.options import add, add_data_options, add_network_options, add_run_options, new_parser, note
-from ms_coreset.cli.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser, note
+from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
 from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.datasets.overlays import attack_path
@@ -85,9 +85,9 @@ def make_if_missing(arguments):
 
 
 def _make(arguments, clean, root, variant, checkpoint, **options):
-    from ms_coreset.cli.base_network import base_network
-    from ms_coreset.cli.options import dataset_in_files
-    from ms_coreset.cli.steps import Steps
+    from ms_coreset.cli.common.base_network import base_network
+    from ms_coreset.cli.common.options import dataset_in_files
+    from ms_coreset.cli.common.steps import Steps
     from ms_coreset.datasets import make_attack
     from ms_coreset.device import current_device
 

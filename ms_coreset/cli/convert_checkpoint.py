@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ms_coreset.cli.options import new_parser
+from ms_coreset.cli.common.options import new_parser
 from ms_coreset.errors import MsCoresetError
 
 _EXAMPLES = """examples:

@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from ms_coreset.cli.options import add, new_parser
+from ms_coreset.cli.common.options import add, new_parser
 from ms_coreset.datasets.tiny_imagenet import ANNOTATIONS, FOLDER, read_annotations
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write

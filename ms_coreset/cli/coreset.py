@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from ms_coreset.cli.options import add, add_data_options, new_parser, note
+from ms_coreset.cli.common.options import add, add_data_options, new_parser, note
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset

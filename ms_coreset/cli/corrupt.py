@@ -1,7 +1,7 @@
 """``corrupt``: make the corrupted images of a data set's ...C."""
 
-from ms_coreset.cli.options import add, add_data_options, new_parser
-from ms_coreset.cli.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.cli.common.options import add, add_data_options, new_parser
+from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
 from ms_coreset.datasets import make_corruption
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_json

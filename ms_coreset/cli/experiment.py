@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 from ms_coreset import __version__
-from ms_coreset.cli.configuration import ConfiguredParser, write_configuration
-from ms_coreset.cli.options import (
+from ms_coreset.cli.common.configuration import ConfiguredParser, write_configuration
+from ms_coreset.cli.common.options import (
     add,
     add_data_options,
     add_evidence_options,
@@ -16,8 +16,8 @@ from ms_coreset.cli.options import (
     add_run_options,
     note,
 )
-from ms_coreset.cli.study import OWN, SELECTION, command_of, labels_of, planned
-from ms_coreset.cli.tally import Tally, list_runs
+from ms_coreset.cli.common.study import OWN, SELECTION, command_of, labels_of, planned
+from ms_coreset.cli.common.tally import Tally, list_runs
 from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
@@ -141,9 +141,9 @@ def run(arguments):
 
 
 def _sweep(arguments, runs, store, folder):
-    from ms_coreset.cli.base_network import require_writable
-    from ms_coreset.cli.bench import Bench
-    from ms_coreset.cli.steps import Steps
+    from ms_coreset.cli.common.base_network import require_writable
+    from ms_coreset.cli.common.bench import Bench
+    from ms_coreset.cli.common.steps import Steps
     from ms_coreset.experiment.store import Claims
     from ms_coreset.experiment.sweep import sweep
     from ms_coreset.experiment.work import Work

@@ -1,7 +1,7 @@
 """``label-noise``: make the label noise of a data set's ...N."""
 
-from ms_coreset.cli.options import add, add_data_options, new_parser
-from ms_coreset.cli.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.cli.common.options import add, add_data_options, new_parser
+from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
 from ms_coreset.datasets import make_label_noise
 from ms_coreset.datasets.overlays.human import KINDS
 from ms_coreset.datasets.overlays.label_noise import NOISES

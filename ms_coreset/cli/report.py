@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from ms_coreset.cli.options import add, new_parser
+from ms_coreset.cli.common.options import add, new_parser
 
 _EXAMPLES = """examples:
   report results/digits

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.cli.options import (
+from ms_coreset.cli.common.options import (
     add,
     add_data_options,
     add_evidence_options,
@@ -14,7 +14,7 @@ from ms_coreset.cli.options import (
     new_parser,
     note,
 )
-from ms_coreset.cli.steps import Steps
+from ms_coreset.cli.common.steps import Steps
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import SCORES, list_scores
 
@@ -42,7 +42,7 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    from ms_coreset.cli.evidence import gather, load_pool
+    from ms_coreset.cli.common.evidence import gather, load_pool
     from ms_coreset.selectors import score
 
     dataset = dataset_in_files(arguments)

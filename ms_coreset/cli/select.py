@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from ms_coreset import __version__
-from ms_coreset.cli.methods import add_method_options, flag_of, plan_of
-from ms_coreset.cli.options import (
+from ms_coreset.cli.common.methods import add_method_options, flag_of, plan_of
+from ms_coreset.cli.common.options import (
     add,
     add_data_options,
     add_evidence_options,
@@ -17,7 +17,7 @@ from ms_coreset.cli.options import (
     new_parser,
     note,
 )
-from ms_coreset.cli.steps import Steps
+from ms_coreset.cli.common.steps import Steps
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
@@ -65,7 +65,7 @@ def run(arguments):
 
 
 def _select(arguments, dataset, plan, request, files):
-    from ms_coreset.cli.evidence import gather, load_pool
+    from ms_coreset.cli.common.evidence import gather, load_pool
 
     steps = Steps()
     device, whole, pool, split = load_pool(arguments, steps)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset import __version__
-from ms_coreset.cli.base_network import build_network, checkpoint_folder, require_writable
-from ms_coreset.cli.options import (
+from ms_coreset.cli.common.base_network import build_network, checkpoint_folder, require_writable
+from ms_coreset.cli.common.options import (
     add,
     add_data_options,
     add_network_options,

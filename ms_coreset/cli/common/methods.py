@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import yaml
 
-from ms_coreset.cli.options import add
+from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES, estimate, select, select_by
 from ms_coreset.selectors.presets import RULE_NAMES, STRATA_OPTIONS, strata_needs

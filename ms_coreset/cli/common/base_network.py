@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ms_coreset.cli.options import load_split, note, resolve_recipe
+from ms_coreset.cli.common.options import load_split, note, resolve_recipe
 from ms_coreset.errors import MsCoresetError
 
 

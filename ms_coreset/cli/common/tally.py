@@ -2,7 +2,7 @@
 
 import time
 
-from ms_coreset.cli.options import note
+from ms_coreset.cli.common.options import note
 
 
 def is_open(run, store, retry=False):

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from ms_coreset.cli.base_network import base_network, require_writable
-from ms_coreset.cli.options import draw_pool, load_split, note
+from ms_coreset.cli.common.base_network import base_network, require_writable
+from ms_coreset.cli.common.options import draw_pool, load_split, note
 from ms_coreset.errors import MsCoresetError
 
 EXTRACTED = ("features", "logits")

@@ -4,10 +4,10 @@ import argparse
 import contextlib
 from pathlib import Path
 
-from ms_coreset.cli.base_network import build_network, checkpoint_folder, trained_network
-from ms_coreset.cli.evidence import gather
-from ms_coreset.cli.options import dataset_in_files, draw_pool, load_split
-from ms_coreset.cli.steps import Steps
+from ms_coreset.cli.common.base_network import build_network, checkpoint_folder, trained_network
+from ms_coreset.cli.common.evidence import gather
+from ms_coreset.cli.common.options import dataset_in_files, draw_pool, load_split
+from ms_coreset.cli.common.steps import Steps
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import checksum
 from ms_coreset.experiment.sweep import Busy

@@ -8,8 +8,8 @@ import shlex
 
 import yaml
 
-from ms_coreset.cli.methods import option_names, plan_of
-from ms_coreset.cli.options import resolve_recipe
+from ms_coreset.cli.common.methods import option_names, plan_of
+from ms_coreset.cli.common.options import resolve_recipe
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, Method, order

@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from ms_coreset.cli.options import add, load_split
+from ms_coreset.cli.common.options import add, load_split
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
 
