@@ -100,12 +100,15 @@ def assert_rows_close(actual, expected, tolerance=1e-4):
     assert np.abs(actual - expected).max() <= tolerance * np.abs(expected).max()
 
 
-def assert_weights_close(actual, expected, tolerance):
-    """The same names, and arrays whose difference has at most ``tolerance`` of their norm."""
+def assert_weights_close(actual, expected, tolerance, floor=0.0):
+    """The same names, and arrays whose difference has at most ``tolerance`` of their norm.
+
+    floor: size of an entry below which rounding is all there is: added to the norm for each entry
+    """
     assert actual.keys() == expected.keys()
     for name, array in expected.items():
-        error = np.linalg.norm(actual[name] - array)
-        assert error <= tolerance * np.linalg.norm(array), f"{name}: {error} of {np.linalg.norm(array)}"
+        error, norm = np.linalg.norm(actual[name] - array), np.linalg.norm(array)
+        assert error <= tolerance * (norm + floor * np.sqrt(array.size)), f"{name}: {error} of {norm}"
 
 
 def assert_same_weights(actual, expected):
