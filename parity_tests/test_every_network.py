@@ -27,12 +27,6 @@ from parity_tests.helpers import (
 from torch_ref.extraction import normalise
 from torch_ref.torchvision_compat import import_torchvision
 
-NAMES = mc.list_networks()
-USUAL = (3, 32)
-SHAPES = [USUAL, (1, 8), (1, 28), (3, 64), (3, 224)]
-CASES = [pytest.param(name, *shape, id=f"{name}-{shape[0]}x{shape[1]}",
-                      marks=[] if shape == USUAL else [pytest.mark.slow])
-         for name in NAMES for shape in SHAPES]
 # Architectures that torchvision has: its name, and what it has to be told beside the number of classes.
 TORCHVISION = {
     "alexnet": ("alexnet", {}),
@@ -59,13 +53,28 @@ EVERY_TORCHVISION = [(name, {"aux_logits": False} if name in WITH_AUXILIARIES el
     (name, {"aux_logits": True}) for name in WITH_AUXILIARIES]
 
 
+USUAL = (3, 32)
+SHAPES = [USUAL, (1, 28), (3, 64), (3, 224)]
+LARGE = ("efficientnet_b0", "googlenet", "inception_v3", "vgg16", "vgg19", "wrn16_8", "wrn28_10")  # seconds a step
+
+
+def cases():
+    """Every network at every size; above 64 pixels torchvision's own are compared with torchvision below."""
+    for name in mc.list_networks():
+        for channels, size in SHAPES:
+            if size <= 64 or name not in TORCHVISION:
+                quick = (channels, size) == USUAL and name not in LARGE
+                yield pytest.param(name, channels, size, id=f"{name}-{channels}x{size}",
+                                   marks=[] if quick else [pytest.mark.slow])
+
+
 def narrow(name):
     """Residual networks with 8 channels: what is compared does not depend on the width."""
     return {"width": 8} if "resnet" in name or name == "senet18" else {}
 
 
-@pytest.mark.parametrize(("name", "channels", "size"), CASES)
-def test_network(name, channels, size, tmp_path):
+@pytest.mark.parametrize(("name", "channels", "size"), cases())
+def test_against_twin(name, channels, size, tmp_path):
     """First weights, then answers, then three training steps, dropout and all; networks are made once for all three."""
     split = small_split(6 if size <= 64 else 3, size, channels, seed=1)
     network, reference = network_pair(name, num_classes=4, in_channels=channels, image_size=size, seed=3,
@@ -93,20 +102,20 @@ def carry_over(change, reference, network, folder):
 def dampen(network):
     """Keep float32 rounding from deciding what a unit does, which deep networks magnify from layer to layer.
 
-    Scales what the last normalisation of every residual branch adds (see ``helpers.damp_residuals``); in a network
-    without such branches, moves what every normalisation gives away from the kink of the ReLU, to either side.
-    Undamped, torch's own float32 and float64 leave weights that differ by up to half (VGG-19, 8 pixels).
+    Moves what every normalisation gives away from the kink of the ReLU, to either side; what the last one of a
+    residual branch adds is scaled down instead (see ``helpers.damp_residuals``). Undamped, torch's own float32 and
+    float64 leave weights that differ by up to half (VGG-19, 8 pixels).
     """
-    blocks = [module for module in network.modules() if hasattr(module, "downsample")]
-    for module in blocks:
-        branches = [getattr(module, name) for name in ("bn3", "bn2") if hasattr(module, name)]
-        if branches:
-            branches[0].weight.data.fill_(0.1)
     for module in network.modules():
-        if not blocks and isinstance(module, torch.nn.BatchNorm2d):
+        if isinstance(module, torch.nn.BatchNorm2d):
             module.weight.data.fill_(0.2)
             module.bias.data.fill_(1.0)
             module.bias.data[::4] = -1.0
+    for module in network.modules():
+        branches = [getattr(module, name) for name in ("bn3", "bn2") if hasattr(module, name)]
+        if branches and hasattr(module, "downsample"):
+            branches[0].weight.data.fill_(0.1)
+            branches[0].bias.data.fill_(0.0)
 
 
 class Double(torch.nn.Module):
