@@ -16,14 +16,20 @@ class Registry:
         self.kind = kind
         self._entries = {}
         self._spellings = {}
+        self._derived = {}
 
-    def add(self, name, entry, aliases=()):
-        """Register ``entry`` as ``name`` and under every alias; a spelling that is taken raises ``KeyError``."""
+    def add(self, name, entry, aliases=(), suffix=""):
+        """Register ``entry`` as ``name`` and under every alias; a spelling that is taken raises ``KeyError``.
+
+        suffix: the end of a name that is another one with this added; ``summary`` lists it once for all
+        """
         for spelling in dict.fromkeys(map(self._fold, (name, *aliases))):
             if spelling in self._spellings:
                 raise KeyError(f"{self.kind} {spelling!r} is registered already")
             self._spellings[spelling] = name
         self._entries[name] = entry
+        if suffix:
+            self._derived[name] = suffix
         return entry
 
     def canonical(self, name):
@@ -33,7 +39,7 @@ class Registry:
             return self._spellings[folded]
         near = difflib.get_close_matches(folded, self._spellings, n=1)
         hint = f"did you mean {self._spellings[near[0]]!r}? " if near else ""
-        raise MsCoresetError(f"unknown {self.kind} {name!r}: {hint}there are: {', '.join(self.names())}")
+        raise MsCoresetError(f"unknown {self.kind} {name!r}: {hint}there are: {self.summary()}")
 
     def aliases(self, name):
         """The other spellings of a registered name, folded to lower case."""
@@ -50,6 +56,12 @@ class Registry:
         """Registered names that match a shell ``pattern``, in order of registration."""
         folded = self._fold(pattern)
         return [name for name in self._entries if fnmatch.fnmatchcase(self._fold(name), folded)]
+
+    def summary(self):
+        """All names in a line of text, those with a suffix by their suffixes only."""
+        names = ", ".join(name for name in self._entries if name not in self._derived)
+        suffixes = dict.fromkeys(self._derived.values())
+        return names + (f"; each also with {', '.join(suffixes)} after it" if suffixes else "")
 
     @staticmethod
     def _fold(name):

@@ -40,3 +40,12 @@ def test_an_alias_that_is_only_another_case_is_no_clash(fruit):
     fruit.add("plum", 4, aliases=("Plum", "PLUM", "prune"))
     assert fruit["prune"] == 4
     assert fruit.aliases("plum") == ["prune"]
+
+
+def test_names_with_a_suffix_are_summed_up():
+    registry = Registry("fruit")
+    for name in ("apple", "pear"):
+        registry.add(name, 1)
+        registry.add(f"{name}S", 2, suffix="S")
+    assert registry.summary() == "apple, pear; each also with S after it"
+    assert registry.names() == ["apple", "appleS", "pear", "pearS"]

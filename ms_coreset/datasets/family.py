@@ -66,7 +66,7 @@ def register_dataset(name, mean, std, aliases=(), resizable=False, by_path=False
     def register(load):
         family = Family(name, mean, std, load, resizable, by_path)
         for letter in ("", *OVERLAYS):
-            DATASETS.add(name + letter, (family, letter), [alias + letter for alias in aliases])
+            DATASETS.add(name + letter, (family, letter), [alias + letter for alias in aliases], suffix=letter)
         return load
     return register
 

@@ -4,9 +4,10 @@ import argparse
 import math
 import sys
 
-from ms_coreset.datasets import class_balanced_indices, list_datasets, load_dataset
-from ms_coreset.datasets.family import canonical_name, find_dataset
+from ms_coreset.datasets import class_balanced_indices, load_dataset
+from ms_coreset.datasets.family import DATASETS, canonical_name, find_dataset
 from ms_coreset.device import DEVICES
+from ms_coreset.networks import list_networks
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes, load_recipe
 
 # A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
@@ -32,7 +33,7 @@ def add(group, name, *more, **settings):
 def add_data_options(parser, dataset_required=True):
     """--dataset and where it lies."""
     group = parser.add_argument_group("data")
-    add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {', '.join(list_datasets())}")
+    add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {DATASETS.summary()}")
     add(group, "--data", default="data", metavar="DIR", help="folder that holds the data sets (default: data); of "
         "folder, the one of the images; of arrays, the .npz file")
     add(group, "--image-size", type=int, metavar="N", help="side of the images, for ImageNet and folder (default: 224; "
@@ -47,7 +48,7 @@ def add_network_options(parser):
     group = parser.add_argument_group("network and recipe")
     add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by "
         "data set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images, on a CPU 'laptop')")
-    add(group, "--arch", metavar="NAME", help="network (default: the recipe's)")
+    add(group, "--arch", metavar="NAME", help=f"network (default: the recipe's): {', '.join(list_networks())}")
     add(group, "--width", type=int, metavar="N", help="channels of a ResNet's first stage, units of the mlp's layers")
     add(group, "--epoch", "--epochs", dest="epochs", type=int, metavar="N", help="passes over the data")
     add(group, "--iterations", type=int, metavar="N", help="updates instead, rounded up to whole passes")
