@@ -4,17 +4,16 @@
 every other array of the peers. ``docs/generate_methods.py`` puts both, with the outcomes, into docs/methods.md.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
+from parity_tests.peer_vectors import SETS
+
 PEERS = ("deepcore", "cords", "others")
 
 
@@ -670,19 +669,18 @@ def table():
     import torch_ref
 
     ms_coreset.set_device("CPU")
-    folders = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
     yield "| array of the peer | compared by | ms_coreset | torch_ref |"
     yield "|---|---|---|---|"
     for case in CASES:
-        outcomes = [_outcome(case, package, folders) for package in (ms_coreset, torch_ref)]
+        outcomes = [_outcome(case, package, SETS) for package in (ms_coreset, torch_ref)]
         yield f"| `{case.key}` | {case.rule_name} | {' | '.join(outcomes)} |"
     for pattern, reason in NOT_COMPARED.items():
         yield f"| `{pattern}` | not compared: {reason} | | |"
 
 
-def _outcome(case, package, folders):
+def _outcome(case, package, SETS):
     try:
-        for folder in folders:
+        for folder in SETS:
             inputs, peers = load(folder)
             case.rule(case.compute(package, inputs), peers[case.key], inputs)
     except AssertionError:

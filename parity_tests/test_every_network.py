@@ -25,7 +25,6 @@ from parity_tests.helpers import (
     small_split,
 )
 from torch_ref.extraction import normalise
-from torch_ref.torchvision_compat import import_torchvision
 
 # Architectures that torchvision has: its name, and what it has to be told beside the number of classes.
 TORCHVISION = {
@@ -154,14 +153,6 @@ def torch_answers(network, split):
     network.eval()
     with torch.no_grad():
         return network(normalise(split.images, split.mean, split.std)).numpy()
-
-
-@pytest.fixture(scope="module")
-def models():
-    try:
-        return import_torchvision().models
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision can't be imported: {error}")
 
 
 def torchvision_model(models, name, **options):

@@ -16,14 +16,13 @@ from mindspore import ops
 import ms_coreset as mc
 import torch_ref
 from ms_coreset.extraction.boundary import squared_perturbations
-from parity_tests.peer_cases import CASES, FOLDER, NOT_COMPARED, cosine_kernel, load
+from parity_tests.peer_cases import CASES, NOT_COMPARED, cosine_kernel, load
+from parity_tests.peer_vectors import with_peers
 from torch_ref.quantities import cosine_similarities, gradients
 
-SETS = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
-ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no peer vectors in {FOLDER}; set MS_CORESET_VECTORS"))
 KEYS = {case.key for case in CASES}
 
-pytestmark = pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
+pytestmark = with_peers
 
 
 def distances_by_torch(layers, images):

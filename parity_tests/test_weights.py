@@ -17,16 +17,6 @@ from parity_tests.helpers import (
     small_split,
 )
 from torch_ref.extraction import normalise
-from torch_ref.torchvision_compat import import_torchvision
-
-
-@pytest.fixture(scope="module")
-def models():
-    """torchvision's networks."""
-    try:
-        return import_torchvision().models
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision can't be imported: {error}")
 
 
 def as_arrays(state_dict):

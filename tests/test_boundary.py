@@ -1,8 +1,5 @@
 """Cal's divergence among neighbours, and DeepFool's distances, against plain loops and DeepCore's results."""
 
-import os
-from pathlib import Path
-
 import mindspore
 import numpy as np
 import pytest
@@ -13,12 +10,9 @@ import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.extraction.boundary import deepfool_distances, squared_perturbations
 from ms_coreset.selectors import kernels
+from parity_tests.peer_vectors import with_peers
 
 mc.set_device("CPU")
-FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
-SETS = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
-ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no peer vectors in {FOLDER}; set MS_CORESET_VECTORS"))
-with_peers = pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
 
 
 def divergence(p, q):

@@ -1,8 +1,5 @@
 """Herding, k-center and contextual diversity: by hand, by their properties, and as the peers' code picks."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,11 +8,7 @@ from hypothesis import strategies as st
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import kernels
-
-FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
-SETS = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
-ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no peer vectors in {FOLDER}; set MS_CORESET_VECTORS"))
-peer_vectors = pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
+from parity_tests.peer_vectors import with_peers
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -144,7 +137,7 @@ def read(folder):
         return evidence, {name: archive[name] for name in archive.files}
 
 
-@peer_vectors
+@with_peers
 @pytest.mark.parametrize(("start", "method", "options"), [
     ("dc/kcenter_fn/f64metric/seed7/order60", "k_center", {}),
     ("dc/kcenter_fn/f32/seed7/order60", "k_center", {}),
@@ -157,7 +150,7 @@ def test_order_is_deepcores(folder, start, method, options):
     np.testing.assert_array_equal(coreset.indices, peer[start])
 
 
-@peer_vectors
+@with_peers
 @pytest.mark.parametrize(("start", "method", "options"), [
     ("dc/kCenterGreedy/", "kCenterGreedy", {}), ("dc/ContextualDiversity/", "ContextualDiversity", {}),
     ("dc/Herding/", "Herding", {"variant": "deepcore"})])
@@ -171,7 +164,7 @@ def test_set_is_deepcores(folder, start, method, options):
         np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer[name]), err_msg=name)
 
 
-@peer_vectors
+@with_peers
 def test_k_center_sizes_and_already_selected_are_deepcores(folder):
     evidence, peer = read(folder)
     for name in [f"dc/kcenter_fn/{kind}/seed7/k{k}" for kind in ("f32", "f64metric") for k in (2, 10, 60, 150)]:
@@ -181,7 +174,7 @@ def test_k_center_sizes_and_already_selected_are_deepcores(folder):
     np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer["dc/kcenter_fn/f32/already_5_17_budget20"]))
 
 
-@peer_vectors
+@with_peers
 def test_k_center_is_d2prunings(folder):
     evidence, _ = read(folder)
     with np.load(folder / "peer_others.npz") as archive:

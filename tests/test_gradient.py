@@ -1,8 +1,5 @@
 """GradMatch and Glister: closed forms against written-out gradients, by hand, and the peers' own results."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,12 +10,9 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import LastLayerGradients, softmax
 from ms_coreset.selectors import gradient
 from ms_coreset.selectors.kernels import ResidentGradients
+from parity_tests.peer_vectors import with_peers
 
 mc.set_device("CPU")
-FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
-SETS = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
-ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no peer vectors in {FOLDER}; set MS_CORESET_VECTORS"))
-with_peers = pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
 
 
 def evidence_of(n=12, classes=3, d=4, seed=0, **fields):

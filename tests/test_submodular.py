@@ -1,8 +1,6 @@
 """Submodular functions, their maximisers and CRAIG: by hand, by brute force, and as the peers' code picks."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,11 +20,7 @@ from ms_coreset.selectors.submodular.functions import (
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.methods import cluster_sizes
 from ms_coreset.selectors.submodular.similarity import Cosine, Dense, GradientDistance, Nearness, held
-
-FOLDER = Path(os.environ.get("MS_CORESET_VECTORS") or Path(__file__).resolve().parents[2] / "shared" / "vectors")
-SETS = sorted(path.parent for path in FOLDER.glob("*/inputs.npz"))
-ABSENT = pytest.param(None, marks=pytest.mark.skip(reason=f"no peer vectors in {FOLDER}; set MS_CORESET_VECTORS"))
-peer_vectors = pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
+from parity_tests.peer_vectors import with_peers
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -284,7 +278,7 @@ def assert_same_up_to_ties(function, order, gains, picks, tie):
     assert ours.sum() == pytest.approx(gains.sum(), rel=1e-5)
 
 
-@peer_vectors
+@with_peers
 def test_kernel_is_deepcores(folder):
     evidence, peer = read(folder)
     rows = peer["dc/class3_positions"]
@@ -292,7 +286,7 @@ def test_kernel_is_deepcores(folder):
     np.testing.assert_allclose(kernel, peer["dc/class3_gradcos_kernel"], atol=1e-6)
 
 
-@peer_vectors
+@with_peers
 @pytest.mark.parametrize("kernel", ["class3_gradcos", "all_embcos"])
 @pytest.mark.parametrize(("case", "greedy", "function"), [
     ("FacilityLocation/NaiveGreedy", {"greedy": "naive"}, FacilityLocation),
@@ -318,7 +312,7 @@ def test_maximisers_are_deepcores(folder, kernel, case, greedy, function):
     assert_same_up_to_ties(lambda: function(similarity), order, gains, picks, tie)
 
 
-@peer_vectors
+@with_peers
 @pytest.mark.parametrize(("case", "function"), [
     *((f"submodlib/FL_cos01/{greedy}", FacilityLocation) for greedy in ("NaiveGreedy", "LazyGreedy")),
     *((f"apricot/FL_cos01/{greedy}", FacilityLocation) for greedy in ("naive", "lazy")),
@@ -333,7 +327,7 @@ def test_orders_are_submodlibs_and_apricots(folder, case, function):
     np.testing.assert_array_equal(picks, order)
 
 
-@peer_vectors
+@with_peers
 @pytest.mark.parametrize("case", ["lam0.001/NaiveGreedy", "lam0.001/LazyGreedy", "lam1/NaiveGreedy", "lam1/LazyGreedy"])
 def test_log_determinant_is_submodlibs(folder, case):
     evidence, peer = read(folder, "others")
@@ -347,7 +341,7 @@ def test_log_determinant_is_submodlibs(folder, case):
     np.testing.assert_allclose(gains_along(LogDeterminant(similarity, len(order), jitter), picks), gains, atol=5e-4)
 
 
-@peer_vectors
+@with_peers
 def test_values_are_submodlibs(folder):
     evidence, peer = read(folder, "others")
     similarity, some = named_similarity("", evidence, peer), [0, 10, 20]
@@ -373,7 +367,7 @@ def total_value(similarities, pools, chosen):
                for similarity, pool in zip(similarities, pools, strict=True))
 
 
-@peer_vectors
+@with_peers
 def test_graph_cut_sets_are_deepcores(folder):
     evidence, peer = read(folder)
     for name, rate, balance in cases(peer, "dc/Submodular/"):
@@ -382,7 +376,7 @@ def test_graph_cut_sets_are_deepcores(folder):
             np.testing.assert_array_equal(np.sort(indices), np.sort(peer[f"{name}/indices"]), err_msg=name)
 
 
-@peer_vectors
+@with_peers
 def test_facility_location_values_are_deepcores(folder):
     evidence, peer = read(folder)
     gradients = LastLayerGradients.of(evidence)
@@ -395,7 +389,7 @@ def test_facility_location_values_are_deepcores(folder):
         assert ours == pytest.approx(theirs, rel=1e-5), name
 
 
-@peer_vectors
+@with_peers
 @pytest.mark.parametrize("greedy", ["naive", "lazy"])
 def test_craig_of_a_class_is_deepcores(folder, greedy):
     evidence, peer = read(folder)
@@ -409,7 +403,7 @@ def test_craig_of_a_class_is_deepcores(folder, greedy):
     np.testing.assert_array_equal(weights, peer["dc/craig_fn/class3/weights_ascending_1plus"])
 
 
-@peer_vectors
+@with_peers
 def test_craig_values_and_weights_are_deepcores(folder):
     evidence, peer = read(folder)
     for name, rate, balance in cases(peer, "dc/Craig/"):
