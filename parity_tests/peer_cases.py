@@ -678,9 +678,9 @@ def table():
         yield f"| `{pattern}` | not compared: {reason} | | |"
 
 
-def _outcome(case, package, SETS):
+def _outcome(case, package, folders):
     try:
-        for folder in SETS:
+        for folder in folders:
             inputs, peers = load(folder)
             case.rule(case.compute(package, inputs), peers[case.key], inputs)
     except AssertionError:

@@ -7,7 +7,7 @@ import sys
 from ms_coreset.datasets import class_balanced_indices, load_dataset
 from ms_coreset.datasets.family import DATASETS, canonical_name, find_dataset
 from ms_coreset.device import DEVICES
-from ms_coreset.networks import list_networks
+from ms_coreset.networks import canonical_network, list_networks
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes, load_recipe
 
 # A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
@@ -123,7 +123,9 @@ def resolve_recipe(arguments, device, image_size=32):
                  ("arch", "width", "epochs", "iterations", "batch_size", "lr", "momentum", "weight_decay", "nesterov",
                   "schedule", "clip_norm", "crop_padding", "padding_mode", "flip", "crop_scale", "crop_size",
                   "test_resize", "validation", "eval_every")}
-    return load_recipe(arguments.recipe or default, **overrides)
+    recipe = load_recipe(arguments.recipe or default, **overrides)
+    canonical_network(recipe.arch)  # an unknown one is refused here, before anything is said or done with it
+    return recipe
 
 
 def canonical_dataset(arguments):
