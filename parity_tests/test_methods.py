@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import ms_coreset as mc
 import torch_ref
 from parity_tests.helpers import full_evidence
-from parity_tests.test_peer_vectors import ABSENT, SETS, load
+from parity_tests.peer_cases import load
+from parity_tests.peer_vectors import with_peers
 
 RATES = (0.1, 0.25, 0.5, 0.8)
 # Options of the MindSpore package that change what a call costs, and nothing else.
@@ -127,7 +128,7 @@ def test_any_score_with_any_rule(rule, name, shape, rate, balance, seed):
 
 @pytest.mark.parametrize("balance", [False, True])
 @pytest.mark.parametrize("name", mc.list_methods())
-@pytest.mark.parametrize("folder", SETS or [ABSENT], ids=lambda folder: getattr(folder, "name", "absent"))
+@with_peers
 def test_methods_on_digits(folder, name, balance):
     inputs, peers = load(folder)
     fields = {"dynamics": inputs.dynamics, "boundary": peers["dc/DeepFool/r2_float64"]}
