@@ -2,6 +2,7 @@
 
     python -m benchmarks.select [--against submodlib,apricot,torch_ref,deepcore] [--methods ...] [--quick]
     python -m benchmarks.select --growth
+    python -m benchmarks.select --against none --scratch DIR --turns 1 --methods moderate_1280k ...
 
 Every side selects from the same arrays (``pool``), its kernel or distances included, data and imports not. Each
 measured run is a process of its own, and the sides take turns. A row has the seconds (least, median, most), the CPU
@@ -9,6 +10,8 @@ seconds, the median of the ratios to ours in the same turn, the peak of resident
 the objective where the method has one, and the share of the floor: what the best exact algorithm known needs at the
 speed of matrix products and of reading that was measured in the same run, over the median. It can exceed 1 where
 fewer operations do.
+
+The arrays of 1,280,000 samples, 7.7 GB, are made once in --scratch, and memory-mapped: what of them is resident counts.
 
 apricot and submodlib come with ``pip install -e ".[bench]"``; of DeepCore, which is no package, --deepcore names the
 folder, and its set functions and maximiser are run with the gradients written out, as its ``Submodular`` does.
@@ -45,6 +48,12 @@ class Case:
     options: dict = field(default_factory=dict)
     logits: int = 10
     valued: bool = True  # some values take an n x n matrix
+    mapped: bool = False  # the arrays lie on disk
+
+    @property
+    def logits_made(self):
+        """Columns of the logits."""
+        return max(self.classes, self.logits)
 
     @property
     def name(self):
@@ -56,6 +65,7 @@ class Case:
 
 ONE_CLASS = ("facility_location", "craig", "graph_cut", "log_determinant", "gradmatch", "glister", "cal", "k_center",
              "herding", "contextual_diversity")
+SCORES = ("least_confidence", "entropy", "margin", "grand", "el2n", "loss")
 CASES = {
     **{name: Case(name) for name in ONE_CLASS},
     "facility_location_10k": Case("facility_location", n=10_000),
@@ -63,8 +73,10 @@ CASES = {
     "herding_50k": Case("herding", n=50_000),
     "moderate_50k": Case("moderate", n=50_000, d=2048, classes=10),
     **{f"{name}_balanced": Case(name, n=50_000, classes=10, balance=True)
-       for name in (*ONE_CLASS, "moderate", "least_confidence", "entropy", "margin", "grand", "el2n", "loss")},
+       for name in (*ONE_CLASS, "moderate", *SCORES)},
 }
+CASES |= {f"{name}_1280k": Case(name, n=1_280_000, classes=1_000, balance=True, mapped=True)
+          for name in ("moderate", *SCORES, "facility_location", "k_center", "gradmatch", "cal")}
 USUAL = (*ONE_CLASS, "facility_location_10k", "k_center_50k", "herding_50k", "moderate_50k")
 QUICK = {name: replace(CASES[name], n=600) for name in ("facility_location", "graph_cut", "k_center", "gradmatch")}
 
@@ -81,11 +93,12 @@ def main():
     parser.add_argument("--growth", action="store_true", help=f"our seconds for n = {GROWTH_SIZES} instead, one class")
     parser.add_argument("--save", metavar="FILE", help="write the measurements as JSON; with --growth a plot beside "
                         "it, too, if there is matplotlib")
+    parser.add_argument("--scratch", metavar="DIR", help="folder for arrays that are memory-mapped; they stay there")
     parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
         side, case = arguments.worker
-        print(json.dumps(_measure(side, Case(**json.loads(case)), arguments.deepcore)))
+        print(json.dumps(_measure(side, Case(**json.loads(case)), arguments)))
         return
     rows = list(_growth(arguments) if arguments.growth else _compare(arguments))
     if arguments.save:
@@ -107,7 +120,7 @@ def _compare(arguments):
           f"{'value':>14}{'of floor':>9}")
     for case in cases.values():
         sides = [OURS, *(peer for peer in chosen if case.method in _SIDES[peer])]
-        runs = [{side: _process(side, case, arguments.deepcore) for side in sides} for _ in range(turns)]
+        runs = [{side: _process(side, case, arguments) for side in sides} for _ in range(turns)]
         for side in sides:
             yield _row(case, side, [run[side] for run in runs], [run[OURS] for run in runs], floors)
 
@@ -126,9 +139,11 @@ def _row(case, side, runs, ours, floors):
     return row
 
 
-def _process(side, case, deepcore):
+def _process(side, case, arguments):
     command = [sys.executable, "-m", "benchmarks.select", "--worker", side, json.dumps(asdict(case))]
-    done = subprocess.run([*command, *(["--deepcore", deepcore] if deepcore else [])], capture_output=True, text=True)
+    for option in ("deepcore", "scratch"):
+        command += [f"--{option}", getattr(arguments, option)] if getattr(arguments, option) else []
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"error: {side} failed at {case.name}:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
@@ -144,31 +159,59 @@ def _installed(arguments):
 def pool(case, seed=0):
     """(features (n, d), logits (n, L), labels (n,)): rectified normal samples about 8 centres a class; logits normal, 3
     higher for the label. float32; labels go round the classes."""
-    rng = np.random.RandomState(seed)
-    labels = np.arange(case.n) % case.classes
-    centres = rng.standard_normal((case.classes, 8, case.d)).astype(np.float32)
-    features = centres[labels, rng.randint(0, 8, case.n)]
+    rng, labels = np.random.RandomState(seed), np.arange(case.n) % case.classes
+    return (*_samples(case, rng, _centres(case, rng), labels), labels)
+
+
+def _centres(case, rng):
+    return rng.standard_normal((case.classes, 8, case.d)).astype(np.float32)
+
+
+def _samples(case, rng, centres, labels):
+    features = centres[labels, rng.randint(0, 8, len(labels))]
     for row in features:  # one at a time: no float64 copy of the whole
         row += rng.standard_normal(case.d)
     np.maximum(features, 0, out=features)
-    logits = rng.standard_normal((case.n, max(case.classes, case.logits))).astype(np.float32)
-    logits[np.arange(case.n), labels] += 3
-    return features, logits, labels
+    logits = rng.standard_normal((len(labels), case.logits_made)).astype(np.float32)
+    logits[np.arange(len(labels)), labels] += 3
+    return features, logits
+
+
+def _mapped(case, folder):
+    """Arrays such as ``pool``'s on disk, made in parts of a sample of each class where they are missing."""
+    if folder is None:
+        raise SystemExit("error: a case of memory-mapped arrays needs --scratch, a folder for them")
+    shapes = {"features": (case.n, case.d), "logits": (case.n, case.logits_made)}
+    paths = {name: Path(folder) / f"{name}-{rows}x{columns}.npy" for name, (rows, columns) in shapes.items()}
+    if not all(path.exists() for path in paths.values()):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        made = {name: np.lib.format.open_memmap(path.with_suffix(".part"), "w+", np.float32, shapes[name])
+                for name, path in paths.items()}
+        rng = np.random.RandomState(0)
+        centres = _centres(case, rng)
+        for start in range(0, case.n, case.classes):
+            part = slice(start, min(start + case.classes, case.n))
+            made["features"][part], made["logits"][part] = _samples(
+                case, rng, centres, np.arange(part.start, part.stop) % case.classes)
+        for path in paths.values():
+            path.with_suffix(".part").rename(path)
+    features, logits = (np.load(path, mmap_mode="r") for path in paths.values())
+    return features, logits, np.arange(case.n) % case.classes
 
 
 # One run.
 
-def _measure(side, case, deepcore):
+def _measure(side, case, arguments):
     from ms_coreset.cli.common.steps import Steps
 
-    arrays = pool(case)
+    arrays = _mapped(case, arguments.scratch) if case.mapped else pool(case)
     run = _SIDES[side][case.method] if isinstance(_SIDES[side], dict) else _SIDES[side]
     small = replace(case, n=200, classes=min(case.classes, 10))
-    run(small, *pool(small), deepcore)  # imports, and what is compiled when first called
+    run(small, *pool(small), arguments.deepcore)  # imports, and what is compiled when first called
     steps = Steps()
     before, began, cpu = _resident_mb(), time.perf_counter(), time.process_time()
     with steps("select"):
-        picks = run(case, *arrays, deepcore)
+        picks = run(case, *arrays, arguments.deepcore)
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     return {"seconds": seconds, "cpu": cpu, "mb": max(0.0, steps.peak_mb["select"] - before),
             "value": _value(case, *arrays, np.asarray(picks, np.int64))}
@@ -320,15 +363,15 @@ _VALUES = {"facility_location": _coverage, "graph_cut": _cut, "k_center": _radiu
 # The floor: (multiplications and additions, bytes read) of the best exact algorithm known, in float32.
 
 def _kernel_and_passes(case, n, k):
-    return 2 * n**2 * (case.d + case.logits), 12 * n**2
+    return 2 * n**2 * (case.d + case.logits_made), 12 * n**2
 
 
 def _rows_of_kernel(case, n, k):
-    return 2 * n * k * (case.d + case.logits), 4 * n * k * (case.d + case.logits)
+    return 2 * n * k * (case.d + case.logits_made), 4 * n * k * (case.d + case.logits_made)
 
 
 def _pursuit(case, n, k):
-    return 2 * n * k * (case.d + case.logits) + k**3 / 3, 4 * n * k * (case.d + case.logits) + 2 * n * k**2
+    return 2 * n * k * (case.d + case.logits_made) + k**3 / 3, 4 * n * k * (case.d + case.logits_made) + 2 * n * k**2
 
 
 def _read_once_a_pick(case, n, k):
@@ -369,7 +412,7 @@ def _growth(arguments):
     print(f"{'method':<22}" + "".join(f"{f'n = {n:,}':>14}" for n in sizes) + f"{'power':>8}  (rate 0.01, CPU seconds)")
     for method in methods:
         cases = [Case(method, n=n, rate=0.01, valued=False) for n in sizes]
-        seconds = [min(_process(OURS, case, None)["cpu"] for _ in range(turns)) for case in cases]
+        seconds = [min(_process(OURS, case, arguments)["cpu"] for _ in range(turns)) for case in cases]
         power = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
         print(f"{method:<22}" + "".join(f"{value:>14.2f}" for value in seconds) + f"{power:>8.2f}", flush=True)
         yield {"method": method, "sizes": list(sizes), "cpu": seconds, "power": float(power)}

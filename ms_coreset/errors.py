@@ -1,4 +1,8 @@
-"""The one kind of error that a user's mistake raises."""
+"""The one kind of error that a user's mistake raises, and the checks that many arguments share."""
+
+import numbers
+
+_LONGEST = 4000  # characters of a message, whatever a file made it quote
 
 
 class MsCoresetError(ValueError):
@@ -7,3 +11,30 @@ class MsCoresetError(ValueError):
     The message is one line: what was wrong, with the value, and what to do next. The command line prints it
     without a stack trace and exits with code 2.
     """
+
+    def __init__(self, message=""):
+        super().__init__(one_line(message))
+
+
+def one_line(text):
+    """A text for a message or a log: one line, of printable characters only, so that a file can't move the cursor."""
+    text = str(text)
+    if any(character in text for character in "\r\n\t"):
+        text = " ".join(text.split())
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else character.encode("unicode_escape").decode()
+                       for character in text)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST - 500]} ... {text[-400:]}"
+
+
+def require_kind(name, value, *kinds):
+    """Raise ``MsCoresetError`` unless the argument ``name`` is an instance of one of the classes ``kinds``."""
+    if not isinstance(value, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise MsCoresetError(f"{name} must be of type {wanted}, got {type(value).__name__}")
+
+
+def require_whole(option, value, least=1):
+    """Raise ``MsCoresetError`` unless ``value`` is a whole number, not a bool, of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise MsCoresetError(f"{option} {value}: must be a whole number, {least} or more")

@@ -39,7 +39,7 @@ METHOD_OPTIONS = {
     "craig": [*GREEDY, DEEPCORE],
     "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],
     "glister": [{"eta": 1.0}, {"aggregate": "sum"}, {"rounds": 3}, DEEPCORE],
-    "facility_location": [*GREEDY, {"kernel": "features"}],
+    "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
     "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
     "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
 }

@@ -15,6 +15,7 @@ from ms_coreset.selectors.submodular.functions import (
     FacilityLocation,
     GraphCut,
     LogDeterminant,
+    NeighbourFacilityLocation,
     Separate,
 )
 from ms_coreset.selectors.submodular.greedy import optimizer
@@ -49,11 +50,22 @@ def similarity_of(n, seed, distinct=None):
 
 FUNCTIONS = {
     "facility location": lambda similarity, k: FacilityLocation(similarity),
+    "facility location, 3 neighbours": lambda similarity, k: NeighbourFacilityLocation(
+        similarity, min(3, len(similarity))),
     "graph cut": lambda similarity, k: GraphCut(similarity),
     "graph cut, lam 2": lambda similarity, k: GraphCut(similarity, lam=2.0),
     "log determinant": LogDeterminant}
 
+
+def nearest_three(s):
+    """The three largest of each row, of equal ones the first; 0 elsewhere."""
+    order = np.argsort(-s.round(12), axis=1, kind="stable")
+    return np.where(np.argsort(order, axis=1) < 3, s, 0)
+
+
 VALUES = {
+    "facility location, 3 neighbours": lambda s, chosen:
+        nearest_three(s)[:, chosen].max(axis=1).sum() if chosen else 0.0,
     "facility location": lambda s, chosen: s[:, chosen].max(axis=1).sum() if chosen else 0.0,
     "graph cut": lambda s, chosen: s[:, chosen].sum() - s[np.ix_(chosen, chosen)].sum(),
     "graph cut, lam 2": lambda s, chosen: 2 * s[:, chosen].sum() - s[np.ix_(chosen, chosen)].sum(),
@@ -72,6 +84,11 @@ def gains_along(function, order):
 def test_gains_by_hand():
     assert FacilityLocation(Dense(SMALL)).gains(np.arange(4)).tolist() == pytest.approx([2.2, 2.3, 1.9, 1.8])
     assert gains_along(FacilityLocation(Dense(SMALL)), [1, 3, 0, 2]).tolist() == pytest.approx([2.3, 1.1, 0.1, 0.5])
+    # Nearest two, the first of equals: {0, 1}, {0, 1}, {2, 3}, {2, 3}; one: each itself.
+    two = NeighbourFacilityLocation(Dense(SMALL), 2)
+    assert two.gains(np.arange(4)).tolist() == pytest.approx([1.9, 1.9, 1.5, 1.5])
+    assert gains_along(two, [0, 3, 1, 2]).tolist() == pytest.approx([1.9, 1.5, 0.1, 0.5])
+    assert gains_along(NeighbourFacilityLocation(Dense(SMALL), 1), [2, 0, 2]).tolist() == [1, 1, 0]
     assert gains_along(GraphCut(Dense(SMALL)), [1, 3, 0]).tolist() == pytest.approx([2.3, 1.8 - 0.2, 2.2 - 1.8 - 0.4])
     expected = [np.log(1.5), np.log(1.5 - 0.01 / 1.5)]
     assert gains_along(LogDeterminant(Dense(SMALL), 2, jitter=0.5), [0, 2]).tolist() == pytest.approx(expected)

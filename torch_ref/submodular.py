@@ -11,10 +11,18 @@ from torch_ref.quantities import check_choice, cosine_similarities, gradients, n
 GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
-def facility_location(evidence, rate, balance, seed, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
-    """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximise`` and ``similarities`` for the options."""
+def facility_location(evidence, rate, balance, seed, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9,
+                      neighbors=None):
+    """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximise`` and ``similarities`` for the options.
+
+    neighbors: of each row only so many of the largest similarities, the others 0
+    """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
-    return _select(facility_location_gains, evidence, rate, balance, seed, kernel, options)
+
+    def gains(similarity, picked):
+        return facility_location_gains(largest_of_rows(similarity, neighbors), picked)
+
+    return _select(gains if neighbors else facility_location_gains, evidence, rate, balance, seed, kernel, options)
 
 
 def graph_cut(evidence, rate, balance, seed, lam=1.0, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
@@ -73,6 +81,13 @@ def explained_gains(similarity, picked):
     """s_jS pinv(s_SS) s_Sj of every j: DeepCore's gain of its log determinant."""
     across = similarity[picked]
     return (across * (torch.linalg.pinv(across[:, picked], hermitian=True) @ across)).sum(dim=0)
+
+
+def largest_of_rows(similarity, count):
+    """The ``count`` largest of each row, of those equal to 12 places the first; 0 elsewhere."""
+    order = np.argsort(-np.round(similarity.numpy(), 12), axis=1, kind="stable")[:, :count]
+    kept = torch.zeros_like(similarity, dtype=torch.bool).scatter_(1, torch.tensor(order), True)
+    return torch.where(kept, similarity, 0.0)
 
 
 def similarities(evidence, rows, kernel):

@@ -6,7 +6,7 @@ Both attacks live in the space of pixels in [0, 1]; a network that takes normali
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.randomness import check_seed, stream
 
 ATTACKS = ("gsa", "pgd")
@@ -61,12 +61,6 @@ def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against
             raise MsCoresetError(f"{name} {value}: must be above 0 and at most 1 (8/255 is 8 grey levels)")
     return {"kind": f"{attack}_attack", "kinds": [f"{attack}, fooled", f"{attack}, withstood"], "attack": attack,
             "eps": float(eps), "alpha": float(eps if attack == "gsa" else alpha), **chosen, "seed": check_seed(seed)}
-
-
-def require_whole(option, value):
-    """Raise ``MsCoresetError`` unless an option's value is a whole number, 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise MsCoresetError(f"{option} {value}: must be a whole number, 1 or more")
 
 
 def attack_rows(logits, images, labels, rows, options):

@@ -22,6 +22,7 @@ class Entry:
     source: where it is published
     nested: whether a method's picks at a rate begin those at any higher one (of each class, if balanced), or a function
         of the options that tells
+    takes: fields of ``Evidence`` that it goes by where there are any, and does without else
     """
 
     name: str
@@ -30,6 +31,7 @@ class Entry:
     cost: str
     source: str
     nested: bool | Callable = False
+    takes: tuple = ()
 
     def needs_for(self, options):
         """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
@@ -65,18 +67,18 @@ class Entry:
             raise MsCoresetError(f"{self.name} has no option {unknown[0]!r}; its options: {known}")
 
 
-def method(name, needs=(), cost="", source="", aliases=(), nested=False):
-    """Decorator: register a function as a selection method."""
-    return _register(METHODS, name, needs, cost, source, aliases, nested)
+def method(name, needs=(), cost="", source="", aliases=(), nested=False, takes=()):
+    """Decorator: register a function as a selection method; see ``Entry``."""
+    return _register(METHODS, name, needs, cost, source, aliases, nested, takes)
 
 
 def score(name, needs=(), cost="", source="", aliases=()):
-    """Decorator: register a function as a score."""
+    """Decorator: register a function as a score; see ``Entry``."""
     return _register(SCORES, name, needs, cost, source, aliases)
 
 
-def _register(registry, name, needs, cost, source, aliases, nested=False):
+def _register(registry, name, needs, cost, source, aliases, nested=False, takes=()):
     def decorate(function):
-        registry.add(name, Entry(name, function, needs, cost, source, nested), aliases)
+        registry.add(name, Entry(name, function, needs, cost, source, nested, takes), aliases)
         return function
     return decorate

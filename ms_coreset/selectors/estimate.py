@@ -194,6 +194,10 @@ def _matrix_or_rows(size, memory, options, sizes):
 
 
 def _facility_location(size, memory, options):
+    if options["neighbors"] is not None:
+        m = size.pool
+        return _kernel_bytes(size, options) + 40 * m * min(options["neighbors"], m), \
+            2 * size.pools * m**2 * (size.d + size.classes), ""
     return _matrix_or_rows(size, memory, options, [size.pool])
 
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import Evidence, LastLayerGradients, softmax
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.kernels import ResidentGradients
@@ -18,7 +18,7 @@ AGGREGATES = ("mean", "sum")
 _ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the lengths of both
 
 
-@method("gradmatch", needs=("features", "logits"), cost="n d k + n k^2",
+@method("gradmatch", needs=("features", "logits"), takes=("validation",), cost="n d k + n k^2",
         source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
 def gradmatch(evidence, request, lam=0.5, refill="projection", variant="paper", batch_size=128):
     """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
@@ -45,7 +45,7 @@ def gradmatch(evidence, request, lam=0.5, refill="projection", variant="paper", 
     require_variant(variant)
     _require_choice("refill", refill, REFILLS)
     _require_positive("lam", lam)
-    _require_count("batch_size", batch_size)
+    require_whole("batch_size", batch_size)
     _require_fitting_validation(evidence, "gradmatch")
     weights = np.zeros(len(evidence))
 
@@ -143,7 +143,8 @@ def _match_as_deepcore(pool, target, k, lam=1.0):
     return picks[fit > 0], fit[fit > 0]
 
 
-@method("glister", needs=("features", "logits"), cost="n d C k", nested=lambda options: options["rounds"] is None,
+@method("glister", needs=("features", "logits"), takes=("validation",), cost="n d C k",
+        nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
 def glister(evidence, request, eta=0.1, aggregate="mean", rounds=None, variant="paper", batch_size=128):
     """The samples a training step on which lowers the validation loss most, greedily.
@@ -167,9 +168,9 @@ def glister(evidence, request, eta=0.1, aggregate="mean", rounds=None, variant="
     require_variant(variant)
     _require_choice("aggregate", aggregate, AGGREGATES)
     _require_positive("eta", eta)
-    _require_count("batch_size", batch_size)
+    require_whole("batch_size", batch_size)
     if rounds is not None:
-        _require_count("rounds", rounds)
+        require_whole("rounds", rounds)
     _require_fitting_validation(evidence, "glister")
     initial = np.empty(len(evidence))
 
@@ -305,8 +306,3 @@ def _require_choice(option, value, allowed):
 def _require_positive(option, value):
     if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
         raise MsCoresetError(f"{option} {value}: must be a finite number above 0")
-
-
-def _require_count(option, value):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise MsCoresetError(f"{option} {value}: must be a whole number, 1 or more")

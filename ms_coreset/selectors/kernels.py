@@ -231,10 +231,7 @@ class _NearRows:
         wanted = k if exclude_self else k + 1
         bound = _bound_of_smallest(squares, wanted)
         near, place = np.nonzero(squares <= (bound + error).astype(np.float32)[:, None])
-        distance = self._exact_squares(block[near], place)
-        order = np.lexsort((place, distance, near))
-        first = np.searchsorted(near, np.arange(len(block)))  # np.nonzero goes by rows, and so does the order
-        chosen = place[order[first[:, None] + np.arange(wanted)]]
+        chosen = _first_of_each(len(block), wanted, near, place, self._exact_squares(block[near], place))
         return np.sort(chosen[:, wanted - k:], axis=1)
 
     def _quick_squares(self, block):
@@ -255,6 +252,21 @@ class _NearRows:
             products = np.einsum("ij,ij->i", self._rows[one], self._rows[other])
             squares[part] = self._norms[one] + self._norms[other] - 2 * products
         return np.rint(squares / self._unit)
+
+
+def smallest_places(values, k, unit):
+    """Places (b, k), ascending, of the k smallest of each row of values (b, n), counted in units of ``unit``, which
+    rounding does not reach; of equal ones the lowest places."""
+    bound = _bound_of_smallest(values, k)
+    near, place = np.nonzero(values <= (bound + unit)[:, None])
+    return np.sort(_first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit)), axis=1)
+
+
+def _first_of_each(b, k, near, place, value):
+    """(b, k): of the candidates ``place`` of each row, of which ``near`` tells the row, those of the least value."""
+    order = np.lexsort((place, value, near))
+    first = np.searchsorted(near, np.arange(b))  # np.nonzero goes by rows, and so does the order
+    return place[order[first[:, None] + np.arange(k)]]
 
 
 def _bound_of_smallest(values, k):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_whole
 
 TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding: no device may decide by it
 
@@ -102,8 +102,7 @@ def strata_after_cutoff(scores, hardness, k, rng, strata=50, mis_ratio=0.0):
     Returns the draws, strata ascending. Raises ``MsCoresetError`` for strata below 1, a mis_ratio outside [0, 1), and
     when fewer than k are left. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
     """
-    if isinstance(strata, bool) or not isinstance(strata, int | np.integer) or strata < 1:
-        raise MsCoresetError(f"strata {strata}: must be a whole number of at least 1")
+    require_whole("strata", strata)
     if not 0 <= mis_ratio < 1:
         raise MsCoresetError(f"mis_ratio {mis_ratio}: must be at least 0 and below 1")
     left = np.sort(top(hardness, len(hardness))[int(mis_ratio * len(hardness)):])

@@ -2,8 +2,9 @@
 
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
+from ms_coreset.errors import require_whole
 from ms_coreset.files import array_digest
-from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels, require_whole
+from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
 
 # The names under which the Moderate repository writes and reads its own.
 _STEMS = {"CIFAR100": "cifar_train", "TinyImageNet": "tiny_img"}

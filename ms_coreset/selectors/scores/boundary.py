@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import log_softmax
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
@@ -36,8 +36,7 @@ def cal(evidence, neighbors=10, within_class=True, direction="highest", variant=
     require_variant(variant)
     if direction not in DIRECTIONS:
         raise MsCoresetError(f"direction {direction!r}: must be one of {', '.join(DIRECTIONS)}")
-    if not isinstance(neighbors, int | np.integer) or isinstance(neighbors, bool) or neighbors < 1:
-        raise MsCoresetError(f"neighbors {neighbors}: must be a whole number, 1 or more")
+    require_whole("neighbors", neighbors)
     divergence = np.zeros(len(evidence))
     for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:

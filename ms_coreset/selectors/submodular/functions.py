@@ -7,9 +7,11 @@ at any time. How they are maximised is ``greedy``'s business.
 
 import numpy as np
 
+from ms_coreset.selectors import kernels
 from ms_coreset.selectors.submodular.similarity import Dense, blocks
 
 SMALLEST_VARIANCE = 1e-12
+_EQUAL_SIMILARITY = 1e-12
 
 
 class FacilityLocation:
@@ -46,6 +48,47 @@ class FacilityLocation:
     def add(self, place):
         np.maximum(self._covered, self._similarity.rows(np.array([place]))[0], out=self._covered)
         self._value = np.add.reduce(self._covered)
+
+
+class NeighbourFacilityLocation:
+    """f(S) = sum_i max_{j in S and N_i} s_ij, 0 where S has none of N_i, the ``count`` elements most similar to i.
+
+    Of similarities equal to 12 places the lowest places are taken. n ``count`` of the n^2 similarities are kept: f is
+    at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0), on average ``count`` operations.
+    """
+
+    batch = 16
+
+    def __init__(self, similarity, count):
+        n = len(similarity)
+        self._covered = np.zeros(n)
+        neighbours, values = np.empty((n, count), np.int32), np.empty((n, count))
+        for block in blocks(np.arange(n), 3 * n):
+            rows = similarity.rows(block)
+            neighbours[block] = kernels.smallest_places(-rows, count, _EQUAL_SIMILARITY)
+            values[block] = np.take_along_axis(rows, neighbours[block], axis=1)
+        # By candidate: whose neighbour it is, ascending, and how similar they are.
+        by_candidate = np.argsort(neighbours, axis=None, kind="stable")
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(neighbours.ravel(), minlength=n))])
+        self._values = values.ravel()[by_candidate]
+        self._elements = np.floor_divide(by_candidate, count, out=by_candidate).astype(np.int32)
+
+    def __len__(self):
+        return len(self._covered)
+
+    def gains(self, places):
+        return np.array([self._gain(*self._of(place)) for place in places])
+
+    def _of(self, place):
+        part = slice(self._starts[place], self._starts[place + 1])
+        return self._elements[part], self._values[part]
+
+    def _gain(self, elements, values):
+        return np.maximum(values - self._covered[elements], 0).sum()
+
+    def add(self, place):
+        elements, values = self._of(place)
+        self._covered[elements] = np.maximum(self._covered[elements], values)
 
 
 class Separate:

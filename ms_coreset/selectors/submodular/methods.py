@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import LastLayerGradients
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
@@ -15,6 +15,7 @@ from ms_coreset.selectors.submodular.functions import (
     FacilityLocation,
     GraphCut,
     LogDeterminant,
+    NeighbourFacilityLocation,
     Separate,
 )
 from ms_coreset.selectors.submodular.greedy import optimizer
@@ -34,7 +35,7 @@ def _nested(options):
 @method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
         nested=_nested,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
-def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
+def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9, neighbors=None):
     """Samples such that every sample has a similar one among them.
 
     Maximises f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
@@ -43,17 +44,27 @@ def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsil
         [0, 1]; a zero vector has cosine 0 with all
     greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes a gain that is still ``beta`` in (0, 1] of
         its bound; "stochastic" the best of -ln(``epsilon``) n / k drawn candidates, epsilon in (0, 1)
+    neighbors: only the similarities of each sample to so many that are most similar to it count, itself among them, the
+        others are 0: n ``neighbors`` numbers instead of n x n, and another objective. At least 1; more than there are
+        samples: all of them. Of similarities equal to 12 places the lowest index. None: all
 
     The n x n similarities are held where they fit in the memory of the call; else their rows are computed whenever they
     are needed, with the same picks, in O(n d) memory and many times the time: prefer balance=True, which needs
-    n_c x n_c for one class at a time, or greedy="stochastic", which needs the fewest rows.
+    n_c x n_c for one class at a time, ``neighbors``, which computes every row once, or greedy="stochastic".
 
     Raises ``MsCoresetError`` for an option out of range, and with the gradient kernel for labels that are no columns of
     logits. Departures from DeepCore: order of the picks kept; ties to the lowest place; zero gradients, on which its
     lazy greedy never ends, are allowed.
     """
-    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
-                   lambda similarity, k: FacilityLocation(*held([similarity], request.memory)))
+    if neighbors is not None:
+        require_whole("neighbors", neighbors)
+
+    def function(similarity, k):
+        if neighbors is None:
+            return FacilityLocation(*held([similarity], request.memory))
+        return NeighbourFacilityLocation(similarity, min(neighbors, len(similarity)))
+
+    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function)
 
 
 @method("graph_cut", needs=_needs, cost="n C d, and C d per gain", aliases=("GraphCut", "Submodular"),
@@ -153,8 +164,7 @@ def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, variant="pape
     of a class without a pick to the lowest pick; neither is done here in any variant.
     """
     require_variant(variant)
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
-        raise MsCoresetError(f"batch_size {batch_size}: must be a whole number of at least 1")
+    require_whole("batch_size", batch_size)
     maximise = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
 
