@@ -21,6 +21,7 @@ from ms_coreset.experiment.report import write_report
 from ms_coreset.experiment.report.canvas import Canvas, _dashes
 from ms_coreset.experiment.report.charts import Scale
 from ms_coreset.experiment.report.markup import (
+    MISSING,
     Markup,
     escape,
     joined,
@@ -702,3 +703,26 @@ def test_help_does_not_start_mindspore():
     done = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "--png" in done.stdout
+
+
+def test_markdown_of_one_section_has_a_column_a_rate(study):
+    report_of(study, markdown=study / "tables.md")
+    text = (study / "tables.md").read_text(encoding="utf-8")
+    assert "Test accuracy, %:\n\n| method | 10 % | 20 % |\n| --- | --- | --- |\n" in text
+    assert "| moderate | 77.0 ± 1.7 | 86.2 ± 1.0 |" in text
+    assert "| base network | 90.0 ± 0.0 | 90.0 ± 0.0 |" in text
+    assert "| trained on all | 91.0 ± 1.0 | 91.0 ± 1.0 |" in text
+    assert "Bad samples in the coreset, %:" in text
+    assert "| herding | 7.0 ± 0.0 | 7.0 ± 0.0 |" in text
+    assert text.endswith("| in the data | 20.0 | 20.0 |\n")
+
+
+def test_markdown_of_several_sections_has_a_column_a_section(tmp_path):
+    clean = [record_of("random", 0.1, 0, 0.5, dataset="digits", bad=None), record_of("random", 0.2, 0, 0.6)]
+    output = write_study(tmp_path / "two", clean) / "tables.md"
+    report_of(output.parent, markdown=output)
+    text = output.read_text(encoding="utf-8")
+    assert "Test accuracy, %, 10 % kept:\n\n| method | digits | digitsN |\n| --- | --- | --- |\n" in text
+    assert f"| random | 50.0 | {MISSING} |" in text
+    assert f"| random | {MISSING} | 60.0 |" in text
+    assert "Bad samples in the coreset, %, 20 % kept:\n\n| method | digitsN |\n" in text

@@ -17,6 +17,8 @@ def parser(typed):
     options.add_argument("study", metavar="FOLDER", help="folder of the study, with its runs.jsonl")
     add(options, "--output", metavar="FILE", help="the page (default: report.html in the study's folder)")
     add(options, "--png", action="store_true", help="also write each figure as PNG, to <page>-figures/")
+    add(options, "--markdown", metavar="FILE", help="also write the tables of accuracy and of bad samples kept, as "
+        "Markdown")
     add(options, "--data", default="data", metavar="DIR", help="folder that holds the data sets, for the images shown "
         "(default: data)")
     add(options, "--rate", type=float, metavar="X", help="rate of the figures that show one (default: the one with "
@@ -25,7 +27,7 @@ def parser(typed):
         "was chosen as best (default: last)")
     add(options, "--sheets", nargs="*", metavar="METHOD", help="methods to show images of (default: six of each "
         "section)")
-    options.set_defaults(typed=typed)
+    options.set_defaults(called=typed)
     return options
 
 
@@ -36,8 +38,10 @@ def run(arguments):
     output = Path(arguments.output or Path(arguments.study) / "report.html")
     sections, figures = write_report(arguments.study, output, data=arguments.data, which=arguments.accuracy,
                                      rate=arguments.rate, sheets=arguments.sheets, png=arguments.png,
-                                     command=_repeated(arguments))
+                                     markdown=arguments.markdown, command=_repeated(arguments))
     print(f"{output}: {sections} section{'s' * (sections != 1)}, {figures} figures, {output.stat().st_size:,} bytes")
+    if arguments.markdown:
+        print(f"{arguments.markdown}: the tables")
     if arguments.png:
         print(f"{output.with_name(f'{output.stem}-figures')}: {figures} PNG files")
 
@@ -48,6 +52,7 @@ def _repeated(arguments):
     said += ["--output", arguments.output] if arguments.output else []
     said += ["--rate", f"{arguments.rate:g}"] if arguments.rate is not None else []
     said += ["--accuracy", arguments.accuracy] if arguments.accuracy != "last" else []
+    said += ["--markdown", arguments.markdown] if arguments.markdown else []
     said += ["--data", arguments.data] if arguments.data != "data" else []
     said += ["--sheets", *arguments.sheets] if arguments.sheets is not None else []
-    return f"{arguments.typed} {shlex.join(said + ['--png'] * arguments.png)}"
+    return f"{arguments.called} {shlex.join(said + ['--png'] * arguments.png)}"

@@ -7,12 +7,14 @@ from ms_coreset.experiment.report.page import page
 from ms_coreset.experiment.report.sections import SectionReport, shared_looks
 from ms_coreset.experiment.report.sheets import Sheets
 from ms_coreset.experiment.report.study import Study
+from ms_coreset.experiment.report.tables import markdown as tables
 from ms_coreset.files import atomic_write
 
 __all__ = ["write_report"]
 
 
-def write_report(folder, output, data="data", which="last", rate=None, sheets=None, png=False, command="report"):
+def write_report(folder, output, data="data", which="last", rate=None, sheets=None, png=False, markdown=None,
+                 command="report"):
     """Write the report of a study's folder to ``output``.
 
     data: folder of the data sets, for the contact sheets
@@ -20,6 +22,7 @@ def write_report(folder, output, data="data", which="last", rate=None, sheets=No
     rate: of the figures that show one rate; None: in each section the one with most finished runs
     sheets: methods to show images of; None: some of each section, see ``sheets.Sheets``
     png: also write every figure to the folder ``<output without suffix>-figures``
+    markdown: also write the tables of accuracy and of bad samples kept to this file, see ``tables``
     command: what to say the page was made with
 
     Returns ``(sections, figures)`` counts. Raises ``MsCoresetError`` when the folder is no study, or no section has a
@@ -35,9 +38,12 @@ def write_report(folder, output, data="data", which="last", rate=None, sheets=No
     reports = [SectionReport(study, section, number, every_look, rate, contact)
                for number, section in enumerate(sections, 1)]
     written = page(study, reports, command)
-    with atomic_write(output, "w", encoding="utf-8") as stream:
+    with atomic_write(output, "w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(written)
     figures = [figure for report in reports for figure in report.figures]
+    if markdown:
+        with atomic_write(markdown, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(tables(sections))
     if png:
         _write_pngs(figures, output.with_name(f"{output.stem}-figures"))
     return len(sections), len(figures)

@@ -7,11 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.store import RUNS
+from ms_coreset.files import parse_yaml
 from ms_coreset.selectors.catalogue import METHODS
 
 CONFIGURATION = "study.yaml"
@@ -111,7 +110,7 @@ def parse_run(line, which):
     """The ``Run`` of a line; raises ``MsCoresetError`` with what is wrong, such as no ``which`` accuracy."""
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MsCoresetError("not whole JSON") from error
     if not isinstance(record, dict):
         raise MsCoresetError("not a JSON object")
@@ -241,8 +240,8 @@ def read_plan(configuration):
     """What a ``study.yaml`` plans, as ``{"methods": [(spec, name, options)], "rates": [], "seeds": []}``; what is
     not there, or can't be read, is an empty list."""
     try:
-        settings = yaml.safe_load(configuration or "")
-    except yaml.YAMLError:
+        settings = parse_yaml(configuration or "", CONFIGURATION)
+    except MsCoresetError:
         settings = None
     settings = settings if isinstance(settings, dict) else {}
     plan = {name: value if isinstance(value := settings.get(name), list) else []
@@ -255,7 +254,10 @@ def _planned_method(spec):
     """(spec, name, options) of a method as ``experiment`` takes it: "ccs:mis_ratio=0.3,strata=20"."""
     name, _, typed = spec.partition(":")
     pairs = (pair.partition("=") for pair in typed.split(",") if pair)
-    options = {key.strip().replace("-", "_"): yaml.safe_load(value) for key, _, value in pairs}
+    try:
+        options = {key.strip().replace("-", "_"): parse_yaml(value, spec) for key, _, value in pairs}
+    except MsCoresetError:
+        options = {}
     return spec, METHODS.canonical(name) if name in METHODS else name, options
 
 

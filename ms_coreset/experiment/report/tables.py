@@ -1,0 +1,76 @@
+"""A study's accuracy and share of bad samples as Markdown tables, for a README or a paper's draft."""
+
+from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, with_spread
+from ms_coreset.experiment.report.page import titles
+from ms_coreset.experiment.report.statistics import mean_and_deviation
+from ms_coreset.experiment.report.study import WHOLE
+
+
+def markdown(sections):
+    """Markdown of a study's sections: a table each of the test accuracy and of the bad samples kept, in %.
+
+    A row a method; of one section a column a rate, of several, which then have tables for every rate, a column a
+    section. Mean ± sample standard deviation over the seeds.
+    """
+    rates = sorted({rate for section in sections for rate in section.compared_rates})
+    names = _short_titles(sections)
+    if len(sections) == 1:
+        (section,) = sections
+        columns = {"": [(rate_name(rate), section, rate) for rate in rates]}
+    else:
+        columns = {f", {rate_name(rate)} kept": [(name, section, rate) for name, section in
+                                                 zip(names, sections, strict=True)] for rate in rates}
+    parts = []
+    for kept, cells in columns.items():
+        parts.append(_table(f"Test accuracy, %{kept}", cells, _accuracy, [*_base_row(cells), *_whole_row(cells)]))
+        bad = [cell for cell in cells if any(run.bad for run in cell[1].done)]
+        if bad:
+            parts.append(_table(f"Bad samples in the coreset, %{kept}", bad, _bad_kept, [_bad_row(bad)]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _short_titles(sections):
+    """What a section is called where the data alone tells them apart, else all that does."""
+    names = [section.first.shown_name for section in sections]
+    return names if len(set(names)) == len(names) else titles(sections)
+
+
+def _table(caption, columns, value, further):
+    methods = dict.fromkeys(method for _, section, _ in columns for method in section.compared)
+    rows = [[method, *(value(section, method, rate) for _, section, rate in columns)] for method in methods]
+    head = ["method", *(name for name, _, _ in columns)]
+    lines = [head, ["---"] * len(head), *rows, *further]
+    return f"{caption}:\n\n" + "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
+
+
+def _cell(text):
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _spread(values, digits=1):
+    return with_spread(*mean_and_deviation(values), digits) if values else MISSING
+
+
+def _accuracy(section, method, rate):
+    return _spread(list(section.accuracies(method, rate).values()))
+
+
+def _bad_kept(section, method, rate):
+    return _spread([run.bad["kept"] for run in section.cell(method, rate).values() if run.bad])
+
+
+def _whole_row(columns):
+    found = [list(section.whole_accuracies().values()) for _, section, _ in columns]
+    return [["trained on all", *map(_spread, found)]] if any(found) else []
+
+
+def _base_row(columns):
+    """The networks that chose, where any did, on the same test split."""
+    found = [list({run.seed: run.base_accuracy for run in section.done
+                   if run.base_accuracy is not None and run.method != WHOLE}.values()) for _, section, _ in columns]
+    return [["base network", *map(_spread, found)]] if any(found) else []
+
+
+def _bad_row(columns):
+    return ["in the data", *(percent(next(run.bad["available"] for run in section.done if run.bad), 1)
+                             for _, section, _ in columns)]
