@@ -2,14 +2,20 @@
 
 import contextlib
 import json
+import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind, require_whole
 from ms_coreset.files import atomic_write, read_pickle
+from ms_coreset.npz import read_npz
+from ms_coreset.randomness import check_seed
+
+_LARGEST = 10**9  # samples: a file must not decide how much memory a mask of them takes
+_OPTIONAL = ("weights", "scores", "pool")
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,8 @@ class Coreset:
     pool: (m,) ascending places the choice was made from, or None for all n
     manifest: plain values: versions, data, command
 
-    Raises ``MsCoresetError`` for indices out of range or twice, and for weights that do not fit.
+    Raises ``MsCoresetError`` for indices out of range or twice, for weights or scores that do not fit, and for other
+    values than these.
     """
 
     indices: np.ndarray
@@ -40,29 +47,37 @@ class Coreset:
     manifest: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        indices = np.asarray(self.indices)
-        if indices.ndim != 1 or not np.issubdtype(indices.dtype, np.integer):
-            raise MsCoresetError(f"coreset indices must be a (k,) array of integers, got {indices.dtype}")
-        if len(indices) and not 0 <= indices.min() <= indices.max() < self.n:
-            raise MsCoresetError(f"coreset index {indices.max()} is out of range for a data set of {self.n}")
-        if len(np.unique(indices)) != len(indices):
-            raise MsCoresetError("a coreset holds each index once")
-        if self.weights is not None and np.shape(self.weights) != indices.shape:
-            raise MsCoresetError(f"{len(indices)} coreset indices but weights of shape {np.shape(self.weights)}")
-        object.__setattr__(self, "indices", indices.astype(np.int64))
+        require_whole("n, the size of the data set,", self.n)
+        if self.n > _LARGEST:
+            raise MsCoresetError(f"a data set of {self.n} samples: at most {_LARGEST:,} can be told apart")
+        object.__setattr__(self, "indices", _places("coreset ind", self.indices, self.n))
+        if self.pool is not None:
+            object.__setattr__(self, "pool", _places("pool ind", self.pool, self.n))
+        if self.weights is not None and not (_holds_numbers(self.weights) and np.shape(self.weights) == (len(self),)
+                                             and np.isfinite(self.weights).all()):
+            raise MsCoresetError(f"{len(self)} coreset indices but weights of shape {np.shape(self.weights)}, or not "
+                                 "all of them finite numbers")
+        if self.scores is not None and not (_holds_numbers(self.scores) and np.shape(self.scores) == (self.n,)):
+            raise MsCoresetError(f"a data set of {self.n} but scores of shape {np.shape(self.scores)}, or no numbers")
+        rate = self.rate
+        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 < rate <= 1:
+            raise MsCoresetError(f"rate {rate}: must be above 0 and at most 1, the share that was asked for")
+        check_seed(self.seed)
+        for name, kind in (("method", str), ("options", dict), ("manifest", dict)):
+            require_kind(name, getattr(self, name), kind)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.indices)
 
     @property
-    def keep_mask(self):
+    def keep_mask(self) -> np.ndarray:
         """(n,) bool: which samples stay."""
         mask = np.zeros(self.n, bool)
         mask[self.indices] = True
         return mask
 
     @property
-    def dropped(self):
+    def dropped(self) -> np.ndarray:
         """Places of the samples that go: by ascending score where there are scores, else ascending.
 
         For Moderate these are, as in its repository, the near tail and then the far tail.
@@ -72,14 +87,15 @@ class Coreset:
             return dropped
         return dropped[np.argsort(self.scores[dropped], kind="stable")]
 
-    def within(self, pool, n):
+    def within(self, pool: np.ndarray, n: int) -> "Coreset":
         """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n."""
         scores = None
         if self.scores is not None:
             scores = np.full(n, np.nan)
             scores[pool] = self.scores
+        made_from = np.asarray(pool) if self.pool is None else pool[self.pool]
         return Coreset(pool[self.indices], n, self.rate, self.method, self.options, self.seed, self.weights, scores,
-                       np.asarray(pool), self.manifest)
+                       made_from, self.manifest)
 
     def summary(self, split):
         """What was kept of ``split``, as plain values.
@@ -103,7 +119,7 @@ class Coreset:
         return {name: tuple(float((split.bad_kinds[rows] == code).mean()) for rows in (available, self.indices))
                 for code, name in enumerate(names, start=1)}
 
-    def save(self, path, dropped=None):
+    def save(self, path: str | os.PathLike, dropped: str | os.PathLike | None = None) -> None:
         """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest".
 
         dropped: where to write the dropped places, too, as ``save_dropped`` does; then both files change, or none
@@ -116,30 +132,29 @@ class Coreset:
             whole.flush()  # what fails for want of space fails here, before either file gets its name
 
     def _write(self, stream):
-        arrays = {name: value for name in ("indices", "weights", "scores", "pool")
+        arrays = {name: value for name in ("indices", *_OPTIONAL)
                   if (value := getattr(self, name)) is not None}
         notes = {"n": self.n, "rate": self.rate, "method": self.method, "options": self.options, "seed": self.seed,
                  "indices": "kept, in pick order", **self.manifest}
         np.savez_compressed(stream, manifest=np.array(json.dumps(notes)), **arrays)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike) -> "Coreset":
         """Read a coreset that ``save`` wrote; raises ``MsCoresetError`` naming the file when it is not whole."""
+        if not os.path.isfile(path):
+            raise MsCoresetError(f"no coreset file {path}: make one with scripts/select.py")
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            arrays = read_npz(path, ("manifest", "indices", *_OPTIONAL))
             notes = json.loads(str(arrays.pop("manifest")))
             described = {name: notes.pop(name) for name in ("n", "rate", "method", "options", "seed")}
             notes.pop("indices", None)
             return cls(arrays.pop("indices"), **described, **arrays, manifest=notes)
         except MsCoresetError as error:
-            raise MsCoresetError(f"{path}: {error}") from error
-        except FileNotFoundError as error:
-            raise MsCoresetError(f"no coreset file {path}: make one with scripts/select.py") from error
-        except Exception as error:  # a damaged archive fails in zipfile, zlib, NumPy or JSON, each in its own way
+            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of scripts/select.py): {error}") from error
+        except Exception as error:  # its notes are no JSON, or lack something
             raise MsCoresetError(f"{path} is not a whole coreset file (.npz of scripts/select.py)") from error
 
-    def save_dropped(self, path):
+    def save_dropped(self, path: str | os.PathLike) -> None:
         """Write the dropped places as the Moderate repository does: a pickled int64 array."""
         with atomic_write(path) as stream:
             self._write_dropped(stream)
@@ -154,7 +169,7 @@ class Coreset:
 
         return Subset(dataset, self.indices.tolist())
 
-    def export(self, path):
+    def export(self, path: str | os.PathLike) -> None:
         """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix."""
         path = Path(path)
         weights = [1.0] * len(self) if self.weights is None else self.weights.tolist()
@@ -170,7 +185,24 @@ class Coreset:
             stream.write(writers[path.suffix]())
 
 
-def read_dropped(path, n):
+def _places(what, places, n):
+    """Places in a data set of n as (k,) int64, each once; ``what`` is their name without its ending."""
+    places = np.asarray(places)
+    if places.ndim != 1 or not np.issubdtype(places.dtype, np.integer):
+        raise MsCoresetError(f"{what}ices must be a (k,) array of integers, got {places.dtype} of shape {places.shape}")
+    if len(places) and not 0 <= places.min() <= places.max() < n:
+        wrong = places.max() if places.max() >= n else places.min()
+        raise MsCoresetError(f"{what}ex {wrong} is out of range for a data set of {n}")
+    if len(np.unique(places)) != len(places):
+        raise MsCoresetError(f"{what}ices hold a place twice: a coreset holds each index once")
+    return places.astype(np.int64)
+
+
+def _holds_numbers(array):
+    return np.asarray(array).dtype.kind in "iuf"
+
+
+def read_dropped(path: str | os.PathLike, n: int) -> np.ndarray:
     """The kept places (ascending) left by a file of dropped ones, as the Moderate repository or ``save_dropped``
     writes it, in a data set of ``n``; raises ``MsCoresetError`` naming the file when it does not fit."""
     dropped = np.asarray(read_pickle(path))

@@ -4,7 +4,8 @@ import ctypes.util
 import os
 import platform
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.distributed import connect
+from ms_coreset.errors import MsCoresetError, require_kind
 
 DEVICES = ("auto", "CPU", "GPU", "Ascend")
 
@@ -21,7 +22,7 @@ def _quiet_runtime():
 _quiet_runtime()
 
 
-def available_devices():
+def available_devices() -> list[str]:
     """The devices that MindSpore can really use here, best first; "CPU" is always the last."""
     import mindspore
 
@@ -32,7 +33,7 @@ def available_devices():
     return [*found, "CPU"]
 
 
-def set_device(name="auto"):
+def set_device(name: str = "auto") -> str:
     """Make MindSpore compute on ``name`` and return the device's name.
 
     name: "auto" (the best that is there), "CPU", "GPU" or "Ascend", in any case
@@ -41,6 +42,7 @@ def set_device(name="auto"):
     """
     import mindspore
 
+    require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
     if name.lower() not in spelling:
         raise MsCoresetError(f"unknown device {name!r}: there are {', '.join(DEVICES)}")
@@ -52,6 +54,7 @@ def set_device(name="auto"):
     if device == "CPU":
         # Asynchronous dispatch makes small operations take 0.1 to 4 ms at random when cores are few.
         mindspore.runtime.launch_blocking()
+    connect()
     return device
 
 

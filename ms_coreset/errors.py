@@ -1,6 +1,8 @@
 """The one kind of error that a user's mistake raises, and the checks that many arguments share."""
 
+import math
 import numbers
+import os
 
 _LONGEST = 4000  # characters of a message, whatever a file made it quote
 
@@ -32,6 +34,28 @@ def require_kind(name, value, *kinds):
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         raise MsCoresetError(f"{name} must be of type {wanted}, got {type(value).__name__}")
+
+
+def require_path(name, value):
+    """Raise ``MsCoresetError`` unless ``value`` can be the name of a file: a text, or a ``Path``."""
+    if not isinstance(value, str | os.PathLike):
+        raise MsCoresetError(f"{name} must be the name of a file or folder, got {type(value).__name__}")
+
+
+def require_network(network, *parts):
+    """Raise ``MsCoresetError`` unless ``network`` has the ``parts`` of a network that are needed of it."""
+    missing = [part for part in ("set_train", *parts) if not hasattr(network, part)]
+    if missing or isinstance(network, type) or not callable(network):
+        raise MsCoresetError(f"network must be one of create_network's, or have as much of it, got "
+                             f"{type(network).__name__} {'without ' + missing[0] if missing else ''}")
+
+
+def require_number(option, value, least=None, most=None, allowed="a finite number"):
+    """Raise ``MsCoresetError`` unless ``value`` is a finite number, not a bool, from ``least`` to ``most``; ``allowed``
+    says so in words."""
+    fits = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or (least is not None and value < least) or (most is not None and value > most):
+        raise MsCoresetError(f"{option} {value}: must be {allowed}")
 
 
 def require_whole(option, value, least=1):

@@ -1,12 +1,14 @@
 """What is known of each sample: the arrays that selectors see, and their checks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind
+from ms_coreset.randomness import hold_out
 
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
+LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision; see SMALLEST_DISTANCE
 _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array",
@@ -46,6 +48,9 @@ class Evidence:
             raise MsCoresetError(f"labels must be a non-empty (n,) array of integers, "
                                  f"got {labels.dtype} of shape {labels.shape}")
         object.__setattr__(self, "labels", labels)
+        for name in ("features", "logits", "boundary"):
+            if isinstance(getattr(self, name), list | tuple):
+                object.__setattr__(self, name, np.array(getattr(self, name)))
         for name in ("features", "logits"):
             array = getattr(self, name)
             if array is not None and (np.ndim(array) != 2 or len(array) != len(labels)):
@@ -53,24 +58,51 @@ class Evidence:
                                      f"got shape {np.shape(array)}")
         if self.boundary is not None and np.shape(self.boundary) != labels.shape:
             raise MsCoresetError(f"boundary must be ({len(labels)},) like labels, got shape {np.shape(self.boundary)}")
+        for name in ("features", "logits", "boundary"):
+            kind = np.asarray(getattr(self, name)).dtype.kind if getattr(self, name) is not None else "f"
+            if kind not in "fiu":
+                raise MsCoresetError(f"{name} must be numbers, got {type(getattr(self, name)).__name__} of kind {kind}")
+        require_kind("runs", self.runs, list, tuple, type(None))
+        for name, other in (*(("runs", run) for run in self.runs or ()), ("validation", self.validation)):
+            require_kind(name, other, Evidence, *(() if name == "runs" else (type(None),)))
         for run in self.runs or ():
             if not np.array_equal(run.labels, labels):
                 raise MsCoresetError("every run must be of the same samples: their labels differ")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def require(self, needs, method):
-        """Raise ``MsCoresetError`` unless every field in ``needs`` is there and finite."""
+    def hold_out(self, share, seed=0):
+        """(places (m,), ``Evidence`` of these m samples with the others as its ``validation``).
+
+        ``round(share * n)`` samples are held out, drawn by the seed: those that training with a validation share of
+        this size and seed does not train on. Labels, features and logits go along, nothing else.
+        """
+        rest, held_out = hold_out(len(self), share, seed)
+        if not len(held_out):
+            raise MsCoresetError(f"held-out share {share}: none of {len(self)} samples; give a larger share")
+        return rest, replace(self._part(rest), validation=self._part(held_out))
+
+    def _part(self, rows):
+        arrays = (self.labels, self.features, self.logits)
+        return Evidence(*(None if array is None else np.asarray(array)[rows] for array in arrays))
+
+    def require(self, needs, method, rows=slice(None)):
+        """Raise ``MsCoresetError`` unless every field in ``needs`` is there, and finite in the samples ``rows``.
+
+        Features must also be of a size that distances can be told apart by.
+        """
         for name in needs:
             value = getattr(self, name)
             if value is None:
                 raise MsCoresetError(f"{method} needs {name}, which this evidence lacks; get it with {_HOW[name]}")
             if isinstance(value, np.ndarray):
-                _require_finite(value, name)
+                _require_finite(value[rows], name, rows.start or 0)
+                if name == "features":
+                    _require_measurable(value[rows])
 
 
-def _require_finite(array, name):
+def _require_finite(array, name, first=0):
     # A sum is finite only if every term is, and takes one pass without a temporary; an overflowing sum of finite
     # terms is told apart by looking closer.
     block = max(1, (1 << 22) // max(1, array[:1].size))
@@ -79,8 +111,16 @@ def _require_finite(array, name):
         with np.errstate(over="ignore", invalid="ignore"):
             suspicious = not np.isfinite(part.sum())
         if suspicious and not np.isfinite(part).all():
-            row = start + int(np.argwhere(~np.isfinite(part))[0, 0])
+            row = first + start + int(np.argwhere(~np.isfinite(part))[0, 0])
             raise MsCoresetError(f"{name} of sample {row} are not finite")
+
+
+def _require_measurable(features):
+    """Raise ``MsCoresetError`` where distances in single precision would all be infinite, or too small to tell."""
+    largest = max(map(float, (features.max(initial=0), -features.min(initial=0))))
+    if largest > LARGEST_FEATURE or 0 < largest < SMALLEST_FEATURE:
+        raise MsCoresetError(f"features are as large as {largest:.3g}: distances are told apart where the largest lies "
+                             f"between {SMALLEST_FEATURE:g} and {LARGEST_FEATURE:g}; multiply them by a constant")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import pickle
 import tempfile
 import zipfile
 from pathlib import Path
@@ -12,14 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.pickles import Content, Refused, Unpickler
 
-# What NumPy arrays of old and new versions name in their pickles; nothing here runs anything on loading.
-_ADMITTED = {
-    ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-    *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
-}
-
+_LARGEST_YAML, _DEEPEST_YAML = 1 << 20, 50  # bytes of a file, and values in it; how deep they are nested
+_SMALL, _EXPANSION = 1 << 28, 200  # bytes, or times its size, that compressed content may stand for
 
 @contextlib.contextmanager
 def atomic_write(path, mode="wb", **options):
@@ -55,7 +50,8 @@ def _umask():
 
 def write_json(path, value):
     """Write ``value`` as indented JSON, atomically."""
-    with atomic_write(path, "w", encoding="utf-8") as stream:
+    # File names that are not UTF-8 hold lone surrogates; a backslash and their number is how JSON writes them.
+    with atomic_write(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
         json.dump(value, stream, indent=1, ensure_ascii=False)
         stream.write("\n")
 
@@ -66,8 +62,73 @@ def read_json(path):
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MsCoresetError(f"{path} is not JSON: {error}") from error
+
+
+def most_from(stored):
+    """How many bytes ``stored`` compressed ones may stand for: what claims more is made to fill memory, or damaged.
+
+    Data of this kind shrinks to a tenth at best; deflate can pretend a thousand times.
+    """
+    return max(_SMALL, _EXPANSION * stored)
+
+
+def read_yaml(path):
+    """Read a YAML file of plain values; raises ``MsCoresetError`` naming the file when it can't be had, or is none."""
+    try:
+        if os.path.getsize(path) > _LARGEST_YAML:
+            raise MsCoresetError(f"{path} has more than {_LARGEST_YAML:,} bytes, which no settings do")
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise MsCoresetError(f"{path} is not YAML: {error}") from error
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text, what):
+    """The plain value of a YAML text; raises ``MsCoresetError`` naming ``what`` it is for a text that is none.
+
+    Nothing but plain values is made, and no more than ``_LARGEST_YAML`` of them, counted as often as aliases repeat
+    them: a few lines can spell a thousand million.
+    """
+    import yaml
+
+    try:
+        _require_shallow(yaml, text, what)
+        value = yaml.safe_load(text)
+        if _count(value, {}) > _LARGEST_YAML:
+            raise MsCoresetError(f"{what} repeats itself too often")
+    except MsCoresetError:
+        raise
+    except (yaml.YAMLError, ValueError, RecursionError, TypeError, AttributeError, KeyError) as error:
+        raise MsCoresetError(f"{what} is not YAML: {' '.join(str(error).split())}") from error
+    return value
+
+
+def _require_shallow(yaml, text, what):
+    """Raise ``MsCoresetError`` for values nested so deeply that reading them takes minutes: the time grows with the
+    depth of each, and MindSpore raises Python's own limit to ten thousand."""
+    depth = 0
+    for token in yaml.scan(text):
+        name = type(token).__name__
+        depth += name.endswith(("SequenceStartToken", "MappingStartToken")) - name.endswith("EndToken")
+        if depth > _DEEPEST_YAML:
+            raise MsCoresetError(f"{what} is not YAML of settings: its values are nested {depth} deep")
+
+
+def _count(value, known):
+    """How many plain values there are in one, itself included; what holds itself is a ``RecursionError``."""
+    if not isinstance(value, dict | list | set | tuple):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = None
+        within = [*value.keys(), *value.values()] if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_count(entry, known) for entry in within)
+    if known[id(value)] is None:
+        raise RecursionError("it holds itself")
+    return known[id(value)]
 
 
 def reserve(stream, size):
@@ -98,6 +159,21 @@ def create_array(path, dtype, shape):
         raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
 
 
+def write_rows(array, start, values):
+    """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that others write to as well.
+
+    Through the file, not the map: a map writes whole pages, and with them the neighbours' rows as they were.
+    Raises ``MsCoresetError`` when it can't be written.
+    """
+    values = np.ascontiguousarray(values, array.dtype)
+    try:
+        with open(array.filename, "r+b") as stream:
+            stream.seek(array.offset + start * array.strides[0])
+            stream.write(values.data.cast("B"))
+    except OSError as error:
+        raise MsCoresetError(f"can't write {array.filename}: {error.strerror or error}") from error
+
+
 def digest(path, algorithm="md5"):
     """Hexadecimal checksum of a file's bytes."""
     with open(path, "rb") as stream:
@@ -114,25 +190,27 @@ def array_digest(*arrays):
     return total.hexdigest()
 
 
-class _RestrictedUnpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if (module, name) in _ADMITTED:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it names {module}.{name}; only NumPy arrays and plain containers are admitted")
-
-
-@contextlib.contextmanager
 def _pickled(stream):
     """The pickle in an open file, which may be an archive of torch's with the pickle in it."""
     if not stream.peek(4).startswith(b"PK\3\4"):
-        yield stream
-        return
+        return stream.read()
     with zipfile.ZipFile(stream) as archive:
-        (member,) = (entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl"))
-        if member.compress_type != zipfile.ZIP_STORED:
-            raise pickle.UnpicklingError("its pickle is compressed, which torch never does")
-        with archive.open(member) as pickled:
-            yield pickled
+        found = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
+        if len(found) != 1:
+            raise Refused(f"its archive holds {len(found)} pickles")
+        return read_stored(archive, found[0], os.fstat(stream.fileno()).st_size)
+
+
+def read_stored(archive, entry, size):
+    """A member of a .zip archive of ``size`` bytes that is not compressed, as torch's never are, its checksum compared.
+
+    Raises ``Refused`` for one that is compressed, or larger than the archive.
+    """
+    if entry.compress_type != zipfile.ZIP_STORED:
+        raise Refused(f"{entry.filename} is compressed, which torch never does")
+    if not entry.file_size == entry.compress_size <= size:
+        raise Refused(f"{entry.filename} can't be as large as it says ({entry.file_size:,} bytes)")
+    return archive.read(entry)
 
 
 def read_pickle(path):
@@ -142,9 +220,25 @@ def read_pickle(path):
     Raises ``MsCoresetError`` naming the file when it is missing, truncated, or names anything that is not admitted.
     """
     try:
-        with open(path, "rb") as stream, _pickled(stream) as pickled:
-            return _RestrictedUnpickler(pickled, encoding="latin1").load()
+        with open(path, "rb") as stream:
+            content = _pickled(stream)
+        return Unpickler(Content(content)).load()
     except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
-        raise MsCoresetError(f"{path} is not a whole, harmless pickle: {error}") from error
+        reason = str(error) or type(error).__name__
+        raise MsCoresetError(f"{path} is not a whole, harmless pickle: {reason}") from error
+
+
+def open_array(path, mode="r"):
+    """A memory map of an .npy file, read-only or ("r+") writable.
+
+    Raises ``MsCoresetError`` naming the file for one that is missing, no whole .npy file, or of Python objects. It is
+    mapped for reading first: NumPy would make a file that is mapped for writing as long as its header claims.
+    """
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+        return array if mode == "r" else np.lib.format.open_memmap(path, mode=mode)
+    except Exception as error:  # a damaged header raises whatever its text happens to spell
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        raise MsCoresetError(f"{path} is no whole .npy file: {reason}") from error

@@ -21,3 +21,16 @@ def stream(seed, purpose, *numbers):
     would hold just the labels that the noise of seed 0 flipped.
     """
     return np.random.RandomState([check_seed(seed), zlib.crc32(purpose.encode()), *numbers])
+
+
+def hold_out(n, share, seed):
+    """(the rest, held out), ascending places among n samples: ``round(share * n)`` of them, drawn, are held out.
+
+    Raises ``MsCoresetError`` when that leaves none, or no share from 0 to below 1 is asked for.
+    """
+    if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 <= share < 1:
+        raise MsCoresetError(f"held-out share {share}: must be at least 0 and below 1")
+    held_out = stream(seed, "validation").permutation(n)[:round(share * n)]
+    if len(held_out) == n:
+        raise MsCoresetError(f"a validation share of {share} leaves none of {n} samples")
+    return np.setdiff1d(np.arange(n), held_out), np.sort(held_out)

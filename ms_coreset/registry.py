@@ -3,7 +3,7 @@
 import difflib
 import fnmatch
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind
 
 
 class Registry:
@@ -32,6 +32,13 @@ class Registry:
             self._derived[name] = suffix
         return entry
 
+    def remove(self, name):
+        """Take an entry out, with its aliases; raises as ``canonical`` for an unknown one."""
+        name = self.canonical(name)
+        self._spellings = {spelling: entry for spelling, entry in self._spellings.items() if entry != name}
+        self._derived.pop(name, None)
+        del self._entries[name]
+
     def canonical(self, name):
         """The registered spelling of ``name``; raises ``MsCoresetError`` with the nearest names for an unknown one."""
         folded = self._fold(str(name))
@@ -54,6 +61,7 @@ class Registry:
 
     def names(self, pattern="*"):
         """Registered names that match a shell ``pattern``, in order of registration."""
+        require_kind("pattern", pattern, str)
         folded = self._fold(pattern)
         return [name for name in self._entries if fnmatch.fnmatchcase(self._fold(name), folded)]
 

@@ -309,7 +309,7 @@ def test_a_part_of_a_cifar_set_is_not_filled_up_with_the_whole(tmp_path):
     ({"data": np.zeros((100, 3072), np.float32)}, "not uint8"),
     ({"data": np.zeros((100, 3071), np.uint8)}, "not uint8"),
     ({"data": np.zeros((100, 3, 1024), np.uint8)}, "not uint8"),
-    ({"data": np.array([[None] * 3072] * 100)}, "not uint8"),
+    ({"data": np.array([[None] * 3072] * 100)}, "type 'O8'"),
     ({"data": [1, 2, 3]}, "not uint8"),
     ({"fine_labels": [0] * 99}, "not a list of 100 integers"),
     ({"fine_labels": [0.5] * 100}, "not a list of 100 integers"),
@@ -461,7 +461,7 @@ def idx_header(*shape, kind=8):
     (idx_header(20, 28, 27) + bytes(20 * 28 * 27), r"items of shape \(28, 27\)"),
     (idx_header(20, 28, 28) + bytes(20 * 784 - 1), "announces 15,680 bytes, it holds 15,679"),
     (idx_header(20, 28, 28) + bytes(20 * 784 + 1), "announces 15,680 bytes, it holds more"),
-    (idx_header(2**32 - 1, 28, 28) + bytes(100), "announces 3,367,254,359,280 bytes, it holds 100"),
+    (idx_header(2**32 - 1, 28, 28) + bytes(100), "announces 3,367,254,359,280 bytes, in a file of"),
     (idx_header(0, 28, 28), "0 images but .* 20 labels"),
 ])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
@@ -607,7 +607,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
 def test_damaged_labels_are_refused(tmp_path, clean, damage):
     path = make_label_noise(clean, tmp_path)
     path.write_bytes(damage(path.read_bytes()))
-    refused(f"{path} is no whole .npy file of integers: .*; delete {path}", "digitsN", tmp_path)
+    refused(f"{path} is no whole .npy file: .*; delete {path}", "digitsN", tmp_path)
 
 
 def test_noise_is_not_overwritten_unless_forced(tmp_path, clean):

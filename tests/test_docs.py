@@ -1,10 +1,15 @@
 """Documentation that is made from the code is what the code says; links lead somewhere."""
 
+import importlib
 import re
 import runpy
+import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import ms_coreset as mc
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -16,7 +21,43 @@ def test_methods_page_is_up_to_date():
     assert written.startswith(generate["page"]()), "run python docs/generate_methods.py"
 
 
+def test_dependencies_page_has_the_versions_that_are_tested_together():
+    generate = runpy.run_path(str(ROOT / "docs" / "generate_dependencies.py"))
+    page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    _, *written = re.findall(r"^\| (\S+) \| (\S+) \|", page, re.M)
+    assert written == generate["pins"](), "run python docs/generate_dependencies.py"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def commands_in(page):
+    """The commands of a page that begin with "python scripts/", whole ones."""
+    text = page.read_text(encoding="utf-8")
+    return [line for line in re.findall(r"python scripts/[^`|\n]+", text) if "..." not in line and "$" not in line]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands_in(page)], ids=lambda page: page.name)
+def test_commands_have_these_options(page):
+    for line in commands_in(page):
+        _, script, *words = shlex.split(line, comments=True)
+        module = importlib.import_module(f"ms_coreset.cli.{Path(script).stem}")
+        if "--plugin" not in words:  # those are run, in test_extending
+            module.parser(script).parse_args(words)
+
+
+def test_calls_beside_the_libraries_are_possible():
+    text = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
+    text = text.partition("## submodlib and apricot")[2]
+    calls = re.findall(r"`(mc\.[a-z]+\(.+?\)(?:\.\w+)?)`", text)
+    assert len(calls) >= 5
+    features = np.random.RandomState(0).rand(40, 5)
+    names = {"mc": mc, "X": features, "y": np.arange(40) % 2, "n": 40, "k": 8, "d": 5, "c": 2}
+    evidence = "mc.Evidence(labels=y, features=X), rate=k / n"
+    for call in calls:
+        chosen = eval(call.replace("...", evidence), names)
+        if call.startswith("mc.select"):
+            assert len(getattr(chosen, "indices", chosen)) == 8, call

@@ -49,3 +49,13 @@ def test_names_with_a_suffix_are_summed_up():
         registry.add(f"{name}S", 2, suffix="S")
     assert registry.summary() == "apple, pear; each also with S after it"
     assert registry.names() == ["apple", "appleS", "pear", "pearS"]
+
+
+def test_what_is_removed_is_gone_with_its_aliases_and_can_come_back(fruit):
+    fruit.remove("Tart")
+    assert fruit.names() == ["pear"]
+    assert "tart" not in fruit
+    with pytest.raises(MsCoresetError, match="unknown fruit 'apple-pie'"):
+        fruit.remove("apple-pie")
+    fruit.add("apple_pie", 5, aliases=("tart",))
+    assert fruit["tart"] == 5

@@ -4,7 +4,9 @@ import importlib
 import os
 import sys
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.cli.common.plugins import load_typed
+from ms_coreset.distributed import failing_together, launched, take_part
+from ms_coreset.errors import MsCoresetError, one_line
 
 COMMANDS = {
     "train": "train a network on a data set, or on a coreset of it",
@@ -19,6 +21,7 @@ COMMANDS = {
     "convert-tiny": "sort Tiny ImageNet's val into a folder a class",
     "convert-checkpoint": "turn a .pth checkpoint into .ckpt, or back",
 }
+SHARED = ("select", "score")  # what several processes can do together
 USER_ERROR, INTERRUPTED = 2, 130
 
 
@@ -27,14 +30,18 @@ def main(arguments=None, command=None):
 
     arguments: as typed after the command; by default the process's
     command: one of ``COMMANDS``, or None to take it from the arguments
+
+    Where msrun has started it several times, all of them run it together and return the same.
     """
+    return take_part(lambda: _main(arguments, command))
+
+
+def _main(arguments, command):
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     typed = f"python {sys.argv[0]}" if command else f"ms-coreset {arguments[0] if arguments else ''}"
     try:
-        if command is None:
-            command, arguments = _command(arguments)
-        module = importlib.import_module(f"ms_coreset.cli.{command.replace('-', '_')}")
-        return module.run(module.parser(typed.strip()).parse_args(arguments)) or 0
+        with failing_together():
+            return _run(arguments, command, typed.strip())
     except MsCoresetError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
@@ -42,10 +49,30 @@ def main(arguments=None, command=None):
         print("interrupted; what was finished is kept, and the same command goes on from there (train: with --resume)",
               file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, OSError, MemoryError) as error:
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: {_reason(error)}", file=sys.stderr)
+            return USER_ERROR
         # The reader (head, less) has gone: not worth a word, but Python would print one when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _reason(error):
+    """What the system says, of which file; or that memory is used up."""
+    if isinstance(error, MemoryError):
+        return "out of memory: give --memory, a smaller --batch-size, or a part of the data by --pool"
+    return one_line(f"{error.filename}: {error.strerror}" if error.filename else error)
+
+
+def _run(arguments, command, typed):
+    if command is None:
+        command, arguments = _command(arguments)
+    if launched() and command not in SHARED:
+        raise MsCoresetError(f"{command} runs in one process: start it without msrun, which is for {', '.join(SHARED)}")
+    module = importlib.import_module(f"ms_coreset.cli.{command.replace('-', '_')}")
+    load_typed(arguments)
+    return module.run(module.parser(typed).parse_args(arguments)) or 0
 
 
 def _command(arguments):

@@ -3,10 +3,8 @@
 import argparse
 import importlib
 import shlex
-import subprocess
 from pathlib import Path
 
-from ms_coreset import __version__
 from ms_coreset.cli.common.configuration import ConfiguredParser, write_configuration
 from ms_coreset.cli.common.options import (
     add,
@@ -16,8 +14,10 @@ from ms_coreset.cli.common.options import (
     add_run_options,
     note,
 )
+from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.cli.common.study import OWN, SELECTION, command_of, labels_of, planned
 from ms_coreset.cli.common.tally import Tally, list_runs
+from ms_coreset.cli.common.versions import made_with
 from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
@@ -42,6 +42,7 @@ def parser(typed):
         "experiments", prog=typed, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
         conflict_handler="resolve", description="Select with every method at every rate, train on every coreset, and "
         "keep the results in a study's folder.")
+    add_plugin_option(options)
     data, network, run = add_data_options(options), add_network_options(options), add_run_options(options)
     _add_study_options(options.add_argument_group("study"))
     _add_lists(data, network, run)
@@ -154,11 +155,13 @@ def _sweep(arguments, runs, store, folder):
     bench = Bench(arguments, arguments.device, Claims(Path(arguments.model_dir) / ".locks"), labels,
                   {run.cell for run in runs})
     claims = Claims(folder / ".locks")
-    work = Work(folder, claims, bench, runs, Steps, _notes(arguments.device), lambda run: command_of(arguments, run))
+    work = Work(folder, claims, bench, runs, Steps, made_with(arguments.device), lambda run: command_of(arguments, run))
     counted = Tally(runs, store, arguments.retry)
     with claims.claim("prepare", wait=True):
         _prepare(arguments)
         counted.begin(_check_data(counted.pending, bench, store))
+
+    _clear(runs, store, claims, work)
 
     def finish(run, record):
         work.clear(run)
@@ -169,6 +172,15 @@ def _sweep(arguments, runs, store, folder):
     print(f"{len(runs) - len(failed)} of {len(runs)} runs done"
           + (f", {len(failed)} failed (--retry does them again)" if failed else "") + f": {store.path}")
     return 1 if failed else 0
+
+
+def _clear(runs, store, claims, work):
+    """Remove the checkpoints of recorded runs that are still there, because a process ended in between."""
+    for run in runs:
+        if run.key() in store.records:
+            with claims.claim(run.work()) as mine:
+                if mine:
+                    work.clear(run)
 
 
 def _prepare(arguments):
@@ -203,27 +215,3 @@ def _check_data(runs, bench, store):
                                  "another --save, or a variant of another name")
         sizes[cell.dataset] = len(data.split)
     return sizes
-
-
-def _notes(device):
-    import mindspore
-    import numpy
-
-    versions = {"ms_coreset": __version__, "mindspore": mindspore.__version__, "numpy": numpy.__version__}
-    return {"versions": versions, "revision": _revision(), "device": device}
-
-
-def _revision():
-    """The commit of the checkout that runs, with "+dirty" if it was changed; None outside a checkout."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-
-    def git(*arguments):
-        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -15,6 +15,7 @@ from ms_coreset.cli.common.options import (
     note,
 )
 from ms_coreset.cli.common.steps import Steps
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import SCORES, list_scores
 
@@ -56,7 +57,8 @@ def run(arguments):
         values = {name: score(name, evidence) for name in names}
     rows = np.arange(len(whole)) if pool is None else pool
     stem = Path(arguments.save) / (f"{dataset}-{checkpoint.parent.name}" if checkpoint else dataset)
-    _save(stem, rows, split, values)
+    if current().first:
+        _save(stem, rows, split, values)
     print(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by {checkpoint or arguments.data}")
     for name, line in [*steps.lines(), ("wrote", f"{stem}.npz, {stem}.csv")]:
         print(f"  {name:<10} {line}")

@@ -4,7 +4,6 @@ import shlex
 import sys
 from pathlib import Path
 
-from ms_coreset import __version__
 from ms_coreset.cli.common.methods import add_method_options, flag_of, plan_of
 from ms_coreset.cli.common.options import (
     add,
@@ -17,7 +16,17 @@ from ms_coreset.cli.common.options import (
     new_parser,
     note,
 )
+from ms_coreset.cli.common.repeat import (
+    base_of,
+    changed_arrays,
+    data_of,
+    former_options,
+    options_of,
+    tell_changes,
+)
 from ms_coreset.cli.common.steps import Steps
+from ms_coreset.cli.common.versions import made_with
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
@@ -28,7 +37,14 @@ _EXAMPLES = """examples:
   select --dataset CIFAR100N --rate 0.2 --arch lenet
   select --dataset CIFAR10 --rate 0.1 --ckpt my_resnet18.pth
   select --dataset digitsN --rate 0.3 --score el2n --rule strata --mis-ratio 0.3
+  select --from-manifest index/digitsN-moderate-0.2.npz
+A coreset's file tells how it was made. --from-manifest repeats that, with the options and the recipe of then; only
+where things are, and on what they run, can be typed beside it. What differs meanwhile is said: versions, commit, data,
+network. The exit code is 0 when the coreset is the same, byte for byte, and 1 when it is another: that one never
+replaces a file. A network or data that is missing and can't be made again is an error (2).
 """
+
+ANOTHER = 1  # exit code of a repetition that gave another coreset
 
 
 def parser(typed):
@@ -44,6 +60,8 @@ def parser(typed):
     add(group, "--rule", choices=RULE_NAMES, help="with --score: any score by any rule, instead of a method")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
     add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
+    add(group, "--from-manifest", metavar="FILE", help="repeat the selection that made the coreset FILE (.npz), and "
+        "compare")
     add(group, "--list", action="store_true", help="show the methods and leave")
     add_evidence_options(group)
     add_method_options(options)
@@ -57,19 +75,27 @@ def run(arguments):
     """Run the command."""
     if arguments.list:
         return _print_methods()
+    former = None
+    if arguments.from_manifest:
+        former, arguments = former_options(parser("select"), arguments)
     if arguments.dataset is None:
         raise MsCoresetError("--dataset is missing; --help shows what there is")
     dataset, plan = dataset_in_files(arguments), plan_of(arguments)
     request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
-    return _select(arguments, dataset, plan, request, _result_files(arguments.save, dataset, plan.name, request))
+    return _select(arguments, dataset, plan, request, former)
 
 
-def _select(arguments, dataset, plan, request, files):
+def _select(arguments, dataset, plan, request, former):
     from ms_coreset.cli.common.evidence import gather, load_pool
 
-    steps = Steps()
+    steps, files = Steps(), _result_files(arguments.save, dataset, plan.name, request)
     device, whole, pool, split = load_pool(arguments, steps)
+    given = [name for name in plan.needs if name in split.known]
+    notes = {**_manifest(arguments, dataset, whole, given, former), **made_with(device), "data": data_of(whole, given)}
+    tell_changes(former, notes)
     evidence, checkpoint = gather(arguments, dataset, split, device, steps, plan.needs)
+    based = base_of(checkpoint)
+    tell_changes(former, based)
     expected = plan.estimate(evidence, request)
     note(expected)
     expected.require_fit()
@@ -77,12 +103,24 @@ def _select(arguments, dataset, plan, request, files):
         coreset = plan.choose(evidence, request)
     if pool is not None:
         coreset = coreset.within(pool, len(whole))
-    given = [name for name in plan.needs if name in split.known]
-    coreset.manifest["estimate"] = str(expected)
-    coreset.manifest.update(_manifest(dataset, whole, device, checkpoint, given, steps))
-    with steps("save"):
-        coreset.save(files["npz"], dropped=files["bin"])
-    _print_summary(arguments, dataset, coreset, whole, given, steps, files)
+    coreset.manifest.update({**notes, **based})
+    changes = changed_arrays(former, coreset) if former else []
+    if changes and files["npz"].exists():
+        note(f"{files['npz']} is left as it is: another --save keeps the other coreset beside it")
+    else:
+        with steps("save"):
+            if current().first:
+                coreset.save(files["npz"], dropped=files["bin"])
+        _print_summary(arguments, dataset, coreset, whole, given, steps, files)
+    return _compared(arguments.from_manifest, changes) if former else 0
+
+
+def _compared(path, changes):
+    """Say how the coreset of the file ``path`` was repeated; the exit code."""
+    print(f"{path}: " + ("another coreset now" if changes else "the same coreset now, byte for byte"))
+    for line in changes:
+        print(f"  {line}")
+    return ANOTHER if changes else 0
 
 
 def _result_files(folder, dataset, method, request):
@@ -91,19 +129,13 @@ def _result_files(folder, dataset, method, request):
             "npz": Path(folder) / f"{dataset}-{method}{balanced}-{request.rate:g}.npz"}
 
 
-def _manifest(dataset, whole, device, checkpoint, given, steps):
-    import mindspore
-    import numpy
-
-    return {"dataset": dataset, "perturbation": whole.manifest, "checkpoint": checkpoint and str(checkpoint),
-            "came_with_data": given, "device": device, "command": shlex.join(["select", *_typed_arguments()]),
-            "versions": {"ms_coreset": __version__, "mindspore": mindspore.__version__, "numpy": numpy.__version__},
-            "seconds": steps.seconds}
-
-
-def _typed_arguments():
-    typed = sys.argv[1:]
-    return typed[1:] if typed[:1] == ["select"] else typed
+def _manifest(arguments, dataset, whole, given, former):
+    if former is None:
+        called = shlex.join(["select", *arguments.typed]), options_of(parser("select"), arguments)
+    else:  # what is repeated goes by the command that made it first
+        called = former.manifest.get("command"), former.manifest["arguments"]
+    return {"dataset": dataset, "perturbation": whole.manifest, "came_with_data": given,
+            **dict(zip(("command", "arguments"), called, strict=True))}
 
 
 def _print_summary(arguments, dataset, coreset, split, given, steps, files):
@@ -118,6 +150,8 @@ def _print_summary(arguments, dataset, coreset, split, given, steps, files):
                   for name, (before, after) in summary["bad_by_kind"].items() if len(summary["bad_by_kind"]) > 1]
     if given:
         lines.append(("by", f"{', '.join(given)} of {arguments.data}"))
+    if "shared" in coreset.manifest:
+        lines.append(("ranks", f"{coreset.manifest['ranks']}: {coreset.manifest['shared']}"))
     lines += [*steps.lines(), ("wrote", f"{files['npz']} (everything)"), ("", f"{files['bin']} (dropped samples)")]
     print(f"{coreset.method} coreset of {dataset}, rate {coreset.rate:g}")
     for name, value in lines:

@@ -1,12 +1,14 @@
-"""``train``: a network on a data set, or on a coreset of it."""
+"""``train``: a network on a data set, on a coreset of it, or on coresets that it chooses anew while it learns."""
 
+import contextlib
 import time
 from pathlib import Path
 
 import numpy as np
 
 from ms_coreset import __version__
-from ms_coreset.cli.common.base_network import build_network, checkpoint_folder, require_writable
+from ms_coreset.cli.common.adaptive import add_reselection_options, of_pool, reselected, reselection_of
+from ms_coreset.cli.common.base_network import at_work_in, build_network, checkpoint_folder, require_writable
 from ms_coreset.cli.common.options import (
     add,
     add_data_options,
@@ -27,17 +29,20 @@ _EXAMPLES = """examples:
   train --dataset digitsN
   train --dataset CIFAR100 --recipe moderate --arch resnet50
   train --dataset CIFAR100N --coreset index/CIFAR100N-moderate-0.2.npz
+  train --dataset digitsN --reselect-every 5 --method gradmatch --rate 0.1
 """
 
 
 def parser(typed):
     """The command's options."""
-    options = new_parser(typed, "Train a network on a data set, or on a coreset of it.", _EXAMPLES)
+    options = new_parser(typed, "Train a network on a data set, on a coreset of it, or on coresets that it chooses "
+                         "anew while it learns.", _EXAMPLES)
     group = options.add_argument_group("what to train on")
     part = group.add_mutually_exclusive_group()
     add(part, "--coreset", metavar="FILE", help="the samples of a coreset (.npz), with its weights if it has any")
     add(part, "--prune", metavar="FILE", help="all but the samples listed in a .bin file, as the Moderate repository")
     add(part, "--pool", type=int, metavar="N", help="a seeded, class-balanced part of the training split")
+    add_reselection_options(options)
     add_data_options(options)
     add_network_options(options)
     group = add_run_options(options)
@@ -51,11 +56,11 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    dataset = dataset_in_files(arguments)
+    dataset, reselection = dataset_in_files(arguments), reselection_of(arguments)
 
     from ms_coreset.device import set_device
     from ms_coreset.files import write_json
-    from ms_coreset.training.loop import LAST, evaluate, train
+    from ms_coreset.training.loop import CORESETS, LAST, evaluate, train
 
     device = set_device(arguments.device)
     split = load_split(arguments, train=True)
@@ -63,6 +68,8 @@ def run(arguments):
     test = load_split(arguments, train=False)
     rows, weights, what = _part(arguments, split)
     part = split if rows is None else split.subset(rows)
+    if reselection is not None:
+        reselection, what = of_pool(reselection, rows, len(split)), _called(reselection)
     folder = checkpoint_folder(arguments, dataset, recipe, what)
     if not arguments.no_save:
         require_writable(folder)
@@ -72,14 +79,18 @@ def run(arguments):
     require_writable(result_file.parent)
     record = arguments.record if arguments.record is not None else (() if what else FIELDS)
     began = time.perf_counter()
-    result = train(build_network(recipe, split, arguments.seed), part, recipe, arguments.seed, weights, record,
-                   None if arguments.no_save else folder, arguments.resume, test)
+    with contextlib.nullcontext() if arguments.no_save else at_work_in(folder):
+        result = train(build_network(recipe, split, arguments.seed), part, recipe, arguments.seed, weights, record,
+                       None if arguments.no_save else folder, arguments.resume, test, reselection=reselection)
     seconds = time.perf_counter() - began
     outcome = {"dataset": dataset, "coreset": arguments.coreset or arguments.prune, "samples": len(part),
                "recipe": recipe.as_dict(), "protocol": "epochs" if recipe.epochs else "iterations",
                "seed": arguments.seed, "device": device, "version": __version__, "seconds": seconds,
                "last": test and evaluate(result.network, test, recipe), "best": _best(result, recipe),
                "history": result.history}
+    if reselection is not None:
+        coresets = result_file.with_name(f"{result_file.stem}-coresets") if arguments.no_save else folder / CORESETS
+        outcome |= reselected(result, reselection, coresets, split, write=arguments.no_save)
     write_json(result_file, outcome)
     _print_outcome(dataset, recipe, outcome, result_file, None if arguments.no_save else folder)
 
@@ -99,6 +110,13 @@ def _part(arguments, split):
     return draw_pool(split, arguments.pool, arguments.seed)[0], None, None
 
 
+def _called(reselection):
+    """A word for the folder of an adaptive training."""
+    request = reselection.request
+    return f"{reselection.name}{'-balanced' if request.balance else ''}-{request.rate:g}-every{reselection.every}" + (
+        f"-warm{reselection.warm}" if reselection.warm else "")
+
+
 def _best(result, recipe):
     """The best tested epoch, and what chose it."""
     key = "validation_accuracy" if recipe.validation else "test_accuracy"
@@ -109,11 +127,20 @@ def _best(result, recipe):
 
 def _print_outcome(dataset, recipe, outcome, result_file, folder):
     print(f"{recipe.arch} on {outcome['samples']:,} samples of {dataset}: {outcome['seconds']:.1f} s")
+    if "coresets" in outcome:
+        _print_coresets(outcome["coresets"], outcome["reselection"])
     if outcome["last"] is None:
         print(f"  last epoch  {outcome['history'][-1]['accuracy']:.2%} of the training samples; nothing to test on")
     else:
         _print_tested(outcome["last"], outcome["best"])
     print(f"  wrote       {result_file}" + (f", checkpoints in {folder}" if folder else ""))
+
+
+def _print_coresets(coresets, reselection):
+    bad = [f"{coreset['bad']:.1%}" for coreset in coresets if coreset["bad"] is not None]
+    print(f"  presented   {coresets[0]['samples']:,} of them, chosen anew by {reselection['method']} every "
+          f"{reselection['every']} epochs" + (f"; bad: {', '.join(bad)}" if bad else ""))
+    print(f"  coresets    {len(coresets)} in {Path(coresets[0]['file']).parent}")
 
 
 def _print_tested(last, best):

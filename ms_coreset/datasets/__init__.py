@@ -5,14 +5,17 @@ adding a file.
 """
 
 import importlib
+import numbers
+import os
 import pkgutil
+from collections.abc import Callable
 from pathlib import Path
 
 from ms_coreset.datasets.download import Access
 from ms_coreset.datasets.family import DATASETS, find_dataset, register_dataset
 from ms_coreset.datasets.overlays import OVERLAYS, apply_label_noise, make_attack, make_corruption, make_label_noise
 from ms_coreset.datasets.split import Split, class_balanced_indices
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind
 
 __all__ = ["Split", "apply_label_noise", "class_balanced_indices", "default_overlay_path", "list_datasets",
            "load_dataset", "make_attack", "make_corruption", "make_label_noise", "register_dataset"]
@@ -21,7 +24,8 @@ for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")
 
 
-def load_dataset(name, root="data", train=True, *, image_size=None, download=True, verify=False, log=Access.log):
+def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True, *, image_size: int | None = None,
+                 download: bool = True, verify: bool = False, log: Callable = Access.log) -> Split | None:
     """Load the training or the test split of a data set.
 
     name: one of ``list_datasets()``, in any case; an ``N`` after it lays label noise over the training labels, a ``C``
@@ -39,6 +43,8 @@ def load_dataset(name, root="data", train=True, *, image_size=None, download=Tru
     ``MsCoresetError`` for an unknown name, and for files that are missing, damaged or refused; the message names the
     file. What ``A`` lays over is never made here: it takes a network.
     """
+    require_kind("root", root, str, os.PathLike)
+    require_kind("image_size", image_size, numbers.Integral, type(None))
     family, letter, variant = find_dataset(name)
     root = Path(root).expanduser()
     clean = family.split(root, train, Access(download, verify, log), image_size)
@@ -48,7 +54,7 @@ def load_dataset(name, root="data", train=True, *, image_size=None, download=Tru
     return apply(clean, family.home(root), variant, log)
 
 
-def list_datasets(pattern="*"):
+def list_datasets(pattern: str = "*") -> list[str]:
     """Names of the data sets that match a shell ``pattern``, overlays included."""
     return DATASETS.names(pattern)
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from ms_coreset.datasets.family import register_dataset
-from ms_coreset.datasets.readers.npz import read_npz
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.npz import read_npz
 
 _KEYS = ("labels", "images", "features", "logits", "test_images", "test_labels", "classes", "mean", "std")
 _GOES_WITH = {"test_images": ("images", "test_labels"), "test_labels": ("images", "test_images"),

@@ -94,7 +94,7 @@ def _read_batch(layout, path):
 def _read_names(layout, folder):
     (member,) = layout.meta
     (names,) = _read_fields(folder / member, layout.names_key)
-    if not isinstance(names, list) or len(names) != layout.num_classes:
+    if not isinstance(names, list) or set(map(type, names)) - {str} or len(names) != layout.num_classes:
         raise MsCoresetError(f"{folder / member}: {layout.names_key!r} is not a list of {layout.num_classes} names; "
                              "get the file anew")
     return names

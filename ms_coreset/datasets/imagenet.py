@@ -16,6 +16,7 @@ from ms_coreset.datasets.readers.image_files import (
     image_names,
     load_tree,
 )
+from ms_coreset.datasets.readers.matlab import read_structs
 from ms_coreset.datasets.readers.wordnet import distinct_names
 from ms_coreset.errors import MsCoresetError
 
@@ -84,10 +85,20 @@ def _words(kit):
 
 def _read_synsets(path):
     """(number, wnid, words) of the development kit's classes."""
-    from scipy.io import loadmat
-
     try:
-        synsets = loadmat(path, squeeze_me=True, variable_names=["synsets"])["synsets"]
-        return [(int(row["ILSVRC2012_ID"]), str(row["WNID"]), str(row["words"])) for row in np.atleast_1d(synsets)]
-    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+        return [(_whole(number), _text(wnid), _text(words)) for number, wnid, words
+                in read_structs(path, "synsets", ("ILSVRC2012_ID", "WNID", "words"))]
+    except ValueError as error:
         raise MsCoresetError(f"{path} is no whole meta.mat: {error}; unpack {_KIT}.tar.gz anew") from error
+
+
+def _whole(value):
+    if not isinstance(value, np.ndarray) or value.size != 1 or value.item() != int(value.item()):
+        raise ValueError(f"a class's number is {repr(value)[:40]}")
+    return int(value.item())
+
+
+def _text(value):
+    if not isinstance(value, str):
+        raise ValueError(f"a class's name is {repr(value)[:40]}")
+    return value

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ms_coreset.datasets.pictures import Pictures
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import array_digest
 from ms_coreset.randomness import stream
 
@@ -42,12 +42,35 @@ class Split:
     known: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        self._require_kinds()
         for what, values in {"images": self.images, **self.known}.items():
             if values is not None and len(values) != len(self.labels):
                 raise MsCoresetError(f"{self.name}: {len(values)} {what} but {len(self.labels)} labels")
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < self.num_classes:
             wrong = next(label for label in self.labels if not 0 <= label < self.num_classes)
             raise MsCoresetError(f"{self.name}: label {wrong} is out of range (0 to {self.num_classes - 1})")
+
+    def _require_kinds(self):
+        for name, *kinds in (("name", str), ("classes", list, tuple), ("manifest", dict), ("known", dict),
+                             ("labels", np.ndarray)):
+            require_kind(f"a split's {name}", getattr(self, name), *kinds)
+        if not all(isinstance(name, str) for name in self.classes):
+            raise MsCoresetError(f"{self.name}: classes must be texts, got {str(self.classes)[:80]}")
+        for name in ("labels", "clean_labels", "bad", "bad_kinds"):
+            array = getattr(self, name)
+            if not (array is None and name != "labels") and not _is_column(array, len(self.labels)):
+                raise MsCoresetError(f"{self.name}: {name} must be an (n,) array of whole numbers, got {_told(array)}")
+        if self.images is None:
+            return
+        if getattr(self.images, "dtype", None) != np.uint8 or self.images.ndim != 4:
+            raise MsCoresetError(f"{self.name}: images must be (n, height, width, channels) uint8, got "
+                                 f"{_told(self.images)}")
+        for name in ("mean", "std"):
+            values = np.asarray(getattr(self, name))
+            if values.shape != (self.images.shape[3],) or values.dtype.kind not in "fiu" or not np.isfinite(
+                    values).all() or (name == "std" and (values <= 0).any()):
+                raise MsCoresetError(f"{self.name}: {name} must be a number for each of {self.images.shape[3]} "
+                                     f"channels, got {str(getattr(self, name))[:80]}")
 
     def __len__(self):
         return len(self.labels)
@@ -87,6 +110,16 @@ class Split:
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
         known = {name: array[indices] for name, array in self.known.items()}
         return dataclasses.replace(self, known=known, **chosen)
+
+
+def _is_column(array, n):
+    return isinstance(array, np.ndarray) and array.shape == (n,) and array.dtype.kind in "iub"
+
+
+def _told(array):
+    if isinstance(array, np.ndarray):
+        return f"{array.dtype} of shape {array.shape}"
+    return type(array).__name__
 
 
 def _at(values, indices):

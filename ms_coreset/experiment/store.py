@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.locks import locked
 
 RUNS = "runs.jsonl"
 
@@ -47,7 +48,7 @@ class Store:
 
         Raises ``MsCoresetError`` when it can't be written.
         """
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # Not O_APPEND: a torn last line is to be overwritten, and the lock keeps others away.
@@ -77,7 +78,7 @@ class Store:
             record = json.loads(line)
             if isinstance(record["key"], str) and isinstance(record["status"], str):
                 return record
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             pass
         raise MsCoresetError(f"{self.path}, line {self._line}: no record of a run; delete the line to have it run anew")
 
@@ -108,42 +109,9 @@ class Claims:
     @contextlib.contextmanager
     def claim(self, name, wait=False):
         """Yields whether ``name`` is this process's for the block; with ``wait`` it is, sooner or later."""
-        path = self._folder / f"{name}.lock"
-        handle = _locked(path, wait)
-        if handle is None:
-            yield False
-            return
         try:
-            yield True
+            with locked(self._folder / f"{name}.lock", wait) as mine:
+                yield mine
         finally:
-            # Before the lock goes: afterwards the file may be another's.
-            path.unlink(missing_ok=True)
-            os.close(handle)
             with contextlib.suppress(OSError):
                 self._folder.rmdir()
-
-
-def _locked(path, wait):
-    """A handle of the file ``path``, locked by this process, or None where another has it."""
-    while True:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # the folder went in between
-            continue
-        if not _lock(handle, wait):
-            os.close(handle)
-            return None
-        # A lock on a file that its last owner has deleted keeps nobody away.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), os.stat(path)):
-                return handle
-        os.close(handle)
-
-
-def _lock(handle, wait):
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    return True

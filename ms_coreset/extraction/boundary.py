@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.datasets.split import Split
+from ms_coreset.distributed import current
+from ms_coreset.errors import require_kind, require_network, require_number, require_whole
 from ms_coreset.progress import Progress
-from ms_coreset.training.pipeline import evaluation_batches
+from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
 
 def deepfool_distances(network, split, max_iter=50, overshoot=0.0, top_m=None, batch_size=256):
@@ -13,20 +15,27 @@ def deepfool_distances(network, split, max_iter=50, overshoot=0.0, top_m=None, b
     In evaluation mode, dataset order, on normalised images, without clipping to the range of images; see
     ``squared_perturbations`` for the algorithm and its options.
 
-    batch_size: images at a time, the copies for the classes included; it does not change the result
+    batch_size: images at a time, the copies for the classes included; another one changes nothing but the rounding
 
     Raises ``MsCoresetError`` for an option outside its range.
     """
-    _require_whole("batch_size", batch_size, 1)
+    require_network(network, "head")
+    require_kind("split", split, Split)
+    require_whole("batch_size", batch_size, 1)
+    if top_m is not None:
+        require_whole("top_m", top_m, 2)
     network.set_train(False)
     classes = network.head.out_channels
     together = max(1, batch_size // min(classes, top_m or classes))
-    distances = np.empty(len(split))
-    with Progress(len(split), "boundary") as progress:
-        for batch in evaluation_batches(split, together):
-            distances[batch.rows] = squared_perturbations(network, batch.images, max_iter, overshoot, top_m, batch_size)
+    ranks = current()
+    own = ranks.part(len(split), evaluated_together(split, together))
+    distances = np.empty(own.stop - own.start)
+    with Progress(len(distances), "boundary") as progress:
+        for batch in evaluation_batches(split, together, own.start, own.stop):
+            distances[batch.rows - own.start] = squared_perturbations(network, batch.images, max_iter, overshoot, top_m,
+                                                                      batch_size)
             progress.update(len(batch.rows))
-    return distances
+    return ranks.join(distances)
 
 
 def squared_perturbations(logits, images, max_iter=50, overshoot=0.0, top_m=None, batch_size=256):
@@ -46,11 +55,10 @@ def squared_perturbations(logits, images, max_iter=50, overshoot=0.0, top_m=None
     Departures: classes of equal gradient (||w_k|| = 0) are passed over, and an image for which there is no other
     stays. Raises ``MsCoresetError`` for an option outside its range.
     """
-    _require_whole("max_iter", max_iter, 1)
+    require_whole("max_iter", max_iter, 1)
     if top_m is not None:
-        _require_whole("top_m", top_m, 2)
-    if not 0 <= overshoot < np.inf:
-        raise MsCoresetError(f"overshoot {overshoot}: must be 0 or more, and finite")
+        require_whole("top_m", top_m, 2)
+    require_number("overshoot", overshoot, 0, allowed="0 or more, and finite")
     network = _Differentiable(logits, batch_size)
     moved = np.zeros(images.shape)
     answers = network.logits(images)
@@ -114,8 +122,3 @@ class _Differentiable:
         steps = range(0, len(arrays[0]), self._batch_size)
         parts = [function(*(self._tensor(array[i:i + self._batch_size]) for array in arrays)) for i in steps]
         return np.concatenate([part.asnumpy() for part in parts]).astype(np.float64)
-
-
-def _require_whole(option, value, least):
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise MsCoresetError(f"{option} {value}: must be a whole number, {least} or more")

@@ -1,15 +1,17 @@
 """Extracted arrays on disk: memory-mapped, keyed by what they depend on, continued when interrupted."""
 
 import contextlib
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.files import array_digest, create_array, write_json
+from ms_coreset.distributed import Alone
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest, create_array, open_array, read_json, write_json, write_rows
 
 SAVE_INTERVAL = 20  # seconds between two notes of how far an extraction is
+_ALONE = Alone()
 
 
 def evidence_key(network, split):
@@ -22,22 +24,49 @@ def evidence_key(network, split):
 class ExtractionStore:
     """Arrays of n rows that are filled in order: in memory, or as .npy files with a note of how many rows are there.
 
+    Several ranks fill the same files, each its share of the next rows, until ``meet``; arrays in memory each has for
+    itself, and ``meet`` exchanges what was filled.
+
     arrays: name to array; done: rows that are filled in all of them
     """
 
-    def __init__(self, shapes, folder=None):
+    def __init__(self, shapes, folder=None, ranks=_ALONE):
         self._folder = None if folder is None else Path(folder)
+        self._ranks = ranks
         self._noted = time.monotonic()
         opened = {name: self._open(name, shape) for name, shape in shapes.items()}
         self.arrays = {name: array for name, (array, _) in opened.items()}
         self.done = min(rows for _, rows in opened.values())
 
+    @property
+    def on_disk(self):
+        """Whether the arrays are files."""
+        return self._folder is not None
+
     def write(self, rows, **values):
-        """Fill ``rows`` of each array from the function of its name."""
+        """Fill ``rows``, which follow one another, of each array from the function of its name."""
         for name, array in self.arrays.items():
-            array[rows] = values[name]()
+            if self._ranks.size > 1 and self.on_disk:
+                write_rows(array, int(rows[0]), values[name]())
+            else:
+                array[rows] = values[name]()
+        if self._ranks.size > 1:
+            return
         self.done = int(rows[-1]) + 1
         if time.monotonic() - self._noted > SAVE_INTERVAL:
+            self.finish()
+
+    def meet(self, own, done):
+        """Where each rank has filled the rows ``own`` (a slice), and together all before ``done``: have all of them."""
+        if self._ranks.size > 1 and not self.on_disk:
+            for array in self.arrays.values():
+                array[self.done:done] = self._ranks.join(array[own])
+        self._ranks.wait()
+        self.done = done
+        if self.on_disk and self._ranks.size > 1:
+            # Opened anew: what other machines have written, a map from before need not show.
+            self.arrays = {name: open_array(self._folder / f"{name}.npy", "r+") for name in self.arrays}
+        if self._ranks.first:
             self.finish()
 
     def finish(self):
@@ -53,11 +82,15 @@ class ExtractionStore:
         if self._folder is None:
             return np.empty(shape, np.float32), 0
         path = self._folder / f"{name}.npy"
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            note = json.loads(path.with_suffix(".json").read_text())
-            array = np.load(path, mmap_mode="r+")
-            if note["shape"] == list(shape) == list(array.shape) and array.dtype == np.float32:
-                return array, int(note["rows"])
+        with contextlib.suppress(MsCoresetError, KeyError, TypeError):
+            note = read_json(path.with_suffix(".json"))
+            array = open_array(path, "r+")
+            whole = note["shape"] == list(shape) == list(array.shape) and array.dtype == np.float32
+            if whole and isinstance(note["rows"], int) and 0 <= note["rows"] <= shape[0]:
+                return array, note["rows"]
+        if not self._ranks.first:
+            raise MsCoresetError(f"rank {self._ranks.rank} does not find {path}, which rank 0 has made: its folder "
+                                 "must be one that all machines share")
         with contextlib.suppress(OSError):
             path.with_suffix(".json").unlink()
         return create_array(path, np.float32, shape), 0

@@ -1,50 +1,83 @@
 """One pass of a trained network over a split: embeddings and logits of every sample."""
 
+import contextlib
 from pathlib import Path
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.datasets.split import Split
+from ms_coreset.distributed import current, first_before_others
+from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.evidence import Evidence
 from ms_coreset.extraction.cache import ExtractionStore, evidence_key
+from ms_coreset.locks import locked
 from ms_coreset.progress import Progress
-from ms_coreset.training.pipeline import evaluation_batches
+from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
 FIELDS = ("features", "logits")
+ROUND = 64  # batches of a rank between two notes of how far all are
 
 
 def extract(network, split, need=FIELDS, batch_size=256, cache=None):
     """What ``network`` says of every sample of ``split``: evaluation mode, dataset order, no augmentation.
 
     need: any of "features" (n, d), the input of the last dense layer, and "logits" (n, C); float32
-    batch_size: images at a time; it does not change the result
+    batch_size: images at a time; another one changes nothing but the rounding, about 1e-6 of the largest value
     cache: folder of the cache, or None for arrays in memory. An entry is keyed by the weights' checksum, the images'
         checksum and the normalisation; one that does not match is made anew, one that was interrupted is continued
+
+    Several ranks (``distributed``) ask it about a share each; the cache must be a folder that they all see.
 
     Returns ``Evidence`` with the split's labels. Raises ``MsCoresetError`` for an unknown field and for images that
     the network was not built for.
     """
-    unknown = set(need) - set(FIELDS)
-    if unknown:
+    require_network(network, "features", "head", "num_features")
+    require_kind("split", split, Split)
+    require_whole("batch_size", batch_size)
+    if cache is not None:
+        require_path("cache", cache)
+    require_kind("need", need, list, tuple, set, dict)
+    unknown = set(map(str, need)) - set(FIELDS)
+    if unknown or not need:
         raise MsCoresetError(f"can't extract {', '.join(sorted(unknown))}: there are {', '.join(FIELDS)}")
     _require_fitting(network, split)
     shapes = {"features": (len(split), network.num_features), "logits": (len(split), network.head.out_channels)}
     folder = None if cache is None else Path(cache) / evidence_key(network, split)
-    store = ExtractionStore({name: shapes[name] for name in FIELDS if name in need}, folder)
-    if store.done < len(split):
-        _fill(store, network, split, batch_size)
+    ranks = current()
+    with contextlib.ExitStack() as held:
+        if folder is not None and ranks.first:
+            held.enter_context(locked(folder / ".lock"))  # two runs would fill, and renew, the same files
+        with first_before_others():
+            store = ExtractionStore({name: shapes[name] for name in FIELDS if name in need}, folder, ranks)
+            if ranks.size > 1 and ranks.first:
+                store.finish()  # so that the others find the files
+        if store.done < len(split):
+            _fill(store, network, split, batch_size, ranks)
     return Evidence(labels=split.labels, **store.arrays)
 
 
-def _fill(store, network, split, batch_size):
+def _fill(store, network, split, batch_size, ranks):
+    """Fill what is missing: in one go, or several ranks in rounds, after each of which is noted how far they are."""
+    together = evaluated_together(split, batch_size)
+    step = len(split) if ranks.size == 1 or not store.on_disk else ROUND * together * ranks.size
+    with Progress(len(split), "extract", start=store.done) as progress:
+        for begin in range(store.done, len(split), step):
+            end = min(begin + step, len(split))
+            # Whole batches, so that they are the same ones, and so the arithmetic, on any number of ranks.
+            own = ranks.part(end - begin, together)
+            own = slice(begin + own.start, begin + own.stop)
+            _ask(store, network, evaluation_batches(split, batch_size, own.start, own.stop), progress)
+            progress.update(end - begin - (own.stop - own.start))
+            store.meet(own, end)
+
+
+def _ask(store, network, batches, progress):
     from mindspore import Tensor
 
     network.set_train(False)
-    with Progress(len(split), "extract", start=store.done) as progress:
-        for batch in evaluation_batches(split, batch_size, start=store.done):
-            features = network.features(Tensor(batch.images))
-            store.write(batch.rows, features=lambda f=features: f.asnumpy(),
-                        logits=lambda f=features: network.head(f).asnumpy())
-            progress.update(len(batch.rows))
-    store.finish()
+    for batch in batches:
+        features = network.features(Tensor(batch.images))
+        store.write(batch.rows, features=lambda f=features: f.asnumpy(),
+                    logits=lambda f=features: network.head(f).asnumpy())
+        progress.update(len(batch.rows))
 
 
 def _require_fitting(network, split):

@@ -1,17 +1,21 @@
 """Networks by name. Every one gives logits, and ``features(x)``: the input of its last dense layer.
 
 A family is one file; its functions are registered here by where they are, so that listing names does not import
-MindSpore.
+MindSpore. ``register_network`` adds one of the user's.
 """
 
 import importlib
 import inspect
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_whole
+from ms_coreset.randomness import check_seed
 from ms_coreset.registry import Registry
 
+# What a network is built for at most: more is a mistake, and would take all memory before it shows.
+_LARGEST = {"num_classes": 10**7, "in_channels": 10**4, "image_size": 10**4, "width": 10**5}
+
 # File -> names of its networks, with the spellings of the DeepCore and Moderate repositories.
-_FAMILIES = {
+_FAMILIES: dict[str, dict[str, list[str]]] = {
     "mlp": {"mlp": []},
     "lenet": {"lenet": []},
     "resnet": {"resnet18": [], "resnet34": [], "resnet50": [], "resnet101": [], "resnet152": [],
@@ -28,13 +32,24 @@ _FAMILIES = {
     "efficientnet": {"efficientnet_b0": ["efficientnet"]},
     "shufflenet": {"shufflenet_v2": ["shufflenet", "shufflenet_v2_x1_0"]},
 }
-_NETWORKS = Registry("network")
+_NETWORKS = Registry("network")  # name -> its family's file, or the function itself
 for _family, _names in _FAMILIES.items():
     for _name, _aliases in _names.items():
         _NETWORKS.add(_name, _family, _aliases)
 
 
-def list_networks(pattern="*"):
+def register_network(name, aliases=()):
+    """Decorator: make a function ``(num_classes, in_channels, image_size, *, seed, **options) -> network`` known.
+
+    The network is a ``blocks.Classifier``, or has as much of it: ``features(x)``, ``head``, ``num_features`` and
+    ``variant``.
+    """
+    def register(build):
+        return _NETWORKS.add(name, build, aliases)
+    return register
+
+
+def list_networks(pattern: str = "*") -> list[str]:
     """Names of the networks that match a shell ``pattern``."""
     return _NETWORKS.names(pattern)
 
@@ -60,7 +75,11 @@ def create_network(name, num_classes, in_channels=3, image_size=32, width=None, 
     that the family does not have.
     """
     name = _NETWORKS.canonical(name)
-    build = getattr(_family_of(_NETWORKS[name]), name)
+    _require_sizes(num_classes=num_classes, in_channels=in_channels, image_size=image_size,
+                   width=1 if width is None else width)
+    check_seed(seed)
+    entry = _NETWORKS[name]
+    build = entry if callable(entry) else getattr(_family_of(entry), name)
     options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     unknown = options.keys() - inspect.signature(build).parameters.keys()
     if unknown:
@@ -72,6 +91,14 @@ def create_network(name, num_classes, in_channels=3, image_size=32, width=None, 
     return network
 
 
+def _require_sizes(**sizes):
+    """Raise ``MsCoresetError`` unless all are whole numbers, from 1 to what a network can have."""
+    for option, value in sizes.items():
+        require_whole(option, value)
+        if value > _LARGEST[option]:
+            raise MsCoresetError(f"{option} {value}: must be at most {_LARGEST[option]:,}")
+
+
 def describe(shapes):
     """What ``create_network`` needs for a network with weights of these ``shapes``, by MindSpore's names.
 
@@ -79,7 +106,10 @@ def describe(shapes):
     no family known here. The image size can't be told.
     """
     found = (_family_of(family).recognise(shapes) for family in _FAMILIES)
-    return next(filter(None, found), {})
+    try:
+        return next(filter(None, found), {})
+    except (IndexError, KeyError, TypeError, ValueError):  # a network's names with shapes that are of none
+        return {}
 
 
 def _family_of(family):

@@ -65,7 +65,7 @@ class Classifier(nn.Cell):
     ``variant`` if their family has variants.
     """
 
-    variant = None
+    variant: str | None = None
 
     def construct(self, x):
         return self.head(self.features(x))

@@ -8,17 +8,19 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_network, require_path
 from ms_coreset.files import reserve
 from ms_coreset.networks import create_network, describe
+from ms_coreset.networks.mindspore_files import read_entries
+from ms_coreset.networks.torch_files import read_state
 
 _NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 # The CIFAR ResNets of the Moderate, DeepCore and CCS repositories say these where torchvision says those.
 _SPELLINGS = {"shortcut": "downsample", "linear": "fc"}
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 
 
 def read_weights(path):
@@ -26,15 +28,16 @@ def read_weights(path):
 
     Returns ``(arrays, description)``: float arrays under MindSpore's names, and what ``create_network`` needs to
     rebuild the network as far as the file tells (see ``networks.describe``). A .pth is a plain state dict, or one under
-    "state_dict" or "model_state_dict", with or without DataParallel's "module." before the names; it is read with
-    ``weights_only``, so that it can't run code, and needs torch. Raises ``MsCoresetError`` naming the file when it
-    is missing, damaged, or of neither kind.
+    "state_dict" or "model_state_dict", with or without DataParallel's "module." before the names. Neither file can run
+    code (see ``torch_files``, ``mindspore_files``). Raises ``MsCoresetError`` naming the file when it is missing,
+    damaged, or of neither kind.
     """
+    require_path("path", path)
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise MsCoresetError(f"no checkpoint {path}: train one with scripts/train.py, or give another --ckpt")
     if path.suffix in (".pth", ".pt"):
-        arrays = from_torch_names(_read_torch(path))
+        arrays = from_torch_names(read_state(path))
         return arrays, describe(_shapes(arrays))
     if path.suffix == ".ckpt":
         arrays, notes = read_checkpoint(path)
@@ -42,18 +45,21 @@ def read_weights(path):
     raise MsCoresetError(f"{path} is neither a .ckpt nor a .pth file")
 
 
-def load_weights(network, path):
+def load_weights(network: Any, path: str | os.PathLike) -> Any:
     """Put the weights of a .ckpt or .pth file into ``network``, all of them, and return it.
 
     Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
     another shape. See ``read_weights`` for the files.
     """
+    require_network(network, "get_parameters")
     assign(network, read_weights(path)[0], path)
     return network
 
 
-def save_weights(network, path):
+def save_weights(network: Any, path: str | os.PathLike) -> None:
     """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix."""
+    require_path("path", path)
+    require_network(network, "get_parameters")
     path = Path(path)
     arrays = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
     if path.suffix == ".ckpt":
@@ -83,19 +89,15 @@ def assign(network, arrays, source):
 
 def read_checkpoint(path):
     """The arrays and the notes (plain values) of a .ckpt file that ``write_checkpoint`` or MindSpore wrote."""
-    import mindspore
-
-    try:
-        entries = mindspore.load_checkpoint(str(path))
-    except (ValueError, RuntimeError, TypeError) as error:
-        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint") from error
+    entries = read_entries(path)
     text = entries.pop("notes", "{}")
     try:
         notes = json.loads(text) if isinstance(text, str) else {}
-    except ValueError as error:
-        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint") from error
-    # Copied, because asnumpy() looks into memory that goes with the loaded parameter.
-    return {name: entry.asnumpy().copy() for name, entry in entries.items() if hasattr(entry, "asnumpy")}, notes
+    except (ValueError, RecursionError) as error:
+        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint: its notes are not JSON") from error
+    if not isinstance(notes, dict):
+        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint: its notes are no mapping")
+    return {name: entry for name, entry in entries.items() if isinstance(entry, np.ndarray)}, notes
 
 
 def write_checkpoint(path, arrays, notes):
@@ -104,7 +106,7 @@ def write_checkpoint(path, arrays, notes):
 
     entries = [{"name": name, "data": mindspore.Tensor(array)} for name, array in arrays.items()]
     notes = json.dumps(notes)
-    _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": notes}),
+    _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": notes}, crc_check=True),
              _size(arrays) + len(notes))
 
 
@@ -181,30 +183,27 @@ def network_from_weights(path, image_size, in_channels=None, arch=None):
     Raises ``MsCoresetError`` when the file is of another architecture than ``arch``, or of none known here.
     """
     arrays, description = read_weights(path)
-    found = description.get("arch")
+    found = description.get("arch") if isinstance(description, dict) else None
     if found is None:
         raise MsCoresetError(f"{path} holds weights of no network known here")
     if arch is not None and found != arch:
         raise MsCoresetError(f"{path} is a checkpoint of another architecture: {found}, not {arch}")
-    options = {"in_channels": in_channels, **description, "image_size": image_size}
+    _require_borne_out(description, arrays, path)
+    options = {"in_channels": in_channels, "num_classes": None, **description, "image_size": image_size}
     network = create_network(options.pop("arch"), **options)
     assign(network, arrays, path)
     return network
 
 
-def _read_torch(path):
-    torch = _torch()
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # damage shows as any of a dozen types; what matters is which file it is
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}") from error
-    for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(value, torch.Tensor) for value in content.values()):
-        raise MsCoresetError(f"{path} holds no state dict of tensors")
-    return {name: value.detach().cpu().numpy() for name, value in content.items()}
+def _require_borne_out(description, arrays, path):
+    """Raise ``MsCoresetError`` unless the sizes that a file's notes give are of its arrays: a network is made by them,
+    and one of a thousand million classes would take all memory."""
+    sides = {side for array in arrays.values() for side in array.shape}
+    for name in ("num_classes", "width"):
+        if description.get(name) is not None and (not isinstance(description[name], int)
+                                                  or description[name] not in sides):
+            raise MsCoresetError(f"{path} is not a whole checkpoint: no array bears out its {name}, "
+                                 f"{description[name]!r}")
 
 
 def _torch():

@@ -6,7 +6,7 @@ Both attacks live in the space of pixels in [0, 1]; a network that takes normali
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError, require_whole
+from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
 from ms_coreset.randomness import check_seed, stream
 
 ATTACKS = ("gsa", "pgd")
@@ -30,6 +30,12 @@ def attack(logits, images, labels, seed=0, batch_size=128, **options):
     """
     options = attack_options(seed=seed, **options)
     require_whole("batch_size", batch_size)
+    require_kind("images", images, np.ndarray)
+    if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
+        raise MsCoresetError(f"images are {images.dtype} of shape {images.shape}: give uint8 of (n, height, width, "
+                             "channels)")
+    labels = _checked_labels(labels, len(images))
+    _require_callable(logits)
     steps = [slice(begin, begin + batch_size) for begin in range(0, len(images), batch_size)]
     parts = [attack_rows(logits, images[rows], labels[rows], np.arange(len(images))[rows], options) for rows in steps]
     attacked, kinds = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
@@ -47,6 +53,7 @@ def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against
     random_start: whether pgd starts at a place drawn from the ball around the image (default: yes)
     seed: of that place, 0 to 2**32 - 1
     """
+    require_kind("attack", attack, str)
     if attack not in ATTACKS:
         raise MsCoresetError(f"unknown attack {attack!r}: there are {', '.join(ATTACKS)}")
     given = {"against": against, "steps": steps, "random_start": random_start}
@@ -56,7 +63,9 @@ def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against
     require_whole("steps", chosen["steps"])
     if chosen["against"] not in AGAINST:
         raise MsCoresetError(f"attack against {chosen['against']!r}: there are {', '.join(AGAINST)}")
+    require_kind("random_start", chosen["random_start"], bool, np.bool_)
     for name, value in (("eps", eps), ("alpha", alpha)):
+        require_number(name, value)
         if not 0 < value <= 1:
             raise MsCoresetError(f"{name} {value}: must be above 0 and at most 1 (8/255 is 8 grey levels)")
     return {"kind": f"{attack}_attack", "kinds": [f"{attack}, fooled", f"{attack}, withstood"], "attack": attack,
@@ -82,6 +91,12 @@ def on_pixels(network, mean, std):
     """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
     from mindspore import Tensor
 
+    require_network(network)
+    for name, values in (("mean", mean), ("std", std)):
+        array = np.asarray(values)
+        if array.dtype.kind not in "fiu" or not array.size or not np.isfinite(array).all() or (
+                name == "std" and (array <= 0).any()):
+            raise MsCoresetError(f"{name} must be a number for each channel, got {str(values)[:80]}")
     network.set_train(False)
     mean, std = (Tensor(np.reshape(values, (1, -1, 1, 1)).astype(np.float32)) for values in (mean, std))
 
@@ -89,6 +104,39 @@ def on_pixels(network, mean, std):
         return network((pixels - mean) / std)
 
     return logits
+
+
+def _checked_labels(labels, n):
+    """Labels as an array; raises ``MsCoresetError`` unless they are n whole numbers of at least 0."""
+    labels = np.asarray(labels)
+    if labels.shape != (n,) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
+        raise MsCoresetError(f"labels must be {n} whole numbers of at least 0, got {labels.dtype} of shape "
+                             f"{labels.shape}")
+    return labels
+
+
+def _require_known(labels, logits, images):
+    """Raise ``MsCoresetError`` for a label that the network has no logit for: MindSpore would tell of it at length."""
+    from mindspore import Tensor
+
+    classes = logits(Tensor(np.ascontiguousarray(images[:1], np.float32))).shape[1]
+    if len(labels) and labels.max() >= classes:
+        raise MsCoresetError(f"label {labels.max()} is out of range: the network tells {classes} classes apart")
+
+
+def _require_callable(logits):
+    if not callable(logits):
+        raise MsCoresetError(f"logits must be a callable, such as on_pixels gives, got {type(logits).__name__}")
+
+
+def _require_pixels(name, images, shape=None):
+    """Raise ``MsCoresetError`` unless images are (B, C, H, W) floating point in [0, 1]."""
+    require_kind(name, images, np.ndarray)
+    if images.dtype.kind != "f" or images.ndim != 4 or not images.size or not ((images >= 0) & (images <= 1)).all():
+        raise MsCoresetError(f"{name} must be (B, C, H, W) floating point in [0, 1], got {images.dtype} of shape "
+                             f"{images.shape}")
+    if shape is not None and images.shape != shape:
+        raise MsCoresetError(f"{name} must be of shape {shape} like images, got {images.shape}")
 
 
 def answers(logits, images):
@@ -108,6 +156,8 @@ def gradient_sign(logits, images, labels=None, eps=8 / 255):
     network's own answers it is the GradientSignAttack of advertorch, as the Moderate repository calls it. Departure
     from that repository: the network is in evaluation mode; there it normalised by, and learnt from, each batch.
     """
+    _require_pixels("images", images)
+    _require_callable(logits)
     labels = answers(logits, images) if labels is None else labels
     return projected_gradient(logits, images, labels, eps, eps, 1)
 
@@ -121,6 +171,15 @@ def projected_gradient(logits, images, labels, eps=8 / 255, alpha=2 / 255, steps
     Source: Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018, section 2.1, with
     the defaults of torchattacks 3.3 and later.
     """
+    _require_pixels("images", images)
+    _require_callable(logits)
+    labels = _checked_labels(labels, len(images))
+    require_whole("steps", steps)
+    for name, value in (("eps", eps), ("alpha", alpha)):
+        require_number(name, value, 0, 1, "from 0 to 1")
+    if start is not None:
+        _require_pixels("start", start, images.shape)
+    _require_known(labels, logits, images)
     gradient = _loss_gradient(logits, labels)
     eps, alpha = np.float32(eps), np.float32(alpha)
     moved = images if start is None else start

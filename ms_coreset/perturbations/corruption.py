@@ -10,9 +10,11 @@ images are black. Its noise casts negative numbers to uint8, which no standard d
 Departures in both: everything random is seeded, and which sample got what is known.
 """
 
+import numbers
+
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import array_digest
 from ms_coreset.randomness import check_seed, stream
 
@@ -21,7 +23,8 @@ MODES = ("paper", "repo")
 _NOISE_MEAN, _NOISE_DEVIATION = 0.2, 1.0
 
 
-def corrupt(images, shares=0.3, seed=0, mode="paper", random_occlusion=False):
+def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, mode: str = "paper",
+            random_occlusion: bool = False) -> tuple:
     """Corrupt a share of the images, each in one way.
 
     images: (n, height, width, channels) uint8; left as they are
@@ -34,7 +37,8 @@ def corrupt(images, shares=0.3, seed=0, mode="paper", random_occlusion=False):
     Raises ``MsCoresetError`` for an argument outside its range.
     """
     options = corruption_options(shares, seed, mode, random_occlusion)
-    if images.dtype != np.uint8 or images.ndim != 4:
+    require_kind("images", images, np.ndarray)
+    if images.dtype != np.uint8 or images.ndim != 4 or not images[:1].size:
         raise MsCoresetError(f"images are {images.dtype} of shape {images.shape}: give uint8 of (n, height, width, "
                              "channels)")
     kinds = assign_kinds(len(images), options)
@@ -49,13 +53,15 @@ def corruption_options(shares=0.3, seed=0, mode="paper", random_occlusion=False)
         # Checked as one number first, for a message about what was typed.
         _require_share("corruption ratio", shares)
         shares = dict.fromkeys(KINDS, shares / len(KINDS))
-    unknown = sorted(shares.keys() - set(KINDS))
+    unknown = sorted(map(str, shares.keys() - set(KINDS)))
     if unknown:
         raise MsCoresetError(f"unknown corruption {unknown[0]!r}: there are {', '.join(KINDS)}")
     for kind, share in shares.items():
         _require_share(f"share of {kind}", share)
     if sum(shares.values()) > 1 + 1e-9:
         raise MsCoresetError(f"the shares of the corruptions add up to {sum(shares.values()):g}: at most 1")
+    require_kind("mode", mode, str)
+    require_kind("random_occlusion", random_occlusion, bool, np.bool_)
     if mode not in MODES:
         raise MsCoresetError(f"unknown corruption mode {mode!r}: there are {', '.join(MODES)}")
     return {"kind": "corruption", "kinds": list(KINDS), "shares": [float(shares.get(kind, 0)) for kind in KINDS],
@@ -193,7 +199,8 @@ def _coarse(images, rows, options):
 
 
 def _occluded(images, rows, options):
-    (first, side), height, width = occlusion_box(images.shape[1]), *images.shape[1:3]
+    first, side = occlusion_box(images.shape[1])
+    height, width = images.shape[1:3]
     for image, row in zip(images, rows, strict=True):
         top = left = first
         if options["random_occlusion"]:
@@ -212,5 +219,5 @@ def _noisy(images, rows, options):
 
 
 def _require_share(what, share):
-    if not isinstance(share, int | float | np.number) or not 0 <= share <= 1:
+    if isinstance(share, bool) or not isinstance(share, numbers.Real) or not 0 <= share <= 1:
         raise MsCoresetError(f"{what} {share} is out of range: give a share from 0 to 1")

@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_number, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.randomness import stream
 
 
-def symmetric_noise(labels, num_classes, ratio=0.2, seed=0, exact=True):
+def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, seed: int = 0,
+                    exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by one of the other classes, all of them equally likely.
 
     labels: (n,) integers in ``0 .. num_classes - 1``; left as they are
@@ -33,7 +34,8 @@ def symmetric_noise(labels, num_classes, ratio=0.2, seed=0, exact=True):
                             exact=bool(exact))
 
 
-def asymmetric_noise(labels, targets, ratio=0.2, seed=0, exact=True):
+def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2, seed: int = 0,
+                     exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by the one class that its own is mistaken for.
 
     labels: (n,) integers; left as they are
@@ -47,6 +49,9 @@ def asymmetric_noise(labels, targets, ratio=0.2, seed=0, exact=True):
     exact count is our default.
     """
     targets = np.asarray(targets)
+    if targets.ndim != 1 or targets.dtype.kind not in "iu" or not ((targets >= 0) & (targets < len(targets))).all():
+        raise MsCoresetError("targets must be (C,) classes, 0 to C - 1, one for each class, got "
+                             f"{targets.dtype} of shape {targets.shape}")
     num_classes = len(targets)
     labels = _checked(labels, num_classes, ratio)
     rng = stream(seed, "asymmetric label noise")
@@ -128,10 +133,10 @@ def _manifest(kind, labels, noisy, num_classes, **options):
 
 def _checked(labels, num_classes, ratio=0.0):
     labels = np.asarray(labels)
+    require_whole("num_classes", num_classes)
+    require_number("noise ratio", ratio, 0, 1, "a share from 0 to 1")
     if num_classes < 2:
         raise MsCoresetError(f"label noise among {num_classes} classes: at least 2 are needed")
-    if not 0 <= ratio <= 1:
-        raise MsCoresetError(f"noise ratio {ratio} is out of range: give a share from 0 to 1")
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise MsCoresetError(f"labels are {labels.dtype} of shape {labels.shape}: give integers of shape (n,)")
     if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:

@@ -3,17 +3,25 @@
 import numpy as np
 
 from ms_coreset.coreset import Coreset
+from ms_coreset.distributed import current
+from ms_coreset.errors import require_kind
+from ms_coreset.evidence import Evidence
 from ms_coreset.files import array_digest
-from ms_coreset.selectors import baselines, geometry, gradient, presets, scores, submodular
+from ms_coreset.selectors import baselines, geometry, gradient, presets, scores, shared, submodular
 from ms_coreset.selectors.catalogue import METHODS, SCORES
+from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.estimate import Estimate, estimate
-from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.presets import register_score
+from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.selection import Selection
 
-__all__ = ["METHODS", "SCORES", "Estimate", "baselines", "describe", "estimate", "geometry", "gradient", "list_methods",
-           "list_scores", "presets", "score", "scores", "select", "select_by", "submodular"]
+__all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe", "estimate", "geometry", "gradient",
+           "list_methods", "list_scores", "pick_by_group", "presets", "register_method", "register_score", "score",
+           "scores", "select", "select_by", "submodular"]
 
 
-def select(method, evidence, rate, balance=False, seed=0, memory=None, **options):
+def select(method: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+           memory: int | str | None = None, **options) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
     method: one of ``list_methods()``, or an alias, in any case
@@ -25,56 +33,66 @@ def select(method, evidence, rate, balance=False, seed=0, memory=None, **options
         says what it will take
     options: of the method, see ``describe(method)``
 
+    Several ranks (``distributed``) share the work; the manifest then says how, and whether one process would have
+    chosen the same.
+
     Returns a ``Coreset``. Raises ``MsCoresetError`` for an unknown method or option, a rate outside (0, 1] or one
     that keeps nothing, and evidence that is missing or not finite.
     """
     entry = METHODS[method]
+    require_kind("evidence", evidence, Evidence)
+    require_kind("balance", balance, bool, np.bool_)
     request = Request(rate, bool(balance), seed, memory)
     entry.check_options(options)
-    evidence.require(entry.needs_for(options), entry.name)
-    selection = entry.function(evidence, request, **options)
-    return _coreset(selection, entry.name, evidence, request, {**entry.options, **options})
+    evidence.require(entry.needs_for(options), entry.name, current().part(len(evidence)))
+    selection = shared.chosen(entry, evidence, request, options)
+    how = shared.sharing(entry, request, options)
+    return _coreset(selection, entry.name, evidence, request, {**entry.options, **options}, how)
 
 
-def select_by(score, rule, evidence, rate, balance=False, seed=0, memory=None, **options):
+def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+              memory: int | str | None = None, **options) -> Coreset:
     """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
 
     options: of the score, and for "strata" also strata, mis_ratio and cutoff_score (see ``describe("ccs")``); the rest
         as in ``select``
     """
+    require_kind("evidence", evidence, Evidence)
+    require_kind("balance", balance, bool, np.bool_)
     request = Request(rate, bool(balance), seed, memory)
     selection = presets.by_score(evidence, request, score, rule, **options)
-    return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, options)
+    return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, options, shared.SCORES)
 
 
-def _coreset(selection, name, evidence, request, options):
-    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels)}
+def _coreset(selection, name, evidence, request, options, how):
+    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how)}
     return Coreset(selection.indices, len(evidence), float(request.rate), name, {**options, "balance": request.balance},
                    int(request.seed), selection.weights, selection.scores, manifest=manifest)
 
 
-def score(name, evidence, **options):
+def score(name: str, evidence: Evidence, **options) -> np.ndarray:
     """The score ``name`` of every sample: (n,) float64, high = keep.
 
     Raises ``MsCoresetError`` for an unknown score or option and for evidence that is missing or not finite.
     """
     entry = SCORES[name]
+    require_kind("evidence", evidence, Evidence)
     entry.check_options(options)
-    evidence.require(entry.needs_for(options), entry.name)
-    return np.asarray(entry.function(evidence, **options), np.float64)
+    evidence.require(entry.needs_for(options), entry.name, current().part(len(evidence)))
+    return shared.values(entry, evidence, options)
 
 
-def list_methods(pattern="*"):
+def list_methods(pattern: str = "*") -> list[str]:
     """Names of the methods that match a shell ``pattern``."""
     return METHODS.names(pattern)
 
 
-def list_scores(pattern="*"):
+def list_scores(pattern: str = "*") -> list[str]:
     """Names of the scores that match a shell ``pattern``."""
     return SCORES.names(pattern)
 
 
-def describe(name):
+def describe(name: str) -> dict:
     """What a method or score does, needs and costs: a dict of name, summary, needs, options, cost, source."""
     entry = SCORES[name] if name in SCORES and name not in METHODS else METHODS[name]
     return {"name": entry.name, "summary": entry.summary, "needs": ["labels", *entry.needs],

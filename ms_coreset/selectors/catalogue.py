@@ -1,10 +1,13 @@
 """What selectors there are: methods and scores by name, with what they need, cost and stand on."""
 
 import inspect
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ms_coreset.errors import MsCoresetError
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError, require_kind, require_number
 from ms_coreset.registry import Registry
 
 METHODS = Registry("method")
@@ -23,6 +26,10 @@ class Entry:
     nested: whether a method's picks at a rate begin those at any higher one (of each class, if balanced), or a function
         of the options that tells
     takes: fields of ``Evidence`` that it goes by where there are any, and does without else
+    parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples", if a
+        sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if all its
+        work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if besides it does
+        ``shared.two_rounds`` over all samples itself. "": rank 0 alone
     """
 
     name: str
@@ -32,6 +39,7 @@ class Entry:
     source: str
     nested: bool | Callable = False
     takes: tuple = ()
+    parallel: str | Callable = ""
 
     def needs_for(self, options):
         """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
@@ -42,6 +50,10 @@ class Entry:
     def nested_for(self, options):
         """Whether it is nested with these options over the defaults."""
         return self.nested({**self.options, **options}) if callable(self.nested) else self.nested
+
+    def parallel_for(self, options):
+        """How several ranks share it with these options over the defaults."""
+        return self.parallel({**self.options, **options}) if callable(self.parallel) else self.parallel
 
     @property
     def needs(self):
@@ -60,25 +72,40 @@ class Entry:
                 if parameter.default is not inspect.Parameter.empty}
 
     def check_options(self, options):
-        """Raise ``MsCoresetError`` for options that this entry does not have."""
+        """Raise ``MsCoresetError`` for options that this entry does not have, and for values of another kind."""
         unknown = sorted(options.keys() - self.options.keys())
         if unknown:
             known = ", ".join(self.options) or "none"
             raise MsCoresetError(f"{self.name} has no option {unknown[0]!r}; its options: {known}")
+        for option, value in options.items():
+            _require_like(self.options[option], f"{self.name}: {option}", value)
 
 
-def method(name, needs=(), cost="", source="", aliases=(), nested=False, takes=()):
+def _require_like(default, option, value):
+    """Raise ``MsCoresetError`` for a value of another kind than an option's default: text, number, true or false."""
+    if isinstance(default, bool):
+        require_kind(option, value, bool, np.bool_)
+    elif isinstance(default, int):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise MsCoresetError(f"{option} {value}: must be a whole number")
+    elif isinstance(default, float):
+        require_number(option, value)
+    elif isinstance(default, str):
+        require_kind(option, value, str)
+
+
+def method(name, needs=(), cost="", source="", aliases=(), nested=False, takes=(), parallel=""):
     """Decorator: register a function as a selection method; see ``Entry``."""
-    return _register(METHODS, name, needs, cost, source, aliases, nested, takes)
+    return _register(METHODS, name, needs, cost, source, aliases, nested, takes, parallel)
 
 
-def score(name, needs=(), cost="", source="", aliases=()):
+def score(name, needs=(), cost="", source="", aliases=(), parallel=""):
     """Decorator: register a function as a score; see ``Entry``."""
-    return _register(SCORES, name, needs, cost, source, aliases)
+    return _register(SCORES, name, needs, cost, source, aliases, parallel=parallel)
 
 
-def _register(registry, name, needs, cost, source, aliases, nested=False, takes=()):
+def _register(registry, name, needs, cost, source, aliases, nested=False, takes=(), parallel=""):
     def decorate(function):
-        registry.add(name, Entry(name, function, needs, cost, source, nested, takes), aliases)
+        registry.add(name, Entry(name, function, needs, cost, source, nested, takes, parallel), aliases)
         return function
     return decorate

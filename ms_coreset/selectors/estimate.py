@@ -1,12 +1,15 @@
 """What a selection will take, before it starts: peak memory, and operations."""
 
 import math
+import numbers
 from dataclasses import dataclass, replace
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.catalogue import METHODS, SCORES
 from ms_coreset.selectors.memory import BLOCKS, HEAP, as_bytes, as_text, fits_as_matrices
 from ms_coreset.selectors.quota import Request, budget
+
+_LARGEST = 10**12  # samples, features or classes
 
 
 @dataclass(frozen=True)
@@ -101,8 +104,9 @@ def estimate(method, n, d, classes, rate, balance=False, memory=None, **options)
     entry = METHODS[method]
     entry.check_options(options)
     for name, value in (("n", n), ("d", d), ("classes", classes)):
-        if value < 1:
-            raise MsCoresetError(f"{name} {value}: must be at least 1")
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 1 <= value <= _LARGEST:
+            raise MsCoresetError(f"{name} {value}: must be at least 1, a whole number, and at most {_LARGEST:,}")
+    n, d, classes = int(n), int(d), int(classes)
     size = Size(n, d, min(classes, n), Request(rate).rate, bool(balance))
     return _estimate(entry, size, as_bytes(memory), {**entry.options, **options})
 
@@ -137,13 +141,17 @@ def _work(name):
         return _WORK[name]
     if name in SCORES:
         return _row_by_row
-    raise KeyError(f"no estimate is known of {name}")
+    return _unknown
 
 
 # Each: (size, memory, options) -> (bytes beside blocks and a few numbers a sample, operations, note).
 
 def _row_by_row(size, memory, options):
     return 0, size.n * (size.d + size.classes), ""
+
+
+def _unknown(size, memory, options):
+    return 0, size.n, "what the method itself takes is not known"
 
 
 def _nothing(size, memory, options):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import log_softmax
 from ms_coreset.selectors import kernels
@@ -10,12 +11,13 @@ from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import TIE, first_best
 from ms_coreset.selectors.scores.uncertainty import require_variant
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.shared import two_rounds
 
 SHORTEST = 256  # samples whose distances to the picks are always known, at least
 _SIGNS = {"paper": -1, "deepcore": 1}  # the sign of herding's distances, of which the largest is picked
 
 
-@method("herding", needs=("features",), cost="n d k", nested=True,
+@method("herding", needs=("features",), cost="n d k", nested=True, parallel="classes",
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
 def herding(evidence, request, variant="paper"):
     """Samples whose mean stays as near as can be to the mean of all.
@@ -55,6 +57,7 @@ def _herd(features, k, sign):
 
 @method("k_center", needs=("features",), cost="n d k", aliases=("kCenterGreedy", "k_center_greedy"),
         nested=lambda options: not len(options["already_selected"]),
+        parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
 def k_center(evidence, request, already_selected=()):
     """Samples such that none is far from the nearest of them, by farthest-first traversal.
@@ -78,8 +81,14 @@ def k_center(evidence, request, already_selected=()):
         if k > len(rows) - len(centres):
             raise MsCoresetError(f"already_selected holds {len(centres)} of {len(rows)} samples: fewer are left than "
                                  f"the {k} to add: lower the rate")
+        if current().size > 1 and not request.balance:
+            return two_rounds(len(rows), k, request.seed, farthest, lambda own, candidates, picks: candidates[
+                farthest(candidates, k)])
+        return rows[farthest(rows, k, centres)]
+
+    def farthest(rows, k, centres=()):
         points = kernels.Points(kernels.take(evidence.features, rows))
-        return rows[_farthest_first(points, k, request.seed, centres)]
+        return _farthest_first(points, k, request.seed, centres)
 
     return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))
 
@@ -96,6 +105,7 @@ def _checked_places(places, n):
 
 
 @method("contextual_diversity", needs=("logits",), cost="n C k", aliases=("ContextualDiversity",), nested=True,
+        parallel="classes",
         source="Agarwal et al., Contextual Diversity for Active Learning, ECCV 2020; DeepCore's form, on softmax rows")
 def contextual_diversity(evidence, request):
     """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.

@@ -18,7 +18,7 @@ AGGREGATES = ("mean", "sum")
 _ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the lengths of both
 
 
-@method("gradmatch", needs=("features", "logits"), takes=("validation",), cost="n d k + n k^2",
+@method("gradmatch", needs=("features", "logits"), takes=("validation",), cost="n d k + n k^2", parallel="classes",
         source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
 def gradmatch(evidence, request, lam=0.5, refill="projection", variant="paper", batch_size=128):
     """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
@@ -143,7 +143,7 @@ def _match_as_deepcore(pool, target, k, lam=1.0):
     return picks[fit > 0], fit[fit > 0]
 
 
-@method("glister", needs=("features", "logits"), takes=("validation",), cost="n d C k",
+@method("glister", needs=("features", "logits"), takes=("validation",), cost="n d C k", parallel="classes",
         nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
 def glister(evidence, request, eta=0.1, aggregate="mean", rounds=None, variant="paper", batch_size=128):

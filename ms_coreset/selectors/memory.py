@@ -1,9 +1,11 @@
 """How many bytes a selection may use: given, or a share of what is free."""
 
 import contextlib
+import math
 import os
 import re
 
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 
 SHARE = 0.5  # of what is free, unless the user says how much
@@ -15,11 +17,11 @@ _CGROUP = "/sys/fs/cgroup/memory"
 
 def as_bytes(memory):
     """A number of bytes as an int: a number, a text such as "2G" or "500M" (powers of 1024), or None: ``SHARE`` of
-    what is free. Raises ``MsCoresetError`` for anything else."""
+    what is free, divided by the ranks on this machine. Raises ``MsCoresetError`` for anything else."""
     if memory is None:
-        return int(SHARE * free_bytes())
+        return int(SHARE * free_bytes() / current().local_size)
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?)\s*([KMGT]?)(?:i?B)?", str(memory).strip(), re.IGNORECASE)
-    if isinstance(memory, bool) or not match:
+    if isinstance(memory, bool) or not match or not math.isfinite(float(match[1])):
         raise MsCoresetError(f"memory {memory!r}: must be bytes, at least 0, or have a unit such as 2G or 500M")
     return int(float(match[1]) * 2 ** _UNITS[match[2].upper()])
 

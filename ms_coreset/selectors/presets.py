@@ -8,11 +8,12 @@ import inspect
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors.catalogue import SCORES, method
+from ms_coreset.selectors import shared
+from ms_coreset.selectors.catalogue import SCORES, method, score
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import RULES, moderate_window, strata_after_cutoff
-from ms_coreset.selectors.scores.centre_distance import center_distance
 from ms_coreset.selectors.selection import Selection
 
 RULE_NAMES = (*RULES, "strata")
@@ -40,6 +41,12 @@ def choose_by(values, rule, request, labels, hardness=None, strata=50, mis_ratio
     return pick_by_group(labels, request, pick)
 
 
+def _ruled(values, rule, *rest, **options):
+    """The ``Selection`` by a rule; of several ranks the first ranks, which takes several times the scores' memory."""
+    found = current().from_first(lambda: {"indices": choose_by(values, rule, *rest, **options)})
+    return Selection(found["indices"], scores=values)
+
+
 def by_score(evidence, request, score, rule="top", **options):
     """Any score with any rule; options are the score's, and with "strata" ``STRATA_OPTIONS``.
 
@@ -49,14 +56,15 @@ def by_score(evidence, request, score, rule="top", **options):
     of_rule = dict(STRATA_OPTIONS) if rule == "strata" else {}
     of_rule |= {name: options.pop(name) for name in of_rule if name in options}
     entry.check_options(options)
-    evidence.require(entry.needs_for(options), entry.name)
-    values = entry.function(evidence, **options)
+    evidence.require(entry.needs_for(options), entry.name, current().part(len(evidence)))
+    values = shared.values(entry, evidence, options)
     cutoff = of_rule.pop("cutoff_score", None)
-    hardness = SCORES[cutoff].function(evidence) if of_rule.get("mis_ratio") else values
-    return Selection(choose_by(values, rule, request, evidence.labels, hardness, **of_rule), scores=values)
+    hardness = shared.values(SCORES[cutoff], evidence, {}) if of_rule.get("mis_ratio") else values
+    return _ruled(values, rule, request, evidence.labels, hardness, **of_rule)
 
 
-@method("moderate", needs=("features",), cost="n d", source="Xia et al., Moderate Coreset, ICLR 2023")
+@method("moderate", needs=("features",), cost="n d", parallel="scores",
+        source="Xia et al., Moderate Coreset, ICLR 2023")
 def moderate(evidence, request, center="median"):
     """The samples whose distance to their class's centre is nearest the median distance, by rank.
 
@@ -66,8 +74,8 @@ def moderate(evidence, request, center="median"):
     more or less than ``round(rate n)`` (``rules.moderate_window``). Balanced, which is ours, exactly
     ``round(rate n_c)`` from the middle of each class's ranking.
     """
-    distances = center_distance(evidence, center)
-    return Selection(choose_by(distances, "window", request, evidence.labels), scores=distances)
+    distances = shared.values(SCORES["center_distance"], evidence, {"center": center})
+    return _ruled(distances, "window", request, evidence.labels)
 
 
 def strata_needs(options):
@@ -76,7 +84,8 @@ def strata_needs(options):
     return dict.fromkeys((*SCORES[options["score"]].needs, *cutoff))
 
 
-@method("ccs", needs=strata_needs, cost="n T", source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
+@method("ccs", needs=strata_needs, cost="n T", parallel="scores",
+        source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def ccs(evidence, request, score="accumulated_margin", strata=50, mis_ratio=0.0, cutoff_score="accumulated_margin"):
     """Spread evenly over strata of a score, after a share of the hardest samples is cut off.
 
@@ -103,7 +112,17 @@ def _register_ranked(entry, aliases):
     of_score = list(inspect.signature(entry.function).parameters.values())[1:]
     ranked.__signature__ = inspect.Signature([*of_method, *of_score])
     ranked.__doc__ = entry.function.__doc__
-    method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases, nested=True)(ranked)
+    method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases, nested=True,
+           parallel="scores")(ranked)
+
+
+def register_score(name, needs=(), cost="", source="", aliases=(), parallel=""):
+    """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
+    def register(function):
+        score(name, needs, cost, source, aliases, parallel)(function)
+        _register_ranked(SCORES[name], aliases)
+        return function
+    return register
 
 
 for _name in SCORES.names():

@@ -45,9 +45,12 @@ def pick_by_group(labels, request, pick):
     groups = classes(labels) if request.balance else [np.arange(len(labels))]
     budgets = [budget(request.rate, len(rows)) for rows in groups]
     picks = [pick(rows, k) for rows, k in zip(groups, budgets, strict=True) if k]
-    if not sum(map(len, picks)):
+    if not any(budgets):
         raise MsCoresetError(f"rate {request.rate} of {len(labels)} samples keeps none"
                              + (" of any class" if request.balance else ""))
+    if not sum(map(len, picks)):
+        raise MsCoresetError(f"none of {len(labels)} samples is worth a weight: their gradients are all zero, or lead "
+                             "away from their mean")
     return np.concatenate(picks)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import create_array
+from ms_coreset.files import create_array, open_array
 
 FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")
 
@@ -35,12 +35,19 @@ class TrainingDynamics:
 
     @classmethod
     def load(cls, folder):
-        """Open the dynamics in ``folder``, memory-mapped; raises ``MsCoresetError`` when there are none."""
+        """Open the dynamics in ``folder``, memory-mapped.
+
+        Raises ``MsCoresetError`` when there are none, and for files that are damaged or do not fit together.
+        """
         folder = Path(folder)
-        found = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FIELDS
-                 if (folder / f"{name}.npy").is_file()}
+        found = {name: open_array(folder / f"{name}.npy") for name in FIELDS if (folder / f"{name}.npy").is_file()}
         if not found:
             raise MsCoresetError(f"no training dynamics in {folder}: train with scripts/train.py, which records them")
+        shape = next(iter(found.values())).shape
+        for name, array in found.items():
+            if array.ndim != 2 or array.shape != shape or array.dtype != _dtype(name):
+                raise MsCoresetError(f"{folder / name}.npy: {array.dtype} of shape {array.shape}, not {_dtype(name)} "
+                                     f"of shape (epochs, n), {shape} as the others; train anew")
         return cls(**found)
 
 
@@ -72,7 +79,7 @@ class Recorder:
     """
 
     def __init__(self, fields, epochs, n, folder=None, resume=False):
-        unknown = set(fields) - set(FIELDS)
+        unknown = set(map(str, fields)) - set(FIELDS)
         if unknown:
             raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(FIELDS)}")
         self._arrays = {name: _array(name, (epochs, n), folder, resume) for name in fields}
@@ -96,13 +103,17 @@ class Recorder:
         return TrainingDynamics(**self._arrays)
 
 
+def _dtype(name):
+    return np.dtype(np.bool_ if name == "correct" else np.float32)
+
+
 def _array(name, shape, folder, resume):
-    dtype = np.bool_ if name == "correct" else np.float32
+    dtype = _dtype(name)
     if folder is None:
         return np.full(shape, False if name == "correct" else np.nan, dtype)
     path = Path(folder) / f"{name}.npy"
     if resume and path.is_file():
-        array = np.load(path, mmap_mode="r+")
+        array = open_array(path, "r+")
         if array.shape == shape and array.dtype == dtype:
             return array
     array = create_array(path, dtype, shape)

@@ -6,18 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.datasets.split import Split
+from ms_coreset.distributed import current
+from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
-from ms_coreset.randomness import stream
+from ms_coreset.randomness import check_seed, hold_out, stream
+from ms_coreset.training.adaptive import Coresets
 from ms_coreset.training.crops import as_tested
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics
 from ms_coreset.training.optimizer import SGD
-from ms_coreset.training.pipeline import evaluation_batches, training_batches, updates_per_epoch
+from ms_coreset.training.parallel import average_statistics, over_ranks
+from ms_coreset.training.pipeline import (
+    evaluated_together,
+    evaluation_batches,
+    training_batches,
+    updates_per_epoch,
+)
+from ms_coreset.training.recipe import Recipe
 
-LAST, BEST = "last.ckpt", "best.ckpt"
+LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"
 
 
 @dataclass
@@ -28,11 +38,13 @@ class TrainingResult:
     dynamics: ``TrainingDynamics``
     history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
         test_accuracy, validation_accuracy
+    coresets: of a reselection, by the number of epochs that were done when each was chosen
     """
 
     network: object
     dynamics: TrainingDynamics
     history: list = field(default_factory=list)
+    coresets: dict = field(default_factory=dict)
 
     def best(self, key):
         """The epoch's entry with the highest ``key``, the earliest of equal ones; None where it was never taken."""
@@ -41,7 +53,7 @@ class TrainingResult:
 
 
 def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=None, resume=False, test=None,
-          save_interval=0):
+          save_interval=0, reselection=None):
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
 
     seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share
@@ -53,28 +65,53 @@ def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=No
     resume: go on from last.ckpt, to the same result as an uninterrupted run
     test: a split to test on every ``recipe.eval_every`` epochs; it never chooses anything
     save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: every epoch
+    reselection: an ``adaptive.Reselection``, to train on coresets of the samples that the network itself chooses anew
+        every few epochs; they are in coresets/ below the folder. Iterations are then turned into epochs beforehand
 
-    Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit,
-    and when the loss is no longer finite.
+    On several ranks (``distributed``) they share every batch, see ``parallel.over_ranks``; only rank 0 writes, and has
+    the dynamics. Dropout then draws for each share by itself.
+
+    Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit
+    or come with a reselection, and when the loss is no longer finite.
     """
+    require_network(network)
+    require_kind("split", split, Split)
+    require_kind("recipe", recipe, Recipe)
+    require_kind("test", test, Split, type(None))
+    require_kind("record", record, list, tuple)
+    if folder is not None:
+        require_path("folder", folder)
+    check_seed(seed)
+    if weights is not None and reselection is not None:
+        raise MsCoresetError("weights and reselection: a coreset that is chosen anew brings its own weights, if any")
     weights = _checked_weights(weights, len(split))
     run = _Run(network, split, recipe, seed, weights, record, None if folder is None else Path(folder), test,
-               save_interval)
+               save_interval, reselection)
     first = run.restore() if resume else 0
-    run.open_recorder(resume)
-    with Progress(run.epochs * len(run.rows), f"train {_name(network)}", start=first * len(run.rows)) as progress:
+    run.open_recorder(first > 0)
+    with Progress(run.images(run.epochs), f"train {_name(network)}", start=run.images(first)) as progress:
         run.train(first, progress)
+    run.ranks.wait()  # until what rank 0 has written is there
     network.set_train(False)
-    return TrainingResult(network, run.recorder.dynamics(), run.history)
+    return TrainingResult(network, run.recorder.dynamics(), run.history, run.coresets.chosen if run.coresets else {})
 
 
 def predict(network, split, batch_size=512):
-    """The class that ``network`` gives each sample of ``split``, (n,) int64, in evaluation mode."""
+    """The class that ``network`` gives each sample of ``split``, (n,) int64, in evaluation mode.
+
+    On several ranks each asks it about its share, and all return the whole.
+    """
     from mindspore import Tensor
 
+    require_network(network)
+    require_kind("split", split, Split)
+    require_whole("batch_size", batch_size)
     network.set_train(False)
-    return np.concatenate([network(Tensor(batch.images)).asnumpy().argmax(axis=1)
-                           for batch in evaluation_batches(split, batch_size)])
+    ranks = current()
+    own = ranks.part(len(split), evaluated_together(split, batch_size))
+    answers = [np.empty(0, np.int64), *(network(Tensor(batch.images)).asnumpy().argmax(axis=1)
+                                        for batch in evaluation_batches(split, batch_size, own.start, own.stop))]
+    return ranks.join(np.concatenate(answers))
 
 
 def evaluate(network, split, recipe=None):
@@ -82,6 +119,8 @@ def evaluate(network, split, recipe=None):
 
     recipe: the one whose ``test_resize`` holds
     """
+    require_kind("split", split, Split)
+    require_kind("recipe", recipe, Recipe, type(None))
     correct = predict(network, split if recipe is None else as_tested(split, recipe)) == split.labels
     per_class = {name: float(correct[split.labels == label].mean()) if (split.labels == label).any() else None
                  for label, name in enumerate(split.classes)}
@@ -108,40 +147,63 @@ def data_digest(split, weights=None):
 class _Run:
     """One training run's state; its methods are the steps of ``train``."""
 
-    def __init__(self, network, split, recipe, seed, weights, record, folder, test, save_interval=0):
+    def __init__(self, network, split, recipe, seed, weights, record, folder, test, save_interval=0, reselection=None):
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
+        self.ranks = current()
         self.weights, self.folder, self.test = weights, folder, as_tested(test, recipe)
-        self.rows, held_out = _hold_out(len(split), recipe.validation, seed)
+        self.rows, held_out = hold_out(len(split), recipe.validation, seed)
         self.validation = as_tested(split.subset(held_out), recipe) if len(held_out) else None
-        self.per_epoch = updates_per_epoch(len(self.rows), recipe.batch_size)
+        self.reselection = reselection
+        self.coresets = reselection and Coresets(reselection, split, self.rows, folder and folder / CORESETS)
+        self.per_epoch = updates_per_epoch(self.coresets.size if reselection else len(self.rows), recipe.batch_size)
         self.epochs = recipe.num_epochs(self.per_epoch)
+        if reselection and recipe.iterations:  # coresets may differ in size: epochs are what they have in common
+            self.recipe = recipe.override(epochs=self.epochs)
+        if reselection and reselection.warm >= self.epochs:
+            raise MsCoresetError(f"{reselection.warm} epochs on all samples before the first selection: there are only "
+                                 f"{self.epochs} in all")
         self.optimizer = SGD(list(network.trainable_params()), recipe)
         self.record, self.recorder = record, None
         self.history = []
         self._save_interval, self._saved = save_interval, time.monotonic()
-        self._step = _training_step(network, self.optimizer)
+        self._step = _training_step(network, self.optimizer, self.ranks)
 
     def open_recorder(self, resume):
         folder = self.folder and self.folder / "dynamics"
-        self.recorder = Recorder(self.record, self.epochs, len(self.split), folder, resume)
+        self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder, resume)
+
+    def images(self, epochs):
+        """How many are presented in the first so many epochs."""
+        return self.coresets.presented_in(epochs) if self.coresets else epochs * len(self.rows)
 
     def train(self, first, progress):
-        update, sums = first * self.per_epoch, _Sums()
-        batches = training_batches(self.split, self.rows, self.recipe, self.seed, first, self.epochs)
+        if self.coresets is None:
+            self._train_on(self.rows, self.weights, first, self.epochs, progress)
+            return
+        for begin, end in self.coresets.parts(first, self.epochs):
+            rows, weights = self.coresets.presented(begin, self.network)
+            self._train_on(rows, weights, begin, end, progress)
+
+    def _train_on(self, rows, weights, first, end, progress):
+        """Epochs ``first`` to ``end - 1`` on the samples ``rows`` (m,), weighted by ``weights`` (n,) or None."""
+        per_epoch = updates_per_epoch(len(rows), self.recipe.batch_size)
+        update, sums = first * per_epoch, _Sums()
+        batches = training_batches(self.split, rows, self.recipe, self.seed, first, end)
         self.network.set_train(True)
         for batch in batches:
-            epoch = update // self.per_epoch
-            if update % self.per_epoch == 0:
-                reseed(self.network, stream(self.seed, "dropout", epoch))
-            weights = None if self.weights is None else self.weights[batch.rows]
-            loss, logits = self._step(batch, weights, self.recipe.learning_rate(update, self.per_epoch))
+            epoch = update // per_epoch
+            if update % per_epoch == 0:
+                share = () if self.ranks.first else (self.ranks.rank,)
+                reseed(self.network, stream(self.seed, "dropout", epoch, *share))
+            of_batch = None if weights is None else weights[batch.rows]
+            loss, logits = self._step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
             if not np.isfinite(loss):
                 raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
             self.recorder.record(epoch, batch.rows, logits, batch.labels)
             sums.add(loss, (logits.argmax(axis=1) == batch.labels).sum(), len(batch.rows))
             progress.update(len(batch.rows), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
             update += 1
-            if update % self.per_epoch == 0:
+            if update % per_epoch == 0:
                 self._end_epoch(epoch, sums)
                 sums = _Sums()
                 self.network.set_train(True)
@@ -149,6 +211,7 @@ class _Run:
     def _end_epoch(self, epoch, sums):
         entry = {"epoch": epoch + 1, "loss": sums.loss, "accuracy": sums.accuracy,
                  "lr": self.recipe.learning_rate(epoch * self.per_epoch, self.per_epoch)}
+        average_statistics(self.network, self.ranks)
         due = (epoch + 1) % self.recipe.eval_every == 0 or epoch + 1 == self.epochs
         if self.test is not None and due:
             entry["test_accuracy"] = _accuracy(self.network, self.test)
@@ -156,7 +219,7 @@ class _Run:
             entry["validation_accuracy"] = _accuracy(self.network, self.validation)
         self.history.append(entry)
         self.recorder.flush()
-        if self.folder is not None:
+        if self.folder is not None and self.ranks.first:
             self._save(entry)
 
     def _save(self, entry):
@@ -171,6 +234,8 @@ class _Run:
         arrays = {parameter.name: parameter.asnumpy() for parameter in self.network.get_parameters()}
         notes = {"run": self._identity(), "epoch": entry["epoch"], "epochs": self.epochs, "history": self.history,
                  "network": getattr(self.network, "description", None)}
+        if self.coresets is not None:
+            notes["coresets"] = self.coresets.digests()
         write_checkpoint(self.folder / LAST, {**arrays, **self.optimizer.state()}, notes)
 
     def restore(self):
@@ -179,15 +244,19 @@ class _Run:
         if not path.is_file():
             return 0
         arrays, notes = read_checkpoint(path)
-        _require_same(notes.get("run", {}), self._identity(), path)
+        _require_notes(notes, path)
+        _require_same(notes["run"], self._identity(), path)
         memory = self.optimizer.state().keys()
         assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
         self.optimizer.restore(arrays)
         self.history = notes["history"]
+        if self.coresets is not None:
+            self.coresets.restore(notes["coresets"])
         return notes["epoch"]
 
     def _identity(self):
         return {**self.recipe.as_dict(), "seed": self.seed, "samples": len(self.split),
+                "reselection": self.reselection and str(self.reselection),
                 "data": data_digest(self.split, self.weights)}
 
 
@@ -209,8 +278,11 @@ class _Sums:
         return float(self._correct / self._n)
 
 
-def _training_step(network, optimizer):
-    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network."""
+def _training_step(network, optimizer, ranks):
+    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network.
+
+    On several ranks each goes through its share of the batch; loss, logits and update are of the whole.
+    """
     import mindspore
     from mindspore import Tensor, ops
 
@@ -229,12 +301,18 @@ def _training_step(network, optimizer):
     gradient = mindspore.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
     weighted_gradient = mindspore.value_and_grad(weighted_forward, None, optimizer.parameters, has_aux=True)
 
-    def step(batch, weights, learning_rate):
-        images, labels = Tensor(batch.images), Tensor(batch.labels)
+    def backward(images, labels, weights):
+        images, labels = Tensor(images), Tensor(labels)
         if weights is None:
             (loss, logits), gradients = gradient(images, labels)
         else:
             (loss, logits), gradients = weighted_gradient(images, labels, Tensor(weights.astype(np.float32)))
+        return loss, logits, gradients
+
+    backward = over_ranks(backward, network, optimizer.parameters, ranks)
+
+    def step(batch, weights, learning_rate):
+        loss, logits, gradients = backward(batch.images, batch.labels, weights)
         optimizer.step(gradients, learning_rate)
         return float(loss.asnumpy()), logits.asnumpy()
 
@@ -245,21 +323,22 @@ def _accuracy(network, split):
     return float((predict(network, split) == split.labels).mean())
 
 
-def _hold_out(n, share, seed):
-    """(training places, validation places), both ascending: ``round(share * n)``, drawn."""
-    held_out = stream(seed, "validation").permutation(n)[:round(share * n)]
-    if len(held_out) == n:
-        raise MsCoresetError(f"a validation share of {share} leaves none of {n} samples to train on")
-    return np.setdiff1d(np.arange(n), held_out), np.sort(held_out)
-
-
 def _checked_weights(weights, n):
     if weights is None:
         return None
-    weights = np.asarray(weights, np.float64)
-    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+    weights = np.asarray(weights)
+    numbers = weights.dtype.kind in "iuf" and weights.shape == (n,) and np.isfinite(weights).all()
+    if not numbers or (weights < 0).any() or not weights.any():
         raise MsCoresetError(f"weights must be {n} finite numbers of at least 0, not all 0")
-    return weights
+    return weights.astype(np.float64)
+
+
+def _require_notes(notes, path):
+    """Raise ``MsCoresetError`` unless the notes of a checkpoint are those of a training."""
+    kinds = {"run": dict, "epoch": int, "history": list}
+    if not all(isinstance(notes.get(name), kind) for name, kind in kinds.items()) or notes["epoch"] < 0 or not all(
+            isinstance(entry, dict) for entry in notes["history"]):
+        raise MsCoresetError(f"can't resume from {path}: it holds no notes of a training; delete it to train anew")
 
 
 def _require_same(found, wanted, path):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.training.crops import NUMBERS, resized_crops
 
@@ -23,7 +24,10 @@ _LONGEST_QUEUE = 16
 
 
 class Batch(NamedTuple):
-    """images (B, C, H, W) float32 normalised, labels (B,) int32, rows (B,) int64: places in the split."""
+    """images (B, C, H, W) float32 normalised, labels (B,) int32, rows (B,) int64: places in the split.
+
+    In training on several ranks, images are this rank's share of the batch, labels and rows the whole batch's.
+    """
 
     images: object
     labels: object
@@ -82,6 +86,7 @@ class _TrainingSource:
         self._per_epoch = updates_per_epoch(len(rows), recipe.batch_size)
         self._length = self._per_epoch * (epochs - first_epoch)
         self._plan = functools.lru_cache(1)(self._draw_plan)
+        self._ranks = current()
 
     def __len__(self):
         return self._length
@@ -91,32 +96,40 @@ class _TrainingSource:
         plan = self._plan(epoch)
         part = slice(place * self._recipe.batch_size, (place + 1) * self._recipe.batch_size)
         rows = self._rows[plan.order[part]]
+        share = self._ranks.part(len(rows))
+        return (self._images(plan, rows[share], slice(part.start + share.start, part.start + share.stop)),
+                self._split.labels[rows].astype(np.int32), rows.astype(np.int64))
+
+    def _images(self, plan, rows, part):
+        """The images at ``rows``, which are presented at ``part`` of the epoch, as the plan has them."""
+        if not len(rows):
+            return np.zeros(0, np.float32)
         shift, crop, mirror = (None if drawn is None else drawn[part]
                                for drawn in (plan.shift, plan.crop, plan.mirror))
         images = self._split.images[rows] if crop is None else resized_crops(self._split.images, rows, self._recipe,
                                                                              crop)
         images = augment(images, self._recipe, shift, mirror)
-        return (normalise(images, self._split.mean, self._split.std),
-                self._split.labels[rows].astype(np.int32), rows.astype(np.int64))
+        return normalise(images, self._split.mean, self._split.std)
 
     def _draw_plan(self, epoch):
         return EpochPlan(len(self._rows), self._recipe, self._seed, epoch)
 
 
 class _EvaluationSource:
-    """Batches of ``split`` in order from sample ``start``, for mindspore.dataset."""
+    """Batches of samples ``start .. stop - 1`` of ``split`` in order, for mindspore.dataset."""
 
-    def __init__(self, split, batch_size, start):
+    def __init__(self, split, batch_size, start, stop):
         split.require_images()
-        self._split, self._batch_size, self._start = split, batch_size, start
+        self._split, self._batch_size, self._start, self._stop = split, batch_size, start, stop
 
     def __len__(self):
-        return updates_per_epoch(max(0, len(self._split) - self._start), self._batch_size)
+        return updates_per_epoch(max(0, self._stop - self._start), self._batch_size)
 
     def __getitem__(self, item):
         begin = self._start + item * self._batch_size
-        rows = np.arange(begin, min(begin + self._batch_size, len(self._split)))
-        images = np.asarray(self._split.images[begin:begin + self._batch_size]).transpose(0, 3, 1, 2)
+        end = min(begin + self._batch_size, self._stop)
+        rows = np.arange(begin, end)
+        images = np.asarray(self._split.images[begin:end]).transpose(0, 3, 1, 2)
         return normalise(images, self._split.mean, self._split.std), self._split.labels[rows], rows
 
 
@@ -158,17 +171,21 @@ def training_batches(split, rows, recipe, seed, first_epoch, epochs):
     yield from _ahead(source, _batch_bytes(split, recipe.batch_size))
 
 
-def evaluation_batches(split, batch_size, start=0):
-    """Iterate over ``split`` in order from sample ``start``: batches of NumPy arrays, not augmented.
-
-    Lazy images are decoded ahead, fewer at a time if they are large.
+def evaluation_batches(split, batch_size, start=0, stop=None):
+    """Iterate over samples ``start .. stop - 1`` of ``split`` (to its end) in order: batches of NumPy arrays, not
+    augmented, of ``evaluated_together`` samples. Lazy images are decoded ahead.
     """
+    batch_size = evaluated_together(split, batch_size)
+    source = _EvaluationSource(split, batch_size, start, len(split) if stop is None else stop)
     if split.lazy:
-        batch_size = min(batch_size, max(1, _LARGEST_EVALUATED // _batch_bytes(split, 1)))
-        yield from _ahead(_EvaluationSource(split, batch_size, start), _batch_bytes(split, batch_size))
+        yield from _ahead(source, _batch_bytes(split, batch_size))
     else:
-        source = _EvaluationSource(split, batch_size, start)
         yield from (Batch(*source[item]) for item in range(len(source)))
+
+
+def evaluated_together(split, batch_size):
+    """The batch size of ``evaluation_batches``: of lazy images fewer if they are large."""
+    return min(batch_size, max(1, _LARGEST_EVALUATED // _batch_bytes(split, 1))) if split.lazy else batch_size
 
 
 def _batch_bytes(split, batch_size):

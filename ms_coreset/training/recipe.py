@@ -3,13 +3,14 @@
 import dataclasses
 import difflib
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind, require_number
+from ms_coreset.files import read_yaml
 
 SCHEDULES = ("multistep", "cosine", "constant")
 PADDING_MODES = ("zeros", "reflect")
@@ -62,7 +63,11 @@ class Recipe:
     eval_every: int = 1
 
     def __post_init__(self):
+        require_kind("recipe: milestones", self.milestones, list, tuple)
         object.__setattr__(self, "milestones", tuple(self.milestones))
+        for epoch in self.milestones:
+            require_number("recipe: a milestone,", epoch, 0, allowed="an epoch, a number of at least 0")
+        require_kind("recipe: arch", self.arch, str)
         if (self.epochs is None) == (self.iterations is None):
             raise MsCoresetError("a recipe states either epochs or iterations")
         for name in ("epochs", "iterations", "batch_size", "eval_every", "width", "crop_size", "test_resize"):
@@ -104,7 +109,7 @@ class Recipe:
         total = self.num_epochs(updates_per_epoch) * updates_per_epoch
         return self.min_lr + (self.lr - self.min_lr) * (1 + float(np.cos(np.pi * update / total))) / 2
 
-    def override(self, **values):
+    def override(self, **values) -> "Recipe":
         """A copy with the values that are not None.
 
         Another number of epochs moves the milestones in proportion; one way of cropping takes the place of the other.
@@ -122,7 +127,7 @@ class Recipe:
             values.setdefault("epochs", None)
         return dataclasses.replace(self, **values)
 
-    def as_dict(self):
+    def as_dict(self) -> dict:
         """The recipe as plain values."""
         return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
 
@@ -134,24 +139,21 @@ def config_folder():
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-def list_recipes():
+def list_recipes() -> list[str]:
     """Names of the recipes in ``configs/``."""
     return sorted(path.stem for path in config_folder().glob("*.yaml"))
 
 
-def load_recipe(name, **overrides):
+def load_recipe(name: str | os.PathLike, **overrides) -> Recipe:
     """Read a recipe by its name in ``configs/`` or from a YAML file, with overrides (see ``Recipe.override``).
 
     Raises ``MsCoresetError`` for an unknown name, a file that is no YAML mapping, and keys that a recipe lacks.
     """
     path = Path(name) if str(name).endswith((".yaml", ".yml")) else config_folder() / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(list_recipes())
-        raise MsCoresetError(f"unknown recipe {str(name)!r}: there are {known}, or give a YAML file")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise MsCoresetError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not os.path.isfile(path):
+        raise MsCoresetError(f"unknown recipe {str(name)!r}: there are {', '.join(list_recipes())}, or give a YAML "
+                             "file")
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise MsCoresetError(f"{path} holds no recipe: expected lines of 'key: value'")
     known = [field.name for field in dataclasses.fields(Recipe)]
@@ -159,4 +161,7 @@ def load_recipe(name, **overrides):
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
             raise MsCoresetError(f"{path}: unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+    unknown = [key for key in overrides if key not in known]
+    if unknown:
+        raise MsCoresetError(f"a recipe has no {unknown[0]!r}: its keys are {', '.join(known)}")
     return Recipe(**values).override(**overrides)

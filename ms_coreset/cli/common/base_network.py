@@ -1,9 +1,13 @@
 """The network that a selection asks: found by its place or its file, or trained first."""
 
+import contextlib
+import os
 from pathlib import Path
 
 from ms_coreset.cli.common.options import load_split, note, resolve_recipe
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.locks import locked
 
 
 def checkpoint_folder(arguments, dataset, recipe, what=None):
@@ -44,9 +48,10 @@ def trained_network(arguments, split, recipe, folder, seed, steps):
     from ms_coreset.networks.weights import network_from_weights
     from ms_coreset.training.loop import BEST, finished
 
-    if not finished(folder):
-        with steps("train"):
-            _train_base(arguments, split, recipe, folder, seed)
+    if not current().agree(finished(folder)):
+        with steps("train"), at_work_in(folder):
+            if not current().agree(finished(folder)):  # by another process meanwhile
+                _train_base(arguments, split, recipe, folder, seed)
     path = folder / BEST
     with steps("load"):
         network = network_from_weights(path, split.image_size, split.in_channels, _canonical_network(recipe.arch))
@@ -54,15 +59,42 @@ def trained_network(arguments, split, recipe, folder, seed, steps):
     return network, path
 
 
+@contextlib.contextmanager
+def at_work_in(folder):
+    """Let one process at a time train in ``folder``, the others waiting; of several ranks the first holds it."""
+    with contextlib.ExitStack() as held:
+        lock = Path(folder) / ".lock"
+        if current().first and not held.enter_context(locked(lock, wait=False)):
+            note(f"another process is at work in {folder}: waiting for it")
+            held.enter_context(locked(lock))
+        yield
+
+
 def _train_base(arguments, split, recipe, folder, seed):
     from ms_coreset.training.loop import LAST, train
 
-    resume = (folder / LAST).is_file()
+    resume = bool(current().agree((folder / LAST).is_file()))
     length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.iterations} updates"
     note(f"no base network in {folder}: " + ("going on with its training" if resume else
          f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
     network = build_network(recipe, split, seed)
+    _note_ranks(network)
     train(network, split, recipe, seed, folder=folder, resume=resume, test=load_split(arguments, train=False))
+
+
+def _note_ranks(network):
+    """Say what training on several ranks does to this network that training on one would not."""
+    from mindspore import nn
+
+    from ms_coreset.networks.blocks import Dropout
+
+    ranks, cells = current(), [cell for _, cell in network.cells_and_names()]
+    apart = [name for name, kind in (("batch normalisation", nn.BatchNorm2d), ("dropout", Dropout))
+             if any(isinstance(cell, kind) for cell in cells)]
+    if ranks.size == 1:
+        return
+    departure = f"; by share go {' and '.join(apart)}: not the network that one process trains" if apart else ""
+    note(f"{ranks.size} ranks share every batch{departure}")
 
 
 def _canonical_network(name):
@@ -80,11 +112,9 @@ def _note_classes(network, split, path):
 
 def _tell_of_base(path, wanted, split):
     """Say which network is asked, and in what it differs from the one that the options would train."""
-    from ms_coreset.networks.weights import read_checkpoint
-    from ms_coreset.training.loop import LAST, data_digest
+    from ms_coreset.training.loop import data_digest
 
-    last = path.with_name(LAST)
-    notes = read_checkpoint(last)[1] if last.is_file() else {}
+    notes = training_notes(path)
     trained = notes.get("run", {})
     epochs = f" ({notes['epoch']} epochs, seed {trained.get('seed')})" if trained else ""
     note(f"base network: {path}{epochs}")
@@ -96,11 +126,20 @@ def _tell_of_base(path, wanted, split):
         note(f"it was trained with {'; '.join(others)}: delete {path.parent} to train anew")
 
 
+def training_notes(path):
+    """What last.ckpt beside the checkpoint ``path`` tells of its training: "run", "epoch", ...; nothing without one."""
+    from ms_coreset.networks.weights import read_checkpoint
+    from ms_coreset.training.loop import LAST
+
+    last = Path(path).with_name(LAST)
+    return read_checkpoint(last)[1] if last.is_file() else {}
+
+
 def require_writable(folder):
     """Raise ``MsCoresetError`` unless files can be made in ``folder``: better before hours of work than after."""
     from ms_coreset.files import atomic_write
 
-    probe = Path(folder) / ".probe"
+    probe = Path(folder) / f".probe-{os.getpid()}"
     with atomic_write(probe) as stream:
         stream.write(b"0")
     try:

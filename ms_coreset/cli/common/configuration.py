@@ -7,12 +7,13 @@ from pathlib import Path
 
 import yaml
 
+from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import atomic_write
+from ms_coreset.files import atomic_write, read_yaml
 from ms_coreset.training.recipe import config_folder
 
 
-class ConfiguredParser(argparse.ArgumentParser):
+class ConfiguredParser(OneLineParser):
     """A parser whose --config names a YAML file of options, or one in a folder of ``configs/``.
 
     The options that were typed are kept as ``typed``.
@@ -41,27 +42,36 @@ class ConfiguredParser(argparse.ArgumentParser):
 
     def _options_in(self, path):
         """The file's content as it would be typed."""
-        try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise MsCoresetError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        values = read_yaml(path)
         if not isinstance(values, dict):
             raise MsCoresetError(f"{path} holds no options: expected lines of 'key: value'")
-        return [word for key, value in values.items() for word in self._typed(str(key), value, path)]
+        return words_of(self, values, path)
 
-    def _typed(self, key, value, path):
-        known = {option.lstrip("-").replace("_", "-"): (option, action)
-                 for option, action in self._option_string_actions.items() if option.startswith("--")}
-        if key.replace("_", "-") not in known or key in ("config", "help"):
-            near = difflib.get_close_matches(key.replace("_", "-"), known, n=1)
+
+def words_of(parser, values, path):
+    """Options by name, as the file ``path`` holds them, as they would be typed: a list of words.
+
+    Raises ``MsCoresetError`` for a name that ``parser`` does not have, and a switch that is neither true nor false.
+    """
+    known = {option.lstrip("-").replace("_", "-"): (option, action)
+             for option, action in parser._option_string_actions.items() if option.startswith("--")}
+    words = []
+    for key, value in values.items():
+        name = str(key).replace("_", "-")
+        if name not in known or name in ("config", "help"):
+            near = difflib.get_close_matches(name, known, n=1)
             raise MsCoresetError(f"{path}: unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
-        option, action = known[key.replace("_", "-")]
-        if value is None:
-            return []
-        if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
-            return _switch(key, value, action, path)
-        values = _as_list(value)
-        return [option, *map(_word, values)] if values or action.nargs == "*" else []
+        words += _typed(str(key), value, *known[name], path)
+    return words
+
+
+def _typed(key, value, option, action, path):
+    if value is None:
+        return []
+    if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
+        return _switch(key, value, action, path)
+    values = _as_list(value)
+    return [option, *map(_word, values)] if values or action.nargs == "*" else []
 
 
 def _switch(key, value, action, path):
@@ -83,6 +93,8 @@ def _word(value):
     """A value as it is typed; a mapping with one key is a name with its options: {ccs: {mis_ratio: 0.3}}."""
     if isinstance(value, dict) and len(value) == 1:
         (name, options), = value.items()
+        if not isinstance(options or {}, dict):
+            raise MsCoresetError(f"{name}: {options!r} are no options, such as {{mis_ratio: 0.3}}")
         return f"{name}:" + ",".join(f"{key}={text}" for key, text in (options or {}).items())
     return str(value)
 

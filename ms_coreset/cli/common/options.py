@@ -4,11 +4,14 @@ import argparse
 import math
 import sys
 
+from ms_coreset.cli.common.parsing import OneLineParser
+from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.datasets import class_balanced_indices, load_dataset
 from ms_coreset.datasets.family import DATASETS, canonical_name, find_dataset
 from ms_coreset.device import DEVICES
+from ms_coreset.distributed import first_before_others
 from ms_coreset.networks import canonical_network, list_networks
-from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes, load_recipe
+from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, Recipe, list_recipes, load_recipe
 
 # A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
 _RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST": ("mnist", "mnist"),
@@ -18,10 +21,22 @@ _RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST
 _RECIPES_BY_SIZE = {32: ("moderate", "laptop"), 64: ("tiny", "laptop"), math.inf: ("imagenet", "laptop")}
 
 
+class _Parser(OneLineParser):
+    """Keeps the words that were typed as ``typed``."""
+
+    def parse_args(self, args=None, namespace=None):
+        typed = sys.argv[1:] if args is None else list(args)
+        arguments = super().parse_args(typed, namespace)
+        arguments.typed = typed
+        return arguments
+
+
 def new_parser(typed, description, epilog=None):
-    """An argument parser for a command that was called as ``typed``."""
-    return argparse.ArgumentParser(prog=typed, description=description, epilog=epilog,
-                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    """An argument parser for a command that was called as ``typed``; what follows is in its results' ``typed``."""
+    parser = _Parser(prog=typed, description=description, epilog=epilog,
+                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_plugin_option(parser)
+    return parser
 
 
 def add(group, name, *more, **settings):
@@ -98,12 +113,13 @@ def note(line):
 
 def load_split(arguments, train):
     """The training or the test split that the options name; attacked images that are missing are made."""
-    if train:
-        from ms_coreset.cli.attack import make_if_missing
+    with first_before_others():  # which find what it has fetched or made
+        if train:
+            from ms_coreset.cli.attack import make_if_missing
 
-        make_if_missing(arguments)
-    return load_dataset(arguments.dataset, arguments.data, train, image_size=arguments.image_size,
-                        download=not arguments.no_download, verify=arguments.verify, log=note)
+            make_if_missing(arguments)
+        return load_dataset(arguments.dataset, arguments.data, train, image_size=arguments.image_size,
+                            download=not arguments.no_download, verify=arguments.verify, log=note)
 
 
 def draw_pool(split, size, seed):
@@ -116,6 +132,8 @@ def draw_pool(split, size, seed):
 
 def resolve_recipe(arguments, device, image_size=32):
     """The recipe that the options name, with the options over it; by default the data set's, or its image size's."""
+    if isinstance(arguments.recipe, Recipe):  # of a coreset that is repeated: complete
+        return arguments.recipe
     family, *_ = find_dataset(arguments.dataset)
     by_size = next(recipes for size, recipes in _RECIPES_BY_SIZE.items() if image_size <= size)
     default = _RECIPES.get(family.name, by_size)[device == "CPU"]

@@ -6,13 +6,12 @@ import difflib
 import re
 import shlex
 
-import yaml
-
 from ms_coreset.cli.common.methods import option_names, plan_of
 from ms_coreset.cli.common.options import resolve_recipe
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, Method, order
+from ms_coreset.files import parse_yaml
 from ms_coreset.randomness import check_seed
 from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.presets import RULE_NAMES
@@ -74,7 +73,7 @@ def _recipe(arguments, dataset, arch):
     recipe = resolve_recipe(given, arguments.device, arguments.image_size or 32)
     if arch is None:
         return dataclasses.replace(recipe, arch=canonical_network(recipe.arch))
-    name, width = re.fullmatch(r"(.+?)(?:-w(\d+))?", arch).groups()
+    name, width = re.fullmatch(r"(.*?)(?:-w(\d+))?", arch, re.DOTALL).groups()
     name = canonical_network(name)
     kept = recipe.width if name == canonical_network(recipe.arch) else None
     return dataclasses.replace(recipe, arch=name, width=int(width) if width else arguments.width or kept)
@@ -109,7 +108,7 @@ def _option(pair, spec):
     key, equals, value = pair.partition("=")
     if not equals:
         raise MsCoresetError(f"method {spec!r}: {pair!r} is no option: write NAME:OPTION=VALUE,...")
-    return key.strip().replace("-", "_"), yaml.safe_load(value)
+    return key.strip().replace("-", "_"), parse_yaml(value, f"{spec}: {key}")
 
 
 def labels_of(arguments):

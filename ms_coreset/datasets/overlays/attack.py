@@ -2,7 +2,7 @@
 
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
-from ms_coreset.errors import require_whole
+from ms_coreset.errors import require_kind, require_network, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
 
@@ -29,6 +29,8 @@ def make_attack(clean, network, root, seed=0, batch_size=128, force=False, varia
     clean.require_images()
     options = attack_options(seed=seed, **options)
     require_whole("batch_size", batch_size)
+    require_kind("notes", notes, dict, type(None))
+    require_network(network, "get_parameters")
     logits = on_pixels(network, clean.mean, clean.std)
     weights = array_digest(*(parameter.asnumpy() for parameter in network.get_parameters()))
     plan = {**options, "batch_size": batch_size, "weights": weights, "clean_labels": array_digest(clean.labels)}

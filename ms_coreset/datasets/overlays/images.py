@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 
-from ms_coreset.datasets.overlays.places import is_made
+from ms_coreset.datasets.overlays.places import is_made, lock_path
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, atomic_write, create_array, read_json, write_json
+from ms_coreset.files import array_digest, atomic_write, create_array, open_array, read_json, write_json
+from ms_coreset.locks import locked
 from ms_coreset.progress import Progress
 
 SAVE_INTERVAL = 1  # seconds between two notes of how far a run is
@@ -28,7 +29,7 @@ def write_images(path, clean, plan, perturb, block=128, notes=None, force=False)
     Raises ``MsCoresetError`` for images that are there by another plan, and when the files can't be written.
     """
     plan = {**plan, "dataset": clean.name, "clean_images": clean.fingerprint()}
-    with _locked(path):
+    with locked(lock_path(path)):
         if is_made(path, plan, force):
             return
         part = _Part(path, clean, plan)
@@ -71,9 +72,9 @@ class _Part:
         self._path, self._plan, self._noted = path, plan, time.monotonic()
         hidden = path.with_name(f".{path.stem}.part.npy")
         self._files = {"images": hidden, "kinds": hidden.with_suffix(".kinds.npy"), "note": hidden.with_suffix(".json")}
-        self.done = self._done()
+        self.done = self._done(clean)
         if self.done:
-            self._images, self._kinds = (np.load(self._files[name], mmap_mode="r+") for name in ("images", "kinds"))
+            self._images, self._kinds = (open_array(self._files[name], "r+") for name in ("images", "kinds"))
         else:
             with contextlib.suppress(OSError):
                 self._files["note"].unlink()
@@ -108,22 +109,24 @@ class _Part:
         for name in ("note", "kinds"):
             self._files[name].unlink()
 
-    def _done(self):
+    def _done(self, clean):
         try:
             note = read_json(self._files["note"])
-            whole = all(file.exists() for file in self._files.values())
-            return int(note["rows"]) if whole and note["plan"] == self._plan else 0
-        except (MsCoresetError, KeyError, TypeError, ValueError):
+            images, kinds = (open_array(self._files[name]) for name in ("images", "kinds"))
+            fit = (images.dtype, images.shape, kinds.dtype, kinds.shape) == (
+                np.uint8, tuple(clean.images.shape), np.int8, (len(clean),))
+            rows = note["rows"] if fit and note["plan"] == self._plan else 0
+            return rows if isinstance(rows, int) and 0 <= rows <= len(clean) else 0
+        except (MsCoresetError, KeyError, TypeError):
             return 0
 
 
 def _open(path, dtype, shape, clean):
     """A read-only memory map; raises ``MsCoresetError`` unless it is of this type and shape."""
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a damaged header raises whatever its text happens to spell
-        reason = str(error).partition("\n")[0]
-        raise MsCoresetError(f"{path} is no whole .npy file: {reason}; delete {path} to have it made anew") from error
+        array = open_array(path)
+    except MsCoresetError as error:
+        raise MsCoresetError(f"{error}; delete {path} to have it made anew") from error
     if array.dtype != dtype or array.shape != tuple(shape):
         raise MsCoresetError(f"{path}: {array.dtype} of shape {array.shape}, but {clean.name} needs {np.dtype(dtype)} "
                              f"of shape {tuple(shape)}; delete {path} to have it made anew")
@@ -134,9 +137,12 @@ def _checked_manifest(path, clean, images, kinds):
     manifest_path = path.with_suffix(".json")
     manifest = read_json(manifest_path)
     anew = f"delete {path} to have it made anew"
-    if not isinstance(manifest, dict) or manifest.get("clean_images") != clean.fingerprint():
+    named = isinstance(manifest, dict) and isinstance(manifest.get("kinds"), list) and all(
+        isinstance(kind, str) for kind in manifest["kinds"])
+    if not named or manifest.get("clean_images") != clean.fingerprint():
         raise MsCoresetError(f"{path} was made for other data than this {clean.name} (by {manifest_path.name}); {anew}")
-    if (manifest.get("images"), manifest.get("samples")) != (_probe(images), array_digest(kinds)):
+    described = (manifest.get("images"), manifest.get("samples")) == (_probe(images), array_digest(kinds))
+    if not described or kinds.max() > len(manifest["kinds"]):
         raise MsCoresetError(f"{path} is not what {manifest_path.name} describes; {anew}")
     return manifest
 
@@ -149,27 +155,3 @@ def _probe(images):
 def _differing(first, second, block=512):
     parts = [slice(begin, begin + block) for begin in range(0, len(second), block)]
     return np.concatenate([(np.asarray(first[rows]) != second[rows]).any(axis=(1, 2, 3)) for rows in parts])
-
-
-@contextlib.contextmanager
-def _locked(path):
-    """Let one process at a time make ``path``; where the system knows no such locks, all of them."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    lock = path.with_name(f".{path.stem}.lock")
-    with _opened(lock) as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-        with contextlib.suppress(OSError):
-            lock.unlink()
-
-
-def _opened(lock):
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        return open(lock, "w")
-    except OSError as error:
-        raise MsCoresetError(f"can't write {lock.parent}: {error.strerror}") from error

@@ -1,13 +1,15 @@
 """Noisy labels, laid over the clean training split when ``...N`` is loaded."""
 
 import dataclasses
+import io
 
 import numpy as np
 
 from ms_coreset.datasets.overlays.human import read_human_labels
-from ms_coreset.datasets.overlays.places import is_made, mark, missing, overlay_path, require_clean
+from ms_coreset.datasets.overlays.places import is_made, lock_path, mark, missing, overlay_path, require_clean
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, atomic_write, read_json, write_json
+from ms_coreset.files import array_digest, atomic_write, open_array, read_json, write_json
+from ms_coreset.locks import locked
 from ms_coreset.perturbations.label_noise import asymmetric_noise, given_noise, symmetric_noise, target_classes
 
 NOISES = ("symmetric", "asymmetric", "human")
@@ -48,11 +50,22 @@ def make_label_noise(clean, root, ratio=0.2, seed=0, exact=True, force=False, va
         manifest = {**manifest, **source}
     path = label_noise_path(root, clean.name, variant)
     manifest = {"dataset": clean.name, **manifest}
-    if not is_made(path, manifest, force):
-        with atomic_write(path) as stream:
-            np.save(stream, noisy, allow_pickle=False)
-        write_json(path.with_suffix(".json"), manifest)
+    with locked(lock_path(path)):
+        if not is_made(path, manifest, force):
+            _publish(path, noisy, manifest)
     return path
+
+
+def _publish(path, noisy, manifest):
+    """Write both files. The labels come last: where they are, the manifest beside them is theirs."""
+    buffer = io.BytesIO()
+    np.save(buffer, noisy, allow_pickle=False)
+    content = buffer.getvalue()
+    if path.exists() and path.read_bytes() != content:
+        path.unlink()
+    write_json(path.with_suffix(".json"), manifest)
+    with atomic_write(path) as stream:
+        stream.write(content)
 
 
 def apply_label_noise(clean, root, variant, log):
@@ -82,10 +95,9 @@ def _read_labels(path, clean):
     anew = f"delete {path} to have it made anew"
     try:
         # A memory map refuses a file that is shorter than its header claims before anything is allocated.
-        stored = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a damaged header raises whatever its text happens to spell
-        reason = str(error).partition("\n")[0]
-        raise MsCoresetError(f"{path} is no whole .npy file of integers: {reason}; {anew}") from error
+        stored = open_array(path)
+    except MsCoresetError as error:
+        raise MsCoresetError(f"{error}; {anew}") from error
     if stored.dtype.kind not in "iu" or stored.shape != clean.labels.shape:
         raise MsCoresetError(f"{path}: {stored.dtype} of shape {stored.shape}, but {clean.name} needs integers of "
                              f"shape {clean.labels.shape}; {anew}")

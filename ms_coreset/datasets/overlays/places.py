@@ -1,14 +1,26 @@
 """Where overlays lie, and what is asked before one is made or used."""
 
+import os
+import re
 from pathlib import Path
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.datasets.split import Split
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import read_json
 
 
 def overlay_path(root, folder, stem, variant):
-    """``<root>/<folder>/<stem>[@<variant>].npy``."""
+    """``<root>/<folder>/<stem>[@<variant>].npy``; raises ``MsCoresetError`` for a variant that could be a path."""
+    require_kind("root", root, str, os.PathLike)
+    require_kind("variant", variant, str)
+    if not re.fullmatch(r"[\w.+-]*", variant, re.ASCII):
+        raise MsCoresetError(f"variant {variant!r}: it is made of letters, digits and ._+-")
     return Path(root) / folder / f"{stem}{mark(variant)}.npy"
+
+
+def lock_path(path):
+    """The file to lock while the overlay ``path`` is made."""
+    return path.with_name(f".{path.stem}.lock")
 
 
 def mark(variant):
@@ -18,6 +30,7 @@ def mark(variant):
 
 def require_clean(split, what):
     """Raise ``MsCoresetError`` unless ``split`` is unperturbed training data."""
+    require_kind("clean", split, Split)
     if not split.train or split.clean_labels is not None:
         raise MsCoresetError(f"{split.name}: {what} laid over clean training data only; load the base data set")
 

@@ -1,21 +1,26 @@
 """Unpacking published archives, whole or some members of them, and never outside their folder."""
 
+import os
 import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import atomic_write
+from ms_coreset.files import atomic_write, most_from
+
+_BLOCK = 1 << 20
+_END, _END_MARK, _COUNTED_ELSEWHERE = struct.Struct("<4s4H2LH"), b"PK\5\6", 0xFFFF  # of a .zip without a comment
 
 
 def unpack(archive, folder):
     """Unpack the .zip or .tar.gz ``archive`` as the new ``folder``, whose name its members may begin with.
 
-    The folder gets its name when all is there. Raises ``MsCoresetError`` for an archive that is damaged, or holds
-    anything but plain files and folders below its own; and when the folder is there already or can't be written.
+    The folder gets its name when all is there. Raises ``MsCoresetError`` for an archive that is damaged, holds anything
+    but plain files and folders below its own, or unpacks to a multiple of its size that no images do; and when the
+    folder is there already or can't be written.
     """
     folder = Path(folder)
     try:
@@ -23,30 +28,65 @@ def unpack(archive, folder):
             staged = Path(place) / folder.name
             staged.mkdir()
             members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
-            for name, stream in members(archive):
+            for name, stream in members(archive, _Room(archive)):
                 _write(stream, staged / _inside(archive, name, folder.name))
             staged.rename(folder)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError, OSError) as error:
+    except MsCoresetError:
+        raise
+    except Exception as error:  # a damaged archive raises whatever its bytes happen to spell
         raise MsCoresetError(f"can't unpack {archive} to {folder}: {error}; get the archive anew if it is damaged"
                              ) from error
 
 
-def _zip_members(archive):
+def _zip_members(archive, room):
     with zipfile.ZipFile(archive) as opened:
+        _require_all(opened)
         for member in opened.infolist():
             kind = member.external_attr >> 28  # the file type of Unix; 0 where another system packed
             _require_plain(archive, member.filename, kind in (0, 0o4, 0o10))
             if not member.is_dir():
+                room.take(member.file_size)
                 with opened.open(member) as stream:
                     yield member.filename, stream
 
 
-def _tar_members(archive):
+def _tar_members(archive, room):
     with tarfile.open(archive, "r:gz") as opened:
         for member in opened:
             _require_plain(archive, member.name, member.isdir() or (member.isreg() and not member.issparse()))
             if not member.isdir():
+                room.take(member.size)
                 yield member.name, opened.extractfile(member)
+        _read_to_the_end(opened)
+
+
+def _read_to_the_end(opened):
+    """gzip compares its checksum at the very end, where nothing else looks."""
+    while opened.fileobj.read(_BLOCK):
+        pass
+
+
+class _Room:
+    """What an archive may unpack to in all: a published one is images, which hardly shrink."""
+
+    def __init__(self, archive):
+        self._archive, self._left = archive, most_from(os.path.getsize(archive))
+
+    def take(self, size):
+        self._left -= size
+        if self._left < 0:
+            raise MsCoresetError(f"{self._archive} unpacks to more than any archive of images does; get the archive "
+                                 "anew")
+
+
+def _require_all(opened):
+    """Raise ``BadZipFile`` unless the directory has the members that the archive's end counts: zipfile does not
+    compare, and a damaged end hides some of them, or all."""
+    opened.fp.seek(-_END.size, os.SEEK_END)
+    mark, *_, counted, _, _, _ = _END.unpack(opened.fp.read(_END.size))
+    found = len(opened.infolist())
+    if not found or (mark == _END_MARK and counted not in (found, _COUNTED_ELSEWHERE)):
+        raise zipfile.BadZipFile(f"its directory has {found:,} members")
 
 
 def _require_plain(archive, name, plain):
@@ -73,17 +113,22 @@ def extract(archive, root, members):
     """Extract the named ``members`` of a .tar.gz below ``root``, and nothing else; each must be a plain file.
 
     The targets are made of ``members`` alone, so that nothing inside the archive decides where is written. Raises
-    ``MsCoresetError`` for an archive that is damaged, or lacks a member, or has a link in its place.
+    ``MsCoresetError`` for an archive that is damaged, or lacks a member, or has a link in its place, or unpacks to a
+    multiple of its size that no images do.
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
             sources = {member: tar.getmember(member) for member in members}
+            _read_to_the_end(tar)
+            _Room(archive).take(sum(source.size for source in sources.values()))
             # In the archive's order: going back would decompress it from the start.
             for member, source in sorted(sources.items(), key=lambda item: item[1].offset):
                 _extract_one(tar, source, root / member)
+    except MsCoresetError:
+        raise
     except KeyError as error:
         raise MsCoresetError(f"{archive}: {error.args[0]}; get the archive anew") from error
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+    except Exception as error:  # a damaged archive raises whatever its bytes happen to spell
         raise MsCoresetError(f"{archive} is damaged: {error}; get the archive anew") from error
 
 

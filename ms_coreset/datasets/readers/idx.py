@@ -2,12 +2,14 @@
 
 import gzip
 import math
+import os
 import struct
 import zlib
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import most_from
 
 _BLOCK = 1 << 20
 _TYPES = {8: ("bytes", "u1"), 12: ("32-bit integers", ">i4")}  # code in the header: name, NumPy's type
@@ -25,6 +27,7 @@ def read_idx(path, item_shape, code=8):
         with opened(path, "rb") as stream:
             shape = _read_header(stream, path, item_shape, code)
             announced = math.prod(shape) * dtype.itemsize
+            _require_room(announced, path)
             content = _read_upto(stream, announced + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise MsCoresetError(f"{path} is damaged: {error}; get the file anew") from error
@@ -34,6 +37,14 @@ def read_idx(path, item_shape, code=8):
         held = "more" if len(content) > announced else f"{len(content):,}"
         raise MsCoresetError(f"{path}: its header announces {announced:,} bytes, it holds {held}; get the file anew")
     return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _require_room(announced, path):
+    """Raise ``MsCoresetError`` where a header announces more than its file can stand for."""
+    stored = os.path.getsize(path)
+    if announced > (most_from(stored) if path.suffix == ".gz" else stored):
+        raise MsCoresetError(f"{path}: its header announces {announced:,} bytes, in a file of {stored:,}; get the file "
+                             "anew")
 
 
 def _read_header(stream, path, item_shape, code):

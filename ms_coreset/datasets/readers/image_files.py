@@ -1,6 +1,7 @@
 """Folders of image files: a class a folder, read as torchvision's ImageFolder reads them, decoded when needed."""
 
 import contextlib
+import io
 import itertools
 import os
 
@@ -12,6 +13,8 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+_LARGEST_FILE = 1 << 30  # bytes
+_MOST_PIXELS = 1 << 26  # of an image: 200 MB in colour, for each thread that decodes one
 # What a file may be, whatever its name says: no format that Pillow hands to another program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -48,8 +51,8 @@ class FileIndex:
 class ImageFiles(Pictures):
     """The images of a ``FileIndex``, in colour; see ``Pictures``.
 
-    Raises ``MsCoresetError`` naming the file, when it is decoded, for one that is damaged, no image, or so large when
-    unpacked that Pillow takes it for an attack.
+    Raises ``MsCoresetError`` naming the file, when it is decoded, for one that is damaged, no image, or of more than 67
+    million pixels, which an attack on memory may have.
     """
 
     def __init__(self, index, scaling, rows=None):
@@ -85,12 +88,22 @@ class ImageFiles(Pictures):
 def open_image(path):
     """The Pillow image of a file; what goes wrong with it, here or in the block, raises ``MsCoresetError``."""
     try:
-        with Image.open(path, formats=_FORMATS) as picture:
+        # From memory: a damaged length then asks for no more than there is, and a file that is cut short does no harm.
+        with Image.open(io.BytesIO(_content(path)), formats=_FORMATS) as picture:
+            if picture.width * picture.height > _MOST_PIXELS:
+                raise ValueError(f"{picture.width} x {picture.height} pixels, more than {_MOST_PIXELS:,}")
             yield picture
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
         reason = str(error).partition("\n")[0]
         raise MsCoresetError(f"{_shown(path)} can't be read as an image: {reason}; get the file anew, or delete "
                              "it") from error
+
+
+def _content(path):
+    with open(path, "rb") as stream:
+        if os.fstat(stream.fileno()).st_size > _LARGEST_FILE:
+            raise ValueError(f"more than {_LARGEST_FILE:,} bytes")
+        return stream.read()
 
 
 def default_scaling(size):

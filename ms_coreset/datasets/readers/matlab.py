@@ -1,8 +1,9 @@
-"""Numeric arrays of MATLAB 5 files (.mat, "-v6" and "-v7"), by MathWorks' description of the format.
+"""Numeric arrays and structs of MATLAB 5 files (.mat, "-v6" and "-v7"), by MathWorks' description of the format.
 
 Read here because SciPy's reader, written for files that are whole, can crash the process on a damaged one.
 """
 
+import io
 import math
 import os
 import struct
@@ -11,12 +12,16 @@ import zlib
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import most_from
 
 _BLOCK = 1 << 20
 _MATRIX, _COMPRESSED = 14, 15  # types of an element
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _NUMERIC, _COMPLEX = range(6, 16), 0x0800  # classes of an array; a bit of its flags
 _LARGEST_HEADER = 1024  # bytes of a name or a shape
+_STRUCT, _CHAR = 2, 4  # classes of an array
+_CODINGS = {1: "latin1", 2: "latin1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}  # of texts, by their type
+_MOST_STRUCTS, _LARGEST_FIELD = 100_000, 1 << 16  # structs in an array; bytes of a field
 
 
 def read_matlab(path, names):
@@ -26,13 +31,7 @@ def read_matlab(path, names):
     missing, damaged, of another format, or lacks an array. Memory is taken for what the file holds, never for what a
     header claims.
     """
-    try:
-        with open(path, "rb") as stream:
-            arrays = dict(_read_arrays(stream, names))
-    except (EOFError, zlib.error, struct.error, ValueError) as error:
-        raise MsCoresetError(f"{path} is no whole MATLAB 5 file: {error}; get the file anew") from error
-    except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+    arrays = _read(path, names, _read_matrix)
     missing = [name for name in names if name not in arrays]
     if missing:
         raise MsCoresetError(f"{path} holds no numeric array {missing[0]!r}: it is not one of this set's files; "
@@ -40,7 +39,32 @@ def read_matlab(path, names):
     return arrays
 
 
-def _read_arrays(stream, names):
+def read_structs(path, name, fields):
+    """The array of structs ``name`` of a MATLAB 5 file: a list of tuples of their ``fields``, arrays and texts.
+
+    Raises ``MsCoresetError`` as ``read_matlab``, and for structs that lack a field, or hold something else there.
+    """
+    found = _read(path, (name,), _read_structs)
+    if name not in found:
+        raise MsCoresetError(f"{path} holds no structs {name!r}: it is another file; get the file anew")
+    try:
+        return [tuple(one[field] for field in fields) for one in found[name]]
+    except KeyError as error:
+        raise MsCoresetError(f"{path}: a struct of {name!r} lacks {error}, or it is neither numbers nor a text; get "
+                             "the file anew") from error
+
+
+def _read(path, names, read):
+    try:
+        with open(path, "rb") as stream:
+            return dict(_read_arrays(stream, names, read))
+    except (EOFError, zlib.error, struct.error, ValueError) as error:
+        raise MsCoresetError(f"{path} is no whole MATLAB 5 file: {error}; get the file anew") from error
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+
+
+def _read_arrays(stream, names, read):
     order = _byte_order(_exactly(stream, 128))
     size = os.fstat(stream.fileno()).st_size
     while stream.tell() < size:
@@ -53,7 +77,7 @@ def _read_arrays(stream, names):
             kind, _ = struct.unpack(f"{order}II", _exactly(source, 8))
         else:
             source = stream
-        if kind == _MATRIX and (array := _read_matrix(source, order, names)) is not None:
+        if kind == _MATRIX and (array := read(source, order, names)) is not None:
             if source is not stream:
                 source.finish()
             yield array
@@ -69,20 +93,69 @@ def _byte_order(header):
 
 def _read_matrix(source, order, names):
     """(name, array) of one matrix, or None for one that is not wanted, or no real numbers."""
+    flags, shape, name = _read_header(source, order)
+    if name not in names or flags & 0xFF not in _NUMERIC or flags & _COMPLEX:
+        return None
+    return name, _read_numbers(source, order, shape, name)
+
+
+def _read_header(source, order):
+    """(flags, shape, name), which every array begins with."""
     _, flags = _read_element(source, order)
     _, shape = _read_element(source, order)
     _, name = _read_element(source, order)
-    flags = struct.unpack(f"{order}II", flags)[0]
-    shape = struct.unpack(f"{order}{len(shape) // 4}i", shape)
+    flags, shape = struct.unpack(f"{order}II", flags)[0], struct.unpack(f"{order}{len(shape) // 4}i", shape)
     name = name.decode("latin1")
-    if name not in names or flags & 0xFF not in _NUMERIC or flags & _COMPLEX:
-        return None
     if min(shape, default=-1) < 0:
         raise ValueError(f"{name!r} is of shape {shape}")
+    return flags, shape, name
+
+
+def _read_numbers(source, order, shape, name):
     kind, content = _read_element(source, order, largest=8 * math.prod(shape))
     if kind not in _TYPES or len(content) != math.prod(shape) * np.dtype(_TYPES[kind]).itemsize:
         raise ValueError(f"{name!r} of shape {shape} is stored in {len(content):,} bytes of type {kind}")
-    return name, np.frombuffer(content, order + _TYPES[kind]).reshape(shape, order="F")
+    return np.frombuffer(content, order + _TYPES[kind]).reshape(shape, order="F")
+
+
+def _read_structs(source, order, names):
+    """(name, list of dicts) of one array of structs, or None for one that is not wanted, or no structs."""
+    flags, shape, name = _read_header(source, order)
+    if name not in names or flags & 0xFF != _STRUCT:
+        return None
+    (width,) = struct.unpack(f"{order}i", _read_element(source, order)[1])
+    _, labels = _read_element(source, order)
+    if width < 1 or math.prod(shape) > _MOST_STRUCTS:
+        raise ValueError(f"{name!r} is of shape {shape}, with names of {width} letters")
+    labels = [labels[start:start + width] for start in range(0, len(labels), width)]
+    fields = [label.partition(b"\0")[0].decode("latin1") for label in labels]
+    return name, [_read_fields(source, order, fields) for _ in range(math.prod(shape))]
+
+
+def _read_fields(source, order, fields):
+    """{field: array of numbers, or text} of one struct, without those that hold anything else."""
+    found = {}
+    for field in fields:
+        kind, content = _read_element(source, order, _LARGEST_FIELD)
+        if kind != _MATRIX:
+            raise ValueError(f"the field {field!r} is no array")
+        value = _plain(io.BytesIO(content), order, field) if content else None
+        if value is not None:
+            found[field] = value
+    return found
+
+
+def _plain(source, order, field):
+    flags, shape, _ = _read_header(source, order)
+    if flags & 0xFF in _NUMERIC and not flags & _COMPLEX:
+        return _read_numbers(source, order, shape, field)
+    if flags & 0xFF != _CHAR:
+        return None
+    kind, content = _read_element(source, order, _LARGEST_FIELD)
+    coding = _CODINGS.get(kind)
+    if coding is None:
+        raise ValueError(f"the text {field!r} is of type {kind}")
+    return content.decode(coding + ("" if coding != "utf-16" else "-le" if order == "<" else "-be"))
 
 
 def _read_element(source, order, largest=_LARGEST_HEADER):
@@ -91,6 +164,8 @@ def _read_element(source, order, largest=_LARGEST_HEADER):
     kind, length = struct.unpack(f"{order}II", tag)
     if kind >> 16:
         return kind & 0xFFFF, tag[4:4 + min(4, kind >> 16)]
+    if length > getattr(source, "most", length):
+        raise ValueError(f"an element announces {length:,} bytes, more than it can stand for")
     if length > largest:
         raise ValueError(f"an element announces {length:,} bytes where at most {largest:,} are due")
     content = _exactly(source, length)
@@ -112,7 +187,7 @@ class _Inflated:
     """The content of a compressed element of ``length`` bytes, which ``stream`` stands at."""
 
     def __init__(self, stream, length):
-        self._stream, self._left = stream, length
+        self._stream, self._left, self.most = stream, length, most_from(length)
         self._inflate = zlib.decompressobj()
 
     def read(self, length):

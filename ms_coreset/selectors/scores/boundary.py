@@ -13,6 +13,7 @@ DIRECTIONS = {"highest": 1, "lowest": -1}
 
 
 @score("cal", needs=("features", "logits"), cost="n^2 d",
+       parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
 def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper"):
     """How unlike a sample's nearest neighbours' its class probabilities are, s_i = mean_{j in kNN(i)} D(p_i, p_j).
@@ -55,7 +56,7 @@ def _local_divergence(features, log_p, neighbors, exclude_self):
     return divergence
 
 
-@score("deepfool", needs=("boundary",), cost="n",
+@score("deepfool", needs=("boundary",), cost="n", parallel="samples",
        source="Ducoffe and Precioso, Adversarial Active Learning, 2018; Moosavi-Dezfooli et al., DeepFool, CVPR 2016")
 def deepfool(evidence):
     """Nearness to the decision boundary, minus the squared length of DeepFool's perturbation, -||r_i||^2.

@@ -10,7 +10,7 @@ from ms_coreset.selectors.quota import classes
 CENTERS = {"median": kernels.class_median, "mean": kernels.class_mean}
 
 
-@score("center_distance", needs=("features",), cost="n d",
+@score("center_distance", needs=("features",), cost="n d", parallel="classes",
        source="Xia et al., Moderate Coreset, ICLR 2023", aliases=("centre_distance",))
 def center_distance(evidence, center="median"):
     """Distance of a sample's features to the centre of its class, d_i = ||f_i - c_{y_i}||_2.

@@ -7,8 +7,8 @@ from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.scores.error import dynamics_of
 
 
-@score("forgetting", needs=("dynamics",), cost="n T", source="Toneva et al., An Empirical Study of Example Forgetting, "
-       "ICLR 2019")
+@score("forgetting", needs=("dynamics",), cost="n T", parallel="samples",
+       source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
 def forgetting(evidence, never_learned="epochs"):
     """How often a sample that was classified correctly was wrong at its next presentation.
 
@@ -27,7 +27,8 @@ def forgetting(evidence, never_learned="epochs"):
     return forgotten
 
 
-@score("correctness", needs=("dynamics",), cost="n T", source="Swayamdipta et al., Dataset Cartography, EMNLP 2020")
+@score("correctness", needs=("dynamics",), cost="n T", parallel="samples",
+       source="Swayamdipta et al., Dataset Cartography, EMNLP 2020")
 def correctness(evidence):
     """Minus the number of epochs in which a sample was classified correctly.
 
@@ -36,8 +37,8 @@ def correctness(evidence):
     return -np.asarray(dynamics_of(evidence, "correctness", "correct"), bool).sum(axis=0).astype(np.float64)
 
 
-@score("aum", needs=("dynamics",), cost="n T", source="Pleiss et al., Identifying Mislabeled Data using the Area Under "
-       "the Margin Ranking, NeurIPS 2020, eq. 2")
+@score("aum", needs=("dynamics",), cost="n T", parallel="samples",
+       source="Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2")
 def aum(evidence):
     """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
 
@@ -46,7 +47,8 @@ def aum(evidence):
     return -dynamics_of(evidence, "aum", "logit_margin").mean(axis=0, dtype=np.float64)
 
 
-@score("accumulated_margin", needs=("dynamics",), cost="n T", source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
+@score("accumulated_margin", needs=("dynamics",), cost="n T", parallel="samples",
+       source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
 def accumulated_margin(evidence):
     """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.
 

@@ -10,7 +10,9 @@ from ms_coreset.selectors.scores.uncertainty import require_variant
 _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 
 
-@score("grand", needs=("features", "logits"), cost="R n (C + d)", source=f"{_DATA_DIET}, def. 2.1")
+@score("grand", needs=("features", "logits"), cost="R n (C + d)",
+       parallel=lambda options: "samples" if options["variant"] == "paper" else "",  # which divides by batches of all
+       source=f"{_DATA_DIET}, def. 2.1")
 def grand(evidence, variant="paper", batch_size=128):
     """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2), g = softmax(z) - onehot.
 
@@ -37,7 +39,7 @@ def _el2n_needs(options):
     return ("logits",) if options["first"] is None and options["last"] is None else ("dynamics",)
 
 
-@score("el2n", needs=_el2n_needs, cost="R n C", source=f"{_DATA_DIET}, def. 2.2")
+@score("el2n", needs=_el2n_needs, cost="R n C", parallel="samples", source=f"{_DATA_DIET}, def. 2.2")
 def el2n(evidence, first=None, last=None):
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
@@ -61,7 +63,7 @@ def _error_norms(evidence):
     return row_wise(of_rows, evidence.labels, evidence.logits)
 
 
-@score("loss", needs=("logits",), cost="n C", source="Zheng et al., CCS, ICLR 2023 (its code)")
+@score("loss", needs=("logits",), cost="n C", parallel="samples", source="Zheng et al., CCS, ICLR 2023 (its code)")
 def loss(evidence):
     """Cross entropy of the label, -log p_y.
 
@@ -99,8 +101,16 @@ def dynamics_of(evidence, name, field):
         raise MsCoresetError(f"{name} needs the training dynamics' {field}, which was not recorded")
     if values.shape[1] != len(evidence):
         raise MsCoresetError(f"{name}: training dynamics of {values.shape[1]} samples, but {len(evidence)} labels")
-    unknown = ~np.isfinite(values).all(axis=0)
+    unknown = ~np.isfinite(_with_gaps(evidence.dynamics, values)).all(axis=0)
     if unknown.any():
         raise MsCoresetError(f"{name}: no training dynamics of sample {int(np.argmax(unknown))}: it was held out for "
                              "validation, or training was not finished")
     return values
+
+
+def _with_gaps(dynamics, values):
+    """``values``, or in place of booleans, which can't be NaN, a field that tells where nothing was recorded."""
+    if values.dtype != bool:
+        return values
+    fields = (getattr(dynamics, name, None) for name in ("loss", "probability", "error_norm", "margin"))
+    return next((field for field in fields if field is not None), values)

@@ -10,7 +10,8 @@ _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., 
 VARIANTS = ("paper", "deepcore")
 
 
-@score("least_confidence", needs=("logits",), cost="n C", source=_SOURCE, aliases=("LeastConfidence",))
+@score("least_confidence", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE,
+       aliases=("LeastConfidence",))
 def least_confidence(evidence, variant="paper"):
     """One minus the highest class probability, 1 - max_c p_c.
 
@@ -24,7 +25,7 @@ def least_confidence(evidence, variant="paper"):
     return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), evidence.logits)
 
 
-@score("entropy", needs=("logits",), cost="n C", source=_SOURCE, aliases=("Uncertainty",))
+@score("entropy", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE, aliases=("Uncertainty",))
 def entropy(evidence, variant="paper"):
     """Entropy of the class probabilities, -sum_c p_c log p_c.
 
@@ -42,7 +43,7 @@ def entropy(evidence, variant="paper"):
     return row_wise(of_rows, evidence.logits)
 
 
-@score("margin", needs=("logits",), cost="n C", source=_SOURCE)
+@score("margin", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE)
 def margin(evidence, variant="paper"):
     """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
 
@@ -56,7 +57,7 @@ def margin(evidence, variant="paper"):
         shares, rows = softmax(logits), np.arange(len(logits))
         likeliest = shares.argmax(axis=1)
         first = shares[rows, likeliest]
-        shares[rows, likeliest] = -np.inf
+        shares[rows, likeliest] = 0  # no share is less: of one class alone the lead is the whole
         return 1 - (first - shares.max(axis=1))
 
     return row_wise(of_rows, evidence.logits)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import LastLayerGradients
 from ms_coreset.selectors import kernels
@@ -18,6 +19,7 @@ from ms_coreset.selectors.submodular.functions import (
     NeighbourFacilityLocation,
     Separate,
 )
+from ms_coreset.selectors.submodular.greedi import greedi
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.similarity import Cosine, GradientDistance, blocks, held
 
@@ -32,8 +34,12 @@ def _nested(options):
     return options["greedy"] != "stochastic"  # which draws the more candidates the fewer are to be picked
 
 
+def _parallel(options):
+    return "rounds" if options["greedy"] != "stochastic" else ""  # whose draws go on from class to class
+
+
 @method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
-        nested=_nested,
+        nested=_nested, parallel=_parallel,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
 def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9, neighbors=None):
     """Samples such that every sample has a similar one among them.
@@ -59,16 +65,17 @@ def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsil
     if neighbors is not None:
         require_whole("neighbors", neighbors)
 
-    def function(similarity, k):
+    def function(similarity, k, share):
         if neighbors is None:
-            return FacilityLocation(*held([similarity], request.memory))
+            return FacilityLocation(similarity)
         return NeighbourFacilityLocation(similarity, min(neighbors, len(similarity)))
 
-    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function)
+    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function,
+                   hold=neighbors is None)
 
 
 @method("graph_cut", needs=_needs, cost="n C d, and C d per gain", aliases=("GraphCut", "Submodular"),
-        nested=_nested,
+        nested=_nested, parallel=_parallel,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {_DEEPCORE}")
 def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
     """Samples similar to all and unlike one another.
@@ -87,11 +94,11 @@ def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsi
     if not 0 <= lam < np.inf:
         raise MsCoresetError(f"lam {lam}: must be at least 0 and finite")
     return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
-                   lambda similarity, k: GraphCut(similarity, lam))
+                   lambda similarity, k, share: GraphCut(similarity, lam / share))
 
 
 @method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", aliases=("LogDeterminant",),
-        nested=_nested,
+        nested=_nested, parallel=_parallel,
         source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {_DEEPCORE}")
 def log_determinant(evidence, request, jitter=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9,
                     variant="paper"):
@@ -111,21 +118,33 @@ def log_determinant(evidence, request, jitter=1e-6, kernel="gradient", greedy="l
     if not 0 < jitter < np.inf:
         raise MsCoresetError(f"jitter {jitter}: must be above 0 and finite")
 
-    def function(similarity, k):
+    def function(similarity, k, share):
         return LogDeterminant(similarity, k, jitter) if variant == "paper" else ExplainedVariance(similarity, k)
 
     return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
                    function)
 
 
-def _select(evidence, request, kernel, maximise, function):
-    """Maximise ``function(similarity, k)`` of the kernel over all samples, or each class."""
+def _select(evidence, request, kernel, maximise, function, hold=False):
+    """Maximise ``function(similarity, k, share)`` of the kernel over all samples, or each class.
+
+    share: what part of the samples that f is about these are, below 1 in GreeDi only
+    hold: keep the similarities as a matrix where it fits
+    """
     similarities = {"gradient": _gradient_cosine, "features": _feature_cosine}
     if kernel not in similarities:
         raise MsCoresetError(f"kernel {kernel!r}: must be one of {', '.join(similarities)}")
 
+    def pool(rows, share):
+        similarity = similarities[kernel](evidence, rows)
+        if hold:
+            similarity, = held([similarity], request.memory)
+        return lambda k: function(similarity, k, share)
+
     def pick(rows, k):
-        return rows[maximise(function(similarities[kernel](evidence, rows), k), k)]
+        if current().size > 1 and not request.balance:
+            return greedi(len(rows), k, request.seed, pool, maximise)
+        return rows[maximise(pool(rows, 1.0)(k), k)]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
@@ -143,6 +162,7 @@ def _gradients(evidence, rows):
 
 
 @method("craig", needs=("features", "logits"), cost="sum of n_c^2 (d + C), and n_c per gain",
+        parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
 def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, variant="paper", batch_size=128):
     """Samples with weights, whose weighted gradients stand for those of all samples of their class.

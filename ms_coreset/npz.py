@@ -8,9 +8,10 @@ import zipfile
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import most_from
 
 _BLOCK = 1 << 24
-_EXPANSION = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: 1032}  # bytes at most that a byte in the file stands for
+_PACKED = {zipfile.ZIP_STORED: False, zipfile.ZIP_DEFLATED: True}  # no other way is NumPy's
 _END = struct.Struct("<4s4H2LH")  # the archive's last bytes: see the format's "end of central directory record"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -56,7 +57,8 @@ def _announced(stream):
 
 def _read(archive, member):
     size = os.fstat(archive.fp.fileno()).st_size
-    if member.compress_size > size or member.file_size > member.compress_size * _EXPANSION[member.compress_type]:
+    packed = _PACKED[member.compress_type]
+    if member.compress_size > size or member.file_size > (most_from(member.compress_size) if packed else size):
         raise ValueError(f"{member.filename} can't be as large as it says ({member.file_size:,} bytes)")
     with archive.open(member) as stream:
         shape, columns_first, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)

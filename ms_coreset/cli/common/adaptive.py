@@ -1,0 +1,90 @@
+"""The options of training on coresets that are chosen anew every few epochs, and what is told of these."""
+
+import dataclasses
+
+from ms_coreset.cli.common.methods import add_method_options, flag_of, plan_of
+from ms_coreset.cli.common.options import add, note
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import list_methods
+from ms_coreset.selectors.presets import RULE_NAMES
+
+_OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m")
+
+
+def add_reselection_options(parser):
+    """--reselect-every, and how a coreset is chosen then: the options of ``select``."""
+    group = parser.add_argument_group("adaptive selection", "train on a coreset of the samples, which the network "
+                                      "itself, as it is by then, chooses anew every so many epochs")
+    add(group, "--reselect-every", type=int, metavar="R", help="epochs between two selections; without --warm-epochs, "
+        "the first is made by the network's first weights")
+    add(group, "--warm-epochs", type=int, metavar="N", help="epochs on all samples before the first selection "
+        "(default: 0)")
+    add(group, "--method", metavar="NAME", help=f"one of {', '.join(list_methods())}, but for those that need the "
+        "training dynamics of a whole run; weights that it gives weigh the loss")
+    add(group, "--rate", type=float, metavar="X", help="share to keep, above 0 and at most 1")
+    add(group, "--balance", action="store_true", default=None, help="the same share of every class")
+    add(group, "--memory", metavar="SIZE", help="what a selection may use beside the data, such as 2G or 500M "
+        "(default: half of what is free)")
+    add(group, "--rule", choices=RULE_NAMES, help="with --score: any score by any rule, instead of a method")
+    add(group, "--top-m", type=int, metavar="M", help="deepfool: only the M likeliest classes (default: all)")
+    add_method_options(parser)
+
+
+def reselection_of(arguments):
+    """The ``Reselection`` that the options describe, or None; raises ``MsCoresetError`` for some that do not fit."""
+    if arguments.reselect_every is None:
+        return _require_none_given(arguments)
+    chosen = "coreset" if arguments.coreset else "prune" if arguments.prune else None
+    if chosen:
+        raise MsCoresetError(f"--reselect-every chooses the samples itself: leave --{chosen} out")
+    for name in ("rate",) if arguments.rule else ("method", "rate"):
+        if getattr(arguments, name) is None:
+            raise MsCoresetError(f"--reselect-every needs a --{name}, as in: --reselect-every 5 --method gradmatch "
+                                 "--rate 0.1")
+    from ms_coreset.selectors.quota import Request
+    from ms_coreset.training.adaptive import Reselection
+
+    plan = plan_of(arguments)
+    request = Request(arguments.rate, bool(arguments.balance), arguments.seed, arguments.memory)
+    return Reselection(plan.name, plan.needs, _within_memory(plan), request, arguments.reselect_every,
+                       arguments.warm_epochs or 0, plan.options, arguments.top_m, log=note)
+
+
+def _require_none_given(arguments):
+    given = [name for name, value in vars(arguments).items()
+             if value is not None and (name in _OPTIONS or name.startswith("option_"))]
+    if given:
+        name = given[0]
+        flag = flag_of(name.removeprefix("option_")) if name.startswith("option_") else f"--{name.replace('_', '-')}"
+        raise MsCoresetError(f"{flag} is about choosing: it goes with --reselect-every R, or with select, whose result "
+                             "is trained on with --coreset")
+
+
+def _within_memory(plan):
+    def choose(evidence, request):
+        plan.estimate(evidence, request).require_fit()
+        return plan.choose(evidence, request)
+
+    return choose
+
+
+def reselected(result, reselection, folder, split, write):
+    """What the result file tells of the coresets, which are in ``folder``, or are written there if ``write``."""
+    from ms_coreset.training.adaptive import coreset_file
+
+    told = []
+    for epoch, chosen in sorted(result.coresets.items()):
+        coreset, path = reselection.of_all(chosen), coreset_file(folder, epoch)
+        if write:
+            coreset.save(path)
+        told.append({"from_epoch": epoch + 1, "samples": len(coreset), "weighted": coreset.weights is not None,
+                     "bad": coreset.summary(split)["bad_kept"], "file": str(path)})
+    request = reselection.request
+    return {"reselection": {"method": reselection.name, "options": reselection.options, "rate": request.rate,
+                            "balance": request.balance, "every": reselection.every,
+                            "warm": reselection.warm}, "coresets": told}
+
+
+def of_pool(reselection, pool, n):
+    """``reselection`` among the places ``pool`` of a data set of n, or among all of it if that is None."""
+    return reselection and dataclasses.replace(reselection, pool=pool, n=n)

@@ -1,0 +1,60 @@
+"""Files of the user's that register methods, scores, data sets or networks: --plugin FILE ..., on every command."""
+
+import argparse
+import contextlib
+import importlib.machinery
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+
+from ms_coreset.errors import MsCoresetError
+
+_PREFIX = "ms_coreset_plugin_"
+
+
+class _Load(argparse.Action):
+    """Loads the file that is named, also where a configuration names it, and keeps all names."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        for path in values:
+            load_plugin(path)
+        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), *values])
+
+
+def add_plugin_option(parser):
+    """--plugin FILE ..."""
+    parser.add_argument("--plugin", nargs="+", action=_Load, metavar="FILE", help="Python files of yours that register "
+                        "methods, scores, data sets or networks: docs/extending.md")
+
+
+def load_typed(arguments):
+    """Load the plugins among the words ``arguments``: before there is a parser, which has their methods' options."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    add_plugin_option(early)
+    # What is wrong with the words, the command's own parser says.
+    with contextlib.suppress(argparse.ArgumentError):
+        early.parse_known_args(arguments)
+
+
+def load_plugin(path):
+    """Run the Python file ``path``, once in a process.
+
+    Raises ``MsCoresetError`` when it is not there, and, naming the line, when it fails.
+    """
+    file = Path(path).expanduser().resolve()
+    name = _PREFIX + str(file)
+    if name in sys.modules:
+        return
+    if not file.is_file():
+        raise MsCoresetError(f"no plugin {path}: give a Python file that registers something, see docs/extending.md")
+    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, str(file)))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's code raises
+        del sys.modules[name]
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+        place = f", line {lines[-1]}" if lines else ""
+        raise MsCoresetError(f"plugin {path}{place}: {type(error).__name__}: {error}") from error

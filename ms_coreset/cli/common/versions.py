@@ -1,0 +1,31 @@
+"""By what a result was made: versions, commit and device."""
+
+import subprocess
+from pathlib import Path
+
+from ms_coreset import __version__
+
+
+def made_with(device):
+    """Plain values for a result's notes: versions, the checkout's revision, the device."""
+    import mindspore
+    import numpy
+
+    versions = {"ms_coreset": __version__, "mindspore": mindspore.__version__, "numpy": numpy.__version__}
+    return {"versions": versions, "revision": revision(), "device": device}
+
+
+def revision():
+    """The commit of the checkout that runs, with "+dirty" if it was changed; None outside a checkout."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+
+    def git(*arguments):
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+dirty" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

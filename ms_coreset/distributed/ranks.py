@@ -1,0 +1,324 @@
+"""The processes of a run, its ranks, and what passes between them.
+
+MindSpore's launcher starts one command several times, and once more as the scheduler, by which they find each other::
+
+    msrun --worker_num 8 --local_worker_num 8 --join True scripts/select.py --dataset CIFAR10 --rate 0.2
+
+What they exchange goes through MindSpore's collectives: HCCL on Ascend, NCCL on GPU, MCCL (sockets) on CPU. Before each
+exchange every rank announces what it is about to do, or that it has failed. So none waits for one that has given up,
+and an error on any rank is every rank's error. Only rank 0 prints and writes.
+
+``current()`` is the group that the code at hand works in: ``Alone`` in a process that was not launched so.
+"""
+
+import contextlib
+import io
+import os
+import sys
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+
+_GATHER, _SUM, _WAIT, _LEAVE, _FAILED = range(5)
+USER_ERROR = 2  # exit code
+_PATIENCE = 24 * 3600  # seconds that MCCL waits for a slower rank, instead of 30
+
+
+class FailedTogether(MsCoresetError):
+    """An error that all ranks know of."""
+
+
+class NotConnected(MsCoresetError):
+    """The other ranks can't be reached, or not any more."""
+
+
+class Alone:
+    """A group of one: everything is its own, and nothing is exchanged.
+
+    rank, size: its place, 0 .. size - 1; local_size: ranks on this machine; first: whether it prints and writes
+    """
+
+    rank, size, local_size, first = 0, 1, 1, True
+
+    def part(self, n, step=1):
+        """This rank's share of n items in a row, a slice; shares begin at multiples of ``step``."""
+        blocks = -(-n // step)
+        begin, end = (min(n, blocks * rank // self.size * step) for rank in (self.rank, self.rank + 1))
+        return slice(begin, end)
+
+    def gather(self, array):
+        """Every rank's array, by rank: alike but for their lengths."""
+        return [array]
+
+    def join(self, array):
+        """Every rank's array, one after the other."""
+        return np.concatenate(self.gather(array))
+
+    def sum(self, tensor):
+        """The sum over ranks of a MindSpore tensor of float32."""
+        return tensor
+
+    def wait(self):
+        """Go on when all have come here."""
+
+    def agree(self, number):
+        """Rank 0's whole number."""
+        return int(self.gather(np.array([number], np.int64))[0][0])
+
+    def from_first(self, make):
+        """What ``make()`` returns on rank 0, a dict of arrays; there alone it is called."""
+        with alone():
+            return make()
+
+
+class Ranks(Alone):
+    """A group of several processes, connected by MindSpore's collectives."""
+
+    def __init__(self, rank, size, local_size):
+        from mindspore import ops
+
+        self.rank, self.size, self.local_size, self.first = rank, size, local_size, rank == 0
+        self.broken = False  # after which nothing can be exchanged any more
+        self._all_gather, self._all_reduce = ops.AllGather(), ops.AllReduce()
+
+    def gather(self, array):
+        array = np.ascontiguousarray(array)
+        announced = self._announce(_GATHER, array.nbytes, len(array))
+        parts = self._exchange_bytes(array.data.cast("B") if array.size else b"", announced[:, 1])
+        return [np.frombuffer(part, array.dtype).reshape(length, *array.shape[1:])
+                for part, length in zip(parts, announced[:, 2].tolist(), strict=True)]
+
+    def sum(self, tensor):
+        self._announce(_SUM, tensor.size)
+        with self._lost():
+            return self._all_reduce(tensor)
+
+    def wait(self):
+        self._announce(_WAIT)
+
+    def from_first(self, make):
+        packed = io.BytesIO()
+        if self.first:
+            with alone():
+                np.savez(packed, **make())
+        received = self.gather(np.frombuffer(packed.getvalue(), np.uint8))[0]
+        with np.load(io.BytesIO(received.tobytes()), allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    def fail(self, message):
+        """Let all ranks raise an error."""
+        message = message.encode()
+        self._announce(_FAILED, len(message), message=message)
+
+    def leave(self):
+        """The last exchange: no rank ends before all have come to their end."""
+        self._announce(_LEAVE)
+
+    def _announce(self, what, size=0, length=0, message=b""):
+        """(ranks, 3): what, size and length of every rank; raises ``FailedTogether`` where any has failed."""
+        announced = self._gathered(np.array([what, size, length], np.int64))
+        failed = announced[:, 0] == _FAILED
+        if failed.any():
+            messages = self._exchange_bytes(message, np.where(failed, announced[:, 1], 0))
+            raise FailedTogether(_told([bytes(message).decode() for message in messages], failed))
+        if (announced[:, 0] != what).any():
+            raise RuntimeError(f"the ranks are not at the same place: {announced[:, 0].tolist()}")
+        return announced
+
+    def _exchange_bytes(self, own, sizes):
+        """Every rank's bytes, of ``sizes``, as uint8 arrays."""
+        words = -(-int(sizes.max()) // 4)  # bytes can't be gathered everywhere, int32 can
+        if not words:
+            return [np.empty(0, np.uint8)] * self.size
+        sent = np.zeros(words, np.int32)
+        sent.view(np.uint8)[:len(own)] = np.frombuffer(own, np.uint8)
+        return [row.view(np.uint8)[:size] for row, size in zip(self._gathered(sent), sizes.tolist(), strict=True)]
+
+    def _gathered(self, array):
+        """(ranks, m): every rank's (m,)."""
+        from mindspore import Tensor
+
+        with self._lost():
+            return self._all_gather(Tensor(array)).asnumpy().reshape(self.size, len(array))
+
+    @contextlib.contextmanager
+    def _lost(self):
+        """Tell what an exchange that fails means."""
+        try:
+            yield
+        except RuntimeError as error:
+            self.broken = True
+            raise NotConnected(f"rank {self.rank} of {self.size} has lost the others; the log of the one that ended "
+                               "first (msrun --log_dir) says why") from error
+
+
+def _told(messages, failed):
+    """One message for all: what the lowest rank that failed says, and which that is where rank 0 has not."""
+    rank = int(np.argmax(failed))
+    return f"rank {rank}: {messages[rank]}" if rank else messages[rank]
+
+
+_ALONE = Alone()
+
+
+class _Nowhere(io.TextIOBase):
+    """A stream that takes everything and keeps nothing."""
+
+    def write(self, text):
+        return len(text)
+
+
+class _Process:
+    """What this process is in its run: its group once it is connected, and its own output streams."""
+
+    def __init__(self):
+        self.taking_part, self.group, self.in_turn = False, None, 0
+        self.streams = None
+
+
+_process = _Process()
+
+
+def current():
+    """The group that the code at hand works in: this run's ranks, or ``Alone``."""
+    return _ALONE if _process.group is None or _process.in_turn else _process.group
+
+
+def launched():
+    """Whether this process was started as one of several, by msrun or in its manner."""
+    return "MS_ROLE" in os.environ or os.environ.get("RANK_SIZE", "1") not in ("", "1")
+
+
+@contextlib.contextmanager
+def alone():
+    """Let the code within work by itself: what it would exchange concerns this rank only."""
+    _process.in_turn += 1
+    try:
+        yield
+    finally:
+        _process.in_turn -= 1
+
+
+@contextlib.contextmanager
+def first_before_others():
+    """Let rank 0 go through the block by itself, then the others: what it has made they find."""
+    group = current()
+    if not group.first:
+        group.wait()
+    with alone():
+        yield
+    if group.first:
+        group.wait()
+
+
+def take_part(run):
+    """Run ``run``, if msrun has started it so as one process of several, and return what it returns, an exit code.
+
+    The scheduler does not run it, but waits for all others to end.
+    """
+    if not launched():
+        return run()
+    if os.environ.get("MS_ROLE") == "MS_SCHED":
+        return _schedule()
+    _process.taking_part = True
+    rank = os.environ.get("MS_NODE_ID", os.environ.get("RANK_ID", ""))
+    _speak(rank in ("", "0"))
+    code, late = 1, None
+    try:
+        code = run()
+    finally:
+        late = _leave()
+    if late is None:
+        return code
+    if current().first:
+        print(f"error: {late}", file=sys.stderr)
+    return USER_ERROR
+
+
+def _schedule():
+    from mindspore import communication
+
+    try:
+        communication.init()
+    except RuntimeError:  # a worker has gone; its own log says why
+        return 1
+    return 0
+
+
+def connect():
+    """Find the others, once the device is set; does nothing where this process was not launched with others."""
+    if not _process.taking_part or _process.group is not None:
+        return
+    # Read when MCCL is first used.
+    os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", str(_PATIENCE))
+    from mindspore import communication
+
+    try:
+        communication.init()
+        size, local = communication.get_group_size(), communication.get_local_rank_size()
+        _process.group = Ranks(communication.get_rank(), size, local) if size > 1 else _ALONE
+    except (RuntimeError, ValueError) as error:
+        _process.taking_part = False
+        raise NotConnected(f"can't join the other processes: {str(error).splitlines()[0]}; start them with msrun "
+                           "(docs/scale.md)") from error
+    _speak(_process.group.first)
+
+
+@contextlib.contextmanager
+def failing_together():
+    """Make an error in the block every rank's: the same ``MsCoresetError`` on all of them."""
+    try:
+        yield
+    except FailedTogether:
+        raise
+    except MsCoresetError as error:
+        _tell_others(str(error))
+        raise
+    except KeyboardInterrupt:
+        _process.taking_part = False
+        raise
+    except Exception as error:
+        with contextlib.suppress(FailedTogether):
+            _tell_others(f"{type(error).__name__}: {error}")
+        raise
+
+
+def _tell_others(message):
+    with contextlib.suppress(NotConnected):
+        connect()
+    if _process.taking_part and isinstance(_process.group, Ranks) and not _process.group.broken:
+        _process.group.fail(message)
+
+
+def _leave():
+    """End together, after what was printed is out: msrun ends all others as soon as one has failed.
+
+    Returns the error of a rank that has failed when this one was through, or None.
+    """
+    late = None
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    with contextlib.suppress(NotConnected):
+        connect()
+        if _process.taking_part and isinstance(_process.group, Ranks) and not _process.group.broken:
+            from mindspore import communication
+
+            try:
+                _process.group.leave()
+            except FailedTogether as error:
+                late = error
+                _process.group.leave()
+            communication.release()
+    _speak(True)
+    return late
+
+
+def _speak(aloud):
+    """Print from now on, or write into nothing."""
+    if _process.streams is None:
+        _process.streams = sys.stdout, sys.stderr
+    if aloud:
+        sys.stdout, sys.stderr = _process.streams
+    elif sys.stdout is _process.streams[0]:
+        sys.stdout = sys.stderr = _Nowhere()

@@ -1,0 +1,75 @@
+"""MindSpore's .ckpt files, read here: its own reader trusts their shapes, and a wrong one can end the process.
+
+A file is protobuf messages (MindSpore's ``checkpoint.proto``), one a parameter or a slice of a large one, and maybe
+the text ``crc_num`` with ten bytes of their CRC-32.
+"""
+
+import math
+import zlib
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+
+_TYPES = {**{kind: np.dtype(kind.lower()) for kind in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64",
+                                                       "UInt64", "Float16", "Float32", "Float64")},
+          "Bool": np.dtype(bool)}
+_MARK, _MARKED = b"crc_num", 17  # bytes of the mark and the checksum
+
+
+def read_entries(path):
+    """What a .ckpt file holds, by name: arrays, and texts as ``str``.
+
+    Raises ``MsCoresetError`` naming the file when it is missing, damaged, or holds what is no array of numbers.
+    """
+    try:
+        with open(path, "rb") as stream:
+            messages = _messages(_checked(stream.read()))
+        return {name: _value(parts) for name, parts in messages.items()}
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+        reason = str(error) or type(error).__name__
+        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint: {reason}") from error
+
+
+def _checked(content):
+    """The content without its checksum, which is compared if there is one."""
+    if content[-_MARKED:][:len(_MARK)] != _MARK:
+        return content
+    content, found = content[:-_MARKED], int.from_bytes(content[len(_MARK) - _MARKED:], "big")
+    if zlib.crc32(content) != found:
+        raise ValueError("its checksum differs")
+    return content
+
+
+def _messages(content):
+    """{name: the messages of its slices}, which follow each other."""
+    from mindspore.train.checkpoint_pb2 import Checkpoint
+
+    parsed, found, last = Checkpoint(), {}, None
+    parsed.ParseFromString(content)
+    for entry in parsed.value:
+        if entry.tag in found and entry.tag != last:
+            raise ValueError(f"it holds {entry.tag[:80]!r} twice")
+        if not entry.HasField("tensor"):
+            raise ValueError(f"{entry.tag[:80]!r} is no array")
+        found.setdefault(entry.tag, []).append(entry.tensor)
+        last = entry.tag
+    if not found:
+        raise ValueError("it is empty")
+    return found
+
+
+def _value(parts):
+    """The array, or the text, of a parameter's slices."""
+    content, kind, shape = b"".join(part.tensor_content for part in parts), parts[0].tensor_type, tuple(parts[0].dims)
+    if kind == "str":
+        return content.decode("utf-32-le")
+    if kind not in _TYPES:
+        raise ValueError(f"it holds an array of type {kind[:40]!r}")
+    if shape == (0,) and content:
+        shape = ()  # so MindSpore writes a single number
+    if min(shape, default=0) < 0 or len(content) != math.prod(shape) * _TYPES[kind].itemsize:
+        raise ValueError(f"an array of shape {str(shape)[:80]} has {len(content):,} bytes")
+    return np.frombuffer(content, _TYPES[kind]).reshape(shape).copy()

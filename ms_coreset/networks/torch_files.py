@@ -1,0 +1,176 @@
+"""State dicts as torch.save writes them, of today (an archive) and of before version 1.6, read without torch.
+
+A tensor is a view of a storage: its numbers lie apart from the pickle that names it. Nothing in the pickle is run (see
+``ms_coreset.pickles``), checksums are compared, and memory is taken for what the file holds, never for what it claims.
+"""
+
+import math
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import read_stored
+from ms_coreset.pickles import PLAIN, Content, Refused, Unpickler
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
+_TYPES = {"Float": "f4", "Double": "f8", "Half": "f2", "BFloat16": "u2", "Long": "i8", "Int": "i4", "Short": "i2",
+          "Char": "i1", "Byte": "u1", "Bool": "?", "ComplexFloat": "c8", "ComplexDouble": "c16"}
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the former format: the first two of its pickles
+
+
+def read_state(path):
+    """The tensors of a state dict, or of one below "state_dict", "model_state_dict", "model" or "net", as arrays.
+
+    bfloat16, which NumPy lacks, becomes float32. Raises ``MsCoresetError`` naming the file when it is damaged, holds
+    anything but tensors, arrays and plain values, or no state dict.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as stream:
+            archived = stream.peek(4).startswith(b"PK\3\4")
+            content, storages = (_from_archive if archived else _from_former)(stream)
+        return {name: tensor.array(storages) for name, tensor in _state_in(content, path).items()}
+    except MsCoresetError:
+        raise
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+        reason = str(error) or type(error).__name__
+        raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}") from error
+
+
+def _state_in(content, path):
+    for wrapper in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(name, str) and isinstance(tensor, _Tensor)
+                                                for name, tensor in content.items()):
+        raise MsCoresetError(f"{path} holds no state dict of tensors")
+    return content
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """Where a tensor's numbers lie: their key in the file, what they are, and how many."""
+
+    key: str
+    kind: str
+    length: int
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A view of a storage, whose numbers may come later in the file."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple
+    strides: tuple
+
+    def array(self, storages):
+        """The numbers, in an array of its own. Raises ``Refused`` for a view of more than there is."""
+        stored = storages[self.storage.key]
+        last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
+        count = math.prod(self.shape)
+        if count and not (0 <= self.offset <= last < len(stored) and count <= len(stored)):
+            raise Refused(f"it holds a tensor of shape {str(self.shape)[:40]} in {len(stored):,} numbers")
+        strides = [stride * stored.itemsize for stride in self.strides]
+        view = np.lib.stride_tricks.as_strided(stored[self.offset:], self.shape, strides, writeable=False)
+        return _widened(view) if self.storage.kind == "BFloat16" else view.copy()
+
+
+def _widened(halves):
+    """bfloat16, given by its bits, as float32: the upper half of the same number."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
+
+
+def _rebuild_tensor(storage, offset, shape, strides, *_):
+    whole = [offset, *shape, *strides]
+    if not isinstance(storage, _Storage) or len(shape) != len(strides) or not all(
+            isinstance(number, int) and number >= 0 for number in whole):
+        raise Refused("it holds a tensor that is no view of a storage")
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _rebuild_parameter(tensor, *_):
+    return tensor
+
+
+def _ordered(pairs=()):
+    made = dict(pairs)
+    if not all(isinstance(key, str) for key in made):
+        raise Refused("it holds a dictionary whose keys are no texts")
+    return made
+
+
+_ADMITTED = {
+    **PLAIN, ("collections", "OrderedDict"): _ordered, ("torch", "Size"): tuple,
+    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor, ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    **{(module, f"{kind}Storage"): kind for module in ("torch", "torch.cuda") for kind in _TYPES},
+}
+
+
+def _storage(key):
+    """The storage that a persistent id names; former files have the place of a view after it, which is empty."""
+    match key:
+        case ("storage", str(kind), str(name), _, int(length), *views) if kind in _TYPES and views in ([], [None]):
+            return _Storage(name, kind, length)
+    raise Refused("it holds a persistent id that is of no tensor's storage")
+
+
+def _load(content, found):
+    """One pickle; the storages that it names are added to ``found``."""
+    def persistent(key):
+        storage = _storage(key)
+        if found.setdefault(storage.key, storage) != storage:
+            raise Refused(f"it names the storage {storage.key[:40]!r} in two ways")
+        return storage
+
+    return Unpickler(content, _ADMITTED, persistent).load()
+
+
+def _from_archive(stream):
+    size = os.fstat(stream.fileno()).st_size
+    with zipfile.ZipFile(stream) as archive:
+        entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
+        if "data.pkl" not in entries or len(entries) != len(archive.infolist()):
+            raise Refused("its archive is none of torch's")
+
+        def read(name):
+            if name not in entries:
+                raise Refused(f"its archive lacks {name[:40]}")
+            return read_stored(archive, entries[name], size)
+
+        order = ">" if "byteorder" in entries and read("byteorder") == b"big" else "<"
+        found = {}
+        content = _load(Content(read("data.pkl")), found)
+        return content, {key: _numbers(read(f"data/{key}"), storage, order) for key, storage in found.items()}
+
+
+def _from_former(stream):
+    """Five pickles, and then each storage: its length in eight bytes, and its numbers."""
+    file = Content(stream.read())
+    header = [Unpickler(file).load() for _ in range(3)]
+    if header[:2] != [_MAGIC, _VERSION] or not isinstance(header[2], dict):
+        raise pickle.UnpicklingError("its header is none of torch's")
+    order = "<" if header[2].get("little_endian", True) else ">"
+    found, storages = {}, {}
+    content = _load(file, found)
+    for key in Unpickler(file).load():
+        storage = found[key]
+        length = int.from_bytes(file.read(8), "little" if order == "<" else "big")
+        storages[key] = _numbers(file.read(length * np.dtype(_TYPES[storage.kind]).itemsize), storage, order)
+    return content, storages
+
+
+def _numbers(content, storage, order):
+    numbers = np.frombuffer(content, np.dtype(_TYPES[storage.kind]).newbyteorder(order))
+    if len(numbers) != storage.length:
+        raise Refused(f"its storage {storage.key[:40]!r} holds {len(numbers):,} numbers, not {storage.length:,}")
+    return numbers.astype(numbers.dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,209 @@
+"""Pickles read without running anything in them: NumPy arrays and plain containers, or a refusal by name.
+
+Python's own unpickler would call what a pickle names. Here every operation that can reach beyond plain values is
+refused or replaced, and arrays are made from their types and bytes alone. It is built on the unpickler that is written
+in Python: the one in C takes memory for what a length claims, before it looks whether the file holds it.
+"""
+
+import math
+import pickle
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+
+from ms_coreset.errors import one_line
+
+_KINDS = "biufcSU"  # of array types: no Python objects, no records
+_BEYOND = ("OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER", "EMPTY_SET",
+           "ADDITEMS", "FROZENSET")
+
+
+class Refused(pickle.UnpicklingError):
+    """A pickle wants something that is not admitted; the message says what."""
+
+
+class _Type:
+    """A NumPy type in the making: pickles set its byte order after they have made it."""
+
+    def __init__(self, code, align=False, copy=False):
+        made = np.dtype(code) if isinstance(code, str) else None
+        if made is None or made.kind not in _KINDS:
+            raise Refused(f"it holds an array of type {_shown(code)}; only numbers and texts are admitted")
+        self.made = made
+
+    def set_state(self, state):
+        if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
+            self.made = self.made.newbyteorder(state[1])
+
+
+def _array(*_):
+    """numpy.ndarray, which pickles only hand to ``_reconstruct``; called, it would be memory without content."""
+    raise Refused("it calls numpy.ndarray")
+
+
+def _reconstruct(kind, shape, code):
+    """An empty array, whose type and content follow; any other shape would be memory without content."""
+    if kind is not _array or tuple(shape) != (0,):
+        raise Refused(f"it makes an array of shape {_shown(shape)} without content")
+    return np.empty(0, np.uint8)
+
+
+def _fitting(raw, kind, shape):
+    """The bytes of an array, if they are as many as its shape takes."""
+    raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2's byte strings are texts here
+    if not isinstance(raw, bytes | bytearray):
+        raise Refused(f"it holds an array whose content is a {type(raw).__name__}")
+    sides = all(isinstance(side, int) and side >= 0 for side in shape)
+    if not sides or len(raw) != math.prod(shape) * kind.made.itemsize:
+        raise Refused(f"it holds an array of shape {_shown(shape)} in {len(raw):,} bytes")
+    return bytes(raw)
+
+
+def _shown(value):
+    return repr(value)[:40]
+
+
+def _from_bytes(raw, kind, shape, order="C"):
+    raw = _fitting(raw, kind, shape)
+    return np.frombuffer(raw, kind.made).reshape(shape, order=order) if raw else np.empty(shape, kind.made)
+
+
+def _scalar(kind, raw):
+    return _from_bytes(raw, kind, ())[()]
+
+
+def _encode(text, encoding):
+    """How Python 3 writes bytes in protocols before 3."""
+    if encoding != "latin1":
+        raise Refused(f"it encodes a text by {_shown(encoding)}")
+    return text.encode("latin1")
+
+
+_CORES = ("core", "_core")  # of NumPy 1 and NumPy 2
+PLAIN: dict[tuple[str, str], Callable] = {
+    ("numpy", "ndarray"): _array, ("numpy", "dtype"): _Type, ("_codecs", "encode"): _encode,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in _CORES},
+    **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in _CORES},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_bytes for core in _CORES},
+}
+
+
+class Content:
+    """Bytes that are read from the start; more than are left is an error, and takes no memory."""
+
+    def __init__(self, content):
+        self._content, self._at = content, 0
+
+    def read(self, length):
+        end = self._at + length
+        if length < 0 or end > len(self._content):
+            raise EOFError(f"it announces {length:,} bytes where {len(self._content) - self._at:,} are left")
+        start, self._at = self._at, end
+        return self._content[start:end]
+
+    def readline(self):
+        end = self._content.find(b"\n", self._at) + 1
+        return self.read((end or len(self._content)) - self._at)
+
+
+class Unpickler(pickle._Unpickler):
+    """Reads one pickle from a ``Content``, which may hold more.
+
+    admitted: {(module, name): what stands for it}; persistent: a function for what torch stores apart, or None
+
+    Raises ``Refused`` naming what is not admitted, and whatever a damaged pickle's bytes happen to spell.
+    """
+
+    dispatch: ClassVar[dict[int, Callable]] = dict(pickle._Unpickler.dispatch)
+
+    def __init__(self, content, admitted=PLAIN, persistent=None):
+        super().__init__(content, encoding="latin1")
+        self.read, self.readline = content.read, content.readline
+        self._admitted, self._persistent = admitted, persistent
+
+    def load(self):
+        self.metastack, self.stack = [], []
+        self.append = self.stack.append
+        read, dispatch = self.read, self.dispatch
+        try:
+            while True:
+                dispatch[read(1)[0]](self)
+        except pickle._Stop as stop:
+            return stop.value
+
+    def find_class(self, module, name):
+        if (module, name) not in self._admitted:
+            raise Refused(f"it names {one_line(f'{module}.{name}'):.200}; only NumPy arrays and plain containers are "
+                          "admitted")
+        return self._admitted[module, name]
+
+    def persistent_load(self, key):
+        if self._persistent is None:
+            raise Refused("it holds a persistent id, such as of torch's tensors; only NumPy arrays and plain "
+                          "containers are admitted")
+        return self._persistent(key)
+
+    def _instance(self):
+        module, name = (self.readline()[:-1].decode("latin1") for _ in range(2))
+        self.find_class(module, name)
+        raise Refused(f"it makes an instance of {module}.{name}")
+
+    def _build(self):
+        """Arrays and types get their content; what torch notes on a dictionary is left out."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, np.ndarray):
+            _, shape, kind, columns_first, raw = state
+            target.__setstate__((1, shape, kind.made, bool(columns_first), _fitting(raw, kind, shape)))
+        elif isinstance(target, _Type):
+            target.set_state(state)
+        elif not isinstance(target, dict):
+            raise Refused(f"it sets the state of a {type(target).__name__}")
+
+    def _set_item(self):
+        value, key = self.stack.pop(), self.stack.pop()
+        _set_items(self.stack[-1], [key, value])
+
+    def _set_items(self):
+        items = self.pop_mark()
+        _set_items(self.stack[-1], items)
+
+    def _dictionary(self):
+        made = {}
+        _set_items(made, self.pop_mark())
+        self.append(made)
+
+    def _frame(self):
+        """What is in a frame is read as if there were none."""
+        self.read(8)
+
+    def _bytearray(self):
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    dispatch[pickle.FRAME[0]] = _frame
+    dispatch[pickle.INST[0]] = _instance
+    dispatch[pickle.BUILD[0]] = _build
+    dispatch[pickle.SETITEM[0]] = _set_item
+    dispatch[pickle.SETITEMS[0]] = _set_items
+    dispatch[pickle.DICT[0]] = _dictionary
+    dispatch[pickle.BYTEARRAY8[0]] = _bytearray
+
+
+def _set_items(target, items):
+    if type(target) is not dict:
+        raise Refused(f"it sets items of a {type(target).__name__}")
+    for key in items[::2]:
+        # To look up a tuple, Python descends into it, as deep as it goes: a deep one would end the process.
+        if not isinstance(key, str | int | float | bytes | None):
+            raise Refused(f"it has a {type(key).__name__} as a key")
+    target.update(zip(items[::2], items[1::2], strict=True))
+
+
+def _refusing(name):
+    def refuse(unpickler):
+        raise Refused(f"it uses {name}; only NumPy arrays and plain containers are admitted")
+    return refuse
+
+
+for _name in _BEYOND:
+    Unpickler.dispatch[getattr(pickle, _name)[0]] = _refusing(_name)

@@ -1,0 +1,165 @@
+"""Scores and selections on several ranks: who computes what, so that the result is one process's where it can be.
+
+A score of single samples is computed for a share of them by each rank, one that looks at a sample's class for a share
+of the classes. A method that is a score and a rule follows exactly. Balanced, the methods that choose within each class
+by itself get a share of the classes: exact, too. What else there is rank 0 does alone, but for set functions and
+k-center over all samples, which are chosen in two rounds (``two_rounds``): another result, and said to be.
+"""
+
+from dataclasses import fields, is_dataclass, replace
+
+import numpy as np
+
+from ms_coreset.distributed import alone, current
+from ms_coreset.randomness import stream
+from ms_coreset.selectors.catalogue import METHODS
+from ms_coreset.selectors.estimate import estimate
+from ms_coreset.selectors.quota import budget, classes
+from ms_coreset.selectors.selection import Selection
+
+SCORES, CLASSES, ROUNDS, FIRST = "scores", "classes", "rounds", ""
+_IN_WORDS = {SCORES: "a share of the scores each; one process chooses the same",
+             CLASSES: "a share of the classes each; one process chooses the same",
+             FIRST: "rank 0 chose alone, for this can't be shared; one process chooses the same",
+             ROUNDS: "two rounds, from each rank's part and from all these picks: not what one process chooses"}
+
+
+def values(entry, evidence, options):
+    """The score ``entry`` of all samples, (n,) float64, on all ranks."""
+    ranks, how = current(), entry.parallel_for(options)
+    if ranks.size == 1 or not how:
+        return np.asarray(entry.function(evidence, **options), np.float64)
+    if how == "samples":
+        return ranks.join(_values_of(entry, evidence, options, np.arange(len(evidence))[ranks.part(len(evidence))]))
+    parts, whole = dealt(classes(evidence.labels), ranks.size), np.empty(len(evidence))
+    whole[np.concatenate(parts)] = ranks.join(_values_of(entry, evidence, options, parts[ranks.rank]))
+    return whole
+
+
+def _values_of(entry, evidence, options, rows):
+    """The score of the samples ``rows``, from what is known of these alone."""
+    if not len(rows):
+        return np.empty(0)
+    with alone():
+        return np.asarray(entry.function(part_of(evidence, rows), **options), np.float64)
+
+
+def chosen(entry, evidence, request, options):
+    """What the method ``entry`` chooses, a ``Selection``, on all ranks."""
+    ranks, how = current(), sharing(entry, request, options)
+    if ranks.size == 1 or how in (SCORES, ROUNDS):
+        return entry.function(evidence, request, **options)
+    if how == CLASSES:
+        return _by_class(entry, evidence, request, options, ranks)
+    found = ranks.from_first(lambda: _packed(entry.function(evidence, request, **options)))
+    return Selection(found["indices"], found.get("weights"), found.get("scores"))
+
+
+def sharing(entry, request, options):
+    """How the ranks share the method ``entry``: ``SCORES``, ``CLASSES``, ``ROUNDS``, or ``FIRST``: not at all."""
+    how = entry.parallel_for(options)
+    if request.balance:
+        return CLASSES if how == ROUNDS else how
+    return FIRST if how == CLASSES else how
+
+
+def noted(how):
+    """What a coreset's manifest says of the ranks that shared the work; of one process, nothing."""
+    if current().size == 1:
+        return {}
+    return {"ranks": current().size, "shared": _IN_WORDS[how], "exact": how != ROUNDS}
+
+
+def _packed(selection):
+    return {name: value for name, value in selection._asdict().items() if value is not None}
+
+
+def _by_class(entry, evidence, request, options, ranks):
+    """Each rank chooses from its classes; then all are put together, classes by rising label."""
+    groups = classes(evidence.labels)
+    empty = [rows for rows in groups if not budget(request.rate, len(rows))]
+    shares = dealt([rows for rows in groups if budget(request.rate, len(rows))], ranks.size)
+    # Classes that the rate keeps nothing of go to rank 0, which has others unless nothing is kept at all.
+    shares[0] = np.sort(np.concatenate([shares[0], *empty]))
+    mine, own = shares[ranks.rank], Selection(np.empty(0, np.int64))
+    if len(mine):
+        with alone():
+            own = entry.function(part_of(evidence, mine), request, **options)
+    indices = ranks.join(mine[own.indices])
+    order = np.argsort(evidence.labels[indices], kind="stable")  # of a class all are one rank's, in pick order
+    weights, scores = (_joined(getattr(own, name), ranks) for name in ("weights", "scores"))
+    if scores is not None:
+        places = np.argsort(np.concatenate(shares))
+        scores = scores[places]
+    return Selection(indices[order], None if weights is None else weights[order], scores)
+
+
+def _joined(values, ranks):
+    """Every rank's values, or None where rank 0 has none; a rank without classes has none, either."""
+    if not ranks.agree(values is not None):
+        return None
+    return ranks.join(np.empty(0) if values is None else np.asarray(values, np.float64))
+
+
+def two_rounds(n, k, seed, pick, pick_last):
+    """k of n samples in two rounds: (k,) places, on all ranks.
+
+    The samples are dealt out at random. ``pick(rows, k)`` chooses on each rank from its own (ascending places);
+    ``pick_last(own, candidates, picks)`` on rank 0 from the union of all picks, ``candidates``; ``own`` are rank 0's
+    samples and ``picks`` each rank's, in pick order.
+
+    Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2; at random, which gives
+    a constant share of the best value in expectation, Barbosa et al., ICML 2015. For k-center, Malkomes et al., NeurIPS
+    2015, algorithm 1: within 4 times the best radius.
+    """
+    ranks = current()
+    part = stream(seed, "ranks").randint(ranks.size, size=n, dtype=np.uint16)
+    own = np.flatnonzero(part == ranks.rank)
+    with alone():
+        chosen_here = own[pick(own, min(k, len(own)))] if len(own) else own
+    picks = ranks.gather(chosen_here)
+    candidates = np.sort(np.concatenate(picks))
+    return ranks.from_first(lambda: {"indices": pick_last(own, candidates, picks)})["indices"]
+
+
+def estimate_on_ranks(method, n, d, classes, rate, balance=False, memory=None, ranks=1, **options):
+    """What ``select`` will take of one rank, of several: as ``estimate``; of two rounds the one that takes more."""
+    entry = METHODS[method]
+    if balance or ranks == 1 or entry.parallel_for(options) != "rounds":
+        return estimate(method, n, d, classes, rate, balance, memory, **options)
+    k, own = budget(rate, n), -(-n // ranks)
+    ground = min(n, own + (ranks - 1) * min(k, own))
+    rounds = [estimate(method, m, d, classes, min(1.0, k / m) or rate, False, memory, **options)
+              for m in (own, ground)]
+    return max(rounds, key=lambda each: each.peak)
+
+
+def dealt(groups, ranks):
+    """Groups of places dealt out so that the ranks have about as many places: for each rank all its places, ascending.
+
+    The largest group first, each to the rank that has least; of equals the first.
+    """
+    sizes = np.array([len(rows) for rows in groups])
+    load, of_rank = np.zeros(ranks, np.int64), [[] for _ in range(ranks)]
+    for group in np.argsort(-sizes, kind="stable"):
+        rank = int(np.argmin(load))
+        load[rank] += sizes[group]
+        of_rank[rank].append(groups[group])
+    return [np.sort(np.concatenate(rows)) if rows else np.empty(0, np.int64) for rows in of_rank]
+
+
+def part_of(evidence, rows):
+    """All that is known of the samples ``rows``; the validation set is everybody's."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        rows = slice(int(rows[0]), int(rows[-1]) + 1)  # of a memory map no copy
+    found = {name: None if getattr(evidence, name) is None else getattr(evidence, name)[rows]
+             for name in ("labels", "features", "logits", "boundary")}
+    runs = evidence.runs and tuple(part_of(run, rows) for run in evidence.runs)
+    return replace(evidence, **found, dynamics=_epochs_of(evidence.dynamics, rows), runs=runs)
+
+
+def _epochs_of(dynamics, rows):
+    if not is_dataclass(dynamics):
+        return dynamics
+    recorded = {field.name: getattr(dynamics, field.name) for field in fields(dynamics)}
+    return replace(dynamics, **{name: value if value is None else value[:, rows] for name, value in recorded.items()})

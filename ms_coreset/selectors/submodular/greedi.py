@@ -1,0 +1,55 @@
+"""Set functions maximised by several ranks in two rounds: GreeDi."""
+
+import numpy as np
+
+from ms_coreset.selectors.shared import two_rounds
+
+
+class Restricted:
+    """A set function of a pool of which only ``candidates`` (ascending places) may be picked, by their own numbers."""
+
+    def __init__(self, function, candidates):
+        self._function, self._candidates = function, candidates
+        self.batch = function.batch
+
+    def __len__(self):
+        return len(self._candidates)
+
+    def gains(self, places):
+        return self._function.gains(self._candidates[places])
+
+    def add(self, place):
+        self._function.add(self._candidates[place])
+
+
+def value(function, picks):
+    """f(S) - f({}) of a set function for S the places ``picks``, which it holds afterwards."""
+    total = 0.0
+    for place in picks:
+        total += function.gains(np.array([place]))[0]
+        function.add(place)
+    return total
+
+
+def greedi(n, k, seed, pool, maximise):
+    """k places of n, greedily on each rank from its part, then from the union of these picks.
+
+    pool: (rows, share) -> a function that makes, of k, the set function of the samples ``rows``, ``share`` of all
+    maximise: one of ``greedy``'s
+
+    The last round's samples, over which f is taken, are rank 0's part, drawn at random, and the union; what is picked
+    is the union's. The result is the best, by that f, of the last round's and each rank's own. Source: see
+    ``two_rounds``; f over one random part, Mirzasoleiman et al., section 4.5.
+    """
+    def pick(rows, count):
+        return maximise(pool(rows, len(rows) / n)(count), count)
+
+    def pick_last(own, candidates, picks):
+        ground = np.union1d(own, candidates)
+        function, places = pool(ground, len(ground) / n), np.searchsorted(ground, candidates)
+        last = places[maximise(Restricted(function(k), places), k)]
+        complete = [np.searchsorted(ground, found) for found in picks if len(found) == k]
+        values = [value(function(k), found) for found in (last, *complete)]
+        return ground[(last, *complete)[int(np.argmax(values))]]
+
+    return two_rounds(n, k, seed, pick, pick_last)

@@ -1,0 +1,207 @@
+"""Training on coresets that are chosen anew, every few epochs, by the network as it is then."""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset.coreset import Coreset
+from ms_coreset.errors import MsCoresetError, require_whole
+from ms_coreset.evidence import Evidence
+from ms_coreset.files import array_digest
+
+_OF_A_WHOLE_RUN = "dynamics"  # what no network tells that is still learning
+
+
+@dataclass(frozen=True)
+class Reselection:
+    """What ``train`` presents instead of all samples: a coreset of them, chosen anew every ``every`` epochs.
+
+    Before the first epoch (or after ``warm`` epochs on all samples), and after every ``every`` epochs, the network as
+    it is then is asked about the samples that may be trained on (evaluation mode, no augmentation), and a method
+    chooses from its answers. A coreset's weights, where the method gives any, weigh the loss. The i-th selection, from
+    0, has the seed of the request plus i, so that ``random`` draws anew each time. Epochs, the learning rate's schedule
+    and the optimizer's memory go on over all of them. Samples that the recipe holds out for validation are never
+    chosen.
+
+    name, needs, choose: of the method: what it is called, the fields of ``Evidence`` it asks for, and
+        ``(evidence, request) -> Coreset``; see ``by`` for a registered one
+    request: ``selectors.quota.Request``: rate, balance, seed, memory
+    every: epochs between two selections, 1 or more
+    warm: epochs on all samples before the first selection
+    options: of the method, as plain values: a run is resumed only with the same
+    top_m: see ``deepfool_distances``, for the boundary
+    pool, n: ascending places of the samples in a larger data set, of n: coresets are written as of that one
+    log: called with a line about each coreset
+
+    Raises ``MsCoresetError`` for a method that needs the dynamics of a whole run, ``every`` below 1, ``warm`` below 0.
+
+    Source: Killamsetty et al., GLISTER (AAAI 2021, algorithm 1) and GRAD-MATCH (ICML 2021, algorithm 1), which select
+    every so many epochs. Departures from their code, CORDS: the first coreset is chosen by the network as it is then,
+    not drawn at random; no epochs are skipped after the warm ones.
+    """
+
+    name: str
+    needs: tuple
+    choose: Callable = field(compare=False, repr=False)
+    request: object
+    every: int
+    warm: int = 0
+    options: dict = field(default_factory=dict)
+    top_m: int | None = None
+    pool: np.ndarray | None = field(default=None, compare=False, repr=False)
+    n: int | None = None
+    log: Callable = field(default=lambda line: None, compare=False, repr=False)
+
+    def __post_init__(self):
+        require_whole("epochs between two selections,", self.every)
+        require_whole("epochs before the first selection,", self.warm, 0)
+        if _OF_A_WHOLE_RUN in self.needs:
+            raise MsCoresetError(f"{self.name} needs the training dynamics of a whole run, which a network that is "
+                                 f"still learning can't give; every few epochs work: {', '.join(_workable())}")
+
+    @classmethod
+    def by(cls, method, rate, every, warm=0, balance=False, seed=0, memory=None, **options):
+        """Reselection by a registered method; the rest as for ``select``, which also says what it raises."""
+        from ms_coreset.selectors import METHODS, select
+        from ms_coreset.selectors.quota import Request
+
+        entry = METHODS[method]
+        entry.check_options(options)
+
+        def choose(evidence, request):
+            return select(entry.name, evidence, request.rate, request.balance, request.seed, request.memory, **options)
+
+        return cls(entry.name, entry.needs_for(options), choose, Request(rate, bool(balance), seed, memory), every,
+                   warm, options)
+
+    def of_all(self, coreset):
+        """A coreset of the samples as one of the data set that these are a pool of, if they are."""
+        return coreset if self.pool is None else coreset.within(self.pool, self.n)
+
+    def __str__(self):
+        """All that decides which coresets come, the data and the network apart."""
+        options = "".join(f", {name} {value}" for name, value in sorted(self.options.items()))
+        return (f"{self.name} at {self.request.rate:g}{' balanced' if self.request.balance else ''} every {self.every} "
+                f"epochs{f' after {self.warm}' if self.warm else ''}, seed {self.request.seed}{options}"
+                f"{f', top_m {self.top_m}' if self.top_m else ''}")
+
+
+def _workable():
+    from ms_coreset.selectors import METHODS
+
+    return [name for name in METHODS.names() if _OF_A_WHOLE_RUN not in METHODS[name].needs]
+
+
+def coreset_file(folder, epoch):
+    """Where the coreset that is chosen after so many epochs is written."""
+    return Path(folder) / f"epoch-{epoch + 1:03d}.npz"
+
+
+class Coresets:
+    """The coresets of one training run, by the number of epochs that were done when each was chosen.
+
+    split, rows: the samples, and the ascending places of those that may be chosen
+    folder: where each is written as epoch-<the first epoch it serves, from 1>.npz, or None
+    """
+
+    def __init__(self, reselection, split, rows, folder=None):
+        self._reselection, self._split, self._rows = reselection, split, rows
+        self._folder = None if folder is None else Path(folder)
+        self.chosen = {}
+
+    @property
+    def size(self):
+        """Samples of a coreset, up to what single methods depart from it."""
+        return max(1, round(self._reselection.request.rate * len(self._rows)))
+
+    def presented_in(self, epochs):
+        """Samples that are presented in the first so many epochs, likewise."""
+        warm = min(epochs, self._reselection.warm)
+        return warm * len(self._rows) + (epochs - warm) * self.size
+
+    def parts(self, first, epochs):
+        """(begin, end) of the runs of epochs from ``first`` to ``epochs`` that present the same samples."""
+        choices = range(self._reselection.warm, epochs, self._reselection.every)
+        following = [epoch for epoch in choices if epoch > first]
+        return itertools.pairwise([first, *following, epochs] if first < epochs else [])
+
+    def presented(self, epoch, network):
+        """(rows, weights or None) from ``epoch`` on: ascending places, and (n,) with a weight for each of them."""
+        since = epoch - self._reselection.warm
+        if since < 0:
+            return self._rows, None
+        if since % self._reselection.every == 0:
+            self._choose(epoch, network)
+        coreset = self.chosen[epoch - since % self._reselection.every]
+        if coreset.weights is None:
+            return np.sort(coreset.indices), None
+        weights = np.zeros(len(self._split))
+        weights[coreset.indices] = coreset.weights
+        return np.sort(coreset.indices), weights
+
+    def _choose(self, epoch, network):
+        began, reselection = time.perf_counter(), self._reselection
+        seed = reselection.request.seed + (epoch - reselection.warm) // reselection.every
+        evidence = self._ask(network)
+        coreset = reselection.choose(evidence, dataclasses.replace(reselection.request, seed=seed))
+        if len(self._rows) < len(self._split):
+            coreset = coreset.within(self._rows, len(self._split))
+        self.chosen[epoch] = coreset
+        self._write(epoch, coreset)
+        former = self.chosen.get(epoch - reselection.every)
+        news = "" if former is None else f", {1 - former.keep_mask[coreset.indices].mean():.0%} of them new"
+        reselection.log(f"coreset from epoch {epoch + 1} on: {len(coreset):,} samples by {reselection.name}{news} "
+                        f"({time.perf_counter() - began:.1f} s)")
+
+    def _ask(self, network):
+        from ms_coreset.extraction import extract
+        from ms_coreset.extraction.boundary import deepfool_distances
+        from ms_coreset.extraction.extract import FIELDS
+
+        every_sample = len(self._rows) == len(self._split)
+        part = self._split if every_sample else self._split.subset(self._rows)
+        asked = [name for name in FIELDS if name in self._reselection.needs]
+        evidence = extract(network, part, asked) if asked else Evidence(labels=part.labels)
+        if "boundary" in self._reselection.needs:
+            boundary = deepfool_distances(network, part, top_m=self._reselection.top_m)
+            evidence = dataclasses.replace(evidence, boundary=boundary)
+        return evidence
+
+    def _write(self, epoch, coreset):
+        if self._folder is None:
+            return
+        if epoch == self._reselection.warm:
+            for former in self._folder.glob("epoch-*.npz"):
+                former.unlink(missing_ok=True)
+        self._reselection.of_all(coreset).save(coreset_file(self._folder, epoch))
+
+    def digests(self):
+        """Checksums of the coresets, by the epochs that were done, as texts: what ``restore`` compares with."""
+        return {str(epoch): _digest(self._reselection.of_all(coreset)) for epoch, coreset in self.chosen.items()}
+
+    def restore(self, digests):
+        """Read the coresets that an interrupted run has written; raises ``MsCoresetError`` if they are not those."""
+        for epoch, digest in digests.items():
+            path = coreset_file(self._folder, int(epoch))
+            coreset = Coreset.load(path) if path.is_file() else None
+            if coreset is None or _digest(coreset) != digest:
+                raise MsCoresetError(f"can't resume: {path} is {'changed' if coreset else 'missing'}; delete "
+                                     f"{self._folder.parent} to train anew")
+            self.chosen[int(epoch)] = self._of_pool(coreset)
+
+    def _of_pool(self, coreset):
+        pool = self._reselection.pool
+        if pool is None:
+            return coreset
+        return dataclasses.replace(coreset, indices=np.searchsorted(pool, coreset.indices), n=len(pool),
+                                   pool=np.searchsorted(pool, coreset.pool),
+                                   scores=None if coreset.scores is None else coreset.scores[pool])
+
+
+def _digest(coreset):
+    return array_digest(coreset.indices, *(() if coreset.weights is None else (coreset.weights,)))

@@ -1,0 +1,78 @@
+"""One mutant on trial: a forked process that imports the changed module and runs tests until one fails."""
+
+import importlib.machinery
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_TESTS = {"geometry": "geometry", "gradient": "gradient", "submodular": "submodular", "scores": "scores",
+          "estimate": "estimate", "memory": "estimate", "kernels": "geometry gradient submodular scores"}
+_TWINS = "parity_tests/test_methods.py"
+KILLED, SURVIVED, HUNG = "killed", "survived", "hung"
+
+
+def prepare():
+    """Import what the tests need but ms_coreset's own modules, without a thread's being started."""
+    import hypothesis  # noqa: F401
+    import mindspore  # noqa: F401
+    import pytest  # noqa: F401
+    import sklearn.datasets  # noqa: F401
+    import torch  # noqa: F401
+
+    if any(name.startswith("ms_coreset.selectors") for name in sys.modules):
+        raise RuntimeError("the selectors are imported already: they could not be changed")
+
+
+def tests_for(module):
+    """Files of tests for ``module``, a path below selectors, those that know it best first; the twins come last."""
+    key = module.parts[0].removesuffix(".py")
+    names = [*_TESTS.get(key, "scores geometry submodular").split(), "selectors"]
+    files = [f"tests/test_{name}.py" for name in dict.fromkeys(names)]
+    return files if key in ("estimate", "memory") else [*files, _TWINS]
+
+
+def judge(module, tree, files, limit):
+    """(outcome, seconds) of the mutant ``tree`` of ``module`` (a path below selectors) by tests in ``files``.
+
+    limit: seconds of a processor after which it counts as hung
+    """
+    began = os.times()
+    pid = os.fork()
+    if not pid:
+        _run(module, tree, files, limit)
+    _, status = os.waitpid(pid, 0)
+    seconds = sum(os.times()[2:4]) - sum(began[2:4])
+    code = os.waitstatus_to_exitcode(status)
+    return {0: SURVIVED, -signal.SIGXCPU: HUNG}.get(code, KILLED), seconds
+
+
+def _run(module, tree, files, limit):
+    code = 99
+    try:
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+        null = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):
+            os.dup2(null, stream)
+        os.chdir(ROOT)
+        if module is not None:
+            _put_in_place(module, tree)
+        import pytest
+
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *files])
+    finally:
+        os._exit(int(code))
+
+
+def _put_in_place(module, tree):
+    """Let the import of ``module`` compile ``tree``."""
+    path = ROOT / "ms_coreset" / "selectors" / module
+    code = compile(tree, str(path), "exec")
+    original = importlib.machinery.SourceFileLoader.get_code
+
+    def get_code(loader, name):
+        return code if Path(loader.path) == path else original(loader, name)
+
+    importlib.machinery.SourceFileLoader.get_code = get_code

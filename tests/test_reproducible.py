@@ -1,0 +1,223 @@
+"""The same command gives the same bytes, and a coreset's file is enough to make it again, or to say what differs."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ms_coreset as mc
+from ms_coreset.cli import main
+from ms_coreset.coreset import Coreset
+from ms_coreset.files import digest
+
+ROOT = Path(__file__).resolve().parents[1]
+NPZ, DROPPED = "index/digitsN-moderate-0.2.npz", "index/digitsN.bin"
+MADE = "--dataset digitsN --rate 0.2 --epoch 2"
+METHODS = ("random", "moderate", "entropy", "el2n --balance", "ccs", "k_center", "gradmatch",
+           "facility_location")
+
+
+def call(line, command="select"):
+    """The exit code of a command in this process."""
+    return main(shlex.split(line), command)
+
+
+def process(line, cwd, threads=1):
+    """Run ``select`` in a process of its own."""
+    done = subprocess.run([sys.executable, str(ROOT / "scripts/select.py"), *shlex.split(line)], cwd=cwd, text=True,
+                          capture_output=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def files_in(folder):
+    """Checksums of the files in a folder, by name."""
+    return {path.name: digest(path) for path in sorted(Path(folder).glob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder where ``select.py`` ran in a process of its own, from nothing."""
+    folder = tmp_path_factory.mktemp("made")
+    process(MADE, folder)
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, made):
+    """A folder that holds nothing but the coreset's file, under another name."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(made / NPZ, "former.npz")
+    return tmp_path
+
+
+# The same bytes
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_another_process_from_nothing_with_any_number_of_threads(made, tmp_path, threads):
+    process(MADE, tmp_path, threads)
+    for folder in ("index", "ckpt/digitsN/mlp", "ckpt/digitsN/mlp/dynamics", "data/noisy"):
+        assert files_in(tmp_path / folder) == files_in(made / folder)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_same_command_twice(method, made, tmp_path, monkeypatch):
+    monkeypatch.chdir(made)
+    command = f"{MADE} --method {method} --save {tmp_path} --cache {tmp_path / 'cache'}"
+    assert call(command) == 0
+    first = files_in(tmp_path)
+    assert call(command) == 0  # now from evidence in the cache
+    assert files_in(tmp_path) == first and len(first) == 2
+
+
+@pytest.mark.parametrize("arch", ["mlp", "lenet"])
+def test_batch_sizes_of_extraction_change_no_choice(arch):
+    split = mc.load_dataset("digits").subset(np.arange(400))
+    network = mc.create_network(arch, 10, 1, 8)
+    evidence = [mc.extract(network, split, batch_size=size) for size in (256, 1, 7, 400)]
+    for other in evidence[1:]:
+        np.testing.assert_allclose(other.logits, evidence[0].logits, atol=1e-5)
+    for method in ("moderate", "entropy", "el2n", "herding", "k_center", "graph_cut", "gradmatch"):
+        first, *others = [mc.select(method, one, 0.2).indices for one in evidence]
+        for other in others:
+            np.testing.assert_array_equal(other, first)
+
+
+# From the manifest
+
+
+def test_from_manifest_after_everything_else_is_gone(here, made, capsys):
+    assert call("--from-manifest former.npz") == 0
+    printed = capsys.readouterr()
+    assert "former.npz: the same coreset now, byte for byte" in printed.out
+    assert "training mlp first (2 epochs" in printed.err  # the options of then
+    assert files_in("index") == files_in(made / "index")
+
+
+@pytest.mark.parametrize("line", [
+    "--method ccs --mis-ratio 0.1 --strata 20 --rate 0.25 --seed 3", "--score el2n --rule strata --rate 0.2 --pool 200",
+    "--method el2n --runs 2 --rate 0.1 --balance", "--method random --rate 0.2", "--method log_determinant --jitter "
+    "1e-5 --rate 0.05 --pool 300"])
+def test_from_manifest_of_other_commands(line, here):
+    command = f"--dataset digitsC --epoch 1 --arch mlp --width 32 {line}"
+    assert call(command) == 0
+    first = files_in("index")
+    (path,) = Path("index").glob("*.npz")
+    path.rename("first.npz")
+    shutil.rmtree("index")
+    shutil.rmtree("ckpt", ignore_errors=True)
+    shutil.rmtree("cache", ignore_errors=True)
+    assert call("--from-manifest first.npz") == 0
+    assert files_in("index") == first
+
+
+def test_from_manifest_with_a_recipe_whose_file_is_gone(here):
+    Path("mine.yaml").write_text("arch: mlp\nepochs: 2\nlr: 0.03\nschedule: multistep\nmilestones: [1]\n")
+    assert call("--dataset digits --rate 0.1 --recipe mine.yaml") == 0
+    first = files_in("index")
+    shutil.copy("index/digits-moderate-0.1.npz", "first.npz")
+    for folder in ("index", "ckpt", "cache"):
+        shutil.rmtree(folder)
+    Path("mine.yaml").unlink()
+    assert call("--from-manifest first.npz") == 0
+    assert files_in("index") == first
+
+
+def test_data_may_lie_elsewhere(here, made):
+    for name in ("data", "ckpt"):
+        shutil.copytree(made / name, Path("elsewhere") / name)
+    line = "--from-manifest former.npz --data elsewhere/data --model-dir elsewhere/ckpt --save there"
+    assert call(line) == 0
+    assert digest("there/digitsN.bin") == digest(made / DROPPED)
+    assert Coreset.load(f"there/{Path(NPZ).name}").manifest["checkpoint"].startswith("elsewhere/ckpt")
+
+
+def test_changed_data_is_named(here, made, capsys):
+    shutil.copytree(made / "data", "data")
+    shutil.copytree(made / "index", "index")
+    assert call("--dataset digits --seed 5 --ratio 0.2 --force", "label-noise") == 0
+    before = files_in("index")
+    assert call("--from-manifest former.npz") == 1
+    printed = capsys.readouterr()
+    assert re.search(r"note: data labels: \w{32}, now \w{32}\n", printed.err)
+    assert "data images" not in printed.err
+    assert re.search(r"note: base network: \w{32}, now \w{32}\n", printed.err)
+    assert "former.npz: another coreset now" in printed.out
+    assert re.search(r"  indices: \d+ of 287 samples are the same\n", printed.out)
+    assert files_in("index") == before
+    assert "is left as it is: another --save keeps the other coreset" in printed.err
+    assert call("--from-manifest former.npz --save other") == 1
+    assert len(Coreset.load(Path("other") / Path(NPZ).name)) == 287
+
+
+def test_another_base_network_is_named(here, made, capsys):
+    shutil.copytree(made / "data", "data")
+    assert call("--dataset digitsN --epoch 3 --seed 1", "train") == 0
+    capsys.readouterr()
+    assert call("--from-manifest former.npz") == 1
+    said = capsys.readouterr().err
+    assert "note: base seed: 0, now 1" in said and "note: recipe epochs: 2, now 3" in said
+    assert "data" not in "".join(line for line in said.splitlines() if ", now " in line)
+
+
+def test_other_versions_are_named_though_the_coreset_is_the_same(here, made, capsys, monkeypatch):
+    monkeypatch.setattr("ms_coreset.cli.common.versions.revision", lambda: "abc")
+    monkeypatch.setattr("ms_coreset.cli.common.versions.__version__", "99")
+    assert call("--from-manifest former.npz") == 0
+    printed = capsys.readouterr()
+    assert f"note: versions ms_coreset: {mc.__version__}, now 99" in printed.err
+    assert re.search(r"note: revision: \S+, now abc", printed.err)
+    assert "the same coreset now" in printed.out
+
+
+def test_a_checkpoint_that_is_gone_is_an_error_and_may_lie_elsewhere(here, made, capsys):
+    shutil.copytree(made / "ckpt", "ckpt")
+    own = "ckpt/digitsN/mlp/best.ckpt"
+    assert call(f"--dataset digits --rate 0.2 --ckpt {own} --save own") == 0
+    first = files_in("own")
+    Path(own).rename("moved.ckpt")
+    assert call("--from-manifest own/digits-moderate-0.2.npz --save again") == 2
+    assert f"error: no checkpoint {own}" in capsys.readouterr().err
+    assert call("--from-manifest own/digits-moderate-0.2.npz --save again --ckpt moved.ckpt") == 0
+    again = Coreset.load("again/digits-moderate-0.2.npz")
+    assert again.indices.tobytes() == Coreset.load("own/digits-moderate-0.2.npz").indices.tobytes()
+    assert first["digits.bin"] == files_in("again")["digits.bin"]
+
+
+@pytest.mark.parametrize(("typed", "message"), [
+    ("--rate 0.3", "--rate 0.3: former.npz was made with 0.2"), ("--method random", "--method random: former.npz was"),
+    ("--epoch 3", "--epoch 3: former.npz was made with 2"), ("--balance", "--balance True: former.npz was made with")])
+def test_other_options_are_no_repetition(typed, message, here, capsys):
+    assert call(f"--from-manifest former.npz {typed}") == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in here.iterdir()) == ["former.npz"]
+
+
+def test_files_that_do_not_tell(here, capsys):
+    coreset = Coreset.load("former.npz")
+    for manifest, message in (({}, "does not tell by which options it was made"),
+                              ({"arguments": {"colour": 1}}, "unknown key 'colour'"),
+                              ({"arguments": {"balance": "x"}}, "balance is 'x', must be true or false"),
+                              ({**coreset.manifest, "recipe": {"colour": 1}}, "its recipe has other keys")):
+        Coreset(coreset.indices, coreset.n, 0.2, "moderate", manifest=manifest).save("other.npz")
+        assert call("--from-manifest other.npz") == 2
+        assert message in capsys.readouterr().err
+    assert call("--from-manifest none.npz") == 2
+    assert "no coreset file none.npz" in capsys.readouterr().err
+
+
+def test_manifest_holds_what_decides(made):
+    manifest = Coreset.load(made / NPZ).manifest
+    json.dumps(manifest)
+    assert manifest["arguments"]["rate"] == 0.2 and manifest["arguments"]["epoch"] == 2
+    assert manifest["recipe"]["epochs"] == 2 and manifest["base"]["seed"] == 0
+    assert set(manifest["data"]) == {"images", "labels"}
+    assert "seconds" not in manifest  # what differs from run to run has no place in it
