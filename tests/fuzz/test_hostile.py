@@ -163,14 +163,14 @@ def zipped(name, content, method=zipfile.ZIP_DEFLATED):
     return stream.getvalue()
 
 
-GIGABYTE = 1 << 30
+BOMB = 320 << 20  # bytes of zeros: more than any file of a megabyte may stand for
 ZEROS = b"\0" * (1 << 20)
 
 
-def gigabyte_of_zeros(before=b""):
-    """Zeros by the gigabyte, deflated, in a few megabytes."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
-    return packer.compress(before) + b"".join(packer.compress(ZEROS) for _ in range(1024)) + packer.flush()
+def zeros_in_gzip(before=b""):
+    """A third of a gigabyte of zeros, in a third of a megabyte."""
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return packer.compress(before) + b"".join(packer.compress(ZEROS) for _ in range(BOMB >> 20)) + packer.flush()
 
 
 def idx_header(*shape):
@@ -195,27 +195,27 @@ def test_headers_of_a_million_million_rows_take_no_memory(tmp_path):
 
 
 def test_decompression_bombs_take_no_memory(tmp_path):
-    bomb = readers.put(tmp_path / "a-idx3-ubyte.gz", gigabyte_of_zeros(idx_header(GIGABYTE // 784, 28, 28)))
+    bomb = readers.put(tmp_path / "a-idx3-ubyte.gz", zeros_in_gzip(idx_header(BOMB // 784, 28, 28)))
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("labels.npy", "w") as member:
-        member.write(npy_header((GIGABYTE,)))
-        for _ in range(1024):
+        member.write(npy_header((BOMB,)))
+        for _ in range(BOMB >> 20):
             member.write(ZEROS)
     npz = readers.put(tmp_path / "a.npz", stream.getvalue())
     png = readers.put(tmp_path / "photos" / "a" / "a.png", png_of(20_000, 20_000))
-    refused_in_little_memory([(f"read_idx(Path({str(bomb)!r}), (28, 28))", "in a file of 1,0"),
+    refused_in_little_memory([(f"read_idx(Path({str(bomb)!r}), (28, 28))", "in a file of 3"),
                               (f"read_npz({str(npz)!r}, ('labels',))", "can't be as large as it says")])
     refused_in_little_memory([(f"load_dataset('folder', {str(png.parents[1])!r}, image_size=8).images[:]",
                                "20000 x 20000 pixels|decompression bomb")], 512)
 
 
 def png_of(width, height):
-    """A PNG file of zeros by the gigabyte."""
+    """A PNG file whose header is of so many pixels, and holds a part of them."""
     def chunk(kind, content):
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    packer = zlib.compressobj(9)
-    pixels = b"".join(packer.compress(bytes(1 + 3 * width)) for _ in range(height // 20)) + packer.flush()
+    packer = zlib.compressobj(6)
+    pixels = b"".join(packer.compress(bytes(1 + 3 * width)) for _ in range(height // 100)) + packer.flush()
     return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
             + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
 
@@ -223,12 +223,12 @@ def png_of(width, height):
 def test_archives_that_fill_the_disk_are_refused(tmp_path):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("top/a", "w") as member:
-        for _ in range(1024):
+        for _ in range(BOMB >> 20):
             member.write(ZEROS)
     readers.put(tmp_path / "a.zip", stream.getvalue())
     info = tarfile.TarInfo("top/a")
-    info.size = GIGABYTE
-    readers.put(tmp_path / "a.tar.gz", gigabyte_of_zeros(info.tobuf()))
+    info.size = BOMB
+    readers.put(tmp_path / "a.tar.gz", zeros_in_gzip(info.tobuf()))
     for name in ("a.zip", "a.tar.gz"):
         with pytest.raises(MsCoresetError, match="unpacks to more than any archive of images does"):
             unpack(tmp_path / name, tmp_path / "top")

@@ -73,7 +73,9 @@ def at_work_in(folder):
 def _train_base(arguments, split, recipe, folder, seed):
     from ms_coreset.training.loop import LAST, train
 
-    resume = bool(current().agree((folder / LAST).is_file()))
+    # Of training that ended, of which best.ckpt is gone, nothing is left to go on with.
+    notes = training_notes(folder / LAST)
+    resume = bool(current().agree(bool(notes) and notes.get("epoch") != notes.get("epochs")))
     length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.iterations} updates"
     note(f"no base network in {folder}: " + ("going on with its training" if resume else
          f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
