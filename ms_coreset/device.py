@@ -38,10 +38,9 @@ def set_device(name: str = "auto") -> str:
 
     name: "auto" (the best that is there), "CPU", "GPU" or "Ascend", in any case
 
-    Raises ``MsCoresetError`` for another name, and for a device that is not there, saying which are.
+    Raises ``MsCoresetError`` for another name, for a device that is not there, saying which are, and where MindSpore
+    has computed on another one already.
     """
-    import mindspore
-
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
     if name.lower() not in spelling:
@@ -50,12 +49,23 @@ def set_device(name: str = "auto") -> str:
     device = available[0] if spelling[name.lower()] == "auto" else spelling[name.lower()]
     if device not in available:
         raise MsCoresetError(f"device {device} is not available here; available: {', '.join(available)}")
-    mindspore.set_device(device)
-    if device == "CPU":
-        # Asynchronous dispatch makes small operations take 0.1 to 4 ms at random when cores are few.
-        mindspore.runtime.launch_blocking()
+    _compute_on(device)
     connect()
     return device
+
+
+def _compute_on(device):
+    import mindspore
+
+    try:
+        mindspore.set_device(device)
+        if device == "CPU":
+            # Asynchronous dispatch makes small operations take 0.1 to 4 ms at random when cores are few.
+            mindspore.runtime.launch_blocking()
+    except RuntimeError as error:  # neither can be changed once something was computed
+        if current_device() != device:
+            raise MsCoresetError(f"device {device}: MindSpore computes on {current_device()} already, call set_device "
+                                 "before anything else") from error
 
 
 def current_device():

@@ -1,5 +1,6 @@
 """Kills, full disks, folders that can't be written, files that vanish, two runs at once: nothing half done is used."""
 
+import importlib
 import json
 import os
 import re
@@ -235,9 +236,9 @@ def vanishing(monkeypatch, where, name, path):
 
 def test_files_that_vanish_in_the_middle(here, capsys, monkeypatch, undisturbed):
     from ms_coreset.datasets.overlays import label_noise
-    from ms_coreset.extraction import extract as extraction
     from ms_coreset.networks import weights
 
+    extraction = importlib.import_module("ms_coreset.extraction.extract")
     checkpoint = "ckpt/digitsN/mlp-w16/best.ckpt"
     for where, name, path in ((weights, "network_from_weights", checkpoint),
                               (label_noise, "_read_labels", "data/noisy/digits.npy"),

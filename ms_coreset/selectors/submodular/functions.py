@@ -150,7 +150,7 @@ class LogDeterminant:
     Source: Chen, Zhang & Zhou, Fast Greedy MAP Inference for Determinantal Point Process, NeurIPS 2018, Algorithm 1.
     """
 
-    batch = None  # all gains are known at any time
+    batch: int | None = None  # all gains are known at any time
 
     def __init__(self, similarity, k, jitter=1e-6):
         self._similarity = similarity
