@@ -156,11 +156,11 @@ def test_whole_numbers_on_the_border_of_two_strata(package):
 @pytest.mark.parametrize("options", [{"refill": "none"}, {"variant": "deepcore"}], ids=["unfilled", "deepcore"])
 @pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
 def test_gradients_against_the_target_select_nothing(package, options):
-    """Held-out samples of the other class: every weight is 0, and what is left is refused like any empty coreset."""
+    """Held-out samples of the other class: every weight is 0, and nothing is left to choose."""
     fields = {"features": np.ones((4, 1)), "logits": np.zeros((4, 2))}
     validation = package.Evidence(labels=np.ones(4, np.int64), **fields)
     evidence = package.Evidence(labels=np.zeros(4, np.int64), validation=validation, **fields)
-    with pytest.raises(ValueError, match=r"0\.5"):
+    with pytest.raises(ValueError, match="worth a weight" if package is mc else r"0\.5"):
         package.select("gradmatch", evidence, 0.5, **options)
 
 

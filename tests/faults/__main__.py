@@ -1,9 +1,12 @@
 """A campaign: ``python -m tests.faults --kills 200 --seed 0``, or ``--every-operation``."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before NumPy starts threads, see ``prepare``
 
 from .campaign import Campaign
 from .jobs import JOBS
