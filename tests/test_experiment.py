@@ -227,7 +227,7 @@ def killed_again_and_again(folder, times):
     assert process.returncode == 0, errors
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, study, tmp_path):
     killed_again_and_again(tmp_path, times)
     assert without_times(records(tmp_path / "results/study")) == without_times(records(study[0] / "results/study"))
