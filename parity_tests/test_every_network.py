@@ -62,12 +62,12 @@ LARGE = ("efficientnet_b0", "googlenet", "inception_v3", "resnet34", "resnet50",
 
 
 def cases():
-    """Every network at every size; above 64 pixels torchvision's own are compared with torchvision below. The largest
-    are not tried with one channel, which their smaller siblings are."""
+    """Every network at every size, the largest at one; above 64 pixels torchvision's are compared with torchvision."""
     for name in mc.list_networks():
         for channels, size in SHAPES:
-            if (size <= 64 or name not in TORCHVISION) and (channels == 3 or name not in LARGE):
-                quick = (channels, size) == USUAL and name not in LARGE
+            usual = (channels, size) == USUAL
+            if usual or (name not in LARGE and (size <= 64 or name not in TORCHVISION)):
+                quick = usual and name not in LARGE
                 yield pytest.param(name, channels, size, id=f"{name}-{channels}x{size}",
                                    marks=[] if quick else [pytest.mark.slow])
 
