@@ -11,3 +11,10 @@ def real_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("MS_CORESET_DATA names no folder with real data")
     return Path(folder)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder, which the test works in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

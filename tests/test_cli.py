@@ -36,12 +36,6 @@ def call(line, command="select"):
     return main(shlex.split(line), command)
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def selected(tmp_path_factory):
     """A folder where ``select.py --dataset digitsN --rate 0.2`` ran, and what it printed."""

@@ -62,12 +62,6 @@ def device():
     mc.set_device("CPU")  # as the commands do, before anything else computes
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """A folder where a small study ran without disturbance."""

@@ -54,12 +54,6 @@ def call(line, command):
     return main(shlex.split(line), command)
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """Folder of each command -> what it holds after an undisturbed run."""

@@ -37,12 +37,6 @@ def perturbed(name):
     return mc.load_dataset(name, "data", log=lambda line: None)
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 # corrupt
 
 
