@@ -1,6 +1,6 @@
 """What is known of each sample: the arrays that selectors see, and their checks."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from ms_coreset.randomness import hold_out
 
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision; see SMALLEST_DISTANCE
+_EXTRACTED = ("features", "logits")
 _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array",
@@ -81,11 +82,15 @@ class Evidence:
         rest, held_out = hold_out(len(self), share, seed)
         if not len(held_out):
             raise MsCoresetError(f"held-out share {share}: none of {len(self)} samples; give a larger share")
-        return rest, replace(self._part(rest), validation=self._part(held_out))
+        return rest, replace(self.part(rest, _EXTRACTED), validation=self.part(held_out, _EXTRACTED))
 
-    def _part(self, rows):
-        arrays = (self.labels, self.features, self.logits)
-        return Evidence(*(None if array is None else np.asarray(array)[rows] for array in arrays))
+    def part(self, rows, fields=("features", "logits", "dynamics", "boundary", "runs")):
+        """``Evidence`` of the samples ``rows`` (m,): the labels and ``fields``; the validation set is everybody's.
+
+        Of samples that lie together, in their order, arrays are views, not copies.
+        """
+        found = {name: _part(getattr(self, name), rows) for name in fields}
+        return Evidence(take(self.labels, rows), validation=self.validation, **found)
 
     def require(self, needs, method, rows=slice(None)):
         """Raise ``MsCoresetError`` unless every field in ``needs`` is there, and finite in the samples ``rows``.
@@ -100,6 +105,28 @@ class Evidence:
                 _require_finite(value[rows], name, rows.start or 0)
                 if name == "features":
                     _require_measurable(value[rows])
+
+
+def _part(field, rows):
+    """What a field of ``Evidence`` tells of the samples ``rows``."""
+    if isinstance(field, tuple):
+        return tuple(run.part(rows) for run in field)
+    if is_dataclass(field):  # dynamics: an epoch, a row
+        recorded = {kind.name: getattr(field, kind.name) for kind in fields(field)}
+        return replace(field, **{name: values if values is None else values[:, _places(rows)]
+                                 for name, values in recorded.items()})
+    return take(field, rows) if hasattr(field, "shape") else field
+
+
+def take(array, rows):
+    """``array[rows]``; a view, not a copy, of rows that follow one another."""
+    return array[_places(rows)]
+
+
+def _places(rows):
+    """``rows``, as a slice where they follow one another."""
+    together = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all()
+    return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
 def _require_finite(array, name, first=0):

@@ -20,7 +20,7 @@ from ms_coreset.device import set_device
 from ms_coreset.distributed import Alone, current
 from ms_coreset.evidence import LastLayerGradients
 from ms_coreset.selectors.quota import classes
-from ms_coreset.selectors.shared import dealt, estimate_on_ranks, part_of
+from ms_coreset.selectors.shared import dealt, estimate_on_ranks
 from ms_coreset.selectors.submodular.functions import FacilityLocation
 from ms_coreset.selectors.submodular.greedi import Restricted, value
 from ms_coreset.selectors.submodular.greedy import lazy
@@ -65,10 +65,10 @@ def test_classes_are_dealt_out_whole_and_evenly(labels, size):
 
 def test_a_part_of_the_evidence_has_all_fields():
     whole, rows = evidence(), np.array([2, 5, 11])
-    part = part_of(whole, rows)
+    part = whole.part(rows)
     assert np.array_equal(part.features, whole.features[rows]) and np.array_equal(part.boundary, whole.boundary[rows])
     assert np.array_equal(part.dynamics.loss, whole.dynamics.loss[:, rows]) and part.validation is None
-    assert np.shares_memory(part_of(whole, np.arange(3, 9)).features, whole.features)
+    assert np.shares_memory(whole.part(np.arange(3, 9)).features, whole.features)
 
 
 def test_only_candidates_are_picked_and_the_value_is_by_hand():

@@ -1,5 +1,6 @@
 """What a selection is said to take, against what it takes, and what the command does about it."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,9 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
+from ms_coreset.cli.common.evidence import gather, load_pool, sizes_of, sizes_to_gather
 from ms_coreset.cli.common.methods import plan_of
+from ms_coreset.cli.common.steps import Steps
 from ms_coreset.cli.select import parser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices
@@ -109,21 +112,38 @@ def test_mistakes(arguments, message):
 def test_a_plan_knows_its_estimate(typed):
     plan = plan_of(parser("select").parse_args(["--dataset", "digits", *typed.split()]))
     evidence = mc.Evidence(np.arange(100) % 5, np.ones((100, 8), np.float32), np.ones((100, 5), np.float32))
-    assert plan.estimate(evidence, Request(0.2, memory="1G")).fits
+    assert sizes_of(evidence) == (100, 8, 5)
+    assert plan.estimate(*sizes_of(evidence), Request(0.2, memory="1G")).fits
     with pytest.raises(MsCoresetError, match=r"what would fit: .*memory "):
-        plan.estimate(evidence, Request(0.2, memory=1)).require_fit()
+        plan.estimate(*sizes_of(evidence), Request(0.2, memory=1)).require_fit()
 
 
-def test_the_command_says_it_before_and_refuses(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("method", ["random", "gradmatch"])  # without a network, and before one is trained
+def test_the_command_says_it_before_and_refuses(method, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    typed = ["select", "--dataset", "digits", "--rate", "0.2", "--method", "random", "--memory"]
+    typed = ["select", "--dataset", "digits", "--rate", "0.2", "--method", method, "--memory"]
     assert main([*typed, "1K"]) == 2
     first, error = capsys.readouterr().err.splitlines()
-    assert first.startswith("note: random: about")
-    assert error.startswith("error: random needs about")
+    assert first.startswith(f"note: {method}: about")
+    assert error.startswith(f"error: {method} needs about")
     assert "what would fit: memory" in error
-    assert not (tmp_path / "index").exists() or not list((tmp_path / "index").iterdir())
-    assert main([*typed, "1G"]) == 0
+    assert not list(tmp_path.glob("*/*"))
+    if method == "random":
+        assert main([*typed, "1G"]) == 0
+
+
+def test_what_is_said_before_a_network_is_trained_is_what_is_found_after(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    typed = parser("select").parse_args(["--dataset", "digits", "--pool", "50", "--epoch", "1", "--seed", "3"])
+    plan = plan_of(typed)
+    device, _, _, split = load_pool(typed, Steps())
+    before = sizes_to_gather(typed, split, device, plan.needs)
+    evidence, checkpoint = gather(typed, "digits", split, device, Steps(), ("features", "logits"))
+    assert before == sizes_of(evidence)
+    typed.ckpt = checkpoint
+    assert sizes_to_gather(typed, split, device, plan.needs) == before
+    known = dataclasses.replace(split, known={"features": np.ones((50, 7), np.float32)})
+    assert sizes_to_gather(typed, known, device, plan.needs) == (50, 7, 10)
 
 
 @pytest.mark.slow

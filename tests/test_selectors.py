@@ -139,6 +139,26 @@ def test_every_method_is_described(name):
         mc.select(name, evidence_of(), 0.5, colour="red")
 
 
+# Values that an option of this name may not have, whichever method it belongs to.
+WRONG = {"variant": ["", "Paper", 1], "lam": [-1, float("nan"), float("inf"), "much", True], "refill": ["random"],
+         "batch_size": [0, 1.5, True, None], "eta": [0, -1.0, "x"], "aggregate": ["median"], "rounds": [0, 2.5],
+         "center": ["mode", 3], "strata": [0, 2.5], "mis_ratio": [1, -0.1, "half"], "score": [7], "cutoff_score": [7],
+         "neighbors": [0, -3, 1.5], "within_class": ["no", 1], "direction": ["up"], "first": [-1, 0.5], "last": [-1],
+         "never_learned": ["one"], "kernel": ["cosine"], "greedy": ["slow", None], "epsilon": [0, 1, -1],
+         "beta": [0, 1.1], "jitter": [0, -1e-6], "already_selected": [[99], [-1], [3, 3], [0.5]]}
+
+
+@pytest.mark.parametrize(("name", "option"),
+                         [(name, option) for name in EVERY_METHOD for option in METHODS[name].options])
+def test_value_that_an_option_may_not_have_is_refused(name, option):
+    for value in WRONG[option]:
+        with pytest.raises(MsCoresetError, match=option):
+            mc.select(name, evidence_of(), 0.5, **{option: value})
+        if option != "already_selected":  # of which the places depend on the data
+            with pytest.raises(MsCoresetError, match=f"^{name}: {option}"):
+                mc.estimate(name, 60, 4, 3, 0.5, **{option: value})
+
+
 @pytest.mark.parametrize("name", [name for name in EVERY_METHOD if METHODS[name].needs])
 def test_missing_or_unusable_evidence_is_named(name):
     labels = np.zeros(4, int)

@@ -86,19 +86,19 @@ def run(arguments):
 
 
 def _select(arguments, dataset, plan, request, former):
-    from ms_coreset.cli.common.evidence import gather, load_pool
+    from ms_coreset.cli.common.evidence import gather, load_pool, sizes_to_gather
 
     steps, files = Steps(), _result_files(arguments.save, dataset, plan.name, request)
     device, whole, pool, split = load_pool(arguments, steps)
     given = [name for name in plan.needs if name in split.known]
     notes = {**_manifest(arguments, dataset, whole, given, former), **made_with(device), "data": data_of(whole, given)}
     tell_changes(former, notes)
+    expected = plan.estimate(*sizes_to_gather(arguments, split, device, plan.needs), request)
+    note(expected)
+    expected.require_fit()
     evidence, checkpoint = gather(arguments, dataset, split, device, steps, plan.needs)
     based = base_of(checkpoint)
     tell_changes(former, based)
-    expected = plan.estimate(evidence, request)
-    note(expected)
-    expected.require_fit()
     with steps("select"):
         coreset = plan.choose(evidence, request)
     if pool is not None:

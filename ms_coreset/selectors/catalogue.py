@@ -1,14 +1,11 @@
 """What selectors there are: methods and scores by name, with what they need, cost and stand on."""
 
 import inspect
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from ms_coreset.errors import MsCoresetError, require_kind, require_number
 from ms_coreset.registry import Registry
+from ms_coreset.selectors import options
 
 METHODS = Registry("method")
 SCORES = Registry("score")
@@ -68,30 +65,11 @@ class Entry:
     @property
     def options(self):
         """Keyword options with their defaults."""
-        return {name: parameter.default for name, parameter in inspect.signature(self.function).parameters.items()
-                if parameter.default is not inspect.Parameter.empty}
+        return {name: parameter.default for name, parameter in options.keywords(self.function).items()}
 
-    def check_options(self, options):
-        """Raise ``MsCoresetError`` for options that this entry does not have, and for values of another kind."""
-        unknown = sorted(options.keys() - self.options.keys())
-        if unknown:
-            known = ", ".join(self.options) or "none"
-            raise MsCoresetError(f"{self.name} has no option {unknown[0]!r}; its options: {known}")
-        for option, value in options.items():
-            _require_like(self.options[option], f"{self.name}: {option}", value)
-
-
-def _require_like(default, option, value):
-    """Raise ``MsCoresetError`` for a value of another kind than an option's default: text, number, true or false."""
-    if isinstance(default, bool):
-        require_kind(option, value, bool, np.bool_)
-    elif isinstance(default, int):
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise MsCoresetError(f"{option} {value}: must be a whole number")
-    elif isinstance(default, float):
-        require_number(option, value)
-    elif isinstance(default, str):
-        require_kind(option, value, str)
+    def check_options(self, given):
+        """Raise ``MsCoresetError`` for options that this entry does not have, and for values they may not have."""
+        options.check(self.name, self.function, given)
 
 
 def method(name, needs=(), cost="", source="", aliases=(), nested=False, takes=(), parallel=""):

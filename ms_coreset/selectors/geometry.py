@@ -4,12 +4,12 @@ import numpy as np
 
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import log_softmax
+from ms_coreset.evidence import log_softmax, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.options import Variant
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import TIE, first_best
-from ms_coreset.selectors.scores.uncertainty import require_variant
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.shared import two_rounds
 
@@ -19,7 +19,7 @@ _SIGNS = {"paper": -1, "deepcore": 1}  # the sign of herding's distances, of whi
 
 @method("herding", needs=("features",), cost="n d k", nested=True, parallel="classes",
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
-def herding(evidence, request, variant="paper"):
+def herding(evidence, request, variant: Variant = "paper"):
     """Samples whose mean stays as near as can be to the mean of all.
 
     With mu the mean of the pool's features, the t-th pick is argmin_i || t mu - sum_{j in S} f_j - f_i || over the
@@ -27,13 +27,9 @@ def herding(evidence, request, variant="paper"):
 
     variant: "paper"; "deepcore" picks the argmax, the farthest, as DeepCore's code does: its coresets are worse than
         random by construction
-
-    Raises ``MsCoresetError`` for another variant.
     """
-    require_variant(variant)
-
     def pick(rows, k):
-        return rows[_herd(kernels.take(evidence.features, rows), k, _SIGNS[variant])]
+        return rows[_herd(take(evidence.features, rows), k, _SIGNS[variant])]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
@@ -87,7 +83,7 @@ def k_center(evidence, request, already_selected=()):
         return rows[farthest(rows, k, centres)]
 
     def farthest(rows, k, centres=()):
-        points = kernels.Points(kernels.take(evidence.features, rows))
+        points = kernels.Points(take(evidence.features, rows))
         return _farthest_first(points, k, request.seed, centres)
 
     return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))

@@ -1,26 +1,27 @@
 """Coresets whose last-layer gradients stand for everybody's: GradMatch and Glister."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError, require_whole
+from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, LastLayerGradients, softmax
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.kernels import ResidentGradients
-from ms_coreset.selectors.quota import Request, part_of, pick_by_group
+from ms_coreset.selectors.options import Count, OneOf, Positive, Variant
+from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import first_best
-from ms_coreset.selectors.scores.uncertainty import require_variant
 from ms_coreset.selectors.selection import Selection
 
-REFILLS = ("projection", "none")
-AGGREGATES = ("mean", "sum")
+_NEEDS = ("features", "logits")
 _ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the lengths of both
 
 
-@method("gradmatch", needs=("features", "logits"), takes=("validation",), cost="n d k + n k^2", parallel="classes",
+@method("gradmatch", needs=_NEEDS, takes=("validation",), cost="n d k + n k^2", parallel="classes",
         source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
-def gradmatch(evidence, request, lam=0.5, refill="projection", variant="paper", batch_size=128):
+def gradmatch(evidence, request, lam: Positive = 0.5,
+              refill: Annotated[str, OneOf(("projection", "none"))] = "projection", variant: Variant = "paper",
+              batch_size: Count = 128):
     """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
 
     With G_i the last-layer gradients, b the mean of all G_i (or of the validation samples'), minimises
@@ -42,10 +43,6 @@ def gradmatch(evidence, request, lam=0.5, refill="projection", variant="paper", 
     Departures from the paper: signed correlations (as DeepCore, since weights are not negative), the budget is met
     rather than a tolerance, and the refill is not random.
     """
-    require_variant(variant)
-    _require_choice("refill", refill, REFILLS)
-    _require_positive("lam", lam)
-    require_whole("batch_size", batch_size)
     _require_fitting_validation(evidence, "gradmatch")
     weights = np.zeros(len(evidence))
 
@@ -143,10 +140,11 @@ def _match_as_deepcore(pool, target, k, lam=1.0):
     return picks[fit > 0], fit[fit > 0]
 
 
-@method("glister", needs=("features", "logits"), takes=("validation",), cost="n d C k", parallel="classes",
+@method("glister", needs=_NEEDS, takes=("validation",), cost="n d C k", parallel="classes",
         nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
-def glister(evidence, request, eta=0.1, aggregate="mean", rounds=None, variant="paper", batch_size=128):
+def glister(evidence, request, eta: Positive = 0.1, aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean",
+            rounds: Count | None = None, variant: Variant = "paper", batch_size: Count = 128):
     """The samples a training step on which lowers the validation loss most, greedily.
 
     The gain of a sample is <G_i, h(S)>, h the validation set's mean last-layer gradient after one step of rate eta on
@@ -165,12 +163,6 @@ def glister(evidence, request, eta=0.1, aggregate="mean", rounds=None, variant="
 
     Departures from the paper: the plain greedy maximiser, since gains may grow and a lazy one would err; the mean.
     """
-    require_variant(variant)
-    _require_choice("aggregate", aggregate, AGGREGATES)
-    _require_positive("eta", eta)
-    require_whole("batch_size", batch_size)
-    if rounds is not None:
-        require_whole("rounds", rounds)
     _require_fitting_validation(evidence, "glister")
     initial = np.empty(len(evidence))
 
@@ -255,11 +247,11 @@ class _Task(NamedTuple):
 
 
 def _task(evidence, rows, request, variant, batch_size):
-    samples = part_of(evidence, rows)
+    samples = evidence.part(rows, _NEEDS)
     pool = _resident(samples, variant, batch_size)
     if evidence.validation is None:
         return _Task(pool, pool, samples)
-    held_out = part_of(evidence.validation, _validation_rows(evidence, rows, request.balance))
+    held_out = evidence.validation.part(_validation_rows(evidence, rows, request.balance), _NEEDS)
     return _Task(pool, _resident(held_out, variant, batch_size), held_out)
 
 
@@ -291,18 +283,8 @@ def _largest(values, count):
 def _require_fitting_validation(evidence, name):
     if evidence.validation is None:
         return
-    evidence.validation.require(("features", "logits"), f"the validation set of {name}")
+    evidence.validation.require(_NEEDS, f"the validation set of {name}")
     for field in ("features", "logits"):
         expected, found = (getattr(side, field).shape[1] for side in (evidence, evidence.validation))
         if expected != found:
             raise MsCoresetError(f"validation {field} have {found} columns, must have {expected} like the pool's")
-
-
-def _require_choice(option, value, allowed):
-    if value not in allowed:
-        raise MsCoresetError(f"{option} {value!r}: must be one of {', '.join(allowed)}")
-
-
-def _require_positive(option, value):
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
-        raise MsCoresetError(f"{option} {value}: must be a finite number above 0")

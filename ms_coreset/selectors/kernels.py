@@ -38,12 +38,6 @@ def blocks(n, row_bytes, block_bytes=None):
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def take(array, rows):
-    """``array[rows]``; the array itself, not a copy, where ``rows`` are all its places in order."""
-    whole = len(rows) == len(array) and np.array_equal(rows, np.arange(len(rows)))
-    return array if whole else array[rows]
-
-
 def class_median(block):
     """Per-dimension median (d,) of a class's rows (m, d), in their own precision.
 

@@ -5,19 +5,23 @@ A score of the same name, kept from the top, is a method; ``moderate`` is the ce
 """
 
 import inspect
+from typing import Annotated
 
 import numpy as np
 
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import shared
-from ms_coreset.selectors.catalogue import SCORES, method, score
+from ms_coreset.selectors.catalogue import METHODS, SCORES, method, score
+from ms_coreset.selectors.options import Count, Number
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import RULES, moderate_window, strata_after_cutoff
+from ms_coreset.selectors.scores.centre_distance import Center
 from ms_coreset.selectors.selection import Selection
 
 RULE_NAMES = (*RULES, "strata")
 STRATA_OPTIONS = {"strata": 50, "mis_ratio": 0.0, "cutoff_score": "accumulated_margin"}
+Share = Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")]
 # DeepCore sorts these the wrong way round when it does not balance, and keeps the most certain samples.
 _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
 
@@ -56,6 +60,7 @@ def by_score(evidence, request, score, rule="top", **options):
     of_rule = dict(STRATA_OPTIONS) if rule == "strata" else {}
     of_rule |= {name: options.pop(name) for name in of_rule if name in options}
     entry.check_options(options)
+    METHODS["ccs"].check_options(of_rule)
     evidence.require(entry.needs_for(options), entry.name, current().part(len(evidence)))
     values = shared.values(entry, evidence, options)
     cutoff = of_rule.pop("cutoff_score", None)
@@ -65,7 +70,7 @@ def by_score(evidence, request, score, rule="top", **options):
 
 @method("moderate", needs=("features",), cost="n d", parallel="scores",
         source="Xia et al., Moderate Coreset, ICLR 2023")
-def moderate(evidence, request, center="median"):
+def moderate(evidence, request, center: Center = "median"):
     """The samples whose distance to their class's centre is nearest the median distance, by rank.
 
     center: "median" or "mean", see ``center_distance``
@@ -86,7 +91,8 @@ def strata_needs(options):
 
 @method("ccs", needs=strata_needs, cost="n T", parallel="scores",
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
-def ccs(evidence, request, score="accumulated_margin", strata=50, mis_ratio=0.0, cutoff_score="accumulated_margin"):
+def ccs(evidence, request, score="accumulated_margin", strata: Count = 50, mis_ratio: Share = 0.0,
+        cutoff_score="accumulated_margin"):
     """Spread evenly over strata of a score, after a share of the hardest samples is cut off.
 
     score: any score, for the strata

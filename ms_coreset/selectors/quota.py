@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence
 from ms_coreset.randomness import check_seed
-from ms_coreset.selectors import kernels
 from ms_coreset.selectors.memory import as_bytes
 
 
@@ -68,11 +66,6 @@ def cut(coreset, labels, rate):
 
     indices = pick_by_group(labels, Request(rate, coreset.options["balance"], coreset.seed), pick)
     return replace(coreset, indices=indices, rate=float(rate), manifest={**coreset.manifest, "kept": len(indices)})
-
-
-def part_of(evidence, rows):
-    """Labels, features and logits of some samples; of all of them, in order, without a copy."""
-    return Evidence(*(kernels.take(array, rows) for array in (evidence.labels, evidence.features, evidence.logits)))
 
 
 def classes(labels):

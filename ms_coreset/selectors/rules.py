@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError, require_whole
+from ms_coreset.errors import MsCoresetError
 
 TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding: no device may decide by it
 
@@ -97,14 +97,12 @@ def strata_after_cutoff(scores, hardness, k, rng, strata=50, mis_ratio=0.0):
     """k places spread evenly over strata of the scores, after the hardest are cut off.
 
     scores, hardness: (n,); the int(mis_ratio n) places with the highest hardness are never taken
-    strata: number of intervals; in each, places are drawn at random
+    strata: number of intervals, 1 or more; in each, places are drawn at random
+    mis_ratio: in [0, 1)
 
-    Returns the draws, strata ascending. Raises ``MsCoresetError`` for strata below 1, a mis_ratio outside [0, 1), and
-    when fewer than k are left. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+    Returns the draws, strata ascending. Raises ``MsCoresetError`` when fewer than k are left.
+    Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
     """
-    require_whole("strata", strata)
-    if not 0 <= mis_ratio < 1:
-        raise MsCoresetError(f"mis_ratio {mis_ratio}: must be at least 0 and below 1")
     left = np.sort(top(hardness, len(hardness))[int(mis_ratio * len(hardness)):])
     if len(left) < k:
         raise MsCoresetError(f"mis_ratio {mis_ratio} leaves {len(left)} samples, fewer than the {k} to keep")

@@ -6,8 +6,6 @@ by itself get a share of the classes: exact, too. What else there is rank 0 does
 k-center over all samples, which are chosen in two rounds (``two_rounds``): another result, and said to be.
 """
 
-from dataclasses import fields, is_dataclass, replace
-
 import numpy as np
 
 from ms_coreset.distributed import alone, current
@@ -41,7 +39,7 @@ def _values_of(entry, evidence, options, rows):
     if not len(rows):
         return np.empty(0)
     with alone():
-        return np.asarray(entry.function(part_of(evidence, rows), **options), np.float64)
+        return np.asarray(entry.function(evidence.part(rows), **options), np.float64)
 
 
 def chosen(entry, evidence, request, options):
@@ -84,7 +82,7 @@ def _by_class(entry, evidence, request, options, ranks):
     mine, own = shares[ranks.rank], Selection(np.empty(0, np.int64))
     if len(mine):
         with alone():
-            own = entry.function(part_of(evidence, mine), request, **options)
+            own = entry.function(evidence.part(mine), request, **options)
     indices = ranks.join(mine[own.indices])
     order = np.argsort(evidence.labels[indices], kind="stable")  # of a class all are one rank's, in pick order
     weights, scores = (_joined(getattr(own, name), ranks) for name in ("weights", "scores"))
@@ -146,20 +144,3 @@ def dealt(groups, ranks):
         load[rank] += sizes[group]
         of_rank[rank].append(groups[group])
     return [np.sort(np.concatenate(rows)) if rows else np.empty(0, np.int64) for rows in of_rank]
-
-
-def part_of(evidence, rows):
-    """All that is known of the samples ``rows``; the validation set is everybody's."""
-    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
-        rows = slice(int(rows[0]), int(rows[-1]) + 1)  # of a memory map no copy
-    found = {name: None if getattr(evidence, name) is None else getattr(evidence, name)[rows]
-             for name in ("labels", "features", "logits", "boundary")}
-    runs = evidence.runs and tuple(part_of(run, rows) for run in evidence.runs)
-    return replace(evidence, **found, dynamics=_epochs_of(evidence.dynamics, rows), runs=runs)
-
-
-def _epochs_of(dynamics, rows):
-    if not is_dataclass(dynamics):
-        return dynamics
-    recorded = {field.name: getattr(dynamics, field.name) for field in fields(dynamics)}
-    return replace(dynamics, **{name: value if value is None else value[:, rows] for name, value in recorded.items()})

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from ms_coreset.cli.common.evidence import sizes_of
 from ms_coreset.cli.common.methods import add_method_options, flag_of, plan_of
 from ms_coreset.cli.common.options import add, note
 from ms_coreset.errors import MsCoresetError
@@ -62,7 +63,7 @@ def _require_none_given(arguments):
 
 def _within_memory(plan):
     def choose(evidence, request):
-        plan.estimate(evidence, request).require_fit()
+        plan.estimate(*sizes_of(evidence), request).require_fit()
         return plan.choose(evidence, request)
 
     return choose

@@ -29,18 +29,29 @@ def base_network(arguments, dataset, split, device, steps, run=0):
 
     run: 0, or the number of a further network, trained with the seed that is so much higher
     """
-    from ms_coreset.networks.weights import network_from_weights
-
     if arguments.ckpt and not run:
-        arch = arguments.arch and _canonical_network(arguments.arch)
         with steps("load"):
-            network = network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch)
+            network = _given_network(arguments, split)
         _note_classes(network, split, arguments.ckpt)
         return network, Path(arguments.ckpt)
     recipe = resolve_recipe(arguments, device, split.image_size)
     seed = arguments.seed + run
     folder = checkpoint_folder(arguments, dataset, recipe, f"seed{seed}" if run else None)
     return trained_network(arguments, split, recipe, folder, seed, steps)
+
+
+def first_network(arguments, split, device):
+    """A network of the kind that ``base_network`` finds, before it is trained."""
+    if arguments.ckpt:
+        return _given_network(arguments, split)
+    return build_network(resolve_recipe(arguments, device, split.image_size), split, arguments.seed)
+
+
+def _given_network(arguments, split):
+    from ms_coreset.networks.weights import network_from_weights
+
+    arch = arguments.arch and _canonical_network(arguments.arch)
+    return network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch)
 
 
 def trained_network(arguments, split, recipe, folder, seed, steps):

@@ -2,7 +2,9 @@
 
 import dataclasses
 
-from ms_coreset.cli.common.base_network import base_network, require_writable
+import numpy as np
+
+from ms_coreset.cli.common.base_network import base_network, first_network, require_writable
 from ms_coreset.cli.common.options import draw_pool, load_split, note
 from ms_coreset.errors import MsCoresetError
 
@@ -43,6 +45,24 @@ def gather(arguments, dataset, split, device, steps, needs, find=base_network):
     others = [_ask(arguments, split, steps, wanted, *find(arguments, dataset, split, device, steps, run))[0]
               for run in range(1, arguments.runs)]
     return _with(first, runs=(first, *(_with(other, **known) for other in others))), checkpoint
+
+
+def sizes_of(evidence):
+    """(samples, features of each, classes) of an evidence, as estimates take them."""
+    features, logits = evidence.features, evidence.logits
+    classes = len(np.unique(evidence.labels)) if logits is None else logits.shape[1]
+    return len(evidence), 1 if features is None else features.shape[1], classes
+
+
+def sizes_to_gather(arguments, split, device, needs):
+    """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained."""
+    if "features" in split.known:
+        width = np.shape(split.known["features"])[1]
+    elif "features" in needs and split.images is not None:
+        width = first_network(arguments, split, device).num_features
+    else:
+        width = 1
+    return len(split), width, split.num_classes
 
 
 def _require_askable(split, known, wanted, runs):

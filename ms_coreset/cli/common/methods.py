@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import yaml
 
 from ms_coreset.cli.common.options import add
@@ -23,7 +22,7 @@ _FLAGS = {"batch_size": "--selection-batch"}  # --batch-size is training's; Deep
 @dataclass(frozen=True)
 class Plan:
     """What will be chosen by: its name in file names, the evidence it needs, ``choose(evidence, request)``, whether
-    its picks at a rate begin those at any higher one, what it will take, ``estimate(evidence, request)``, and the
+    its picks at a rate begin those at any higher one, what it will take, ``estimate(n, d, classes, request)``, and the
     options that were given."""
 
     name: str
@@ -62,9 +61,10 @@ def plan_of(arguments):
         raise MsCoresetError(f"--score {given['score']} needs a --rule: one of {', '.join(RULE_NAMES)}")
     _refuse_unknown(given, entry.options | ({"held_out": None} if "validation" in entry.takes else {}), entry.name)
     held_out = given.pop("held_out", None)
+    entry.check_options(given)
     plan = Plan(entry.name, entry.needs_for(given), lambda evidence, request: select(
         entry.name, evidence, request.rate, request.balance, request.seed, request.memory, **given),
-        entry.nested_for(given), lambda evidence, request: estimate_of(entry.name, evidence, request, given), given)
+        entry.nested_for(given), _estimate(entry.name, given), given)
     return plan if held_out is None else _holding_out(plan, held_out, getattr(arguments, "seed", None))
 
 
@@ -84,21 +84,19 @@ def _composed(rule, given):
     entry = SCORES[given.pop("score")]
     of_rule = STRATA_OPTIONS if rule == "strata" else {}
     _refuse_unknown(given, {**entry.options, **of_rule}, f"{entry.name} by {rule}")
+    for owner, names in ((entry, entry.options), (METHODS["ccs"], of_rule)):
+        owner.check_options({name: value for name, value in given.items() if name in names})
     needs = entry.needs_for({name: value for name, value in given.items() if name in entry.options})
     if rule == "strata":
         needs = dict.fromkeys((*needs, *strata_needs({**of_rule, **given, "score": entry.name})))
     return Plan(f"{entry.name}-{rule}", tuple(needs), lambda evidence, request: select_by(
         entry.name, rule, evidence, request.rate, request.balance, request.seed, request.memory, **given),
-        rule in ("top", "bottom"), lambda evidence, request: estimate_of(
-            entry.name if entry.name in METHODS else "moderate", evidence, request, {}), given)
+        rule in ("top", "bottom"), _estimate(entry.name if entry.name in METHODS else "moderate", {}), given)
 
 
-def estimate_of(method, evidence, request, options):
-    """What choosing from this evidence will take, an ``Estimate``."""
-    features, logits = evidence.features, evidence.logits
-    classes = len(np.unique(evidence.labels)) if logits is None else logits.shape[1]
-    return estimate_on_ranks(method, len(evidence), 1 if features is None else features.shape[1], classes,
-                             request.rate, request.balance, request.memory, current().size, **options)
+def _estimate(method, options):
+    return lambda n, d, classes, request: estimate_on_ranks(
+        method, n, d, classes, request.rate, request.balance, request.memory, current().size, **options)
 
 
 def _refuse_unknown(given, known, what):

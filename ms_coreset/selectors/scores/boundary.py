@@ -1,13 +1,14 @@
 """How near a sample is to where the network's answer changes."""
 
+from typing import Annotated
+
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError, require_whole
-from ms_coreset.evidence import log_softmax
+from ms_coreset.evidence import log_softmax, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.options import Count, OneOf, Variant
 from ms_coreset.selectors.quota import classes
-from ms_coreset.selectors.scores.uncertainty import require_variant
 
 DIRECTIONS = {"highest": 1, "lowest": -1}
 
@@ -15,7 +16,8 @@ DIRECTIONS = {"highest": 1, "lowest": -1}
 @score("cal", needs=("features", "logits"), cost="n^2 d",
        parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
-def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper"):
+def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated[str, OneOf(DIRECTIONS)] = "highest",
+        variant: Variant = "paper"):
     """How unlike a sample's nearest neighbours' its class probabilities are, s_i = mean_{j in kNN(i)} D(p_i, p_j).
 
     D(p, q) = 1/2 sum_c (p_c - q_c)(log p_c - log q_c), the mean of both Kullback-Leibler divergences, from log
@@ -29,19 +31,14 @@ def cal(evidence, neighbors=10, within_class=True, direction="highest", variant=
     variant: "paper", or "deepcore": the first of the nearest is taken for the sample itself, though it may be a
         duplicate of it (``argsort(distances)[1:k + 1]``); DeepCore itself is this with direction "lowest"
 
-    Returns (n,), at least 0 nats for "highest"; 0 for a class of one sample. Raises ``MsCoresetError`` for another
-    option value. Departures from the paper, as in DeepCore: D is symmetric (there KL(p_j || p_i)), and neighbours
-    are sought in the pool itself (there among labelled data). DeepCore takes features from an ImageNet ResNet-18;
-    here they are the evidence's.
+    Returns (n,), at least 0 nats for "highest"; 0 for a class of one sample. Departures from the paper, as in
+    DeepCore: D is symmetric (there KL(p_j || p_i)), and neighbours are sought in the pool itself (there among labelled
+    data). DeepCore takes features from an ImageNet ResNet-18; here they are the evidence's.
     """
-    require_variant(variant)
-    if direction not in DIRECTIONS:
-        raise MsCoresetError(f"direction {direction!r}: must be one of {', '.join(DIRECTIONS)}")
-    require_whole("neighbors", neighbors)
     divergence = np.zeros(len(evidence))
     for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:
-            features, logits = kernels.take(evidence.features, rows), kernels.take(evidence.logits, rows)
+            features, logits = take(evidence.features, rows), take(evidence.logits, rows)
             divergence[rows] = _local_divergence(features, log_softmax(logits), neighbors, variant == "paper")
     return DIRECTIONS[direction] * divergence
 

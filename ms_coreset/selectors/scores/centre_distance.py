@@ -1,18 +1,22 @@
 """Distance to the centre of one's class."""
 
+from typing import Annotated
+
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.options import OneOf
 from ms_coreset.selectors.quota import classes
 
 CENTERS = {"median": kernels.class_median, "mean": kernels.class_mean}
+Center = Annotated[str, OneOf(CENTERS)]
 
 
 @score("center_distance", needs=("features",), cost="n d", parallel="classes",
        source="Xia et al., Moderate Coreset, ICLR 2023", aliases=("centre_distance",))
-def center_distance(evidence, center="median"):
+def center_distance(evidence, center: Center = "median"):
     """Distance of a sample's features to the centre of its class, d_i = ||f_i - c_{y_i}||_2.
 
     center: "median", c the per-dimension median of the class (as the authors' code; the mean of the two middle
@@ -20,15 +24,13 @@ def center_distance(evidence, center="median"):
 
     Returns (n,) float64, at least 0. High = far from the centre; Moderate itself keeps the middle of the ranking and
     so has no direction (high = keep is Sorscher et al.'s for prototypes, NeurIPS 2022).
-    Raises ``MsCoresetError`` for another centre. Classes are the labels as given, noisy ones too.
+    Classes are the labels as given, noisy ones too.
 
     Departures from the authors' code: labels need not be 0 .. C-1, and a class of one sample has distance 0.
     """
-    if center not in CENTERS:
-        raise MsCoresetError(f"center {center!r}: must be one of {', '.join(CENTERS)}")
     distances = np.empty(len(evidence))
     for rows in classes(evidence.labels):
-        distances[rows] = _from_centre(kernels.take(evidence.features, rows), CENTERS[center])
+        distances[rows] = _from_centre(take(evidence.features, rows), CENTERS[center])
     return distances
 
 

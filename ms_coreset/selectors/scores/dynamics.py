@@ -1,15 +1,17 @@
 """What happened to a sample while the network learnt."""
 
+from typing import Annotated
+
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.options import OneOf
 from ms_coreset.selectors.scores.error import dynamics_of
 
 
 @score("forgetting", needs=("dynamics",), cost="n T", parallel="samples",
        source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
-def forgetting(evidence, never_learned="epochs"):
+def forgetting(evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs"):
     """How often a sample that was classified correctly was wrong at its next presentation.
 
     F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, a_i(t) whether it was correct in epoch t, a_i(-1) = 0.
@@ -18,8 +20,6 @@ def forgetting(evidence, never_learned="epochs"):
 
     Returns (n,) in 0 .. T; high = often forgotten = keep.
     """
-    if never_learned not in ("epochs", "zero"):
-        raise MsCoresetError(f"never_learned {never_learned!r}: must be 'epochs' or 'zero'")
     correct = np.asarray(dynamics_of(evidence, "forgetting", "correct"), bool)
     forgotten = (correct[:-1] & ~correct[1:]).sum(axis=0).astype(np.float64)
     if never_learned == "epochs":

@@ -1,19 +1,22 @@
 """How wrong a network is about a sample's label."""
 
+from typing import Annotated
+
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, LastLayerGradients, batch_sizes, log_softmax, row_wise, softmax
 from ms_coreset.selectors.catalogue import score
-from ms_coreset.selectors.scores.uncertainty import require_variant
+from ms_coreset.selectors.options import Count, Variant, Whole
 
+Epoch = Annotated[int, Whole(0)]
 _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 
 
 @score("grand", needs=("features", "logits"), cost="R n (C + d)",
        parallel=lambda options: "samples" if options["variant"] == "paper" else "",  # which divides by batches of all
        source=f"{_DATA_DIET}, def. 2.1")
-def grand(evidence, variant="paper", batch_size=128):
+def grand(evidence, variant: Variant = "paper", batch_size: Count = 128):
     """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2), g = softmax(z) - onehot.
 
     variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, the
@@ -22,7 +25,6 @@ def grand(evidence, variant="paper", batch_size=128):
 
     Returns (n,), at least 0; high = keep. Departure from the paper, as in DeepCore: of the last layer alone.
     """
-    require_variant(variant)
     runs = runs_of(evidence, "features", "logits")
     return np.mean([_gradient_norms(run, variant, batch_size) for run in runs], axis=0)
 
@@ -40,7 +42,7 @@ def _el2n_needs(options):
 
 
 @score("el2n", needs=_el2n_needs, cost="R n C", parallel="samples", source=f"{_DATA_DIET}, def. 2.2")
-def el2n(evidence, first=None, last=None):
+def el2n(evidence, first: Epoch | None = None, last: Epoch | None = None):
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
     first, last: epochs, counted from 0; with either, the mean over the epochs ``first .. last - 1`` of the training

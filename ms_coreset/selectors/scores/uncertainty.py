@@ -2,39 +2,35 @@
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import log_softmax, row_wise, softmax
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.options import Variant
 
 _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., DeepCore, 2022, eq. 2"
-VARIANTS = ("paper", "deepcore")
 
 
 @score("least_confidence", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE,
        aliases=("LeastConfidence",))
-def least_confidence(evidence, variant="paper"):
+def least_confidence(evidence, variant: Variant = "paper"):
     """One minus the highest class probability, 1 - max_c p_c.
 
     variant: "paper", or "deepcore": minus the highest raw logit, -max_c z_c, without softmax
 
     Returns (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
     """
-    require_variant(variant)
     if variant == "deepcore":
         return -np.max(evidence.logits, axis=1).astype(np.float64)
     return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), evidence.logits)
 
 
 @score("entropy", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE, aliases=("Uncertainty",))
-def entropy(evidence, variant="paper"):
+def entropy(evidence, variant: Variant = "paper"):
     """Entropy of the class probabilities, -sum_c p_c log p_c.
 
     variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6)
 
     Returns (n,) in [0, log C] nats; high = unsure = keep.
     """
-    require_variant(variant)
-
     def of_rows(logits):
         log_p = log_softmax(logits)
         p = np.exp(log_p)
@@ -44,15 +40,13 @@ def entropy(evidence, variant="paper"):
 
 
 @score("margin", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE)
-def margin(evidence, variant="paper"):
+def margin(evidence, variant: Variant = "paper"):
     """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
 
     variant: the same score in both; as a method, see ``presets`` for what "deepcore" keeps
 
     Returns (n,) in [0, 1]; high = unsure = keep. The label is not looked at.
     """
-    require_variant(variant)
-
     def of_rows(logits):
         shares, rows = softmax(logits), np.arange(len(logits))
         likeliest = shares.argmax(axis=1)
@@ -61,9 +55,3 @@ def margin(evidence, variant="paper"):
         return 1 - (first - shares.max(axis=1))
 
     return row_wise(of_rows, evidence.logits)
-
-
-def require_variant(variant):
-    """Raise ``MsCoresetError`` unless ``variant`` is one of ``VARIANTS``."""
-    if variant not in VARIANTS:
-        raise MsCoresetError(f"variant {variant!r}: must be one of {', '.join(VARIANTS)}")

@@ -9,24 +9,17 @@ from functools import partial
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.rules import TIE, first_best
 
 NAMES = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
 def optimizer(greedy, epsilon=0.1, beta=0.9, seed=0):
-    """The maximiser named ``greedy``; raises ``MsCoresetError`` for another name, epsilon or beta.
+    """The maximiser named ``greedy``, one of ``NAMES``.
 
     epsilon: in (0, 1), of "stochastic"; beta: in (0, 1], of "approximate_lazy"; seed: of the one stream of
         "stochastic", which goes on from call to call
     """
-    if greedy not in NAMES:
-        raise MsCoresetError(f"greedy {greedy!r}: must be one of {', '.join(NAMES)}")
-    if not 0 < epsilon < 1:
-        raise MsCoresetError(f"epsilon {epsilon}: must be above 0 and below 1")
-    if not 0 < beta <= 1:
-        raise MsCoresetError(f"beta {beta}: must be above 0 and at most 1")
     return {"naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
             "stochastic": partial(stochastic, epsilon=epsilon, rng=np.random.RandomState(seed))}[greedy]
 

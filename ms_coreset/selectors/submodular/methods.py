@@ -1,15 +1,15 @@
 """Facility location, graph cut, log determinant and CRAIG."""
 
+from typing import Annotated
+
 import numpy as np
 
 from ms_coreset.distributed import current
-from ms_coreset.errors import MsCoresetError, require_whole
-from ms_coreset.evidence import LastLayerGradients
-from ms_coreset.selectors import kernels
+from ms_coreset.evidence import LastLayerGradients, take
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.quota import part_of, pick_by_group
+from ms_coreset.selectors.options import Count, Number, OneOf, Positive, Variant
+from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import TIE
-from ms_coreset.selectors.scores.uncertainty import require_variant
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.functions import (
     ExplainedVariance,
@@ -20,10 +20,18 @@ from ms_coreset.selectors.submodular.functions import (
     Separate,
 )
 from ms_coreset.selectors.submodular.greedi import greedi
-from ms_coreset.selectors.submodular.greedy import optimizer
+from ms_coreset.selectors.submodular.greedy import NAMES, optimizer
 from ms_coreset.selectors.submodular.similarity import Cosine, GradientDistance, blocks, held
 
 _DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
+_SIMILARITIES = {"gradient": lambda evidence, rows: Cosine.of_gradients(_gradients(evidence, rows)),
+                 "features": lambda evidence, rows: Cosine.of_features(take(evidence.features, rows))}
+
+Kernel = Annotated[str, OneOf(_SIMILARITIES)]
+Greedy = Annotated[str, OneOf(NAMES)]
+Epsilon = Annotated[float, Number(lambda value: 0 < value < 1, "above 0 and below 1")]
+Beta = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at most 1")]
+NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
 
 
 def _needs(options):
@@ -41,7 +49,8 @@ def _parallel(options):
 @method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
         nested=_nested, parallel=_parallel,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
-def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9, neighbors=None):
+def facility_location(evidence, request, kernel: Kernel = "gradient", greedy: Greedy = "lazy", epsilon: Epsilon = 0.1,
+                      beta: Beta = 0.9, neighbors: Count | None = None):
     """Samples such that every sample has a similar one among them.
 
     Maximises f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
@@ -62,9 +71,6 @@ def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsil
     logits. Departures from DeepCore: order of the picks kept; ties to the lowest place; zero gradients, on which its
     lazy greedy never ends, are allowed.
     """
-    if neighbors is not None:
-        require_whole("neighbors", neighbors)
-
     def function(similarity, k, share):
         if neighbors is None:
             return FacilityLocation(similarity)
@@ -77,7 +83,8 @@ def facility_location(evidence, request, kernel="gradient", greedy="lazy", epsil
 @method("graph_cut", needs=_needs, cost="n C d, and C d per gain", aliases=("GraphCut", "Submodular"),
         nested=_nested, parallel=_parallel,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {_DEEPCORE}")
-def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
+def graph_cut(evidence, request, lam: NotNegative = 1.0, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
+              epsilon: Epsilon = 0.1, beta: Beta = 0.9):
     """Samples similar to all and unlike one another.
 
     Maximises lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily by the gain
@@ -91,8 +98,6 @@ def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsi
     O(n) memory beside the normalised features. Raises ``MsCoresetError`` as ``facility_location`` does. DeepCore's
     ``Submodular`` command selects by this.
     """
-    if not 0 <= lam < np.inf:
-        raise MsCoresetError(f"lam {lam}: must be at least 0 and finite")
     return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
                    lambda similarity, k, share: GraphCut(similarity, lam / share))
 
@@ -100,8 +105,8 @@ def graph_cut(evidence, request, lam=1.0, kernel="gradient", greedy="lazy", epsi
 @method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", aliases=("LogDeterminant",),
         nested=_nested, parallel=_parallel,
         source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {_DEEPCORE}")
-def log_determinant(evidence, request, jitter=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9,
-                    variant="paper"):
+def log_determinant(evidence, request, jitter: Positive = 1e-6, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
+                    epsilon: Epsilon = 0.1, beta: Beta = 0.9, variant: Variant = "paper"):
     """Samples whose similarities span the largest volume: diverse ones.
 
     Maximises log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj).
@@ -114,10 +119,6 @@ def log_determinant(evidence, request, jitter=1e-6, kernel="gradient", greedy="l
 
     Memory for k rows of n, never n x n. Raises ``MsCoresetError`` as ``facility_location`` does.
     """
-    require_variant(variant)
-    if not 0 < jitter < np.inf:
-        raise MsCoresetError(f"jitter {jitter}: must be above 0 and finite")
-
     def function(similarity, k, share):
         return LogDeterminant(similarity, k, jitter) if variant == "paper" else ExplainedVariance(similarity, k)
 
@@ -131,12 +132,8 @@ def _select(evidence, request, kernel, maximise, function, hold=False):
     share: what part of the samples that f is about these are, below 1 in GreeDi only
     hold: keep the similarities as a matrix where it fits
     """
-    similarities = {"gradient": _gradient_cosine, "features": _feature_cosine}
-    if kernel not in similarities:
-        raise MsCoresetError(f"kernel {kernel!r}: must be one of {', '.join(similarities)}")
-
     def pool(rows, share):
-        similarity = similarities[kernel](evidence, rows)
+        similarity = _SIMILARITIES[kernel](evidence, rows)
         if hold:
             similarity, = held([similarity], request.memory)
         return lambda k: function(similarity, k, share)
@@ -149,22 +146,15 @@ def _select(evidence, request, kernel, maximise, function, hold=False):
     return Selection(pick_by_group(evidence.labels, request, pick))
 
 
-def _gradient_cosine(evidence, rows):
-    return Cosine.of_gradients(_gradients(evidence, rows))
-
-
-def _feature_cosine(evidence, rows):
-    return Cosine.of_features(kernels.take(evidence.features, rows))
-
-
 def _gradients(evidence, rows):
-    return LastLayerGradients.of(part_of(evidence, rows))
+    return LastLayerGradients.of(evidence.part(rows, ("features", "logits")))
 
 
 @method("craig", needs=("features", "logits"), cost="sum of n_c^2 (d + C), and n_c per gain",
         parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
-def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, variant="paper", batch_size=128):
+def craig(evidence, request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
+          variant: Variant = "paper", batch_size: Count = 128):
     """Samples with weights, whose weighted gradients stand for those of all samples of their class.
 
     Facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last layer's
@@ -183,8 +173,6 @@ def craig(evidence, request, greedy="lazy", epsilon=0.1, beta=0.9, variant="pape
     no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples
     of a class without a pick to the lowest pick; neither is done here in any variant.
     """
-    require_variant(variant)
-    require_whole("batch_size", batch_size)
     maximise = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
 

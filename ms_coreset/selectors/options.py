@@ -1,0 +1,96 @@
+"""What values the options of methods and scores may have: said in an option's annotation, checked before any work.
+
+``def cal(evidence, neighbors: Count = 10, direction: Annotated[str, OneOf(("highest", "lowest"))] = "highest")``:
+``catalogue.Entry.check_options`` finds the allowed values there. An option without one has to be of its default's kind.
+"""
+
+import inspect
+import numbers
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError, require_kind, require_number, require_whole
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of some names."""
+
+    names: Collection[str]
+
+    def check(self, option, value):
+        if not isinstance(value, str) or value not in self.names:
+            raise MsCoresetError(f"{option} {value!r}: must be one of {', '.join(self.names)}")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number of at least ``least``."""
+
+    least: int = 1
+
+    def check(self, option, value):
+        require_whole(option, value, self.least)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A finite number for which ``allows`` is true; ``words`` say which those are."""
+
+    allows: Callable[[Any], bool]
+    words: str
+
+    def check(self, option, value):
+        require_number(option, value, allowed=self.words)
+        if not self.allows(value):
+            raise MsCoresetError(f"{option} {value}: must be {self.words}")
+
+
+Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
+Count = Annotated[int, Whole(1)]
+Positive = Annotated[float, Number(lambda value: value > 0, "a finite number above 0")]
+
+
+def check(name, function, options):
+    """Raise ``MsCoresetError`` for options that ``function``, the method or score ``name``, does not have, and for
+    values that they may not have."""
+    known = keywords(function)
+    for option, value in options.items():
+        if option not in known:
+            raise MsCoresetError(f"{name} has no option {option!r}; its options: {', '.join(known) or 'none'}")
+        _check_value(f"{name}: {option}", known[option], value)
+
+
+def keywords(function):
+    """Option -> its ``inspect.Parameter``: all that have a default."""
+    parameters = inspect.signature(function).parameters
+    return {name: parameter for name, parameter in parameters.items() if parameter.default is not parameter.empty}
+
+
+def _check_value(option, parameter, value):
+    if value is None and parameter.default is None:
+        return
+    of_none_too = get_origin(parameter.annotation) in (Union, UnionType)
+    kinds = get_args(parameter.annotation) if of_none_too else (parameter.annotation,)
+    allowed = [rule for kind in kinds for rule in getattr(kind, "__metadata__", ())]
+    for rule in allowed:
+        rule.check(option, value)
+    if not allowed:
+        _require_like(parameter.default, option, value)
+
+
+def _require_like(default, option, value):
+    """Raise ``MsCoresetError`` for a value of another kind than an option's default: text, number, true or false."""
+    if isinstance(default, bool):
+        require_kind(option, value, bool, np.bool_)
+    elif isinstance(default, int):
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise MsCoresetError(f"{option} {value}: must be a whole number")
+    elif isinstance(default, float):
+        require_number(option, value)
+    elif isinstance(default, str):
+        require_kind(option, value, str)
