@@ -5,5 +5,5 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["ms_coreset*", "torch_ref*"]), "ms_coreset.configs"],
     package_dir={"ms_coreset.configs": "configs"},
-    package_data={"ms_coreset.configs": ["*.yaml", "experiments/*.yaml"]},
+    package_data={"ms_coreset": ["py.typed"], "ms_coreset.configs": ["*.yaml", "experiments/*.yaml"]},
 )

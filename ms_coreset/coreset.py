@@ -6,6 +6,7 @@ import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,7 @@ class Coreset:
         return Coreset(pool[self.indices], n, self.rate, self.method, self.options, self.seed, self.weights, scores,
                        made_from, self.manifest)
 
-    def summary(self, split):
+    def summary(self, split: Any) -> dict:
         """What was kept of ``split``, as plain values.
 
         kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share
@@ -163,7 +164,7 @@ class Coreset:
         pickle.dump(self.dropped, stream, protocol=4)
         stream.flush()
 
-    def to_torch_subset(self, dataset):
+    def to_torch_subset(self, dataset: Any) -> Any:
         """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order."""
         from torch.utils.data import Subset
 

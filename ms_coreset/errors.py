@@ -14,7 +14,7 @@ class MsCoresetError(ValueError):
     without a stack trace and exits with code 2.
     """
 
-    def __init__(self, message=""):
+    def __init__(self, message: object = "") -> None:
         super().__init__(one_line(message))
 
 

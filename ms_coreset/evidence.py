@@ -1,5 +1,6 @@
 """What is known of each sample: the arrays that selectors see, and their checks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from ms_coreset.randomness import hold_out
 
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision; see SMALLEST_DISTANCE
+FIELDS = ("features", "logits", "dynamics", "boundary", "runs")  # that tell of each sample, as labels do
 _EXTRACTED = ("features", "logits")
 _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
@@ -73,7 +75,7 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def hold_out(self, share, seed=0):
+    def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, "Evidence"]:
         """(places (m,), ``Evidence`` of these m samples with the others as its ``validation``).
 
         ``round(share * n)`` samples are held out, drawn by the seed: those that training with a validation share of
@@ -84,7 +86,7 @@ class Evidence:
             raise MsCoresetError(f"held-out share {share}: none of {len(self)} samples; give a larger share")
         return rest, replace(self.part(rest, _EXTRACTED), validation=self.part(held_out, _EXTRACTED))
 
-    def part(self, rows, fields=("features", "logits", "dynamics", "boundary", "runs")):
+    def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> "Evidence":
         """``Evidence`` of the samples ``rows`` (m,): the labels and ``fields``; the validation set is everybody's.
 
         Of samples that lie together, in their order, arrays are views, not copies.
@@ -92,7 +94,7 @@ class Evidence:
         found = {name: _part(getattr(self, name), rows) for name in fields}
         return Evidence(take(self.labels, rows), validation=self.validation, **found)
 
-    def require(self, needs, method, rows=slice(None)):
+    def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
         """Raise ``MsCoresetError`` unless every field in ``needs`` is there, and finite in the samples ``rows``.
 
         Features must also be of a size that distances can be told apart by.

@@ -1,6 +1,7 @@
 """Documentation that is made from the code is what the code says; links lead somewhere."""
 
 import importlib
+import inspect
 import re
 import runpy
 import shlex
@@ -32,6 +33,30 @@ def test_dependencies_page_has_the_versions_that_are_tested_together():
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+def public_functions():
+    """Every function and method of ``mc.__all__`` that users call, by name."""
+    for name in mc.__all__:
+        value = getattr(mc, name)
+        if not inspect.isclass(value):
+            yield name, value
+            continue
+        for attribute, member in vars(value).items():
+            function = getattr(member, "__func__", getattr(member, "fget", member))
+            if inspect.isfunction(function) and not attribute.startswith("_") and function.__name__ != "<lambda>":
+                yield f"{name}.{attribute}", function
+
+
+@pytest.mark.parametrize("name", dict(public_functions()))
+def test_what_is_public_says_its_types(name):
+    function = dict(public_functions())[name]
+    signature = inspect.signature(function)
+    bare = [parameter.name for parameter in signature.parameters.values()
+            if parameter.annotation is parameter.empty and parameter.name not in ("self", "cls")]
+    assert not bare
+    assert signature.return_annotation is not signature.empty
+    assert inspect.getdoc(function)
 
 
 def commands_in(page):

@@ -1,7 +1,7 @@
 """The data sets there are, by name: what a data set has to bring, and what comes for free."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,8 @@ class Family:
     """
 
     name: str
-    mean: tuple
-    std: tuple
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
     load: Callable
     resizable: bool = False
     by_path: bool = False
@@ -58,7 +58,8 @@ class Family:
         return Split(self.called(root), images, labels, tuple(classes), self.mean, self.std, train)
 
 
-def register_dataset(name, mean, std, aliases=(), resizable=False, by_path=False):
+def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None,
+                     aliases: Iterable[str] = (), resizable: bool = False, by_path: bool = False) -> Callable:
     """Decorator that makes a loader (see ``Family``) known as ``name``, and with each overlay's letter after it.
 
     The loader's docstring is the data set's description.

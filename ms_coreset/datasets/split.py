@@ -76,35 +76,37 @@ class Split:
         return len(self.labels)
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
+        """How many classes there are."""
         return len(self.classes)
 
-    def require_images(self):
-        """Raise ``MsCoresetError`` unless there are images, which every network needs."""
+    def require_images(self) -> np.ndarray | Pictures:
+        """The images, which every network needs; raises ``MsCoresetError`` if there are none."""
         if self.images is None:
             raise MsCoresetError(f"{self.name} has no images: no network can be trained on it, or asked about it")
+        return self.images
 
     @property
-    def image_size(self):
-        self.require_images()
-        return self.images.shape[1]
+    def image_size(self) -> int:
+        """Pixels of a side."""
+        return self.require_images().shape[1]
 
     @property
-    def in_channels(self):
-        self.require_images()
-        return self.images.shape[3]
+    def in_channels(self) -> int:
+        """Channels of an image."""
+        return self.require_images().shape[3]
 
     @property
-    def lazy(self):
+    def lazy(self) -> bool:
         """Whether the images are made when they are indexed."""
         return isinstance(self.images, Pictures)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Checksum of the images: what a network's answers to them depend on; see ``Pictures.digest`` for lazy ones."""
-        self.require_images()
-        return self.images.digest if self.lazy else array_digest(self.images)
+        images = self.require_images()
+        return images.digest if isinstance(images, Pictures) else array_digest(images)
 
-    def subset(self, indices):
+    def subset(self, indices: np.ndarray) -> "Split":
         """The samples at ``indices``, in that order; lazy images stay so."""
         chosen = {name: _at(getattr(self, name), indices)
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}

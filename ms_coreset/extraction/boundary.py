@@ -1,5 +1,7 @@
 """How far a network's input must move until its answer changes: DeepFool, for many images at once."""
 
+from typing import Any
+
 import numpy as np
 
 from ms_coreset.datasets.split import Split
@@ -9,7 +11,8 @@ from ms_coreset.progress import Progress
 from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
 
-def deepfool_distances(network, split, max_iter=50, overshoot=0.0, top_m=None, batch_size=256):
+def deepfool_distances(network: Any, split: Split, max_iter: int = 50, overshoot: float = 0.0, top_m: int | None = None,
+                       batch_size: int = 256) -> np.ndarray:
     """Squared length of DeepFool's perturbation of every image of ``split``: (n,) float64, at least 0.
 
     In evaluation mode, dataset order, on normalised images, without clipping to the range of images; see

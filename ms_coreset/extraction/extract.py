@@ -1,7 +1,10 @@
 """One pass of a trained network over a split: embeddings and logits of every sample."""
 
 import contextlib
+import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current, first_before_others
@@ -16,7 +19,8 @@ FIELDS = ("features", "logits")
 ROUND = 64  # batches of a rank between two notes of how far all are
 
 
-def extract(network, split, need=FIELDS, batch_size=256, cache=None):
+def extract(network: Any, split: Split, need: Iterable[str] = FIELDS, batch_size: int = 256,
+            cache: str | os.PathLike | None = None) -> Evidence:
     """What ``network`` says of every sample of ``split``: evaluation mode, dataset order, no augmentation.
 
     need: any of "features" (n, d), the input of the last dense layer, and "logits" (n, C); float32

@@ -6,6 +6,8 @@ MindSpore. ``register_network`` adds one of the user's.
 
 import importlib
 import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.randomness import check_seed
@@ -38,7 +40,7 @@ for _family, _names in _FAMILIES.items():
         _NETWORKS.add(_name, _family, _aliases)
 
 
-def register_network(name, aliases=()):
+def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
     """Decorator: make a function ``(num_classes, in_channels, image_size, *, seed, **options) -> network`` known.
 
     The network is a ``blocks.Classifier``, or has as much of it: ``features(x)``, ``head``, ``num_features`` and
@@ -59,7 +61,8 @@ def canonical_network(name):
     return _NETWORKS.canonical(name)
 
 
-def create_network(name, num_classes, in_channels=3, image_size=32, width=None, seed=0, **options):
+def create_network(name: str, num_classes: int, in_channels: int = 3, image_size: int = 32, width: int | None = None,
+                   seed: int = 0, **options: Any) -> Any:
     """Build a network with weights drawn from ``RandomState(seed)``.
 
     name: one of ``list_networks()``, in any case

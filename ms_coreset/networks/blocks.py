@@ -67,14 +67,16 @@ class Classifier(nn.Cell):
 
     variant: str | None = None
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
+        """Logits (B, C)."""
         return self.head(self.features(x))
 
     @property
-    def num_features(self):
+    def num_features(self) -> int:
+        """Width of the embedding."""
         return self.head.in_channels
 
-    def set_trunk(self, trunk):
+    def set_trunk(self, trunk: nn.Cell) -> None:
         """Make ``trunk`` the part whose weights are called "features...", as in torchvision's networks.
 
         The attribute itself can't have that name, which is the method's; it is ``self.trunk``.
@@ -83,7 +85,8 @@ class Classifier(nn.Cell):
         self._cells["features"] = trunk
 
     @property
-    def trunk(self):
+    def trunk(self) -> nn.Cell:
+        """What ``set_trunk`` was given."""
         return self._cells["features"]
 
 

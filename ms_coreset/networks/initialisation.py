@@ -1,5 +1,6 @@
 """First weights, drawn from a NumPy seed: the same on every device, and in torch_ref."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ from ms_coreset.randomness import check_seed
 class Scheme:
     """How a kind of layer starts: ``weight`` and ``bias`` are functions (rng, shape, shape of the weight) -> array."""
 
-    weight: object
-    bias: object
+    weight: Callable
+    bias: Callable
 
 
 def zeros(rng, shape, weight_shape):
@@ -49,7 +50,7 @@ TORCH = Scheme(uniform_fan_in, uniform_fan_in)
 HE = Scheme(he_normal_fan_out, zeros)
 
 
-def initialise(network, seed, convolution=TORCH, dense=TORCH):
+def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, dense: Scheme = TORCH) -> nn.Cell:
     """Draw all weights from one ``RandomState(seed)``, in order of definition, weight before bias; returns the network.
 
     The framework's generator is not used: the same seed gives the same network everywhere. Normalisation layers keep

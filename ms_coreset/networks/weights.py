@@ -174,7 +174,8 @@ def _respell(name):
     return ".".join(_SPELLINGS.get(part, part) for part in name.removeprefix("module.").split("."))
 
 
-def network_from_weights(path, image_size, in_channels=None, arch=None):
+def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: int | None = None,
+                         arch: str | None = None) -> Any:
     """Build the network that a checkpoint belongs to and load it.
 
     image_size, in_channels: of the images it is to see, used where the weights don't tell

@@ -4,6 +4,9 @@ Both attacks live in the space of pixels in [0, 1]; a network that takes normali
 ``on_pixels``. The network answers in evaluation mode, so that an image's attack depends on that image alone.
 """
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
@@ -15,7 +18,8 @@ _DEFAULTS = {"gsa": {"against": "own", "steps": 1, "random_start": False},
              "pgd": {"against": "true", "steps": 10, "random_start": True}}
 
 
-def attack(logits, images, labels, seed=0, batch_size=128, **options):
+def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, seed: int = 0, batch_size: int = 128,
+           **options: Any) -> tuple[np.ndarray, np.ndarray, dict]:
     """Attack every image: uint8 in, uint8 out.
 
     logits: a callable, images (B, C, H, W) float32 in [0, 1] as a Tensor -> (B, classes); see ``on_pixels``
@@ -87,7 +91,7 @@ def attack_rows(logits, images, labels, rows, options):
     return attacked, np.where(after == before, 2, 1).astype(np.int8)
 
 
-def on_pixels(network, mean, std):
+def on_pixels(network: Any, mean: Sequence[float], std: Sequence[float]) -> Callable:
     """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
     from mindspore import Tensor
 
@@ -146,7 +150,8 @@ def answers(logits, images):
     return logits(Tensor(np.ascontiguousarray(images))).asnumpy().argmax(axis=1)
 
 
-def gradient_sign(logits, images, labels=None, eps=8 / 255):
+def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | None = None,
+                  eps: float = 8 / 255) -> np.ndarray:
     """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``; where the gradient is exactly 0, x stays.
 
     logits: as in ``attack``; images: (B, C, H, W) float32 in [0, 1]
@@ -162,7 +167,8 @@ def gradient_sign(logits, images, labels=None, eps=8 / 255):
     return projected_gradient(logits, images, labels, eps, eps, 1)
 
 
-def projected_gradient(logits, images, labels, eps=8 / 255, alpha=2 / 255, steps=10, start=None):
+def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray, eps: float = 8 / 255,
+                       alpha: float = 2 / 255, steps: int = 10, start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times ``x <- clip(x + alpha sign(grad_x CE(f(x), y)))``, clipped to the eps-ball and to [0, 1].
 
     logits, images: as in ``gradient_sign``; labels: (B,) the y
@@ -181,11 +187,11 @@ def projected_gradient(logits, images, labels, eps=8 / 255, alpha=2 / 255, steps
         _require_pixels("start", start, images.shape)
     _require_known(labels, logits, images)
     gradient = _loss_gradient(logits, labels)
-    eps, alpha = np.float32(eps), np.float32(alpha)
+    radius, step = np.float32(eps), np.float32(alpha)
     moved = images if start is None else start
     for _ in range(steps):
-        moved = moved + alpha * np.sign(gradient(moved))
-        moved = np.clip(images + np.clip(moved - images, -eps, eps), 0, 1)
+        moved = moved + step * np.sign(gradient(moved))
+        moved = np.clip(images + np.clip(moved - images, -radius, radius), 0, 1)
     return moved
 
 

@@ -1,5 +1,7 @@
 """Who stays: scores, rules and set functions over ``Evidence``. Nothing here sees a network, a data set or a file."""
 
+from typing import Any
+
 import numpy as np
 
 from ms_coreset.coreset import Coreset
@@ -21,7 +23,7 @@ __all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe"
 
 
 def select(method: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
-           memory: int | str | None = None, **options) -> Coreset:
+           memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
     method: one of ``list_methods()``, or an alias, in any case
@@ -51,7 +53,7 @@ def select(method: str, evidence: Evidence, rate: float, balance: bool = False, 
 
 
 def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
-              memory: int | str | None = None, **options) -> Coreset:
+              memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
 
     options: of the score, and for "strata" also strata, mis_ratio and cutoff_score (see ``describe("ccs")``); the rest
@@ -70,7 +72,7 @@ def _coreset(selection, name, evidence, request, options, how):
                    int(request.seed), selection.weights, selection.scores, manifest=manifest)
 
 
-def score(name: str, evidence: Evidence, **options) -> np.ndarray:
+def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of every sample: (n,) float64, high = keep.
 
     Raises ``MsCoresetError`` for an unknown score or option and for evidence that is missing or not finite.

@@ -1,7 +1,7 @@
 """What selectors there are: methods and scores by name, with what they need, cost and stand on."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ms_coreset.registry import Registry
@@ -9,6 +9,8 @@ from ms_coreset.selectors import options
 
 METHODS = Registry("method")
 SCORES = Registry("score")
+
+Needs = tuple | Callable
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,14 @@ class Entry:
         options.check(self.name, self.function, given)
 
 
-def method(name, needs=(), cost="", source="", aliases=(), nested=False, takes=(), parallel=""):
+def method(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
+           nested: bool | Callable = False, takes: tuple = (), parallel: str | Callable = "") -> Callable:
     """Decorator: register a function as a selection method; see ``Entry``."""
     return _register(METHODS, name, needs, cost, source, aliases, nested, takes, parallel)
 
 
-def score(name, needs=(), cost="", source="", aliases=(), parallel=""):
+def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
+          parallel: str | Callable = "") -> Callable:
     """Decorator: register a function as a score; see ``Entry``."""
     return _register(SCORES, name, needs, cost, source, aliases, parallel=parallel)
 

@@ -3,6 +3,7 @@
 import math
 import numbers
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.catalogue import METHODS, SCORES
@@ -91,7 +92,8 @@ class Estimate:
                                  f"{as_text(self.memory)} it may use; what would fit: {ways}")
 
 
-def estimate(method, n, d, classes, rate, balance=False, memory=None, **options):
+def estimate(method: str, n: int, d: int, classes: int, rate: float, balance: bool = False,
+             memory: int | str | None = None, **options: Any) -> Estimate:
     """What ``select`` with these arguments will take: an ``Estimate``.
 
     n, d, classes: samples, features of each, and classes, taken as of equal size; logits are of as many columns

@@ -5,6 +5,7 @@ A score of the same name, kept from the top, is a method; ``moderate`` is the ce
 """
 
 import inspect
+from collections.abc import Callable, Iterable
 from typing import Annotated
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import shared
-from ms_coreset.selectors.catalogue import METHODS, SCORES, method, score
+from ms_coreset.selectors.catalogue import METHODS, SCORES, Needs, method, score
 from ms_coreset.selectors.options import Count, Number
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import RULES, moderate_window, strata_after_cutoff
@@ -122,7 +123,8 @@ def _register_ranked(entry, aliases):
            parallel="scores")(ranked)
 
 
-def register_score(name, needs=(), cost="", source="", aliases=(), parallel=""):
+def register_score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
+                   parallel: str | Callable = "") -> Callable:
     """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
     def register(function):
         score(name, needs, cost, source, aliases, parallel)(function)

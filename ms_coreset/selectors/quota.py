@@ -1,5 +1,6 @@
 """How a budget is split over classes, and the one driver that every method uses for it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,7 +34,8 @@ def budget(rate, n):
     return round(float(rate) * n)
 
 
-def pick_by_group(labels, request, pick):
+def pick_by_group(labels: np.ndarray, request: Request,
+                  pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
     """Let ``pick(rows, k)`` choose k of ``rows`` (ascending places) from all samples, or from each class in turn.
 
     Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with

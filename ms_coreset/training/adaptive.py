@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ class Reselection:
     name: str
     needs: tuple
     choose: Callable = field(compare=False, repr=False)
-    request: object
+    request: Any
     every: int
     warm: int = 0
     options: dict = field(default_factory=dict)
@@ -65,7 +66,8 @@ class Reselection:
                                  f"still learning can't give; every few epochs work: {', '.join(_workable())}")
 
     @classmethod
-    def by(cls, method, rate, every, warm=0, balance=False, seed=0, memory=None, **options):
+    def by(cls, method: str, rate: float, every: int, warm: int = 0, balance: bool = False, seed: int = 0,
+           memory: int | str | None = None, **options: Any) -> "Reselection":
         """Reselection by a registered method; the rest as for ``select``, which also says what it raises."""
         from ms_coreset.selectors import METHODS, select
         from ms_coreset.selectors.quota import Request
@@ -79,9 +81,9 @@ class Reselection:
         return cls(entry.name, entry.needs_for(options), choose, Request(rate, bool(balance), seed, memory), every,
                    warm, options)
 
-    def of_all(self, coreset):
+    def of_all(self, coreset: Coreset) -> Coreset:
         """A coreset of the samples as one of the data set that these are a pool of, if they are."""
-        return coreset if self.pool is None else coreset.within(self.pool, self.n)
+        return coreset if self.pool is None or self.n is None else coreset.within(self.pool, self.n)
 
     def __str__(self):
         """All that decides which coresets come, the data and the network apart."""

@@ -1,5 +1,6 @@
 """What happened to every sample while a network learnt, recorded as it learns."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class TrainingDynamics:
     loss: np.ndarray | None = None
 
     @classmethod
-    def load(cls, folder):
+    def load(cls, folder: str | os.PathLike) -> "TrainingDynamics":
         """Open the dynamics in ``folder``, memory-mapped.
 
         Raises ``MsCoresetError`` when there are none, and for files that are damaged or do not fit together.

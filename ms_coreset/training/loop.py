@@ -1,8 +1,11 @@
 """The training loop: batches in, a trained network, its dynamics and its results out."""
 
+import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +17,7 @@ from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
-from ms_coreset.training.adaptive import Coresets
+from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import as_tested
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics
 from ms_coreset.training.optimizer import SGD
@@ -41,7 +44,7 @@ class TrainingResult:
     coresets: of a reselection, by the number of epochs that were done when each was chosen
     """
 
-    network: object
+    network: Any
     dynamics: TrainingDynamics
     history: list = field(default_factory=list)
     coresets: dict = field(default_factory=dict)
@@ -52,8 +55,10 @@ class TrainingResult:
         return max(tested, key=lambda entry: entry[key], default=None)
 
 
-def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=None, resume=False, test=None,
-          save_interval=0, reselection=None):
+def train(network: Any, split: Split, recipe: Recipe, seed: int = 0, weights: np.ndarray | None = None,
+          record: Iterable[str] = FIELDS, folder: str | os.PathLike | None = None, resume: bool = False,
+          test: Split | None = None, save_interval: float = 0,
+          reselection: Reselection | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
 
     seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share
@@ -96,7 +101,7 @@ def train(network, split, recipe, seed=0, weights=None, record=FIELDS, folder=No
     return TrainingResult(network, run.recorder.dynamics(), run.history, run.coresets.chosen if run.coresets else {})
 
 
-def predict(network, split, batch_size=512):
+def predict(network: Any, split: Split, batch_size: int = 512) -> np.ndarray:
     """The class that ``network`` gives each sample of ``split``, (n,) int64, in evaluation mode.
 
     On several ranks each asks it about its share, and all return the whole.
@@ -114,7 +119,7 @@ def predict(network, split, batch_size=512):
     return ranks.join(np.concatenate(answers))
 
 
-def evaluate(network, split, recipe=None):
+def evaluate(network: Any, split: Split, recipe: Recipe | None = None) -> dict:
     """Accuracy on ``split`` overall and per class, each in [0, 1] (None for a class without samples).
 
     recipe: the one whose ``test_resize`` holds

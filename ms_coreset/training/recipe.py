@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -96,11 +97,14 @@ class Recipe:
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool) or not admits(value):
             raise MsCoresetError(f"recipe: {name} is {value!r}, must be {allowed}")
 
-    def num_epochs(self, updates_per_epoch):
+    def num_epochs(self, updates_per_epoch: int) -> int:
         """Passes over the data: ``epochs``, or enough for ``iterations`` updates."""
-        return self.epochs or math.ceil(self.iterations / updates_per_epoch)
+        if self.epochs is not None:
+            return self.epochs
+        assert self.iterations is not None  # one of the two is there
+        return math.ceil(self.iterations / updates_per_epoch)
 
-    def learning_rate(self, update, updates_per_epoch):
+    def learning_rate(self, update: int, updates_per_epoch: int) -> float:
         """The learning rate of an update, counted from 0 over all epochs."""
         if self.schedule == "constant":
             return self.lr
@@ -109,7 +113,7 @@ class Recipe:
         total = self.num_epochs(updates_per_epoch) * updates_per_epoch
         return self.min_lr + (self.lr - self.min_lr) * (1 + float(np.cos(np.pi * update / total))) / 2
 
-    def override(self, **values) -> "Recipe":
+    def override(self, **values: Any) -> "Recipe":
         """A copy with the values that are not None.
 
         Another number of epochs moves the milestones in proportion; one way of cropping takes the place of the other.
@@ -144,7 +148,7 @@ def list_recipes() -> list[str]:
     return sorted(path.stem for path in config_folder().glob("*.yaml"))
 
 
-def load_recipe(name: str | os.PathLike, **overrides) -> Recipe:
+def load_recipe(name: str | os.PathLike, **overrides: Any) -> Recipe:
     """Read a recipe by its name in ``configs/`` or from a YAML file, with overrides (see ``Recipe.override``).
 
     Raises ``MsCoresetError`` for an unknown name, a file that is no YAML mapping, and keys that a recipe lacks.

@@ -1,7 +1,12 @@
 """Attacked images, laid over the clean training split when ``...A`` is loaded."""
 
+import os
+from pathlib import Path
+from typing import Any
+
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import require_kind, require_network, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
@@ -15,7 +20,8 @@ def attack_path(root, base, variant=""):
     return overlay_path(root, "attack", _STEMS.get(base, base.lower()), variant)
 
 
-def make_attack(clean, network, root, seed=0, batch_size=128, force=False, variant="", notes=None, **options):
+def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int = 0, batch_size: int = 128,
+                force: bool = False, variant: str = "", notes: dict | None = None, **options: Any) -> Path:
     """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
 
     network: a Cell that takes normalised images, as ``create_network`` makes it; it is attacked in evaluation mode

@@ -1,7 +1,11 @@
 """Corrupted images, laid over the clean training split when ``...C`` is loaded."""
 
+import os
+from pathlib import Path
+
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
+from ms_coreset.datasets.split import Split
 from ms_coreset.perturbations.corruption import assign_kinds, corrupt_rows, corruption_options
 
 
@@ -10,7 +14,9 @@ def corruption_path(root, base, variant=""):
     return overlay_path(root, "corrupt", base.lower(), variant)
 
 
-def make_corruption(clean, root, shares=0.3, seed=0, mode="paper", random_occlusion=False, force=False, variant=""):
+def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict = 0.3, seed: int = 0,
+                    mode: str = "paper", random_occlusion: bool = False, force: bool = False,
+                    variant: str = "") -> Path:
     """Write corrupted images for the training split ``clean``; see ``perturbations.corruption.corrupt``.
 
     Writes (n, height, width, channels) uint8 as ``.npy``, each sample's kind as ``.kinds.npy`` and a manifest,

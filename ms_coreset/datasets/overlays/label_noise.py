@@ -2,11 +2,14 @@
 
 import dataclasses
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 
 from ms_coreset.datasets.overlays.human import read_human_labels
 from ms_coreset.datasets.overlays.places import is_made, lock_path, mark, missing, overlay_path, require_clean
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, atomic_write, open_array, read_json, write_json
 from ms_coreset.locks import locked
@@ -22,8 +25,9 @@ def label_noise_path(root, base, variant=""):
     return overlay_path(root, "noisy", _STEMS.get(base, base.lower()), variant)
 
 
-def make_label_noise(clean, root, ratio=0.2, seed=0, exact=True, force=False, variant="", noise="symmetric",
-                     next_class=False, human=None):
+def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, seed: int = 0, exact: bool = True,
+                     force: bool = False, variant: str = "", noise: str = "symmetric", next_class: bool = False,
+                     human: str | None = None) -> Path:
     """Write noisy labels for the training split ``clean``.
 
     ratio, seed, exact: of ``symmetric_noise`` and ``asymmetric_noise``; labels that people gave have none of them
