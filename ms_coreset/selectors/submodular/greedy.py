@@ -4,7 +4,6 @@ All take the lowest place of the best candidates, and go on to k picks even wher
 can't tell apart is ``rules.TIE`` of the first pick's gain: later gains are what is left of sums of that size.
 """
 
-import heapq
 from functools import partial
 
 import numpy as np
@@ -46,24 +45,14 @@ def lazy(function, k):
     """
     if function.batch is None:
         return naive(function, k)
-    first = function.gains(np.arange(len(function)))
-    scale = _size(first.max())
-    # A heap of (- bound, place): the largest bound first, of equal ones the lowest place.
-    bounds = list(zip((-first).tolist(), range(len(first)), strict=True))
-    heapq.heapify(bounds)
-    fresh, picks = _tops(bounds, scale), []
-    while True:
-        gains, places = np.array(fresh).T
-        order = np.argsort(places, kind="stable")
-        best = order[first_best(-gains[order], scale)]
-        place = fresh.pop(best)[1]
-        picks.append(place)
-        if len(picks) == k:
-            return np.array(picks)
-        function.add(place)
-        for entry in fresh:
-            heapq.heappush(bounds, entry)
-        fresh = _refreshed(function, bounds, scale)
+    bounds = function.gains(np.arange(len(function)))
+    scale = _size(bounds.max())
+    picks = [first_best(bounds, scale)]
+    while len(picks) < k:
+        function.add(picks[-1])
+        bounds[picks[-1]] = -np.inf
+        picks.append(_best_now(function, bounds, scale))
+    return np.array(picks)
 
 
 def _size(first_gain):
@@ -71,29 +60,28 @@ def _size(first_gain):
     return abs(first_gain) or np.finfo(float).tiny
 
 
-def _tops(bounds, scale):
-    """Take off the heap all that may tie with its top."""
-    best, tops = -bounds[0][0], []
-    while bounds and _may_win(-bounds[0][0], best, scale):
-        tops.append(heapq.heappop(bounds))
-    return tops
+def _best_now(function, bounds, scale):
+    """The place of the best gain now, given bounds (n,) of all, which become the gains where they were in question."""
+    stale, fresh, best = np.flatnonzero(bounds > -np.inf), [], -np.inf
+    while len(stale):
+        order = _largest_last(bounds[stale], function.batch)
+        places, stale = stale[order[-function.batch:]], stale[order[:-function.batch]]
+        bounds[places] = function.gains(places)
+        best = max(best, bounds[places].max())
+        fresh.append(places)
+        stale = stale[bounds[stale] >= best - 2 * TIE * max(abs(best), scale)]
+    places = np.sort(np.concatenate(fresh))
+    return int(places[first_best(bounds[places], scale)])
 
 
-def _refreshed(function, bounds, scale):
-    """Take off the heap, and bring up to date, all that may be the best or tie with it."""
-    fresh, best = [], -np.inf
-    while bounds and _may_win(-bounds[0][0], best, scale):
-        places = [heapq.heappop(bounds)[1]]
-        while len(places) < function.batch and bounds and _may_win(-bounds[0][0], best, scale):
-            places.append(heapq.heappop(bounds)[1])
-        gains = function.gains(np.array(places)).tolist()
-        fresh.extend((-gain, place) for gain, place in zip(gains, places, strict=True))
-        best = max(best, *gains)
-    return fresh
-
-
-def _may_win(bound, best, scale):
-    return bound >= best - 2 * TIE * max(abs(best), scale)
+def _largest_last(bounds, count):
+    """Places of the bounds, those of the ``count`` largest last; of one alone the lowest of equals."""
+    if count >= len(bounds):
+        return np.arange(len(bounds))
+    if count == 1:  # which gains that rise, as they may not, make a difference to
+        largest = int(np.argmax(bounds))
+        return np.append(np.delete(np.arange(len(bounds)), largest), largest)
+    return np.argpartition(bounds, -count)
 
 
 def approximate_lazy(function, k, beta):
