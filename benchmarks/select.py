@@ -48,7 +48,6 @@ class Case:
     balance: bool = False
     options: dict = field(default_factory=dict)
     logits: int = 10
-    valued: bool = True  # some values take an n x n matrix
     mapped: bool = False  # the arrays lie on disk
 
     @property
@@ -70,6 +69,9 @@ SCORES = ("least_confidence", "entropy", "margin", "grand", "el2n", "loss")
 CASES = {
     **{name: Case(name) for name in ONE_CLASS},
     "facility_location_10k": Case("facility_location", n=10_000),
+    "facility_location_near_20k": Case("facility_location", n=20_000, options={"neighbors": 50}),
+    "facility_location_near_50k": Case("facility_location", n=50_000, options={"neighbors": 50}),
+    "facility_location_20k": Case("facility_location", n=20_000),
     "k_center_50k": Case("k_center", n=50_000),
     "herding_50k": Case("herding", n=50_000),
     "moderate_50k": Case("moderate", n=50_000, d=2048, classes=10),
@@ -244,14 +246,14 @@ def _by_torch_ref(case, features, logits, labels, _):
     return torch_ref.select(case.method, evidence, case.rate, case.balance, **case.options).indices
 
 
-def _kernel(case, features, logits, labels):
-    """0.5 + 0.5 cos of the last-layer gradients, float32, factorised: what both libraries are handed."""
+def _kernel(features, logits, labels, columns=slice(None)):
+    """0.5 + 0.5 cos of the last-layer gradients, float32, factorised: what both libraries are handed, or columns."""
     errors = _errors(logits, labels)
     inputs = np.hstack([np.ones((len(features), 1), np.float32), features])
     errors /= np.linalg.norm(errors, axis=1, keepdims=True)
     inputs /= np.linalg.norm(inputs, axis=1, keepdims=True)
-    kernel = inputs @ inputs.T
-    kernel *= errors @ errors.T
+    kernel = inputs @ inputs[columns].T
+    kernel *= errors @ errors[columns].T
     kernel *= 0.5
     kernel += 0.5
     return kernel
@@ -272,7 +274,7 @@ def _by_submodlib(make):
     def run(case, features, logits, labels, _):
         import submodlib
 
-        function = make(submodlib, case.n, _kernel(case, features, logits, labels))
+        function = make(submodlib, case.n, _kernel(features, logits, labels))
         return [place for place, _ in function.maximize(
             budget=_budget(case), optimizer="LazyGreedy", stopIfZeroGain=False, stopIfNegativeGain=False,
             verbose=False, show_progress=False)]
@@ -284,7 +286,7 @@ def _by_apricot(case, features, logits, labels, _):
     import apricot
 
     selector = apricot.FacilityLocationSelection(_budget(case), metric="precomputed", optimizer="lazy")
-    return selector.fit(_kernel(case, features, logits, labels).astype(np.float64)).ranking
+    return selector.fit(_kernel(features, logits, labels).astype(np.float64)).ranking
 
 
 def _by_deepcore(function_name):
@@ -332,17 +334,17 @@ _SIDES = {
 # What the selected samples are worth.
 
 def _value(case, features, logits, labels, picks):
-    if case.balance or not case.valued or case.method not in _VALUES:
+    if case.balance or case.method not in _VALUES:
         return None
     return float(_VALUES[case.method](case, features, logits, labels, picks))
 
 
 def _coverage(case, features, logits, labels, picks):
-    return _kernel(case, features, logits, labels)[:, picks].max(axis=1).astype(np.float64).sum()
+    return _kernel(features, logits, labels, picks).max(axis=1).astype(np.float64).sum()
 
 
 def _cut(case, features, logits, labels, picks):
-    similar = _kernel(case, features, logits, labels)[:, picks].astype(np.float64)
+    similar = _kernel(features, logits, labels, picks).astype(np.float64)
     return similar.sum() - similar[picks].sum()
 
 
@@ -413,7 +415,7 @@ def _growth(arguments):
     print("CPU seconds of one class, rate 0.01, and the power of n that they grow by")
     for method in methods:
         sizes = (300, 600) if arguments.quick else [n // 2 if method in N_BY_N else n for n in GROWTH_SIZES]
-        cases = [Case(method, n=n, rate=0.01, valued=False) for n in sizes]
+        cases = [Case(method, n=n, rate=0.01) for n in sizes]
         seconds = [min(_process(OURS, case, arguments)["cpu"] for _ in range(turns)) for case in cases]
         power = np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
         told = "".join(f"{n:>10,}: {value:6.2f}" for n, value in zip(sizes, seconds, strict=True))

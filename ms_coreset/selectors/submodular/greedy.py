@@ -62,26 +62,29 @@ def _size(first_gain):
 
 def _best_now(function, bounds, scale):
     """The place of the best gain now, given bounds (n,) of all, which become the gains where they were in question."""
-    stale, fresh, best = np.flatnonzero(bounds > -np.inf), [], -np.inf
-    while len(stale):
-        order = _largest_last(bounds[stale], function.batch)
-        places, stale = stale[order[-function.batch:]], stale[order[:-function.batch]]
-        bounds[places] = function.gains(places)
-        best = max(best, bounds[places].max())
-        fresh.append(places)
-        stale = stale[bounds[stale] >= best - 2 * TIE * max(abs(best), scale)]
-    places = np.sort(np.concatenate(fresh))
-    return int(places[first_best(bounds[places], scale)])
+    stale, fresh, best = np.arange(len(bounds)), [], -np.inf
+    places = _largest(bounds, function.batch)
+    places = places[bounds[places] > -np.inf]
+    while len(places):
+        gains = function.gains(places)
+        fresh.append((places, gains))
+        best, bounds[places] = max(best, gains.max()), -np.inf  # for now, so as not to come up again
+        known = bounds if len(fresh) == 1 else bounds[stale]
+        stale = stale[known >= best - 2 * TIE * max(abs(best), scale)]
+        places = stale[_largest(bounds[stale], max(function.batch, len(stale) // 4))]
+    places, gains = map(np.concatenate, zip(*fresh, strict=True))
+    bounds[places] = gains
+    order = np.argsort(places)
+    return int(places[order[first_best(gains[order], scale)]])
 
 
-def _largest_last(bounds, count):
-    """Places of the bounds, those of the ``count`` largest last; of one alone the lowest of equals."""
+def _largest(bounds, count):
+    """Places of the ``count`` largest bounds, or of all there are; of one alone the lowest of equals."""
     if count >= len(bounds):
         return np.arange(len(bounds))
     if count == 1:  # which gains that rise, as they may not, make a difference to
-        largest = int(np.argmax(bounds))
-        return np.append(np.delete(np.arange(len(bounds)), largest), largest)
-    return np.argpartition(bounds, -count)
+        return np.array([np.argmax(bounds)])
+    return np.argpartition(bounds, -count)[-count:]
 
 
 def approximate_lazy(function, k, beta):
