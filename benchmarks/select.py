@@ -19,6 +19,7 @@ folder, and its set functions and maximiser are run with the gradients written o
 
 import argparse
 import importlib.util
+import itertools
 import json
 import statistics
 import subprocess
@@ -430,15 +431,20 @@ def _plot(rows, path):
         print("no plot: matplotlib is not installed", file=sys.stderr)
         return
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
-    figure, axes = pyplot.subplots(figsize=(7, 5))
-    for row in rows:
-        axes.loglog(row["sizes"], row["cpu"], marker="o", label=f"{row['method']} (n^{row['power']:.1f})")
+    figure, axes = pyplot.subplots(figsize=(8, 4.5), layout="constrained")
+    for row, marker in zip(rows, itertools.cycle("os^vD"), strict=False):
+        axes.loglog(row["sizes"], row["cpu"], marker=marker, label=f"{row['method']}: n^{row['power']:.1f}")
+    axes.set_xticks(sorted({n for row in rows for n in row["sizes"]}))
+    axes.xaxis.set_minor_locator(ticker.NullLocator())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.set_xlabel("samples")
     axes.set_ylabel("CPU seconds")
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=150)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.savefig(path, dpi=100)
     print(f"wrote {path}")
 
 
