@@ -2,7 +2,7 @@
 
 import platform
 import shlex
-from collections import Counter
+from collections import Counter, defaultdict
 
 import numpy
 
@@ -37,7 +37,10 @@ def page(study, reports, command):
 
 def titles(sections):
     """A title for each section: its data and network, and what else sets it apart from the others."""
-    facts = [_title_facts(section.first) for section in sections]
+    called = defaultdict(set)
+    for section in sections:
+        called[section.first.shown_name].add(section.first.data_name)
+    facts = [_title_facts(section.first, len(called[section.first.shown_name]) > 1) for section in sections]
     differing = [len(set(column)) > 1 for column in zip(*facts, strict=True)]
     told = [[fact for i, fact in enumerate(one) if i < 2 or differing[i] or fact == "balanced"] for one in facts]
     names = [" · ".join(fact for fact in one if fact) for one in told]
@@ -46,8 +49,8 @@ def titles(sections):
             for name, section in zip(names, sections, strict=True)]
 
 
-def _title_facts(run):
-    return (run.shown_name, run.train_arch, run.dataset if run.dataset != run.shown_name else None, run.variant,
+def _title_facts(run, ambiguous):
+    return (run.shown_name, run.train_arch, run.data_name if ambiguous else None,
             f"pool of {run.pool:,}" if run.pool else None, f"chosen by {run.select_arch}" if run.select_arch else None,
             f"same {run.protocol}" if run.protocol else None, "balanced" if run.balance else "not balanced")
 
@@ -115,7 +118,7 @@ def _section(report, name):
     section, first = report.section, report.section.first
     base = {run.seed: run.base_accuracy for run in section.done if run.base_accuracy is not None}
     facts = _facts([
-        ("data", f"{first.dataset}{f', variant {first.variant}' if first.variant else ''}"),
+        ("data", first.data_name),
         ("samples", _samples(first)),
         ("chosen by", first.select_arch and first.select_arch + (
             f", {with_spread(*mean_and_deviation(list(base.values())))} % on the test split" if base else "")),

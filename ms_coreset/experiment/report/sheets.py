@@ -87,7 +87,7 @@ class Sheets:
         return said + (" Bad samples are framed in red and counted." if split.bad is not None else "")
 
     def _split(self, run):
-        name = run.dataset if "@" in run.dataset or not run.variant else f"{run.dataset}@{run.variant}"
+        name = run.data_name
         if name not in self._splits:
             self._splits[name] = _load(name, self._root)
         return self._splits[name]

@@ -62,6 +62,11 @@ class Run:
         """What the data is to be called."""
         return self.label or self.dataset
 
+    @property
+    def data_name(self):
+        """The data set as it is typed, its variant included."""
+        return self.dataset if "@" in self.dataset or not self.variant else f"{self.dataset}@{self.variant}"
+
     def reached(self, which):
         """Test accuracy of the "last" or the "best" epoch."""
         return float(self.accuracy[which])
