@@ -662,8 +662,12 @@ def test_the_command_writes_the_page_and_the_pictures(study):
 def test_sheets_show_what_is_named(tmp_path):
     folder = digits_study(tmp_path)
     assert "<caption>moderate, seed 0</caption>" in report_of(folder)
-    assert "<img" not in report_of(folder, sheets=["random"])  # chance wants nothing
-    assert "<img" in report_of(folder, sheets=["moderate", "unheard_of"])
+    page = report_of(folder, sheets=["random"])
+    assert "<img" not in page  # chance wants nothing
+    assert "without an order to show: random." in page
+    page = report_of(folder, sheets=["moderate", "unheard_of"])
+    assert "<img" in page
+    assert "Not in this section, or without an order to show: unheard_of." in page
 
 
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "runs.jsonl").write_text("\n")],

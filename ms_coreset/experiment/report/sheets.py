@@ -50,7 +50,7 @@ class Sheets:
     def __call__(self, report):
         """The sheets of a ``SectionReport``'s detail rate, or a word about why there are none."""
         shown = self._shown(report)
-        if not shown:
+        if not shown and not self._methods:
             return None
         try:
             split = self._split(report.section.first)
@@ -82,6 +82,8 @@ class Sheets:
                 "in the method's order; methods without scores have none.")
         if self._methods is None:
             said += " --sheets names other methods to show."
+        elif left_out := [name for name in self._methods if name not in self._shown(report)]:
+            said += f" Not in this section, or without an order to show: {', '.join(left_out)}."
         if split.num_classes > CLASSES:
             said += f" The first {CLASSES} of {split.num_classes} classes."
         return said + (" Bad samples are framed in red and counted." if split.bad is not None else "")
