@@ -58,7 +58,9 @@ def require_number(option, value, least=None, most=None, allowed="a finite numbe
         raise MsCoresetError(f"{option} {value}: must be {allowed}")
 
 
-def require_whole(option, value, least=1):
-    """Raise ``MsCoresetError`` unless ``value`` is a whole number, not a bool, of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-        raise MsCoresetError(f"{option} {value}: must be a whole number, {least} or more")
+def require_whole(option, value, least=1, most=None):
+    """Raise ``MsCoresetError`` unless ``value`` is a whole number, not a bool, from ``least`` to ``most``."""
+    fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not fits or value < least or (most is not None and value > most):
+        allowed = f"{least} or more" if most is None else f"{least} to {most:,}"
+        raise MsCoresetError(f"{option} {value}: must be a whole number, {allowed}")

@@ -227,6 +227,7 @@ def test_published_defaults():
     ({"attack": "fgsm"}, "unknown attack 'fgsm': there are gsa, pgd"), ({"eps": 0}, "eps 0"), ({"eps": 8}, "eps 8"),
     ({"alpha": -1}, "alpha -1"), ({"eps": float("nan")}, "eps nan"), ({"attack": "pgd", "steps": 0}, "steps 0"),
     ({"attack": "pgd", "steps": 2.5}, "steps 2.5"), ({"steps": 10}, "gsa is one step"),
+    ({"attack": "pgd", "steps": 10**9}, "steps 1000000000: must be a whole number, 1 to 100,000"),
     ({"random_start": True}, "gsa is one step"), ({"against": "given"}, "attack against 'given'"),
     ({"seed": -1}, "seed -1")])
 def test_wrong_options_are_named(options, message):

@@ -26,6 +26,7 @@ from ms_coreset.datasets import (
 )
 from ms_coreset.datasets.family import DATASETS
 from ms_coreset.datasets.readers.idx import read_idx
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_json
 from ms_coreset.registry import Registry
@@ -482,6 +483,12 @@ def test_a_damaged_gzip_is_named(tmp_path, damage):
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
     refused(f"{path} is damaged", "MNIST", tmp_path)
+
+
+@pytest.mark.parametrize("labels", [np.float16(1), np.zeros((), int), np.zeros((2, 1), int), np.zeros(2)])
+def test_a_split_has_a_column_of_labels(labels):
+    with pytest.raises(MsCoresetError, match="labels must be"):
+        Split("toy", None, np.asarray(labels), ("a", "b"), (), ())
 
 
 def test_idx_label_out_of_range_is_named(tmp_path):

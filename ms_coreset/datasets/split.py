@@ -58,7 +58,7 @@ class Split:
             raise MsCoresetError(f"{self.name}: classes must be texts, got {str(self.classes)[:80]}")
         for name in ("labels", "clean_labels", "bad", "bad_kinds"):
             array = getattr(self, name)
-            if not (array is None and name != "labels") and not _is_column(array, len(self.labels)):
+            if not (array is None and name != "labels") and not _is_column(array, self.labels.size):
                 raise MsCoresetError(f"{self.name}: {name} must be an (n,) array of whole numbers, got {_told(array)}")
         if self.images is None:
             return

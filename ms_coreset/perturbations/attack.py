@@ -14,6 +14,7 @@ from ms_coreset.randomness import check_seed, stream
 
 ATTACKS = ("gsa", "pgd")
 AGAINST = ("own", "true")
+MOST_STEPS = 100_000  # more are a slip of the keyboard, and would not end
 _DEFAULTS = {"gsa": {"against": "own", "steps": 1, "random_start": False},
              "pgd": {"against": "true", "steps": 10, "random_start": True}}
 
@@ -64,7 +65,7 @@ def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against
     chosen = _DEFAULTS[attack] | {name: value for name, value in given.items() if value is not None}
     if attack == "gsa" and (chosen["steps"], chosen["random_start"]) != (1, False):
         raise MsCoresetError("gsa is one step from the image itself: more steps, or a random start, are pgd")
-    require_whole("steps", chosen["steps"])
+    require_whole("steps", chosen["steps"], most=MOST_STEPS)
     if chosen["against"] not in AGAINST:
         raise MsCoresetError(f"attack against {chosen['against']!r}: there are {', '.join(AGAINST)}")
     require_kind("random_start", chosen["random_start"], bool, np.bool_)
@@ -180,7 +181,7 @@ def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray,
     _require_pixels("images", images)
     _require_callable(logits)
     labels = _checked_labels(labels, len(images))
-    require_whole("steps", steps)
+    require_whole("steps", steps, most=MOST_STEPS)
     for name, value in (("eps", eps), ("alpha", alpha)):
         require_number(name, value, 0, 1, "from 0 to 1")
     if start is not None:
