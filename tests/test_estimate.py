@@ -67,7 +67,7 @@ def test_text():
 @pytest.mark.parametrize("name", mc.list_methods())
 @pytest.mark.parametrize("balance", [False, True])
 def test_every_method_has_one_and_it_grows(name, balance):
-    small, large = (mc.estimate(name, n, 64, 10, 0.1, balance, memory="1T") for n in (10_000, 1_000_000))
+    small, large = (mc.estimate(name, n, 64, 10, 0.1, balance, memory="1000T") for n in (10_000, 1_000_000))
     assert 0 < small.peak < large.peak
     assert 0 < small.operations < large.operations
     assert small.fits

@@ -7,7 +7,7 @@ from typing import Any
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.catalogue import METHODS, SCORES
-from ms_coreset.selectors.memory import BLOCKS, HEAP, as_bytes, as_text, fits_as_matrices
+from ms_coreset.selectors.memory import BLOCKS, BOUND, as_bytes, as_text, fits_as_matrices
 from ms_coreset.selectors.quota import Request, budget
 
 _LARGEST = 10**12  # samples, features or classes
@@ -185,8 +185,8 @@ def _contextual_diversity(size, memory, options):
 
 def _kernel_bytes(size, options):
     if options.get("kernel") == "features":
-        return size.pool_copy + 8 * size.pool * size.d + HEAP * size.pool
-    return size.gradients + HEAP * size.pool
+        return size.pool_copy + 8 * size.pool * size.d + BOUND * size.pool
+    return size.gradients + BOUND * size.pool
 
 
 def _matrix_or_rows(size, memory, options, sizes):

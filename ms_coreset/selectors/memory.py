@@ -10,7 +10,7 @@ from ms_coreset.errors import MsCoresetError
 
 SHARE = 0.5  # of what is free, unless the user says how much
 BLOCKS = 12 << 20  # bytes of the blocks of rows that whatever method works on
-HEAP = 150  # bytes of an entry of lazy greedy's heap, a Python tuple
+BOUND = 40  # bytes that lazy greedy takes for an element: its bound, and places in their order
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _CGROUP = "/sys/fs/cgroup/memory"
 
@@ -29,7 +29,7 @@ def as_bytes(memory):
 def fits_as_matrices(memory, sizes, d, classes):
     """Whether the similarities of pools of these sizes fit as float64 matrices, with the copies of the data (d features
     and so many classes of logits) that they are made of."""
-    return sum(8 * m * (m + d + 3 * classes) + HEAP * m for m in sizes) + BLOCKS <= memory
+    return sum(8 * m * (m + d + 3 * classes) + BOUND * m for m in sizes) + BLOCKS <= memory
 
 
 def as_text(size):
