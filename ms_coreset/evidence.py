@@ -11,7 +11,7 @@ from ms_coreset.randomness import hold_out
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision; see SMALLEST_DISTANCE
 FIELDS = ("features", "logits", "dynamics", "boundary", "runs")  # that tell of each sample, as labels do
-_EXTRACTED = ("features", "logits")
+EXTRACTED = ("features", "logits")  # that a network tells in one pass
 _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array",
@@ -84,7 +84,7 @@ class Evidence:
         rest, held_out = hold_out(len(self), share, seed)
         if not len(held_out):
             raise MsCoresetError(f"held-out share {share}: none of {len(self)} samples; give a larger share")
-        return rest, replace(self.part(rest, _EXTRACTED), validation=self.part(held_out, _EXTRACTED))
+        return rest, replace(self.part(rest, EXTRACTED), validation=self.part(held_out, EXTRACTED))
 
     def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> "Evidence":
         """``Evidence`` of the samples ``rows`` (m,): the labels and ``fields``; the validation set is everybody's.

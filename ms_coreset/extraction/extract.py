@@ -9,17 +9,16 @@ from typing import Any
 from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current, first_before_others
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
-from ms_coreset.evidence import Evidence
+from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction.cache import ExtractionStore, evidence_key
 from ms_coreset.locks import locked
 from ms_coreset.progress import Progress
 from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
-FIELDS = ("features", "logits")
 ROUND = 64  # batches of a rank between two notes of how far all are
 
 
-def extract(network: Any, split: Split, need: Iterable[str] = FIELDS, batch_size: int = 256,
+def extract(network: Any, split: Split, need: Iterable[str] = EXTRACTED, batch_size: int = 256,
             cache: str | os.PathLike | None = None) -> Evidence:
     """What ``network`` says of every sample of ``split``: evaluation mode, dataset order, no augmentation.
 
@@ -39,9 +38,9 @@ def extract(network: Any, split: Split, need: Iterable[str] = FIELDS, batch_size
     if cache is not None:
         require_path("cache", cache)
     require_kind("need", need, list, tuple, set, dict)
-    unknown = set(map(str, need)) - set(FIELDS)
+    unknown = set(map(str, need)) - set(EXTRACTED)
     if unknown or not need:
-        raise MsCoresetError(f"can't extract {', '.join(sorted(unknown))}: there are {', '.join(FIELDS)}")
+        raise MsCoresetError(f"can't extract {', '.join(sorted(unknown))}: there are {', '.join(EXTRACTED)}")
     _require_fitting(network, split)
     shapes = {"features": (len(split), network.num_features), "logits": (len(split), network.head.out_channels)}
     folder = None if cache is None else Path(cache) / evidence_key(network, split)
@@ -50,7 +49,7 @@ def extract(network: Any, split: Split, need: Iterable[str] = FIELDS, batch_size
         if folder is not None and ranks.first:
             held.enter_context(locked(folder / ".lock"))  # two runs would fill, and renew, the same files
         with first_before_others():
-            store = ExtractionStore({name: shapes[name] for name in FIELDS if name in need}, folder, ranks)
+            store = ExtractionStore({name: shapes[name] for name in EXTRACTED if name in need}, folder, ranks)
             if ranks.size > 1 and ranks.first:
                 store.finish()  # so that the others find the files
         if store.done < len(split):

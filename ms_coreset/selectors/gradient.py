@@ -5,7 +5,7 @@ from typing import Annotated, NamedTuple
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence, LastLayerGradients, softmax
+from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, softmax
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.kernels import ResidentGradients
 from ms_coreset.selectors.options import Count, OneOf, Positive, Variant
@@ -13,11 +13,10 @@ from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import first_best
 from ms_coreset.selectors.selection import Selection
 
-_NEEDS = ("features", "logits")
 _ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the lengths of both
 
 
-@method("gradmatch", needs=_NEEDS, takes=("validation",), cost="n d k + n k^2", parallel="classes",
+@method("gradmatch", needs=EXTRACTED, takes=("validation",), cost="n d k + n k^2", parallel="classes",
         source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
 def gradmatch(evidence, request, lam: Positive = 0.5,
               refill: Annotated[str, OneOf(("projection", "none"))] = "projection", variant: Variant = "paper",
@@ -140,7 +139,7 @@ def _match_as_deepcore(pool, target, k, lam=1.0):
     return picks[fit > 0], fit[fit > 0]
 
 
-@method("glister", needs=_NEEDS, takes=("validation",), cost="n d C k", parallel="classes",
+@method("glister", needs=EXTRACTED, takes=("validation",), cost="n d C k", parallel="classes",
         nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
 def glister(evidence, request, eta: Positive = 0.1, aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean",
@@ -247,11 +246,11 @@ class _Task(NamedTuple):
 
 
 def _task(evidence, rows, request, variant, batch_size):
-    samples = evidence.part(rows, _NEEDS)
+    samples = evidence.part(rows, EXTRACTED)
     pool = _resident(samples, variant, batch_size)
     if evidence.validation is None:
         return _Task(pool, pool, samples)
-    held_out = evidence.validation.part(_validation_rows(evidence, rows, request.balance), _NEEDS)
+    held_out = evidence.validation.part(_validation_rows(evidence, rows, request.balance), EXTRACTED)
     return _Task(pool, _resident(held_out, variant, batch_size), held_out)
 
 
@@ -283,7 +282,7 @@ def _largest(values, count):
 def _require_fitting_validation(evidence, name):
     if evidence.validation is None:
         return
-    evidence.validation.require(_NEEDS, f"the validation set of {name}")
+    evidence.validation.require(EXTRACTED, f"the validation set of {name}")
     for field in ("features", "logits"):
         expected, found = (getattr(side, field).shape[1] for side in (evidence, evidence.validation))
         if expected != found:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_whole
-from ms_coreset.evidence import Evidence
+from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import array_digest
 
 _OF_A_WHOLE_RUN = "dynamics"  # what no network tells that is still learning
@@ -163,11 +163,10 @@ class Coresets:
     def _ask(self, network):
         from ms_coreset.extraction import extract
         from ms_coreset.extraction.boundary import deepfool_distances
-        from ms_coreset.extraction.extract import FIELDS
 
         every_sample = len(self._rows) == len(self._split)
         part = self._split if every_sample else self._split.subset(self._rows)
-        asked = [name for name in FIELDS if name in self._reselection.needs]
+        asked = [name for name in EXTRACTED if name in self._reselection.needs]
         evidence = extract(network, part, asked) if asked else Evidence(labels=part.labels)
         if "boundary" in self._reselection.needs:
             boundary = deepfool_distances(network, part, top_m=self._reselection.top_m)

@@ -7,8 +7,7 @@ import numpy as np
 from ms_coreset.cli.common.base_network import base_network, first_network, require_writable
 from ms_coreset.cli.common.options import draw_pool, load_split, note
 from ms_coreset.errors import MsCoresetError
-
-EXTRACTED = ("features", "logits")
+from ms_coreset.evidence import EXTRACTED
 
 
 def load_pool(arguments, steps):

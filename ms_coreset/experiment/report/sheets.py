@@ -59,7 +59,7 @@ class Sheets:
         if split.images is None:
             return self._part(tag("p", f"No contact sheets: {split.name} has no images.", class_="note"))
         sheets = (self._sheet(split, name, *coreset) for name, coreset in shown.items())
-        return self._part(tag("p", self._explanation(report, split)), tag("div", *sheets, class_="grid sheets"))
+        return self._part(tag("p", self._explanation(report, split, shown)), tag("div", *sheets, class_="grid sheets"))
 
     @staticmethod
     def _part(*children):
@@ -77,12 +77,12 @@ class Sheets:
         chosen = sorted(first, key=lambda name: (first[name][1].scores is None, name not in report.leaders))
         return {name: first[name] for name in chosen[:SHEETS]}
 
-    def _explanation(self, report, split):
+    def _explanation(self, report, split, shown):
         said = (f"{rate_name(report.rate)} kept, first seed, {PICTURES} of a class, best first. Least wanted: the last "
                 "in the method's order; methods without scores have none.")
         if self._methods is None:
             said += " --sheets names other methods to show."
-        elif left_out := [name for name in self._methods if name not in self._shown(report)]:
+        elif left_out := [name for name in self._methods if name not in shown]:
             said += f" Not in this section, or without an order to show: {', '.join(left_out)}."
         if split.num_classes > CLASSES:
             said += f" The first {CLASSES} of {split.num_classes} classes."

@@ -62,15 +62,14 @@ def _size(first_gain):
 
 def _best_now(function, bounds, scale):
     """The place of the best gain now, given bounds (n,) of all, which become the gains where they were in question."""
-    stale, fresh, best = np.arange(len(bounds)), [], -np.inf
+    fresh, best = [], -np.inf
     places = _largest(bounds, function.batch)
     places = places[bounds[places] > -np.inf]
     while len(places):
         gains = function.gains(places)
         fresh.append((places, gains))
         best, bounds[places] = max(best, gains.max()), -np.inf  # for now, so as not to come up again
-        known = bounds if len(fresh) == 1 else bounds[stale]
-        stale = stale[known >= best - 2 * TIE * max(abs(best), scale)]
+        stale = np.flatnonzero(bounds >= best - 2 * TIE * max(abs(best), scale))
         places = stale[_largest(bounds[stale], max(function.batch, len(stale) // 4))]
     places, gains = map(np.concatenate, zip(*fresh, strict=True))
     bounds[places] = gains

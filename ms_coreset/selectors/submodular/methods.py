@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from ms_coreset.distributed import current
-from ms_coreset.evidence import LastLayerGradients, take
+from ms_coreset.evidence import EXTRACTED, LastLayerGradients, take
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.options import Count, Number, OneOf, Positive, Variant
 from ms_coreset.selectors.quota import pick_by_group
@@ -147,7 +147,7 @@ def _select(evidence, request, kernel, maximise, function, hold=False):
 
 
 def _gradients(evidence, rows):
-    return LastLayerGradients.of(evidence.part(rows, ("features", "logits")))
+    return LastLayerGradients.of(evidence.part(rows, EXTRACTED))
 
 
 @method("craig", needs=("features", "logits"), cost="sum of n_c^2 (d + C), and n_c per gain",
