@@ -20,11 +20,15 @@ _SMALL, _EXPANSION = 1 << 28, 200  # bytes, or times its size, that compressed c
 def atomic_write(path, mode="wb", **options):
     """Open a temporary file beside ``path``; on success flush it to disk and rename it, on failure remove it.
 
-    Raises ``MsCoresetError`` when the folder can't be made or written, or the disk is full.
+    What is no file, a device or a pipe (/dev/null, /dev/stdout), is written to and not replaced. Raises ``MsCoresetError`` when the folder can't be made or written, or the disk is full.
     """
     path = Path(path)
     temporary = None
     try:
+        if is_device(path):
+            with open(path, mode, **options) as stream:
+                yield stream
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         with os.fdopen(handle, mode, **options) as stream:
@@ -40,6 +44,12 @@ def atomic_write(path, mode="wb", **options):
         if temporary is not None:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+
+
+def is_device(path):
+    """Whether ``path`` is there and neither a file nor a folder, but a device or a pipe."""
+    path = Path(path)
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _umask():

@@ -55,6 +55,17 @@ def test_atomic_write_names_the_file_that_cannot_be_written(tmp_path):
         pass
 
 
+def test_atomic_write_writes_to_a_pipe_or_device_and_leaves_it_there(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_json(pipe, 3)
+    assert os.read(reader, 100) == b"3\n"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+
+
 def test_json_round_trip(tmp_path):
     value = {"name": "naïve", "n": 3, "list": [1.5, None]}
     write_json(tmp_path / "value.json", value)

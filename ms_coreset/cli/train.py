@@ -23,6 +23,7 @@ from ms_coreset.cli.common.options import (
 )
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import is_device, write_json
 from ms_coreset.training.dynamics import FIELDS
 
 _EXAMPLES = """examples:
@@ -59,7 +60,6 @@ def run(arguments):
     dataset, reselection = dataset_in_files(arguments), reselection_of(arguments)
 
     from ms_coreset.device import set_device
-    from ms_coreset.files import write_json
     from ms_coreset.training.loop import CORESETS, LAST, evaluate, train
 
     device = set_device(arguments.device)
@@ -76,7 +76,8 @@ def run(arguments):
     if (folder / LAST).is_file() and not arguments.resume and not arguments.no_save:
         note(f"training anew over {folder} (--resume goes on from its last epoch)")
     result_file = Path(arguments.result) if arguments.result else folder / "result.json"
-    require_writable(result_file.parent)
+    if not is_device(result_file):
+        require_writable(result_file.parent)
     record = arguments.record if arguments.record is not None else (() if what else FIELDS)
     began = time.perf_counter()
     with contextlib.nullcontext() if arguments.no_save else at_work_in(folder):
