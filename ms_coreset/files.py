@@ -20,7 +20,8 @@ _SMALL, _EXPANSION = 1 << 28, 200  # bytes, or times its size, that compressed c
 def atomic_write(path, mode="wb", **options):
     """Open a temporary file beside ``path``; on success flush it to disk and rename it, on failure remove it.
 
-    What is no file, a device or a pipe (/dev/null, /dev/stdout), is written to and not replaced. Raises ``MsCoresetError`` when the folder can't be made or written, or the disk is full.
+    What is no file, a device or a pipe (/dev/null, /dev/stdout), is written to and not replaced. Raises
+    ``MsCoresetError`` when the folder can't be made or written, or the disk is full.
     """
     path = Path(path)
     temporary = None

@@ -1,15 +1,18 @@
 """Submodular functions, their maximisers and CRAIG: by hand, by brute force, and as the peers' code picks."""
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import LastLayerGradients
+from ms_coreset.selectors.kernels import side_by_side
 from ms_coreset.selectors.submodular.functions import (
     ExplainedVariance,
     FacilityLocation,
@@ -206,6 +209,27 @@ def test_a_matrix_made_in_tiles_and_sums_without_rows(n, tile, seed):
             each.add(place)
     for each in sums:
         np.testing.assert_allclose(each.at(places), rows[places[:5]].sum(axis=0)[places], atol=1e-13)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_tiles_side_by_side_leave_the_number_of_threads_as_it_was(fails):
+    at_once = []
+
+    def work(i, j):
+        at_once.append(numbers_of_threads())
+        if fails and (i, j) == (0, 1):
+            raise FloatingPointError("at 0, 1")
+
+    with threadpool_limits(3, user_api="blas"):
+        before = numbers_of_threads()
+        with pytest.raises(FloatingPointError, match="at 0, 1") if fails else contextlib.nullcontext():
+            side_by_side(work, [(0, 0), (0, 1), (1, 1)])
+        assert numbers_of_threads() == before
+    assert set.union(*at_once) == {1}
+
+
+def numbers_of_threads():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
 
 def test_a_kernel_of_features_needs_no_logits():

@@ -5,6 +5,7 @@ a small operation in a hundredth of the time. What decides between near candidat
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 
@@ -36,6 +37,24 @@ def blocks(n, row_bytes, block_bytes=None):
     """Slices of at most ``block_bytes`` (``BLOCK_BYTES``) that cover n rows of so many bytes each."""
     step = max(1, int((block_bytes or BLOCK_BYTES) // max(1, row_bytes)))
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+def side_by_side(work, tasks):
+    """``work(*task)`` for each of ``tasks``, on a CPU as many at a time as products of matrices take processors.
+
+    Each product is then left to one: small ones, and what lies between them, are no work for several together.
+    """
+    blas = _blas()
+    workers = max((library.num_threads for library in blas.lib_controllers), default=1) if on_host() else 1
+    with blas.limit(limits=1 if on_host() else None), ThreadPoolExecutor(workers) as threads:
+        list(threads.map(lambda task: work(*task), tasks))
+
+
+@cache
+def _blas():
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 def class_median(block):

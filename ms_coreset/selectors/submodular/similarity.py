@@ -6,6 +6,7 @@ graph cut and log determinant use have ``diagonal()``, (n,), and ``sum_of_rows()
 """
 
 import mmap
+from itertools import combinations_with_replacement
 
 import numpy as np
 
@@ -35,11 +36,13 @@ def _dense(similarity):
     n = len(similarity)
     matrix = _unfilled(n)
     tiles = kernels.blocks(n, 1, TILE)
-    for i, rows in enumerate(tiles):
-        for columns in tiles[i:]:
-            tile = similarity.rows(np.arange(n)[rows], columns)
-            matrix[rows, columns] = tile
-            matrix[columns, rows] = tile.T
+
+    def fill(rows, columns):
+        tile = similarity.rows(np.arange(n)[rows], columns)
+        matrix[rows, columns] = tile
+        matrix[columns, rows] = tile.T
+
+    kernels.side_by_side(fill, list(combinations_with_replacement(tiles, 2)))
     return Dense(matrix)
 
 
