@@ -648,7 +648,10 @@ def test_score_gives_what_the_arrays_allow(here, capsys):
 ])
 def test_what_arrays_lack_is_said(here, capsys, line, message):
     assert command(f"--dataset arrays --rate 0.2 {line}") == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith("error:")
+    assert said.count("\n") == 1
     assert not (here / "ckpt").exists()
 
 

@@ -30,11 +30,7 @@ def gather(arguments, dataset, split, device, steps, needs, find=base_network):
     """
     from ms_coreset.evidence import Evidence
 
-    if arguments.runs < 1:
-        raise MsCoresetError(f"runs {arguments.runs}: must be at least 1")
-    known = {name: split.known[name] for name in needs if name in split.known}
-    wanted = tuple(name for name in needs if name not in known)
-    _require_askable(split, known, wanted, arguments.runs)
+    known, wanted = _known_and_wanted(arguments, split, needs)
     if not wanted:
         return Evidence(labels=split.labels, **known), None
     first, checkpoint = _ask(arguments, split, steps, wanted, *find(arguments, dataset, split, device, steps, 0))
@@ -54,14 +50,24 @@ def sizes_of(evidence):
 
 
 def sizes_to_gather(arguments, split, device, needs):
-    """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained."""
-    if "features" in split.known:
-        width = np.shape(split.known["features"])[1]
-    elif "features" in needs and split.images is not None:
+    """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained; raises what it does."""
+    known, wanted = _known_and_wanted(arguments, split, needs)
+    width = 1
+    if "features" in known:
+        width = np.shape(known["features"])[1]
+    elif "features" in wanted:
         width = first_network(arguments, split, device).num_features
-    else:
-        width = 1
     return len(split), width, split.num_classes
+
+
+def _known_and_wanted(arguments, split, needs):
+    """What of ``needs`` came with the data, and the names of what a network is to be asked for."""
+    if arguments.runs < 1:
+        raise MsCoresetError(f"runs {arguments.runs}: must be at least 1")
+    known = {name: split.known[name] for name in needs if name in split.known}
+    wanted = tuple(name for name in needs if name not in known)
+    _require_askable(split, known, wanted, arguments.runs)
+    return known, wanted
 
 
 def _require_askable(split, known, wanted, runs):
