@@ -13,6 +13,7 @@ import numpy as np
 
 import ms_coreset as mc
 from ms_coreset.distributed import current, failing_together, take_part
+from ms_coreset.evidence import LastLayerGradients
 from ms_coreset.training.dynamics import TrainingDynamics
 
 RATE = 0.1
@@ -31,6 +32,19 @@ def evidence():
     dynamics = TrainingDynamics(**{name: rng.rand(5, 500).astype(np.float32) for name in (
         "probability", "margin", "logit_margin", "error_norm", "loss")}, correct=rng.rand(5, 500) > 0.5)
     return mc.Evidence(labels, features, logits, dynamics, boundary=rng.rand(500))
+
+
+def worth(method, picks):
+    """The value of f(picks), written out, by the similarities of the gradients of ``evidence``."""
+    gradients = LastLayerGradients.of(evidence())
+    flat = np.einsum("ic,id->icd", gradients.errors, np.insert(gradients.features, 0, 1, axis=1)).reshape(500, -1)
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    similarity = 0.5 + 0.5 * flat @ flat.T
+    within = similarity[np.ix_(picks, picks)]
+    return {"facility_location": similarity[:, picks].max(axis=1).sum(),
+            "graph_cut": similarity[:, picks].sum() - within.sum(),
+            # Volumes are compared by their k-th root: the geometric mean of the eigenvalues.
+            "log_determinant": np.exp(np.linalg.slogdet(within + 1e-6 * np.eye(len(picks)))[1] / len(picks))}[method]
 
 
 def asked(folder):

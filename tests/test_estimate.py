@@ -74,6 +74,67 @@ def test_every_method_has_one_and_it_grows(name, balance):
     assert name in str(small)
 
 
+N, D, C = 1_200, 7, 3  # three classes of 400
+EVERY = (12 << 20) + 40 * N  # blocks of rows, and a few numbers a sample
+
+
+def by_hand(balance):
+    """(bytes beside ``EVERY``, operations) of each method with its defaults, at a rate of 0.1."""
+    m, k, pools = (400, 40, 3) if balance else (1_200, 120, 1)
+    copy = 4 * m * D if balance else 0
+    gradients = copy + 8 * m * (D + C + C)
+    kernel = gradients + 40 * m
+    one_by_one, growing = 2 * pools * m * k * D, 2 * pools * m * k * (D + C + k / 2)
+    pairs = 400 ** 2 if balance else 3 * 400 ** 2  # craig has no similarities across classes
+    return {
+        "random": (0, N), "full": (0, N), "moderate": (4 * 400 * D, N * D),
+        "cal": (4 * 400 * D + 12 * 400 * D + 24 * 400 * C, 2 * N * 400 * D),
+        "herding": (copy + 60 * m, one_by_one), "k_center": (copy + 8 * D * 256, one_by_one),
+        "contextual_diversity": (36 * m * C, 4 * pools * m * C * k),
+        "facility_location": (kernel + 8 * m * m, pools * m * m * (D + C)),
+        "craig": (kernel + 8 * pairs, pools * pairs * (D + C)),
+        "graph_cut": (kernel, 8 * N * D * C), "log_determinant": (kernel + 8 * m * k, growing),
+        "gradmatch": (gradients + 8 * m * k + 24 * k * k, growing),
+        "glister": (gradients + 48 * m * C, 4 * pools * m * D * C * k)}
+
+
+@pytest.mark.parametrize("name", mc.list_methods())
+@pytest.mark.parametrize("balance", [False, True])
+def test_every_method_by_hand(name, balance):
+    found = mc.estimate(name, N, D, C, 0.1, balance, memory="1G")
+    peak, operations = by_hand(balance).get(name, (0, N * (D + C)))  # else a score, sample by sample
+    assert (found.peak, found.operations, found.note) == (EVERY + peak, pytest.approx(operations, rel=1e-12), "")
+
+
+@pytest.mark.parametrize(("options", "peak", "operations"), [
+    ({"method": "cal", "within_class": False}, 12 * N * D + 24 * N * C, 2 * N * N * D),
+    ({"method": "facility_location", "kernel": "features"}, 8 * N * D + 40 * N + 8 * N * N, N * N * (D + C)),
+    ({"method": "facility_location", "neighbors": 9}, 8 * N * (D + C + C) + 40 * N + 40 * N * 9, 2 * N * N * (D + C)),
+    ({"method": "facility_location", "neighbors": 9_999}, 8 * N * (D + C + C) + 40 * N + 40 * N * N,
+     2 * N * N * (D + C)),
+    ({"method": "glister", "rounds": 5}, 8 * N * (D + C + C) + 48 * N * C, 4 * N * D * C * 5),
+    ({"method": "k_center", "n": 16 * N}, 8 * D * N + 40 * 15 * N, 2 * 16 * N * 16 * 120 * D)])
+def test_options_by_hand(options, peak, operations):
+    found = mc.estimate(**{"n": N, "d": D, "classes": C, "rate": 0.1, "memory": "1T", **options})
+    assert (found.peak, found.operations) == (EVERY + peak, pytest.approx(operations, rel=1e-12))
+
+
+@pytest.mark.parametrize(("greedy", "evaluations"), [("lazy", 7), ("approximate_lazy", 7), ("naive", 120),
+                                                     ("stochastic", -np.log(0.1))])
+def test_rows_that_do_not_fit_by_hand(greedy, evaluations):
+    base = EVERY + 8 * N * (D + C + C) + 40 * N
+    found = mc.estimate("facility_location", N, D, C, 0.1, memory=base + 8 * N * N - 41 * N, greedy=greedy)
+    assert found.peak == base + (16 << 20)
+    assert found.operations == pytest.approx(2 * N * N * (D + C) * evaluations, rel=1e-12)
+    assert "the similarities, 11.0 MB, do not fit" in found.note
+
+
+def test_one_class_is_not_copied_and_classes_are_no_more_than_samples():
+    assert mc.estimate("herding", 100, 7, 1, 0.1, True).peak == (12 << 20) + 40 * 100 + 60 * 100
+    assert mc.estimate("moderate", 5, 7, 9, 0.1).peak == (12 << 20) + 40 * 5 + 4 * 7
+    assert mc.estimate("gradmatch", 100, 7, 4, 1e-9).operations == 2 * 100 * (7 + 4 + 0.5)  # one pick at least
+
+
 def test_similarities_by_hand():
     held = mc.estimate("facility_location", 10_000, 64, 10, 0.1, memory="4G")
     assert 8 * 10**8 < held.peak < 1.1 * 8 * 10**8
