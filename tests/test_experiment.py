@@ -23,9 +23,6 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, Method, Run
 from ms_coreset.experiment.store import Claims, Store
-from ms_coreset.selectors import METHODS
-from ms_coreset.selectors.quota import cut
-from ms_coreset.training.dynamics import TrainingDynamics
 from ms_coreset.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -429,50 +426,3 @@ def test_help_starts_without_the_heavy_packages():
     probe = ("import sys\nfrom ms_coreset.cli import main\ntry:\n    main(['--help'], 'experiment')\n"
              "except SystemExit:\n    pass\nassert not {'mindspore', 'torch', 'sklearn', 'scipy'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-
-
-# One ranking for all rates
-
-@pytest.fixture(scope="module")
-def evidence():
-    """All that any method needs, of 90 samples of 3 classes of unlike sizes, with ties and duplicates."""
-    rng = np.random.RandomState(0)
-    labels = np.sort(rng.choice(3, 90, p=[0.5, 0.3, 0.2]))
-    dynamics = TrainingDynamics(
-        *(rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for _ in range(4)), rng.rand(6, 90) < 0.7,
-        rng.rand(6, 90).astype(np.float32))
-    return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
-                       dynamics, rng.randint(0, 9, 90).astype(float))
-
-
-OPTIONS = [(name, {}) for name in METHODS.names()] + [
-    ("facility_location", {"greedy": "approximate_lazy"}), ("facility_location", {"greedy": "naive"}),
-    ("facility_location", {"greedy": "stochastic"}), ("log_determinant", {"variant": "deepcore"}),
-    ("herding", {"variant": "deepcore"}), ("margin", {"variant": "deepcore"}), ("glister", {"rounds": 3}),
-    ("glister", {"variant": "deepcore"}), ("k_center", {"already_selected": [3, 80]})]
-
-
-@pytest.mark.parametrize("balance", [False, True])
-@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value))
-def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, evidence):
-    if not METHODS[name].nested_for(options):
-        return
-    ranking = mc.select(name, evidence, 0.8, balance, seed=3, **options)
-    for rate in (0.02, 0.1, 0.33, 0.5, 0.8):
-        alone, part = mc.select(name, evidence, rate, balance, seed=3, **options), cut(ranking, evidence.labels, rate)
-        np.testing.assert_array_equal(part.indices, alone.indices)
-        np.testing.assert_array_equal(part.scores, alone.scores)
-        assert {**vars(part), "indices": 0, "scores": 0} == {**vars(alone), "indices": 0, "scores": 0}
-    with pytest.raises(MsCoresetError, match="keeps none"):
-        cut(ranking, evidence.labels, 0.001)
-
-
-def test_which_methods_are_nested(evidence):
-    others = {name for name in METHODS.names() if not METHODS[name].nested_for({})}
-    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch"}
-    for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
-                          ("k_center", {"already_selected": [1]})):
-        assert not METHODS[name].nested_for(options)
-    weighted = mc.select("craig", evidence, 0.5)
-    with pytest.raises(MsCoresetError, match="weighs its picks together"):
-        cut(weighted, evidence.labels, 0.1)

@@ -11,7 +11,7 @@ import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.perturbations.label_noise import symmetric_noise
 from ms_coreset.selectors import METHODS, SCORES, kernels
-from ms_coreset.selectors.quota import Request, budget, pick_by_group
+from ms_coreset.selectors.quota import Request, budget, cut, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
 from ms_coreset.training.dynamics import measure
 
@@ -302,3 +302,64 @@ def test_any_labels_will_do_for_methods_that_do_not_look_at_logits():
     features = np.arange(24, dtype=np.float32).reshape(12, 2)
     evidence = mc.Evidence(labels=np.array([7] * 6 + [-3] * 5 + [1000]), features=features)
     assert len(mc.select("moderate", evidence, 0.5, balance=True)) == 3 + 2
+
+
+# One ranking for all rates
+
+@pytest.fixture(scope="module")
+def tied():
+    """All that any method needs, of 90 samples of 3 classes of unlike sizes, with ties and duplicates."""
+    rng = np.random.RandomState(0)
+    labels = np.sort(rng.choice(3, 90, p=[0.5, 0.3, 0.2]))
+    dynamics = mc.TrainingDynamics(
+        *(rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for _ in range(4)), rng.rand(6, 90) < 0.7,
+        rng.rand(6, 90).astype(np.float32))
+    return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
+                       dynamics, rng.randint(0, 9, 90).astype(float))
+
+
+OPTIONS = [(name, {}) for name in EVERY_METHOD] + [
+    ("facility_location", {"greedy": "approximate_lazy"}), ("facility_location", {"greedy": "naive"}),
+    ("facility_location", {"greedy": "stochastic"}), ("log_determinant", {"variant": "deepcore"}),
+    ("herding", {"variant": "deepcore"}), ("margin", {"variant": "deepcore"}), ("glister", {"rounds": 3}),
+    ("glister", {"variant": "deepcore"}), ("k_center", {"already_selected": [3, 80]})]
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value))
+def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, tied):
+    if not METHODS[name].nested_for(options):
+        return
+    ranking = mc.select(name, tied, 0.8, balance, seed=3, **options)
+    for rate in (0.02, 0.1, 0.33, 0.5, 0.8):
+        alone, part = mc.select(name, tied, rate, balance, seed=3, **options), cut(ranking, tied.labels, rate)
+        np.testing.assert_array_equal(part.indices, alone.indices)
+        np.testing.assert_array_equal(part.scores, alone.scores)
+        assert {**vars(part), "indices": 0, "scores": 0} == {**vars(alone), "indices": 0, "scores": 0}
+    with pytest.raises(MsCoresetError, match="keeps none"):
+        cut(ranking, tied.labels, 0.001)
+
+
+def test_which_methods_are_nested(tied):
+    others = {name for name in EVERY_METHOD if not METHODS[name].nested_for({})}
+    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch"}
+    for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
+                          ("k_center", {"already_selected": [1]})):
+        assert not METHODS[name].nested_for(options)
+    weighted = mc.select("craig", tied, 0.5)
+    with pytest.raises(MsCoresetError, match="weighs its picks together"):
+        cut(weighted, tied.labels, 0.1)
+
+
+def test_the_strata_rule_is_ccs():
+    evidence = evidence_of(200)
+    by_rule = mc.select_by("accumulated_margin", "strata", evidence, 0.3, seed=2)
+    np.testing.assert_array_equal(by_rule.indices, mc.select("ccs", evidence, 0.3, seed=2).indices)
+
+
+@pytest.mark.parametrize("select", [lambda **asked: mc.select("moderate", **asked),
+                                    lambda **asked: mc.select_by("el2n", "top", **asked)])
+@pytest.mark.parametrize(("argument", "value"), [("balance", "yes"), ("evidence", 3)])
+def test_arguments_of_another_kind_are_refused(select, argument, value):
+    with pytest.raises(MsCoresetError, match=argument):
+        select(**{"evidence": evidence_of(), "rate": 0.5, argument: value})

@@ -21,13 +21,12 @@ from ms_coreset.selectors.scores.centre_distance import Center
 from ms_coreset.selectors.selection import Selection
 
 RULE_NAMES = (*RULES, "strata")
-STRATA_OPTIONS = {"strata": 50, "mis_ratio": 0.0, "cutoff_score": "accumulated_margin"}
 Share = Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")]
 # DeepCore sorts these the wrong way round when it does not balance, and keeps the most certain samples.
 _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
 
 
-def choose_by(values, rule, request, labels, hardness=None, strata=50, mis_ratio=0.0):
+def choose_by(values, rule, request, labels, hardness=None, strata=None, mis_ratio=None):
     """Draw ``request`` from scores (n,) by a rule of ``RULE_NAMES``; the strata rule cuts off the highest of hardness.
 
     Unbalanced, "window" is Moderate's (``rules.moderate_window``).
@@ -105,6 +104,9 @@ def ccs(evidence, request, score="accumulated_margin", strata: Count = 50, mis_r
     truncated; too few survivors are an error; intervals are closed at the highest score.
     """
     return by_score(evidence, request, score, "strata", strata=strata, mis_ratio=mis_ratio, cutoff_score=cutoff_score)
+
+
+STRATA_OPTIONS = {name: default for name, default in METHODS["ccs"].options.items() if name != "score"}
 
 
 def _register_ranked(entry, aliases):
