@@ -74,6 +74,28 @@ def test_neighbours_that_float32_products_cannot_tell(centre, spread):
     np.testing.assert_array_equal(found, np.sort(np.argsort(squares, axis=1, kind="stable")[:, :10], axis=1))
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.integers(3, 40), st.floats(1e-7, 0.1))
+def test_neighbours_are_right_however_wrong_the_quick_products_are(seed, n, error):
+    rng = np.random.RandomState(seed)
+    features = rng.randn(n, 3)
+    squares = ((features[:, None] - features)**2).sum(axis=2)
+    np.fill_diagonal(squares, np.inf)
+    exact = kernels.QuickProducts.of_rows
+
+    def off(quick, places):
+        products, _ = exact(quick, places)
+        lengths = np.linalg.norm(quick._rows, axis=1)
+        signs = rng.choice([-1, 1], products.shape)
+        return (products + signs * error * np.outer(lengths[places], lengths)).astype(np.float32), error + 1e-6
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kernels.QuickProducts, "of_rows", off)
+        found = np.concatenate([nearest for _, nearest in kernels.neighbour_blocks(features, min(3, n - 1))])
+    expected = np.argsort(squares, axis=1, kind="stable")[:, :min(3, n - 1)]
+    np.testing.assert_array_equal(found, np.sort(expected, axis=1))
+
+
 def test_blocks_do_not_change_cal(monkeypatch):
     rng = np.random.RandomState(0)
     evidence = mc.Evidence(rng.randint(0, 3, 100), rng.rand(100, 6).astype(np.float32), rng.randn(100, 3))

@@ -242,3 +242,43 @@ def test_herding_is_decided_in_float64(variant, scale):
         expected.append(int(np.argmax(distances <= distances.min() + 1e-10 * abs(distances.min()))))
         total += exact[expected[-1]]
     assert mc.select("herding", evidence_of(features), 0.1, variant=variant).indices.tolist() == expected
+
+
+class WrongProducts:
+    """Products that are off by the error that they state, towards hiding the row ``place``."""
+
+    def __init__(self, rows, place, sign, error):
+        self._rows, self._error = rows, error
+        self._towards = -sign * np.ones(len(rows))
+        self._towards[place] = sign
+
+    def of_vector(self, vector):
+        off = self._error * np.linalg.norm(vector) * np.linalg.norm(self._rows, axis=1)
+        return self._rows @ vector + self._towards * off, self._error
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 60), st.floats(1e-7, 0.2), st.sampled_from([-1, 1]))
+def test_the_best_is_a_candidate_however_wrong_the_quick_products_are(seed, n, error, sign):
+    rng = np.random.RandomState(seed)
+    rows, target, among = rng.randn(n, 3), 5 * rng.randn(3), rng.rand(n) < 0.8
+    among[0] = True
+    distances = np.where(among, sign * np.linalg.norm(rows - target, axis=1), -np.inf)
+    best = int(np.argmax(distances))
+    candidates = kernels.Points(rows).candidates(WrongProducts(rows, best, sign, error), target, sign, among)
+    assert best in candidates
+    assert among[candidates].all()
+
+
+def test_only_what_the_error_leaves_in_question_is_a_candidate():
+    rows, target = np.array([[1.0, 0], [2, 0], [4, 0]]), np.zeros(2)
+    exact = kernels.QuickProducts(rows)
+    assert kernels.Points(rows).candidates(exact, target, -1, np.ones(3, bool)).tolist() == [0]
+    assert kernels.Points(rows).candidates(exact, target, 1, np.ones(3, bool)).tolist() == [2]
+    assert kernels.Points(rows).candidates(exact, target, 1, np.array([True, True, False])).tolist() == [1]
+    # Squared distances to (1, 0): 0, 1, 9; an error of 0.1 makes them doubtful by 0.2, 0.4, 0.8 ...
+    vague = WrongProducts(rows, 0, 0, 0.1)
+    assert kernels.Points(rows).candidates(vague, np.array([1.0, 0]), -1, np.ones(3, bool)).tolist() == [0]
+    # ... and one of 0.3 by 0.6, 1.2, 2.4.
+    vague = WrongProducts(rows, 0, 0, 0.3)
+    assert kernels.Points(rows).candidates(vague, np.array([1.0, 0]), -1, np.ones(3, bool)).tolist() == [0, 1]

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_TESTS = {"geometry": "geometry", "gradient": "gradient", "submodular": "submodular shared", "scores": "scores",
-          "estimate": "estimate", "memory": "estimate", "shared": "shared",
-          "kernels": "geometry gradient submodular scores"}
+_TESTS = {"geometry": "geometry", "gradient": "gradient", "submodular": "submodular shared",
+          "scores": "scores boundary", "estimate": "estimate", "memory": "estimate", "shared": "shared",
+          "kernels": "geometry gradient submodular boundary scores"}
 _TWINS = "parity_tests/test_methods.py"
 KILLED, SURVIVED, HUNG = "killed", "survived", "hung"
 
