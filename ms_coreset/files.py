@@ -48,9 +48,9 @@ def atomic_write(path, mode="wb", **options):
 
 
 def is_device(path):
-    """Whether ``path`` is there and neither a file nor a folder, but a device or a pipe."""
+    """Whether ``path`` is there and neither file nor folder, or a name in /dev: a device, a pipe, standard output."""
     path = Path(path)
-    return path.exists() and not path.is_file() and not path.is_dir()
+    return path.exists() and (path.parent == Path("/dev") or not (path.is_file() or path.is_dir()))
 
 
 def _umask():

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, atomic_write, create_array, digest, read_json, read_pickle, write_json
+from ms_coreset.files import (
+    array_digest,
+    atomic_write,
+    create_array,
+    digest,
+    is_device,
+    read_json,
+    read_pickle,
+    write_json,
+)
 
 
 class Call:
@@ -64,6 +73,12 @@ def test_atomic_write_writes_to_a_pipe_or_device_and_leaves_it_there(tmp_path):
     os.close(reader)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize(("path", "expected"), [
+    ("/dev/null", True), ("/dev/stdout", True), ("/dev/shm/nowhere", False), (".", False), (__file__, False)])
+def test_what_is_a_device(path, expected):
+    assert is_device(path) is expected
 
 
 def test_json_round_trip(tmp_path):
