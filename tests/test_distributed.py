@@ -18,12 +18,6 @@ from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
 from ms_coreset.device import set_device
 from ms_coreset.distributed import Alone, current
-from ms_coreset.selectors.quota import classes
-from ms_coreset.selectors.shared import dealt, estimate_on_ranks
-from ms_coreset.selectors.submodular.functions import FacilityLocation
-from ms_coreset.selectors.submodular.greedi import Restricted, value
-from ms_coreset.selectors.submodular.greedy import lazy
-from ms_coreset.selectors.submodular.similarity import Dense
 
 ROOT = Path(__file__).parents[1]
 MSRUN = Path(sys.executable).with_name("msrun")
@@ -52,16 +46,6 @@ def test_shares_cover_everything_once_in_whole_steps(n, size, step):
     assert max(steps) - min(steps) <= 1
 
 
-@given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 5))
-def test_classes_are_dealt_out_whole_and_evenly(labels, size):
-    labels = np.array(labels)
-    groups = classes(labels)
-    shares = dealt(groups, size)
-    assert np.array_equal(np.sort(np.concatenate(shares)), np.arange(len(labels)))
-    assert sum(len(np.unique(labels[rows])) for rows in shares) == len(groups)
-    assert max(map(len, shares)) - min(map(len, shares)) <= max(map(len, groups))
-
-
 def test_a_part_of_the_evidence_has_all_fields():
     whole, rows = evidence(), np.array([2, 5, 11])
     part = whole.part(rows)
@@ -70,31 +54,12 @@ def test_a_part_of_the_evidence_has_all_fields():
     assert np.shares_memory(whole.part(np.arange(3, 9)).features, whole.features)
 
 
-def test_only_candidates_are_picked_and_the_value_is_by_hand():
-    similarity = np.array([[1, 0.9, 0.1], [0.9, 1, 0.2], [0.1, 0.2, 1]])
-    restricted = Restricted(FacilityLocation(Dense(similarity)), np.array([0, 2]))
-    assert len(restricted) == 2
-    # Of all three, 1 covers most (2.1); of 0 (2.0) and 2 (1.3) it is 0.
-    assert lazy(restricted, 2).tolist() == [0, 1]
-    assert value(FacilityLocation(Dense(similarity)), [0, 2]) == pytest.approx(1 + 0.9 + 1)
-    assert value(FacilityLocation(Dense(similarity)), []) == 0
-
-
 def test_alone_nothing_is_exchanged():
     ranks = current()
     assert (ranks.rank, ranks.size, ranks.first) == (0, 1, True)
     assert ranks.part(7) == slice(0, 7) and ranks.agree(True) == 1
     assert np.array_equal(ranks.join(np.arange(3)), np.arange(3))
     assert ranks.from_first(lambda: {"a": np.ones(2)})["a"].sum() == 2
-
-
-def test_the_estimate_of_two_rounds_is_of_the_larger():
-    one, eight = (estimate_on_ranks("facility_location", 50_000, 512, 10, 0.01, memory="1T", ranks=ranks)
-                  for ranks in (1, 8))
-    last = 50_000 // 8 + 7 * 500  # rank 0's samples and the others' picks
-    assert eight.peak < one.peak and eight.peak == pytest.approx(8 * last**2, rel=0.3)
-    balanced = (estimate_on_ranks("craig", 50_000, 512, 10, 0.01, True, "1T", ranks) for ranks in (1, 8))
-    assert len({estimate.peak for estimate in balanced}) == 1
 
 
 @pytest.mark.parametrize("weighted", [False, True])

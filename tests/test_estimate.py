@@ -15,7 +15,8 @@ from ms_coreset.cli.common.methods import plan_of
 from ms_coreset.cli.common.steps import Steps
 from ms_coreset.cli.select import parser
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices
+from ms_coreset.selectors import memory
+from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices, free_bytes
 from ms_coreset.selectors.quota import Request
 
 MEASURE = """
@@ -60,8 +61,40 @@ def test_by_default_a_share_of_what_is_free():
     assert 0 < as_bytes(None) < 1 << 50
 
 
+@pytest.mark.parametrize(("available", "limit", "used", "expected"), [
+    ("MemFree: 7 kB\nMemAvailable:   3000 kB\n", None, None, 3000 << 10),
+    ("MemAvailable: 3000 kB\n", "max\n", "5000\n", 3000 << 10),
+    ("MemAvailable: 3000 kB\n", "90000\n", "50000\n", 40000),
+    ("MemAvailable: 3000 kB\n", "90000\n", "95000\n", 0),
+    ("MemAvailable: 30 kB\n", "9000000\n", "0\n", 30 << 10)])
+def test_what_is_free_is_the_less_of_what_system_and_container_say(
+        available, limit, used, expected, tmp_path, monkeypatch):
+    (tmp_path / "meminfo").write_text(available)
+    for name, text in (("max", limit), ("current", used)):
+        if text is not None:
+            (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(memory, "_MEMINFO", str(tmp_path / "meminfo"))
+    monkeypatch.setattr(memory, "_CGROUP", str(tmp_path / "memory"))
+    assert free_bytes() == expected
+    assert as_bytes(None) == expected // 2
+
+
+def test_without_a_word_from_the_system_half_of_its_memory_is_taken_for_free(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_MEMINFO", str(tmp_path / "meminfo"))
+    monkeypatch.setattr(memory, "_CGROUP", str(tmp_path / "memory"))
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1001}.get)
+    assert free_bytes() == 4096 * 1001 // 2
+
+
 def test_text():
     assert [as_text(size) for size in (2000, 3 << 20, 5 << 29)] == ["2 KB", "3.0 MB", "2.5 GB"]
+    assert [as_text(size) for size in ((1 << 20) - 1, 1 << 20, 1 << 30)] == ["1024 KB", "1.0 MB", "1.0 GB"]
+
+
+def test_matrices_fit_by_hand():
+    need = 8 * (100 * (100 + 7 + 3 * 3) + 50 * (50 + 7 + 3 * 3)) + 40 * 150 + (12 << 20)
+    assert fits_as_matrices(need, [100, 50], 7, 3)
+    assert not fits_as_matrices(need - 1, [100, 50], 7, 3)
 
 
 @pytest.mark.parametrize("name", mc.list_methods())

@@ -5,11 +5,19 @@ import threading
 import numpy as np
 import pytest
 from distributed_job import OPTIONS, RATE, evidence, worth
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ms_coreset as mc
 from ms_coreset.distributed import Alone, alone, current, ranks
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.memory import as_bytes
+from ms_coreset.selectors.quota import classes
+from ms_coreset.selectors.shared import dealt, estimate_on_ranks
+from ms_coreset.selectors.submodular.functions import FacilityLocation
+from ms_coreset.selectors.submodular.greedi import Restricted, value
+from ms_coreset.selectors.submodular.greedy import lazy
+from ms_coreset.selectors.submodular.similarity import Dense
 
 IN_ROUNDS = ["facility_location", "graph_cut", "k_center", "log_determinant"]
 
@@ -171,12 +179,47 @@ def test_more_ranks_than_samples(together):
         assert sorted(together(6, lambda name=name: mc.select(name, few, 1.0))[0].indices) == [0, 1, 2, 3]
 
 
-def test_each_rank_takes_its_share_of_the_machines_memory(together):
-    whole = as_bytes(None)
-    assert together(4, lambda: as_bytes(None))[0] == pytest.approx(whole / 4, rel=0.2)
+def test_each_rank_takes_its_share_of_the_machines_memory(together, monkeypatch):
+    monkeypatch.setattr("ms_coreset.selectors.memory.free_bytes", lambda: 8_000)
+    assert as_bytes(None) == 4_000
+    assert together(4, lambda: as_bytes(None)) == [1_000] * 4
 
 
 def test_an_error_is_everybodys(together):
     known = evidence()
     with pytest.raises(MsCoresetError, match="keeps none"):
         together(3, lambda: mc.select("herding", known, 1e-9, True))
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 5))
+def test_classes_are_dealt_out_whole_and_evenly(labels, size):
+    labels = np.array(labels)
+    groups = classes(labels)
+    shares = dealt(groups, size)
+    assert np.array_equal(np.sort(np.concatenate(shares)), np.arange(len(labels)))
+    assert sum(len(np.unique(labels[rows])) for rows in shares) == len(groups)
+    assert max(map(len, shares)) - min(map(len, shares)) <= max(map(len, groups))
+
+
+def test_only_candidates_are_picked_and_the_value_is_by_hand():
+    similarity = np.array([[1, 0.9, 0.1], [0.9, 1, 0.2], [0.1, 0.2, 1]])
+    restricted = Restricted(FacilityLocation(Dense(similarity)), np.array([0, 2]))
+    assert len(restricted) == 2
+    # Of all three, 1 covers most (2.1); of 0 (2.0) and 2 (1.3) it is 0.
+    assert lazy(restricted, 2).tolist() == [0, 1]
+    assert value(FacilityLocation(Dense(similarity)), [0, 2]) == pytest.approx(1 + 0.9 + 1)
+    assert value(FacilityLocation(Dense(similarity)), []) == 0
+
+
+def test_the_estimate_of_two_rounds_is_of_the_larger():
+    one, eight = (estimate_on_ranks("facility_location", 50_000, 512, 10, 0.01, memory="1T", ranks=ranks)
+                  for ranks in (1, 8))
+    last = 50_000 // 8 + 7 * 500  # rank 0's samples and the others' picks
+    assert eight.peak < one.peak and eight.peak == pytest.approx(8 * last**2, rel=0.3)
+    by_hand = mc.estimate("facility_location", last, 512, 10, 500 / last, memory="1T")
+    assert (eight.peak, eight.operations) == (by_hand.peak, by_hand.operations)
+    # A rank has fewer samples than are to be picked: it gives all, and the last round has all.
+    many = estimate_on_ranks("facility_location", 1_000, 512, 10, 0.5, memory="1T", ranks=8)
+    assert many.peak == mc.estimate("facility_location", 1_000, 512, 10, 0.5, memory="1T").peak
+    balanced = (estimate_on_ranks("craig", 50_000, 512, 10, 0.01, True, "1T", ranks) for ranks in (1, 8))
+    assert len({estimate.peak for estimate in balanced}) == 1

@@ -12,7 +12,7 @@ SHARE = 0.5  # of what is free, unless the user says how much
 BLOCKS = 12 << 20  # bytes of the blocks of rows that whatever method works on
 BOUND = 40  # bytes that lazy greedy takes for an element: its bound, and places in their order
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-_CGROUP = "/sys/fs/cgroup/memory"
+_MEMINFO, _CGROUP = "/proc/meminfo", "/sys/fs/cgroup/memory"
 
 
 def as_bytes(memory):
@@ -42,7 +42,7 @@ def as_text(size):
 
 def free_bytes():
     """Memory that this process may still take: what the system calls available, or less where a container says so."""
-    free = _number_after("MemAvailable:", "/proc/meminfo", 1024)
+    free = _number_after("MemAvailable:", _MEMINFO, 1024)
     if free is None:
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     limit, used = (_number_after("", f"{_CGROUP}.{name}") for name in ("max", "current"))
