@@ -402,3 +402,11 @@ def test_glister_projects_few_and_picks_the_same(aggregate, monkeypatch):
     assert mc.select("glister", evidence, 0.2, eta=0.05, aggregate=aggregate).indices.tolist() == expected
     if aggregate == "mean":
         assert len(counted) > 10
+
+
+def test_gradients_that_all_lead_away_from_the_validation_sets_are_taken_with_equal_weights():
+    away = mc.Evidence(np.ones(4, int), np.ones((4, 2)), np.zeros((4, 2)))
+    evidence = mc.Evidence(np.zeros(6, int), 1 + np.arange(12).reshape(6, 2) / 10, np.zeros((6, 2)), validation=away)
+    coreset = mc.select("gradmatch", evidence, 0.5)
+    assert coreset.indices.tolist() == [0, 1, 2]  # those that lead away least
+    assert coreset.weights.tolist() == [1, 1, 1]

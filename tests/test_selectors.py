@@ -261,6 +261,12 @@ def test_class_median_is_numpys(rows, columns, seed):
     np.testing.assert_array_equal(kernels.class_median(block), np.median(block, axis=0))
 
 
+def test_class_median_of_columns_in_parts(monkeypatch):
+    monkeypatch.setattr(kernels, "BLOCK_BYTES", 4 * 4 * 9 * 2)  # two columns of nine values at a time
+    block = np.random.RandomState(0).rand(9, 7).astype(np.float32)
+    np.testing.assert_array_equal(kernels.class_median(block), np.median(block, axis=0))
+
+
 def test_class_median_on_an_accelerator_takes_the_same_values(monkeypatch):
     monkeypatch.setattr(kernels, "current_device", lambda: "GPU")
     for rows in (1, 4, 7):

@@ -109,11 +109,6 @@ def product(left, right):
     return resident_rows(right).products(left)
 
 
-def gradient_gram(left, right):
-    """<G_i, G_j> of two sets of ``LastLayerGradients``: (a, b) float64, (P P^T) * (1 + E E^T)."""
-    return product(left.errors, right.errors) * (1 + product(left.features, right.features))
-
-
 class _HostRows:
     """Rows (n, d) on the host, float64; an array that is so already is not copied."""
 
