@@ -46,7 +46,7 @@ print(json.dumps(steps.peak_mb["select"] * 2**20 - before))
 
 @pytest.mark.parametrize(("given", "expected"), [
     (0, 0), (12, 12), ("2G", 2 << 30), ("500M", 500 << 20), ("1.5g", 3 << 29), ("2GiB", 2 << 30), ("1k", 1024),
-    (np.int64(7), 7), ("1e9", 10**9)])
+    ("2T", 2 << 40), (np.int64(7), 7), ("1e9", 10**9)])
 def test_bytes(given, expected):
     assert as_bytes(given) == expected
 

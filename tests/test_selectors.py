@@ -274,6 +274,31 @@ def test_class_median_on_an_accelerator_takes_the_same_values(monkeypatch):
         np.testing.assert_array_equal(kernels.class_median(block), np.median(block, axis=0))
 
 
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("name", EVERY_METHOD)
+def test_mindspores_arithmetic_chooses_what_numpys_does(name, balance, monkeypatch):
+    """As on an accelerator, which selects with MindSpore's operations; here they run on the CPU."""
+    evidence = evidence_of(150)
+    expected = mc.select(name, evidence, 0.2, balance, seed=1)
+    monkeypatch.setattr(kernels, "current_device", lambda: "GPU")
+    assert not kernels.on_host()
+    found = mc.select(name, evidence, 0.2, balance, seed=1)
+    np.testing.assert_array_equal(found.indices, expected.indices)
+    for field in ("weights", "scores"):
+        values, wanted = getattr(found, field), getattr(expected, field)
+        assert (values is None) == (wanted is None)
+        if wanted is not None:
+            np.testing.assert_allclose(values, wanted, rtol=1e-6, atol=1e-9)
+
+
+def test_ascend_computes_in_float32(monkeypatch):
+    import mindspore
+
+    for device, expected in (("CPU", mindspore.float64), ("GPU", mindspore.float64), ("Ascend", mindspore.float32)):
+        monkeypatch.setattr(kernels, "current_device", lambda device=device: device)
+        assert kernels.float_type() == expected
+
+
 def test_distances_in_blocks_are_the_same(monkeypatch):
     rows, point = np.random.RandomState(0).rand(50, 6).astype(np.float32), np.full(6, 0.5, np.float32)
     whole = kernels.row_distances(rows, point)
