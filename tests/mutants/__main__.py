@@ -22,6 +22,7 @@ def parsed():
     options.add_argument("--only", nargs="+", type=int, metavar="N", help="only these of the sample, by number")
     options.add_argument("--limit", type=int, default=120, help="seconds of a processor for one, before it counts as "
                          "noticed, since it hangs (default: 120)")
+    options.add_argument("--workers", type=int, default=1, help="how many at a time (default: 1)")
     return options.parse_args()
 
 
@@ -32,22 +33,38 @@ def main():
     everything = [(module, *mutant) for module in modules
                   for mutant in operators.mutants((SELECTORS / module).read_text(encoding="utf-8"))]
     chosen = np.random.RandomState(arguments.seed).permutation(len(everything))[:arguments.mutants]
+    mutants = [(int(place), *everything[place]) for place in chosen
+               if arguments.only is None or place in arguments.only]
     trial.prepare()
-    _require_passing(modules, arguments.limit)
+    _require_passing(modules, arguments)
     counts, began = collections.defaultdict(collections.Counter), time.monotonic()
-    for number, (module, line, what, make) in ((int(place), everything[place]) for place in chosen):
-        if arguments.only and number not in arguments.only:
-            continue
-        outcome, seconds = trial.judge(module, make(), trial.tests_for(module), arguments.limit)
+    trials = (((number, module, line, what), module, make(), trial.tests_for(module))
+              for number, module, line, what, make in mutants)
+    for (number, module, line, what), outcome, seconds in _judged(trials, arguments):
         counts[str(module)][outcome] += 1
         print(f"{number:5} {outcome:9}{module}:{line}: {what} ({seconds:.1f} s)", flush=True)
     _print_table(counts, len(everything), time.monotonic() - began)
 
 
-def _require_passing(modules, limit):
+def _judged(trials, arguments):
+    """Yields (label, outcome, seconds) of the trials (label, module, tree, files), ``arguments.workers`` at a time."""
+    running = {}
+    for label, *mutant in trials:
+        if len(running) == arguments.workers:
+            yield _next_ended(running)
+        running[trial.begin(*mutant, arguments.limit)] = label
+    while running:
+        yield _next_ended(running)
+
+
+def _next_ended(running):
+    pid, outcome, seconds = trial.ended()
+    return running.pop(pid), outcome, seconds
+
+
+def _require_passing(modules, arguments):
     files = dict.fromkeys(file for module in modules for file in trial.tests_for(module))
-    for file in files:
-        outcome, seconds = trial.judge(None, None, [file], limit)
+    for file, outcome, seconds in _judged(((file, None, None, [file]) for file in files), arguments):
         print(f"      {outcome} unchanged: {file} ({seconds:.0f} s)", flush=True)
         if outcome != trial.SURVIVED:
             raise SystemExit(f"{file} fails without any change")

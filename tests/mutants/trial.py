@@ -35,19 +35,24 @@ def tests_for(module):
     return files if key in ("estimate", "memory") else [*files, _TWINS]
 
 
-def judge(module, tree, files, limit):
-    """(outcome, seconds) of the mutant ``tree`` of ``module`` (a path below selectors) by tests in ``files``.
+def begin(module, tree, files, limit):
+    """Put the mutant ``tree`` of ``module`` (a path below selectors; None: none) on trial by tests in ``files``.
 
     limit: seconds of a processor after which it counts as hung
+
+    Returns the number of its process, for ``ended``.
     """
-    began = os.times()
     pid = os.fork()
     if not pid:
         _run(module, tree, files, limit)
-    _, status = os.waitpid(pid, 0)
-    seconds = sum(os.times()[2:4]) - sum(began[2:4])
+    return pid
+
+
+def ended():
+    """(process, outcome, seconds of a processor) of the trial that ends next."""
+    pid, status, usage = os.wait4(-1, 0)
     code = os.waitstatus_to_exitcode(status)
-    return {0: SURVIVED, -signal.SIGXCPU: HUNG}.get(code, KILLED), seconds
+    return pid, {0: SURVIVED, -signal.SIGXCPU: HUNG}.get(code, KILLED), usage.ru_utime + usage.ru_stime
 
 
 def _run(module, tree, files, limit):
