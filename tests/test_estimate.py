@@ -155,6 +155,8 @@ def test_options_by_hand(options, peak, operations):
 @pytest.mark.parametrize(("greedy", "evaluations"), [("lazy", 7), ("approximate_lazy", 7), ("naive", 120),
                                                      ("stochastic", -np.log(0.1))])
 def test_rows_that_do_not_fit_by_hand(greedy, evaluations):
+    several = mc.estimate("facility_location", N, D, C, 0.3, True, memory="13M", greedy=greedy)
+    assert several.operations == pytest.approx(2 * 3 * 400 * 400 * (D + C) * evaluations, rel=1e-12)
     base = EVERY + 8 * N * (D + C + C) + 40 * N
     found = mc.estimate("facility_location", N, D, C, 0.1, memory=base + 8 * N * N - 41 * N, greedy=greedy)
     assert found.peak == base + (16 << 20)
@@ -166,6 +168,22 @@ def test_one_class_is_not_copied_and_classes_are_no_more_than_samples():
     assert mc.estimate("herding", 100, 7, 1, 0.1, True).peak == (12 << 20) + 40 * 100 + 60 * 100
     assert mc.estimate("moderate", 5, 7, 9, 0.1).peak == (12 << 20) + 40 * 5 + 4 * 7
     assert mc.estimate("gradmatch", 100, 7, 4, 1e-9).operations == 2 * 100 * (7 + 4 + 0.5)  # one pick at least
+
+
+@pytest.mark.parametrize(("method", "n", "balance", "memory"), [
+    ("log_determinant", 50_000, False, "1G"), ("gradmatch", 40_000, False, "300M"), ("gradmatch", 200_000, True, "60M"),
+    ("log_determinant", 300_000, True, "700M"), ("cal", 1_000_000, False, "60M")])
+def test_remedies_are_the_least_that_helps(method, n, balance, memory):
+    def fits(n, rate, balance):
+        return mc.estimate(method, n, 64, 10, rate, balance, memory).fits
+
+    remedies = mc.estimate(method, n, 64, 10, 0.4, balance, memory).remedies
+    assert ("balance" in remedies) == (not balance and fits(n, 0.4, True))
+    rates, pools = ([remedy for remedy in remedies if remedy.startswith(start)] for start in ("rate", "a pool"))
+    halves = [0.4 / 2**i for i in range(1, 11)]
+    assert rates == [f"rate {rate:g}" for rate in halves if fits(n, rate, balance)][:1]
+    assert pools == [f"a pool of {n >> i} samples" for i in range(1, 20)
+                     if n >> i >= 10 and fits(n >> i, 0.4, balance)][:1]
 
 
 def test_similarities_by_hand():

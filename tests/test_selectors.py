@@ -11,6 +11,8 @@ import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.perturbations.label_noise import symmetric_noise
 from ms_coreset.selectors import METHODS, SCORES, kernels
+from ms_coreset.selectors.catalogue import Entry
+from ms_coreset.selectors.options import check as check_options
 from ms_coreset.selectors.quota import Request, budget, cut, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
 from ms_coreset.training.dynamics import measure
@@ -394,3 +396,54 @@ def test_the_strata_rule_is_ccs():
 def test_arguments_of_another_kind_are_refused(select, argument, value):
     with pytest.raises(MsCoresetError, match=argument):
         select(**{"evidence": evidence_of(), "rate": 0.5, argument: value})
+
+
+def test_a_score_that_no_method_is_named_like_is_described_as_a_score():
+    assert mc.describe("center_distance")["cost"] == SCORES["center_distance"].cost
+    assert mc.describe("el2n")["cost"] == METHODS["el2n"].cost != SCORES["el2n"].cost
+
+
+@pytest.mark.parametrize("field", ["logits", "features"])
+def test_what_a_score_lacks_is_named_by_every_rule(field):
+    evidence = dataclasses.replace(evidence_of(), **{field: None})
+    score = {"logits": "entropy", "features": "center_distance"}[field]
+    with pytest.raises(MsCoresetError, match=f"{score} needs {field}"):
+        mc.select_by(score, "top", evidence, 0.5)
+
+
+@pytest.mark.parametrize("name", ["forgetting", "correctness"])
+def test_samples_that_no_epoch_tells_of_are_refused(name):
+    evidence = evidence_of()
+    evidence.dynamics.loss[:, 7] = np.nan
+    with pytest.raises(MsCoresetError, match="no training dynamics of sample 7"):
+        mc.score(name, evidence)
+
+
+@pytest.mark.parametrize(("option", "right", "wrong"), [
+    ("depth", 4, 2.5), ("depth", np.int64(4), True), ("share", 1, "half"), ("way", "up", 3), ("strict", True, 1)])
+def test_options_without_annotations_are_of_their_defaults_kind(option, right, wrong):
+    def mine(evidence, request, depth=3, share=0.5, way="down", strict=False):
+        """One of a user's own."""
+
+    check_options("mine", mine, {option: right})
+    with pytest.raises(MsCoresetError, match=f"mine: {option}"):
+        check_options("mine", mine, {option: wrong})
+
+
+def test_a_request_by_default():
+    assert (Request(0.5).balance, Request(0.5).seed) == (False, 0)
+    assert METHODS["random"].nested is False
+    assert not Entry("mine", print, (), "", "").nested
+
+
+def test_a_score_of_ones_own_is_a_method_too():
+    @mc.register_score("row_number_for_a_test")
+    def row_number(evidence):
+        """The place of each sample."""
+        return np.arange(len(evidence), dtype=float)
+
+    try:
+        assert mc.select("row_number_for_a_test", evidence_of(20), 0.1).indices.tolist() == [19, 18]
+    finally:
+        for registry in (METHODS, SCORES):
+            registry._entries.pop("row_number_for_a_test")

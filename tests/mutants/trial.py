@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _TESTS = {"geometry": "geometry", "gradient": "gradient", "submodular": "submodular shared",
-          "scores": "scores boundary", "estimate": "estimate", "memory": "estimate", "shared": "shared",
+          "scores": "scores boundary", "estimate": "estimate", "memory": "estimate shared", "shared": "shared",
           "kernels": "geometry gradient submodular boundary scores"}
 _TWINS = "parity_tests/test_methods.py"
 KILLED, SURVIVED, HUNG = "killed", "survived", "hung"
