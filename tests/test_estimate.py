@@ -186,6 +186,12 @@ def test_remedies_are_the_least_that_helps(method, n, balance, memory):
                      if n >> i >= 10 and fits(n >> i, 0.4, balance)][:1]
 
 
+def test_a_pool_of_one_sample_a_class_is_the_smallest_remedy():
+    remedies = mc.estimate("moderate", 80, 1_000_000, 10, 0.5, memory=(12 << 20) + 4 * 1_000_000 + 400).remedies
+    assert remedies == ("a pool of 10 samples",)
+    assert mc.estimate("moderate", 80, 1_000_000, 10, 0.5, memory=(12 << 20) + 4 * 1_000_000 + 399).remedies == ()
+
+
 def test_similarities_by_hand():
     held = mc.estimate("facility_location", 10_000, 64, 10, 0.1, memory="4G")
     assert 8 * 10**8 < held.peak < 1.1 * 8 * 10**8

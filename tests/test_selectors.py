@@ -430,6 +430,18 @@ def test_options_without_annotations_are_of_their_defaults_kind(option, right, w
         check_options("mine", mine, {option: wrong})
 
 
+@pytest.mark.parametrize(("name", "given"), [
+    ("cal", {"neighbors": 1}), ("facility_location", {"neighbors": 1}), ("gradmatch", {"batch_size": 1}),
+    ("glister", {"rounds": 1}), ("ccs", {"strata": 1})])
+def test_one_is_a_count(name, given):
+    assert len(mc.select(name, evidence_of(), 0.2, **given)) == 12
+
+
+def test_a_rate_of_nothing_is_refused_by_what_rates_there_are():
+    with pytest.raises(MsCoresetError, match="rate 0: must be above 0 and at most 1"):
+        Request(0)
+
+
 def test_a_request_by_default():
     assert (Request(0.5).balance, Request(0.5).seed) == (False, 0)
     assert METHODS["random"].nested is False

@@ -221,5 +221,11 @@ def test_the_estimate_of_two_rounds_is_of_the_larger():
     # A rank has fewer samples than are to be picked: it gives all, and the last round has all.
     many = estimate_on_ranks("facility_location", 1_000, 512, 10, 0.5, memory="1T", ranks=8)
     assert many.peak == mc.estimate("facility_location", 1_000, 512, 10, 0.5, memory="1T").peak
+    # What grows with the picks: a part gives as many as all are to.
+    several = estimate_on_ranks("log_determinant", 8_000, 64, 10, 0.05, memory="1T", ranks=4)
+    rounds = [mc.estimate("log_determinant", m, 64, 10, 400 / m, memory="1T") for m in (2_000, 2_000 + 3 * 400)]
+    assert several.peak == max(each.peak for each in rounds)
+    assert estimate_on_ranks("log_determinant", 8_000, 64, 10, 0.05, memory="1T") == mc.estimate(
+        "log_determinant", 8_000, 64, 10, 0.05, memory="1T")
     balanced = (estimate_on_ranks("craig", 50_000, 512, 10, 0.01, True, "1T", ranks) for ranks in (1, 8))
     assert len({estimate.peak for estimate in balanced}) == 1
