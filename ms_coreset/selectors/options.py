@@ -31,7 +31,7 @@ class OneOf:
 class Whole:
     """A whole number of at least ``least``."""
 
-    least: int = 1
+    least: int
 
     def check(self, option, value):
         require_whole(option, value, self.least)
