@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -226,6 +227,13 @@ def test_tiles_side_by_side_leave_the_number_of_threads_as_it_was(fails):
             side_by_side(work, [(0, 0), (0, 1), (1, 1)])
         assert numbers_of_threads() == before
     assert set.union(*at_once) == {1}
+
+
+def test_a_tile_alone_needs_no_threads():
+    seen = []
+    with threadpool_limits(3, user_api="blas"):
+        side_by_side(lambda: seen.append((threading.current_thread(), numbers_of_threads())), [()])
+        assert seen == [(threading.main_thread(), numbers_of_threads())]
 
 
 def numbers_of_threads():

@@ -44,9 +44,13 @@ def side_by_side(work, tasks):
 
     Each product is then left to one: small ones, and what lies between them, are no work for several together.
     """
+    if len(tasks) == 1 or not on_host():
+        for task in tasks:
+            work(*task)
+        return
     blas = _blas()
-    workers = max((library.num_threads for library in blas.lib_controllers), default=1) if on_host() else 1
-    with blas.limit(limits=1 if on_host() else None), ThreadPoolExecutor(workers) as threads:
+    workers = max((library.num_threads for library in blas.lib_controllers), default=1)
+    with blas.limit(limits=1), ThreadPoolExecutor(workers) as threads:
         list(threads.map(lambda task: work(*task), tasks))
 
 
