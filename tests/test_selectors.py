@@ -458,4 +458,4 @@ def test_a_score_of_ones_own_is_a_method_too():
         assert mc.select("row_number_for_a_test", evidence_of(20), 0.1).indices.tolist() == [19, 18]
     finally:
         for registry in (METHODS, SCORES):
-            registry._entries.pop("row_number_for_a_test")
+            registry.remove("row_number_for_a_test")
