@@ -54,7 +54,7 @@ class Evidence:
         for name in ("features", "logits", "boundary"):
             if isinstance(getattr(self, name), list | tuple):
                 object.__setattr__(self, name, np.array(getattr(self, name)))
-        for name in ("features", "logits"):
+        for name in EXTRACTED:
             array = getattr(self, name)
             if array is not None and (np.ndim(array) != 2 or len(array) != len(labels)):
                 raise MsCoresetError(f"{name} must be a ({len(labels)}, d) array like labels, "

@@ -283,7 +283,7 @@ def _require_fitting_validation(evidence, name):
     if evidence.validation is None:
         return
     evidence.validation.require(EXTRACTED, f"the validation set of {name}")
-    for field in ("features", "logits"):
+    for field in EXTRACTED:
         expected, found = (getattr(side, field).shape[1] for side in (evidence, evidence.validation))
         if expected != found:
             raise MsCoresetError(f"validation {field} have {found} columns, must have {expected} like the pool's")

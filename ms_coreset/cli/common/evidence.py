@@ -7,7 +7,7 @@ import numpy as np
 from ms_coreset.cli.common.base_network import base_network, first_network, require_writable
 from ms_coreset.cli.common.options import draw_pool, load_split, note
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import EXTRACTED
+from ms_coreset.evidence import EXTRACTED, Evidence
 
 
 def load_pool(arguments, steps):
@@ -28,8 +28,6 @@ def gather(arguments, dataset, split, device, steps, needs, find=base_network):
     --runs. ``find`` finds them, as ``base_network`` does. Raises ``MsCoresetError`` when something else is needed and
     there are no images.
     """
-    from ms_coreset.evidence import Evidence
-
     known, wanted = _known_and_wanted(arguments, split, needs)
     if not wanted:
         return Evidence(labels=split.labels, **known), None
@@ -89,7 +87,6 @@ def _listed(names):
 
 
 def _ask(arguments, split, steps, needs, network, checkpoint):
-    from ms_coreset.evidence import Evidence
     from ms_coreset.extraction import extract
 
     with steps("extract"):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ms_coreset.evidence import log_softmax, take
+from ms_coreset.evidence import EXTRACTED, log_softmax, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Count, OneOf, Variant
@@ -13,7 +13,7 @@ from ms_coreset.selectors.quota import classes
 DIRECTIONS = {"highest": 1, "lowest": -1}
 
 
-@score("cal", needs=("features", "logits"), cost="n^2 d",
+@score("cal", needs=EXTRACTED, cost="n^2 d",
        parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
 def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated[str, OneOf(DIRECTIONS)] = "highest",

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence, LastLayerGradients, batch_sizes, log_softmax, row_wise, softmax
+from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, batch_sizes, log_softmax, row_wise, softmax
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Count, Variant, Whole
 
@@ -13,7 +13,7 @@ Epoch = Annotated[int, Whole(0)]
 _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 
 
-@score("grand", needs=("features", "logits"), cost="R n (C + d)",
+@score("grand", needs=EXTRACTED, cost="R n (C + d)",
        parallel=lambda options: "samples" if options["variant"] == "paper" else "",  # which divides by batches of all
        source=f"{_DATA_DIET}, def. 2.1")
 def grand(evidence, variant: Variant = "paper", batch_size: Count = 128):

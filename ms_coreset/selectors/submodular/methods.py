@@ -35,7 +35,7 @@ NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and 
 
 
 def _needs(options):
-    return ("features",) if options["kernel"] == "features" else ("features", "logits")
+    return ("features",) if options["kernel"] == "features" else EXTRACTED
 
 
 def _nested(options):
@@ -150,7 +150,7 @@ def _gradients(evidence, rows):
     return LastLayerGradients.of(evidence.part(rows, EXTRACTED))
 
 
-@method("craig", needs=("features", "logits"), cost="sum of n_c^2 (d + C), and n_c per gain",
+@method("craig", needs=EXTRACTED, cost="sum of n_c^2 (d + C), and n_c per gain",
         parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
 def craig(evidence, request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
