@@ -119,6 +119,8 @@ def _compare(arguments):
     unknown = set(chosen) - set(PEERS)
     if unknown:
         raise SystemExit(f"error: --against {sorted(unknown)[0]}: must be some of {', '.join(PEERS)}")
+    if "deepcore" in chosen:
+        _require_deepcore(arguments.deepcore)
     floors = _floors()
     print(f"matrix products {floors['flops'] / 1e9:.0f} GFLOP/s in float32, reading {floors['bytes'] / 1e9:.1f} GB/s")
     print(f"{'case':<44}{'side':<12}{'s min':>8}{'median':>8}{'max':>8}{'CPU s':>8}{'/ ours':>8}{'MB':>7}"
@@ -290,11 +292,20 @@ def _by_apricot(case, features, logits, labels, _):
     return selector.fit(_kernel(features, logits, labels).astype(np.float64)).ranking
 
 
+_OF_DEEPCORE = Path("deepcore", "methods", "methods_utils")
+
+
+def _require_deepcore(folder):
+    """End, better before minutes of measuring than after, where there is no checkout of DeepCore."""
+    if not folder:
+        raise SystemExit("error: --against deepcore needs --deepcore, the folder of a checkout")
+    if not (Path(folder) / _OF_DEEPCORE).is_dir():
+        raise SystemExit(f"error: --deepcore {folder}: no checkout of DeepCore, it has no {_OF_DEEPCORE}")
+
+
 def _by_deepcore(function_name):
     def run(case, features, logits, labels, folder):
-        if not folder:
-            raise SystemExit("error: --against deepcore needs --deepcore, the folder of a checkout")
-        utilities = Path(folder) / "deepcore" / "methods" / "methods_utils"
+        utilities = Path(folder) / _OF_DEEPCORE
         functions, optimizers = (_module(utilities / f"submodular_{name}.py") for name in ("function", "optimizer"))
         errors = _errors(logits, labels)
         gradients = np.hstack([errors, (errors[:, :, None] * features[:, None]).reshape(case.n, -1)])

@@ -23,7 +23,10 @@ def parsed():
     options.add_argument("--limit", type=int, default=120, help="seconds of a processor for one, before it counts as "
                          "noticed, since it hangs (default: 120)")
     options.add_argument("--workers", type=int, default=1, help="how many at a time (default: 1)")
-    return options.parse_args()
+    arguments = options.parse_args()
+    if arguments.workers < 1:
+        options.error(f"--workers {arguments.workers}: must be at least 1")
+    return arguments
 
 
 def main():
@@ -35,6 +38,8 @@ def main():
     chosen = np.random.RandomState(arguments.seed).permutation(len(everything))[:arguments.mutants]
     mutants = [(int(place), *everything[place]) for place in chosen
                if arguments.only is None or place in arguments.only]
+    if not mutants:
+        raise SystemExit("error: none of these is in the sample: give other --only, --modules or --mutants")
     trial.prepare()
     _require_passing(modules, arguments)
     counts, began = collections.defaultdict(collections.Counter), time.monotonic()
