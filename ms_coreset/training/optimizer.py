@@ -1,7 +1,7 @@
 """SGD as torch defines it, with a learning rate set for every update and a state that can be saved."""
 
 import numpy as np
-from mindspore import Tensor, ops
+from mindspore import Tensor, float32, ops
 
 
 class SGD:
@@ -10,27 +10,28 @@ class SGD:
     All parameters are decayed, also biases and normalisation, as in the recipes of Moderate, DeepCore and CCS.
     clip_norm: the whole gradient is scaled down to this norm before the decay (torch's ``clip_grad_norm_``).
 
-    MindSpore's own can't serve: on CPU nn.SGD's first update depends on a state inside its kernel, so that a resumed
-    run differs, and nn.Momentum takes no notice of ``use_nesterov`` (2.10).
+    One kernel updates a parameter. (MindSpore's nn.SGD, which uses the same, sets its ``stat`` to 1 before the first
+    update, and the kernel on a CPU remembers that by itself, so that a resumed run would differ; nn.Momentum takes no
+    notice of ``use_nesterov`` there, 2.10.)
     """
 
     def __init__(self, parameters, recipe):
         self.parameters = parameters
-        self._recipe = recipe
+        self._clip_norm = recipe.clip_norm
+        self._update = ops.SGD(0.0, recipe.weight_decay, recipe.nesterov)
+        self._momentum = Tensor(recipe.momentum, float32)
         self._velocities = [ops.zeros_like(parameter) for parameter in parameters]
+        # All zeros: no update counts as the first, which would take the gradient for the velocity.
+        self._stats = [ops.zeros_like(parameter) for parameter in parameters]
 
     def step(self, gradients, learning_rate):
         """Update the parameters in place."""
-        recipe = self._recipe
-        if recipe.clip_norm is not None:
-            gradients = ops.clip_by_norm(gradients, recipe.clip_norm)
-        for place, (parameter, gradient) in enumerate(zip(self.parameters, gradients, strict=True)):
-            if recipe.weight_decay:
-                gradient = gradient + recipe.weight_decay * parameter
-            velocity = recipe.momentum * self._velocities[place] + gradient
-            self._velocities[place] = velocity
-            direction = gradient + recipe.momentum * velocity if recipe.nesterov else velocity
-            ops.assign_sub(parameter, learning_rate * direction)
+        if self._clip_norm is not None:
+            gradients = ops.clip_by_norm(gradients, self._clip_norm)
+        learning_rate = Tensor(learning_rate, float32)
+        for parameter, gradient, velocity, stat in zip(self.parameters, gradients, self._velocities, self._stats,
+                                                       strict=True):
+            self._update(parameter, gradient, learning_rate, velocity, self._momentum, stat)
 
     def state(self):
         """The optimizer's memory as arrays by name."""
