@@ -8,7 +8,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks import canonical_network, describe, weights
-from ms_coreset.networks.blocks import reseed
+from ms_coreset.networks.blocks import max_pool, reseed
 
 mc.set_device("CPU")
 LARGE = ("vgg13", "vgg16", "vgg19", "wrn16_8", "wrn28_10")
@@ -212,6 +212,23 @@ def test_transform_input_moves_the_normalisation(name):
     expected = plain.set_train(False)(Tensor(((pixels - 0.5) / 0.5).astype(np.float32))).asnumpy()
     actual = moved.set_train(False)(Tensor(((pixels - mean) / std).astype(np.float32))).asnumpy()
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * abs(expected).max())
+
+
+@pytest.mark.parametrize("shape", [(3, 2, 8, 8), (3, 2, 8, 7), (3, 2, 5, 6)])
+def test_max_pool_is_mindspores_ties_included(shape):
+    import mindspore
+    from mindspore import Tensor, nn
+
+    rng = np.random.RandomState(0)
+    images = Tensor(rng.randint(-2, 2, shape).astype(np.float32))
+    weights = Tensor(rng.rand(*shape[:2], shape[2] // 2, shape[3] // 2).astype(np.float32))
+
+    def value_and_gradient(pool):
+        gradient = mindspore.grad(lambda images: (pool(images) * weights).sum())(images)
+        return pool(images).asnumpy(), gradient.asnumpy()
+
+    for ours, mindspores in zip(value_and_gradient(max_pool(2)), value_and_gradient(nn.MaxPool2d(2, 2)), strict=True):
+        np.testing.assert_array_equal(ours, mindspores)
 
 
 def test_blocks_of_efficientnet_are_passed_by_in_training():

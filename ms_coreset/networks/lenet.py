@@ -2,7 +2,7 @@
 
 from mindspore import nn, ops
 
-from ms_coreset.networks.blocks import Classifier, conv2d, fill_up, linear
+from ms_coreset.networks.blocks import Classifier, conv2d, fill_up, linear, max_pool
 from ms_coreset.networks.initialisation import initialise
 
 
@@ -15,7 +15,7 @@ class LeNet(Classifier):
         side = ((image_size + 2 * padding - 4) // 2 - 4) // 2
         self.conv1 = conv2d(in_channels, 6, 5, padding=padding, bias=True)
         self.conv2 = conv2d(6, 16, 5, bias=True)
-        self.pool = nn.MaxPool2d(2, 2)
+        self.pool = max_pool(2)
         self.flatten = nn.Flatten()
         self.fc1 = linear(16 * side**2, 120)
         self.fc2 = linear(120, 84)
@@ -26,8 +26,9 @@ class LeNet(Classifier):
         return self.fc3
 
     def features(self, x):
-        x = self.pool(ops.relu(self.conv1(x)))
-        x = self.pool(ops.relu(self.conv2(x)))
+        # The two change places without changing a value or a gradient; so ReLU has a quarter of the work.
+        x = ops.relu(self.pool(self.conv1(x)))
+        x = ops.relu(self.pool(self.conv2(x)))
         x = ops.relu(self.fc1(self.flatten(x)))
         return ops.relu(self.fc2(x))
 

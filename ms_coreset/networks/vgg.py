@@ -6,7 +6,16 @@ from functools import partial
 from mindspore import nn
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.networks.blocks import Dropout, Plain, choose_variant, conv2d, fill_up, linear, require_side
+from ms_coreset.networks.blocks import (
+    Dropout,
+    Plain,
+    choose_variant,
+    conv2d,
+    fill_up,
+    linear,
+    max_pool,
+    require_side,
+)
 from ms_coreset.networks.initialisation import HE, Scheme, initialise, normal, zeros
 
 _CHANNELS = (64, 128, 256, 512, 512)  # of the five stages, each of which ends in 2x2 max-pooling
@@ -61,7 +70,7 @@ def _convolutions(depths, in_channels, padding, batch_norm):
             layers.append(conv2d(in_channels, channels, 3, padding=1 if layers else padding, bias=True))
             layers += [nn.BatchNorm2d(channels), nn.ReLU()] if batch_norm else [nn.ReLU()]
             in_channels = channels
-        layers.append(nn.MaxPool2d(2, 2))
+        layers.append(max_pool(2))
     return layers
 
 
