@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ms_coreset as mc
+from benchmarks import published
 from ms_coreset.cli import main
 from ms_coreset.experiment.report import write_report
 from ms_coreset.experiment.report.canvas import Canvas, _dashes
@@ -336,6 +337,46 @@ def test_lines_that_make_no_sense_are_no_runs(tmp_path, changes):
     study = Study.read(folder)
     assert len(study.runs) == 1
     assert study.unreadable[0][0] == 2
+
+
+def published_records(**changes):
+    """Runs as good as DeepCore's Table 1, but for the ``changes`` of a method's accuracies, and cal as we have it."""
+    table = {(name, "lowest" if name == "cal" else None): values
+             for name, values in (published.TABLE_1 | changes).items()}
+    table |= {("cal", None): (10, 10, 10, 10, 10)}
+    return [record_of(name, rate, 0, value / 100, balance=True, options={"direction": direction} if direction else {})
+            for (name, direction), values in table.items() for rate, value in zip(published.RATES, values, strict=True)]
+
+
+def beside_published(folder, records):
+    """{name: cells} of the table that compares a study of these records with the published one."""
+    (section,) = Study.read(write_study(folder / "study", records)).sections()
+    rows = [line.strip("| ").split(" | ") for line in published.compared(section).splitlines()]
+    return {name: cells for name, *cells in rows}
+
+
+def test_gains_beside_published_ones(tmp_path):
+    cells = beside_published(tmp_path, published_records())
+    assert cells["graph_cut"][0] == "+6.0 / +6.0"
+    assert cells["cal (direction lowest)"][0] == "+1.0 / +1.0"
+    assert cells["cal"][0] == "-26.7 / +1.0"  # shown, but not counted below
+    assert cells["tau-b"] == ["1.00"] * 5
+    agreeing = cells["pairs apart by 2 in both, in the same order"]
+    assert all(int(same) == int(pairs) > 0 for same, pairs in (text.split(" of ") for text in agreeing))
+
+
+def test_orders_that_differ_from_the_published_are_counted(tmp_path):
+    records = published_records(graph_cut=(1, 1, 1, 1, 1))
+    records = [record for record in records if record["method"] in ("random", "graph_cut", "entropy", "grand")]
+    cells = beside_published(tmp_path, records)
+    # At 1 %, of the six pairs three hold graph_cut, best there and last here; the others are as published.
+    assert cells["tau-b"][0] == "0.00"
+    assert cells["pairs apart by 2 in both, in the same order"][0] == "3 of 6"
+
+
+def test_nothing_is_set_beside_published_figures_without_random(tmp_path):
+    records = [record for record in published_records() if record["method"] != "random"]
+    assert beside_published(tmp_path, records) == {}
 
 
 def test_the_latest_line_of_a_key_counts(tmp_path):
