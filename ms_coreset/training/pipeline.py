@@ -63,17 +63,20 @@ def normalise(images, mean, std):
 
 def augment(images, recipe, shift, mirror):
     """Crop and mirror uint8 images (B, H, W, C) by an epoch's plan; returns (B, C, H, W)."""
+    height, width = images.shape[1:3]
+    padded = images
     if shift is not None:
-        pad, (height, width) = recipe.crop_padding, images.shape[1:3]
+        pad = recipe.crop_padding
         mode = "constant" if recipe.padding_mode == "zeros" else "reflect"
         padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode=mode)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(1, 2))
-        images = windows[np.arange(len(images)), shift[:, 0], shift[:, 1]]
-    else:
-        images = images.transpose(0, 3, 1, 2)
-    if mirror is not None:
-        images = np.where(mirror[:, None, None, None], images[..., ::-1], images)
-    return images
+    corners = [(0, 0)] * len(images) if shift is None else shift.tolist()
+    mirror = np.zeros(len(images), bool) if mirror is None else mirror
+    # Image by image: indexing the whole batch at once, pixel by pixel, takes three times as long.
+    changed = np.empty_like(images)
+    for image, source, (top, left), mirrored in zip(changed, padded, corners, mirror.tolist(), strict=True):
+        window = source[top:top + height, left:left + width]
+        image[:] = window[:, ::-1] if mirrored else window
+    return changed.transpose(0, 3, 1, 2)
 
 
 class _TrainingSource:
