@@ -138,6 +138,14 @@ def test_a_run_s_command_repeats_it(inside, capsys):
     assert "1 runs: 1 done, 0 failed, 0 to do" in capsys.readouterr().out
 
 
+def test_coreset_show_tells_what_weights_are_worth(here, capsys):
+    mc.Coreset([4, 2, 7], 10, 0.3, "craig", weights=np.array([1.0, 1.0, 2.0])).save("weighted.npz")
+    assert call("show weighted.npz --no-data", "coreset") == 0
+    shown = capsys.readouterr().out
+    assert "weights    1 to 2, sum 4\n" in shown
+    assert "worth      2.667 samples of equal weight\n" in shown  # 4 squared over 6
+
+
 def test_coreset_show_and_diff(inside, capsys):
     first, second = (f"results/study/{records()[i]['indices']}" for i in (2, 3))
     assert call(f"show {first} --classes --export list.txt", "coreset") == 0

@@ -88,6 +88,10 @@ def _show(arguments, coreset, split):
     if coreset.weights is not None:
         low, high = coreset.weights.min(), coreset.weights.max()
         lines.append(("weights", f"{low:.4g} to {high:.4g}, sum {coreset.weights.sum():.4g}"))
+        if low >= 0 < high:
+            shares = coreset.weights / high
+            worth = shares.sum() ** 2 / (shares**2).sum()  # Kish's effective size, (sum w)^2 / sum w^2
+            lines.append(("worth", f"{worth:,.4g} samples of equal weight"))
     if coreset.scores is not None:
         kept, dropped = (coreset.scores[rows] for rows in (coreset.indices, np.flatnonzero(~coreset.keep_mask)))
         lines.append(("scores", f"kept {_range(kept)}; dropped {_range(dropped)}"))
