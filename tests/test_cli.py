@@ -1,5 +1,6 @@
 """Whole commands as a user types them."""
 
+import gc
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -373,6 +375,24 @@ def test_full_disk_while_training_is_one_line_and_leaves_no_half_checkpoint(here
     assert "last.ckpt: No space left on device" in line
     assert [path.name for path in (here / "ckpt/digits/mlp").iterdir()] == ["dynamics"]
     assert not list((here / "index").iterdir())
+
+
+def test_ctrl_c_within_an_archive_leaves_no_traceback(here, capsys, monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    def interrupted(arguments):
+        archive = zipfile.ZipFile("half.npz", "w")
+        held = [archive, archive.open("indices.npy", "w")]
+        held.append(held)  # so that the garbage collector closes them, the archive first
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ms_coreset.cli.select.run", interrupted)
+    assert call("--dataset digits --rate 0.1") == 130
+    gc.collect()
+    assert complaints == []
+    assert capsys.readouterr().err.startswith("interrupted; what was finished is kept")
+
 
 
 def test_ctrl_c_in_the_middle_and_again(here):

@@ -1,8 +1,10 @@
 """The commands: parsing, calling, printing. One file a command, imported when it is called."""
 
+import gc
 import importlib
 import os
 import sys
+import traceback
 
 from ms_coreset.cli.common.plugins import load_typed
 from ms_coreset.distributed import failing_together, launched, take_part
@@ -45,7 +47,8 @@ def _main(arguments, command):
     except MsCoresetError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
+        _let_go(interruption)
         print("interrupted; what was finished is kept, and the same command goes on from there (train: with --resume)",
               file=sys.stderr)
         return INTERRUPTED
@@ -56,6 +59,20 @@ def _main(arguments, command):
         # The reader (head, less) has gone: not worth a word, but Python would print one when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _let_go(interruption):
+    """Collect what was interrupted in the middle, without a word.
+
+    An archive that was being written, say, is closed when it is collected, fails at that, and Python would print the
+    traceback below the one line that the user is to see.
+    """
+    former, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
+    try:
+        traceback.clear_frames(interruption.__traceback__)
+        gc.collect()
+    finally:
+        sys.unraisablehook = former
 
 
 def _reason(error):
