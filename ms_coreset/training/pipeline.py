@@ -63,6 +63,8 @@ def normalise(images, mean, std):
 
 def augment(images, recipe, shift, mirror):
     """Crop and mirror uint8 images (B, H, W, C) by an epoch's plan; returns (B, C, H, W)."""
+    if shift is None and mirror is None:
+        return images.transpose(0, 3, 1, 2)
     height, width = images.shape[1:3]
     padded = images
     if shift is not None:
