@@ -17,6 +17,7 @@ from scipy.stats import kendalltau
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report.study import BASELINE, Study
+from ms_coreset.experiment.report.tables import pipe_table
 
 # Mean test accuracy, %, at these shares of CIFAR-10.
 RATES = (0.01, 0.05, 0.1, 0.3, 0.5)
@@ -69,7 +70,7 @@ def compared(section):
     rows = [[name, *(_gains(name, *column) for column in columns)] for name in runs if name != BASELINE]
     rows += [["tau-b", *(_tau(names, *column) for column in columns)],
              [f"pairs apart by {CLEAR} in both, in the same order", *(_agreeing(names, *column) for column in columns)]]
-    return "\n".join(f"| {' | '.join(line)} |" for line in [head, ["---"] * len(head), *rows])
+    return pipe_table(head, rows)
 
 
 def _as_deepcore(runs):

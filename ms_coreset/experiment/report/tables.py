@@ -39,8 +39,13 @@ def _table(caption, columns, value, further):
     methods = dict.fromkeys(method for _, section, _ in columns for method in section.compared)
     rows = [[method, *(value(section, method, rate) for _, section, rate in columns)] for method in methods]
     head = ["method", *(name for name, _, _ in columns)]
-    lines = [head, ["---"] * len(head), *rows, *further]
-    return f"{caption}:\n\n" + "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
+    return f"{caption}:\n\n{pipe_table(head, [*rows, *further])}"
+
+
+def pipe_table(head, rows):
+    """A Markdown table of texts."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
 
 
 def _cell(text):
