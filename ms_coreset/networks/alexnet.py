@@ -2,7 +2,16 @@
 
 from mindspore import nn
 
-from ms_coreset.networks.blocks import Dropout, Plain, choose_variant, conv2d, fill_up, linear, require_side
+from ms_coreset.networks.blocks import (
+    Dropout,
+    Plain,
+    choose_variant,
+    conv2d,
+    fill_up,
+    linear,
+    max_pool,
+    require_side,
+)
 from ms_coreset.networks.initialisation import initialise
 
 _SMALLEST = 63  # of smaller images torchvision's poolings leave nothing
@@ -49,7 +58,7 @@ def _convolutions(in_channels, channels, first, pool):
     layers = []
     for out_channels, kernel, pooled in zip(channels, kernels, (True, True, False, False, True), strict=True):
         layers += [conv2d(in_channels, out_channels, *kernel, bias=True), nn.ReLU()]
-        layers += [nn.MaxPool2d(*pool)] if pooled else []
+        layers += [max_pool(*pool)] if pooled else []
         in_channels = out_channels
     return layers
 

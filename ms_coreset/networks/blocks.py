@@ -28,7 +28,8 @@ def linear(in_features, out_features):
 
 
 class _EvenMaxPool(nn.MaxPool2d):
-    """Max-pooling by the adaptive kernel where the windows are the same: on CPU its backward pass takes a tenth."""
+    """Max-pooling over windows side by side, by the adaptive kernel where they fill the map: its windows are the same
+    then, and on CPU its backward pass takes a tenth."""
 
     def construct(self, x):
         height, width = x.shape[2:]
@@ -37,9 +38,10 @@ class _EvenMaxPool(nn.MaxPool2d):
         return ops.adaptive_max_pool2d(x, (height // self.kernel_size, width // self.kernel_size))
 
 
-def max_pool(kernel_size):
-    """Max-pooling over windows side by side; rows and columns that fill no window are left out."""
-    return (_EvenMaxPool if current_device() == "CPU" else nn.MaxPool2d)(kernel_size, kernel_size)
+def max_pool(kernel_size, stride):
+    """Max-pooling without padding; rows and columns that fill no window are left out."""
+    side_by_side = kernel_size == stride
+    return (_EvenMaxPool if side_by_side and current_device() == "CPU" else nn.MaxPool2d)(kernel_size, stride)
 
 
 def choose_variant(variant, image_size, imagenet_from=SMALL * 2 + 1):

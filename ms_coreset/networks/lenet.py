@@ -15,7 +15,7 @@ class LeNet(Classifier):
         side = ((image_size + 2 * padding - 4) // 2 - 4) // 2
         self.conv1 = conv2d(in_channels, 6, 5, padding=padding, bias=True)
         self.conv2 = conv2d(6, 16, 5, bias=True)
-        self.pool = max_pool(2)
+        self.pool = max_pool(2, 2)
         self.flatten = nn.Flatten()
         self.fc1 = linear(16 * side**2, 120)
         self.fc2 = linear(120, 84)

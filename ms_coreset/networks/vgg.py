@@ -70,7 +70,7 @@ def _convolutions(depths, in_channels, padding, batch_norm):
             layers.append(conv2d(in_channels, channels, 3, padding=1 if layers else padding, bias=True))
             layers += [nn.BatchNorm2d(channels), nn.ReLU()] if batch_norm else [nn.ReLU()]
             in_channels = channels
-        layers.append(max_pool(2))
+        layers.append(max_pool(2, 2))
     return layers
 
 
