@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -146,6 +147,14 @@ def test_coreset_show_tells_what_weights_are_worth(here, capsys):
     assert "worth      2.667 samples of equal weight\n" in shown  # 4 squared over 6
 
 
+def test_coreset_diff_tells_inner_entries_that_differ(here, capsys):
+    for name, numpy in (("a", "1.26.4"), ("b", "1.26.3")):
+        notes = {"device": "CPU", "versions": {"numpy": numpy, "torch": "2.13.0"}}
+        mc.Coreset([4, 2, 7], 10, 0.3, "random", manifest=notes).save(f"{name}.npz")
+    assert call("diff a.npz b.npz --no-data", "coreset") == 0
+    assert capsys.readouterr().out.endswith("\n  versions   numpy: 1.26.4 / 1.26.3\n")
+
+
 def test_coreset_show_and_diff(inside, capsys):
     first, second = (f"results/study/{records()[i]['indices']}" for i in (2, 3))
     assert call(f"show {first} --classes --export list.txt", "coreset") == 0
@@ -153,6 +162,8 @@ def test_coreset_show_and_diff(inside, capsys):
     assert "moderate, rate 0.1, seed 0" in shown
     assert "kept         20 of 200, a pool of 1,437; dropped 180" in shown
     assert "% of the data" in shown
+    assert "\n  pool_seed    0\n  arch         mlp\n" in shown
+    assert re.search(r"\n  costs        seconds: base [\d.]+, .*\n               peak_mb: ", shown)
     assert [int(line) for line in Path("list.txt").read_text().split()] == Coreset.load(first).indices.tolist()
     assert call(f"diff {first} {second}", "coreset") == 0
     shown = capsys.readouterr().out

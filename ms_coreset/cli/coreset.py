@@ -87,7 +87,7 @@ def _show(arguments, coreset, split):
              ("order", _shortened(coreset.indices))]
     if coreset.weights is not None:
         low, high = coreset.weights.min(), coreset.weights.max()
-        lines.append(("weights", f"{low:.4g} to {high:.4g}, sum {coreset.weights.sum():.4g}"))
+        lines.append(("weights", f"{low:.4g} to {high:.4g}, sum {coreset.weights.sum():,.6g}"))
         if low >= 0 < high:
             shares = coreset.weights / high
             worth = shares.sum() ** 2 / (shares**2).sum()  # Kish's effective size, (sum w)^2 / sum w^2
@@ -97,7 +97,8 @@ def _show(arguments, coreset, split):
         lines.append(("scores", f"kept {_range(kept)}; dropped {_range(dropped)}"))
     if split is not None:
         lines += _class_lines(arguments, coreset, split) + _bad_lines(coreset, split)
-    lines += [(name, _plain(value)) for name, value in coreset.manifest.items()]
+    notes = {name: value for name, value in coreset.manifest.items() if name != "kept"}  # said above
+    lines += _lines({names: _plain(value) for names, value in _entries(notes).items()})
     _print(arguments.files[0], lines)
 
 
@@ -113,11 +114,10 @@ def _diff(arguments, first, second, split):
              ("Jaccard", f"{common / either:.3f}" + (f"; by chance about {chance:.3f}" if chance else ""))]
     if split is not None:
         lines += _compared(arguments, first, second, split)
-    described = [{"method": each.method, "rate": each.rate, "seed": each.seed, **each.options, **each.manifest}
-                 for each in (first, second)]
-    lines += [(name, f"{_plain(described[0].get(name))} / {_plain(described[1].get(name))}")
-              for name in dict.fromkeys([*described[0], *described[1]])
-              if described[0].get(name) != described[1].get(name)]
+    one, other = (_entries({"method": each.method, "rate": each.rate, "seed": each.seed, **each.options,
+                            **each.manifest}) for each in (first, second))
+    lines += _lines({names: f"{_plain(one.get(names))} / {_plain(other.get(names))}"
+                     for names in dict.fromkeys([*one, *other]) if one.get(names) != other.get(names)})
     _print(f"{arguments.files[0]} and {arguments.files[1]}", lines)
 
 
@@ -167,7 +167,26 @@ def _range(scores):
     return f"{scores.min():.4g} to {scores.max():.4g}" if len(scores) else "none"
 
 
+def _entries(notes):
+    """Every entry by its name and, where it has named ones inside, theirs."""
+    return {(name, inner): entry for name, value in notes.items()
+            for inner, entry in (value.items() if isinstance(value, dict) else [("", value)])}
+
+
+def _lines(texts):
+    """A line for each text of ``_entries``; a name is said once."""
+    lines, said = [], None
+    for (name, inner), text in texts.items():
+        lines.append((name if name != said else "", f"{inner}: {text}" if inner else text))
+        said = name
+    return lines
+
+
 def _plain(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(entry)}" for name, entry in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value)
 
 
