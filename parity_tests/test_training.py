@@ -67,6 +67,11 @@ def test_weighted_loss(name, tmp_path):
     assert_same_training(tmp_path, name, {}, weights=weights)
 
 
+def test_batches_without_weight(tmp_path):
+    weights = np.eye(20)[3] + np.eye(20)[12]
+    assert_same_training(tmp_path, "mlp", {"batch_size": 2, "clip_norm": 1.0}, weights=weights)
+
+
 def test_weights_of_zero_leave_samples_out():
     split = small_split(n=8, seed=3)
     kept = np.array([1, 1, 0, 1, 0, 0, 1, 1], float)

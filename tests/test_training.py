@@ -276,6 +276,16 @@ def test_equal_weights_are_no_weights_and_zero_weights_leave_out():
         np.testing.assert_allclose(array, arrays_of(zeroed[1].network)[name], rtol=1e-5, atol=1e-7)
 
 
+def test_a_batch_without_weight_changes_nothing():
+    recipe = dataclasses.replace(RECIPE, batch_size=1, epochs=1, weight_decay=0.0, momentum=0.0, nesterov=False)
+    weights = np.zeros(40)
+    weights[7] = 2.0
+    trained = mc.train(new_network(), toy_split(), recipe, weights=weights)
+    alone = mc.train(new_network(), toy_split(), recipe, weights=np.eye(40)[7])
+    assert_same_weights(trained.network, alone.network)
+    assert trained.history[0]["loss"] == pytest.approx(trained.dynamics.loss[0, 7] / 40)
+
+
 @pytest.mark.parametrize("weights", [np.ones(39), np.full(40, np.nan), -np.ones(40), np.zeros(40)])
 def test_impossible_weights_are_refused(weights):
     with pytest.raises(MsCoresetError, match="weights must be 40 finite numbers"):

@@ -63,7 +63,8 @@ def train(network, split, recipe, seed=0, weights=None):
     recipe: a mapping, or any object with the attributes of ``Recipe``; keys that it lacks have ``Recipe``'s defaults
     seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``, and its dropout, if the network
         has any, from ``RandomState([seed, crc32("dropout"), e])``
-    weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy
+    weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy, or 0 if
+        all its weights are
 
     Returns a ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward
     pass in training mode just before each update. With z the logits, p = softmax(z) and y the label: probability
@@ -193,7 +194,7 @@ def _update(network, optimizer, inputs, labels, weights, clip_norm):
     logits = network(inputs)
     losses = F.cross_entropy(logits, labels, reduction="none")
     optimizer.zero_grad()
-    ((weights * losses).sum() / weights.sum()).backward()
+    ((weights * losses).sum() / (weights.sum() or 1)).backward()
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
     optimizer.step()

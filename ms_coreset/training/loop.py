@@ -21,7 +21,7 @@ from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import as_tested
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics
 from ms_coreset.training.optimizer import SGD
-from ms_coreset.training.parallel import average_statistics, over_ranks
+from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import (
     evaluated_together,
     evaluation_batches,
@@ -62,7 +62,8 @@ def train(network: Any, split: Split, recipe: Recipe, seed: int = 0, weights: np
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
 
     seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share
-    weights: (n,) of the samples, or None; the loss of a batch is sum w_i l_i / sum w_i, as in DeepCore
+    weights: (n,) of the samples, or None; the loss of a batch is sum w_i l_i / sum w_i, as in DeepCore, and 0
+        where all of a batch are 0, which in DeepCore is 0 / 0
     record: fields of ``TrainingDynamics`` to keep
     folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs, for
         the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch with the
@@ -291,27 +292,29 @@ def _training_step(network, optimizer, ranks):
     import mindspore
     from mindspore import Tensor, ops
 
-    # One fused kernel; ops.cross_entropy takes ten times as long on CPU.
-    cross_entropy = ops.SparseSoftmaxCrossEntropyWithLogits()
+    # Fused kernels: the mean of a batch, and a loss for each sample. ops.cross_entropy takes ten times as long on CPU.
+    mean_cross_entropy = ops.SparseSoftmaxCrossEntropyWithLogits()
+    cross_entropies = ops.SoftmaxCrossEntropyWithLogits()
 
     def forward(images, labels):
         logits = network(images)
-        return cross_entropy(logits, labels), logits
+        return mean_cross_entropy(logits, labels), logits
 
-    def weighted_forward(images, labels, weights):
+    def weighted_forward(images, targets, shares):
         logits = network(images)
-        losses = ops.cross_entropy(logits, labels, reduction="none")
-        return (losses * weights).sum() / weights.sum(), logits
+        losses, _ = cross_entropies(logits, targets)
+        return (losses * shares).sum(), logits
 
     gradient = mindspore.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
     weighted_gradient = mindspore.value_and_grad(weighted_forward, None, optimizer.parameters, has_aux=True)
 
     def backward(images, labels, weights):
-        images, labels = Tensor(images), Tensor(labels)
         if weights is None:
-            (loss, logits), gradients = gradient(images, labels)
+            (loss, logits), gradients = gradient(Tensor(images), Tensor(labels))
         else:
-            (loss, logits), gradients = weighted_gradient(images, labels, Tensor(weights.astype(np.float32)))
+            targets = np.eye(network.head.out_channels, dtype=np.float32)[labels]
+            shares = (weights / total_weight(labels, weights)).astype(np.float32)
+            (loss, logits), gradients = weighted_gradient(Tensor(images), Tensor(targets), Tensor(shares))
         return loss, logits, gradients
 
     backward = over_ranks(backward, network, optimizer.parameters, ranks)

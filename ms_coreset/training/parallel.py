@@ -6,37 +6,41 @@ import numpy as np
 def over_ranks(local, network, parameters, ranks):
     """``local``, a function (images, labels, weights) -> (loss, logits, gradients), for batches shared by ``ranks``.
 
-    It is given the rank's images and the whole batch's labels and weights (None: all 1). With w_r the weights' sum of
-    rank r's share, loss and gradients are sum_r w_r l_r / sum_r w_r: those of the whole batch, but for the order in
-    which float32 numbers are summed and for batch normalisation, which sees the share. Logits are the whole batch's.
+    It is given the rank's images and the whole batch's labels and weights (None: all 1). With f_r the fraction of the
+    batch's weight that rank r's share has, loss and gradients are sum_r f_r l_r: those of the whole batch, but for the
+    order in which float32 numbers are summed and for batch normalisation, which sees the share. Logits are the whole
+    batch's.
 
-    One exchange a batch, of all parameters and logits and two numbers more.
+    One exchange a batch, of all parameters, the loss and the logits.
     """
-    from mindspore import Tensor, ops
+    from mindspore import ops
 
     sizes = [int(np.prod(parameter.shape)) for parameter in parameters]
+    borders = np.cumsum([0, *sizes]).tolist()
 
     def of_share(images, labels, weights, share):
-        own = None if weights is None else weights[share]
-        mass = float(share.stop - share.start if own is None else own.sum())
         answers = ops.zeros((len(labels), network.head.out_channels))
-        if not mass:
-            return [ops.zeros(sum(sizes) + 2), answers.reshape(-1)]
+        if share.start == share.stop:
+            return [ops.zeros(sum(sizes) + 1), answers.reshape(-1)]
+        own = None if weights is None else weights[share]
         loss, logits, gradients = local(images, labels[share], own)
+        fraction = float(total_weight(labels[share], own) / total_weight(labels, weights))
         around = [answers[:share.start], logits, answers[share.stop:]]
-        return [*(mass * gradient.reshape(-1) for gradient in gradients), mass * loss.reshape(1),
-                Tensor(np.array([mass], np.float32)), *(part.reshape(-1) for part in around if len(part))]
+        return [*(fraction * gradient.reshape(-1) for gradient in gradients), fraction * loss.reshape(1),
+                *(part.reshape(-1) for part in around if len(part))]
 
     def of_batch(images, labels, weights):
         total = ranks.sum(ops.concat(of_share(images, labels, weights, ranks.part(len(labels)))))
-        borders = np.cumsum([0, *sizes]).tolist()
-        end = borders[-1]
-        mass = total[end + 1]
-        gradients = [(total[begin:stop] / mass).reshape(parameter.shape)
-                     for parameter, begin, stop in zip(parameters, borders, borders[1:], strict=False)]
-        return total[end] / mass, total[end + 2:].reshape(len(labels), -1), gradients
+        gradients = [total[begin:end].reshape(parameter.shape)
+                     for parameter, begin, end in zip(parameters, borders, borders[1:], strict=False)]
+        return total[borders[-1]], total[borders[-1] + 1:].reshape(len(labels), -1), gradients
 
     return local if ranks.size == 1 else of_batch
+
+
+def total_weight(labels, weights):
+    """What the summed losses of a batch are divided by: its weights' sum (None: all 1); 1 where all are 0."""
+    return len(labels) if weights is None else weights.sum() or 1.0
 
 
 def average_statistics(network, ranks):
