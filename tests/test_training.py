@@ -292,6 +292,15 @@ def test_impossible_weights_are_refused(weights):
         mc.train(new_network(), toy_split(), RECIPE, weights=weights)
 
 
+def test_a_loss_that_is_great_is_no_divergence():
+    network = new_network()
+    network.head.weight.set_data(1e4 * network.head.weight)  # probabilities of 0 in float32, losses in the thousands
+    recipe = dataclasses.replace(RECIPE, batch_size=20, epochs=1, lr=1e-6)
+    result = mc.train(network, toy_split(), recipe)
+    assert result.dynamics.loss.max() > 200
+    assert result.history[0]["loss"] == pytest.approx(result.dynamics.loss.mean(), rel=1e-5)
+
+
 def test_divergence_is_said():
     with pytest.raises(MsCoresetError, match=r"diverged in epoch 1.*lower --lr"):
         mc.train(new_network(), toy_split(), dataclasses.replace(RECIPE, lr=1e30, schedule="constant", epochs=1))

@@ -12,6 +12,7 @@ import numpy as np
 from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
+from ms_coreset.evidence import log_softmax
 from ms_coreset.files import array_digest
 from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
@@ -322,7 +323,11 @@ def _training_step(network, optimizer, ranks):
     def step(batch, weights, learning_rate):
         loss, logits, gradients = backward(batch.images, batch.labels, weights)
         optimizer.step(gradients, learning_rate)
-        return float(loss.asnumpy()), logits.asnumpy()
+        loss, logits = float(loss.asnumpy()), logits.asnumpy()
+        if np.isinf(loss) and weights is None and np.isfinite(logits).all():
+            # The kernel took the logarithm of a probability below float32's least; its gradient is right.
+            loss = -float(log_softmax(logits)[np.arange(len(logits)), batch.labels].mean())
+        return loss, logits
 
     return step
 
