@@ -12,7 +12,6 @@ import numpy as np
 from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
-from ms_coreset.evidence import log_softmax
 from ms_coreset.files import array_digest
 from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
@@ -20,7 +19,7 @@ from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import as_tested
-from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics
+from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics, measure
 from ms_coreset.training.optimizer import SGD
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import (
@@ -326,7 +325,7 @@ def _training_step(network, optimizer, ranks):
         loss, logits = float(loss.asnumpy()), logits.asnumpy()
         if np.isinf(loss) and weights is None and np.isfinite(logits).all():
             # The kernel took the logarithm of a probability below float32's least; its gradient is right.
-            loss = -float(log_softmax(logits)[np.arange(len(logits)), batch.labels].mean())
+            loss = float(measure(logits, batch.labels)["loss"].mean())
         return loss, logits
 
     return step

@@ -15,13 +15,12 @@ def over_ranks(local, network, parameters, ranks):
     """
     from mindspore import ops
 
-    sizes = [int(np.prod(parameter.shape)) for parameter in parameters]
-    borders = np.cumsum([0, *sizes]).tolist()
+    borders = _borders(parameters)
 
     def of_share(images, labels, weights, share):
         answers = ops.zeros((len(labels), network.head.out_channels))
         if share.start == share.stop:
-            return [ops.zeros(sum(sizes) + 1), answers.reshape(-1)]
+            return [ops.zeros(borders[-1] + 1), answers.reshape(-1)]
         own = None if weights is None else weights[share]
         loss, logits, gradients = local(images, labels[share], own)
         fraction = float(total_weight(labels[share], own) / total_weight(labels, weights))
@@ -51,6 +50,11 @@ def average_statistics(network, ranks):
     if ranks.size == 1 or not statistics:
         return
     mean = ranks.sum(ops.concat([parameter.reshape(-1) for parameter in statistics])) / ranks.size
-    borders = np.cumsum([0, *(int(np.prod(parameter.shape)) for parameter in statistics)]).tolist()
+    borders = _borders(statistics)
     for parameter, begin, end in zip(statistics, borders, borders[1:], strict=False):
         ops.assign(parameter, mean[begin:end].reshape(parameter.shape))
+
+
+def _borders(parameters):
+    """Where each parameter begins in one row of them all, and where the last one ends."""
+    return np.cumsum([0, *(int(np.prod(parameter.shape)) for parameter in parameters)]).tolist()
