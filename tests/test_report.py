@@ -21,6 +21,7 @@ from ms_coreset.cli import main
 from ms_coreset.experiment.report import write_report
 from ms_coreset.experiment.report.canvas import Canvas, _dashes
 from ms_coreset.experiment.report.charts import Scale
+from ms_coreset.experiment.report.difficulty import difficulty
 from ms_coreset.experiment.report.markup import (
     MISSING,
     Markup,
@@ -498,6 +499,59 @@ def test_scores_and_the_kept_range(study):
     assert row == ["0", *(f"{value:.4g}" for value in (
         coreset.scores.min(), np.median(coreset.scores), coreset.scores.max(), kept.min(), np.median(kept),
         kept.max()))]
+
+
+def judged_study(folder, accuracies):
+    """A study of ten samples, of which el2n knows eight: the hardest two, the easiest two, and two drawn."""
+    folder.mkdir(parents=True)
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.4, 0.6, 0.7, 0.8, np.nan, np.nan])
+    kept = {"el2n": [7, 6], "herding": [0, 1], "random": [8, 3]}
+    records = [record_of(method, 0.2, 0, accuracy, n=10, k=2) for method, accuracy in accuracies.items()]
+    for record in records:
+        own = scores if record["method"] == "el2n" else None
+        mc.Coreset(kept[record["method"]], 10, 0.2, record["method"], scores=own).save(folder / record["indices"])
+    (folder / "runs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+    return folder
+
+
+def test_difficulty_by_hand(tmp_path):
+    """Eight places, (i - 1/2) / 8; the fourth and the fifth share theirs, and what has no score has none."""
+    study = Study.read(judged_study(tmp_path / "study", {"el2n": 0.3, "random": 0.5, "herding": 0.7}))
+    (section,) = study.sections()
+    found = difficulty(study, section)
+    assert found.judge == "el2n"
+    assert {run.method: found.of(run) for run in section.done} == {
+        "el2n": (6.5 + 7.5) / 16, "random": 4 / 8, "herding": (0.5 + 1.5) / 16}
+    assert found.agreement(section, 0.2) == -1
+
+
+@pytest.mark.parametrize("accuracies, tau", [
+    ({"el2n": 0.9, "random": 0.5, "herding": 0.4}, 1),
+    ({"el2n": 0.5, "random": 0.4, "herding": 0.6}, -1 / 3),
+    ({"el2n": 0.5, "random": 0.5, "herding": 0.5}, None),
+    ({"el2n": 0.9, "random": 0.5}, None),
+])
+def test_whether_accuracy_follows_difficulty(tmp_path, accuracies, tau):
+    study = Study.read(judged_study(tmp_path / "study", accuracies))
+    (section,) = study.sections()
+    assert difficulty(study, section).agreement(section, 0.2) == (tau if tau is None else pytest.approx(tau))
+
+
+def test_difficulty_on_the_page_and_as_markdown(tmp_path):
+    folder = judged_study(tmp_path / "study", {"el2n": 0.3, "random": 0.5, "herding": 0.7})
+    rows = Tables(report_of(folder, markdown=folder / "tables.md")).starting("Mean place of the kept samples")
+    assert rows == {"method": ["20 %"], "el2n": ["87.5"], "random": ["50.0"], "herding": ["12.5"],
+                    "tau-b with accuracy": ["\N{MINUS SIGN}1.00"]}
+    text = (folder / "tables.md").read_text(encoding="utf-8")
+    assert "to the hardest, 100, by el2n:\n\n| method | 20 % |\n" in text
+    assert text.endswith("| herding | 12.5 |\n| tau-b with accuracy | \N{MINUS SIGN}1.00 |\n")
+
+
+def test_without_a_judge_nothing_is_said_of_difficulty(study, tmp_path):
+    assert "Difficulty" not in report_of(study)
+    lost = judged_study(tmp_path / "lost", {"el2n": 0.3, "random": 0.5, "herding": 0.7})
+    next((lost / "indices").glob("el2n*")).unlink()
+    assert "Difficulty" not in report_of(lost)
 
 
 def test_one_seed_has_no_spread_and_no_interval(tmp_path):

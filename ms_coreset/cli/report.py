@@ -17,8 +17,8 @@ def parser(typed):
     options.add_argument("study", metavar="FOLDER", help="folder of the study, with its runs.jsonl")
     add(options, "--output", metavar="FILE", help="the page (default: report.html in the study's folder)")
     add(options, "--png", action="store_true", help="also write each figure as PNG, to <page>-figures/")
-    add(options, "--markdown", metavar="FILE", help="also write the tables of accuracy and of bad samples kept, as "
-        "Markdown")
+    add(options, "--markdown", metavar="FILE", help="also write the tables of accuracy, of bad samples kept and "
+        "of their difficulty, as Markdown")
     add(options, "--data", default="data", metavar="DIR", help="folder that holds the data sets, for the images shown "
         "(default: data)")
     add(options, "--rate", type=float, metavar="X", help="rate of the figures that show one (default: the one with "

@@ -22,7 +22,7 @@ def write_report(folder, output, data="data", which="last", rate=None, sheets=No
     rate: of the figures that show one rate; None: in each section the one with most finished runs
     sheets: methods to show images of; None: some of each section, see ``sheets.Sheets``
     png: also write every figure to the folder ``<output without suffix>-figures``
-    markdown: also write the tables of accuracy and of bad samples kept to this file, see ``tables``
+    markdown: also write the tables of accuracy, of bad samples kept and of difficulty to this file, see ``tables``
     command: what to say the page was made with
 
     Returns ``(sections, figures)`` counts. Raises ``MsCoresetError`` when the folder is no study, or no section has a
@@ -43,7 +43,7 @@ def write_report(folder, output, data="data", which="last", rate=None, sheets=No
     figures = [figure for report in reports for figure in report.figures]
     if markdown:
         with atomic_write(markdown, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(tables(sections))
+            stream.write(tables(sections, [report.difficulty for report in reports]))
     if png:
         _write_pngs(figures, output.with_name(f"{output.stem}-figures"))
     return len(sections), len(figures)

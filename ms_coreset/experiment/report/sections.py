@@ -9,6 +9,7 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report import charts
 from ms_coreset.experiment.report.charts import Figure, Row, Series
+from ms_coreset.experiment.report.difficulty import difficulty
 from ms_coreset.experiment.report.markup import (
     MINUS,
     MISSING,
@@ -88,8 +89,8 @@ class SectionReport:
             return joined(self._whole_line(), self.unfinished())
         shown = [self.accuracy()]
         if self.rate is not None:
-            shown += [self.difference(), self.cost(), self.bad_kept(), self.class_balance(), self.overlap(),
-                      self.scores(), self._sheets and self._sheets(self)]
+            shown += [self.difference(), self.cost(), self.bad_kept(), self.class_balance(), self.hardness(),
+                      self.overlap(), self.scores(), self._sheets and self._sheets(self)]
         else:
             shown.append(tag("p", "No finished run at the rate that was asked for: the parts that show one rate are "
                              "left out.", class_="note"))
@@ -140,13 +141,26 @@ class SectionReport:
         """What ``value(run)`` says of the finished runs of a cell, without None."""
         return [found for run in self.section.cell(method, rate).values() if (found := value(run)) is not None]
 
-    def _by_rate(self, caption, value, digits=2, style=with_spread, methods=None):
-        """A table of a value of the runs: a row a method, a column a rate."""
+    def _spread_row(self, name, shares, unit=""):
+        """A method's mean share in per cent, with one standard deviation to each side."""
+        mean, spread = mean_and_deviation(shares)
+        ends = (None, None) if spread is None else (100 * (mean - spread), 100 * (mean + spread))
+        return Row(name, self.look(name), 100 * mean, *ends, [100 * share for share in shares],
+                   f"{name}: {with_spread(mean, spread)}{unit}")
+
+    def _ascending(self, value, unit=""):
+        """Rows of a share of the runs at the detail rate, the least first."""
+        found = {name: self._values(name, self.rate, value) for name in self.methods_here}
+        rows = [self._spread_row(name, shares, unit) for name, shares in found.items() if shares]
+        return sorted(rows, key=lambda row: row.value)
+
+    def _by_rate(self, caption, value, digits=2, style=with_spread, further=()):
+        """A table of a value of the runs: a row a method, a column a rate; ``further`` rows stand below."""
         rows = []
-        for name in methods or self.section.compared:
+        for name in self.section.compared:
             cells = [self._values(name, rate, value) for rate in self.section.compared_rates]
             rows.append([name, *(style(*mean_and_deviation(cell), digits) if cell else MISSING for cell in cells)])
-        return table(caption, ["method", *map(rate_name, self.section.compared_rates)], rows)
+        return table(caption, ["method", *map(rate_name, self.section.compared_rates)], [*rows, *further])
 
     # accuracy
 
@@ -187,13 +201,8 @@ class SectionReport:
 
     def _accuracy_rows(self, whole):
         rate = self.section.compared_rates[0]
-        entries = []
-        for name in self.section.compared:
-            values = list(self.section.accuracies(name, rate).values())
-            mean, spread = mean_and_deviation(values)
-            ends = (None, None) if spread is None else (100 * (mean - spread), 100 * (mean + spread))
-            hint = f"{name}: {with_spread(mean, spread)} %"
-            entries.append(Row(name, self.look(name), 100 * mean, *ends, [100 * value for value in values], hint))
+        entries = [self._spread_row(name, list(self.section.accuracies(name, rate).values()), " %")
+                   for name in self.section.compared]
         entries.sort(key=lambda row: -row.value)
         references = [("all samples", 100 * mean_and_deviation(list(whole.values()))[0])] if whole else []
         return self._figure("accuracy", f"Test accuracy, {rate_name(rate)} kept",
@@ -305,18 +314,10 @@ class SectionReport:
 
     def bad_kept(self):
         """The share of bad samples in the coresets, where a perturbation is known."""
-        methods = [name for name in self.methods_here if self._values(name, self.rate, _bad_kept)]
-        if not methods:
+        entries = self._ascending(_bad_kept, " %")
+        if not entries:
             return None
         available = [run.bad["available"] for run in self.section.done if run.bad]
-        entries = []
-        for name in methods:
-            kept = self._values(name, self.rate, _bad_kept)
-            mean, spread = mean_and_deviation(kept)
-            ends = (None, None) if spread is None else (100 * (mean - spread), 100 * (mean + spread))
-            entries.append(Row(name, self.look(name), 100 * mean, *ends, [100 * value for value in kept],
-                               f"{name}: {with_spread(mean, spread)} %"))
-        entries.sort(key=lambda row: row.value)
         share = float(np.mean(available))
         figure = self._figure("bad", f"Bad samples among the kept, {rate_name(self.rate)} kept",
                               f"{percent(share)} % of the data is bad. " + "; ".join(row.hint for row in entries) + ".",
@@ -360,6 +361,31 @@ class SectionReport:
         listed = table(f"Samples kept of a class, means over seeds, {rate_name(self.rate)} kept",
                        ["method", "fewest", "median", "most", "even share", "classes left out"], rows)
         return tag("div", tag("h3", "Class balance"), tag("div", figure, listed, class_="pair"), class_="part")
+
+    # difficulty
+
+    @functools.cached_property
+    def difficulty(self):
+        """The section's ``Difficulty``, or None."""
+        return difficulty(self.study, self.section)
+
+    def hardness(self):
+        """How hard the kept samples are, and whether the methods' order follows that."""
+        found = self.difficulty
+        entries = self._ascending(found.of) if found else []
+        if not entries:
+            return None
+        figure = self._figure("difficulty", f"Difficulty of the kept samples, {rate_name(self.rate)} kept",
+                              "; ".join(row.hint for row in entries) + ".",
+                              charts.rows(entries, "mean place: 0 the easiest, 100 the hardest", [("all samples", 50)]))
+        taus = [found.agreement(self.section, rate) for rate in self.section.compared_rates]
+        listed = self._by_rate(
+            f"Mean place of the kept samples in the order of {found.judge}'s scores (same seed), from the easiest, 0, "
+            "to the hardest, 100, ± standard deviation; all samples have 50. tau-b: Kendall's, of the methods' "
+            f"places and accuracies: 1 where harder is always better, {MINUS}1 where easier is", found.of, 1,
+            further=[["tau-b with accuracy", *(MISSING if tau is None else signed(tau) for tau in taus)]])
+        return tag("div", tag("h3", "Difficulty of the kept samples"), tag("div", figure, listed, class_="pair"),
+                   class_="part")
 
     # overlap
 

@@ -1,13 +1,14 @@
-"""A study's accuracy and share of bad samples as Markdown tables, for a README or a paper's draft."""
+"""A study's accuracy, share of bad samples and difficulty as Markdown tables, for a README or a paper's draft."""
 
-from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, with_spread
+from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, signed, with_spread
 from ms_coreset.experiment.report.page import titles
 from ms_coreset.experiment.report.statistics import mean_and_deviation
 from ms_coreset.experiment.report.study import WHOLE
 
 
-def markdown(sections):
-    """Markdown of a study's sections: a table each of the test accuracy and of the bad samples kept, in %.
+def markdown(sections, difficulties):
+    """Markdown of a study's sections: a table each of the test accuracy and of the bad samples kept, in %, and of the
+    difficulty of the samples kept, by the sections' ``difficulties`` (None for a section without).
 
     A row a method; of one section a column a rate, of several, which then have tables for every rate, a column a
     section. Mean ± sample standard deviation over the seeds.
@@ -20,12 +21,16 @@ def markdown(sections):
     else:
         columns = {f", {rate_name(rate)} kept": [(name, section, rate) for name, section in
                                                  zip(names, sections, strict=True)] for rate in rates}
+    judged = {section: found for section, found in zip(sections, difficulties, strict=True) if found}
     parts = []
     for kept, cells in columns.items():
         parts.append(_table(f"Test accuracy, %{kept}", cells, _accuracy, [*_base_row(cells), *_whole_row(cells)]))
         bad = [cell for cell in cells if any(run.bad for run in cell[1].done)]
         if bad:
             parts.append(_table(f"Bad samples in the coreset, %{kept}", bad, _bad_kept, [_bad_row(bad)]))
+        ranked = [cell for cell in cells if cell[1] in judged]
+        if ranked:
+            parts.append(_difficulty_table(kept, ranked, judged))
     return "\n\n".join(parts) + "\n"
 
 
@@ -62,6 +67,18 @@ def _accuracy(section, method, rate):
 
 def _bad_kept(section, method, rate):
     return _spread([run.bad["kept"] for run in section.cell(method, rate).values() if run.bad])
+
+
+def _difficulty_table(kept, columns, judged):
+    def place(section, method, rate):
+        found = map(judged[section].of, section.cell(method, rate).values())
+        return _spread([one for one in found if one is not None])
+
+    judges = ", ".join(dict.fromkeys(judged[section].judge for _, section, _ in columns))
+    taus = [judged[section].agreement(section, rate) for _, section, rate in columns]
+    return _table(f"Difficulty of the coreset, mean place from the easiest sample, 0, to the hardest, 100, by {judges}"
+                  f"{kept}", columns, place, [["tau-b with accuracy", *(MISSING if tau is None else signed(tau)
+                                                                        for tau in taus)]])
 
 
 def _whole_row(columns):

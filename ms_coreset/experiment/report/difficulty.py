@@ -1,0 +1,91 @@
+"""How hard the samples are that each method kept, as a score of the same study tells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import kendalltau, rankdata
+
+from ms_coreset.errors import MsCoresetError
+
+# Methods that keep the hardest samples first, so that their scores rise with difficulty; the first in a section judges.
+JUDGES = ("el2n", "grand", "loss", "aum", "correctness", "accumulated_margin", "forgetting")
+
+
+@dataclass(frozen=True)
+class Difficulty:
+    """Mean places of what was kept, among all samples from the easiest, 0, to the hardest, 1; of all it is 1/2.
+
+    judge: the method, as the section names it, whose scores tell
+    places: {run's key: place}; runs whose coreset or judge can't be read are left out
+    """
+
+    judge: str
+    places: dict
+
+    def of(self, run):
+        """The place of a run's coreset, or None."""
+        return self.places.get(run.key)
+
+    def agreement(self, section, rate):
+        """Kendall's tau-b between the methods' mean places and their mean accuracies: 1 where harder is always better,
+        -1 where easier is; None with fewer than three methods, or where all have one place or one accuracy."""
+        pairs = []
+        for name in section.compared:
+            places = [place for run in section.cell(name, rate).values() if (place := self.of(run)) is not None]
+            if places:
+                pairs.append((np.mean(places), np.mean(list(section.accuracies(name, rate).values()))))
+        tau = kendalltau(*zip(*pairs, strict=True)).statistic if len(pairs) > 2 else np.nan
+        return float(tau) if np.isfinite(tau) else None
+
+
+def difficulty(study, section):
+    """The ``Difficulty`` of a section's coresets, or None where no method of it can judge.
+
+    Of m samples with a score, the i-th from the easiest (from 1) is at (i - 1/2) / m; equal scores share their mean
+    place.
+    """
+    judge = _judge(section)
+    if judge is None:
+        return None
+    ladders = {seed: _ladder(study, section, judge, seed) for seed in section.seeds}
+    runs = [run for name in section.compared for rate in section.compared_rates
+            for run in section.cell(name, rate).values() if ladders[run.seed] is not None]
+    places = {run.key: place for run in runs if (place := _place(_read(study, run), ladders[run.seed])) is not None}
+    return Difficulty(judge, places) if places else None
+
+
+def _judge(section):
+    methods = {run.method: section.name_of(run) for run in reversed(section.done)}
+    return next((methods[name] for name in JUDGES if name in methods), None)
+
+
+def _ladder(study, section, judge, seed):
+    """(n,) places of all samples by the scores of the judge's run with this seed, NaN without a score; None where no
+    such run's file has scores."""
+    for rate in section.compared_rates:
+        run = section.cell(judge, rate).get(seed)
+        coreset = run and _read(study, run)
+        if coreset is not None and coreset.scores is not None:
+            return _places(coreset.scores)
+    return None
+
+
+def _places(scores):
+    there = np.isfinite(scores)
+    places = np.full(len(scores), np.nan)
+    places[there] = (rankdata(scores[there]) - 0.5) / there.sum()
+    return places
+
+
+def _place(coreset, ladder):
+    if coreset is None or coreset.n != len(ladder):
+        return None
+    kept = ladder[coreset.indices]
+    return float(np.nanmean(kept)) if np.isfinite(kept).any() else None
+
+
+def _read(study, run):
+    try:
+        return study.coreset(run)
+    except MsCoresetError:
+        return None  # the overlap names the files that can't be read
