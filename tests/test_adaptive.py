@@ -348,6 +348,7 @@ def test_a_coreset_of_the_history_is_one_to_train_on(trained, monkeypatch, capsy
     assert json.loads((folder / "one.json").read_text())["samples"] == 144
 
 
+@pytest.mark.slow
 def test_ctrl_c_between_two_selections_and_again(tmp_path):
     """Interrupted in the middle of what the second coreset serves."""
     arguments = ["--dataset", "digits", "--pool", "300", "--reselect-every", "20", "--method", "gradmatch", "--rate",
