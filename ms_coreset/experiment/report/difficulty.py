@@ -6,9 +6,11 @@ import numpy as np
 from scipy.stats import kendalltau, rankdata
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.report.markup import MISSING, signed
 
 # Methods that keep the hardest samples first, so that their scores rise with difficulty; the first in a section judges.
 JUDGES = ("el2n", "grand", "loss", "aum", "correctness", "accumulated_margin", "forgetting")
+AGREEMENT = "tau-b with accuracy"  # what a table calls ``Difficulty.agreement``
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,16 @@ class Difficulty:
         -1 where easier is; None with fewer than three methods, or where all have one place or one accuracy."""
         pairs = []
         for name in section.compared:
-            places = [place for run in section.cell(name, rate).values() if (place := self.of(run)) is not None]
+            places = section.values(name, rate, self.of)
             if places:
                 pairs.append((np.mean(places), np.mean(list(section.accuracies(name, rate).values()))))
         tau = kendalltau(*zip(*pairs, strict=True)).statistic if len(pairs) > 2 else np.nan
         return float(tau) if np.isfinite(tau) else None
+
+    def agreement_cell(self, section, rate):
+        """``agreement`` as a table shows it."""
+        tau = self.agreement(section, rate)
+        return MISSING if tau is None else signed(tau)
 
 
 def difficulty(study, section):

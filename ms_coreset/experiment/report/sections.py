@@ -9,7 +9,7 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report import charts
 from ms_coreset.experiment.report.charts import Figure, Row, Series
-from ms_coreset.experiment.report.difficulty import difficulty
+from ms_coreset.experiment.report.difficulty import AGREEMENT, difficulty
 from ms_coreset.experiment.report.markup import (
     MINUS,
     MISSING,
@@ -137,10 +137,6 @@ class SectionReport:
         self.figures.append(figure)
         return tag("figure", tag("figcaption", title), canvas.svg(f"{title}. {description}"))
 
-    def _values(self, method, rate, value):
-        """What ``value(run)`` says of the finished runs of a cell, without None."""
-        return [found for run in self.section.cell(method, rate).values() if (found := value(run)) is not None]
-
     def _spread_row(self, name, shares, unit=""):
         """A method's mean share in per cent, with one standard deviation to each side."""
         mean, spread = mean_and_deviation(shares)
@@ -150,7 +146,7 @@ class SectionReport:
 
     def _ascending(self, value, unit=""):
         """Rows of a share of the runs at the detail rate, the least first."""
-        found = {name: self._values(name, self.rate, value) for name in self.methods_here}
+        found = {name: self.section.values(name, self.rate, value) for name in self.methods_here}
         rows = [self._spread_row(name, shares, unit) for name, shares in found.items() if shares]
         return sorted(rows, key=lambda row: row.value)
 
@@ -158,7 +154,7 @@ class SectionReport:
         """A table of a value of the runs: a row a method, a column a rate; ``further`` rows stand below."""
         rows = []
         for name in self.section.compared:
-            cells = [self._values(name, rate, value) for rate in self.section.compared_rates]
+            cells = [self.section.values(name, rate, value) for rate in self.section.compared_rates]
             rows.append([name, *(style(*mean_and_deviation(cell), digits) if cell else MISSING for cell in cells)])
         return table(caption, ["method", *map(rate_name, self.section.compared_rates)], [*rows, *further])
 
@@ -282,7 +278,7 @@ class SectionReport:
         """Seconds of selection against accuracy, and what else a run cost."""
         points = []
         for name in self.methods_here:
-            seconds = self._values(name, self.rate, lambda run: run.seconds.get("select"))
+            seconds = self.section.values(name, self.rate, lambda run: run.seconds.get("select"))
             if seconds:
                 mean, spread = mean_and_deviation(list(self.section.accuracies(name, self.rate).values()))
                 points.append(Series(name, self.look(name), [max(float(np.mean(seconds)), _LEAST_SECONDS)],
@@ -303,7 +299,8 @@ class SectionReport:
                    ("extract, s", "seconds", "extract"), ("select, MB", "peak_mb", "select")]
         rows = []
         for name in self.methods_here:
-            cells = [self._values(name, self.rate, lambda run, what=what, step=step: getattr(run, what).get(step))
+            cells = [self.section.values(name, self.rate,
+                                         lambda run, what=what, step=step: getattr(run, what).get(step))
                      for _, what, step in columns]
             rows.append([name, *(seconds_name(float(np.mean(cell))) if cell else MISSING for cell in cells)])
         return table(f"Mean seconds and peak memory, {rate_name(self.rate)} kept. base and extract: the network that "
@@ -334,7 +331,8 @@ class SectionReport:
             return None
         rows = []
         for name in self.methods_here:
-            cells = [self._values(name, self.rate, lambda run, kind=kind: _kept_of_kind(run, kind)) for kind in kinds]
+            cells = [self.section.values(name, self.rate, lambda run, kind=kind: _kept_of_kind(run, kind))
+                     for kind in kinds]
             rows.append([name, *(with_spread(*mean_and_deviation(cell)) if cell else MISSING for cell in cells)])
         return details("By kind", table(f"Share of each kind among the kept in %, {rate_name(self.rate)} kept",
                                         ["method", *kinds], rows))
@@ -344,7 +342,7 @@ class SectionReport:
     def class_balance(self):
         """How evenly the kept samples fall on the classes."""
         counts = {name: np.mean(kept, axis=0) for name in self.methods_here
-                  if (kept := _same_length(self._values(name, self.rate, lambda run: run.per_class)))}
+                  if (kept := _same_length(self.section.values(name, self.rate, lambda run: run.per_class)))}
         if not counts:
             return None
         entries, rows = [], []
@@ -378,12 +376,11 @@ class SectionReport:
         figure = self._figure("difficulty", f"Difficulty of the kept samples, {rate_name(self.rate)} kept",
                               "; ".join(row.hint for row in entries) + ".",
                               charts.rows(entries, "mean place: 0 the easiest, 100 the hardest", [("all samples", 50)]))
-        taus = [found.agreement(self.section, rate) for rate in self.section.compared_rates]
         listed = self._by_rate(
             f"Mean place of the kept samples in the order of {found.judge}'s scores (same seed), from the easiest, 0, "
             "to the hardest, 100, ± standard deviation; all samples have 50. tau-b: Kendall's, of the methods' "
             f"places and accuracies: 1 where harder is always better, {MINUS}1 where easier is", found.of, 1,
-            further=[["tau-b with accuracy", *(MISSING if tau is None else signed(tau) for tau in taus)]])
+            further=[[AGREEMENT, *(found.agreement_cell(self.section, rate) for rate in self.section.compared_rates)]])
         return tag("div", tag("h3", "Difficulty of the kept samples"), tag("div", figure, listed, class_="pair"),
                    class_="part")
 

@@ -320,6 +320,10 @@ class Section:
         """{seed: test accuracy in [0, 1]}."""
         return {seed: run.reached(self.which) for seed, run in self.cell(method, rate).items()}
 
+    def values(self, method, rate, value):
+        """What ``value(run)`` says of the finished runs of a cell, in the order of the seeds, without None."""
+        return [found for run in self.cell(method, rate).values() if (found := value(run)) is not None]
+
     def whole_accuracies(self):
         """{seed: test accuracy} after training on all samples; {} where none was."""
         found = {}

@@ -1,6 +1,7 @@
 """A study's accuracy, share of bad samples and difficulty as Markdown tables, for a README or a paper's draft."""
 
-from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, signed, with_spread
+from ms_coreset.experiment.report.difficulty import AGREEMENT
+from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, with_spread
 from ms_coreset.experiment.report.page import titles
 from ms_coreset.experiment.report.statistics import mean_and_deviation
 from ms_coreset.experiment.report.study import WHOLE
@@ -71,14 +72,12 @@ def _bad_kept(section, method, rate):
 
 def _difficulty_table(kept, columns, judged):
     def place(section, method, rate):
-        found = map(judged[section].of, section.cell(method, rate).values())
-        return _spread([one for one in found if one is not None])
+        return _spread(section.values(method, rate, judged[section].of))
 
     judges = ", ".join(dict.fromkeys(judged[section].judge for _, section, _ in columns))
-    taus = [judged[section].agreement(section, rate) for _, section, rate in columns]
+    agreement = [AGREEMENT, *(judged[section].agreement_cell(section, rate) for _, section, rate in columns)]
     return _table(f"Difficulty of the coreset, mean place from the easiest sample, 0, to the hardest, 100, by {judges}"
-                  f"{kept}", columns, place, [["tau-b with accuracy", *(MISSING if tau is None else signed(tau)
-                                                                        for tau in taus)]])
+                  f"{kept}", columns, place, [agreement])
 
 
 def _whole_row(columns):
