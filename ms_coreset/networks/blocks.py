@@ -79,11 +79,16 @@ def require_side(image_size, least, network):
 class Classifier(nn.Cell):
     """A network whose logits are the last dense layer of ``features``.
 
-    Subclasses give ``features(x)``, the exact input of the last dense layer (B, d), and ``head``, that layer, and set
-    ``variant`` if their family has variants.
+    Subclasses give ``features(x)``, the exact input of the last dense layer (B, d), and that layer: as ``fc``, or by a
+    ``head`` of their own. They set ``variant`` if their family has variants.
     """
 
     variant: str | None = None
+
+    @property
+    def head(self) -> nn.Cell:
+        """The last dense layer."""
+        return self.fc
 
     def construct(self, x: Tensor) -> Tensor:
         """Logits (B, C)."""

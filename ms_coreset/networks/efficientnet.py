@@ -69,10 +69,6 @@ class SmallEfficientNet(Classifier):
         self.drop = Dropout(dropout)
         self.fc = linear(_STAGES[-1][3], num_classes)
 
-    @property
-    def head(self):
-        return self.fc
-
     def features(self, x):
         x = self.layers(ops.silu(self.bn1(self.conv1(x))))
         return self.drop(x.mean((2, 3)))

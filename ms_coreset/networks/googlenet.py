@@ -77,10 +77,6 @@ class SmallGoogLeNet(Classifier):
         self.drop = Dropout(dropout)
         self.fc = linear(channels, num_classes)
 
-    @property
-    def head(self):
-        return self.fc
-
     def features(self, x):
         x = self.pre_layers(x)
         for name in _MODULES:
@@ -116,10 +112,6 @@ class GoogLeNet(Classifier):
             self.aux2 = Auxiliary(528, num_classes)
         self.drop = Dropout(dropout)
         self.fc = linear(channels, num_classes)
-
-    @property
-    def head(self):
-        return self.fc
 
     def features(self, x):
         x = self.pool(self.conv1(self.recentre(x)))

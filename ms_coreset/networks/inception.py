@@ -146,10 +146,6 @@ class Inception3(Classifier):
         self.drop = Dropout(dropout)
         self.fc = linear(channels, num_classes)
 
-    @property
-    def head(self):
-        return self.fc
-
     def features(self, x):
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(self.recentre(x))))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(self.maxpool1(x)))

@@ -77,10 +77,6 @@ class ResNet(Classifier):
             channels = (width << stage) * block.expansion
         self.fc = linear(channels, num_classes)
 
-    @property
-    def head(self):
-        return self.fc
-
     def features(self, x):
         x = self.conv1(x)
         x = self.pool(ops.relu(self.bn1(x)) if self.normalised_stem else x)

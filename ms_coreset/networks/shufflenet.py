@@ -99,10 +99,6 @@ class ShuffleNetV2(Classifier):
             x = stage(x)
         return self.last(x).mean((2, 3))
 
-    @property
-    def head(self):
-        return self.fc
-
 
 class LargeShuffleNet(ShuffleNetV2):
     """With a stem of stride 2 and max pooling, and torchvision's names of weights."""

@@ -29,10 +29,6 @@ class WideResNet(Classifier):
         self.bn1 = nn.BatchNorm2d(channels)
         self.fc = linear(channels, num_classes)
 
-    @property
-    def head(self):
-        return self.fc
-
     def features(self, x):
         x = self.pool(self.conv1(x))
         x = self.block3(self.block2(self.block1(x)))
