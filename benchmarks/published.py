@@ -16,6 +16,7 @@ import statistics
 from scipy.stats import kendalltau
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.report.markup import rate_name
 from ms_coreset.experiment.report.study import BASELINE, Study
 from ms_coreset.experiment.report.tables import pipe_table
 
@@ -66,7 +67,7 @@ def compared(section):
     published = [{name: TABLE_1[run.method][RATES.index(rate)] for name, run in runs.items()} for rate in rates]
     columns = list(zip(ours, published, strict=True))
     names = _as_deepcore(runs)
-    head = ["gain over random, here / Table 1", *(f"{rate:.0%}" for rate in rates)]
+    head = ["gain over random, here / Table 1", *map(rate_name, rates)]
     rows = [[name, *(_gains(name, *column) for column in columns)] for name in runs if name != BASELINE]
     rows += [["tau-b", *(_tau(names, *column) for column in columns)],
              [f"pairs apart by {CLEAR} in both, in the same order", *(_agreeing(names, *column) for column in columns)]]
