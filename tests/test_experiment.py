@@ -224,24 +224,42 @@ def test_two_processes_share_the_work(study, tmp_path):
     assert sum(output.count("left\n") for output, _ in outputs) == 14
 
 
-def killed_again_and_again(folder, times):
-    """Start the small study, kill -9 it ``times`` times at random moments, and let it end."""
+def killed_again_and_again(line, folder, times):
+    """Start a study, kill -9 it ``times`` times in the middle of its work, and let it end."""
     rng = random.Random(times)
     for _ in range(times):
-        process = start(SMALL, folder)
-        time.sleep(rng.uniform(2, 12))
+        process, wanted = start(line, folder), finished(folder) + rng.randint(1, 2)
+        while process.poll() is None and finished(folder) < wanted:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.2))
         process.kill()
         process.communicate()
-    process = start(SMALL, folder)
+    left = finished(folder)
+    process = start(line, folder)
     _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
+    assert 0 < left < finished(folder)  # no kill came too late
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(8, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, study, tmp_path):
-    killed_again_and_again(tmp_path, times)
-    assert without_times(records(tmp_path / "results/study")) == without_times(records(study[0] / "results/study"))
-    left = {path.name for path in (tmp_path / "results/study").iterdir()} - {".locks"}
+def finished(folder):
+    """How many whole lines the results have."""
+    path = folder / "results/study/runs.jsonl"
+    return path.read_bytes().count(b"\n") if path.is_file() else 0
+
+
+@pytest.mark.parametrize(("times", "seeds"), [(2, ""), pytest.param(20, "--seeds " + " ".join(map(str, range(16))),
+                                                                    marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, seeds, study, tmp_path):
+    undisturbed = study[0]
+    if seeds:
+        undisturbed = tmp_path / "undisturbed"
+        undisturbed.mkdir()
+        start(f"{SMALL} {seeds}", undisturbed).communicate(timeout=600)
+    disturbed = tmp_path / "disturbed"
+    disturbed.mkdir()
+    killed_again_and_again(f"{SMALL} {seeds}", disturbed, times)
+    assert without_times(records(disturbed / "results/study")) == without_times(records(undisturbed / "results/study"))
+    left = {path.name for path in (disturbed / "results/study").iterdir()} - {".locks"}
     assert left == {"runs.jsonl", "study.yaml", "indices", "ckpt", "evidence-cache"}
 
 
