@@ -41,6 +41,14 @@ def start(line, cwd):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def undisturbed(line, folder):
+    """What the command prints that runs to its end in a folder."""
+    process = start(line, folder)
+    output, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    return output
+
+
 def records(folder="results/study"):
     return [json.loads(line) for line in (Path(folder) / "runs.jsonl").read_text().splitlines()]
 
@@ -64,10 +72,7 @@ def device():
 def study(tmp_path_factory):
     """A folder where a small study ran without disturbance."""
     folder = tmp_path_factory.mktemp("study")
-    process = start(SMALL, folder)
-    output, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors
-    return folder, output
+    return folder, undisturbed(SMALL, folder)
 
 
 @pytest.fixture
@@ -235,9 +240,7 @@ def killed_again_and_again(line, folder, times):
         process.kill()
         process.communicate()
     left = finished(folder)
-    process = start(line, folder)
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 0, errors
+    undisturbed(line, folder)
     assert 0 < left < finished(folder)  # no kill came too late
 
 
@@ -247,18 +250,15 @@ def finished(folder):
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
-@pytest.mark.parametrize(("times", "seeds"), [(2, ""), pytest.param(20, "--seeds " + " ".join(map(str, range(16))),
-                                                                    marks=pytest.mark.slow)])
-def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, seeds, study, tmp_path):
-    undisturbed = study[0]
-    if seeds:
-        undisturbed = tmp_path / "undisturbed"
-        undisturbed.mkdir()
-        start(f"{SMALL} {seeds}", undisturbed).communicate(timeout=600)
-    disturbed = tmp_path / "disturbed"
-    disturbed.mkdir()
-    killed_again_and_again(f"{SMALL} {seeds}", disturbed, times)
-    assert without_times(records(disturbed / "results/study")) == without_times(records(undisturbed / "results/study"))
+@pytest.mark.parametrize(("times", "line"), [(2, SMALL), pytest.param(20, f"{SMALL} {' '.join(map(str, range(2, 16)))}",
+                                                                      marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, line, study, tmp_path_factory):
+    disturbed, whole = tmp_path_factory.mktemp("disturbed"), study[0]
+    if line != SMALL:
+        whole = tmp_path_factory.mktemp("whole")
+        undisturbed(line, whole)
+    killed_again_and_again(line, disturbed, times)
+    assert without_times(records(disturbed / "results/study")) == without_times(records(whole / "results/study"))
     left = {path.name for path in (disturbed / "results/study").iterdir()} - {".locks"}
     assert left == {"runs.jsonl", "study.yaml", "indices", "ckpt", "evidence-cache"}
 
