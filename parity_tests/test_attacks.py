@@ -35,7 +35,7 @@ def networks(request, tmp_path_factory):
     options = {"width": 8} if request.param == "resnet18" else {}
     network, reference = answering_pair(folder, request.param, num_classes=4, in_channels=3, image_size=32, seed=1,
                                         **options)
-    return mc.on_pixels(network, MEAN, STD), OnPixels(reference)
+    return mc.on_pixels(network, MEAN, STD), OnPixels(reference).eval()
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_projected_gradient(networks, data, start):
     for before, after in itertools.pairwise(theirs):
         ours = mc.projected_gradient(network, images, labels, EPS, ALPHA, 1, before)
         assert_same(ours, after, decided(reference, [before], labels), networks)
-    stepped = images if begin is None else begin
+    stepped = theirs[0]
     for _ in range(STEPS):
         stepped = mc.projected_gradient(network, images, labels, EPS, ALPHA, 1, stepped)
     np.testing.assert_array_equal(mc.projected_gradient(network, images, labels, EPS, ALPHA, STEPS, begin), stepped)
