@@ -18,6 +18,7 @@ from parity_tests.helpers import (
     assert_rows_close,
     assert_same_weights,
     assert_weights_close,
+    dampen,
     mindspore_weights,
     network_pair,
     perturb_normalisation,
@@ -77,7 +78,7 @@ def narrow(name):
     return {"width": 8} if "resnet" in name or name == "senet18" else {}
 
 
-@pytest.mark.parametrize(("name", "channels", "size"), cases())
+@pytest.mark.parametrize(("name", "channels", "size"), list(cases()))
 def test_against_twin(name, channels, size, tmp_path):
     """First weights, then answers, then three training steps, dropout and all; networks are made once for all three."""
     split = small_split(6 if size <= 64 and name not in LARGE else 3, size, channels, seed=1)
@@ -101,25 +102,6 @@ def carry_over(change, reference, network, folder):
     change(reference)
     torch.save(reference.state_dict(), folder / "weights.pth")
     load_weights(network, folder / "weights.pth")
-
-
-def dampen(network):
-    """Keep float32 rounding from deciding what a unit does, which deep networks magnify from layer to layer.
-
-    Moves what every normalisation gives away from the kink of the ReLU, to either side; what the last one of a
-    residual branch adds is scaled down instead (see ``helpers.damp_residuals``). Undamped, torch's own float32 and
-    float64 leave weights that differ by up to half (VGG-19, 8 pixels).
-    """
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.weight.data.fill_(0.2)
-            module.bias.data.fill_(1.0)
-            module.bias.data[::4] = -1.0
-    for module in network.modules():
-        branches = [getattr(module, name) for name in ("bn3", "bn2") if hasattr(module, name)]
-        if branches and hasattr(module, "downsample"):
-            branches[0].weight.data.fill_(0.1)
-            branches[0].bias.data.fill_(0.0)
 
 
 class Double(torch.nn.Module):
