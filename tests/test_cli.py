@@ -45,6 +45,12 @@ def selected(tmp_path_factory):
     return folder, run("--dataset", "digitsN", "--rate", "0.2", *QUICK, cwd=folder, check=0)
 
 
+@pytest.fixture
+def selected_here(selected, here):
+    """The working folder, with a copy of what ``selected`` left."""
+    return shutil.copytree(selected[0], here, dirs_exist_ok=True)
+
+
 def refused(capsys, *arguments, command="select"):
     """Exit code 2, one line; returns the line."""
     assert main(list(arguments), command) == 2
@@ -74,12 +80,12 @@ def test_select_trains_first_says_so_and_writes_both_files(selected):
     assert sorted(path.name for path in folder.iterdir()) == ["cache", "ckpt", "data", "index"]
 
 
-def test_the_next_command_it_names_works(selected):
-    folder, done = selected
+def test_the_next_command_it_names_works(selected, selected_here):
+    _, done = selected
     command = re.search(r"next: python \S*train\.py (.*)", done.stdout).group(1).split()
-    trained = run(*command, *QUICK, cwd=folder, script="train.py", check=0)
+    trained = run(*command, *QUICK, cwd=selected_here, script="train.py", check=0)
     assert re.search(r"last epoch +[\d.]+% of 360 test samples; worst class \d [\d.]+%", trained.stdout)
-    result = json.loads((folder / "ckpt/digitsN/mlp-digitsN-moderate-0.2/result.json").read_text())
+    result = json.loads((selected_here / "ckpt/digitsN/mlp-digitsN-moderate-0.2/result.json").read_text())
     assert result["samples"] == 287
     assert result["protocol"] == "epochs"
     assert set(result["last"]["per_class"]) == set("0123456789")
@@ -87,52 +93,42 @@ def test_the_next_command_it_names_works(selected):
     assert result["best"]["chosen_by"].startswith("test split")
 
 
-def test_again_uses_what_is_there_and_gives_the_same_bytes(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
-    first = (folder / "index/digitsN.bin").read_bytes()
+def test_again_uses_what_is_there_and_gives_the_same_bytes(selected_here, capsys):
+    first = (selected_here / "index/digitsN.bin").read_bytes()
     assert main(["--dataset", "digitsn", "--rate", "0.2", *QUICK], "select") == 0
     printed = capsys.readouterr()
     assert "training" not in printed.err
-    assert (folder / "index/digitsN.bin").read_bytes() == first
+    assert (selected_here / "index/digitsN.bin").read_bytes() == first
 
 
-def test_a_base_network_of_other_options_is_used_and_said(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_a_base_network_of_other_options_is_used_and_said(selected_here, capsys):
     assert call("--dataset digitsN --rate 0.2 --epoch 5 --seed 3 --save other") == 0
     said = capsys.readouterr().err
     assert "base network: ckpt/digitsN/mlp/best.ckpt (2 epochs, seed 0)" in said
     assert "it was trained with epochs 2, not 5; seed 0, not 3: delete ckpt/digitsN/mlp to train anew" in said
 
 
-def test_pruned_training_leaves_out_what_the_bin_file_lists(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_pruned_training_leaves_out_what_the_bin_file_lists(selected_here, capsys):
     assert call("--dataset digitsN --prune index/digitsN.bin --epoch 2 --no-save --result r.json", "train") == 0
-    assert json.loads((folder / "r.json").read_text())["samples"] == 287
-    assert not (folder / "ckpt/digitsN/mlp-digitsN-pruned").exists()
+    assert json.loads((selected_here / "r.json").read_text())["samples"] == 287
+    assert not (selected_here / "ckpt/digitsN/mlp-digitsN-pruned").exists()
 
 
-def test_other_methods_balance_and_pool(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_other_methods_balance_and_pool(selected_here, capsys):
     assert call("--dataset digitsN --rate 0.5 --method Uniform --balance --pool 200 --save p") == 0
     printed = capsys.readouterr()
     assert "training" not in printed.err  # random asks no network
-    coreset = Coreset.load(folder / "p/digitsN-random-balanced-0.5.npz")
+    coreset = Coreset.load(selected_here / "p/digitsN-random-balanced-0.5.npz")
     assert coreset.n == 1437
     assert len(coreset.pool) == 200
     assert set(coreset.indices) <= set(coreset.pool)
     assert "kept       100 of 200" in printed.out
     assert call("--dataset digits --rate 1 --method full --save p") == 0
-    assert len(Coreset.load(folder / "p/digits-full-1.npz")) == 1437
+    assert len(Coreset.load(selected_here / "p/digits-full-1.npz")) == 1437
 
 
-def test_torch_checkpoint_just_works(selected, monkeypatch, capsys):
+def test_torch_checkpoint_just_works(selected_here, capsys):
     pytest.importorskip("torch")
-    folder, _ = selected
-    monkeypatch.chdir(folder)
     assert main(["ckpt/digitsN/mlp/best.ckpt", "mine.pth"], "convert-checkpoint") == 0
     assert "mlp, 10 classes" in capsys.readouterr().out
     first = Coreset.load("index/digitsN-moderate-0.2.npz").indices
@@ -155,27 +151,21 @@ def test_label_noise_script(here):
     ("--method ccs --mis-ratio 0.3", "ccs"), ("--score el2n --rule strata --mis_ratio 0.3", "el2n-strata"),
     ("--method el2n --last 1", "el2n"), ("--method forgetting --never-learned zero --balance", "forgetting-balanced"),
     ("--score loss --rule weighted_random", "loss-weighted_random")])
-def test_scores_by_rules(options, name, selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_scores_by_rules(options, name, selected_here, capsys):
     assert call(f"--dataset digitsN --rate 0.2 --save r {options}") == 0
-    assert len(Coreset.load(folder / f"r/digitsN-{name}-0.2.npz")) in (287, 288)
+    assert len(Coreset.load(selected_here / f"r/digitsN-{name}-0.2.npz")) in (287, 288)
 
 
 @pytest.mark.parametrize("method", mc.list_methods())
-def test_every_method_gathers_what_it_needs(method, selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_every_method_gathers_what_it_needs(method, selected_here, capsys):
     assert call(f"--dataset digitsN --rate 0.1 --method {method} --balance --save m") == 0
     balanced = "" if method == "full" else "-balanced"
-    coreset = Coreset.load(next((folder / "m").glob(f"digitsN-{method}{balanced}*.npz")))
+    coreset = Coreset.load(next((selected_here / "m").glob(f"digitsN-{method}{balanced}*.npz")))
     per_class = np.bincount(np.load("data/noisy/digits.npy"))
     assert len(coreset) == (1437 if method == "full" else sum(round(0.1 * size) for size in per_class))
 
 
-def test_weights_of_a_coreset_are_used_in_training(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_weights_of_a_coreset_are_used_in_training(selected_here, capsys):
     assert call("--dataset digitsN --rate 0.1 --method craig --balance --save w") == 0
     coreset = Coreset.load("w/digitsN-craig-balanced-0.1.npz")
     assert coreset.weights.sum() == 1437
@@ -188,20 +178,16 @@ def test_weights_of_a_coreset_are_used_in_training(selected, monkeypatch, capsys
     assert results[0] != results[1]
 
 
-def test_runs_are_trained_with_further_seeds(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_runs_are_trained_with_further_seeds(selected_here, capsys):
     assert call("--dataset digitsN --rate 0.2 --method grand --runs 2 --epoch 2 --save r2") == 0
-    assert (folder / "ckpt/digitsN/mlp-seed1/best.ckpt").is_file()
+    assert (selected_here / "ckpt/digitsN/mlp-seed1/best.ckpt").is_file()
     mean = Coreset.load("r2/digitsN-grand-0.2.npz").scores
     assert call("--dataset digitsN --rate 0.2 --method grand --save r2") == 0
     assert not np.allclose(Coreset.load("r2/digitsN-grand-0.2.npz").scores, mean)
     assert "runs 0" in refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--method", "grand", "--runs", "0")
 
 
-def test_score_writes_the_same_table_twice(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_score_writes_the_same_table_twice(selected_here, capsys):
     assert call("--dataset digitsN", "score") == 0
     with np.load("scores/digitsN-mlp.npz") as arrays:
         columns = dict(arrays)
@@ -332,9 +318,7 @@ def test_coreset_of_other_data_is_refused(here, capsys):
         capsys, "--dataset", "digits", "--coreset", "other.npz", command="train")
 
 
-def test_checkpoint_of_another_architecture_is_refused(selected, monkeypatch, capsys):
-    folder, _ = selected
-    monkeypatch.chdir(folder)
+def test_checkpoint_of_another_architecture_is_refused(selected_here, capsys):
     line = refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--ckpt", "ckpt/digitsN/mlp/best.ckpt", "--arch",
                    "lenet")
     assert "another architecture: mlp, not lenet" in line
@@ -347,11 +331,8 @@ def test_folder_that_cant_be_written_is_said_before_the_work(here, capsys):
     assert [path.name for path in here.iterdir()] == ["file"]
 
 
-def test_full_disk_is_one_line_and_leaves_no_half_file(selected, monkeypatch, capsys):
+def test_full_disk_is_one_line_and_leaves_no_half_file(selected_here, monkeypatch, capsys):
     import errno
-
-    folder, _ = selected
-    monkeypatch.chdir(folder)
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -359,7 +340,7 @@ def test_full_disk_is_one_line_and_leaves_no_half_file(selected, monkeypatch, ca
     monkeypatch.setattr(np, "savez_compressed", full)
     line = refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--save", "full", *QUICK)
     assert "No space left on device" in line
-    assert not list((folder / "full").iterdir())
+    assert not list((selected_here / "full").iterdir())
 
 
 def test_full_disk_while_training_is_one_line_and_leaves_no_half_checkpoint(here, monkeypatch, capsys):

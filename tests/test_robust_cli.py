@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,12 @@ def attacked(tmp_path_factory):
     return folder, done
 
 
+@pytest.fixture
+def attacked_here(attacked, here):
+    """The working folder, with a copy of what ``attacked`` left."""
+    return shutil.copytree(attacked[0], here, dirs_exist_ok=True)
+
+
 def test_attack_trains_first_and_says_so(attacked):
     folder, done = attacked
     assert "no base network in ckpt/digits/mlp: training mlp first" in done.stderr
@@ -104,9 +111,7 @@ def test_attack_trains_first_and_says_so(attacked):
     assert np.abs(images.astype(int) - clean).max() == 24
 
 
-def test_another_attack_beside_it_by_the_same_network(attacked, monkeypatch, capsys):
-    folder, _ = attacked
-    monkeypatch.chdir(folder)
+def test_another_attack_beside_it_by_the_same_network(attacked_here, capsys):
     assert call("--dataset digitsA@pgd --attack pgd --steps 3 --no-random-start --against own --epoch 8", "attack") == 0
     printed = capsys.readouterr()
     assert "training" not in printed.err
@@ -116,9 +121,7 @@ def test_another_attack_beside_it_by_the_same_network(attacked, monkeypatch, cap
     assert "exists already (kind gsa_attack, not pgd_attack): force a new one, or name another beside it" in error
 
 
-def test_attack_of_a_given_network(attacked, monkeypatch, capsys):
-    folder, _ = attacked
-    monkeypatch.chdir(folder)
+def test_attack_of_a_given_network(attacked_here, capsys):
     assert call("--dataset digitsA@mine --eps 24/255 --ckpt ckpt/digits/mlp/best.ckpt", "attack") == 0
     assert Path("data/attack/digits@mine.npy").read_bytes() == Path("data/attack/digits.npy").read_bytes()
 
