@@ -32,7 +32,7 @@ def read_npz(path, names, skip=()):
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
     except Exception as error:  # a damaged archive fails in zipfile, zlib or NumPy, each in its own way
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise MsCoresetError(f"{path} is no whole .npz file: {reason}; write it anew with numpy.savez") from error
+        raise MsCoresetError(f"{path} is no whole .npz file: {reason}") from error
 
 
 def _members(archive, names, path):
