@@ -152,6 +152,22 @@ def test_coreset_show_tells_what_weights_are_worth(here, capsys):
     assert "worth      2.667 samples of equal weight\n" in shown  # 4 squared over 6
 
 
+def test_coreset_show_tells_what_each_class_weighs(here, capsys):
+    labels = mc.load_dataset("digits").labels
+    places = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
+    for name, weights in (("weighted", np.array([1.0] * 9 + [3.0])), ("plain", None)):
+        mc.Coreset(places, len(labels), 0.01, "craig", weights=weights).save(f"{name}.npz")
+    assert call("show weighted.npz --dataset digits --classes", "coreset") == 0
+    shown = capsys.readouterr().out
+    assert "per class  min 1, median 1, max 1; 8.3% to 25.0% of the weight\n" in shown  # 1 and 3 of 12
+    assert "0: 1, 8.3% of the weight\n" in shown
+    assert "9: 1, 25.0% of the weight\n" in shown
+    assert call("diff plain.npz weighted.npz --dataset digits --classes", "coreset") == 0
+    shown = capsys.readouterr().out
+    assert "min 1, median 1, max 1 / min 1, median 1, max 1; 8.3% to 25.0% of the weight\n" in shown
+    assert "9: 1 / 9: 1, 25.0% of the weight\n" in shown
+
+
 def test_coreset_diff_tells_inner_entries_that_differ(here, capsys):
     for name, numpy in (("a", "1.26.4"), ("b", "1.26.3")):
         notes = {"device": "CPU", "versions": {"numpy": numpy, "torch": "2.13.0"}}

@@ -88,10 +88,9 @@ def _show(arguments, coreset, split):
     if coreset.weights is not None:
         low, high = coreset.weights.min(), coreset.weights.max()
         lines.append(("weights", f"{low:.4g} to {high:.4g}, sum {coreset.weights.sum():,.6g}"))
-        if low >= 0 < high:
-            shares = coreset.weights / high
-            worth = shares.sum() ** 2 / (shares**2).sum()  # Kish's effective size, (sum w)^2 / sum w^2
-            lines.append(("worth", f"{worth:,.4g} samples of equal weight"))
+    if (relative := _relative_weights(coreset)) is not None:
+        worth = relative.sum() ** 2 / (relative**2).sum()  # Kish's effective size, (sum w)^2 / sum w^2
+        lines.append(("worth", f"{worth:,.4g} samples of equal weight"))
     if coreset.scores is not None:
         kept, dropped = (coreset.scores[rows] for rows in (coreset.indices, np.flatnonzero(~coreset.keep_mask)))
         lines.append(("scores", f"kept {_range(kept)}; dropped {_range(dropped)}"))
@@ -139,13 +138,23 @@ def _compared(arguments, first, second, split):
     return lines
 
 
+def _relative_weights(coreset):
+    """The weights over the largest, or None where there are none to compare by."""
+    weights = coreset.weights
+    return None if weights is None or weights.min() < 0 or not weights.any() else weights / weights.max()
+
+
 def _class_lines(arguments, coreset, split):
-    counts = np.bincount(split.labels[coreset.indices], minlength=split.num_classes)
+    kept = split.labels[coreset.indices]
     low, middle, high = coreset.summary(split)["per_class"]
-    lines = [("per class", f"min {low}, median {middle:g}, max {high}")]
-    if arguments.classes:
-        lines += [("", f"{name}: {count}") for name, count in zip(split.classes, counts, strict=True)]
-    return lines
+    overall = f"min {low}, median {middle:g}, max {high}"
+    classes = [f"{name}: {count}" for name, count in zip(split.classes, np.bincount(kept, minlength=split.num_classes),
+                                                         strict=True)]
+    if (relative := _relative_weights(coreset)) is not None:
+        shares = np.bincount(kept, relative, split.num_classes) / relative.sum()
+        overall += f"; {shares.min():.1%} to {shares.max():.1%} of the weight"
+        classes = [f"{line}, {share:.1%} of the weight" for line, share in zip(classes, shares, strict=True)]
+    return [("per class", overall), *(("", line) for line in classes if arguments.classes)]
 
 
 def _bad_lines(coreset, split):
