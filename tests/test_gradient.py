@@ -160,6 +160,19 @@ def test_gradmatch_by_hand():
     np.testing.assert_allclose(coreset.weights, weights, rtol=1e-12)
 
 
+def test_gradmatch_weighs_a_class_by_the_size_of_its_gradient():
+    # Four equal samples of gradient g a class, two of them picked: x g + x g is nearest g, with lam, where
+    # 2 x = |g|^2 / (|g|^2 + lam / 2); |g|^2 = 2 q^2, q = 0.8 and 0.1 the probabilities of the wrong class.
+    wrong, lam = np.repeat([0.8, 0.1], 4), 0.5
+    logits = np.stack([np.log(1 - wrong), np.log(wrong)], axis=1)
+    logits[4:] = logits[4:, ::-1]
+    evidence = mc.Evidence(np.repeat([0, 1], 4), np.zeros((8, 1)), logits)
+    coreset = mc.select("gradmatch", evidence, 0.5, balance=True, lam=lam)
+    sizes = 2 * np.array([0.8, 0.1]) ** 2
+    sums = np.bincount(evidence.labels[coreset.indices], coreset.weights)
+    np.testing.assert_allclose(sums, sizes / (sizes + lam / 2), rtol=1e-12)  # 0.84 and 0.07
+
+
 def test_deepcore_lam_is_left_out_after_the_first_pick_only():
     evidence = evidence_of(10, classes=2, seed=3)
     gradients = written_out(evidence)

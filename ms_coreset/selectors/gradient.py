@@ -26,7 +26,9 @@ def gradmatch(evidence, request, lam: Positive = 0.5,
     With G_i the last-layer gradients, b the mean of all G_i (or of the validation samples'), minimises
     ||b - sum_{j in S} w_j G_j||^2 + lam ||w||^2: step by step the sample of largest <G_i, r>, r = b - sum_j x_j G_j
     the residual of the least squares over the picks; last the weights w >= 0 by non-negative least squares.
-    Balanced, each class for itself, with the mean gradient of its own class.
+    Balanced, each class for itself, with the mean gradient of its own class. The weights of a class then sum to less
+    where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal, k of them picked. A
+    class that the network knows well may hardly count in training, whatever its share of the picks.
 
     lam: ridge on the weights, above 0, on the scale of single samples' gradients
     refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
