@@ -165,17 +165,23 @@ def test_every_method_gathers_what_it_needs(method, selected_here, capsys):
     assert len(coreset) == (1437 if method == "full" else sum(round(0.1 * size) for size in per_class))
 
 
-def test_weights_of_a_coreset_are_used_in_training(selected_here, capsys):
+def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selected_here, capsys):
     assert call("--dataset digitsN --rate 0.1 --method craig --balance --save w") == 0
     coreset = Coreset.load("w/digitsN-craig-balanced-0.1.npz")
     assert coreset.weights.sum() == 1437
     Coreset(coreset.indices, coreset.n, coreset.rate, "craig").save("w/plain.npz")
     results = []
-    for name in ("digitsN-craig-balanced-0.1", "plain"):
-        line = f"--dataset digitsN --coreset w/{name}.npz --epoch 2 --no-save --result w/{name}.json"
-        assert call(line, "train") == 0
-        results.append(json.loads(Path(f"w/{name}.json").read_text())["history"][-1]["loss"])
-    assert results[0] != results[1]
+    for options in ("w/digitsN-craig-balanced-0.1.npz", "w/plain.npz",
+                    "w/digitsN-craig-balanced-0.1.npz --no-weights"):
+        assert call(f"--dataset digitsN --coreset {options} --epoch 2 --no-save --result r.json", "train") == 0
+        results.append(json.loads(Path("r.json").read_text())["history"][-1]["loss"])
+    weighted, plain, left_aside = results
+    assert weighted != plain == left_aside
+    line = "--dataset digitsN --coreset w/digitsN-craig-balanced-0.1.npz --no-weights --epoch 1"
+    assert call(line, "train") == 0
+    assert Path("ckpt/digitsN/mlp-digitsN-craig-balanced-0.1-unweighted/result.json").is_file()
+    assert "--no-weights is about the weights of a coreset file: it goes with --coreset FILE" in refused(
+        capsys, "--dataset", "digitsN", "--no-weights", command="train")
 
 
 def test_runs_are_trained_with_further_seeds(selected_here, capsys):

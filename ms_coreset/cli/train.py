@@ -43,6 +43,8 @@ def parser(typed):
     add(part, "--coreset", metavar="FILE", help="the samples of a coreset (.npz), with its weights if it has any")
     add(part, "--prune", metavar="FILE", help="all but the samples listed in a .bin file, as the Moderate repository")
     add(part, "--pool", type=int, metavar="N", help="a seeded, class-balanced part of the training split")
+    add(group, "--no-weights", action="store_true", help="leave the coreset's weights aside: all its samples count "
+        "the same")
     add_reselection_options(options)
     add_data_options(options)
     add_network_options(options)
@@ -57,6 +59,8 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
+    if arguments.no_weights and not arguments.coreset:
+        raise MsCoresetError("--no-weights is about the weights of a coreset file: it goes with --coreset FILE")
     dataset, reselection = dataset_in_files(arguments), reselection_of(arguments)
 
     from ms_coreset.device import set_device
@@ -85,7 +89,8 @@ def run(arguments):
                        None if arguments.no_save else folder, arguments.resume, test, reselection=reselection)
     seconds = time.perf_counter() - began
     outcome = {"dataset": dataset, "coreset": arguments.coreset or arguments.prune, "samples": len(part),
-               "recipe": recipe.as_dict(), "protocol": "epochs" if recipe.epochs else "iterations",
+               "no_weights": arguments.no_weights, "recipe": recipe.as_dict(),
+               "protocol": "epochs" if recipe.epochs else "iterations",
                "seed": arguments.seed, "device": device, "version": __version__, "seconds": seconds,
                "last": test and evaluate(result.network, test, recipe), "best": _best(result, recipe),
                "history": result.history}
@@ -99,16 +104,23 @@ def run(arguments):
 def _part(arguments, split):
     """(places or None for all, weights or None, a word for the folder or None) of what is trained on."""
     if arguments.coreset:
-        coreset = Coreset.load(arguments.coreset)
-        if coreset.n != len(split):
-            raise MsCoresetError(f"{arguments.coreset} is of a data set of {coreset.n} samples, "
-                                 f"{split.name} has {len(split)}")
-        order = np.argsort(coreset.indices)
-        weights = None if coreset.weights is None else coreset.weights[order]
-        return coreset.indices[order], weights, Path(arguments.coreset).stem
+        return _of_coreset(arguments, split)
     if arguments.prune:
         return read_dropped(arguments.prune, len(split)), None, f"{Path(arguments.prune).stem}-pruned"
     return draw_pool(split, arguments.pool, arguments.seed)[0], None, None
+
+
+def _of_coreset(arguments, split):
+    coreset = Coreset.load(arguments.coreset)
+    if coreset.n != len(split):
+        raise MsCoresetError(f"{arguments.coreset} is of a data set of {coreset.n} samples, "
+                             f"{split.name} has {len(split)}")
+    order, what = np.argsort(coreset.indices), Path(arguments.coreset).stem
+    if coreset.weights is None:
+        return coreset.indices[order], None, what
+    if arguments.no_weights:
+        return coreset.indices[order], None, f"{what}-unweighted"
+    return coreset.indices[order], coreset.weights[order], what
 
 
 def _called(reselection):
