@@ -88,6 +88,11 @@ class Coreset:
             return dropped
         return dropped[np.argsort(self.scores[dropped], kind="stable")]
 
+    def ascending(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The kept places in ascending order, as they are trained on, and their weights in that order, or None."""
+        order = np.argsort(self.indices)
+        return self.indices[order], None if self.weights is None else self.weights[order]
+
     def within(self, pool: np.ndarray, n: int) -> "Coreset":
         """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n."""
         scores = None

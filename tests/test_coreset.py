@@ -135,3 +135,9 @@ def test_exports(coreset, tmp_path):
     assert json.loads((tmp_path / "c.json").read_text()) == {"indices": [4, 0, 2], "weights": [1.0, 2.5, 0.5]}
     with pytest.raises(MsCoresetError, match="must end in"):
         coreset.export(tmp_path / "c.xml")
+
+
+def test_ascending_places_keep_their_weights():
+    places, weights = Coreset([4, 2, 7], 10, 0.3, "craig", weights=np.array([1.0, 5.0, 2.0])).ascending()
+    assert (places.tolist(), weights.tolist()) == ([2, 4, 7], [5.0, 1.0, 2.0])
+    assert Coreset([4, 2], 10, 0.2, "random").ascending()[1] is None

@@ -4,8 +4,6 @@ import contextlib
 import time
 from pathlib import Path
 
-import numpy as np
-
 from ms_coreset import __version__
 from ms_coreset.cli.common.adaptive import add_reselection_options, of_pool, reselected, reselection_of
 from ms_coreset.cli.common.base_network import at_work_in, build_network, checkpoint_folder, require_writable
@@ -115,12 +113,10 @@ def _of_coreset(arguments, split):
     if coreset.n != len(split):
         raise MsCoresetError(f"{arguments.coreset} is of a data set of {coreset.n} samples, "
                              f"{split.name} has {len(split)}")
-    order, what = np.argsort(coreset.indices), Path(arguments.coreset).stem
-    if coreset.weights is None:
-        return coreset.indices[order], None, what
-    if arguments.no_weights:
-        return coreset.indices[order], None, f"{what}-unweighted"
-    return coreset.indices[order], coreset.weights[order], what
+    (places, weights), what = coreset.ascending(), Path(arguments.coreset).stem
+    if arguments.no_weights and weights is not None:
+        return places, None, f"{what}-unweighted"
+    return places, weights, what
 
 
 def _called(reselection):

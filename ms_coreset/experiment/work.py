@@ -86,9 +86,8 @@ class Work:
     def _outcome(self, run):
         data = self._bench.load(run.cell)
         coreset = self._coreset(run, data)
-        rows = np.argsort(coreset.indices)
-        weights = None if coreset.weights is None else coreset.weights[rows]
-        part = data.split if run.whole else data.whole.subset(coreset.indices[rows])
+        places, weights = coreset.ascending()
+        part = data.split if run.whole else data.whole.subset(places)
         result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
         chosen = coreset.manifest["costs"]
         return {"label": data.label, "n": len(data.split), "k": len(coreset), "data": data.digest,
