@@ -9,7 +9,8 @@ from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.randomness import hold_out
 
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
-LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision; see SMALLEST_DISTANCE
+LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision
+LARGEST_GAP = 1e300  # between logits of a sample
 FIELDS = ("features", "logits", "dynamics", "boundary", "runs")  # that tell of each sample, as labels do
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 _HOW = {
@@ -146,7 +147,7 @@ def _require_finite(array, name, first=0):
 
 def _require_measurable(features):
     """Raise ``MsCoresetError`` where distances in single precision would all be infinite, or too small to tell."""
-    largest = max(map(float, (features.max(initial=0), -features.min(initial=0))))
+    largest = max(float(features.max(initial=0)), -float(features.min(initial=0)))  # -(-128) is no int8
     if largest > LARGEST_FEATURE or 0 < largest < SMALLEST_FEATURE:
         raise MsCoresetError(f"features are as large as {largest:.3g}: distances are told apart where the largest lies "
                              f"between {SMALLEST_FEATURE:g} and {LARGEST_FEATURE:g}; multiply them by a constant")
@@ -210,17 +211,24 @@ def row_wise(function, *arrays):
 
 
 def log_softmax(logits):
-    """Row-wise log softmax in float64, finite for finite logits."""
-    shifted = np.array(logits, np.float64)
-    shifted -= shifted.max(axis=1, keepdims=True)
+    """Row-wise log softmax in float64, finite for finite logits; see ``_below_largest``."""
+    shifted = _below_largest(logits)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
 
 
 def softmax(logits):
     """Row-wise softmax in float64."""
-    shares = np.array(logits, np.float64)
-    shares -= shares.max(axis=1, keepdims=True)
+    shares = _below_largest(logits)
     np.exp(shares, out=shares)
     shares /= shares.sum(axis=1, keepdims=True)
     return shares
+
+
+def _below_largest(logits):
+    """z_c - max_j z_j of rows, float64; more than ``LARGEST_GAP`` below counts as so much, since not all differences
+    of logits near 1e308 are numbers, nor are sums of them."""
+    below = np.array(logits, np.float64)
+    with np.errstate(over="ignore"):
+        below -= below.max(axis=1, keepdims=True)
+    return np.maximum(below, -LARGEST_GAP, out=below)

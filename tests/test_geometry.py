@@ -265,20 +265,23 @@ def test_the_best_is_a_candidate_however_wrong_the_quick_products_are(seed, n, e
     among[0] = True
     distances = np.where(among, sign * np.linalg.norm(rows - target, axis=1), -np.inf)
     best = int(np.argmax(distances))
-    candidates = kernels.Points(rows).candidates(WrongProducts(rows, best, sign, error), target, sign, among)
+    points = kernels.Points(rows)
+    candidates = points.candidates(WrongProducts(rows, best, sign, error), target - rows.mean(axis=0), sign, among)
     assert best in candidates
     assert among[candidates].all()
 
 
 def test_only_what_the_error_leaves_in_question_is_a_candidate():
-    rows, target = np.array([[1.0, 0], [2, 0], [4, 0]]), np.zeros(2)
-    exact = kernels.QuickProducts(rows)
-    assert kernels.Points(rows).candidates(exact, target, -1, np.ones(3, bool)).tolist() == [0]
-    assert kernels.Points(rows).candidates(exact, target, 1, np.ones(3, bool)).tolist() == [2]
-    assert kernels.Points(rows).candidates(exact, target, 1, np.array([True, True, False])).tolist() == [1]
-    # Squared distances to (1, 0): 0, 1, 9; an error of 0.1 makes them doubtful by 0.2, 0.4, 0.8 ...
+    rows = np.array([[1.0, 0], [2, 0], [4, 0]])
+    exact, points = kernels.QuickProducts(rows), kernels.Points(rows)
+    target = -rows.mean(axis=0)  # the origin, from the mean
+    assert points.candidates(exact, target, -1, np.ones(3, bool)).tolist() == [0]
+    assert points.candidates(exact, target, 1, np.ones(3, bool)).tolist() == [2]
+    assert points.candidates(exact, target, 1, np.array([True, True, False])).tolist() == [1]
+    # Squared distances to (1, 0): 0, 1, 9; an error of 0.1 makes them doubtful by 0.27, 0.53, 1.07 ...
+    target = np.array([1.0, 0]) - rows.mean(axis=0)
     vague = WrongProducts(rows, 0, 0, 0.1)
-    assert kernels.Points(rows).candidates(vague, np.array([1.0, 0]), -1, np.ones(3, bool)).tolist() == [0]
-    # ... and one of 0.3 by 0.6, 1.2, 2.4.
+    assert points.candidates(vague, target, -1, np.ones(3, bool)).tolist() == [0]
+    # ... and one of 0.3 by 0.8, 1.6, 3.2.
     vague = WrongProducts(rows, 0, 0, 0.3)
-    assert kernels.Points(rows).candidates(vague, np.array([1.0, 0]), -1, np.ones(3, bool)).tolist() == [0, 1]
+    assert points.candidates(vague, target, -1, np.ones(3, bool)).tolist() == [0, 1]

@@ -19,13 +19,14 @@ def herding(evidence, rate, balance, seed, variant="paper"):
     sign = 1 if variant == "deepcore" else -1
 
     def pick(rows, k):
-        pool = features[rows]
+        # Counted from the mean, far from the origin no digits are lost.
+        pool = features[rows] - features[rows].mean(dim=0)
+        pool -= pool.mean(dim=0)
 
         def values_of(picked):
-            target = (len(picked) + 1) * pool.mean(dim=0) - pool[picked].sum(dim=0)
-            return sign * _distances(pool, target)
+            return sign * _distances(pool, -pool[picked].sum(dim=0))
 
-        return rows[best_in_turn(values_of, len(rows), k)]
+        return rows[best_in_turn(values_of, len(rows), k, float(pool.norm(dim=1).max()))]
 
     return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
 
@@ -79,5 +80,5 @@ def _farthest_first(distances_from, n, k, seed, centres=()):
 
 
 def _distances(rows, point):
-    """||x_i - point||, at least 1e-6 as in DeepCore."""
-    return (rows - point).square().sum(dim=1).clamp(min=1e-12).sqrt()
+    """||x_i - point||."""
+    return (rows - point).square().sum(dim=1).sqrt()

@@ -21,8 +21,8 @@ def needed(evidence, *fields):
 
 
 def log_probabilities(evidence):
-    """log softmax(z), (n, C)."""
-    return torch.log_softmax(needed(evidence, "logits"), dim=1)
+    """log softmax(z), (n, C), at least -1e300: of logits near 1e308 the differences are no numbers."""
+    return torch.log_softmax(needed(evidence, "logits"), dim=1).clamp(min=-1e300)
 
 
 def one_hot(labels, classes):
@@ -59,10 +59,10 @@ def batch_sizes(n, batch_size):
     return torch.tensor(np.minimum(starts + batch_size, n) - starts)[:, None].double()
 
 
-def distances(rows):
-    """||x_i - x_j||, (n, n), at least 1e-6 as in DeepCore, also of a row to itself."""
+def distances(rows, smallest=1e-6):
+    """||x_i - x_j||, (n, n), at least 1e-6 as in DeepCore, or ``smallest``, also of a row to itself."""
     difference = (rows[:, None, :] - rows[None, :, :]).square().sum(dim=2)
-    return difference.clamp(min=1e-12).sqrt()
+    return difference.clamp(min=smallest**2).sqrt()
 
 
 def cosine_similarities(rows):

@@ -25,8 +25,7 @@ def center_distance(evidence, center="median"):
     """Distance of each sample's features to the centre of its class: d_i = ||f_i - P_{y_i}||_2.
 
     evidence: ``labels`` (n,), any integers, and ``features`` (n, d)
-    center: "median" (per dimension; of an even number the mean of the two middle values, in float32) or "mean" (in
-        float64)
+    center: "median" (per dimension; of an even number the mean of the two middle values) or "mean", in float64
 
     Returns (n,) float64, at least 0; a class of one sample has distance 0. Raises ``ValueError`` without features,
     for features that are not finite, and for another centre. Source: Xia et al., Moderate Coreset, ICLR 2023,
@@ -38,14 +37,14 @@ def center_distance(evidence, center="median"):
         raise ValueError(f"center is {center!r}, must be median or mean")
     if len(evidence.features) != len(evidence.labels):
         raise ValueError(f"{len(evidence.features)} rows of features for {len(evidence.labels)} labels")
-    features = torch.from_numpy(np.array(evidence.features))
+    features = torch.from_numpy(np.array(evidence.features, np.float64))
     labels = torch.from_numpy(np.array(evidence.labels, np.int64))
     if not torch.isfinite(features).all():
         raise ValueError("features hold NaN or infinite values: all must be finite")
     squares = torch.zeros(len(labels), dtype=torch.float64)
     for label in labels.unique():
         members = features[labels == label]
-        difference = members.double() - _CENTERS[center](members).double()
+        difference = members - _CENTERS[center](members)
         squares[labels == label] = difference.square().sum(dim=1)
     # torch's own square root (2.13, CPU, float64) is one unit in the last place off for about 1 value in 70.
     return np.sqrt(squares.numpy())
@@ -53,12 +52,12 @@ def center_distance(evidence, center="median"):
 
 def _median(rows):
     # torch.median would return the lower of two middle values.
-    ordered = rows.float().sort(dim=0).values
+    ordered = rows.sort(dim=0).values
     return (ordered[(len(rows) - 1) // 2] + ordered[len(rows) // 2]) / 2
 
 
 def _mean(rows):
-    return rows.double().mean(dim=0)
+    return rows[0] + (rows - rows[0]).mean(dim=0)
 
 
 _CENTERS = {"median": _median, "mean": _mean}
@@ -167,7 +166,7 @@ def cal(evidence, neighbors=10, within_class=True, direction="highest", variant=
     features, log_p = needed(evidence, "features"), log_probabilities(evidence)
     means = torch.zeros(len(log_p), dtype=torch.float64)
     for rows in pools(evidence.labels, within_class):
-        apart = distances(features[rows])
+        apart = distances(features[rows], smallest=0)
         if variant == "paper":
             apart.fill_diagonal_(torch.inf)
         first = 1 if variant == "deepcore" else 0

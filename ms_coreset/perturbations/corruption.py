@@ -4,9 +4,10 @@ The five corruptions of the Moderate coreset repository (tmllab/2023_ICLR_Modera
 measures for images of 32 and of 64 pixels. Other sizes follow one rule: an image below 32 pixels is treated as one of
 32 scaled down, one above 64 as one of 64 scaled up, and what lies between has measures between.
 
-Two modes. "paper" is what was meant: fog keeps the image's brightness, noise is clipped to the range of pixels.
-"repo" is what the repository writes where that is defined: its fog is never scaled back to 0 .. 255, so that such
-images are black. Its noise casts negative numbers to uint8, which no standard defines; they become 0 in both modes.
+Two modes. "paper" is what was meant: fog keeps the image's brightness, noise is clipped to the range of pixels, and an
+image without contrast stays as it is in the blur. "repo" is what the repository writes where that is defined: its fog
+is never scaled back to 0 .. 255, so that such images are black, as is the blur of an image without contrast. Its noise
+casts negative numbers to uint8, which no standard defines; they become 0 in both modes.
 Departures in both: everything random is seeded, and which sample got what is known.
 """
 
@@ -101,20 +102,25 @@ def count_kinds(kinds):
     return np.bincount(kinds, minlength=len(KINDS) + 1)[1:].tolist()
 
 
-def motion_blur(images):
+def motion_blur(images, mode="paper"):
     """A horizontal smear of 15 pixels (3 for images of 8 pixels, 53 for 224), contrast stretched to 0 .. 255.
 
     The kernel is a diagonal that OpenCV's ``warpAffine`` turns by 45 degrees, two rows of unequal weights; borders
     are mirrored without the edge; the stretch is over all channels of an image together. Equal to what OpenCV
     computes, but for sums that end in exactly one half, which its Fourier transform may leave on either side.
-    An image of one colour stays as it is in the blur, and has no contrast to stretch.
+
+    An image whose blur is all one value, as of one grey, has no contrast to stretch: it stays as it is, where OpenCV's
+    stretch, and so mode "repo", gives black.
     """
     from scipy.ndimage import correlate
 
     degree = blur_degree(images.shape[1])
     # The weights are whole, so that sums are exact and the division alone is rounded.
     sums = correlate(images.astype(np.float64), blur_kernel(degree)[None, :, :, None].astype(np.float64), mode="mirror")
-    return np.stack([_stretched(image) for image in np.rint(sums / (1024 * degree)).astype(np.uint8)])
+    blurred = np.rint(sums / (1024 * degree)).astype(np.uint8)
+    flat = blurred.min(axis=(1, 2, 3)) == blurred.max(axis=(1, 2, 3))
+    without_contrast = np.zeros_like(images) if mode == "repo" else images
+    return np.stack([without_contrast[i] if flat[i] else _stretched(image) for i, image in enumerate(blurred)])
 
 
 def blur_degree(size):
@@ -165,13 +171,11 @@ def _reference(size):
 
 
 def _blurred(images, rows, options):
-    return motion_blur(images)
+    return motion_blur(images, options["mode"])
 
 
 def _stretched(image):
     low, high = float(image.min()), float(image.max())
-    if low == high:
-        return image
     # As OpenCV: factor and offset in float32, multiplied and added with one rounding. It decides exact halves.
     factor = 255 * (1 / (high - low))
     stretched = image * np.float64(np.float32(factor)) + np.float64(np.float32(-low * factor))

@@ -12,6 +12,7 @@ from ms_coreset.files import array_digest
 from ms_coreset.selectors import baselines, geometry, gradient, presets, scores, shared, submodular
 from ms_coreset.selectors.catalogue import METHODS, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
+from ms_coreset.selectors.kernels import one_blas_thread
 from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.presets import register_score
 from ms_coreset.selectors.quota import Request, pick_by_group
@@ -22,6 +23,7 @@ __all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe"
            "scores", "select", "select_by", "submodular"]
 
 
+@one_blas_thread
 def select(method: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
@@ -52,6 +54,7 @@ def select(method: str, evidence: Evidence, rate: float, balance: bool = False, 
     return _coreset(selection, entry.name, evidence, request, {**entry.options, **options}, how)
 
 
+@one_blas_thread
 def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
               memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
@@ -72,6 +75,7 @@ def _coreset(selection, name, evidence, request, options, how):
                    int(request.seed), selection.weights, selection.scores, manifest=manifest)
 
 
+@one_blas_thread
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of every sample: (n,) float64, high = keep.
 

@@ -23,7 +23,8 @@ def herding(evidence, request, variant: Variant = "paper"):
     """Samples whose mean stays as near as can be to the mean of all.
 
     With mu the mean of the pool's features, the t-th pick is argmin_i || t mu - sum_{j in S} f_j - f_i || over the
-    samples not picked; ties go to the lowest place.
+    samples not picked; ties go to the lowest place. Neither a constant added to all features nor a positive factor
+    changes the picks.
 
     variant: "paper"; "deepcore" picks the argmax, the farthest, as DeepCore's code does: its coresets are worse than
         random by construction
@@ -37,17 +38,15 @@ def herding(evidence, request, variant: Variant = "paper"):
 def _herd(features, k, sign):
     points = kernels.Points(features)
     quick = kernels.QuickProducts(features)
-    mean = kernels.class_mean(features)
-    total = np.zeros_like(mean)
+    missing = np.zeros(features.shape[1])  # t mu - sum_{j in S} f_j - mu, of numbers that are small
     left = np.ones(len(features), bool)
     picks = []
-    for count in range(1, k + 1):
-        target = count * mean - total
-        places = points.candidates(quick, target, sign, left)
-        place = places[first_best(sign * points.distances_from(target, places))]
+    for _ in range(k):
+        places = points.candidates(quick, missing, sign, left)
+        place = places[first_best(sign * points.distances_from(missing, places), points.size)]
         picks.append(place)
         left[place] = False
-        total += features[place]
+        missing -= points.centred(place)
     return picks
 
 
@@ -59,9 +58,9 @@ def k_center(evidence, request, already_selected=()):
     """Samples such that none is far from the nearest of them, by farthest-first traversal.
 
     The next pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place; at most twice the radius that is
-    possible. Distances are sqrt(max(||x||^2 + ||y||^2 - 2 <x, y>, 1e-12)). The first centre is drawn by
-    ``RandomState(seed).randint(pool size)``, anew in each class if balanced, so that classes of equal size start at
-    the same place (DeepCore's indices).
+    possible. Distances are those of features less their mean, in float64: neither a constant added to all of them nor
+    a positive factor changes the picks. The first centre is drawn by ``RandomState(seed).randint(pool size)``, anew in
+    each class if balanced, so that classes of equal size start at the same place (DeepCore's indices).
 
     already_selected: places that are in the coreset from the start, in place of the random centre (of the classes
         that have one, if balanced). As in DeepCore the budget counts what is **added**: the result is these places,

@@ -7,7 +7,7 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, softmax
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.kernels import ResidentGradients
+from ms_coreset.selectors.kernels import ResidentGradients, multiply
 from ms_coreset.selectors.options import Count, OneOf, Positive, Variant
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import first_best
@@ -93,7 +93,7 @@ def _pursue(pool, target, k, lam, damp_first=True):
         # The pivot is at least lam but for rounding, which duplicates provoke.
         lower[t, t] = np.sqrt(max(squares[j] + lam - lower[t, :t] @ lower[t, :t], lam))
         column = pool.gram(pool.gradients.take([j]))[0]
-        basis[t] = (column - lower[t, :t] @ basis[:t]) / lower[t, t]
+        basis[t] = (column - multiply(lower[[t], :t], basis[:t])[0]) / lower[t, t]
         solved[t] = residual[j] / lower[t, t]
         residual = seen = residual - solved[t] * basis[t]
         if t == 0 and not damp_first and squares[j]:

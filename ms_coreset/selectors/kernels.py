@@ -4,8 +4,10 @@ On an accelerator it is MindSpore's; on a CPU it is NumPy's in float64, which mu
 a small operation in a hundredth of the time. What decides between near candidates is float64 on the host everywhere.
 """
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from contextlib import ContextDecorator
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from ms_coreset.device import current_device
 
 BLOCK_BYTES = 16 << 20
 MEDIAN_THREADS = 2
+ALONE = 1 << 24  # multiplications of numbers that are left to one thread
+NARROWEST = 256  # columns of a product that are left to one thread
 
 
 def _mindspore():
@@ -39,45 +43,90 @@ def blocks(n, row_bytes, block_bytes=None):
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
-def side_by_side(work, tasks):
-    """``work(*task)`` for each of ``tasks``, on a CPU as many at a time as products of matrices take processors.
+class _OneBlasThread(ContextDecorator):
+    """Within it, or a function that it decorates, BLAS takes one thread, whoever else is within, too.
 
-    Each product is then left to one: small ones, and what lies between them, are no work for several together.
+    BLAS cuts a product up for the threads that there are, and sums it up in another order, of which the last bit
+    hangs. Large products are cut up here (``multiply``), by their size alone, so that as many processors work.
+
+    threads: how many BLAS took outside
     """
-    if len(tasks) == 1 or not on_host():
-        for task in tasks:
-            work(*task)
-        return
-    blas = _blas()
-    workers = max((library.num_threads for library in blas.lib_controllers), default=1)
-    with blas.limit(limits=1), ThreadPoolExecutor(workers) as threads:
-        list(threads.map(lambda task: work(*task), tasks))
+
+    def __init__(self):
+        self._lock, self._within, self.threads = threading.Lock(), 0, 1
+
+    def __enter__(self):
+        with self._lock:
+            if not self._within:
+                self.threads = max((library.num_threads for library in _blas().lib_controllers), default=1)
+                self._limit = _blas().limit(limits=1)
+            self._within += 1
+
+    def __exit__(self, *_):
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._limit.restore_original_limits()
+
+
+one_blas_thread = _OneBlasThread()
+_here = threading.local()  # worker: whether this thread is one of ``side_by_side``'s
 
 
 @cache
 def _blas():
+    import scipy.linalg  # noqa: F401  has a BLAS of its own, which has to be loaded to be found
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
 
 
+def side_by_side(work, tasks):
+    """``work(*task)`` for each of ``tasks``, on a CPU as many at a time as BLAS takes threads outside.
+
+    Each product is then left to one: small ones, and what lies between them, are no work for several together.
+    """
+    with one_blas_thread:
+        workers = min(one_blas_thread.threads, len(tasks))
+        if workers == 1 or not on_host() or getattr(_here, "worker", False):
+            for task in tasks:
+                work(*task)
+            return
+        with ThreadPoolExecutor(workers, initializer=setattr, initargs=(_here, "worker", True)) as threads:
+            list(threads.map(lambda task: work(*task), tasks))
+
+
+def multiply(left, right):
+    """left (a, m) times right (m, b) on the host, float32 or float64: the same bytes on any number of threads.
+
+    A large product is cut up by columns, in parts that hang on its size alone.
+    """
+    width = max(NARROWEST, ALONE // max(1, left.size))
+    if right.shape[1] <= width:
+        return left @ right
+    products = np.empty((len(left), right.shape[1]), np.result_type(left, right))
+
+    def of_columns(part):
+        np.matmul(left, right[:, part], out=products[:, part])
+
+    side_by_side(of_columns, [(part,) for part in blocks(right.shape[1], 1, width)])
+    return products
+
+
 def class_median(block):
-    """Per-dimension median (d,) of a class's rows (m, d), in their own precision.
+    """Per-dimension median (d,) float64 of a class's rows (m, d), numbers of any type.
 
     For an even m the mean of the two middle values, as NumPy's (torch's and MindSpore's own medians give the lower).
+    On the host everywhere: a partition is ten times faster than MindSpore's sort there, and exact, while Ascend sorts
+    along the last axis only, in float32.
     """
     middle = [(len(block) - 1) // 2, len(block) // 2]
-    if not on_host():
-        mindspore = _mindspore()
-        ranked = mindspore.ops.sort(mindspore.Tensor(np.ascontiguousarray(block)), axis=0)[0].asnumpy()
-        return (ranked[middle[0]] + ranked[middle[1]]) / 2
 
     def of_columns(columns):
-        # A partition is ten times faster than MindSpore's sort here, and gives the same values; along rows that are
-        # contiguous it is faster than down the columns.
-        ranked = np.array(block[:, columns].T, order="C")
+        # Along rows that are contiguous it is faster than down the columns.
+        ranked = np.array(block[:, columns].T, block.dtype.newbyteorder("="), order="C")
         ranked.partition(middle, axis=1)
-        return (ranked[:, middle[0]] + ranked[:, middle[1]]) / 2
+        return ranked[:, middle].astype(np.float64).mean(axis=1)  # in their own type the sum of two overflows
 
     parts = blocks(block.shape[1], block.itemsize * len(block), BLOCK_BYTES // 4)
     if len(parts) == 1:
@@ -87,29 +136,24 @@ def class_median(block):
 
 
 def class_mean(block):
-    """Per-dimension mean (d,) of a class's rows (m, d), in float64."""
-    return np.mean(block, axis=0, dtype=np.float64)
+    """Per-dimension mean (d,) float64 of a class's rows (m, d), right to rounding of how far they lie from it.
+
+    Far from the origin the first sum has lost that much: what the rows differ from it by is averaged once more.
+    """
+    mean = np.mean(block, axis=0, dtype=np.float64)
+    rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in blocks(len(block), 8 * block.shape[1]))
+    return mean + rest / len(block)
 
 
 def row_distances(rows, point):
-    """Euclidean distances (m,) of rows (m, d) to a point (d,), in ``float_type`` (the host's: float64), as float64."""
-    point = np.asarray(point, np.float64)
-    parts = blocks(len(rows), 8 * rows.shape[1])
-    if on_host():
-        return np.sqrt(np.concatenate([squared_norms(np.subtract(rows[part], point)) for part in parts]))
-    mindspore = _mindspore()
-    target = mindspore.Tensor(point, float_type())
-    distances = []
-    for part in parts:
-        difference = mindspore.Tensor(np.ascontiguousarray(rows[part])).astype(target.dtype) - target
-        distances.append((difference * difference).sum(axis=1).sqrt().asnumpy().astype(np.float64))
-    return np.concatenate(distances)
+    """Euclidean distances (m,) float64 of rows (m, d) to a point (d,), from float64 differences, on the host."""
+    return np.sqrt(squared_norms(rows, np.asarray(point, np.float64)))
 
 
 def product(left, right):
     """left (a, d) times right (b, d) transposed, (a, b), in ``float_type`` (the host's: float64), as float64."""
     if on_host():
-        return np.asarray(left, np.float64) @ np.asarray(right, np.float64).T
+        return multiply(np.asarray(left, np.float64), np.asarray(right, np.float64).T)
     return resident_rows(right).products(left)
 
 
@@ -120,13 +164,10 @@ class _HostRows:
         self._rows = np.ascontiguousarray(rows, np.float64)
 
     def products(self, left, columns=slice(None)):
-        left = np.asarray(left, np.float64)
-        rows = self._rows[columns]
-        # A product with one vector is bound by memory, and BLAS has a faster way for it.
-        return (rows @ left[0])[None] if len(left) == 1 else left @ rows.T
+        return multiply(np.asarray(left, np.float64), self._rows[columns].T)
 
     def combined(self, weights):
-        return np.asarray(weights, np.float64) @ self._rows
+        return multiply(np.asarray(weights, np.float64), self._rows)
 
 
 class _DeviceRows:
@@ -134,7 +175,7 @@ class _DeviceRows:
 
     def __init__(self, rows):
         mindspore = _mindspore()
-        self._rows = mindspore.Tensor(np.ascontiguousarray(rows), float_type())
+        self._rows = mindspore.Tensor(np.ascontiguousarray(rows, mindspore.dtype_to_nptype(float_type())))
         # ``rows.T`` would copy them for every product: fifty times the cost of the product with one vector.
         self._inner = mindspore.ops.MatMul(transpose_b=True)
         self._sum = mindspore.ops.MatMul()
@@ -146,7 +187,7 @@ class _DeviceRows:
         return self._multiply(self._sum, weights, self._rows)
 
     def _multiply(self, operator, left, right):
-        tensor = _mindspore().Tensor(np.ascontiguousarray(left), right.dtype)
+        tensor = _mindspore().Tensor(np.ascontiguousarray(left, np.float64), right.dtype)
         return operator(tensor, right).asnumpy().astype(np.float64)
 
 
@@ -222,18 +263,18 @@ def neighbour_blocks(features, k, exclude_self=True):
 class _NearRows:
     """Rows (n, d), for the nearest of them to some of them.
 
-    Equal distances (duplicates) come out of sums in another order unequal by rounding, so that squared distances are
-    counted in units of 1e-12 of the largest squared norm: beyond it they mean nothing.
+    Equal distances come out of sums in another order unequal by rounding, so that squared ones are compared by their
+    first 12 digits. They are taken from differences: as products, those of near rows that lie far away would cancel.
     """
 
     def __init__(self, features):
+        self._given = features
         # Centred, a distance loses less to cancellation; scaled by a power of two, which is exact, squares stay within
         # float32's range.
-        self._rows = np.subtract(features, np.mean(features, axis=0, dtype=np.float64))
-        self._rows *= 2.0 ** -np.frexp(max(self._rows.max(), -self._rows.min()))[1]
-        self._norms = squared_norms(self._rows)
-        self._unit = max(self._norms.max(), np.finfo(float).tiny) * 1e-12
-        self._quick = QuickProducts(self._rows.astype(np.float32))
+        rows = np.subtract(features, class_mean(features))
+        rows *= 2.0 ** -np.frexp(max(rows.max(), -rows.min()))[1]
+        self._norms = squared_norms(rows)
+        self._quick = QuickProducts(rows.astype(np.float32))
 
     def nearest(self, block, k, exclude_self):
         """Places (b, k), ascending, of the k nearest rows to the rows of ``block``."""
@@ -243,7 +284,8 @@ class _NearRows:
         wanted = k if exclude_self else k + 1
         bound = _bound_of_smallest(squares, wanted)
         near, place = np.nonzero(squares <= (bound + error).astype(np.float32)[:, None])
-        chosen = _first_of_each(len(block), wanted, near, place, self._exact_squares(block[near], place))
+        exact = _first_digits(squared_distances(self._given, block[near], place))
+        chosen = _first_of_each(len(block), wanted, near, place, exact)
         return np.sort(chosen[:, wanted - k:], axis=1)
 
     def _quick_squares(self, block):
@@ -255,15 +297,13 @@ class _NearRows:
         squares += norms[block, None]
         largest = np.sqrt(self._norms.max())
         lengths = np.sqrt(self._norms[block])
-        return squares, 4 * error * lengths * largest + 2.0**-20 * (lengths + largest)**2 + self._unit
+        return squares, 4 * error * lengths * largest + 2.0**-20 * (lengths + largest)**2
 
-    def _exact_squares(self, left, right):
-        squares = np.empty(len(left))
-        for part in blocks(len(left), 24 * self._rows.shape[1], BLOCK_BYTES // 8):
-            one, other = left[part], right[part]
-            products = np.einsum("ij,ij->i", self._rows[one], self._rows[other])
-            squares[part] = self._norms[one] + self._norms[other] - 2 * products
-        return np.rint(squares / self._unit)
+
+def _first_digits(values):
+    """Values, each rounded to 40 bits."""
+    fractions, exponents = np.frexp(values)
+    return np.ldexp(np.rint(fractions * 2.0**40), exponents - 40)
 
 
 def smallest_places(values, k, unit):
@@ -318,69 +358,117 @@ class QuickProducts:
 
     def _products(self, left):
         if self._device is None:
-            return (self._rows @ left[0])[None] if len(left) == 1 else left @ self._rows.T
+            return multiply(left, self._rows.T)
         mindspore = _mindspore()
-        multiply = mindspore.ops.MatMul(transpose_b=True)
-        return multiply(mindspore.Tensor(left, mindspore.float32), self._device).asnumpy()
+        inner = mindspore.ops.MatMul(transpose_b=True)
+        return inner(mindspore.Tensor(left, mindspore.float32), self._device).asnumpy()
 
 
 SMALLEST_DISTANCE = 1e-6
 _TIES = 1e-9  # more than ``rules.TIE``, of squared distances
 EQUAL = 1e-13  # of two squared norms: what rounding leaves of the squared distance between equal rows is less
+CANCELS = 1e-4  # of a squared norm: squared distances below are taken from differences, since products lose digits
 
 
 class Points:
-    """Rows (n, d), for Euclidean distances between them; see ``distances_from_products``."""
+    """Rows (n, d), for Euclidean distances between them, which are 0 between equal rows.
+
+    Places are counted from the mean of the rows, so that no constant added to all of them decides anything. Distances
+    come out of products, and where these cancel out of differences of the rows as given, float64 on the host.
+    """
 
     def __init__(self, rows):
-        self._rows = rows
-        self._squares = squared_norms(rows)
+        self._rows, self._centre = rows, class_mean(rows)
+        self._squares = squared_norms(rows, self._centre)
         self._lengths = np.sqrt(self._squares)
 
     def __len__(self):
         return len(self._rows)
 
+    @property
+    def size(self):
+        """Distance of the farthest row from the mean."""
+        return self._lengths.max()
+
+    @cached_property
+    def _given_lengths(self):
+        return np.sqrt(squared_norms(self._rows))
+
+    def centred(self, places):
+        """The rows at some places less the mean, float64."""
+        return np.subtract(self._rows[places], self._centre)
+
     def among(self, places):
-        """The points at some places."""
-        return Points(np.asarray(self._rows[places], np.float64))
+        """The points at some places, kept centred."""
+        return _ListedPoints(self.centred(places), self._squares[places],
+                             lambda some, place: squared_distances(self._rows, places[some], places[place]))
 
     def to_nearest(self, centres):
         """(n,) float64 distances to the nearest of the points at ``centres``."""
-        resident = resident_rows(self._rows[centres])
-        others = self._squares[centres]
+        resident = resident_rows(self.centred(centres))
         width = self._rows.shape[1] + 2 * len(centres)
-        return np.concatenate([self._nearest_in(part, resident, others)
-                               for part in blocks(len(self), 8 * width)])
+        return np.sqrt(np.concatenate([self._nearest_in(part, centres, resident)
+                                       for part in blocks(len(self), 8 * width)]))
+
+    def _nearest_in(self, part, centres, resident):
+        squares = self._squares[part]
+        squared = _squares_from_products(resident.products(self.centred(part)), squares, self._squares[centres])
+        nearest = squared.min(axis=1)
+        close = np.flatnonzero(nearest <= CANCELS * squares)
+        if len(close):
+            # Of the centres that rounding may have taken for the nearest, that of the least difference is.
+            doubt = 8 * (self._rows.shape[1] + 4) * np.finfo(np.float64).eps * squares[close]
+            row, column = np.nonzero(squared[close] <= (nearest[close] + 2 * doubt)[:, None])
+            exact = squared_distances(self._rows, part.start + close[row], centres[column])
+            nearest[close] = np.minimum.reduceat(exact, np.searchsorted(row, np.arange(len(close))))
+        return nearest
 
     def distances_from(self, target, places):
-        """(m,) float64 distances of the points at some places from a target (d,), from differences."""
-        distances = [np.sqrt(squared_norms(self._rows[places[part]] - target))
-                     for part in blocks(len(places), 8 * len(target))]
-        return np.maximum(np.concatenate(distances), SMALLEST_DISTANCE)
+        """(m,) float64 distances of the points at some places from a target (d,), counted from the mean."""
+        return np.sqrt(np.concatenate([squared_norms(self.centred(places[part]) - target)
+                                       for part in blocks(len(places), 8 * len(target))]))
 
     def candidates(self, quick, target, sign, among):
         """Places, ascending, that may be the nearest to a target (d,) (sign -1), or the farthest (sign 1).
 
-        All of the mask ``among`` (n,) that the error of ``quick``, a ``QuickProducts`` of these rows, leaves in
-        question.
+        All of the mask ``among`` (n,) that the error of ``quick``, a ``QuickProducts`` of the rows as given, leaves in
+        question. The target is counted from the mean.
         """
         products, error = quick.of_vector(target)
-        length = np.linalg.norm(target)
-        # Squared distances but for the target's own square, and what their ranks are uncertain by, ties included.
+        length, size = np.linalg.norm(target), self.size
+        # Squared distances but for what all have in common, and what their ranks are uncertain by, ties included.
         values = sign * (self._squares - 2 * products)
-        doubt = 2 * error * length * self._lengths + _TIES * (length + self._lengths)**2
+        doubt = 2 * error * length * self._given_lengths
+        doubt += _TIES * (length + self._lengths + _TIES * size) * (length + self._lengths + size)
         surest = np.where(among, values - doubt, -np.inf).max()
         # Not-greater, so that what overflowed to no number is a candidate.
         return np.flatnonzero(among & ~(values + doubt < surest))
 
-    def _nearest_in(self, part, resident, others):
-        products = resident.products(self._rows[part])
-        return distances_from_products(products, self._squares[part], others).min(axis=1)
+
+class _ListedPoints:
+    """Some of ``Points``: centred rows (m, d) float64 on the host, their squared norms, and the exact way,
+    ``between(places, place)`` -> squared distances."""
+
+    def __init__(self, rows, squares, between):
+        self._rows, self._squares, self._between = rows, squares, between
 
     def distances_to(self, place):
-        """(n,) float64 distances to the point at ``place``."""
-        products = np.asarray(self._rows, np.float64) @ np.asarray(self._rows[place], np.float64)
-        return distances_from_products(products[None], self._squares[[place]], self._squares)[0]
+        """(m,) float64 distances to the point at ``place``."""
+        products = multiply(self._rows[[place]], self._rows.T)
+        squared = _squares_from_products(products, self._squares[[place]], self._squares)[0]
+        close = np.flatnonzero(squared <= CANCELS * self._squares)
+        squared[close] = self._between(close, place)
+        return np.sqrt(squared)
+
+
+def squared_distances(rows, left, right):
+    """||x_i - x_j||^2 of rows (n, d) at places ``left`` (m,) and ``right`` (m,) or one: (m,), from float64
+    differences."""
+    squares = np.empty(len(left))
+    for part in blocks(len(left), 24 * rows.shape[1], BLOCK_BYTES // 8):
+        others = right[part] if np.ndim(right) else right
+        squares[part] = squared_norms(np.subtract(rows[left[part]], rows[others], dtype=np.float64))
+    return squares
 
 
 class Distributions:
@@ -426,14 +514,23 @@ class Distributions:
         return 0.5 * (gaps[0] * gaps[1]).sum(axis=1).asnumpy().astype(np.float64)
 
 
-def squared_norms(rows):
-    """(n,) float64, ||row||^2 of rows (n, d)."""
-    if rows.dtype == np.float64:
+def squared_norms(rows, centre=None):
+    """(n,) float64, ||row||^2 of rows (n, d), or ||row - centre||^2 for a centre (d,) float64."""
+    if centre is None and rows.dtype == np.float64:
         return np.einsum("ij,ij->i", rows, rows)
     squares = np.empty(len(rows))
     for part in blocks(len(rows), 8 * rows.shape[1], BLOCK_BYTES // 16):
-        squares[part] = squared_norms(np.asarray(rows[part], np.float64))
+        block = np.asarray(rows[part], np.float64) if centre is None else np.subtract(rows[part], centre)
+        squares[part] = np.einsum("ij,ij->i", block, block)
     return squares
+
+
+def _squares_from_products(products, squares, others):
+    """||x||^2 + ||y||^2 - 2 <x, y>, (a, b), written over the products; squares (a,) and others (b,) are the norms'."""
+    products *= -2
+    products += squares[:, None]
+    products += others
+    return products
 
 
 def distances_from_products(products, squares, others):
@@ -444,10 +541,7 @@ def distances_from_products(products, squares, others):
     Where the difference is no more than rounding can leave of equal rows (``EQUAL``), they count as equal: whether
     duplicates tie must not hang on how a device adds up.
     """
-    squared = products
-    squared *= -2
-    squared += squares[:, None]
-    squared += others
+    squared = _squares_from_products(products, squares, others)
     # Few entries are as small as rounding: only those are compared with their own scale.
     small = np.nonzero(squared <= EQUAL * (squares.max(initial=0) + others.max(initial=0)))
     squared[small] = np.where(squared[small] <= EQUAL * (squares[small[0]] + others[small[1]]), 0, squared[small])

@@ -6,6 +6,8 @@ from ms_coreset.errors import MsCoresetError
 
 TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding: no device may decide by it
 
+_FAR = 1e280  # a million of them, times strata, still are finite sums
+
 
 def first_best(values, scale=0.0):
     """The lowest place whose value is the largest, or nearer to it than rounding can tell.
@@ -40,9 +42,15 @@ def uniform(scores, k, rng):
 def weighted(scores, k, rng):
     """k places without replacement, each draw with a chance that grows linearly from the lowest score (none, but for
     rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal."""
+    scores = _within_reach(scores)
     spread = scores.max() - scores.min()
     chances = scores - scores.min() + (1e-12 * spread or 1.0)
     return rng.choice(len(scores), k, replace=False, p=chances / chances.sum())
+
+
+def _within_reach(scores):
+    """Scores, or where differences and sums of them may be no numbers these times 2^-100, which is exact."""
+    return scores * 2.0**-100 if np.abs(scores).max() > _FAR else scores
 
 
 def window(scores, k, rng=None):
@@ -73,6 +81,7 @@ def stratum_of(scores, strata):
     The highest score belongs to the last stratum; equal scores are all in the first. Departure from CCS, which closes
     the last interval at 1.0001 times the highest score, and loses it where that is negative.
     """
+    scores = _within_reach(scores)
     low, high = scores.min(), scores.max()
     if low == high:
         return np.zeros(len(scores), int)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import log_softmax
 from ms_coreset.files import create_array, open_array
 
+_LARGEST = np.finfo(np.float32).max
 FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")
 
 
@@ -53,23 +55,28 @@ class TrainingDynamics:
 
 
 def measure(logits, labels):
-    """The values of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays."""
+    """The values of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays, float64.
+
+    Those of logits that lie farther apart than float32 reaches are as large as that, so that it can hold them.
+    """
     rows = np.arange(len(labels))
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(axis=1))
-    p = np.exp(shifted - log_sum[:, None])
-    loss = log_sum - shifted[rows, labels]
+    logits = np.asarray(logits, np.float64)
+    log_p = log_softmax(logits)
+    p = np.exp(log_p)
     error = p.copy()
     error[rows, labels] -= 1
-    return {"probability": p[rows, labels], "margin": _lead(p, labels), "logit_margin": _lead(logits, labels),
-            "error_norm": np.linalg.norm(error, axis=1), "correct": logits.argmax(axis=1) == labels, "loss": loss}
+    return {"probability": p[rows, labels], "margin": _lead(p, labels),
+            "logit_margin": np.clip(_lead(logits, labels), -_LARGEST, _LARGEST),
+            "error_norm": np.linalg.norm(error, axis=1), "correct": logits.argmax(axis=1) == labels,
+            "loss": np.minimum(-log_p[rows, labels], _LARGEST)}
 
 
 def _lead(values, labels):
     rows = np.arange(len(labels))
     others = values.copy()
     others[rows, labels] = -np.inf
-    return values[rows, labels] - others.max(axis=1)
+    with np.errstate(over="ignore"):
+        return values[rows, labels] - others.max(axis=1)
 
 
 class Recorder:

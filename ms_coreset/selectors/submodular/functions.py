@@ -174,7 +174,7 @@ class LogDeterminant:
         row = self._similarity.rows(np.array([place]))[0]
         row[place] += self._jitter
         factor = self._factor[:self._size]
-        residual = row - factor[:, place] @ factor
+        residual = row - kernels.multiply(factor[:, place][None], factor)[0]
         # Nothing is left of an element that S explains: dividing by it would blow rounding up.
         residual *= 0 if self._variance[place] <= SMALLEST_VARIANCE else self._variance[place] ** -0.5
         self._factor[self._size] = residual
