@@ -1,4 +1,7 @@
-"""Every method and score on numbers that nobody planned for: a right answer, or a refusal that names them."""
+"""Every method and score on numbers that nobody planned for: a right answer, or a refusal that names them.
+
+And on the same numbers in other types, with a constant added and at another scale: the same answer.
+"""
 
 import dataclasses
 import time
@@ -8,13 +11,14 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors import METHODS, SCORES
+from ms_coreset.selectors import METHODS, SCORES, kernels
 from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.training.dynamics import measure
 
 pytestmark = pytest.mark.usefixtures("cpu")
 N, CLASSES, D = 40, 4, 5
 RATE = 0.5
+LARGEST = np.finfo(np.float64).max
 FEATURES = [name for name in mc.list_methods() if "features" in METHODS[name].needs]
 # The variants that differ in what they compute; "deepcore" of gradmatch gives fewer where weights come out as 0.
 CHOICES = [(name, {}) for name in mc.list_methods()] + [
@@ -80,6 +84,9 @@ def strange():
                                         logits=np.arange(N * CLASSES).reshape(N, CLASSES), boundary=np.arange(N)),
         "double precision": dataclasses.replace(evidence_of(labels, features, logits), features=features,
                                                 logits=logits * 1e300),
+        "largest float32 logits": evidence_of(labels, features, np.sign(logits) * np.finfo(np.float32).max, boundary),
+        "largest logits": dataclasses.replace(evidence_of(labels, features, logits), boundary=boundary * LARGEST,
+                                              logits=np.sign(logits) * LARGEST),
     }
 
 
@@ -206,6 +213,194 @@ def test_lists_are_checked_like_arrays():
     with pytest.raises(MsCoresetError, match="features of sample 2 are not finite"):
         mc.select("herding", mc.Evidence(labels, features=[[1.0], [2.0], [np.nan], [3.0]]), RATE)
     assert len(mc.select("herding", mc.Evidence(labels, features=[[1.0], [2.0], [4.0], [3.0]]), RATE)) == 2
+
+
+def test_logits_near_the_largest_number_by_hand():
+    """Differences of 2e308 are no numbers: they count as 1e300, which neither p nor what is sure hangs on."""
+    logits = np.array([[1e308, -1e308, -1e308], [-1e308, 1e308, 1e308], [2.0**1020, 2.0**1020 - 2.0**990, 0]])
+    evidence = mc.Evidence(np.array([1, 0, 1]), np.ones((3, 2)), logits)
+    expected = {"loss": [1e300, 1e300, 2.0**990], "entropy": [0, np.log(2), 0], "least_confidence": [0, 0.5, 0],
+                "margin": [0, 1, 0], "el2n": np.sqrt([2, 1.5, 2]), "grand": np.sqrt(3 * np.array([2, 1.5, 2]))}
+    for name, values in expected.items():
+        np.testing.assert_allclose(mc.score(name, evidence), values, rtol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("rule", RULE_NAMES)
+def test_rules_on_scores_near_the_largest_number(rule):
+    """They draw what they draw from the same scores times a power of two."""
+    _, _, _, values = plain()
+    boundaries = [values * scale for scale in (1.0, 2.0**1023)]
+    picks = [mc.select_by("deepfool", rule, mc.Evidence(np.zeros(N, int), boundary=boundary), RATE).indices
+             for boundary in boundaries]
+    np.testing.assert_array_equal(*picks)
+
+
+def test_dynamics_of_logits_beyond_float32_are_its_largest():
+    logits = np.array([[3e38, -3e38], [-3e38, 3e38], [1, 0]], np.float32)
+    measured = measure(logits, np.zeros(3, int))
+    largest = np.finfo(np.float32).max
+    np.testing.assert_array_equal(measured["logit_margin"], [largest, -largest, 1])
+    np.testing.assert_allclose(measured["loss"], [0, largest, np.log1p(np.exp(-1))], rtol=1e-15)
+    half = measure(logits[2:].astype(np.float16), np.zeros(1, int))
+    assert half == {name: values[2:] for name, values in measured.items()}
+
+
+# Types
+
+
+TYPES = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", ">f4", ">f8", ">i2", ">u8"]
+
+
+def evidence_in(kind):
+    """(evidence in a type, near the end of its range, and not contiguous; the same numbers in float64)."""
+    rng, dtype = np.random.RandomState(0), np.dtype(kind)
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else np.finfo(dtype)
+    largest = 9 if dtype.itemsize == 8 and dtype.kind == "f" else min(float(limits.max), 9e14)
+
+    def numbers(shape, low, high):
+        values = rng.uniform(low, high, (*shape, 2)).astype(dtype)[..., 0]
+        assert not values.flags.c_contiguous and values.dtype == dtype
+        return values
+
+    labels = np.arange(N) % CLASSES
+    features, logits = numbers((N, D), 0.6 * largest, largest), numbers((N, CLASSES), 0, 9)
+    boundary = numbers((N,), 0.6 * largest, largest)
+    recorded = {name: numbers((3, N), 0, 9) for name in ("margin", "logit_margin", "error_norm", "probability", "loss")}
+    recorded["correct"] = recorded["margin"] > 4
+
+    def evidence(convert):
+        return mc.Evidence(labels, convert(features), convert(logits), boundary=convert(boundary),
+                           dynamics=mc.TrainingDynamics(**{name: values if name == "correct" else convert(values)
+                                                           for name, values in recorded.items()}))
+
+    return evidence(lambda values: values), evidence(lambda values: values.astype("=f8"))
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_type_gives_what_float64_gives(kind):
+    given, exact = evidence_in(kind)
+    for name in mc.list_scores():
+        np.testing.assert_allclose(mc.score(name, given), mc.score(name, exact), rtol=1e-12, err_msg=name)
+    centers = [{"center": "mean"}, {"center": "median"}]
+    for name, options in [*CHOICES, *(("moderate", center) for center in centers)]:
+        for balance in (False, True):
+            found, expected = (mc.select(name, each, RATE, balance, **options) for each in (given, exact))
+            np.testing.assert_array_equal(found.indices, expected.indices, err_msg=name)
+            for values, wanted in ((found.weights, expected.weights), (found.scores, expected.scores)):
+                assert (values is None) == (wanted is None)
+                if wanted is not None:
+                    np.testing.assert_allclose(values, wanted, rtol=1e-12, err_msg=name)
+
+
+def test_the_median_of_a_narrow_type_by_hand():
+    features = np.array([[100], [200], [250], [255]], np.uint8)  # 200 + 250 is 194 there
+    evidence = mc.Evidence(np.zeros(4, int), features=features)
+    np.testing.assert_array_equal(mc.score("center_distance", evidence), [125, 25, 25, 30])
+
+
+@pytest.mark.parametrize("kind", ["i1", "i2", "i4", "i8"])
+def test_the_least_number_of_a_type_has_a_size(kind):
+    least = np.iinfo(kind).min
+    evidence = mc.Evidence(np.zeros(4, int), features=np.full((4, 1), least, kind))
+    if kind == "i8":
+        with pytest.raises(MsCoresetError, match=r"as large as 9.22e\+18"):
+            mc.select("herding", evidence, RATE)
+    else:
+        assert len(mc.select("herding", evidence, RATE)) == 2
+
+
+# Far from the origin, and at any scale
+
+
+INVARIANT = ["cal", "herding", "k_center", "moderate"]
+# What else looks at features does not promise it.
+NOT_INVARIANT = {
+    **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
+                    "the last layer's gradient by its weights is a product with the features themselves"),
+    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant"],
+                    "cosines, of gradients or of features, are angles at the origin")}
+CENTERED = [(name, options) for name in INVARIANT for options in ({}, {"variant": "deepcore"}, {"center": "mean"})
+            if options.keys() <= METHODS[name].options.keys()]
+
+
+def exact_evidence(features):
+    return mc.Evidence(np.arange(len(features)) % 3, features, np.random.RandomState(3).randn(len(features), 3))
+
+
+def assert_same_choice(name, options, one, other):
+    for balance in (False, True):
+        picks = [mc.select(name, exact_evidence(features), 0.3, balance, **options).indices for features in (one, other)]
+        np.testing.assert_array_equal(*picks)
+
+
+def test_every_method_that_looks_at_features_promises_or_says_why_not():
+    assert {*INVARIANT} | NOT_INVARIANT.keys() == {*FEATURES}
+
+
+@pytest.mark.parametrize(("name", "options"), CENTERED)
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [-1e2, 1e4, 1e6, 1e7, 1e9])
+def test_a_constant_added_to_all_features_decides_nothing(name, options, kind, offset):
+    """float32 features are what is left of them in float32; less the constant, in float64, that is exact."""
+    spread = 1 if kind == np.float64 else max(1, abs(offset) * 1e-4)
+    given = (spread * np.random.RandomState(0).randn(150, 6) + offset).astype(kind)
+    assert_same_choice(name, options, given, given.astype(np.float64) - offset)
+
+
+@pytest.mark.parametrize(("name", "options"), CENTERED)
+@pytest.mark.parametrize("kind", [np.float64, np.int64])
+def test_a_column_of_time_stamps_counts_from_when_one_likes(name, options, kind):
+    rng = np.random.RandomState(0)
+    given = (100 * rng.randn(150, 6)).astype(kind)
+    given[:, 2] = 1_700_000_000 + rng.randint(0, 86_400, 150)
+    assert_same_choice(name, options, given, given.astype(np.float64) - [0, 0, 1_700_000_000, 0, 0, 0])
+
+
+@pytest.mark.parametrize(("name", "options"), CENTERED)
+@pytest.mark.parametrize("scale", [3e-6, 0.37, 1e5, 2.0**40])
+def test_a_positive_factor_decides_nothing(name, options, scale):
+    features = np.random.RandomState(0).randn(150, 6)
+    features[::7] = features[0]  # duplicates stay such
+    assert_same_choice(name, options, features, features * scale)
+
+
+@pytest.mark.parametrize("center", ["median", "mean"])
+def test_center_distance_moves_and_grows_with_the_features(center):
+    features = np.random.RandomState(0).randn(150, 6)
+    here = mc.score("center_distance", exact_evidence(features), center=center)
+    for offset in (1e4, 1e7, 1e9):  # of which not the last digits of the features are left
+        there = mc.score("center_distance", exact_evidence(features + offset), center=center)
+        np.testing.assert_allclose(there, here, rtol=0, atol=4 * np.spacing(offset))
+    larger = mc.score("center_distance", exact_evidence(features * 1e5), center=center)
+    np.testing.assert_allclose(larger, 1e5 * here, rtol=1e-12)
+
+
+def clusters_far_apart():
+    """Whole numbers, so that differences are exact: near rows whose distances products lose."""
+    rng = np.random.RandomState(0)
+    return rng.randint(-50, 51, (120, 4)) + np.where(np.arange(120) % 2, 30_000_000, -10_000_000)[:, None]
+
+
+def test_neighbours_within_clusters_that_lie_far_apart():
+    features = clusters_far_apart()
+    squares = ((features[:, None] - features)**2).sum(axis=2)
+    np.fill_diagonal(squares, np.iinfo(np.int64).max)
+    expected = np.sort(np.argsort(squares, axis=1, kind="stable")[:, :5], axis=1)
+    for given in (features, features.astype(np.float64)):
+        found = np.concatenate([nearest for _, nearest in kernels.neighbour_blocks(given, 5)])
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_k_center_within_clusters_that_lie_far_apart():
+    features = clusters_far_apart()
+    squares = ((features[:, None] - features)**2).sum(axis=2)
+    expected = [np.random.RandomState(0).randint(120)]
+    while len(expected) < 60:
+        nearest = squares[:, expected].min(axis=1)
+        nearest[expected] = -1
+        expected.append(int(nearest.argmax()))
+    found = mc.select("k_center", mc.Evidence(np.zeros(120, int), features=features), RATE).indices
+    assert found.tolist() == expected
 
 
 # Many classes

@@ -86,14 +86,13 @@ def side_by_side(work, tasks):
 
     Each product is then left to one: small ones, and what lies between them, are no work for several together.
     """
-    with one_blas_thread:
-        workers = min(one_blas_thread.threads, len(tasks))
-        if workers == 1 or not on_host() or getattr(_here, "worker", False):
-            for task in tasks:
-                work(*task)
-            return
-        with ThreadPoolExecutor(workers, initializer=setattr, initargs=(_here, "worker", True)) as threads:
-            list(threads.map(lambda task: work(*task), tasks))
+    if len(tasks) == 1 or not on_host() or getattr(_here, "worker", False):
+        for task in tasks:
+            work(*task)
+        return
+    with one_blas_thread, ThreadPoolExecutor(one_blas_thread.threads, initializer=setattr,
+                                             initargs=(_here, "worker", True)) as threads:
+        list(threads.map(lambda task: work(*task), tasks))
 
 
 def multiply(left, right):
