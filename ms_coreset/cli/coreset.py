@@ -9,7 +9,7 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest
+from ms_coreset.identity import misfit, same_samples
 
 _EXAMPLES = """examples:
   coreset show index/CIFAR100N-moderate-0.2.npz
@@ -27,6 +27,7 @@ def parser(typed):
     add(options, "--export", metavar="LIST", help="show: write the kept places, too, as .txt, .csv or .json")
     add(options, "--classes", action="store_true", help="a line for each class")
     data = add_data_options(options, dataset_required=False)
+    options.set_defaults(data=None)  # whether it is typed: there is no default place of a folder of one's own
     add(data, "--no-data", action="store_true", help="look into the files only")
     return options
 
@@ -39,8 +40,10 @@ def run(arguments):
                              f"got {len(arguments.files)}")
     coresets = [Coreset.load(path) for path in arguments.files]
     split = None if arguments.no_data else _data(arguments, coresets[0])
+    if arguments.action == "diff":
+        _require_comparable(*coresets, *arguments.files)
     for coreset, path in zip(coresets, arguments.files, strict=True):
-        _require_fitting(coreset, path, split)
+        _require_fitting(coreset, path, split, () if coreset is coresets[0] else ("images",))
     if arguments.action == "diff":
         return _diff(arguments, *coresets, split)
     _show(arguments, *coresets, split)
@@ -51,15 +54,20 @@ def run(arguments):
 
 def _data(arguments, coreset):
     """The training split that the coreset is of, or None, with a word about it, where it is not at hand."""
-    name = arguments.dataset or coreset.manifest.get("dataset")
+    name, image_size = _typed_then(arguments, coreset)
     if name is None:
         note("the file names no data set: --dataset does")
         return None
     try:
-        if find_dataset(name)[1] and not default_overlay_path(arguments.data, name).exists():
-            raise MsCoresetError(f"{default_overlay_path(arguments.data, name)} is not there")  # looking makes nothing
-        return load_dataset(name, arguments.data, image_size=arguments.image_size, download=False,
-                            verify=arguments.verify, log=note)
+        family, letter, _ = find_dataset(name)
+        if family.by_path and arguments.data is None:  # no place is taken from a file
+            raise MsCoresetError(f"{coreset.manifest.get('dataset', name)} is data of your own: --data says where it "
+                                 "lies")
+        root = arguments.data or "data"
+        if letter and not default_overlay_path(root, name).exists():
+            raise MsCoresetError(f"{default_overlay_path(root, name)} is not there")  # looking makes nothing
+        return load_dataset(name, root, image_size=image_size if family.resizable else arguments.image_size,
+                            download=False, verify=arguments.verify, log=note)
     except MsCoresetError as error:
         if arguments.dataset:
             raise
@@ -67,15 +75,32 @@ def _data(arguments, coreset):
         return None
 
 
-def _require_fitting(coreset, path, split):
-    if split is None:
+def _typed_then(arguments, coreset):
+    """(name, image size) of the data set: as they are typed now, or were when the coreset was chosen, or None.
+
+    In "dataset" a set of one's own is called by its files, too; as it was typed it is among the "arguments".
+    """
+    recorded = coreset.manifest.get("arguments")
+    recorded = recorded if isinstance(recorded, dict) else {}
+    names = (arguments.dataset, recorded.get("dataset"), coreset.manifest.get("dataset"))
+    size = recorded.get("image-size") if arguments.image_size is None else arguments.image_size
+    return (next((name for name in names if isinstance(name, str)), None),
+            size if isinstance(size, int) and not isinstance(size, bool) else None)
+
+
+def _require_comparable(first, second, path, other):
+    if first.n != second.n:
+        different = f"{first.n} samples, {other} of {second.n}"
+    elif not same_samples(first, second):
+        different = f"other images than {other}"
+    else:
         return
-    if coreset.n != len(split):
-        raise MsCoresetError(f"{path} is of a data set of {coreset.n} samples, {split.name} has {len(split)}")
-    labels = split.labels if coreset.pool is None else split.labels[coreset.pool]
-    if coreset.manifest.get("labels") not in (None, array_digest(labels)):
-        raise MsCoresetError(f"{path} was chosen by other labels than {split.name} has now: give its --dataset and "
-                             "--data, or --no-data")
+    raise MsCoresetError(f"{path} is of {different}: only coresets of the same data can be compared")
+
+
+def _require_fitting(coreset, path, split, may_differ=()):
+    if split is not None and (reason := misfit(coreset, split, split.name, may_differ)) is not None:
+        raise MsCoresetError(f"{path} {reason}: give its --dataset and --data, or --no-data")
 
 
 def _show(arguments, coreset, split):
@@ -102,9 +127,6 @@ def _show(arguments, coreset, split):
 
 
 def _diff(arguments, first, second, split):
-    if first.n != second.n:
-        raise MsCoresetError(f"{arguments.files[0]} is of {first.n} samples, {arguments.files[1]} of {second.n}: only "
-                             "coresets of the same data can be compared")
     common, either = (first.keep_mask & second.keep_mask).sum(), (first.keep_mask | second.keep_mask).sum()
     chance = _chance(first, second)
     lines = [("kept", f"{len(first):,} and {len(second):,}"),

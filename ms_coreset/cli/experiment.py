@@ -22,6 +22,7 @@ from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import PROTOCOLS, WHOLE
+from ms_coreset.identity import normalisation
 from ms_coreset.selectors import list_methods
 
 _EXAMPLES = """examples:
@@ -32,6 +33,7 @@ _EXAMPLES = """examples:
 A method's options follow its name: "el2n:last=5", "glister:rounds=10,eta=0.5"; any score by any rule is "el2n-strata".
 The same command typed again goes on where it was; typed twice at the same time, the two share the work."""
 _NOT_PLANNED = ("config", "dry_run", "retry")  # about this call, not about the study
+_OF_DATA = {"data": "other images or labels", "normalisation": "images of another mean or deviation"}
 _OVERLAY_COMMANDS = {"label-noise": "N", "corrupt": "C", "attack": "A"}
 
 
@@ -205,13 +207,16 @@ def _prepare(arguments):
 
 def _check_data(runs, bench, store):
     """Load every data set that is needed: better now than after hours. Returns the number of samples by data set."""
-    recorded = {(record["dataset"], record["pool"]): record["data"] for record in store.records.values()
+    recorded = {(record["dataset"], record["pool"]): record for record in store.records.values()
                 if record["status"] == "done"}
     sizes = {}
     for cell in {(run.cell.dataset, run.cell.pool): run.cell for run in runs}.values():
         data = bench.load(cell)
-        if recorded.get((cell.dataset, cell.pool), data.digest) != data.digest:
-            raise MsCoresetError(f"{store.path} holds results on other images or labels of {cell.dataset}: give "
-                                 "another --save, or a variant of another name")
+        record = recorded.get((cell.dataset, cell.pool), {})
+        now = {"data": data.digest, "normalisation": normalisation(data.split)}
+        others = [what for name, what in _OF_DATA.items() if record.get(name, now[name]) != now[name]]
+        if others:
+            raise MsCoresetError(f"{store.path} holds results on {others[0]} of {cell.dataset}: give another --save, "
+                                 "or a variant of another name")
         sizes[cell.dataset] = len(data.split)
     return sizes

@@ -19,7 +19,6 @@ from ms_coreset.cli.common.options import (
 from ms_coreset.cli.common.repeat import (
     base_of,
     changed_arrays,
-    data_of,
     former_options,
     options_of,
     tell_changes,
@@ -28,6 +27,7 @@ from ms_coreset.cli.common.steps import Steps
 from ms_coreset.cli.common.versions import made_with
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.identity import data_identity
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.selectors.quota import Request
@@ -91,7 +91,8 @@ def _select(arguments, dataset, plan, request, former):
     steps, files = Steps(), _result_files(arguments.save, dataset, plan.name, request)
     device, whole, pool, split = load_pool(arguments, steps)
     given = [name for name in plan.needs if name in split.known]
-    notes = {**_manifest(arguments, dataset, whole, given, former), **made_with(device), "data": data_of(whole, given)}
+    notes = {**_manifest(arguments, dataset, whole, given, former), **made_with(device),
+             "data": data_identity(whole, given)}
     tell_changes(former, notes)
     expected = plan.estimate(*sizes_to_gather(arguments, split, device, plan.needs), request)
     note(expected)

@@ -1,8 +1,11 @@
 """``train``: a network on a data set, on a coreset of it, or on coresets that it chooses anew while it learns."""
 
 import contextlib
+import glob
 import time
 from pathlib import Path
+
+import numpy as np
 
 from ms_coreset import __version__
 from ms_coreset.cli.common.adaptive import add_reselection_options, of_pool, reselected, reselection_of
@@ -21,7 +24,8 @@ from ms_coreset.cli.common.options import (
 )
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import is_device, write_json
+from ms_coreset.files import is_device, read_pickle, write_json
+from ms_coreset.identity import misfit, relabelled
 from ms_coreset.training.dynamics import FIELDS
 
 _EXAMPLES = """examples:
@@ -104,19 +108,40 @@ def _part(arguments, split):
     if arguments.coreset:
         return _of_coreset(arguments, split)
     if arguments.prune:
-        return read_dropped(arguments.prune, len(split)), None, f"{Path(arguments.prune).stem}-pruned"
+        return _of_dropped(arguments.prune, split), None, f"{Path(arguments.prune).stem}-pruned"
     return draw_pool(split, arguments.pool, arguments.seed)[0], None, None
 
 
 def _of_coreset(arguments, split):
     coreset = Coreset.load(arguments.coreset)
-    if coreset.n != len(split):
-        raise MsCoresetError(f"{arguments.coreset} is of a data set of {coreset.n} samples, "
-                             f"{split.name} has {len(split)}")
+    _require_fitting(coreset, arguments.coreset, split)
     (places, weights), what = coreset.ascending(), Path(arguments.coreset).stem
     if arguments.no_weights and weights is not None:
         return places, None, f"{what}-unweighted"
     return places, weights, what
+
+
+def _of_dropped(path, split):
+    """The places that a file of dropped ones leaves. It tells of no data, but the coreset's file beside it does."""
+    kept = read_dropped(path, len(split))
+    for beside in sorted(Path(path).parent.glob(f"{glob.escape(Path(path).stem)}-*.npz")):
+        with contextlib.suppress(MsCoresetError):
+            coreset = Coreset.load(beside)
+            if np.array_equal(coreset.dropped, read_pickle(path)):
+                break
+    else:
+        return kept
+    _require_fitting(coreset, f"{path}, as {beside.name} tells,", split)
+    return kept
+
+
+def _require_fitting(coreset, path, split):
+    """Raise ``MsCoresetError`` for a coreset of other data; of the same images, relabelled, it is told."""
+    reason = misfit(coreset, split, split.name, may_differ=("labels",))
+    if reason is not None:
+        raise MsCoresetError(f"{path} {reason}: give the --dataset, --data and --image-size that it was chosen from")
+    if relabelled(coreset, split):
+        note(f"{path} was chosen by other labels of these images than {split.name} has, which are trained on")
 
 
 def _called(reselection):

@@ -84,6 +84,12 @@ class Pictures:
         """Checksum of what the images are made from and how, in hexadecimal."""
         return array_digest(np.array(astuple(self.scaling)), np.array(self._content_digest()))
 
+    @functools.cached_property
+    def origin(self):
+        """Checksum of what the images are made from, whatever size they are brought to; of files, whenever they were
+        written. A copy has the same."""
+        return self._content_digest()
+
     def original(self, place):
         """The Pillow image that image ``place`` is made from, of its own size."""
         raise NotImplementedError

@@ -14,19 +14,22 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import checksum
 from ms_coreset.experiment.sweep import Busy
+from ms_coreset.identity import data_identity, misfit, normalisation
 from ms_coreset.selectors.quota import Request, cut
 
 
 @dataclass(frozen=True)
 class Data:
     """A data set of a study. whole: the training split; places: (m,) of the pool in it, or None; split: the pool, or
-    the whole; test: the clean test split; digest: checksum of ``split``; label: what it is to be called."""
+    the whole; test: the clean test split; digest: checksum of the images and labels of ``split``; identity: of its
+    normalisation, too; label: what it is to be called."""
 
     whole: object
     places: np.ndarray | None
     split: object
     test: object
     digest: str
+    identity: str
     label: str
 
 
@@ -91,6 +94,7 @@ class Work:
         result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
         chosen = coreset.manifest["costs"]
         return {"label": data.label, "n": len(data.split), "k": len(coreset), "data": data.digest,
+                "normalisation": normalisation(data.split),
                 "recipe": run.stated_recipe(len(data.split)), "indices": f"indices/{_file_name(run)}",
                 "accuracy": _accuracy(result, costs["last"], run.recipe), **_kept(coreset, data.whole),
                 "seconds": {**chosen["seconds"], "train": costs["seconds"]},
@@ -105,7 +109,10 @@ class Work:
                     raise Busy
                 if not path.is_file():
                     self._choose(run, data)
-        return Coreset.load(path)
+        coreset = Coreset.load(path)
+        if (reason := misfit(coreset, data.whole, data.whole.name)) is not None:
+            raise MsCoresetError(f"{path} {reason}: delete it to have it chosen anew")
+        return coreset
 
     def _choose(self, run, data):
         rates = self._rates[_ranking(run)] if run.method.nested else {run.rate: run}
@@ -130,7 +137,8 @@ class Work:
         if data.places is not None:
             coreset = coreset.within(data.places, len(data.whole))
         notes = {"dataset": run.cell.dataset, "pool": run.cell.pool, "pool_seed": run.cell.pool_seed,
-                 "arch": run.cell.arch, "perturbation": data.whole.manifest, "costs": costs}
+                 "arch": run.cell.arch, "perturbation": data.whole.manifest, "data": data_identity(data.whole),
+                 "costs": costs}
         replace(coreset, manifest={**coreset.manifest, **notes}).save(self._folder / "indices" / _file_name(run))
 
     def _gather(self, run, data):

@@ -1,6 +1,7 @@
 """Extracted arrays on disk: memory-mapped, keyed by what they depend on, continued when interrupted."""
 
 import contextlib
+import json
 import time
 from pathlib import Path
 
@@ -9,16 +10,17 @@ import numpy as np
 from ms_coreset.distributed import Alone
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, create_array, open_array, read_json, write_json, write_rows
+from ms_coreset.identity import layers_digest, network_identity, normalisation, weights_digest
 
 SAVE_INTERVAL = 20  # seconds between two notes of how far an extraction is
 _ALONE = Alone()
 
 
 def evidence_key(network, split):
-    """Name of the cache entry: a checksum of the weights, the images and the normalisation."""
-    weights = array_digest(*(parameter.asnumpy() for parameter in network.get_parameters()))
-    transform = array_digest(np.array(split.mean, float), np.array(split.std, float))
-    return array_digest(np.array([weights, split.fingerprint(), transform]))
+    """Name of the cache entry: a checksum of the weights, the architecture, the images and the normalisation."""
+    described = {**network_identity(network), "layers": layers_digest(network), **normalisation(split)}
+    return array_digest(np.array([weights_digest(network), split.fingerprint(),
+                                  json.dumps(described, sort_keys=True, default=str)]))
 
 
 class ExtractionStore:

@@ -24,8 +24,9 @@ def extract(network: Any, split: Split, need: Iterable[str] = EXTRACTED, batch_s
 
     need: any of "features" (n, d), the input of the last dense layer, and "logits" (n, C); float32
     batch_size: images at a time; another one changes nothing but the rounding, about 1e-6 of the largest value
-    cache: folder of the cache, or None for arrays in memory. An entry is keyed by the weights' checksum, the images'
-        checksum and the normalisation; one that does not match is made anew, one that was interrupted is continued
+    cache: folder of the cache, or None for arrays in memory. An entry is keyed by checksums of the weights, the
+        architecture, the images and the normalisation; one that does not match is made anew, one that was interrupted
+        is continued
 
     Several ranks (``distributed``) ask it about a share each; the cache must be a folder that they all see.
 

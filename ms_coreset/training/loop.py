@@ -13,6 +13,7 @@ from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
+from ms_coreset.identity import contents_digest, network_identity, normalisation, untold
 from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
@@ -145,9 +146,10 @@ def finished(folder):
 
 
 def data_digest(split, weights=None):
-    """Checksum of what is trained on: images (lazy ones: see ``Split.fingerprint``), labels and weights."""
-    images = np.array(split.fingerprint()) if split.lazy else split.images
-    return array_digest(images, split.labels, *(() if weights is None else (weights,)))
+    """Checksum of what is trained on: images (lazy ones: see ``Split.fingerprint``), labels, weights, and the mean and
+    deviation by which images are normalised."""
+    numbers = [np.array(values) for values in normalisation(split).values()]
+    return array_digest(np.array(contents_digest(split, weights)), *numbers)
 
 
 class _Run:
@@ -251,7 +253,8 @@ class _Run:
             return 0
         arrays, notes = read_checkpoint(path)
         _require_notes(notes, path)
-        _require_same(notes["run"], self._identity(), path)
+        # Checkpoints of before 0.2 have no network among what is compared, but beside it.
+        _require_same({"network": notes.get("network"), **notes["run"]}, self._identity(), path)
         memory = self.optimizer.state().keys()
         assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
         self.optimizer.restore(arrays)
@@ -263,7 +266,8 @@ class _Run:
     def _identity(self):
         return {**self.recipe.as_dict(), "seed": self.seed, "samples": len(self.split),
                 "reselection": self.reselection and str(self.reselection),
-                "data": data_digest(self.split, self.weights)}
+                "network": network_identity(self.network), **normalisation(self.split),
+                "data": contents_digest(self.split, self.weights)}
 
 
 class _Sums:
@@ -354,8 +358,9 @@ def _require_notes(notes, path):
 
 
 def _require_same(found, wanted, path):
+    unknown = untold(found, wanted, path)
     for name, value in wanted.items():
-        if found.get(name) != value:
+        if found.get(name) != value and name not in unknown:
             raise MsCoresetError(f"can't resume from {path}: {name} was {found.get(name)}, is {value} now; "
                                  f"delete {path.parent} to train anew, or give the former options")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ms_coreset.cli.common.options import load_split, note, resolve_recipe
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.identity import contents_digest, normalisation, untold
 from ms_coreset.locks import locked
 
 
@@ -125,18 +126,21 @@ def _note_classes(network, split, path):
 
 def _tell_of_base(path, wanted, split):
     """Say which network is asked, and in what it differs from the one that the options would train."""
-    from ms_coreset.training.loop import data_digest
+    from ms_coreset.training.loop import LAST
 
     notes = training_notes(path)
     trained = notes.get("run", {})
     epochs = f" ({notes['epoch']} epochs, seed {trained.get('seed')})" if trained else ""
     note(f"base network: {path}{epochs}")
+    wanted = {**wanted, **normalisation(split)}
     others = [f"{name} {trained[name]}, not {value}" for name, value in wanted.items()
               if name in trained and trained[name] != value]
-    if trained and trained.get("data") != data_digest(split):
+    if trained and trained.get("data") != contents_digest(split):
         others.append("other images or labels")
     if others:
         note(f"it was trained with {'; '.join(others)}: delete {path.parent} to train anew")
+    if trained:
+        untold(trained, normalisation(split), path.with_name(LAST), note)
 
 
 def training_notes(path):

@@ -13,6 +13,7 @@ from ms_coreset.experiment.plan import checksum
 from ms_coreset.experiment.sweep import Busy
 from ms_coreset.experiment.work import Data
 from ms_coreset.files import read_json, write_json
+from ms_coreset.identity import contents_digest
 
 SAVE_INTERVAL = 60  # seconds of training that an interruption may cost
 _COSTS = "costs.json"
@@ -43,7 +44,7 @@ class Bench:
                 raise MsCoresetError(f"{cell.dataset} has no test split: there is nothing to compare coresets by")
             places, split = draw_pool(whole, cell.pool, cell.pool_seed)
             label = self._labels.get(cell.dataset, cell.dataset)
-            self._loaded = (wanted, Data(whole, places, split, test, data_digest(split), label))
+            self._loaded = (wanted, Data(whole, places, split, test, contents_digest(split), data_digest(split), label))
         return self._loaded[1]
 
     def gather(self, cell, data, needs):
@@ -118,9 +119,12 @@ class Bench:
         return costs.get(name, {"seconds": None, "peak_mb": None})
 
     def _folder(self, cell, recipe, seed, data):
-        """Where a network's training lies: another for other images, labels or options."""
-        what = f"seed{seed}-{checksum([data.digest, recipe.as_dict(), seed])}"
-        return checkpoint_folder(self._options(cell), dataset_in_files(self._options(cell)), recipe, what)
+        """Where a network's training lies: another for other images, labels, normalisation or options."""
+        options = self._options(cell)
+        folder, former = (checkpoint_folder(options, dataset_in_files(options), recipe,
+                                            f"seed{seed}-{checksum([digest, recipe.as_dict(), seed])}")
+                          for digest in (data.identity, data.digest))
+        return former if former.is_dir() else folder  # of before 0.2, which does not tell the normalisation
 
     def _claim(self, folder, claims):
         if not claims.enter_context(self._claims.claim(folder.name)):

@@ -10,7 +10,7 @@ from ms_coreset.cli.common.configuration import words_of
 from ms_coreset.cli.common.options import note
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, digest
+from ms_coreset.files import digest
 from ms_coreset.training.recipe import Recipe
 
 # What says where things are, or how fast, and leaves the coreset as it is: this may be typed with --from-manifest.
@@ -62,12 +62,6 @@ def _recipe(former, path):
         raise MsCoresetError(f"{path}: its recipe has other keys than recipes have: {error}") from error
 
 
-def data_of(split, given):
-    """Checksums of what a coreset of ``split`` is chosen by; given: fields of ``split.known`` that are used."""
-    return {"images": None if split.images is None else split.fingerprint(), "labels": array_digest(split.labels),
-            **{name: array_digest(split.known[name]) for name in given}}
-
-
 def base_of(checkpoint):
     """Notes on the base network: its file, checksum and seed, and its recipe as far as they are known.
 
@@ -87,7 +81,7 @@ def tell_changes(former, notes):
         then, now = _flat(name, former.manifest.get(name)), _flat(name, notes[name])
         for key in dict.fromkeys([*then, *now]):
             if then.get(key) != now.get(key):
-                note(f"{key}: {then.get(key)}, now {now.get(key)}")
+                note(f"{key}: {then.get(key, 'not recorded')}, now {now.get(key)}")
 
 
 def _flat(name, value):

@@ -9,6 +9,7 @@ from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, req
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import require_kind, require_network, require_whole
 from ms_coreset.files import array_digest
+from ms_coreset.identity import network_identity, normalisation, weights_digest
 from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
 
 # The names under which the Moderate repository writes and reads its own.
@@ -28,8 +29,8 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
     notes: further plain values for the manifest, such as the network's file
     options: of ``perturbations.attack.attack_options``
 
-    Writes the files that ``make_corruption`` writes, and raises likewise; the network's weights are part of what
-    decides the bytes. Returns the images' path.
+    Writes the files that ``make_corruption`` writes, and raises likewise; the network, its weights and
+    the normalisation are part of what decides the bytes. Returns the images' path.
     """
     require_clean(clean, "attacks are")
     clean.require_images()
@@ -38,8 +39,8 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
     require_kind("notes", notes, dict, type(None))
     require_network(network, "get_parameters")
     logits = on_pixels(network, clean.mean, clean.std)
-    weights = array_digest(*(parameter.asnumpy() for parameter in network.get_parameters()))
-    plan = {**options, "batch_size": batch_size, "weights": weights, "clean_labels": array_digest(clean.labels)}
+    plan = {**options, "batch_size": batch_size, "weights": weights_digest(network),
+            "network": network_identity(network), **normalisation(clean), "clean_labels": array_digest(clean.labels)}
 
     def perturb(images, rows):
         return attack_rows(logits, images, clean.labels[rows], rows, options)

@@ -1,6 +1,7 @@
 """Folders of image files: a class a folder, read as torchvision's ImageFolder reads them, decoded when needed."""
 
 import contextlib
+import functools
 import io
 import itertools
 import os
@@ -72,9 +73,20 @@ class ImageFiles(Pictures):
         Decoding a million images takes an hour or so, and this is asked before each use of a cache. An image that
         changes and keeps all three is taken for the old one; a copy with other times for a new one.
         """
-        stamps = np.fromiter(map(self._stamp, self._rows), np.dtype((np.int64, 2)), len(self))
-        names = b"\0".join(map(self._index.relative, self._rows))
-        return array_digest(np.frombuffer(names, np.uint8), stamps)
+        return array_digest(self._name_bytes(), self._stamps)
+
+    @functools.cached_property
+    def origin(self):
+        """Checksum of the names below the root and the sizes."""
+        return array_digest(self._name_bytes(), self._stamps[:, 0])
+
+    def _name_bytes(self):
+        return np.frombuffer(b"\0".join(map(self._index.relative, self._rows)), np.uint8)
+
+    @functools.cached_property
+    def _stamps(self):
+        """(n, 2): bytes of each file, and when it was changed."""
+        return np.fromiter(map(self._stamp, self._rows), np.dtype((np.int64, 2)), len(self))
 
     def _stamp(self, row):
         try:

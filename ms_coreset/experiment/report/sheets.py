@@ -8,7 +8,7 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report.markup import joined, rate_name, tag
 from ms_coreset.experiment.report.study import BASELINE
-from ms_coreset.files import array_digest
+from ms_coreset.identity import misfit
 
 SHEETS, CLASSES, PICTURES = 6, 10, 4  # at most: methods of a section, classes of a method, images of a class
 SIDE = 36  # of an image, in pixels
@@ -95,11 +95,10 @@ class Sheets:
         return self._splits[name]
 
     def _sheet(self, split, name, seed, coreset):
-        problem = _unfit(split, coreset)
-        if problem is None and self._left <= 0:
-            problem = "left out, to keep the page small; name the methods to show"
-        if problem is not None:
-            return tag("p", f"{name}: {problem}", class_="note")
+        if (reason := misfit(coreset, split, "the data here")) is not None:
+            return tag("p", f"{name}: the coreset {reason}; give the study's data with --data", class_="note")
+        if self._left <= 0:
+            return tag("p", f"{name}: left out, to keep the page small; name the methods to show", class_="note")
         order, whole = wanted_order(coreset)
         rows = []
         for label in range(min(split.num_classes, CLASSES)):
@@ -137,16 +136,6 @@ def _load(name, root):
         raise MsCoresetError(f"{default_overlay_path(root, name)} is not there; give the folder of the study's data "
                              "with --data")
     return load_dataset(name, root, train=True, download=False, log=lambda line: None)
-
-
-def _unfit(split, coreset):
-    """Why a coreset does not belong to a split, or None."""
-    labels = split.labels if coreset.pool is None else split.labels[coreset.pool[coreset.pool < len(split)]]
-    if coreset.n != len(split):
-        return f"chosen from {coreset.n:,} samples, while the data here has {len(split):,}"
-    if coreset.manifest.get("labels") not in (None, array_digest(labels)):
-        return "chosen from data with other labels than the data here; give the study's data with --data"
-    return None
 
 
 def _strip_png(images, bad):

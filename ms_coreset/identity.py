@@ -1,0 +1,190 @@
+"""What networks, evidence and coresets were made from, as plain values: what is compared before one is used again."""
+
+import functools
+import logging
+import types
+
+import numpy as np
+
+from ms_coreset.files import array_digest
+
+_WHOLE_NUMBERS = (np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, np.uint16, np.uint8)
+_LOGGER = logging.getLogger("ms_coreset")
+# What files of before 0.2 do not tell. Where it is missing it is taken to be as it is now, and that is said.
+_RECORDED_LATER = ("mean", "std", "network")
+_NOT_LOOKED_INTO = ("builtins", "mindspore", "pybind11_builtins")
+_DEEPEST = 6  # how far into functions and containers a layer's settings are followed
+
+
+def untold(found, wanted, path, log=_LOGGER.warning):
+    """The names in ``wanted`` that the file ``path``, which holds ``found``, is too old to tell; ``log`` is told."""
+    names = [name for name in wanted if name in _RECORDED_LATER and found.get(name) is None]
+    if names:
+        log(f"{path} does not tell its {', '.join(names)}: taken to be as now")
+    return names
+
+
+def normalisation(split):
+    """The mean and deviation by which a split's images are normalised, as plain values; none without images."""
+    if split.images is None:
+        return {}
+    return {name: [float(value) for value in getattr(split, name)] for name in ("mean", "std")}
+
+
+def contents_digest(split, weights=None):
+    """Checksum of images (lazy ones: see ``Split.fingerprint``), labels and weights; ``normalisation`` stands apart."""
+    images = np.array(split.fingerprint()) if split.lazy else split.images
+    return array_digest(images, split.labels, *(() if weights is None else (weights,)))
+
+
+def data_identity(split, given=()):
+    """What a coreset of ``split`` is chosen by, as plain values: checksums of its images and labels, the normalisation,
+    and checksums of the fields ``given`` of ``split.known``.
+
+    origin: of lazy images, see ``Pictures.origin``
+    """
+    origin = {"origin": split.images.origin} if split.lazy else {}
+    return {"images": None if split.images is None else split.fingerprint(), **origin,
+            "labels": array_digest(split.labels), **normalisation(split),
+            **{name: array_digest(split.known[name]) for name in given}}
+
+
+def network_identity(network):
+    """What a network is, its weights apart, as plain values: what ``create_network`` made it by, or its class and a
+    checksum of its layers."""
+    described = getattr(network, "description", None)
+    return described or {"class": _name(type(network)), "layers": layers_digest(network)}
+
+
+def weights_digest(network):
+    """Checksum of a network's weights, in their order."""
+    return array_digest(*(parameter.asnumpy() for parameter in network.get_parameters()))
+
+
+def layers_digest(network):
+    """Checksum of what a network does with its weights: classes, settings and code of all its layers.
+
+    Two networks of one class that differ in an activation, which no weight tells, differ in this. Another version of
+    Python or MindSpore may give another one.
+    """
+    from mindspore import nn
+
+    passing = {*vars(nn.Cell()), "_cell_init_args", "description"}  # what changes from run to run
+    layers, kinds = [], {}
+    for place, cell in network.cells_and_names():
+        kinds[_name(type(cell))] = type(cell)
+        layers.append((place, _name(type(cell)), _settings(cell, passing)))
+    code = [(name, _class_code(kind)) for name, kind in sorted(kinds.items())]
+    return array_digest(np.frombuffer(repr((layers, code)).encode(errors="backslashreplace"), np.uint8))
+
+
+def _settings(holder, left_out=("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__")):
+    return sorted((name, _told(value)) for name, value in vars(holder).items() if name not in left_out)
+
+
+def _class_code(kind):
+    """What a class and those that it is made from, MindSpore's apart, hold."""
+    return [(_name(base), _settings(base)) for base in kind.__mro__
+            if base.__module__.partition(".")[0] not in _NOT_LOOKED_INTO]
+
+
+def _told(value, depth=0):
+    """A setting as text that is the same in every process."""
+    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        return repr(value)
+    if depth == _DEEPEST:
+        return _name(type(value))
+    if isinstance(value, dict):
+        value = list(value.items())
+    if isinstance(value, list | tuple | set | frozenset):
+        told = [_told(entry, depth + 1) for entry in value]
+        return repr(sorted(told) if isinstance(value, set | frozenset) else told)
+    if isinstance(value, property | staticmethod | classmethod | functools.partial):
+        return repr([_told(getattr(value, part), depth + 1) for part in ("fget", "__func__", "func", "args", "keywords")
+                     if hasattr(value, part)])
+    if isinstance(value, types.FunctionType):
+        return repr((_name(value), _told(value.__code__, depth + 1), _bound(value, depth + 1)))
+    if isinstance(value, types.CodeType):
+        return repr((value.co_code, value.co_names, _told(value.co_consts, depth + 1)))
+    if isinstance(value, np.ndarray) or hasattr(value, "asnumpy"):
+        return array_digest(value if isinstance(value, np.ndarray) else value.asnumpy())
+    if type(value).__module__.startswith("mindspore.ops"):
+        return str(value)  # a primitive with its attributes
+    return _name(value) if hasattr(value, "__qualname__") else _name(type(value))
+
+
+def _bound(function, depth):
+    """The values that a function has from where it was made: defaults, and what its closure holds."""
+    enclosed = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
+    return [_told(value, depth) for value in (*(function.__defaults__ or ()), *enclosed)]
+
+
+def _name(value):
+    return f"{getattr(value, '__module__', None)}.{value.__qualname__}"
+
+
+def misfit(coreset, split, what, may_differ=()):
+    """Why a coreset is not of the data ``split``, as the end of a sentence that begins with its file; None if it is.
+
+    By the number of samples, and by the checksums of images and labels as far as its manifest tells them.
+
+    what: how the data is called in the sentence
+    may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``relabelled``
+    """
+    if coreset.n != len(split):
+        return f"is of a data set of {coreset.n} samples, {what} has {len(split)}"
+    if "images" not in may_differ and _same_images(coreset, split) is False:
+        return f"was chosen from other images than {what} has"
+    if not _same_labels(coreset, split.labels) and not ("labels" in may_differ and relabelled(coreset, split)):
+        return f"was chosen by other labels than {what} has"
+    return None
+
+
+def relabelled(coreset, split):
+    """Whether a coreset was chosen by other labels of the same samples, as far as can be told."""
+    if _same_labels(coreset, split.labels):
+        return False
+    if (same := _same_images(coreset, split)) is not None:
+        return same
+    # Without images, what noise was laid over tells.
+    clean = split.labels if split.clean_labels is None else split.clean_labels
+    return _same_labels(coreset, clean) or _entry(coreset, "perturbation").get("clean_labels") == array_digest(clean)
+
+
+def same_samples(first, second):
+    """Whether two coresets can be of the same samples, as far as they tell: of the same images, or of such that one
+    set was made from the other by a perturbation."""
+    if first.n != second.n:
+        return False
+    sources = [{value for value in (_entry(each, "data").get("images"), _entry(each, "data").get("origin"),
+                                    _entry(each, "perturbation").get("clean_images")) if isinstance(value, str)}
+               for each in (first, second)]
+    return not all(sources) or bool(sources[0] & sources[1])
+
+
+def _same_images(coreset, split):
+    """Whether a coreset was chosen from the images of ``split``; None where that is not known."""
+    known = _entry(coreset, "data")
+    if known.get("images") is None or split.images is None:
+        return None
+    if known["images"] == split.fingerprint():
+        return True
+    if not split.lazy:
+        return False
+    # A copy of the files, or another size of the images, has another fingerprint.
+    return None if known.get("origin") is None else known["origin"] == split.images.origin
+
+
+def _same_labels(coreset, labels):
+    """Whether a coreset was chosen by these labels, of any type of whole numbers, or does not tell."""
+    known = coreset.manifest.get("labels")
+    if known is not None:
+        labels = labels if coreset.pool is None else labels[coreset.pool]
+    else:
+        known = _entry(coreset, "data").get("labels")
+    return known is None or any(known == array_digest(labels.astype(kind)) for kind in _WHOLE_NUMBERS)
+
+
+def _entry(coreset, name):
+    entry = coreset.manifest.get(name)
+    return entry if isinstance(entry, dict) else {}
