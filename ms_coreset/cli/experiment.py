@@ -24,6 +24,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import PROTOCOLS, WHOLE
 from ms_coreset.identity import normalisation
 from ms_coreset.selectors import list_methods
+from ms_coreset.selectors.choice import FAMILIES
 
 _EXAMPLES = """examples:
   experiment --config digits
@@ -96,10 +97,10 @@ def _add_lists(data, network, run):
 def _add_selection_options(group):
     add(group, "--methods", "--method", "--selection", dest="methods", nargs="+", default=["random", "moderate", WHOLE],
         metavar="NAME", help=f"of {', '.join(list_methods())} (default: random moderate full)")
-    add(group, "--submodular", default="GraphCut", metavar="NAME", help="DeepCore: the function that the method "
-        "Submodular means (default: GraphCut)")
-    add(group, "--uncertainty", default="Entropy", metavar="NAME", help="DeepCore: the score that the method "
-        "Uncertainty means (default: Entropy)")
+    add(group, "--submodular", default=FAMILIES["submodular"], metavar="NAME", help="DeepCore: the function that "
+        "the method Submodular means (default: GraphCut)")
+    add(group, "--uncertainty", default=FAMILIES["uncertainty"], metavar="NAME", help="DeepCore: the score that "
+        "the method Uncertainty means (default: Entropy)")
     add(group, "--rates", "--rate", "--fraction", dest="rates", nargs="+", type=float, default=[0.2], metavar="X",
         help="shares to keep (default: 0.2)")
     add(group, "--balance", nargs="*", type=_yes_or_no, default=[False], metavar="yes|no", help="the same share of "
@@ -170,7 +171,7 @@ def _sweep(arguments, runs, store, folder):
         counted.tell(run, record)
 
     sweep(runs, store, claims, work.perform, finish, arguments.retry)
-    failed = [run for run in runs if store.records[run.key()]["status"] == "failed"]
+    failed = [run for run in runs if store.record_of(run)["status"] == "failed"]
     print(f"{len(runs) - len(failed)} of {len(runs)} runs done"
           + (f", {len(failed)} failed (--retry does them again)" if failed else "") + f": {store.path}")
     return 1 if failed else 0
@@ -179,7 +180,7 @@ def _sweep(arguments, runs, store, folder):
 def _clear(runs, store, claims, work):
     """Remove the checkpoints of recorded runs that are still there, because a process ended in between."""
     for run in runs:
-        if run.key() in store.records:
+        if store.record_of(run):
             with claims.claim(run.work()) as mine:
                 if mine:
                     work.clear(run)

@@ -173,7 +173,8 @@ def _train_command():
 def _print_methods():
     for name in list_methods():
         entry = describe(name)
-        print(f"{name}: {entry['summary']}")
-        print(f"  needs {', '.join(entry['needs'])}; cost {entry['cost']}; {entry['source']}")
+        print(f"{name}: {entry['summary'] or 'not described'}")
+        cost = f"cost {entry['cost']}" if entry["cost"] else ""
+        print("  " + "; ".join(filter(None, (f"needs {', '.join(entry['needs'])}", cost, entry["source"]))))
         if entry["options"]:
             print("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry["options"].items()))

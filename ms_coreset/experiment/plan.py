@@ -1,12 +1,11 @@
 """What a study consists of: its runs as plain values, the checksums that tell them apart, and their order."""
 
-import dataclasses
 import hashlib
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.pipeline import updates_per_epoch
 
 PROTOCOLS = ("epochs", "iterations")
@@ -17,19 +16,6 @@ def checksum(values):
     """Sixteen hexadecimal digits that are equal for equal plain values."""
     text = json.dumps(values, sort_keys=True, ensure_ascii=False)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-@dataclass(frozen=True)
-class Method:
-    """A way of choosing. ``spec``: as it is typed; ``options``: those that were given; ``nested``: whether the picks
-    at a rate begin those at any higher one; ``choose``: ``(evidence, request) -> Coreset``."""
-
-    spec: str
-    name: str
-    options: dict
-    needs: tuple
-    nested: bool
-    choose: Callable = dataclasses.field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -54,16 +40,24 @@ class Cell:
 class Run:
     """A coreset, and a training on it.
 
+    method: a ``selectors.choice.Choice``
     recipe: of training on all the data, from which ``recipe_for`` makes the coreset's
+    typed: the method's options as records of before 0.2 have them, which tell as they were typed; None: as now
     """
 
     cell: Cell
-    method: Method
+    method: Choice
     balance: bool
     rate: float
     train_arch: str
     protocol: str
     recipe: object
+    typed: dict | None = None
+
+    @property
+    def options(self):
+        """The method's options, by which it is told from other runs."""
+        return self.method.canonical_options if self.typed is None else self.typed
 
     @property
     def whole(self):
@@ -76,7 +70,7 @@ class Run:
         values = {"dataset": cell.dataset, "pool": cell.pool, "pool_seed": cell.pool_seed, "method": self.method.name}
         if self.whole:
             return values
-        values |= {"options": self.method.options, "balance": self.balance, "rate": self.rate, "seed": cell.seed}
+        values |= {"options": self.options, "balance": self.balance, "rate": self.rate, "seed": cell.seed}
         if self.method.needs:
             values |= {"base": cell.recipe.as_dict(), "runs": cell.runs}
         if "boundary" in self.method.needs:
@@ -93,7 +87,7 @@ class Run:
     def place(self):
         """What it is listed under, as plain values."""
         return {"dataset": self.cell.dataset, "pool": self.cell.pool, "method": self.method.name,
-                "options": self.method.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
+                "options": self.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
                 "select_arch": self.cell.arch, "train_arch": self.train_arch, "protocol": self.protocol}
 
     def key(self):

@@ -1,6 +1,7 @@
 """The results of a study on disk, and who is at work on what: safe for several processes, and for their sudden ends."""
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.locks import locked
+from ms_coreset.selectors.choice import canonical
 
 RUNS = "runs.jsonl"
 
@@ -21,7 +23,7 @@ class Store:
 
     def __init__(self, folder):
         self.path = Path(folder) / RUNS
-        self.records = {}
+        self.records, self._typed = {}, {}
         self._read = self._line = 0
         self.refresh()
 
@@ -41,7 +43,22 @@ class Store:
             if line.strip():
                 record = self._parse(line)
                 self.records[record["key"]] = record
+                if isinstance(record.get("options"), dict):
+                    spellings = self._typed.setdefault(record.get("method"), {})
+                    spellings.setdefault(json.dumps(record["options"], sort_keys=True), record["options"])
         self._read += len(fresh) - len(torn)
+
+    def record_of(self, run):
+        """The latest record of a ``plan.Run``, or None; also one of before 0.2, when options of one meaning that were
+        typed in two ways made two runs."""
+        if run.key() in self.records:
+            return self.records[run.key()]
+        for options in self._typed.get(run.method.name, {}).values():
+            if canonical(run.method.name, options) == run.options:
+                former = dataclasses.replace(run, typed=options).key()
+                if former in self.records:
+                    return self.records[former]
+        return None
 
     def append(self, record):
         """Add a record, whole or not at all, and wait until it is on disk.

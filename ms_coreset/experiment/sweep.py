@@ -17,7 +17,7 @@ def sweep(runs, store, claims, perform, finish, retry=False):
     finish: called as ``finish(run, record)`` after a record is on disk
     retry: do failed runs again
     """
-    pending = [run for run in runs if not _settled(store.records.get(run.key()), retry)]
+    pending = [run for run in runs if not _settled(store.record_of(run), retry)]
     settled_before = store.records.copy() if retry else {}
     while pending:
         left = [run for run in pending if not _try(run, store, claims, perform, finish, settled_before)]
@@ -32,13 +32,13 @@ def _settled(record, retry=False):
 
 def _try(run, store, claims, perform, finish, outdated):
     """Whether ``run`` is settled now, by this process or by another. ``outdated``: records that do not count."""
-    key, work = run.key(), run.work()
+    work = run.work()
     with claims.claim(work) as mine:
         if not mine:
             return False
         store.refresh()
-        known = store.records.get(key)
-        if known is not None and known is not outdated.get(key):
+        known = store.record_of(run)
+        if known is not None and known is not outdated.get(known["key"]):
             return True
         twin = next((record for record in store.records.values()
                      if record.get("work") == work and record["status"] == "done"), None)

@@ -61,13 +61,17 @@ class Entry:
 
     @property
     def summary(self):
-        """The first line of the docstring."""
-        return inspect.getdoc(self.function).splitlines()[0]
+        """The first line of the docstring; empty where there is none."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
     def options(self):
         """Keyword options with their defaults."""
         return {name: parameter.default for name, parameter in options.keywords(self.function).items()}
+
+    def canonical_value(self, option, value):
+        """The value of one of its options in one spelling of all that mean the same."""
+        return options.canonical_value(options.keywords(self.function)[option], value)
 
     def check_options(self, given):
         """Raise ``MsCoresetError`` for options that this entry does not have, and for values they may not have."""

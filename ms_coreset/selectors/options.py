@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_kind, require_number, require_whole
+from ms_coreset.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,17 @@ class Number:
             raise MsCoresetError(f"{option} {value}: must be {self.words}")
 
 
+@dataclass(frozen=True)
+class Named:
+    """A name of a registry, in any of its spellings."""
+
+    registry: Registry
+
+    def check(self, option, value):
+        require_kind(option, value, str)
+        self.registry.canonical(value)
+
+
 Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
 Count = Annotated[int, Whole(1)]
 Positive = Annotated[float, Number(lambda value: value > 0, "a finite number above 0")]
@@ -71,12 +83,28 @@ def keywords(function):
     return {name: parameter for name, parameter in parameters.items() if parameter.default is not parameter.empty}
 
 
+def canonical_value(parameter, value):
+    """A value that a parameter may have, in one spelling: names as they are registered, whole numbers of an option that
+    is a real one as such."""
+    for rule in _rules(parameter):
+        if isinstance(rule, Named):
+            return rule.registry.canonical(value)
+    if isinstance(parameter.default, float) and isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value)
+    return value
+
+
+def _rules(parameter):
+    """What is said in a parameter's annotation of its values."""
+    of_none_too = get_origin(parameter.annotation) in (Union, UnionType)
+    kinds = get_args(parameter.annotation) if of_none_too else (parameter.annotation,)
+    return [rule for kind in kinds for rule in getattr(kind, "__metadata__", ())]
+
+
 def _check_value(option, parameter, value):
     if value is None and parameter.default is None:
         return
-    of_none_too = get_origin(parameter.annotation) in (Union, UnionType)
-    kinds = get_args(parameter.annotation) if of_none_too else (parameter.annotation,)
-    allowed = [rule for kind in kinds for rule in getattr(kind, "__metadata__", ())]
+    allowed = _rules(parameter)
     for rule in allowed:
         rule.check(option, value)
     if not allowed:

@@ -14,7 +14,7 @@ from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import shared
 from ms_coreset.selectors.catalogue import METHODS, SCORES, Needs, method, score
-from ms_coreset.selectors.options import Count, Number
+from ms_coreset.selectors.options import Count, Named, Number
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import RULES, moderate_window, strata_after_cutoff
 from ms_coreset.selectors.scores.centre_distance import Center
@@ -22,6 +22,7 @@ from ms_coreset.selectors.selection import Selection
 
 RULE_NAMES = (*RULES, "strata")
 Share = Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")]
+ScoreName = Annotated[str, Named(SCORES)]
 # DeepCore sorts these the wrong way round when it does not balance, and keeps the most certain samples.
 _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
 
@@ -91,8 +92,8 @@ def strata_needs(options):
 
 @method("ccs", needs=strata_needs, cost="n T", parallel="scores",
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
-def ccs(evidence, request, score="accumulated_margin", strata: Count = 50, mis_ratio: Share = 0.0,
-        cutoff_score="accumulated_margin"):
+def ccs(evidence, request, score: ScoreName = "accumulated_margin", strata: Count = 50, mis_ratio: Share = 0.0,
+        cutoff_score: ScoreName = "accumulated_margin"):
     """Spread evenly over strata of a score, after a share of the hardest samples is cut off.
 
     score: any score, for the strata

@@ -69,17 +69,12 @@ class Reselection:
     def by(cls, method: str, rate: float, every: int, warm: int = 0, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> "Reselection":
         """Reselection by a registered method; the rest as for ``select``, which also says what it raises."""
-        from ms_coreset.selectors import METHODS, select
+        from ms_coreset.selectors.choice import Choice
         from ms_coreset.selectors.quota import Request
 
-        entry = METHODS[method]
-        entry.check_options(options)
-
-        def choose(evidence, request):
-            return select(entry.name, evidence, request.rate, request.balance, request.seed, request.memory, **options)
-
-        return cls(entry.name, entry.needs_for(options), choose, Request(rate, bool(balance), seed, memory), every,
-                   warm, options)
+        choice = Choice(method, options, seed)
+        return cls(choice.name, choice.needs, choice.choose, Request(rate, bool(balance), seed, memory), every, warm,
+                   options)
 
     def of_all(self, coreset: Coreset) -> Coreset:
         """A coreset of the samples as one of the data set that these are a pool of, if they are."""

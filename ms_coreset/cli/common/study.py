@@ -2,19 +2,15 @@
 
 import argparse
 import dataclasses
-import difflib
 import re
 import shlex
 
-from ms_coreset.cli.common.methods import option_names, plan_of
 from ms_coreset.cli.common.options import resolve_recipe
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import Cell, Method, order
-from ms_coreset.files import parse_yaml
+from ms_coreset.experiment.plan import Cell, order
 from ms_coreset.randomness import check_seed
-from ms_coreset.selectors import METHODS, SCORES
-from ms_coreset.selectors.presets import RULE_NAMES
+from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
 
 OWN = "own"  # in --train-archs: the network that was asked
@@ -26,7 +22,8 @@ SELECTION = {"epochs": (int, "-se"), "batch_size": (int,), "lr": (float, "-slr")
 def planned(arguments):
     """The runs that the options describe, in their order; raises ``MsCoresetError`` for what can't be meant."""
     datasets = [canonical_name(name) for name in arguments.datasets]
-    methods = [_method(spec, arguments) for spec in arguments.methods]
+    families = {name: getattr(arguments, name) for name in FAMILIES}
+    methods = [Choice.parse(text, families) for text in arguments.methods]
     balances = arguments.balance or [True]
     for rate in arguments.rates:
         Request(rate)
@@ -84,33 +81,6 @@ def _spelled(recipe):
     return recipe.arch + (f"-w{recipe.width}" if recipe.width else "")
 
 
-def _method(spec, arguments):
-    """The method of a text such as "ccs", "ccs:mis_ratio=0.3,strata=20" or, any score by any rule, "el2n-strata"."""
-    name, _, typed = spec.partition(":")
-    meant = {"submodular": arguments.submodular, "uncertainty": arguments.uncertainty}  # DeepCore's families
-    name = meant.get(name.lower(), name)
-    options = dict(_option(pair, spec) for pair in typed.split(",") if pair)
-    given = argparse.Namespace(rule=None, method=name, **{f"option_{key}": None for key in option_names()})
-    score, _, rule = name.rpartition("-")
-    if name not in METHODS and score in SCORES and rule in RULE_NAMES:
-        given.rule, given.option_score = rule, SCORES.canonical(score)
-    for key, value in options.items():
-        if not hasattr(given, f"option_{key}"):
-            near = difflib.get_close_matches(key, option_names(), n=1)
-            hint = f", did you mean {near[0]!r}?" if near else ""
-            raise MsCoresetError(f"method {spec!r}: no option {key!r}{hint}")
-        setattr(given, f"option_{key}", value)
-    plan = plan_of(given)
-    return Method(spec, plan.name, options, tuple(plan.needs), plan.nested, plan.choose)
-
-
-def _option(pair, spec):
-    key, equals, value = pair.partition("=")
-    if not equals:
-        raise MsCoresetError(f"method {spec!r}: {pair!r} is no option: write NAME:OPTION=VALUE,...")
-    return key.strip().replace("-", "_"), parse_yaml(value, f"{spec}: {key}")
-
-
 def labels_of(arguments):
     """Data set -> what reports call it: of its own label, or of its family's with what was done to it."""
     given = {}
@@ -130,7 +100,7 @@ def labels_of(arguments):
 def command_of(arguments, run):
     """The command that does this run alone, in the same folder."""
     cell = run.cell
-    narrowed = {"datasets": cell.dataset, "methods": run.method.spec, "rates": f"{run.rate:g}", "seeds": cell.seed,
+    narrowed = {"datasets": cell.dataset, "methods": run.method.text, "rates": f"{run.rate:g}", "seeds": cell.seed,
                 "archs": cell.arch, "train-archs": run.train_arch, "protocols": run.protocol,
                 "balance": "yes" if run.balance else "no"}
     return shlex.join(["experiment", *arguments.typed, *(str(word) for name, value in narrowed.items()

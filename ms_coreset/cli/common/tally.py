@@ -7,7 +7,7 @@ from ms_coreset.cli.common.options import note
 
 def is_open(run, store, retry=False):
     """Whether ``run`` is to be done: it is not recorded, or failed and ``retry``."""
-    record = store.records.get(run.key())
+    record = store.record_of(run)
     return record is None or (retry and record["status"] == "failed")
 
 
@@ -36,8 +36,8 @@ class Tally:
               f"{_duration(seconds)} left", flush=True)
 
     def _is_new(self, run):
-        record = self._store.records.get(run.key())
-        return record is not None and record is not self._former.get(run.key())
+        record = self._store.record_of(run)
+        return record is not None and record is not self._former.get(record["key"])
 
     def _size(self, run):
         """How much work it is, in samples presented, as far as can be told beforehand."""
@@ -50,7 +50,7 @@ def described(run):
     """A run in a few words."""
     cell = run.cell
     networks = cell.arch if cell.arch == run.train_arch else f"{cell.arch} > {run.train_arch}"
-    return (f"{cell.dataset} {run.method.spec}{' balanced' if run.balance else ''} {run.rate:g} seed {cell.seed} "
+    return (f"{cell.dataset} {run.method.text}{' balanced' if run.balance else ''} {run.rate:g} seed {cell.seed} "
             f"{networks} {run.protocol}")
 
 
@@ -70,7 +70,8 @@ def _duration(seconds):
 
 def list_runs(runs, store, folder):
     """Print the runs with their states."""
-    states = [store.records[run.key()]["status"] if run.key() in store.records else "to do" for run in runs]
+    records = map(store.record_of, runs)
+    states = [record["status"] if record else "to do" for record in records]
     for run, state in zip(runs, states, strict=True):
         print(f"{state:<7}{described(run)}")
     trainings = len({run.work() for run, state in zip(runs, states, strict=True) if state == "to do"})

@@ -73,7 +73,8 @@ class Sheets:
         """
         first = {name: found for name, found in report.first_coresets().items() if wanted_order(found[1]) is not None}
         if self._methods is not None:
-            return {name: first[name] for name in self._methods if name in first}
+            named = map(report.section.named, self._methods)
+            return {name: first[name] for name in named if name in first}
         chosen = sorted(first, key=lambda name: (first[name][1].scores is None, name not in report.leaders))
         return {name: first[name] for name in chosen[:SHEETS]}
 
@@ -82,7 +83,7 @@ class Sheets:
                 "in the method's order; methods without scores have none.")
         if self._methods is None:
             said += " --sheets names other methods to show."
-        elif left_out := [name for name in self._methods if name not in shown]:
+        elif left_out := [name for name in self._methods if report.section.named(name) not in shown]:
             said += f" Not in this section, or without an order to show: {', '.join(left_out)}."
         if split.num_classes > CLASSES:
             said += f" The first {CLASSES} of {split.num_classes} classes."

@@ -11,7 +11,7 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.store import RUNS
 from ms_coreset.files import parse_yaml
-from ms_coreset.selectors.catalogue import METHODS
+from ms_coreset.selectors.choice import FAMILIES, Choice, canonical, split_text
 
 CONFIGURATION = "study.yaml"
 BASELINE, WHOLE = "random", "full"
@@ -126,7 +126,8 @@ def parse_run(line, which):
         if record.get(name) is not None and not fits(record[name]):
             raise MsCoresetError(f"{name} is {record[name]!r}")
     known = {name: value for name, value in record.items() if name in _FIELDS}
-    run = Run(**known | {name: known.get(name) or {} for name in _DICTS})
+    dicts = {name: known.get(name) or {} for name in _DICTS}
+    run = Run(**known | dicts | {"options": canonical(known["method"], dicts["options"])})
     if run.status not in ("done", "failed"):
         raise MsCoresetError(f"status is {run.status!r}, not done or failed")
     if not 0 < run.rate <= 1:
@@ -242,7 +243,7 @@ def _alike(runs):
 
 
 def read_plan(configuration):
-    """What a ``study.yaml`` plans, as ``{"methods": [(spec, name, options)], "rates": [], "seeds": []}``; what is
+    """What a ``study.yaml`` plans, as ``{"methods": [(text, name, options)], "rates": [], "seeds": []}``; what is
     not there, or can't be read, is an empty list."""
     try:
         settings = parse_yaml(configuration or "", CONFIGURATION)
@@ -252,18 +253,27 @@ def read_plan(configuration):
     plan = {name: value if isinstance(value := settings.get(name), list) else []
             for name in ("methods", "rates", "seeds")}
     numbers = {name: [value for value in plan[name] if isinstance(value, int | float)] for name in ("rates", "seeds")}
-    return {"methods": [_planned_method(str(spec)) for spec in plan["methods"]], **numbers}
+    families = {name: settings[name] for name in FAMILIES if isinstance(settings.get(name), str)}
+    return {"methods": [_planned_method(str(text), families) for text in plan["methods"]], **numbers}
 
 
-def _planned_method(spec):
-    """(spec, name, options) of a method as ``experiment`` takes it: "ccs:mis_ratio=0.3,strata=20"."""
-    name, _, typed = spec.partition(":")
-    pairs = (pair.partition("=") for pair in typed.split(",") if pair)
+def _planned_method(text, families):
+    """(text, name, options) of a method as ``experiment`` takes it, its name and options as records have them.
+
+    Of a method that a plugin registers, which a report does not load, both stay as they are typed.
+    """
     try:
-        options = {key.strip().replace("-", "_"): parse_yaml(value, spec) for key, _, value in pairs}
+        choice = Choice.parse(text, families)
+        return text, choice.name, choice.canonical_options
     except MsCoresetError:
-        options = {}
-    return spec, METHODS.canonical(name) if name in METHODS else name, options
+        return text, *_unknown_method(text)
+
+
+def _unknown_method(text):
+    try:
+        return split_text(text)
+    except MsCoresetError:
+        return text.partition(":")[0], {}
 
 
 class Section:
@@ -296,6 +306,11 @@ class Section:
     def name_of(self, run):
         """The method's name in this section."""
         return self._names[run.method, spelled(run.options)]
+
+    def named(self, text):
+        """The name in this section of the method that a text means, as it is shown or as it is typed; None without."""
+        _, name, options = _planned_method(text, {})
+        return text if text in self.methods else self._names.get((name, spelled(options)))
 
     @property
     def done(self):

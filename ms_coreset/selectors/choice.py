@@ -1,0 +1,196 @@
+"""A way of choosing: a method, or a score and a rule, with its options; and the text that it is typed as.
+
+The text is a name, and options after it: "ccs:mis_ratio=0.3,strata=20", or any score by any rule, "el2n-strata".
+"""
+
+import contextlib
+import difflib
+import json
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ms_coreset.coreset import Coreset
+from ms_coreset.distributed import current
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence
+from ms_coreset.files import parse_yaml
+from ms_coreset.selectors import METHODS, SCORES, select, select_by
+from ms_coreset.selectors.estimate import Estimate
+from ms_coreset.selectors.presets import RULE_NAMES, STRATA_OPTIONS, strata_needs
+from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.shared import estimate_on_ranks
+
+# DeepCore's families of methods, and the one of each that is meant unless another is named.
+FAMILIES = {"submodular": "GraphCut", "uncertainty": "Entropy"}
+_HELD_OUT = "held_out"  # the share of the samples that a method that goes by a validation set is to aim at
+_POWER_OF_TEN = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A method, or a score and a rule, with its options bound.
+
+    name: the method's, or "<score>-<rule>", in any spelling; it becomes the registered one
+    options: over the defaults; those of the method, or of the score and the rule, and for methods that go by a
+        validation set "held_out", the share of the samples to hold out as that: they are aimed at, and never chosen
+    seed: of the samples that are held out; None: the request's
+
+    Raises ``MsCoresetError`` for an unknown name, and for options that it does not have or values they may not have.
+    """
+
+    name: str
+    options: dict = field(default_factory=dict)
+    seed: int | None = None
+
+    def __post_init__(self):
+        score, rule = _score_and_rule(self.name)
+        object.__setattr__(self, "name", f"{score.name}-{rule}" if score else METHODS.canonical(self.name))
+        self._check(score, rule)
+
+    @classmethod
+    def parse(cls, text: str, families: dict[str, str] | None = None) -> "Choice":
+        """The one that a text means. families: what a name of ``FAMILIES`` means."""
+        name, options = split_text(text)
+        return cls({**FAMILIES, **(families or {})}.get(name.lower(), name), options)
+
+    @property
+    def text(self) -> str:
+        """The text that it is typed as: of all the texts that mean the same, always this one."""
+        options = ",".join(f"{name}={_spelled(value)}" for name, value in sorted(self.canonical_options.items()))
+        return f"{self.name}:{options}" if options else self.name
+
+    @property
+    def canonical_options(self) -> dict:
+        """The options with values that are equal wherever they mean the same."""
+        return {name: entry.canonical_value(name, value) if name in (entry := self._owner(name)).options else value
+                for name, value in self.options.items()}
+
+    @property
+    def needs(self) -> tuple:
+        """Fields of ``Evidence``, beside labels, that it needs."""
+        score, rule = _score_and_rule(self.name)
+        if score is None:
+            return METHODS[self.name].needs_for(self._own_options)
+        needs = score.needs_for({name: value for name, value in self.options.items() if name in score.options})
+        if rule == "strata":
+            needs = dict.fromkeys((*needs, *strata_needs({**STRATA_OPTIONS, **self.options, "score": score.name})))
+        return tuple(needs)
+
+    @property
+    def nested(self) -> bool:
+        """Whether its picks at a rate begin those at any higher one."""
+        score, rule = _score_and_rule(self.name)
+        if score is not None:
+            return rule in ("top", "bottom")
+        return _HELD_OUT not in self.options and METHODS[self.name].nested_for(self._own_options)
+
+    def choose(self, evidence: Evidence, request: Request) -> Coreset:
+        """The coreset; see ``select`` and ``select_by``."""
+        if _HELD_OUT not in self.options:
+            return self._choose(evidence, request)
+        share, seed = self.options[_HELD_OUT], request.seed if self.seed is None else self.seed
+        places, rest = evidence.hold_out(share, seed)
+        coreset = self._choose(rest, request).within(places, len(evidence))
+        return replace(coreset, options={**coreset.options, _HELD_OUT: share})
+
+    def estimate(self, n: int, d: int, classes: int, request: Request) -> Estimate:
+        """What it will take on all ranks; see ``selectors.estimate``."""
+        score, _ = _score_and_rule(self.name)
+        name, options = self.name, self._own_options
+        if score is not None:
+            name, options = score.name if score.name in METHODS else "moderate", {}
+        return estimate_on_ranks(name, n, d, classes, request.rate, request.balance, request.memory, current().size,
+                                 **options)
+
+    def _choose(self, evidence, request):
+        score, rule = _score_and_rule(self.name)
+        how = request.rate, request.balance, request.seed, request.memory
+        if score is not None:
+            return select_by(score.name, rule, evidence, *how, **self._own_options)
+        return select(self.name, evidence, *how, **self._own_options)
+
+    @property
+    def _own_options(self):
+        return {name: value for name, value in self.options.items() if name != _HELD_OUT}
+
+    def _owner(self, option):
+        """The entry that an option is of."""
+        score, _ = _score_and_rule(self.name)
+        if score is None:
+            return METHODS[self.name]
+        return score if option in score.options else METHODS["ccs"]
+
+    def _check(self, score, rule):
+        known = options_of(self.name)
+        for name in self.options:
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f", did you mean {near[0]!r}?" if near else ";"
+                raise MsCoresetError(f"{title_of(self.name)} has no option {name!r}{hint} its options: "
+                                     f"{', '.join(known) or 'none'}")
+        for name, value in self._own_options.items():
+            self._owner(name).check_options({name: value})
+
+
+def options_of(name: str) -> list[str]:
+    """The options of a method, or of a score and a rule."""
+    score, rule = _score_and_rule(name)
+    if score is not None:
+        return list({**score.options, **(STRATA_OPTIONS if rule == "strata" else {})})
+    entry = METHODS[name]
+    return [*entry.options, *([_HELD_OUT] if "validation" in entry.takes else [])]
+
+
+def title_of(name: str) -> str:
+    """What messages call a method, or a score and a rule."""
+    score, rule = _score_and_rule(name)
+    return METHODS.canonical(name) if score is None else f"{score.name} by {rule}"
+
+
+def split_text(text: str) -> tuple[str, dict]:
+    """The name and the options of a text, as they are typed; raises ``MsCoresetError`` for what is no such text."""
+    name, _, typed = text.partition(":")
+    options = {}
+    for pair in filter(None, typed.split(",")):
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise MsCoresetError(f"method {text!r}: {pair!r} is no option: write NAME:OPTION=VALUE,...")
+        options[key.strip().replace("-", "_")] = value_of(value, f"{text}: {key}")
+    return name.strip(), options
+
+
+def value_of(text: str, what: str) -> Any:
+    """An option's value as YAML has it, and 1e-6 for the number that it is in all other languages.
+
+    Raises ``MsCoresetError`` naming ``what`` it is for a text that is none.
+    """
+    return float(text) if _POWER_OF_TEN.fullmatch(text.strip()) else parse_yaml(text, what)
+
+
+def canonical(name: str, options: dict) -> dict:
+    """Recorded options with values that are equal wherever they mean the same; as they are where that is not known,
+    such as of a method that a plugin registers."""
+    try:
+        return Choice(name, options).canonical_options
+    except MsCoresetError:
+        return options
+
+
+def _spelled(value):
+    """A value as a text from which ``value_of`` reads it."""
+    with contextlib.suppress(MsCoresetError):
+        if isinstance(value, str) and value_of(value, value) == value:
+            return value
+    return json.dumps(value, default=str)
+
+
+def _score_and_rule(name):
+    """(entry of the score, rule) of a name such as "el2n-strata", or (None, None) of a method, or an unknown one."""
+    folded = str(name).lower().replace("-", "_")
+    if folded not in METHODS:
+        for rule in sorted(RULE_NAMES, key=len, reverse=True):  # "weighted_random" before "random"
+            score = folded.removesuffix(f"_{rule}")
+            if score != folded and score in SCORES:
+                return SCORES[score], rule
+    return None, None
