@@ -69,13 +69,20 @@ def layers_digest(network):
     """
     from mindspore import nn
 
-    passing = {*vars(nn.Cell()), "_cell_init_args", "description"}  # what changes from run to run
+    passing = _bookkeeping(nn.Cell)
     layers, kinds = [], {}
     for place, cell in network.cells_and_names():
         kinds[_name(type(cell))] = type(cell)
         layers.append((place, _name(type(cell)), _settings(cell, passing)))
     code = [(name, _class_code(kind)) for name, kind in sorted(kinds.items())]
     return array_digest(np.frombuffer(repr((layers, code)).encode(errors="backslashreplace"), np.uint8))
+
+
+def _bookkeeping(cell):
+    """Names of what every Cell holds, or comes to hold when it is used: it changes from run to run."""
+    methods = [value for value in vars(cell).values() if isinstance(value, types.FunctionType)]
+    private = {name for method in methods for name in method.__code__.co_names if name.startswith("_")}
+    return {*vars(cell()), *private, "_cell_init_args", "description"}
 
 
 def _settings(holder, left_out=("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__")):

@@ -22,8 +22,9 @@ from ms_coreset.cli.common.study import planned
 from ms_coreset.cli.experiment import parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import Cell, Method, Run
+from ms_coreset.experiment.plan import Cell, Run
 from ms_coreset.experiment.store import Claims, Store
+from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -379,7 +380,7 @@ def test_seeds_are_outermost_and_nothing_is_planned_twice():
 def run_of(protocol, **recipe):
     recipe = Recipe(**{"batch_size": 100, **recipe})
     cell = Cell("digits", None, 0, 0, "mlp", recipe)
-    return Run(cell, Method("random", "random", {}, (), False, None), False, 0.1, "mlp", protocol, recipe)
+    return Run(cell, Choice("random"), False, 0.1, "mlp", protocol, recipe)
 
 
 def test_protocols_hold_epochs_or_updates_equal():
