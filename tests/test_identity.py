@@ -206,6 +206,16 @@ def test_a_base_network_of_another_normalisation_is_told(here, capsys):
     assert "last.ckpt does not tell its mean, std: taken to be as now" in capsys.readouterr().err
 
 
+def test_training_dynamics_of_other_data_are_refused(here, capsys):
+    write()
+    line = f"--dataset arrays --rate 0.2 --method correctness {SMALL}"
+    assert call(f"{line} --data mine.npz") == 0
+    write("other.npz", labels=np.arange(N)[::-1] % 4)
+    error = refused(capsys, f"{line} --data other.npz --ckpt ckpt/arrays-mine/mlp-w8/best.ckpt", "select")
+    assert "dynamics in ckpt/arrays-mine/mlp-w8 are of other images or labels than arrays-other has" in error
+    assert call(f"{line} --data mine.npz --ckpt ckpt/arrays-mine/mlp-w8/best.ckpt") == 0
+
+
 def test_a_coreset_of_before_does_not_tell_its_normalisation(here, capsys):
     write()
     assert call(f"--dataset arrays --data mine.npz --rate 0.2 --method random {SMALL}") == 0

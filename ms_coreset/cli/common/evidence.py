@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from ms_coreset.cli.common.base_network import base_network, first_network, require_writable
+from ms_coreset.cli.common.base_network import base_network, first_network, require_writable, training_notes
 from ms_coreset.cli.common.options import draw_pool, load_split, note
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.identity import contents_digest
 
 
 def load_pool(arguments, steps):
@@ -93,20 +94,25 @@ def _ask(arguments, split, steps, needs, network, checkpoint):
         asked = [name for name in EXTRACTED if name in needs]
         evidence = extract(network, split, asked, cache=arguments.cache) if asked else Evidence(labels=split.labels)
         if "dynamics" in needs:
-            evidence = _with(evidence, dynamics=_dynamics(checkpoint, len(split)))
+            evidence = _with(evidence, dynamics=_dynamics(checkpoint, split))
         if "boundary" in needs:
             evidence = _with(evidence, boundary=_boundary(network, split, arguments.top_m))
     return evidence, checkpoint
 
 
-def _dynamics(checkpoint, n):
+def _dynamics(checkpoint, split):
     from ms_coreset.training.dynamics import TrainingDynamics
 
     dynamics = TrainingDynamics.load(checkpoint.parent / "dynamics")
-    if dynamics.loss is not None and dynamics.loss.shape[1] != n:
-        raise MsCoresetError(f"the training dynamics in {checkpoint.parent} are of {dynamics.loss.shape[1]} samples, "
-                             f"not {n}: train the base network on this data")
-    return dynamics
+    trained_on = training_notes(checkpoint).get("run", {}).get("data")
+    if dynamics.loss is not None and dynamics.loss.shape[1] != len(split):
+        others = f"{dynamics.loss.shape[1]} samples, not {len(split)}"
+    elif trained_on not in (None, contents_digest(split)):
+        others = f"other images or labels than {split.name} has"
+    else:
+        return dynamics
+    raise MsCoresetError(f"the training dynamics in {checkpoint.parent} are of {others}: train the base network on "
+                         "this data")
 
 
 def _boundary(network, split, top_m):
