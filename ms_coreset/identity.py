@@ -12,11 +12,12 @@ _WHOLE_NUMBERS = (np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, n
 _LOGGER = logging.getLogger("ms_coreset")
 # What files of before 0.2 do not tell. Where it is missing it is taken to be as it is now, and that is said.
 _RECORDED_LATER = ("mean", "std", "network")
-_NOT_LOOKED_INTO = ("builtins", "mindspore", "pybind11_builtins")
+# Packages whose classes are known by their names, and are not told apart by their code.
+_KNOWN_BY_NAME = ("builtins", "mindspore", "ms_coreset", "pybind11_builtins")
 _DEEPEST = 6  # how far into functions and containers a layer's settings are followed
 
 
-def untold(found, wanted, path, log=_LOGGER.warning):
+def tell_missing(found, wanted, path, log=_LOGGER.warning):
     """The names in ``wanted`` that the file ``path``, which holds ``found``, is too old to tell; ``log`` is told."""
     names = [name for name in wanted if name in _RECORDED_LATER and found.get(name) is None]
     if names:
@@ -24,7 +25,7 @@ def untold(found, wanted, path, log=_LOGGER.warning):
     return names
 
 
-def normalisation(split):
+def normalization(split):
     """The mean and deviation by which a split's images are normalised, as plain values; none without images."""
     if split.images is None:
         return {}
@@ -32,7 +33,7 @@ def normalisation(split):
 
 
 def contents_digest(split, weights=None):
-    """Checksum of images (lazy ones: see ``Split.fingerprint``), labels and weights; ``normalisation`` stands apart."""
+    """Checksum of images (lazy ones: see ``Split.fingerprint``), labels and weights; ``normalization`` stands apart."""
     images = np.array(split.fingerprint()) if split.lazy else split.images
     return array_digest(images, split.labels, *(() if weights is None else (weights,)))
 
@@ -45,7 +46,7 @@ def data_identity(split, given=()):
     """
     origin = {"origin": split.images.origin} if split.lazy else {}
     return {"images": None if split.images is None else split.fingerprint(), **origin,
-            "labels": array_digest(split.labels), **normalisation(split),
+            "labels": array_digest(split.labels), **normalization(split),
             **{name: array_digest(split.known[name]) for name in given}}
 
 
@@ -62,7 +63,8 @@ def weights_digest(network):
 
 
 def layers_digest(network):
-    """Checksum of what a network does with its weights: classes, settings and code of all its layers.
+    """Checksum of what a network does with its weights: classes and settings of all its layers, and the code of those
+    that are neither MindSpore's nor built in here.
 
     Two networks of one class that differ in an activation, which no weight tells, differ in this. Another version of
     Python or MindSpore may give another one.
@@ -86,16 +88,16 @@ def _bookkeeping(cell):
 
 
 def _settings(holder, left_out=("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__")):
-    return sorted((name, _told(value)) for name, value in vars(holder).items() if name not in left_out)
+    return sorted((name, _as_text(value)) for name, value in vars(holder).items() if name not in left_out)
 
 
 def _class_code(kind):
-    """What a class and those that it is made from, MindSpore's apart, hold."""
+    """What a class and those that it is made from hold, but for those of ``_KNOWN_BY_NAME``."""
     return [(_name(base), _settings(base)) for base in kind.__mro__
-            if base.__module__.partition(".")[0] not in _NOT_LOOKED_INTO]
+            if base.__module__.partition(".")[0] not in _KNOWN_BY_NAME]
 
 
-def _told(value, depth=0):
+def _as_text(value, depth=0):
     """A setting as text that is the same in every process."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):
         return repr(value)
@@ -104,15 +106,15 @@ def _told(value, depth=0):
     if isinstance(value, dict):
         value = list(value.items())
     if isinstance(value, list | tuple | set | frozenset):
-        told = [_told(entry, depth + 1) for entry in value]
+        told = [_as_text(entry, depth + 1) for entry in value]
         return repr(sorted(told) if isinstance(value, set | frozenset) else told)
     if isinstance(value, property | staticmethod | classmethod | functools.partial):
-        return repr([_told(getattr(value, part), depth + 1) for part in ("fget", "__func__", "func", "args", "keywords")
-                     if hasattr(value, part)])
+        parts = [getattr(value, name, None) for name in ("fget", "__func__", "func", "args", "keywords")]
+        return repr([_as_text(part, depth + 1) for part in parts])
     if isinstance(value, types.FunctionType):
-        return repr((_name(value), _told(value.__code__, depth + 1), _bound(value, depth + 1)))
+        return repr((_name(value), _as_text(value.__code__, depth + 1), _bound(value, depth + 1)))
     if isinstance(value, types.CodeType):
-        return repr((value.co_code, value.co_names, _told(value.co_consts, depth + 1)))
+        return repr((value.co_code, value.co_names, _as_text(value.co_consts, depth + 1)))
     if isinstance(value, np.ndarray) or hasattr(value, "asnumpy"):
         return array_digest(value if isinstance(value, np.ndarray) else value.asnumpy())
     if type(value).__module__.startswith("mindspore.ops"):
@@ -123,7 +125,7 @@ def _told(value, depth=0):
 def _bound(function, depth):
     """The values that a function has from where it was made: defaults, and what its closure holds."""
     enclosed = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
-    return [_told(value, depth) for value in (*(function.__defaults__ or ()), *enclosed)]
+    return [_as_text(value, depth) for value in (*(function.__defaults__ or ()), *enclosed)]
 
 
 def _name(value):
@@ -136,18 +138,18 @@ def misfit(coreset, split, what, may_differ=()):
     By the number of samples, and by the checksums of images and labels as far as its manifest tells them.
 
     what: how the data is called in the sentence
-    may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``relabelled``
+    may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``is_relabeled``
     """
     if coreset.n != len(split):
         return f"is of a data set of {coreset.n} samples, {what} has {len(split)}"
     if "images" not in may_differ and _same_images(coreset, split) is False:
         return f"was chosen from other images than {what} has"
-    if not _same_labels(coreset, split.labels) and not ("labels" in may_differ and relabelled(coreset, split)):
+    if not _same_labels(coreset, split.labels) and not ("labels" in may_differ and is_relabeled(coreset, split)):
         return f"was chosen by other labels than {what} has"
     return None
 
 
-def relabelled(coreset, split):
+def is_relabeled(coreset, split):
     """Whether a coreset was chosen by other labels of the same samples, as far as can be told."""
     if _same_labels(coreset, split.labels):
         return False

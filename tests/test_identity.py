@@ -21,7 +21,7 @@ from ms_coreset.datasets import make_attack
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.extraction.cache import evidence_key
 from ms_coreset.files import read_json, write_json
-from ms_coreset.identity import layers_digest, relabelled
+from ms_coreset.identity import is_relabeled, layers_digest
 from ms_coreset.networks.weights import read_checkpoint, write_checkpoint
 from ms_coreset.training.loop import data_digest
 from ms_coreset.training.recipe import Recipe
@@ -284,8 +284,8 @@ def test_a_noisy_set_s_coreset_serves_the_clean_one_and_the_other_way_round(here
         assert f"was chosen by other labels of these images than {other} has" in capsys.readouterr().err
         told = {key: coreset.manifest[key] for key in ("labels", "perturbation")}  # without the images' checksum
         split = mc.load_dataset(other, "data")
-        assert relabelled(dataclasses.replace(coreset, manifest=told), split)
-        assert not relabelled(dataclasses.replace(coreset, manifest=told), mc.load_dataset(name, "data"))
+        assert is_relabeled(dataclasses.replace(coreset, manifest=told), split)
+        assert not is_relabeled(dataclasses.replace(coreset, manifest=told), mc.load_dataset(name, "data"))
 
 
 def test_a_coreset_that_tells_less_is_compared_by_what_it_tells(here, capsys):

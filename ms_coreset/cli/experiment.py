@@ -22,7 +22,7 @@ from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import PROTOCOLS, WHOLE
-from ms_coreset.identity import normalisation
+from ms_coreset.identity import normalization
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.choice import FAMILIES
 
@@ -34,7 +34,7 @@ _EXAMPLES = """examples:
 A method's options follow its name: "el2n:last=5", "glister:rounds=10,eta=0.5"; any score by any rule is "el2n-strata".
 The same command typed again goes on where it was; typed twice at the same time, the two share the work."""
 _NOT_PLANNED = ("config", "dry_run", "retry")  # about this call, not about the study
-_OF_DATA = {"data": "other images or labels", "normalisation": "images of another mean or deviation"}
+_OF_DATA = {"data": "other images or labels", "normalization": "images of another mean or deviation"}
 _OVERLAY_COMMANDS = {"label-noise": "N", "corrupt": "C", "attack": "A"}
 
 
@@ -214,7 +214,7 @@ def _check_data(runs, bench, store):
     for cell in {(run.cell.dataset, run.cell.pool): run.cell for run in runs}.values():
         data = bench.load(cell)
         record = recorded.get((cell.dataset, cell.pool), {})
-        now = {"data": data.digest, "normalisation": normalisation(data.split)}
+        now = {"data": data.digest, "normalization": normalization(data.split)}
         others = [what for name, what in _OF_DATA.items() if record.get(name, now[name]) != now[name]]
         if others:
             raise MsCoresetError(f"{store.path} holds results on {others[0]} of {cell.dataset}: give another --save, "

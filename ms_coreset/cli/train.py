@@ -25,7 +25,7 @@ from ms_coreset.cli.common.options import (
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import is_device, read_pickle, write_json
-from ms_coreset.identity import misfit, relabelled
+from ms_coreset.identity import is_relabeled, misfit
 from ms_coreset.training.dynamics import FIELDS
 
 _EXAMPLES = """examples:
@@ -123,11 +123,11 @@ def _of_coreset(arguments, split):
 
 def _of_dropped(path, split):
     """The places that a file of dropped ones leaves. It tells of no data, but the coreset's file beside it does."""
-    kept = read_dropped(path, len(split))
+    kept, dropped = read_dropped(path, len(split)), read_pickle(path)
     for beside in sorted(Path(path).parent.glob(f"{glob.escape(Path(path).stem)}-*.npz")):
         with contextlib.suppress(MsCoresetError):
             coreset = Coreset.load(beside)
-            if np.array_equal(coreset.dropped, read_pickle(path)):
+            if np.array_equal(coreset.dropped, dropped):
                 break
     else:
         return kept
@@ -140,7 +140,7 @@ def _require_fitting(coreset, path, split):
     reason = misfit(coreset, split, split.name, may_differ=("labels",))
     if reason is not None:
         raise MsCoresetError(f"{path} {reason}: give the --dataset, --data and --image-size that it was chosen from")
-    if relabelled(coreset, split):
+    if is_relabeled(coreset, split):
         note(f"{path} was chosen by other labels of these images than {split.name} has, which are trained on")
 
 

@@ -14,7 +14,7 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import checksum
 from ms_coreset.experiment.sweep import Busy
-from ms_coreset.identity import data_identity, misfit, normalisation
+from ms_coreset.identity import data_identity, misfit, normalization
 from ms_coreset.selectors.quota import Request, cut
 
 
@@ -94,7 +94,7 @@ class Work:
         result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
         chosen = coreset.manifest["costs"]
         return {"label": data.label, "n": len(data.split), "k": len(coreset), "data": data.digest,
-                "normalisation": normalisation(data.split),
+                "normalization": normalization(data.split),
                 "recipe": run.stated_recipe(len(data.split)), "indices": f"indices/{_file_name(run)}",
                 "accuracy": _accuracy(result, costs["last"], run.recipe), **_kept(coreset, data.whole),
                 "seconds": {**chosen["seconds"], "train": costs["seconds"]},

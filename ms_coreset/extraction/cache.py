@@ -10,7 +10,7 @@ import numpy as np
 from ms_coreset.distributed import Alone
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, create_array, open_array, read_json, write_json, write_rows
-from ms_coreset.identity import layers_digest, network_identity, normalisation, weights_digest
+from ms_coreset.identity import layers_digest, network_identity, normalization, weights_digest
 
 SAVE_INTERVAL = 20  # seconds between two notes of how far an extraction is
 _ALONE = Alone()
@@ -18,7 +18,7 @@ _ALONE = Alone()
 
 def evidence_key(network, split):
     """Name of the cache entry: a checksum of the weights, the architecture, the images and the normalisation."""
-    described = {**network_identity(network), "layers": layers_digest(network), **normalisation(split)}
+    described = {**network_identity(network), "layers": layers_digest(network), **normalization(split)}
     return array_digest(np.array([weights_digest(network), split.fingerprint(),
                                   json.dumps(described, sort_keys=True, default=str)]))
 

@@ -57,7 +57,7 @@ class Choice:
     @property
     def text(self) -> str:
         """The text that it is typed as: of all the texts that mean the same, always this one."""
-        options = ",".join(f"{name}={_spelled(value)}" for name, value in sorted(self.canonical_options.items()))
+        options = ",".join(f"{name}={_spell(value)}" for name, value in sorted(self.canonical_options.items()))
         return f"{self.name}:{options}" if options else self.name
 
     @property
@@ -177,7 +177,7 @@ def canonical(name: str, options: dict) -> dict:
         return options
 
 
-def _spelled(value):
+def _spell(value):
     """A value as a text from which ``value_of`` reads it."""
     with contextlib.suppress(MsCoresetError):
         if isinstance(value, str) and value_of(value, value) == value:

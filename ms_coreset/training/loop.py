@@ -13,7 +13,7 @@ from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
-from ms_coreset.identity import contents_digest, network_identity, normalisation, untold
+from ms_coreset.identity import contents_digest, network_identity, normalization, tell_missing
 from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
@@ -148,7 +148,7 @@ def finished(folder):
 def data_digest(split, weights=None):
     """Checksum of what is trained on: images (lazy ones: see ``Split.fingerprint``), labels, weights, and the mean and
     deviation by which images are normalised."""
-    numbers = [np.array(values) for values in normalisation(split).values()]
+    numbers = [np.array(values) for values in normalization(split).values()]
     return array_digest(np.array(contents_digest(split, weights)), *numbers)
 
 
@@ -266,7 +266,7 @@ class _Run:
     def _identity(self):
         return {**self.recipe.as_dict(), "seed": self.seed, "samples": len(self.split),
                 "reselection": self.reselection and str(self.reselection),
-                "network": network_identity(self.network), **normalisation(self.split),
+                "network": network_identity(self.network), **normalization(self.split),
                 "data": contents_digest(self.split, self.weights)}
 
 
@@ -358,7 +358,7 @@ def _require_notes(notes, path):
 
 
 def _require_same(found, wanted, path):
-    unknown = untold(found, wanted, path)
+    unknown = tell_missing(found, wanted, path)
     for name, value in wanted.items():
         if found.get(name) != value and name not in unknown:
             raise MsCoresetError(f"can't resume from {path}: {name} was {found.get(name)}, is {value} now; "

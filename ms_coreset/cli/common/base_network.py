@@ -7,7 +7,7 @@ from pathlib import Path
 from ms_coreset.cli.common.options import load_split, note, resolve_recipe
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.identity import contents_digest, normalisation, untold
+from ms_coreset.identity import contents_digest, normalization, tell_missing
 from ms_coreset.locks import locked
 
 
@@ -132,7 +132,7 @@ def _tell_of_base(path, wanted, split):
     trained = notes.get("run", {})
     epochs = f" ({notes['epoch']} epochs, seed {trained.get('seed')})" if trained else ""
     note(f"base network: {path}{epochs}")
-    wanted = {**wanted, **normalisation(split)}
+    wanted = {**wanted, **normalization(split)}
     others = [f"{name} {trained[name]}, not {value}" for name, value in wanted.items()
               if name in trained and trained[name] != value]
     if trained and trained.get("data") != contents_digest(split):
@@ -140,7 +140,7 @@ def _tell_of_base(path, wanted, split):
     if others:
         note(f"it was trained with {'; '.join(others)}: delete {path.parent} to train anew")
     if trained:
-        untold(trained, normalisation(split), path.with_name(LAST), note)
+        tell_missing(trained, normalization(split), path.with_name(LAST), note)
 
 
 def training_notes(path):

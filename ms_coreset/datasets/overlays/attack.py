@@ -9,7 +9,7 @@ from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, req
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import require_kind, require_network, require_whole
 from ms_coreset.files import array_digest
-from ms_coreset.identity import network_identity, normalisation, weights_digest
+from ms_coreset.identity import network_identity, normalization, weights_digest
 from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
 
 # The names under which the Moderate repository writes and reads its own.
@@ -40,7 +40,7 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
     require_network(network, "get_parameters")
     logits = on_pixels(network, clean.mean, clean.std)
     plan = {**options, "batch_size": batch_size, "weights": weights_digest(network),
-            "network": network_identity(network), **normalisation(clean), "clean_labels": array_digest(clean.labels)}
+            "network": network_identity(network), **normalization(clean), "clean_labels": array_digest(clean.labels)}
 
     def perturb(images, rows):
         return attack_rows(logits, images, clean.labels[rows], rows, options)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import read_json
-from ms_coreset.identity import untold
+from ms_coreset.identity import tell_missing
 
 
 def overlay_path(root, folder, stem, variant):
@@ -45,7 +45,7 @@ def is_made(path, wanted, force):
         return False
     manifest = path.with_suffix(".json")
     made = read_json(manifest) if manifest.exists() else {}
-    unknown = untold(made, wanted, manifest) if made else []
+    unknown = tell_missing(made, wanted, manifest) if made else []
     others = [name for name, value in wanted.items() if made.get(name) != value and name not in unknown]
     if others:
         there = f"{others[0]} {made[others[0]]}" if others[0] in made else "made otherwise"
