@@ -3,7 +3,7 @@
 import numpy as np
 
 from ms_coreset.datasets.family import register_dataset
-from ms_coreset.datasets.split import Split
+from ms_coreset.datasets.split import Split, class_order, tell_order
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.npz import read_npz
 
@@ -18,7 +18,8 @@ _BLOCK = 1024  # images at a time
 def load_arrays(root, train, access):
     """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing to download.
 
-    labels: (n,) whole numbers or texts; the values that there are, sorted, become 0 .. C-1 and name the classes
+    labels: (n,) whole numbers or texts; the values that there are, sorted, become 0 .. C-1 and name the classes;
+        texts that are all numbers are sorted by value
     images: (n, H, H) or (n, H, H, channels) uint8
     features, logits: (n, d), (n, C): taken for what they are instead of asking a network
     test_images, test_labels: the test split; without them there is none
@@ -30,14 +31,16 @@ def load_arrays(root, train, access):
         raise MsCoresetError(f"{root} is {what}: arrays are one .npz file, named by --data (root)")
     arrays = read_npz(root, _KEYS, skip=("test_images", "test_labels") if train else _KNOWN)
     try:
-        return _training_split(arrays, root) if train else _test_split(arrays, root)
+        return _training_split(arrays, root, access.log) if train else _test_split(arrays, root)
     except MsCoresetError as error:
         raise MsCoresetError(f"{root}: {error}") from error
 
 
-def _training_split(arrays, root):
+def _training_split(arrays, root, log):
     _require_partners(arrays, ("test_images", "test_labels"))
     values, names = _classes(arrays)
+    if "classes" not in arrays and values.dtype.kind == "U":
+        tell_order(names, log)
     images = _images(arrays, "images") if "images" in arrays else None
     mean, std = ((), ()) if images is None else _colour(arrays, images)
     known = {name: _matrix(arrays, name) for name in _KNOWN if name in arrays}
@@ -84,6 +87,8 @@ def _classes(arrays):
     labels = _label_values(arrays, "labels")
     if "classes" not in arrays:
         values = np.unique(labels)
+        if values.dtype.kind == "U":
+            values = np.array(class_order(values.tolist()))
         return values, tuple(map(str, values))
     names = arrays["classes"]
     if names.ndim != 1 or names.dtype.kind not in "iuU" or len(np.unique(names)) != len(names):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ms_coreset.datasets.overlays import OVERLAYS
+from ms_coreset.datasets.readers.image_files import ImageFiles
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.registry import Registry
@@ -40,21 +41,25 @@ class Family:
         """The folder that what is laid over the set lies in."""
         return Path(root).absolute().parent if self.by_path else Path(root)
 
-    def split(self, root, train, access, image_size=None):
+    def split(self, root, train, access, image_size=None, bits=None):
         """Load one split, or None where there is none.
 
-        Raises ``MsCoresetError`` when its files are empty, for an ``image_size`` that can't be had, or for the
-        loader's reasons.
+        Raises ``MsCoresetError`` when its files are empty, for an ``image_size`` or ``bits`` that can't be had, or for
+        the loader's reasons.
         """
         if image_size is not None and not self.resizable:
             raise MsCoresetError(f"image size {image_size}: {self.name} has images of one size; leave it out")
         options = {"image_size": image_size} if self.resizable else {}
         loaded = self.load(root, train, access, **options)
+        images = loaded[0] if isinstance(loaded, tuple) else None
+        if bits is not None and loaded is not None and not isinstance(images, ImageFiles):
+            raise MsCoresetError(f"bits {bits}: {self.name} has no image files; leave it out")
         if loaded is None or isinstance(loaded, Split):
             return loaded
-        images, labels, classes = loaded
+        _, labels, classes = loaded
         if not len(labels):
             raise MsCoresetError(f"{self.name}: its files below {root} hold no images; get them anew")
+        images = images if bits is None else images.with_bits(bits)
         return Split(self.called(root), images, labels, tuple(classes), self.mean, self.std, train)
 
 

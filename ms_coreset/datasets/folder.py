@@ -1,15 +1,25 @@
 """A user's own images: a folder of class folders, with or without a part to test on."""
 
 import os
+import re
 
 import numpy as np
 
 from ms_coreset.datasets.family import register_dataset
 from ms_coreset.datasets.imagenet import MEAN, STD
-from ms_coreset.datasets.readers.image_files import class_folders, default_scaling, list_images, load_tree, open_image
+from ms_coreset.datasets.readers.image_files import (
+    class_folders,
+    default_scaling,
+    image_names,
+    list_images,
+    load_tree,
+    open_image,
+)
+from ms_coreset.datasets.split import tell_order
 from ms_coreset.errors import MsCoresetError
 
-_TEST_FOLDERS = ("val", "valid", "validation", "test")
+_TRAIN, _TEST = ("train", "training"), ("val", "valid", "validation", "test", "testing")  # the first there is
+_PART = "(?:{})(?:[ _-]?(?:set|data|split|images))?"  # also training_set, in any case
 _SAMPLED, _SMALL, _LARGE = 32, 64, 224
 
 
@@ -19,21 +29,102 @@ def load_folder(root, train, access, image_size):
     """Your own images: --data names the folder, with train/<class>/* and val/<class>/* (or valid, validation, test),
     or with <class>/* alone, and then no test split.
 
+    The parts' names may be in any case, also Training and Testing, train_set and test_set, and lie in one folder that
+    is alone in the other. What archives, file servers and systems leave behind (__MACOSX, @eaDir, hidden folders) is
+    passed over. What looks wrong is said: one class only, classes named like parts, folders and images left aside.
+
     Images are resized to ``image_size``: up to 64 pixels the shorter side is, and the middle square cut out; above
     that with ImageNet's margin, 256 for 224. Without it, they keep their size if (of 32 that are looked at) all are
     squares of one size up to 64, and become 224 otherwise. Mean and standard deviation are ImageNet's.
     """
-    parted = (root / "train").is_dir()
-    tested = next((name for name in _TEST_FOLDERS if (root / name).is_dir()), None)
-    if not parted and tested:
+    root = _unwrapped(root, access.log if train else _silent)
+    trained, tested = _parts(root)
+    if trained is None and tested:
         raise MsCoresetError(f"{root} has {tested}, but no folder 'train' beside it")
     if not train and not tested:
         return None
-    trained = "train" if parted else ""
+    trained = trained or ""
     scaling = default_scaling(_common_size(root, trained) if image_size is None else image_size)
-    if train:
-        return load_tree(root, [trained], scaling)
-    return load_tree(root, [tested], scaling, class_folders(root / trained))
+    if not train:
+        return load_tree(root, [tested], scaling, class_folders(root / trained))
+    images, labels, classes = load_tree(root, [trained], scaling)
+    _tell_doubts(root, trained, tested, classes, access.log)
+    return images, labels, classes
+
+
+def _silent(line):
+    pass
+
+
+def _unwrapped(root, log):
+    """``root``, or the only folder in it, where that is no class: it holds several folders, or a part."""
+    names = class_folders(root)
+    if len(names) != 1 or _is_part(names[0]) or _loose_images(root / names[0]):
+        return root
+    within = class_folders(root / names[0])
+    if len(within) < 2 and not any(map(_is_part, within)):
+        return root
+    log(f"{root} holds nothing but the folder {names[0]}: that is taken for the data set")
+    return root / names[0]
+
+
+def _parts(root):
+    """Folders to train and to test on, below ``root``; None for what there is not.
+
+    A folder named like a part that holds no folders, beside others that are not named so, is a class.
+    """
+    names = class_folders(root)
+    parts = [name for name in names if _is_part(name)]
+    if len(parts) < len(names) and not any(class_folders(root / name) for name in parts):
+        return None, None
+    trained, tested = (_only(root, parts, kinds) for kinds in (_TRAIN, _TEST))
+    return trained and _inner(root, trained), tested and _inner(root, tested)
+
+
+def _only(root, parts, kinds):
+    """The folder of the first of the ``kinds`` there is; raises ``MsCoresetError`` for two of them."""
+    for kind in kinds:
+        found = [name for name in parts if _is_part(name, (kind,))]
+        if len(found) > 1:
+            raise MsCoresetError(f"{root} has {' and '.join(found)}: which one is meant? move one elsewhere")
+        if found:
+            return found[0]
+    return None
+
+
+def _inner(root, part):
+    """``part``, or the only folder in it, where that is named like a part as well: training_set/training_set."""
+    names = class_folders(root / part)
+    doubled = len(names) == 1 and _is_part(names[0]) and class_folders(root / part / names[0])
+    return os.path.join(part, names[0]) if doubled else part
+
+
+def _is_part(name, kinds=_TRAIN + _TEST):
+    return re.fullmatch(_PART.format("|".join(kinds)), name, re.IGNORECASE) is not None
+
+
+def _tell_doubts(root, trained, tested, classes, log):
+    """Say what of the tree may not be meant so."""
+    place = root / trained
+    if len(classes) == 1:
+        log(f"{place} has one class, {classes[0]}: --data names the folder that holds a folder for each class")
+    if named := list(filter(_is_part, classes)):
+        log(f"classes named like parts of a data set: {', '.join(named)}, in {place}")
+    if mixed := [f"{name}/{part}" for name in classes for part in class_folders(place / name) if _is_part(part)]:
+        log(f"folders of classes hold folders named like parts of a data set ({', '.join(mixed[:4])}): all their images "
+            f"are taken; a part holds the classes, such as {mixed[0].partition('/')[2]}/{classes[0]}")
+    used = {part.partition(os.sep)[0] for part in (trained, tested) if part}
+    if aside := [name for name in class_folders(root) if name not in used] if trained else []:
+        log(f"left aside in {root}: {', '.join(aside[:10])}{', ...' if len(aside) > 10 else ''}")
+    if loose := _loose_images(place):
+        log(f"left aside in {place}: {len(loose):,} images that lie in no class's folder, such as {loose[0]}")
+    tell_order(classes, log)
+
+
+def _loose_images(folder):
+    """Names of the images in ``folder`` itself."""
+    with os.scandir(folder) as entries:
+        return image_names(entry.name for entry in entries if entry.is_file())
 
 
 def _common_size(root, part):
@@ -43,7 +134,7 @@ def _common_size(root, part):
     for name in classes:
         paths = [os.path.join(root, place, file) for place, files in list_images(root, os.path.join(part, name))
                  for file in files]
-        sizes.update(map(_size, _evenly(paths, -(-_SAMPLED // len(classes)))))
+        sizes.update(filter(None, map(_size, _evenly(paths, -(-_SAMPLED // len(classes))))))
     (width, height), *others = sizes or [(_LARGE, _LARGE)]
     return width if width == height <= _SMALL and not others else _LARGE
 
@@ -54,5 +145,9 @@ def _evenly(items, count):
 
 
 def _size(path):
-    with open_image(path) as picture:
-        return picture.size
+    """(width, height), or None for a broken image, which is named when it is decoded."""
+    try:
+        with open_image(path) as picture:
+            return picture.size
+    except MsCoresetError:
+        return None

@@ -1,7 +1,9 @@
 """One split of a data set: images, labels, and what was done to them."""
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 
@@ -9,6 +11,8 @@ from ms_coreset.datasets.pictures import Pictures
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import array_digest
 from ms_coreset.randomness import stream
+
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -145,3 +149,23 @@ def class_balanced_indices(labels, size, seed):
     turns = np.concatenate([np.arange(len(rows)) for rows in shuffled])
     chosen = np.argsort(turns, kind="stable")[:size]
     return np.sort(np.concatenate(shuffled)[chosen])
+
+
+def class_order(names):
+    """Names of classes in the order that labels count them: by value where all are numbers, else as text."""
+    if all(map(_NUMBER.fullmatch, names)):
+        return sorted(names, key=lambda name: (Decimal(name), name))
+    return sorted(names)
+
+
+def tell_order(names, log):
+    """Say by ``log`` where the ``class_order`` of ``names`` is not that of text, as other programs have it."""
+    text = sorted(names)
+    if list(names) != text:
+        log(f"classes are named by numbers: they count as {_begin(names)}, by value; torchvision's ImageFolder, and all "
+            f"that sorts them as text, counts {_begin(text)}: logits of a network that was trained so have other "
+            "columns")
+
+
+def _begin(names):
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ms_coreset.datasets.pictures import Pictures, Scaling
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.datasets.split import class_order
+from ms_coreset.errors import MsCoresetError, one_line, require_whole
 from ms_coreset.files import array_digest
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -18,6 +19,10 @@ _LARGEST_FILE = 1 << 30  # bytes
 _MOST_PIXELS = 1 << 26  # of an image: 200 MB in colour, for each thread that decodes one
 # What a file may be, whatever its name says: no format that Pillow hands to another program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What cameras, discs and archives leave beside a user's own folders, in small letters.
+_LEFTOVERS = {"__macosx", "@eadir", "#recycle", "@recycle", "@tmp", "$recycle.bin", "system volume information",
+              "lost+found", "__pycache__"}
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 
 
 class FileIndex:
@@ -52,22 +57,46 @@ class FileIndex:
 class ImageFiles(Pictures):
     """The images of a ``FileIndex``, in colour; see ``Pictures``.
 
-    Raises ``MsCoresetError`` naming the file, when it is decoded, for one that is damaged, no image, or of more than 67
-    million pixels, which an attack on memory may have.
+    bits: how many bits the values of deep grey images have, where the files don't tell; see ``in_colour``
+
+    Raises ``MsCoresetError`` naming the file, when it is decoded, for one that is damaged, no image, of values that
+    ``in_colour`` refuses, or of more than 67 million pixels, which an attack on memory may have.
     """
 
-    def __init__(self, index, scaling, rows=None):
+    def __init__(self, index, scaling, rows=None, bits=None):
         super().__init__(np.arange(len(index)) if rows is None else rows, 3, scaling)
-        self._index = index
+        if bits is not None:
+            require_whole("bits", bits, 8, 31)
+        self._index, self.bits = index, bits
 
     def original(self, place):
         with open_image(self._index.path(self._rows[place])) as picture:
-            return picture.convert("RGB")
+            return in_colour(picture, self.bits)
+
+    def with_bits(self, bits):
+        """A view of the same images, whose deep ones have values of so many ``bits``."""
+        return ImageFiles(self._index, self.scaling, self._rows, bits)
+
+    def name(self, place):
+        """The file of image ``place``, below the root, for a message."""
+        return _shown(self._index.relative(self._rows[place]))
+
+    def fault(self, place):
+        """Why image ``place`` can't be decoded, or None. JPEG files are decoded at an eighth of their size."""
+        try:
+            with open_image(self._index.path(self._rows[place])) as picture:
+                picture.draft(picture.mode, (1, 1))
+                in_colour(picture, self.bits)
+        except MsCoresetError as error:
+            return one_line(str(error.__cause__).partition("\n")[0])
 
     def _view(self, rows, scaling):
-        return ImageFiles(self._index, scaling, rows)
+        return ImageFiles(self._index, scaling, rows, self.bits)
 
     def _content_digest(self):
+        return self.files_digest() if self.bits is None else f"{self.files_digest()} {self.bits} bits"
+
+    def files_digest(self):
         """Of the names below the root, the sizes and the times of change, never of pixels.
 
         Decoding a million images takes an hour or so, and this is asked before each use of a cache. An image that
@@ -105,10 +134,67 @@ def open_image(path):
             if picture.width * picture.height > _MOST_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels, more than {_MOST_PIXELS:,}")
             yield picture
+    except UnknownRange as error:
+        raise MsCoresetError(f"{_shown(path)} can't be brought to 8 bits: {error}") from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
         reason = str(error).partition("\n")[0]
         raise MsCoresetError(f"{_shown(path)} can't be read as an image: {reason}; get the file anew, or delete "
                              "it") from error
+
+
+class UnknownRange(ValueError):
+    """A deep image whose values don't tell what is black and what is white."""
+
+
+def in_colour(picture, bits=None):
+    """A Pillow image in RGB of 8 bits: as Pillow converts it, but deep grey ones scaled, ``round(255 x / white)``.
+
+    Scaled are modes "I", "I;16" and their kin, and "F", which Pillow would cut off at 255. White is the same for all
+    files of a kind, never an image's own largest value:
+
+    * 65,535 for 16 bits, and for 32 bits with values up to that; 4,095 for 12 bits, 32,767 for 16 bits with a sign,
+      where the file (TIFF) says so; ``2^bits - 1`` with ``bits``. PGM files say what white is.
+    * of real numbers 1 where all lie in [0, 1], and 255 where all lie in [0, 255].
+
+    Whole numbers whose largest would fit 14 bits, in a file that says no more than 16 or 32, may be a picture of 8, 10,
+    12 or 14 bits or a dark one: refused until ``bits`` tells. A file that says that white is zero is turned round.
+
+    Raises ``UnknownRange`` for these, for values below 0, above white, or not finite, and for signed 8 bits.
+    Departures from torchvision's ImageFolder: it cuts off. What is the same: transparency is dropped, the rotation that
+    a camera notes in EXIF is not carried out, of colour in 16 bits the high 8 are taken.
+    """
+    tags = getattr(picture, "tag_v2", {})
+    signed = tags.get(_SAMPLE_FORMAT, (1,))[0] == 2
+    if not picture.mode.startswith("I") and picture.mode != "F":
+        if signed:
+            raise UnknownRange("its values have a sign; save it in 8 bits without")
+        return picture.convert("RGB")
+    values = np.asarray(picture)
+    if not np.isfinite(values).all():
+        raise UnknownRange("some of its values are not finite; save it in 8 bits")
+    lowest, highest = values.min(), values.max()
+    if picture.mode == "F":
+        white = 1 if highest <= 1 else 255
+    else:
+        white = _white(picture.format, tags.get(_BITS_PER_SAMPLE, (16,))[0] - signed, highest, bits)
+    if lowest < 0 or highest > white:
+        raise UnknownRange(f"its values go from {lowest:g} to {highest:g}, not from 0 to {white:,}; save it in 8 or "
+                           "16 bits")
+    grey = np.rint(255 * (values.astype(np.float64) / white))
+    return Image.fromarray((255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey).astype(np.uint8)).convert("RGB")
+
+
+def _white(form, stored, highest, bits):
+    """The value of white in a file of whole numbers of ``stored`` bits, the largest of which is ``highest``."""
+    if form == "PPM" or stored < 16:
+        return 65535 if form == "PPM" else 2**stored - 1
+    if bits is not None:
+        return 2**bits - 1
+    if 0 < highest < 1 << 14:
+        used = next(used for used in (8, 10, 12, 14) if highest < 1 << used)
+        raise UnknownRange(f"it has {stored} bits, but its largest value is {highest:,}, which fits {used}: say whether "
+                           f"all such images have {used} bits (--bits {used}) or this is a dark one (--bits 16)")
+    return 65535
 
 
 def _content(path):
@@ -128,7 +214,8 @@ def load_tree(root, parts, scaling, classes=None):
     ImageFolder has each.
 
     The classes are the names of the folders in the first part, sorted; each one's images are those below it, sorted
-    by folder and name. Departure: hidden files and folders are passed over.
+    by folder and name. Departures: hidden files and folders, and those of ``_LEFTOVERS``, are passed over; names that
+    are all numbers are sorted by value (``class_order``).
 
     classes: the names that the labels count through, by default the folders'
 
@@ -164,10 +251,11 @@ def _class_listings(root, part):
 
 
 def class_folders(folder):
-    """Names of the folders in ``folder``, sorted, without hidden ones; raises ``MsCoresetError`` if unreadable."""
+    """Names of the folders in ``folder``, in ``class_order``, without hidden ones and ``_LEFTOVERS``; raises
+    ``MsCoresetError`` if unreadable."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            return class_order([entry.name for entry in entries if entry.is_dir() and not _passed_over(entry.name)])
     except OSError as error:
         raise _unreadable(error) from error
 
@@ -195,8 +283,12 @@ def _walk(top):
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [name for name in folders if not _passed_over(name)]
         yield place, names
+
+
+def _passed_over(name):
+    return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
 def _unreadable(error):
