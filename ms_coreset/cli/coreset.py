@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from ms_coreset.cli.common.options import add, add_data_options, new_parser, note
+from ms_coreset.cli.common.options import add, add_data_options, image_options, new_parser, note
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
@@ -54,7 +54,7 @@ def run(arguments):
 
 def _data(arguments, coreset):
     """The training split that the coreset is of, or None, with a word about it, where it is not at hand."""
-    name, image_size = _typed_then(arguments, coreset)
+    name, then, skip = _typed_then(arguments, coreset)
     if name is None:
         note("the file names no data set: --dataset does")
         return None
@@ -66,8 +66,8 @@ def _data(arguments, coreset):
         root = arguments.data or "data"
         if letter and not default_overlay_path(root, name).exists():
             raise MsCoresetError(f"{default_overlay_path(root, name)} is not there")  # looking makes nothing
-        return load_dataset(name, root, image_size=image_size if family.resizable else arguments.image_size,
-                            download=False, verify=arguments.verify, log=note)
+        return load_dataset(name, root, **(then if family.resizable else image_options(arguments)), download=False,
+                            broken="skip" if skip else None, verify=arguments.verify, log=note)
     except MsCoresetError as error:
         if arguments.dataset:
             raise
@@ -76,16 +76,19 @@ def _data(arguments, coreset):
 
 
 def _typed_then(arguments, coreset):
-    """(name, image size) of the data set: as they are typed now, or were when the coreset was chosen, or None.
+    """(name, options of its images, whether broken ones are left out) of the data set: as they are typed now, or were
+    when the coreset was chosen, or None.
 
     In "dataset" a set of one's own is called by its files, too; as it was typed it is among the "arguments".
     """
     recorded = coreset.manifest.get("arguments")
     recorded = recorded if isinstance(recorded, dict) else {}
     names = (arguments.dataset, recorded.get("dataset"), coreset.manifest.get("dataset"))
-    size = recorded.get("image-size") if arguments.image_size is None else arguments.image_size
+    then = {key: recorded.get(key.replace("_", "-")) if typed is None else typed
+            for key, typed in image_options(arguments).items()}
     return (next((name for name in names if isinstance(name, str)), None),
-            size if isinstance(size, int) and not isinstance(size, bool) else None)
+            {key: value if type(value) is int else None for key, value in then.items()},
+            arguments.skip_broken or recorded.get("skip-broken") is True)
 
 
 def _require_comparable(first, second, path, other):

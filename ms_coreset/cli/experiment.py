@@ -12,6 +12,7 @@ from ms_coreset.cli.common.options import (
     add_evidence_options,
     add_network_options,
     add_run_options,
+    image_words,
     note,
 )
 from ms_coreset.cli.common.plugins import add_plugin_option
@@ -195,7 +196,8 @@ def _prepare(arguments):
         if name not in _OVERLAY_COMMANDS:
             raise MsCoresetError(f"--prepare {line!r}: begin with one of {', '.join(_OVERLAY_COMMANDS)}")
         command = importlib.import_module(f"ms_coreset.cli.{name.replace('-', '_')}")
-        shared = ["--data", arguments.data, *(["--no-download"] if arguments.no_download else [])]
+        shared = ["--data", arguments.data, *image_words(arguments),
+                  *(["--no-download"] if arguments.no_download else [])]
         if name == "attack":
             shared += ["--model-dir", arguments.model_dir, "--device", arguments.device]
         given = command.parser(name).parse_args([*shared, *options])

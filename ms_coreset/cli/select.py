@@ -13,6 +13,7 @@ from ms_coreset.cli.common.options import (
     add_run_options,
     canonical_dataset,
     dataset_in_files,
+    image_words,
     new_parser,
     note,
 )
@@ -162,7 +163,7 @@ def _print_summary(arguments, dataset, coreset, split, given, steps, files):
     print(f"next: {_train_command()} --dataset {canonical_dataset(arguments)} "
           f"--coreset {shlex.quote(str(files['npz']))}"
           + (f" --data {shlex.quote(arguments.data)}" if arguments.data != "data" else "")
-          + (f" --image-size {arguments.image_size}" if arguments.image_size is not None else ""))
+          + "".join(f" {word}" for word in image_words(arguments)))
 
 
 def _train_command():

@@ -14,6 +14,8 @@ from pathlib import Path
 from ms_coreset.datasets.download import Access
 from ms_coreset.datasets.family import DATASETS, find_dataset, register_dataset
 from ms_coreset.datasets.overlays import OVERLAYS, apply_label_noise, make_attack, make_corruption, make_label_noise
+from ms_coreset.datasets.readers.image_check import Check
+from ms_coreset.datasets.readers.image_files import ImageFiles
 from ms_coreset.datasets.split import Split, class_balanced_indices
 from ms_coreset.errors import MsCoresetError, require_kind
 
@@ -25,7 +27,8 @@ for _module in pkgutil.iter_modules(__path__):
 
 
 def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True, *, image_size: int | None = None,
-                 download: bool = True, verify: bool = False, log: Callable = Access.log) -> Split | None:
+                 bits: int | None = None, broken: str | None = None, download: bool = True, verify: bool = False,
+                 log: Callable = Access.log) -> Split | None:
     """Load the training or the test split of a data set.
 
     name: one of ``list_datasets()``, in any case; an ``N`` after it lays label noise over the training labels, a ``C``
@@ -34,6 +37,12 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
     root: folder that holds the data sets, each laid out as its publisher does; for ``folder``, the one of the images,
         and for ``arrays`` the .npz file
     image_size: side of the images, for sets of photographs of any size (``ImageNet``, ``folder``); None: their default
+    bits: how many bits the values of grey images have that are stored in 16 or 32, for sets of image files; without
+        it such an image is refused if its largest value would fit 14 (see docs/data.md)
+    broken: what of image files that can't be decoded. None: they are named when they are met. "refuse": all files of
+        both splits are decoded once now, and it is an error that counts them and names a file that lists them.
+        "skip": the same, but they are left out, with a word to ``log``; places are then counted without them. What
+        was found is kept in ``checked/`` beside the data, until names, sizes or times change
     download: fetch published files that are missing
     verify: refuse files that differ from the published ones (md5); otherwise they are read, with a warning
     log: called with each line for the user (a warning, a download, what was made because it was missing); by default
@@ -46,12 +55,39 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
     require_kind("root", root, str, os.PathLike)
     require_kind("image_size", image_size, numbers.Integral, type(None))
     family, letter, variant = find_dataset(name)
+    if broken not in (None, "refuse", "skip"):
+        raise MsCoresetError(f"broken is {broken!r}: must be None, 'refuse' or 'skip'")
     root = Path(root).expanduser()
-    clean = family.split(root, train, Access(download, verify, log), image_size)
+    clean = family.split(root, train, Access(download, verify, log), image_size, bits)
+    if broken and clean is not None and isinstance(clean.images, ImageFiles):
+        clean = _checked(family, root, clean, broken == "skip", bits, log)
     if not letter or not train:
         return clean
     _, apply = OVERLAYS[letter]
     return apply(clean, family.home(root), variant, log)
+
+
+def _checked(family, root, split, skip, bits, log):
+    """``split`` after all images of its data set were tried, without the broken ones if ``skip``."""
+    part = "train" if split.train else "test"
+    parts = {part: split.images, **_other_images(family, root, not split.train, bits)}
+    check = Check(dict(sorted(parts.items(), reverse=True)),
+                  family.home(root) / "checked" / f"{family.called(root)}.json")
+    if not skip:
+        check.require_none(split.name)
+    split, said = check.whole(split, part)
+    if said:
+        log(said)
+    return split
+
+
+def _other_images(family, root, train, bits):
+    """The image files of the other split; what is wrong with that is said when it is loaded."""
+    try:
+        other = family.split(root, train, Access(download=False, log=lambda line: None), bits=bits)
+    except MsCoresetError:
+        return {}
+    return {"train" if train else "test": other.images} if other and isinstance(other.images, ImageFiles) else {}
 
 
 def list_datasets(pattern: str = "*") -> list[str]:

@@ -15,7 +15,7 @@ from ms_coreset.datasets.readers.image_files import (
     load_tree,
     open_image,
 )
-from ms_coreset.datasets.split import tell_order
+from ms_coreset.datasets.split import class_order, tell_order
 from ms_coreset.errors import MsCoresetError
 
 _TRAIN, _TEST = ("train", "training"), ("val", "valid", "validation", "test", "testing")  # the first there is
@@ -46,7 +46,7 @@ def load_folder(root, train, access, image_size):
     trained = trained or ""
     scaling = default_scaling(_common_size(root, trained) if image_size is None else image_size)
     if not train:
-        return load_tree(root, [tested], scaling, class_folders(root / trained))
+        return load_tree(root, [tested], scaling, class_order(class_folders(root / trained)))
     images, labels, classes = load_tree(root, [trained], scaling)
     _tell_doubts(root, trained, tested, classes, access.log)
     return images, labels, classes
@@ -111,8 +111,8 @@ def _tell_doubts(root, trained, tested, classes, log):
     if named := list(filter(_is_part, classes)):
         log(f"classes named like parts of a data set: {', '.join(named)}, in {place}")
     if mixed := [f"{name}/{part}" for name in classes for part in class_folders(place / name) if _is_part(part)]:
-        log(f"folders of classes hold folders named like parts of a data set ({', '.join(mixed[:4])}): all their images "
-            f"are taken; a part holds the classes, such as {mixed[0].partition('/')[2]}/{classes[0]}")
+        log(f"classes hold folders named like parts of a data set ({', '.join(mixed[:4])}): all their images are "
+            f"taken; parts hold classes, not the other way round: {mixed[0].partition('/')[2]}/{classes[0]}")
     used = {part.partition(os.sep)[0] for part in (trained, tested) if part}
     if aside := [name for name in class_folders(root) if name not in used] if trained else []:
         log(f"left aside in {root}: {', '.join(aside[:10])}{', ...' if len(aside) > 10 else ''}")

@@ -151,8 +151,13 @@ def in_threads(make, shape, workers=None):
             pixels[i] = as_pixels(make(i))
 
     stretches = np.array_split(np.arange(len(pixels)), workers)
-    list(_threads(workers).map(fill, stretches))
+    in_order(fill, stretches, workers)
     return pixels
+
+
+def in_order(work, items, workers=None):
+    """``[work(item) for item in items]``, by ``workers`` threads (by default ``WORKERS``)."""
+    return list(_threads(workers or WORKERS).map(work, items))
 
 
 @functools.cache

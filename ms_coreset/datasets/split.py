@@ -162,9 +162,8 @@ def tell_order(names, log):
     """Say by ``log`` where the ``class_order`` of ``names`` is not that of text, as other programs have it."""
     text = sorted(names)
     if list(names) != text:
-        log(f"classes are named by numbers: they count as {_begin(names)}, by value; torchvision's ImageFolder, and all "
-            f"that sorts them as text, counts {_begin(text)}: logits of a network that was trained so have other "
-            "columns")
+        log(f"classes are named by numbers and count by value, {_begin(names)}; as text, as torchvision's ImageFolder "
+            f"sorts them, the order is {_begin(text)}: the logits of a network that was trained so have other columns")
 
 
 def _begin(names):

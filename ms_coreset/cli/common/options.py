@@ -53,8 +53,12 @@ def add_data_options(parser, dataset_required=True):
         "folder, the one of the images; of arrays, the .npz file")
     add(group, "--image-size", type=int, metavar="N", help="side of the images, for ImageNet and folder (default: 224; "
         "of a folder of small squares, theirs)")
+    add(group, "--bits", type=int, metavar="N", help="of image files: how many bits the grey values have that are "
+        "stored in 16 or 32 (default: 16; refused where they look like fewer)")
+    add(group, "--skip-broken", action="store_true", help="of image files: leave out those that can't be decoded")
     add(group, "--no-download", action="store_true", help="never fetch files that are missing")
-    add(group, "--verify", action="store_true", help="refuse files that differ from the published ones")
+    add(group, "--verify", action="store_true", help="refuse files that differ from the published ones; decode "
+        "all image files first")
     return group
 
 
@@ -118,8 +122,28 @@ def load_split(arguments, train):
             from ms_coreset.cli.attack import make_if_missing
 
             make_if_missing(arguments)
-        return load_dataset(arguments.dataset, arguments.data, train, image_size=arguments.image_size,
-                            download=not arguments.no_download, verify=arguments.verify, log=note)
+        return load_dataset(arguments.dataset, arguments.data, train, **image_options(arguments),
+                            broken=_of_broken(arguments), download=not arguments.no_download,
+                            verify=arguments.verify, log=note)
+
+
+def image_options(arguments):
+    """The options that decide what images are made of image files."""
+    return {"image_size": arguments.image_size, "bits": arguments.bits}
+
+
+def image_words(arguments):
+    """The options that decide what images there are, as they are typed."""
+    words = [word for name, value in image_options(arguments).items() if value is not None
+             for word in (f"--{name.replace('_', '-')}", str(value))]
+    return words + (["--skip-broken"] if arguments.skip_broken else [])
+
+
+def _of_broken(arguments):
+    """What ``load_dataset`` does about broken images: of a user's own, which nobody published, all are tried."""
+    if arguments.skip_broken:
+        return "skip"
+    return "refuse" if arguments.verify or find_dataset(arguments.dataset)[0].by_path else None
 
 
 def draw_pool(split, size, seed):
@@ -154,9 +178,10 @@ def canonical_dataset(arguments):
 def dataset_in_files(arguments):
     """The data set's name in file names: ``canonical_dataset``, and where --data is the set itself, that one's, too.
 
-    A size that was asked for follows it: networks of two sizes are not one another's.
+    A size or number of bits that was asked for follows it: networks of two sizes are not one another's.
     """
     family, *_ = find_dataset(arguments.dataset)
     name = canonical_dataset(arguments).replace(family.name, family.called(arguments.data), 1)
-    return name if arguments.image_size is None else f"{name}-{arguments.image_size}px"
+    size = "" if arguments.image_size is None else f"-{arguments.image_size}px"
+    return name + size + ("" if arguments.bits is None else f"-{arguments.bits}bit")
 

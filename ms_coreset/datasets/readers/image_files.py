@@ -192,8 +192,8 @@ def _white(form, stored, highest, bits):
         return 2**bits - 1
     if 0 < highest < 1 << 14:
         used = next(used for used in (8, 10, 12, 14) if highest < 1 << used)
-        raise UnknownRange(f"it has {stored} bits, but its largest value is {highest:,}, which fits {used}: say whether "
-                           f"all such images have {used} bits (--bits {used}) or this is a dark one (--bits 16)")
+        raise UnknownRange(f"it has {stored} bits, but its largest value is {highest:,}, which fits {used}: are all "
+                           f"such images of {used} bits (--bits {used} says so), or is this a dark one (--bits 16)?")
     return 65535
 
 
@@ -213,9 +213,9 @@ def load_tree(root, parts, scaling, classes=None):
     """(images, labels, classes) of the folders ``parts`` of ``root``, one after the other, as torchvision's
     ImageFolder has each.
 
-    The classes are the names of the folders in the first part, sorted; each one's images are those below it, sorted
-    by folder and name. Departures: hidden files and folders, and those of ``_LEFTOVERS``, are passed over; names that
-    are all numbers are sorted by value (``class_order``).
+    The classes are the names of the folders in the first part; each one's images are those below it. All are sorted
+    as text. Departures: hidden files and folders, and those of ``_LEFTOVERS``, are passed over; where all classes' names
+    are numbers, labels count them by value (``class_order``), while the images' places stay those of ImageFolder.
 
     classes: the names that the labels count through, by default the folders'
 
@@ -225,7 +225,7 @@ def load_tree(root, parts, scaling, classes=None):
     listing, labels = [], []
     for part in parts:
         found = _class_listings(root, part)
-        classes = list(found) if classes is None else classes
+        classes = class_order(found) if classes is None else classes
         unknown = sorted(set(found) - set(classes))
         if unknown:
             raise MsCoresetError(f"{os.path.join(root, part, unknown[0])}: there is no such class among the "
@@ -251,11 +251,11 @@ def _class_listings(root, part):
 
 
 def class_folders(folder):
-    """Names of the folders in ``folder``, in ``class_order``, without hidden ones and ``_LEFTOVERS``; raises
-    ``MsCoresetError`` if unreadable."""
+    """Names of the folders in ``folder``, sorted, without hidden ones and ``_LEFTOVERS``; raises ``MsCoresetError`` if
+    unreadable."""
     try:
         with os.scandir(folder) as entries:
-            return class_order([entry.name for entry in entries if entry.is_dir() and not _passed_over(entry.name)])
+            return sorted(entry.name for entry in entries if entry.is_dir() and not _passed_over(entry.name))
     except OSError as error:
         raise _unreadable(error) from error
 
