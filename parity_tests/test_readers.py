@@ -23,7 +23,7 @@ torchvision = import_torchvision()
 transforms, datasets = torchvision.transforms, torchvision.datasets
 
 SIZES = [(64, 64), (50, 80), (81, 50), (33, 200), (256, 257), (90, 91), (64, 65)]
-MODES = {"RGB": "jpg", "L": "png", "P": "png", "RGBA": "png", "LA": "png", "CMYK": "jpeg", "1": "bmp", "I;16": "tif"}
+MODES = {"RGB": "jpg", "L": "png", "P": "png", "RGBA": "png", "LA": "png", "CMYK": "jpeg", "1": "bmp"}
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +37,23 @@ def tree(tmp_path_factory):
                 for place in (root / part / name, root / part / name / "deeper"):
                     save(rng, place / f"{number}.{'PNG' if number % 2 else 'jpg'}", size)
     for mode, suffix in MODES.items():
-        save(rng, root / "train" / "modes" / f"{mode.replace(';', '')}.{suffix}", (70, 60), mode)
+        save(rng, root / "train" / "modes" / f"{mode}.{suffix}", (70, 60), mode)
+    turned = Image.Exif()
+    turned[274] = 6  # a quarter turn, which neither carries out
+    save(rng, root / "train" / "modes" / "turned.jpg", (70, 40), exif=turned)
+    shades = Image.fromarray(rng.randint(0, 256, (60, 70)).astype(np.uint8)).convert("P")
+    shades.save(root / "train" / "modes" / "transparent.png", transparency=bytes(range(256)))
     (root / "train" / "a" / "notes.txt").write_text("no image")
     (root / "train" / "list.txt").write_text("no class")
     return root
 
 
-def save(rng, path, size, mode="RGB"):
+def save(rng, path, size, mode="RGB", **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     # Smooth at a coarse scale, so that resizing has something to get wrong.
     coarse = Image.fromarray(rng.randint(0, 256, (6, 6, 3)).astype(np.uint8))
     picture = coarse.resize(size, Image.Resampling.BICUBIC)
-    if mode == "I;16":
-        picture = Image.fromarray(rng.randint(0, 65536, size[::-1]).astype(np.uint16))
-    elif mode != "RGB":
-        picture = picture.convert(mode)
-    picture.save(path)
+    picture.convert(mode).save(path, **options)
 
 
 def assert_same(split, reference, rows=None):
@@ -79,6 +80,17 @@ def test_image_folder(tree, train, size, steps):
     else:  # torchvision numbers the classes of each part on its own
         assert [split.classes[label] for label in split.labels] == [reference.classes[i] for i in reference.targets]
         np.testing.assert_array_equal(split.images[:], [np.asarray(image) for image, _ in reference])
+
+
+def test_places_are_those_of_torchvision_where_classes_are_numbers(tmp_path):
+    rng = np.random.RandomState(1)
+    for name in range(12):
+        save(rng, tmp_path / str(name) / "0.png", (9, 9))
+    split = mc.load_dataset("folder", tmp_path, image_size=9, log=lambda line: None)
+    reference = datasets.ImageFolder(tmp_path)
+    np.testing.assert_array_equal(split.images[:], [np.asarray(image) for image, _ in reference])
+    assert [split.classes[label] for label in split.labels] == [reference.classes[i] for i in reference.targets]
+    assert split.classes == tuple(map(str, range(12))) and reference.classes[2] == "10"
 
 
 def test_resizing_before_a_test(tree):

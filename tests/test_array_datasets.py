@@ -431,6 +431,26 @@ def test_labels_of_any_values_become_classes_in_order(tmp_path, labels, classes,
     assert (split.labels.tolist(), split.classes) == (expected, names)
 
 
+@pytest.mark.parametrize(("values", "ordered", "said"), [
+    (range(12), range(12), True), (range(2, 12), range(2, 12), True), (["01", "02", "10"], ["01", "02", "10"], False),
+    (["-1", "-10", "3"], ["-10", "-1", "3"], True), (["10", "9", "9.5"], ["9", "9.5", "10"], True),
+    (["9" * 5000, "1" + "0" * 5000], ["9" * 5000, "1" + "0" * 5000], True), (["1", "01"], ["01", "1"], False),
+    (["1", "10", "2", "unknown"], ["1", "10", "2", "unknown"], False)])
+def test_texts_that_are_all_numbers_count_by_value(tmp_path, values, ordered, said):
+    values, ordered = (tuple(map(str, texts)) for texts in (values, ordered))
+    labels = np.array(values * 3)
+    logits = np.array([[name == other for other in ordered] for name in labels], float)
+    path = own(tmp_path, labels=labels, logits=logits, images=np.resize(IMAGES, (len(labels), 8, 8, 3)),
+               test_images=IMAGES[:2], test_labels=labels[[1, 1]])
+    lines = []
+    split = mc.load_dataset("arrays", path, log=lines.append)
+    assert split.classes == ordered and (split.known["logits"].argmax(axis=1) == split.labels).all()
+    assert mc.load_dataset("arrays", path, train=False, log=lines.append).labels.tolist() == [split.labels[1]] * 2
+    assert len(lines) == said and all("ImageFolder" in line for line in lines)
+    given = quietly("arrays", own(tmp_path, labels=labels, classes=sorted(values)))
+    assert given.classes == tuple(sorted(values))  # these are in the order of the columns
+
+
 def test_test_labels_are_the_training_labels_classes(tmp_path):
     path = own(tmp_path, labels=np.array(["b", "a"] * 6), images=IMAGES, test_images=IMAGES[:2],
                test_labels=np.array(["b", "b"]))

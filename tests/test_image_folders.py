@@ -1,15 +1,20 @@
 """Images in folders, decoded when they are needed, in every layout that is known: generated trees and real ones."""
 
 import io
+import itertools
+import json
 import math
 import os
+import re
 import shutil
+import struct
 import tarfile
 import threading
 import time
 import tracemalloc
 import zipfile
 import zlib
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -28,7 +33,7 @@ from ms_coreset.cli.common.options import (
     resolve_recipe,
 )
 from ms_coreset.datasets import default_overlay_path, download, pictures, tiny_imagenet
-from ms_coreset.datasets.readers import archive, image_files
+from ms_coreset.datasets.readers import archive, image_check, image_files
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.training import pipeline
 from ms_coreset.training.crops import NUMBERS, as_tested, crop_box, resized_crops
@@ -436,6 +441,345 @@ def test_commands_on_a_folder_with_and_without_a_test_part(tree, tmp_path, monke
     assert main(["train", "--dataset", "folder", "--data", "photos", *short]) == 2
     captured = capsys.readouterr().err.splitlines()[-1]
     assert captured.startswith("error: ") and "train/a/1.png" in captured
+
+
+# Pictures of more than 8 bits
+
+GREY = np.random.RandomState(4).randint(0, 256, (16, 16)).astype(np.uint8)
+GREY[0, :2] = 0, 255
+
+
+def tiff(path, values, **tags):
+    """A grey TIFF by hand: what ``values`` are, and ``tags`` (number -> value) over what follows from them."""
+    form = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    entries = {256: values.shape[1], 257: values.shape[0], 258: 8 * values.dtype.itemsize, 259: 1, 262: 1, 273: 8,
+               277: 1, 278: values.shape[0], 279: values.nbytes, 339: form, **{int(k[1:]): v for k, v in tags.items()}}
+    order = ">" if values.dtype.byteorder == ">" else "<"
+    head = (b"MM" if order == ">" else b"II") + struct.pack(order + "HI", 42, 8 + values.nbytes)
+    directory = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in sorted(entries.items()))
+    path.write_bytes(head + values.tobytes() + struct.pack(order + "H", len(entries)) + directory + b"\0\0\0\0")
+
+
+def pgm(path, values, white):
+    path.write_bytes(b"P5\n%d %d\n%d\n" % (*values.shape[::-1], white) + values.astype(">u2").tobytes())
+
+
+def pillow(path, values):
+    Image.fromarray(values).save(path)
+
+
+DEEP = {"16 bits.png": lambda path: pillow(path, GREY.astype(np.uint16) * 257),
+        "16 bits.tif": lambda path: pillow(path, GREY.astype(np.uint16) * 257),
+        "16 bits, big-endian.tif": lambda path: tiff(path, GREY.astype(">u2") * np.array(257, ">u2")),
+        "16 bits, white is zero.tif": lambda path: tiff(path, (255 - GREY).astype(np.uint16) * 257, t262=0),
+        "16 bits with a sign.tif": lambda path: tiff(path, np.rint(GREY * (32767 / 255)).astype(np.int16)),
+        "32 bits with a sign.tif": lambda path: pillow(path, GREY.astype(np.int32) * 257),
+        "32 bits.tif": lambda path: tiff(path, GREY.astype(np.uint32) * 257),
+        "real to 255.tif": lambda path: pillow(path, GREY.astype(np.float32)),
+        "real to 1.tif": lambda path: pillow(path, (GREY / 255).astype(np.float32)),
+        "16 bits.pgm": lambda path: pgm(path, GREY.astype(int) * 257, 65535),
+        "12 bits.pgm": lambda path: pgm(path, np.rint(GREY * (4095 / 255)), 4095),
+        "8 bits.pgm": lambda path: pillow(path, GREY), "8 bits.bmp": lambda path: pillow(path, GREY)}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_deep_pictures_are_the_same_picture(tmp_path, name):
+    (tmp_path / "a").mkdir()
+    DEEP[name](tmp_path / "a" / name)
+    images = load("folder", tmp_path).images
+    np.testing.assert_array_equal(images[0], np.repeat(GREY[..., None], 3, axis=2))
+    numbers = np.full((1, NUMBERS), 0.5)  # crops are taken from the same
+    np.testing.assert_array_equal(resized_crops(images, np.arange(1), mc.Recipe(epochs=1, crop_scale=1), numbers),
+                                  images[:])
+
+
+def test_deep_values_are_rounded_and_not_stretched(tmp_path):
+    (tmp_path / "a").mkdir()
+    values = np.random.RandomState(0).randint(0, 60000, (16, 16)).astype(np.uint16)
+    values[0, :4] = 128, 129, 385, 386  # below and above 257 (k + 1/2)
+    pillow(tmp_path / "a" / "x.png", values)
+    pixels = load("folder", tmp_path).images[0][..., 0]
+    assert pixels[0, :4].tolist() == [0, 1, 1, 2] and pixels.max() == round(values.max() / 257) < 240
+    expected = [round(Fraction(int(value), 257)) for value in values.ravel()]
+    assert pixels.ravel().tolist() == expected
+
+
+def test_other_modes_are_as_pillow_converts_them(tmp_path):
+    (tmp_path / "a").mkdir()
+    colour = Image.fromarray(np.random.RandomState(0).randint(0, 256, (16, 16, 3)).astype(np.uint8))
+    files = [(mode, suffix) for mode, suffix in (("1", "png"), ("1", "tif"), ("L", "webp"), ("LA", "png"), ("P", "png"),
+             ("PA", "tif"), ("RGBA", "png"), ("RGBA", "tif"), ("CMYK", "tif"), ("CMYK", "jpg"), ("YCbCr", "jpg"))]
+    for number, (mode, suffix) in enumerate(files):
+        colour.convert(mode).save(tmp_path / "a" / f"{number:02}.{suffix}")
+    images = load("folder", tmp_path).images[:]
+    for number, (_, suffix) in enumerate(files):
+        with Image.open(tmp_path / "a" / f"{number:02}.{suffix}") as picture:
+            np.testing.assert_array_equal(images[number], np.asarray(picture.convert("RGB")))
+
+
+REFUSED = {"12 bits.png": (lambda path: pillow(path, GREY.astype(np.uint16) * 16), "fits 12: are all .*--bits 12"),
+           "14 bits.tif": (lambda path: pillow(path, GREY.astype(np.uint16) * 64), "fits 14.*--bits 14"),
+           "8 bits.tif": (lambda path: pillow(path, GREY.astype(np.int32)), "fits 8.*--bits 8"),
+           "large.tif": (lambda path: pillow(path, GREY.astype(np.int32) * 70000), "from 0 to 1.785e\\+07, not"),
+           "negative.tif": (lambda path: pillow(path, GREY.astype(np.int32) * 257 - 5), "from -5 to 65530, not"),
+           "negative real.tif": (lambda path: pillow(path, GREY / np.float32(255) - 1), "from -1 to 0, not"),
+           "real to 65535.tif": (lambda path: pillow(path, GREY * np.float32(257)), "from 0 to 65535, not"),
+           "nan.tif": (lambda path: pillow(path, np.where(GREY > 9, GREY, np.nan).astype(np.float32)), "not finite"),
+           "infinite.tif": (lambda path: pillow(path, np.where(GREY > 9, 1, np.inf).astype(np.float32)), "not finite"),
+           "signed.tif": (lambda path: tiff(path, GREY.astype(np.int8)), "have a sign")}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_values_that_do_not_tell_what_white_is_are_refused_by_name(tmp_path, name):
+    make, message = REFUSED[name]
+    (tmp_path / "a").mkdir()
+    make(tmp_path / "a" / name)
+    with pytest.raises(MsCoresetError, match=f"a/{re.escape(name)} can't be brought to 8 bits: .*{message}"):
+        load("folder", tmp_path).images[:]
+
+
+def test_bits_say_what_white_is_of_files_that_do_not_tell(tmp_path):
+    (tmp_path / "a").mkdir()
+    pillow(tmp_path / "a" / "0.png", np.rint(GREY * (4095 / 255)).astype(np.uint16))
+    pillow(tmp_path / "a" / "1.tif", np.rint(GREY * (4095 / 255)).astype(np.int32))
+    pgm(tmp_path / "a" / "2.pgm", GREY.astype(int) * 257, 65535)  # these two tell
+    pillow(tmp_path / "a" / "3.png", GREY)
+    split = load("folder", tmp_path, bits=12)
+    np.testing.assert_array_equal(split.images[:], np.repeat(np.broadcast_to(GREY, (4, 16, 16))[..., None], 3, axis=3))
+    dark = load("folder", tmp_path, bits=16)
+    assert dark.images[0].max() == 16 and dark.subset(np.array([0])).images[0].max() == 16
+    undecided = load("folder", tmp_path)
+    assert len({each.fingerprint() for each in (split, dark, undecided)}) == 3
+    pillow(tmp_path / "a" / "black.png", np.zeros((16, 16), np.uint16))
+    assert load("folder", tmp_path).images[4].max() == 0
+    for bits in (7, 32, 12.0):
+        refused("bits", "folder", tmp_path, bits=bits)
+    np.savez(tmp_path / "x.npz", labels=[0, 1])
+    refused("bits 12: arrays has no image files", "arrays", tmp_path / "x.npz", bits=12)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_a_cameras_rotation_is_not_carried_out(tmp_path, suffix):
+    (tmp_path / "a").mkdir()
+    turned = Image.Exif()
+    turned[274] = 6
+    half = np.zeros((16, 16), np.uint8)
+    half[:8] = 255
+    Image.fromarray(half).convert("RGB").save(tmp_path / "a" / f"x.{suffix}", exif=turned, quality=100)
+    pixels = load("folder", tmp_path).images[0][..., 0]
+    assert pixels[:7].min() > 200 and pixels[9:].max() < 50
+
+
+# Layouts of a user's own folder
+
+def said(root, train=True):
+    lines = []
+    return load("folder", root, train, log=lines.append, image_size=16), lines
+
+
+@pytest.mark.parametrize(("trained", "tested"), [
+    ("Training", "Testing"), ("TRAIN", "TEST"), ("train", "Test"), ("Train", "VAL"), ("train", "Validation"),
+    ("training_set/training_set", "test_set/test_set"), ("train-images", "valid"), ("traindata", "testdata"),
+    ("archive/Train", "archive/Test"), ("archive/train/train", "archive/val")])
+def test_parts_in_any_case_doubled_and_wrapped(tmp_path, trained, tested):
+    write_tree(tmp_path / trained, "abc", 2)
+    write_tree(tmp_path / tested, "abc", 1)
+    for junk in ("__MACOSX", ".ipynb_checkpoints", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"):
+        write_image(tmp_path / junk / "x.png", 0)
+        write_image(tmp_path / trained / junk / "x.png", 0)
+        write_image(tmp_path / trained / "a" / junk / "x.png", 0)
+    for place in (tmp_path, tmp_path / trained, tmp_path / trained / "a"):
+        (place / "Thumbs.db").write_text("")
+    split, lines = said(tmp_path)
+    assert (split.classes, split.labels.tolist()) == (tuple("abc"), [0, 0, 1, 1, 2, 2])
+    assert [line for line in lines if "archive: that" not in line] == [] and len(lines) == trained.startswith("archive")
+    test, lines = said(tmp_path, train=False)
+    assert test.labels.tolist() == [0, 1, 2] and lines == []
+
+
+def test_a_wrapper_of_classes_is_looked_through(tmp_path):
+    write_tree(tmp_path / "archive", "ab")
+    split, lines = said(tmp_path)
+    assert split.classes == ("a", "b") and "nothing but the folder archive" in lines[0] and len(lines) == 1
+    assert said(tmp_path, train=False)[0] is None
+
+
+@pytest.mark.parametrize(("places", "classes", "message"), [
+    (["cats"], ["cats"], "has one class, cats"),
+    (["cats/2020"], ["cats"], "has one class, cats"),
+    (["cats/train", "cats/test", "dogs/train", "dogs/test"], ["cats", "dogs"], r"cats/test, cats/train, dogs/test"),
+    (["bus", "car", "train"], ["bus", "car", "train"], "classes named like parts of a data set: train"),
+    (["train/a", "train/val"], ["a", "val"], "classes named like parts of a data set: val"),
+    (["train/a", "train/b", "val/a", "test/b", "extra/a"], ["a", "b"], "left aside in .*: extra, test$"),
+    (["train/a", "train/b", "train"], ["a", "b"], r"left aside in .*train: 1 images .* such as 0\.png"),
+    ([str(number) for number in range(12)], [str(number) for number in range(12)], "count by value, 0, 1, 2, .*text"),
+    (["-1", "0", "1"], ["-1", "0", "1"], None), (["01", "02", "10"], ["01", "02", "10"], None),
+    (["1", "10", "2x"], ["1", "10", "2x"], None), (["0.5", "1.5", "10"], ["0.5", "1.5", "10"], None),
+    (["-2", "-10"], ["-10", "-2"], None), (["1.5", "10", "2"], ["1.5", "2", "10"], "by value, 1.5, 2, 10; as text")])
+def test_what_may_not_be_meant_is_said(tmp_path, places, classes, message):
+    for number, place in enumerate(places):
+        write_image(tmp_path / "photos" / place / "0.png", number)
+    split, lines = said(tmp_path / "photos")
+    assert list(split.classes) == classes and len(lines) == (message is not None)
+    assert message is None or re.search(message, lines[0])
+
+
+def test_two_folders_for_one_part_are_refused(tree):
+    write_image(tree / "TRAIN" / "a" / "0.png", 0)
+    refused("has TRAIN and train: which one is meant", "folder", tree)
+    (tree / "TRAIN").rename(tree / "Test_set")
+    assert len(load("folder", tree, train=False)) == 8  # val comes first
+    write_image(tree / "test" / "a" / "0.png", 0)
+    assert len(load("folder", tree, train=False)) == 8
+    shutil.rmtree(tree / "val")
+    refused("has Test_set and test", "folder", tree, train=False)
+
+
+def test_numbers_count_by_value_in_both_parts(tmp_path):
+    for part in ("train", "val"):
+        write_tree(tmp_path / part, [str(number) for number in range(11)], 1)
+    train, test = load("folder", tmp_path), load("folder", tmp_path, train=False)
+    assert train.labels.tolist() == test.labels.tolist() == [0, 1, 10, 2, 3, 4, 5, 6, 7, 8, 9]
+
+
+# Broken images, all at once
+
+@pytest.fixture
+def broken(tree):
+    """``tree`` with three images to train on, and one to test on, that are none."""
+    for name, damage in (("train/a/1.png", "text"), ("train/c/2.png", "truncated"), ("train/c/3.png", "a bomb"),
+                         ("val/d/0.png", "empty")):
+        DAMAGE[damage](tree / name)
+    return tree
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_all_broken_images_are_named_in_one_run(broken, train):
+    refused(r"^4 of 28 images of folder-photos can't be used: train/a/1\.png: it is none of BMP, .*; "
+            r"train/c/2\.png: .*; train/c/3\.png: .*pixels.*; val/d/0\.png: "
+            r".*all are listed in .*checked/folder-photos\.json; .*--skip-broken",
+            "folder", broken, train, broken="refuse")
+    listed = json.loads((broken.parent / "checked" / "folder-photos.json").read_text())
+    assert listed["images"] == 28
+    assert [(entry["part"], entry["place"], entry["file"]) for entry in listed["broken"]] == [
+        ("train", 1, "train/a/1.png"), ("train", 12, "train/c/2.png"), ("train", 13, "train/c/3.png"),
+        ("test", 6, "val/d/0.png")]
+
+
+def test_broken_images_are_left_out_and_the_data_is_another(broken):
+    lines = []
+    whole = load("folder", broken)
+    train = load("folder", broken, broken="skip", log=lines.append)
+    test = load("folder", broken, False, broken="skip", log=lines.append)
+    assert (len(train), len(test)) == (17, 7) and train.labels.tolist() == [0] * 4 + [1] * 5 + [2] * 3 + [3] * 5
+    assert train.images[:].shape == (17, 16, 16, 3) and test.images[:].shape == (7, 16, 16, 3)
+    assert "3 of 20 images of folder-photos, train, can't be used and are left out" in lines[0]
+    assert "1 of 8 images of folder-photos, test" in lines[1] and "folder-photos.json" in lines[1]
+    assert train.fingerprint() != whole.fingerprint() and data_digest(train) != data_digest(whole)
+    for name in ("train/a/1.png", "train/c/2.png", "train/c/3.png", "val/d/0.png"):
+        (broken / name).unlink()
+    deleted = load("folder", broken, broken="refuse")
+    assert deleted.fingerprint() == train.fingerprint()  # the same images at the same places
+    assert load("folder", broken, broken="skip", log=lines.append).fingerprint() == train.fingerprint()
+    assert len(lines) == 2
+
+
+def test_a_class_of_broken_images_only_is_refused(tree):
+    for number in range(5):
+        DAMAGE["text"](tree / "train" / "b" / f"{number}.png")
+    refused("folder-photos: no image of class b can be used", "folder", tree, broken="skip")
+    with pytest.raises(MsCoresetError, match="broken is 'keep'"):
+        load("folder", tree, broken="keep")
+
+
+def test_what_was_found_is_kept_until_files_change(broken, monkeypatch):
+    tried = []
+    fault = image_files.ImageFiles.fault
+    monkeypatch.setattr(image_files.ImageFiles, "fault", lambda self, place: tried.append(place) or fault(self, place))
+
+    def kept(memory=False):
+        if not memory:
+            image_check._known.clear()
+        tried.clear()
+        left = len(load("folder", broken, broken="skip"))
+        return left, len(tried)
+
+    file = broken.parent / "checked" / "folder-photos.json"
+    assert kept() == (17, 28) and kept() == (17, 0) and kept(memory=True) == (17, 0)
+    whole = file.read_text()
+    for strange in ("", "[]", "{}", whole.replace('"place": 1,', '"place": 99,'), whole.replace("train", "other"),
+                    whole.replace('"digest": "', '"digest": "0'), whole.replace('"place": 1,', '"place": true,')):
+        file.write_text(strange)
+        assert kept() == (17, 28) and file.read_text() == whole
+    write_image(broken / "train" / "a" / "1.png", 1)
+    assert kept() == (18, 28)
+    os.utime(broken / "val" / "a" / "0.png", (1, 1))
+    assert kept(memory=True) == (18, 28)
+    file.unlink()
+    file.parent.rmdir()
+    file.parent.write_text("")  # no file can be written
+    assert kept() == (18, 28) and kept(memory=True) == (18, 0)
+
+
+def test_the_quick_try_of_jpegs_finds_what_decoding_finds(tmp_path):
+    """Cut off at many lengths, and in grey, colour and four colours, baseline and progressive."""
+    rng = np.random.RandomState(0)
+    for number, (mode, progressive) in enumerate(itertools.product(("L", "RGB", "CMYK"), (False, True))):
+        picture = Image.fromarray(rng.randint(0, 256, (40, 40, 3)).astype(np.uint8)).convert(mode)
+        stream = io.BytesIO()
+        picture.save(stream, format="JPEG", progressive=progressive, quality=90)
+        whole = stream.getvalue()
+        for length in [*rng.randint(1, len(whole), 25), len(whole) - 1, len(whole) - 2, len(whole)]:
+            place = tmp_path / "a" / f"{number}-{length:05}.jpg"
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(whole[:length])
+    images = load("folder", tmp_path, image_size=40).images
+
+    def decoded(place):
+        try:
+            return images[place] is not None
+        except MsCoresetError:
+            return False
+
+    faults = [images.fault(place) is None for place in range(len(images))]
+    assert faults == [decoded(place) for place in range(len(images))] and 6 <= sum(faults) < len(faults) / 2
+
+
+def test_commands_name_all_broken_images_and_leave_them_out(broken, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    short = ["--dataset", "folder", "--data", "photos", "--arch", "mlp", "--width", "8", "--epoch", "1"]
+    for command in ("select", "train", "score"):
+        assert main([command, *short]) == 2
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: 4 of 28 images") and "train/a/1.png" in error and "val/d/0.png" in error
+    assert not (tmp_path / "ckpt").exists()
+    assert main(["select", *short, "--rate", "0.5", "--skip-broken"]) == 0
+    captured = capsys.readouterr()
+    assert "3 of 20 images of folder-photos, train" in captured.err and "of 17" in captured.out
+    assert captured.out.splitlines()[-1].endswith(" --skip-broken")
+    coreset = str(tmp_path / "index" / "folder-photos-moderate-0.5.npz")
+    assert main(["train", *short, "--coreset", coreset, "--skip-broken"]) == 0
+    assert "of 7 test samples" in capsys.readouterr().out
+    assert main(["select", "--from-manifest", coreset]) == 0
+    assert "the same coreset now" in capsys.readouterr().out
+    assert main(["coreset", "show", coreset, "--data", "photos", "--dataset", "folder"]) == 2
+    assert main(["coreset", "show", coreset, "--data", "photos", "--dataset", "folder", "--skip-broken"]) == 0
+    for name in ("train/a/1.png", "train/c/2.png", "train/c/3.png", "val/d/0.png"):
+        write_image(broken / name, 0)
+    capsys.readouterr()
+    assert main(["train", *short, "--coreset", coreset]) == 2  # the coreset is of the data without them
+    assert "of a data set of 17 samples, folder-photos has 20" in capsys.readouterr().err
+
+
+def test_published_sets_are_tried_when_asked(tiny, tmp_path, monkeypatch, capsys):
+    DAMAGE["text"](tiny / "train" / WNIDS[0] / "images" / f"{WNIDS[0]}_1.JPEG")
+    assert len(load("tiny", tiny.parent)) == 12
+    refused(r"1 of 24 images of TinyImageNet can't be used: train/n01443537/images/n01443537_1\.JPEG", "tiny",
+            tiny.parent, broken="refuse")
+    assert len(load("tiny", tiny.parent, broken="skip")) == 11
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--dataset", "tiny", "--verify", "--no-download"]) == 2
+    assert "1 of 24 images" in capsys.readouterr().err
 
 
 # Tiny ImageNet

@@ -167,4 +167,4 @@ def tell_order(names, log):
 
 
 def _begin(names):
-    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    return ", ".join(name[:20] for name in names[:12]) + (", ..." if len(names) > 12 else "")

@@ -7,7 +7,7 @@ import itertools
 import os
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from ms_coreset.datasets.pictures import Pictures, Scaling
 from ms_coreset.datasets.split import class_order
@@ -88,7 +88,7 @@ class ImageFiles(Pictures):
                 picture.draft(picture.mode, (1, 1))
                 in_colour(picture, self.bits)
         except MsCoresetError as error:
-            return one_line(str(error.__cause__).partition("\n")[0])
+            return one_line(_reason(error.__cause__))
 
     def _view(self, rows, scaling):
         return ImageFiles(self._index, scaling, rows, self.bits)
@@ -137,9 +137,14 @@ def open_image(path):
     except UnknownRange as error:
         raise MsCoresetError(f"{_shown(path)} can't be brought to 8 bits: {error}") from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
-        reason = str(error).partition("\n")[0]
-        raise MsCoresetError(f"{_shown(path)} can't be read as an image: {reason}; get the file anew, or delete "
-                             "it") from error
+        raise MsCoresetError(f"{_shown(path)} can't be read as an image: {_reason(error)}; get the file anew, or "
+                             "delete it") from error
+
+
+def _reason(error):
+    if isinstance(error, UnidentifiedImageError):  # its text has an address in memory
+        return "it is none of " + ", ".join(_FORMATS)
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 class UnknownRange(ValueError):
@@ -214,8 +219,8 @@ def load_tree(root, parts, scaling, classes=None):
     ImageFolder has each.
 
     The classes are the names of the folders in the first part; each one's images are those below it. All are sorted
-    as text. Departures: hidden files and folders, and those of ``_LEFTOVERS``, are passed over; where all classes' names
-    are numbers, labels count them by value (``class_order``), while the images' places stay those of ImageFolder.
+    as text. Departures: hidden files and folders, and those of ``_LEFTOVERS``, are passed over; where all classes are
+    named by numbers, labels count them by value (``class_order``), while the images' places stay those of ImageFolder.
 
     classes: the names that the labels count through, by default the folders'
 

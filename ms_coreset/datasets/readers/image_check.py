@@ -1,0 +1,103 @@
+"""Which images of a data set can't be decoded: all are tried once, in threads, and what was found is kept in a file."""
+
+import numpy as np
+
+from ms_coreset.datasets.pictures import in_order
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import array_digest, read_json, write_json
+from ms_coreset.progress import Progress
+
+_BLOCK = 256
+_NAMED = 5
+_known: dict[str, dict] = {}  # what was found in this process, by digest: the file may not be writable
+
+
+class Check:
+    """What is wrong with the image files of a data set.
+
+    parts: split ("train", "test") -> its ``ImageFiles``
+    path: file that the result is kept in, and read from while names, sizes and times of change are the same
+
+    broken: split -> {place: why it can't be decoded}
+    """
+
+    def __init__(self, parts, path):
+        self._parts, self._path, self._digest = parts, path, _digest_of(parts)
+        self.broken = _known.get(self._digest) or self._read()
+        if self.broken is None:
+            self.broken = self._find()
+            self._write()
+        _known[self._digest] = self.broken
+
+    def require_none(self, name):
+        """Raise ``MsCoresetError``, which names some and the file that lists all, if any image is broken."""
+        if lines := self._lines():
+            named = "; ".join(lines[:_NAMED]) + ("; ..." if len(lines) > _NAMED else "")
+            raise MsCoresetError(f"{len(lines):,} of {self._total:,} images of {name} can't be used: {named}"
+                                 f"{self._listed()}; get them anew, delete "
+                                 "them, or leave them out with --skip-broken")
+
+    def whole(self, split, part):
+        """``split``, which is ``part``, without its broken images, and a line that says so, or None.
+
+        Raises ``MsCoresetError`` where a class of the training split has no others.
+        """
+        broken = self.broken.get(part)
+        if not broken:
+            return split, None
+        rest = split.subset(np.setdiff1d(np.arange(len(split)), list(broken)))
+        if part == "train" and (lost := np.setdiff1d(split.labels, rest.labels)).size:
+            raise MsCoresetError(f"{split.name}: no image of class {split.classes[lost[0]]} can be used"
+                                 f"{self._listed()}")
+        return rest, (f"{len(broken):,} of {len(split):,} images of {split.name}, {part}, can't be used and are left "
+                      f"out: places are counted without them{self._listed()}")
+
+    def _find(self):
+        found = {part: {} for part in self._parts}
+        with Progress(self._total, "checking images") as progress:
+            for part, images in self._parts.items():
+                for begin in range(0, len(images), _BLOCK):
+                    places = range(begin, min(begin + _BLOCK, len(images)))
+                    faults = zip(places, in_order(images.fault, places), strict=True)
+                    found[part].update({place: fault for place, fault in faults if fault is not None})
+                    progress.update(len(places))
+        return found
+
+    def _write(self):
+        listed = [{"part": part, "place": place, "file": self._parts[part].name(place), "why": why}
+                  for part, places in self.broken.items() for place, why in places.items()]
+        try:
+            write_json(self._path, {"images": self._total, "digest": self._digest, "broken": listed})
+        except MsCoresetError:  # data that can only be read
+            self._path = None
+
+    def _read(self):
+        """What the file tells of these images; None if there is none, or it is of others or damaged."""
+        try:
+            kept = read_json(self._path)
+            if kept["digest"] != self._digest:
+                return None
+            found = {part: {} for part in self._parts}
+            for entry in kept["broken"]:
+                place, images = entry["place"], self._parts[entry["part"]]
+                if not (type(place) is int and 0 <= place < len(images)):
+                    return None
+                found[entry["part"]][place] = str(entry["why"])
+            return found
+        except (MsCoresetError, KeyError, TypeError):
+            return None
+
+    def _lines(self):
+        return [f"{self._parts[part].name(place)}: {why}" for part, places in self.broken.items()
+                for place, why in places.items()]
+
+    @property
+    def _total(self):
+        return sum(map(len, self._parts.values()))
+
+    def _listed(self):
+        return f"; all are listed in {self._path}" if self._path and self._path.exists() else ""
+
+
+def _digest_of(parts):
+    return array_digest(np.array([f"{part} {images.files_digest()} {images.bits}" for part, images in parts.items()]))
