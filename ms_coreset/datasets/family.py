@@ -51,12 +51,13 @@ class Family:
             raise MsCoresetError(f"image size {image_size}: {self.name} has images of one size; leave it out")
         options = {"image_size": image_size} if self.resizable else {}
         loaded = self.load(root, train, access, **options)
-        images = loaded[0] if isinstance(loaded, tuple) else None
-        if bits is not None and loaded is not None and not isinstance(images, ImageFiles):
+        if loaded is None:
+            return None
+        images, labels, classes = (None,) * 3 if isinstance(loaded, Split) else loaded
+        if bits is not None and not isinstance(images, ImageFiles):
             raise MsCoresetError(f"bits {bits}: {self.name} has no image files; leave it out")
-        if loaded is None or isinstance(loaded, Split):
+        if isinstance(loaded, Split):
             return loaded
-        _, labels, classes = loaded
         if not len(labels):
             raise MsCoresetError(f"{self.name}: its files below {root} hold no images; get them anew")
         images = images if bits is None else images.with_bits(bits)
