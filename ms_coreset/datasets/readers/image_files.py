@@ -15,8 +15,9 @@ from ms_coreset.errors import MsCoresetError, one_line, require_whole
 from ms_coreset.files import array_digest
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+_BLOCK = 1 << 16  # pixels
 _LARGEST_FILE = 1 << 30  # bytes
-_MOST_PIXELS = 1 << 26  # of an image: 200 MB in colour, for each thread that decodes one
+_MOST_PIXELS = 1 << 26  # of an image: 200 MB in colour, 800 while a deep one is scaled, for each thread
 # What a file may be, whatever its name says: no format that Pillow hands to another program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # What cameras, discs and archives leave beside a user's own folders, in small letters.
@@ -185,8 +186,18 @@ def in_colour(picture, bits=None):
     if lowest < 0 or highest > white:
         raise UnknownRange(f"its values go from {lowest:g} to {highest:g}, not from 0 to {white:,}; save it in 8 or "
                            "16 bits")
-    grey = np.rint(255 * (values.astype(np.float64) / white))
-    return Image.fromarray((255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey).astype(np.uint8)).convert("RGB")
+    grey = _scaled(values, white)
+    return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey).convert("RGB")
+
+
+def _scaled(values, white):
+    """``round(255 x / white)`` in uint8, by blocks: float64 of all would take eight times the image."""
+    grey = np.empty(values.size, np.uint8)
+    flat = values.reshape(-1)
+    for begin in range(0, values.size, _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        grey[part] = np.rint(255 * (flat[part].astype(np.float64) / white))
+    return grey.reshape(values.shape)
 
 
 def _white(form, stored, highest, bits):
