@@ -34,8 +34,7 @@ class Check:
         if lines := self._lines():
             named = "; ".join(lines[:_NAMED]) + ("; ..." if len(lines) > _NAMED else "")
             raise MsCoresetError(f"{len(lines):,} of {self._total:,} images of {name} can't be used: {named}"
-                                 f"{self._listed()}; get them anew, delete "
-                                 "them, or leave them out with --skip-broken")
+                                 f"{self._listed()}; get them anew, delete them, or leave them out with --skip-broken")
 
     def whole(self, split, part):
         """``split``, which is ``part``, without its broken images, and a line that says so, or None.
@@ -72,7 +71,10 @@ class Check:
             self._path = None
 
     def _read(self):
-        """What the file tells of these images; None if there is none, or it is of others or damaged."""
+        """What the file tells of these images; None if there is none, or it is of others or damaged.
+
+        Broken images are tried again: a disk or a network that failed once does not condemn them.
+        """
         try:
             kept = read_json(self._path)
             if kept["digest"] != self._digest:
@@ -80,9 +82,10 @@ class Check:
             found = {part: {} for part in self._parts}
             for entry in kept["broken"]:
                 place, images = entry["place"], self._parts[entry["part"]]
-                if not (type(place) is int and 0 <= place < len(images)):
+                fault = images.fault(place) if type(place) is int and 0 <= place < len(images) else None
+                if fault is None:
                     return None
-                found[entry["part"]][place] = str(entry["why"])
+                found[entry["part"]][place] = fault
             return found
         except (MsCoresetError, KeyError, TypeError):
             return None
