@@ -18,6 +18,10 @@ class MsCoresetError(ValueError):
         super().__init__(one_line(message))
 
 
+class MsCoresetWarning(UserWarning):
+    """Something given by the user can be used, but is hardly what was meant. A command prints it as a note."""
+
+
 def one_line(text):
     """A text for a message or a log: one line, of printable characters only, so that a file can't move the cursor."""
     text = str(text)

@@ -1,13 +1,17 @@
 """What is known of each sample: the arrays that selectors see, and their checks."""
 
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import InitVar, dataclass, fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError, require_kind
+from ms_coreset.arrays import are_probabilities, as_array, logits_of
+from ms_coreset.errors import MsCoresetError, MsCoresetWarning, require_kind
 from ms_coreset.randomness import hold_out
 
+BLOCK_NUMBERS = 4 << 20  # that are looked at together, whether they can be used
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision
 LARGEST_GAP = 1e300  # between logits of a sample
@@ -15,7 +19,7 @@ FIELDS = ("features", "logits", "dynamics", "boundary", "runs")  # that tell of 
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
-    "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array",
+    "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array (logits or probabilities)",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",
     "boundary": "mc.deepfool_distances(network, split)",
     "runs": "one Evidence per network: Evidence(labels, runs=(first, second, ...))",
@@ -25,17 +29,25 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Arrays about n samples; only labels must be there. Plain NumPy or memory-mapped, of any origin.
+    """Arrays about n samples; only labels must be there.
 
-    labels: (n,) integers, any values
+    labels: (n,) integers, any values; booleans are 0 and 1, and floats will do that are whole numbers (of pandas, say).
+        What compares them with logits needs 0 .. C-1, the others take them as groups
     features: (n, d), the input of a network's last dense layer
-    logits: (n, C)
+    logits: (n, C), before the softmax
     dynamics: ``TrainingDynamics``
     boundary: (n,), squared distance to the decision boundary (DeepFool)
-    runs: a tuple of ``Evidence`` of the same samples, one per network, for scores that average over several
+    runs: ``Evidence`` of the same samples, one per network, for scores that average over several
     validation: ``Evidence`` of other samples from the same network
+    probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
+        ``arrays.logits_of``
 
-    Raises ``MsCoresetError`` when shapes do not fit together.
+    Arrays may come from anywhere: NumPy, memory-mapped or not, torch or MindSpore (also of bfloat16 or with a
+    gradient), pandas, lists. They are not copied where that is not needed; of h5py's and zarr's only the rows in use
+    are read, when they are used (``arrays.StoredRows``).
+
+    Raises ``MsCoresetError`` when shapes do not fit together, for what is not numbers, and for masked and sparse
+    arrays. Whether numbers are finite is looked at by ``require``, when they are needed.
     """
 
     labels: np.ndarray
@@ -45,32 +57,24 @@ class Evidence:
     boundary: np.ndarray | None = None
     runs: tuple | None = None
     validation: object | None = None
+    probabilities: InitVar[Any] = None
 
-    def __post_init__(self):
-        labels = np.asarray(self.labels)
-        if labels.ndim != 1 or not len(labels) or not np.issubdtype(labels.dtype, np.integer):
-            raise MsCoresetError(f"labels must be a non-empty (n,) array of integers, "
-                                 f"got {labels.dtype} of shape {labels.shape}")
-        object.__setattr__(self, "labels", labels)
-        for name in ("features", "logits", "boundary"):
-            if isinstance(getattr(self, name), list | tuple):
-                object.__setattr__(self, name, np.array(getattr(self, name)))
-        for name in EXTRACTED:
-            array = getattr(self, name)
-            if array is not None and (np.ndim(array) != 2 or len(array) != len(labels)):
-                raise MsCoresetError(f"{name} must be a ({len(labels)}, d) array like labels, "
-                                     f"got shape {np.shape(array)}")
-        if self.boundary is not None and np.shape(self.boundary) != labels.shape:
-            raise MsCoresetError(f"boundary must be ({len(labels)},) like labels, got shape {np.shape(self.boundary)}")
-        for name in ("features", "logits", "boundary"):
-            kind = np.asarray(getattr(self, name)).dtype.kind if getattr(self, name) is not None else "f"
-            if kind not in "fiu":
-                raise MsCoresetError(f"{name} must be numbers, got {type(getattr(self, name)).__name__} of kind {kind}")
-        require_kind("runs", self.runs, list, tuple, type(None))
-        for name, other in (*(("runs", run) for run in self.runs or ()), ("validation", self.validation)):
-            require_kind(name, other, Evidence, *(() if name == "runs" else (type(None),)))
+    def __post_init__(self, probabilities):
+        given = {"labels": _as_labels(self.labels), "runs": _as_runs(self.runs)}
+        n = len(given["labels"])
+        if probabilities is not None:
+            if self.logits is not None:
+                raise MsCoresetError("logits and probabilities: give one of them, the other follows")
+            given["logits"] = logits_of(_as_numbers("probabilities", probabilities, (n, None)))
+        for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,))):
+            if getattr(self, name) is not None:
+                given[name] = _as_numbers(name, getattr(self, name), shape)
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        require_kind("validation", self.validation, Evidence, type(None))
         for run in self.runs or ():
-            if not np.array_equal(run.labels, labels):
+            require_kind("runs", run, Evidence)
+            if not np.array_equal(run.labels, self.labels):
                 raise MsCoresetError("every run must be of the same samples: their labels differ")
 
     def __len__(self) -> int:
@@ -98,16 +102,73 @@ class Evidence:
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
         """Raise ``MsCoresetError`` unless every field in ``needs`` is there, and finite in the samples ``rows``.
 
-        Features must also be of a size that distances can be told apart by.
+        Features must also be of a size that distances can be told apart by. Logits that look like probabilities are
+        warned of.
         """
         for name in needs:
             value = getattr(self, name)
             if value is None:
                 raise MsCoresetError(f"{method} needs {name}, which this evidence lacks; get it with {_HOW[name]}")
-            if isinstance(value, np.ndarray):
-                _require_finite(value[rows], name, rows.start or 0)
-                if name == "features":
-                    _require_measurable(value[rows])
+            if name in ("features", "logits", "boundary"):
+                _require_finite(value, name, range(len(self))[rows])
+            if name == "features":
+                _require_measurable(value, range(len(self))[rows])
+            if name == "logits":
+                _warn_of_probabilities(value, range(len(self))[rows])
+
+    def require_label_columns(self, method: str) -> None:
+        """Raise ``MsCoresetError`` unless labels are columns of the logits, with which ``method`` compares them."""
+        if self.logits is not None:
+            require_label_columns(self.labels, self.logits.shape[1], f" that {method} compares them with")
+
+
+def require_label_columns(labels, classes, why=""):
+    """Raise ``MsCoresetError`` unless labels (n,) are 0 to ``classes`` - 1."""
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        sample = int(np.argmax(wrong))
+        raise MsCoresetError(f"labels must be 0 to {classes - 1}, the columns of logits{why}; that of sample {sample} "
+                             f"is {labels[sample]}")
+
+
+def _as_labels(given):
+    """``given`` as integers (n,)."""
+    labels = np.asarray(as_array("labels", given))
+    whole = labels
+    if labels.dtype.kind == "b" or (labels.dtype.kind == "f" and (abs(labels) < 2**53).all()):
+        whole = labels.astype(np.int64)
+    if labels.ndim != 1 or not len(labels) or whole.dtype.kind not in "iu" or (whole != labels).any():
+        raise MsCoresetError(f"labels must be a non-empty (n,) array of integers, got {labels.dtype} of shape "
+                             f"{labels.shape}{_odd(labels, whole)}")
+    return whole
+
+
+def _odd(labels, whole):
+    """The first of the labels that is no whole number, in words."""
+    if labels.ndim != 1 or labels.dtype.kind != "f" or not len(labels):
+        return ""
+    sample = int(np.argmax((whole != labels) | ~(abs(labels) < 2**53)))
+    return f": that of sample {sample} is {labels[sample]}"
+
+
+def _as_runs(given):
+    require_kind("runs", given, list, tuple, type(None))
+    if given is not None and not given:
+        raise MsCoresetError("runs must hold at least one Evidence; without runs, leave it out")
+    return None if given is None else tuple(given)
+
+
+def _as_numbers(name, given, shape):
+    """``given`` as an array of numbers of the shape (n,), or (n, None): any number of columns but 0."""
+    array = as_array(name, given)
+    if array.dtype.kind not in "fiu":
+        raise MsCoresetError(f"{name} must be numbers, got {type(given).__name__} of {array.dtype}; convert it first")
+    fits = array.ndim == len(shape) and array.shape[0] == shape[0]
+    if not fits or 0 in array.shape:
+        wanted = f"({shape[0]}, d)" if len(shape) == 2 else f"({shape[0]},)"
+        raise MsCoresetError(f"{name} must be a {wanted} array like labels, got shape {array.shape}"
+                             f"{', which has no columns' if fits else ''}")
+    return array
 
 
 def _part(field, rows):
@@ -132,25 +193,38 @@ def _places(rows):
     return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
-def _require_finite(array, name, first=0):
+def _blocks(array, places):
+    """(place of the first, rows) of an array, block by block of the samples ``places``, a range."""
+    step = max(1, BLOCK_NUMBERS // max(1, array[:1].size))
+    return ((start, array[start:min(start + step, places.stop)]) for start in places[::step])
+
+
+def _require_finite(array, name, places):
     # A sum is finite only if every term is, and takes one pass without a temporary; an overflowing sum of finite
     # terms is told apart by looking closer.
-    block = max(1, (1 << 22) // max(1, array[:1].size))
-    for start in range(0, len(array), block):
-        part = array[start:start + block]
+    for first, part in _blocks(array, places):
         with np.errstate(over="ignore", invalid="ignore"):
             suspicious = not np.isfinite(part.sum())
         if suspicious and not np.isfinite(part).all():
-            row = first + start + int(np.argwhere(~np.isfinite(part))[0, 0])
-            raise MsCoresetError(f"{name} of sample {row} are not finite")
+            raise MsCoresetError(f"{name} of sample {first + int(np.argwhere(~np.isfinite(part))[0, 0])} are not "
+                                 "finite")
 
 
-def _require_measurable(features):
+def _require_measurable(features, places):
     """Raise ``MsCoresetError`` where distances in single precision would all be infinite, or too small to tell."""
-    largest = max(float(features.max(initial=0)), -float(features.min(initial=0)))  # -(-128) is no int8
+    largest = max((extreme for _, part in _blocks(features, places)  # -(-128) is no int8
+                   for extreme in (float(part.max(initial=0)), -float(part.min(initial=0)))), default=0.0)
     if largest > LARGEST_FEATURE or 0 < largest < SMALLEST_FEATURE:
         raise MsCoresetError(f"features are as large as {largest:.3g}: distances are told apart where the largest lies "
                              f"between {SMALLEST_FEATURE:g} and {LARGEST_FEATURE:g}; multiply them by a constant")
+
+
+def _warn_of_probabilities(logits, places):
+    """Warn where all logits of the samples ``places``, of more than one class, are what a softmax gives."""
+    if logits.shape[1] > 1 and all(are_probabilities(part).all() for _, part in _blocks(logits, places)):
+        warnings.warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give "
+                      "them as Evidence(probabilities=...), in a command say --probabilities", MsCoresetWarning,
+                      stacklevel=5)
 
 
 @dataclass(frozen=True)
@@ -170,9 +244,7 @@ class LastLayerGradients:
     @classmethod
     def of(cls, evidence):
         """From an evidence's logits, labels and features; labels must be columns of the logits."""
-        classes = evidence.logits.shape[1]
-        if evidence.labels.min() < 0 or evidence.labels.max() >= classes:
-            raise MsCoresetError(f"labels must be 0 to {classes - 1}, the columns of logits")
+        require_label_columns(evidence.labels, evidence.logits.shape[1])
         errors = softmax(evidence.logits)
         errors[np.arange(len(errors)), evidence.labels] -= 1
         return cls(errors, np.asarray(evidence.features))

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.coreset import Coreset
-from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import array_digest
@@ -48,7 +47,7 @@ def select(method: str, evidence: Evidence, rate: float, balance: bool = False, 
     require_kind("balance", balance, bool, np.bool_)
     request = Request(rate, bool(balance), seed, memory)
     entry.check_options(options)
-    evidence.require(entry.needs_for(options), entry.name, current().part(len(evidence)))
+    entry.require(evidence, options)
     selection = shared.chosen(entry, evidence, request, options)
     how = shared.sharing(entry, request, options)
     return _coreset(selection, entry.name, evidence, request, {**entry.options, **options}, how)
@@ -84,7 +83,7 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     entry = SCORES[name]
     require_kind("evidence", evidence, Evidence)
     entry.check_options(options)
-    evidence.require(entry.needs_for(options), entry.name, current().part(len(evidence)))
+    entry.require(evidence, options)
     return shared.values(entry, evidence, options)
 
 

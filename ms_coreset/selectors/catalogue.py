@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ms_coreset.distributed import current
+from ms_coreset.evidence import EXTRACTED
 from ms_coreset.registry import Registry
 from ms_coreset.selectors import options
 
@@ -11,6 +13,7 @@ METHODS = Registry("method")
 SCORES = Registry("score")
 
 Needs = tuple | Callable
+Flag = bool | Callable
 
 
 @dataclass(frozen=True)
@@ -24,35 +27,63 @@ class Entry:
     source: where it is published
     nested: whether a method's picks at a rate begin those at any higher one (of each class, if balanced), or a function
         of the options that tells
-    takes: fields of ``Evidence`` that it goes by where there are any, and does without else
+    takes: fields of ``Evidence`` that it goes by where there are any, and does without else, or a function of the
+        options that gives them: "validation", what it aims at; "runs", which have what it needs in the evidence's place
     parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples", if a
         sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if all its
         work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if besides it does
         ``shared.two_rounds`` over all samples itself. "": rank 0 alone
+    label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of the
+        options that tells
     """
 
     name: str
     function: Callable
-    requirements: tuple | Callable
+    requirements: Needs
     cost: str
     source: str
-    nested: bool | Callable = False
-    takes: tuple = ()
+    nested: Flag = False
+    takes: Needs = ()
     parallel: str | Callable = ""
+    label_columns: Flag = False
 
     def needs_for(self, options):
         """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
-        if callable(self.requirements):
-            return tuple(self.requirements({**self.options, **options}))
-        return tuple(self.requirements)
+        return tuple(self._with(options, self.requirements))
+
+    def takes_for(self, options):
+        """Fields of ``Evidence`` that it goes by where there are any, with these options over the defaults."""
+        return tuple(self._with(options, self.takes))
 
     def nested_for(self, options):
         """Whether it is nested with these options over the defaults."""
-        return self.nested({**self.options, **options}) if callable(self.nested) else self.nested
+        return self._with(options, self.nested)
 
     def parallel_for(self, options):
         """How several ranks share it with these options over the defaults."""
-        return self.parallel({**self.options, **options}) if callable(self.parallel) else self.parallel
+        return self._with(options, self.parallel)
+
+    def require(self, evidence, options):
+        """Raise ``MsCoresetError`` unless ``evidence`` has what it needs with these options, and that can be used.
+
+        Of several ranks each looks at a part of the samples.
+        """
+        needs, takes = self.needs_for(options), self.takes_for(options)
+        checked = [(evidence, needs, self.name)]
+        if "runs" in takes and evidence.runs:  # their networks' answers are used, all else is the evidence's
+            asked, others = ([need for need in needs if (need in EXTRACTED) == theirs] for theirs in (True, False))
+            checked = [(evidence, others, self.name), *((run, asked, f"every run of {self.name}")
+                                                        for run in evidence.runs)]
+        if "validation" in takes and evidence.validation is not None:
+            checked.append((evidence.validation, needs, f"the validation set of {self.name}"))
+        for samples, fields, whose in checked:
+            samples.require(fields, whose, current().part(len(samples)))
+            if "logits" in fields and self._with(options, self.label_columns):
+                samples.require_label_columns(whose)
+
+    def _with(self, options, fact):
+        """A fact, which may be a function of the options, with these over the defaults."""
+        return fact({**self.options, **options}) if callable(fact) else fact
 
     @property
     def needs(self):
@@ -79,19 +110,22 @@ class Entry:
 
 
 def method(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
-           nested: bool | Callable = False, takes: tuple = (), parallel: str | Callable = "") -> Callable:
+           nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
+           label_columns: Flag = False) -> Callable:
     """Decorator: register a function as a selection method; see ``Entry``."""
-    return _register(METHODS, name, needs, cost, source, aliases, nested, takes, parallel)
+    return _register(METHODS, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
+                     takes=takes, parallel=parallel, label_columns=label_columns)
 
 
 def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
-          parallel: str | Callable = "") -> Callable:
+          takes: Needs = (), parallel: str | Callable = "", label_columns: Flag = False) -> Callable:
     """Decorator: register a function as a score; see ``Entry``."""
-    return _register(SCORES, name, needs, cost, source, aliases, parallel=parallel)
+    return _register(SCORES, aliases, name=name, requirements=needs, cost=cost, source=source, takes=takes,
+                     parallel=parallel, label_columns=label_columns)
 
 
-def _register(registry, name, needs, cost, source, aliases, nested=False, takes=(), parallel=""):
+def _register(registry, aliases, **facts):
     def decorate(function):
-        registry.add(name, Entry(name, function, needs, cost, source, nested, takes, parallel), aliases)
+        registry.add(facts["name"], Entry(function=function, **facts), aliases)
         return function
     return decorate

@@ -139,7 +139,7 @@ def options_of(name: str) -> list[str]:
     if score is not None:
         return list({**score.options, **(STRATA_OPTIONS if rule == "strata" else {})})
     entry = METHODS[name]
-    return [*entry.options, *([_HELD_OUT] if "validation" in entry.takes else [])]
+    return [*entry.options, *([_HELD_OUT] if "validation" in entry.takes_for({}) else [])]
 
 
 def title_of(name: str) -> str:

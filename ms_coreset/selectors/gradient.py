@@ -16,8 +16,8 @@ from ms_coreset.selectors.selection import Selection
 _ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the lengths of both
 
 
-@method("gradmatch", needs=EXTRACTED, takes=("validation",), cost="n d k + n k^2", parallel="classes",
-        source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
+@method("gradmatch", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d k + n k^2",
+        parallel="classes", source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
 def gradmatch(evidence, request, lam: Positive = 0.5,
               refill: Annotated[str, OneOf(("projection", "none"))] = "projection", variant: Variant = "paper",
               batch_size: Count = 128):
@@ -44,7 +44,7 @@ def gradmatch(evidence, request, lam: Positive = 0.5,
     Departures from the paper: signed correlations (as DeepCore, since weights are not negative), the budget is met
     rather than a tolerance, and the refill is not random.
     """
-    _require_fitting_validation(evidence, "gradmatch")
+    _require_fitting_validation(evidence)
     weights = np.zeros(len(evidence))
 
     def pick(rows, k):
@@ -141,7 +141,7 @@ def _match_as_deepcore(pool, target, k, lam=1.0):
     return picks[fit > 0], fit[fit > 0]
 
 
-@method("glister", needs=EXTRACTED, takes=("validation",), cost="n d C k", parallel="classes",
+@method("glister", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d C k", parallel="classes",
         nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
 def glister(evidence, request, eta: Positive = 0.1, aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean",
@@ -164,7 +164,7 @@ def glister(evidence, request, eta: Positive = 0.1, aggregate: Annotated[str, On
 
     Departures from the paper: the plain greedy maximiser, since gains may grow and a lazy one would err; the mean.
     """
-    _require_fitting_validation(evidence, "glister")
+    _require_fitting_validation(evidence)
     initial = np.empty(len(evidence))
 
     def measure(rows, _):
@@ -281,10 +281,9 @@ def _largest(values, count):
     return places
 
 
-def _require_fitting_validation(evidence, name):
+def _require_fitting_validation(evidence):
     if evidence.validation is None:
         return
-    evidence.validation.require(EXTRACTED, f"the validation set of {name}")
     for field in EXTRACTED:
         expected, found = (getattr(side, field).shape[1] for side in (evidence, evidence.validation))
         if expected != found:

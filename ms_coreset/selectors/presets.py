@@ -13,7 +13,7 @@ import numpy as np
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import shared
-from ms_coreset.selectors.catalogue import METHODS, SCORES, Needs, method, score
+from ms_coreset.selectors.catalogue import METHODS, SCORES, Flag, Needs, method, score
 from ms_coreset.selectors.options import Count, Named, Number
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import RULES, moderate_window, strata_after_cutoff
@@ -62,10 +62,13 @@ def by_score(evidence, request, score, rule="top", **options):
     of_rule |= {name: options.pop(name) for name in of_rule if name in options}
     entry.check_options(options)
     METHODS["ccs"].check_options(of_rule)
-    evidence.require(entry.needs_for(options), entry.name, current().part(len(evidence)))
+    entry.require(evidence, options)
+    cutoff = SCORES[of_rule.pop("cutoff_score")] if of_rule.get("mis_ratio") else None
+    of_rule.pop("cutoff_score", None)
+    if cutoff:
+        cutoff.require(evidence, {})
     values = shared.values(entry, evidence, options)
-    cutoff = of_rule.pop("cutoff_score", None)
-    hardness = shared.values(SCORES[cutoff], evidence, {}) if of_rule.get("mis_ratio") else values
+    hardness = shared.values(cutoff, evidence, {}) if cutoff else values
     return _ruled(values, rule, request, evidence.labels, hardness, **of_rule)
 
 
@@ -90,7 +93,12 @@ def strata_needs(options):
     return dict.fromkeys((*SCORES[options["score"]].needs, *cutoff))
 
 
-@method("ccs", needs=strata_needs, cost="n T", parallel="scores",
+def strata_takes(options):
+    """Fields of ``Evidence`` that the strata rule's score goes by where there are any."""
+    return SCORES[options["score"]].takes_for({})
+
+
+@method("ccs", needs=strata_needs, takes=strata_takes, cost="n T", parallel="scores",
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def ccs(evidence, request, score: ScoreName = "accumulated_margin", strata: Count = 50, mis_ratio: Share = 0.0,
         cutoff_score: ScoreName = "accumulated_margin"):
@@ -116,21 +124,21 @@ def _register_ranked(entry, aliases):
     def ranked(evidence, request, **options):
         reversed_here = options.get("variant") == "deepcore" and entry.name in _REVERSED_IN_DEEPCORE
         rule = "bottom" if reversed_here and not request.balance else "top"
-        return by_score(evidence, request, entry.name, rule, **options)
+        return _ruled(shared.values(entry, evidence, options), rule, request, evidence.labels)
 
     of_method = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("evidence", "request")]
     of_score = list(inspect.signature(entry.function).parameters.values())[1:]
     ranked.__signature__ = inspect.Signature([*of_method, *of_score])
     ranked.__doc__ = entry.function.__doc__
     method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases, nested=True,
-           parallel="scores")(ranked)
+           takes=entry.takes, parallel="scores", label_columns=entry.label_columns)(ranked)
 
 
 def register_score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
-                   parallel: str | Callable = "") -> Callable:
+                   parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False) -> Callable:
     """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
     def register(function):
-        score(name, needs, cost, source, aliases, parallel)(function)
+        score(name, needs, cost, source, aliases, takes, parallel, label_columns)(function)
         _register_ranked(SCORES[name], aliases)
         return function
     return register

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import log_softmax
+from ms_coreset.evidence import log_softmax, require_label_columns
 from ms_coreset.files import create_array, open_array
 
 _LARGEST = np.finfo(np.float32).max
@@ -26,7 +27,11 @@ class TrainingDynamics:
     correct: argmax z = y
     loss: -log p_y
 
-    float32, ``correct`` bool; a field that was not recorded is None. NaN (False) where a sample was held out.
+    float32, ``correct`` bool; a field that was not recorded is None. NaN (False) where a sample was held out. With one
+    class, which no other can lead over, ``margin`` is p_y, and ``logit_margin`` infinite.
+
+    Arrays may come from anywhere, as those of ``Evidence``. Raises ``MsCoresetError`` for what is not numbers (T, n), T
+    and n the same for all.
     """
 
     probability: np.ndarray | None = None
@@ -35,6 +40,15 @@ class TrainingDynamics:
     error_norm: np.ndarray | None = None
     correct: np.ndarray | None = None
     loss: np.ndarray | None = None
+
+    def __post_init__(self):
+        found = {name: as_array(f"the training dynamics' {name}", getattr(self, name)) for name in FIELDS
+                 if getattr(self, name) is not None}
+        for name, array in found.items():
+            if array.ndim != 2 or array.shape != next(iter(found.values())).shape or array.dtype.kind not in "fiub":
+                raise MsCoresetError(f"the training dynamics' {name} must be numbers of shape (epochs, samples), the "
+                                     f"same for all fields, got {array.dtype} of shape {array.shape}")
+            object.__setattr__(self, name, array)
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "TrainingDynamics":
@@ -57,24 +71,32 @@ class TrainingDynamics:
 def measure(logits, labels):
     """The values of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays, float64.
 
-    Those of logits that lie farther apart than float32 reaches are as large as that, so that it can hold them.
+    Those of logits that lie farther apart than float32 reaches are as large as that, so that it can hold them. Raises
+    ``MsCoresetError`` for labels that are no columns of the logits.
     """
+    require_label_columns(labels, logits.shape[1])
     rows = np.arange(len(labels))
     logits = np.asarray(logits, np.float64)
     log_p = log_softmax(logits)
     p = np.exp(log_p)
     error = p.copy()
     error[rows, labels] -= 1
-    return {"probability": p[rows, labels], "margin": _lead(p, labels),
-            "logit_margin": np.clip(_lead(logits, labels), -_LARGEST, _LARGEST),
+    return {"probability": p[rows, labels], "margin": _lead(p, labels, 0), "logit_margin": _logit_lead(logits, labels),
             "error_norm": np.linalg.norm(error, axis=1), "correct": logits.argmax(axis=1) == labels,
             "loss": np.minimum(-log_p[rows, labels], _LARGEST)}
 
 
-def _lead(values, labels):
+def _logit_lead(logits, labels):
+    """Infinite where there is but one class, else as large as float32 can hold."""
+    lead = _lead(logits, labels, -np.inf)
+    return lead if logits.shape[1] == 1 else np.clip(lead, -_LARGEST, _LARGEST)
+
+
+def _lead(values, labels, least):
+    """By how much the label's value is above the largest other one, or above ``least``, which no value is below."""
     rows = np.arange(len(labels))
     others = values.copy()
-    others[rows, labels] = -np.inf
+    others[rows, labels] = least
     with np.errstate(over="ignore"):
         return values[rows, labels] - others.max(axis=1)
 

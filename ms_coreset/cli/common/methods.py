@@ -61,7 +61,7 @@ def _owners():
         for option, default in entry.options.items():
             if option not in _NOT_FOR_USERS and f"{entry.name} ({default})" not in owners.get(option, []):
                 owners.setdefault(option, []).append(f"{entry.name} ({default})")
-    aimed = [name for name in METHODS.names() if "validation" in METHODS[name].takes]
+    aimed = [name for name in METHODS.names() if "validation" in METHODS[name].takes_for({})]
     owners["held_out"] = [f"{', '.join(aimed)}: the share of the samples to hold out as the validation set aimed at"]
     for option, default in STRATA_OPTIONS.items():
         owners[option].append(f"--rule strata ({default})")

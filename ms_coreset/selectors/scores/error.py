@@ -4,6 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
+from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, batch_sizes, log_softmax, row_wise, softmax
 from ms_coreset.selectors.catalogue import score
@@ -13,7 +14,7 @@ Epoch = Annotated[int, Whole(0)]
 _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 
 
-@score("grand", needs=EXTRACTED, cost="R n (C + d)",
+@score("grand", needs=EXTRACTED, takes=("runs",), label_columns=True, cost="R n (C + d)",
        parallel=lambda options: "samples" if options["variant"] == "paper" else "",  # which divides by batches of all
        source=f"{_DATA_DIET}, def. 2.1")
 def grand(evidence, variant: Variant = "paper", batch_size: Count = 128):
@@ -25,8 +26,7 @@ def grand(evidence, variant: Variant = "paper", batch_size: Count = 128):
 
     Returns (n,), at least 0; high = keep. Departure from the paper, as in DeepCore: of the last layer alone.
     """
-    runs = runs_of(evidence, "features", "logits")
-    return np.mean([_gradient_norms(run, variant, batch_size) for run in runs], axis=0)
+    return np.mean([_gradient_norms(run, variant, batch_size) for run in runs_of(evidence)], axis=0)
 
 
 def _gradient_norms(evidence, variant, batch_size):
@@ -37,11 +37,13 @@ def _gradient_norms(evidence, variant, batch_size):
     return norms / batch_sizes(len(norms), batch_size) if variant == "deepcore" else norms
 
 
-def _el2n_needs(options):
-    return ("logits",) if options["first"] is None and options["last"] is None else ("dynamics",)
+def _by_logits(options):
+    return options["first"] is None and options["last"] is None
 
 
-@score("el2n", needs=_el2n_needs, cost="R n C", parallel="samples", source=f"{_DATA_DIET}, def. 2.2")
+@score("el2n", needs=lambda options: ("logits",) if _by_logits(options) else ("dynamics",),
+       takes=lambda options: ("runs",) if _by_logits(options) else (), label_columns=_by_logits, cost="R n C",
+       parallel="samples", source=f"{_DATA_DIET}, def. 2.2")
 def el2n(evidence, first: Epoch | None = None, last: Epoch | None = None):
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
@@ -53,7 +55,7 @@ def el2n(evidence, first: Epoch | None = None, last: Epoch | None = None):
     """
     if first is not None or last is not None:
         return _window(evidence, "el2n", "error_norm", first, last).mean(axis=0, dtype=np.float64)
-    return np.mean([_error_norms(run) for run in runs_of(evidence, "logits")], axis=0)
+    return np.mean([_error_norms(run) for run in runs_of(evidence)], axis=0)
 
 
 def _error_norms(evidence):
@@ -65,7 +67,8 @@ def _error_norms(evidence):
     return row_wise(of_rows, evidence.labels, evidence.logits)
 
 
-@score("loss", needs=("logits",), cost="n C", parallel="samples", source="Zheng et al., CCS, ICLR 2023 (its code)")
+@score("loss", needs=("logits",), label_columns=True, cost="n C", parallel="samples",
+       source="Zheng et al., CCS, ICLR 2023 (its code)")
 def loss(evidence):
     """Cross entropy of the label, -log p_y.
 
@@ -77,13 +80,9 @@ def loss(evidence):
     return row_wise(of_rows, evidence.labels, evidence.logits)
 
 
-def runs_of(evidence, *needs):
-    """The runs that a score averages over: ``evidence.runs``, each with ``needs``, or the evidence itself."""
-    if evidence.runs is None:
-        return (evidence,)
-    for run in evidence.runs:
-        run.require(needs, "every run")
-    return evidence.runs
+def runs_of(evidence):
+    """The runs that a score averages over: ``evidence.runs``, or the evidence itself."""
+    return evidence.runs or (evidence,)
 
 
 def _window(evidence, name, field, first, last):
@@ -98,15 +97,20 @@ def _window(evidence, name, field, first, last):
 def dynamics_of(evidence, name, field):
     """A recorded field of the training dynamics, (T, n); raises ``MsCoresetError`` when it was not recorded."""
     evidence.require(("dynamics",), name)
-    values = getattr(evidence.dynamics, field)
+    values = getattr(evidence.dynamics, field, None)
     if values is None:
         raise MsCoresetError(f"{name} needs the training dynamics' {field}, which was not recorded")
+    values = np.asarray(as_array(f"the training dynamics' {field}", values))
     if values.shape[1] != len(evidence):
         raise MsCoresetError(f"{name}: training dynamics of {values.shape[1]} samples, but {len(evidence)} labels")
+    if np.isinf(values).any():
+        sample = int(np.argmax(np.isinf(values).any(axis=0)))
+        raise MsCoresetError(f"{name}: the training dynamics' {field} of sample {sample} is infinite: with one class, "
+                             "the label has no other to lead over; or the network's answers were not finite")
     unknown = ~np.isfinite(_with_gaps(evidence.dynamics, values)).all(axis=0)
     if unknown.any():
         raise MsCoresetError(f"{name}: no training dynamics of sample {int(np.argmax(unknown))}: it was held out for "
-                             "validation, or training was not finished")
+                             "validation, training was not finished, or the network's answers were not numbers")
     return values
 
 
@@ -115,4 +119,4 @@ def _with_gaps(dynamics, values):
     if values.dtype != bool:
         return values
     fields = (getattr(dynamics, name, None) for name in ("loss", "probability", "error_norm", "margin"))
-    return next((field for field in fields if field is not None), values)
+    return next((np.asarray(field) for field in fields if field is not None), values)

@@ -19,7 +19,7 @@ def least_confidence(evidence, variant: Variant = "paper"):
     Returns (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
     """
     if variant == "deepcore":
-        return -np.max(evidence.logits, axis=1).astype(np.float64)
+        return row_wise(lambda logits: -logits.max(axis=1).astype(np.float64), evidence.logits)
     return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), evidence.logits)
 
 

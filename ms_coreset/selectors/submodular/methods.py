@@ -38,6 +38,10 @@ def _needs(options):
     return ("features",) if options["kernel"] == "features" else EXTRACTED
 
 
+def _by_gradients(options):
+    return options["kernel"] == "gradient"
+
+
 def _nested(options):
     return options["greedy"] != "stochastic"  # which draws the more candidates the fewer are to be picked
 
@@ -47,7 +51,7 @@ def _parallel(options):
 
 
 @method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
-        nested=_nested, parallel=_parallel,
+        nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
 def facility_location(evidence, request, kernel: Kernel = "gradient", greedy: Greedy = "lazy", epsilon: Epsilon = 0.1,
                       beta: Beta = 0.9, neighbors: Count | None = None):
@@ -81,7 +85,7 @@ def facility_location(evidence, request, kernel: Kernel = "gradient", greedy: Gr
 
 
 @method("graph_cut", needs=_needs, cost="n C d, and C d per gain", aliases=("GraphCut", "Submodular"),
-        nested=_nested, parallel=_parallel,
+        nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {_DEEPCORE}")
 def graph_cut(evidence, request, lam: NotNegative = 1.0, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
               epsilon: Epsilon = 0.1, beta: Beta = 0.9):
@@ -103,7 +107,7 @@ def graph_cut(evidence, request, lam: NotNegative = 1.0, kernel: Kernel = "gradi
 
 
 @method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", aliases=("LogDeterminant",),
-        nested=_nested, parallel=_parallel,
+        nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {_DEEPCORE}")
 def log_determinant(evidence, request, jitter: Positive = 1e-6, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
                     epsilon: Epsilon = 0.1, beta: Beta = 0.9, variant: Variant = "paper"):
@@ -150,7 +154,7 @@ def _gradients(evidence, rows):
     return LastLayerGradients.of(evidence.part(rows, EXTRACTED))
 
 
-@method("craig", needs=EXTRACTED, cost="sum of n_c^2 (d + C), and n_c per gain",
+@method("craig", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C), and n_c per gain",
         parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
 def craig(evidence, request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,

@@ -1,0 +1,135 @@
+"""Arrays from anywhere (torch, MindSpore, pandas, h5py, lists) as NumPy's, without importing where they come from."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+
+_BLOCK_BYTES = 16 << 20
+PROBABILITY_TOLERANCE = 0.01  # of a row's sum: what rounding to bfloat16 or to a few decimals leaves
+
+
+def as_array(name, value):
+    """``value``, whoever made it, as an array of NumPy; without a copy where none is needed.
+
+    Memory-mapped arrays stay so, and what else lies in a file (h5py, zarr) becomes ``StoredRows``. bfloat16, which
+    NumPy does not have, becomes float32. Raises ``MsCoresetError`` naming it for masked and sparse arrays, and for
+    what is no array.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        raise MsCoresetError(f"{name}: a masked array says nothing of what is masked: leave these samples out, or put "
+                             "numbers there by .filled(number)")
+    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+        raise MsCoresetError(f"{name}: a sparse array ({type(value).__name__}): make it dense by .toarray()")
+    if str(getattr(value, "dtype", "")).lower().endswith("bfloat16"):
+        value = value.float() if hasattr(value, "float") else value.astype(np.float32)
+    if type(value) in (np.ndarray, np.memmap, StoredRows):
+        return value
+    if _is_stored(value):
+        return StoredRows(name, value)
+    try:
+        return np.asarray(_on_host(value))
+    except Exception as error:  # of whoever made it, in words of its own
+        raise MsCoresetError(f"{name}: a {type(value).__name__} that does not become an array: {error}") from error
+
+
+def _on_host(value):
+    """A tensor without its graph, in the host's memory; anything else as it is."""
+    for step in ("detach", "cpu"):
+        value = getattr(value, step)() if hasattr(value, step) else value
+    return value
+
+
+def _is_stored(value):
+    """Whether ``value`` is like an array of NumPy without being one: of h5py or zarr, say, but not of pandas."""
+    return (isinstance(getattr(value, "dtype", None), np.dtype) and hasattr(value, "shape")
+            and hasattr(value, "__getitem__") and not isinstance(value, np.ndarray | np.generic)
+            and not hasattr(value, "iloc"))
+
+
+class StoredRows:
+    """An array (n, ...) that lies in a file: of it only the rows that are asked for are read, as slices.
+
+    Indexed like an array of NumPy by a slice, a place, or places in any order or a mask (n,), it gives an array in
+    memory; by anything else, it is read whole.
+
+    name: what errors call it
+    stored: has shape, dtype, and rows by slices
+    change: (rows, place of the first) -> rows, done with whatever is read; dtype: what that gives
+    """
+
+    def __init__(self, name, stored, change=None, dtype=None):
+        self._name, self._stored, self._change = name, stored, change
+        self.shape, self.dtype = tuple(stored.shape), np.dtype(dtype or stored.dtype)
+        self.ndim = len(self.shape)
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self[:], dtype)
+
+    def __getitem__(self, rows):
+        if isinstance(rows, tuple):
+            return self[:][rows]
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            return self._read(start, max(start, stop)) if step == 1 else self._at(np.arange(start, stop, step))
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            return self._at(np.flatnonzero(rows))
+        return self._at(np.arange(len(self))[rows.ravel()]).reshape(*rows.shape, *self.shape[1:])
+
+    def _at(self, places):
+        """The rows at some places, from slices of at most ``_BLOCK_BYTES``."""
+        found = np.empty((len(places), *self.shape[1:]), self.dtype)
+        order = np.argsort(places, kind="stable")
+        ascending = places[order]
+        block = max(1, _BLOCK_BYTES // max(1, found[:1].nbytes)) if len(places) else 1
+        starts = np.flatnonzero(np.diff(ascending // block, prepend=-1))
+        for first, last in zip(starts, [*starts[1:], len(places)], strict=True):
+            low = ascending[first]
+            found[order[first:last]] = self._read(low, ascending[last - 1] + 1)[ascending[first:last] - low]
+        return found
+
+    def _read(self, start, stop):
+        try:
+            rows = np.asarray(self._stored[int(start):int(stop)])
+        except Exception as error:  # a file that was closed meanwhile, say
+            raise MsCoresetError(f"{self._name} can't be read: {error}") from error
+        return rows if self._change is None else self._change(rows, int(start))
+
+
+def logits_of(probabilities):
+    """log p of ``probabilities`` (n, C), whose softmax they are, float64; of those in a file, whenever they are read.
+
+    A probability of 0 counts as the smallest positive number of its type, below which it was rounded to 0: its log is
+    -744.4 (float64, and whole numbers), -103.3 (float32) or -16.6 (float16). Rows must lie in [0, 1] and sum to 1, to
+    within ``PROBABILITY_TOLERANCE``: else ``MsCoresetError`` names the first that does not.
+    """
+    lowest = _log_of_smallest(probabilities.dtype)
+
+    def change(rows, first):
+        wrong = ~are_probabilities(rows)
+        if wrong.any():
+            place = int(np.argmax(wrong))
+            raise MsCoresetError(f"probabilities of sample {first + place} are none: they must lie in [0, 1] and sum "
+                                 f"to 1, got {np.array2string(rows[place][:5], precision=4)}"
+                                 f"{' ...' if rows.shape[1] > 5 else ''}, which sum to "
+                                 f"{rows[place].sum(dtype=np.float64):.4g}")
+        with np.errstate(divide="ignore"):
+            return np.maximum(np.log(rows, dtype=np.float64), lowest)
+
+    lazy = StoredRows("probabilities", probabilities, change, np.float64)
+    return lazy if isinstance(probabilities, np.memmap | StoredRows) else lazy[:]
+
+
+def _log_of_smallest(dtype):
+    # Worked out, since the number itself is 0 where some library has had such small ones flushed.
+    limits = np.finfo(dtype if dtype.kind == "f" else np.float64)
+    return float(limits.minexp - limits.nmant) * np.log(2.0)
+
+
+def are_probabilities(rows):
+    """(b,) bool: which rows (b, C) lie in [0, 1] and sum to 1."""
+    sums = rows.sum(axis=1, dtype=np.float64)
+    return (rows.min(axis=1) >= 0) & (abs(sums - 1) <= PROBABILITY_TOLERANCE)
