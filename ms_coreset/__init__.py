@@ -18,7 +18,7 @@ _HOMES = {
     "ms_coreset.datasets": ("Split", "list_datasets", "load_dataset", "make_attack", "make_corruption",
                             "make_label_noise", "register_dataset"),
     "ms_coreset.device": ("available_devices", "set_device"),
-    "ms_coreset.errors": ("MsCoresetError",),
+    "ms_coreset.errors": ("MsCoresetError", "MsCoresetWarning"),
     "ms_coreset.evidence": ("Evidence",),
     "ms_coreset.extraction": ("extract",),
     "ms_coreset.extraction.boundary": ("deepfool_distances",),

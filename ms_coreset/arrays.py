@@ -46,6 +46,15 @@ def _is_stored(value):
             and not hasattr(value, "iloc"))
 
 
+def plain(value):
+    """``value`` with NumPy's numbers and arrays as Python's, and tuples as lists: what JSON would give back."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): plain(part) for key, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list | tuple) else value
+
+
 class StoredRows:
     """An array (n, ...) that lies in a file: of it only the rows that are asked for are read, as slices.
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.arrays import as_array, plain
 from ms_coreset.errors import MsCoresetError, require_kind, require_whole
 from ms_coreset.files import atomic_write, read_pickle
 from ms_coreset.npz import read_npz
@@ -32,6 +33,9 @@ class Coreset:
     pool: (m,) ascending places the choice was made from, or None for all n
     manifest: plain values: versions, data, command
 
+    Arrays may come from anywhere, as those of ``Evidence``. NumPy's numbers and arrays in the options and the manifest
+    become Python's, tuples lists, so that a file gives back what was saved.
+
     Raises ``MsCoresetError`` for indices out of range or twice, for weights or scores that do not fit, and for other
     values than these.
     """
@@ -51,9 +55,13 @@ class Coreset:
         require_whole("n, the size of the data set,", self.n)
         if self.n > _LARGEST:
             raise MsCoresetError(f"a data set of {self.n} samples: at most {_LARGEST:,} can be told apart")
-        object.__setattr__(self, "indices", _places("coreset ind", self.indices, self.n))
-        if self.pool is not None:
-            object.__setattr__(self, "pool", _places("pool ind", self.pool, self.n))
+        found = {name: np.asarray(as_array(name, value)) for name in ("indices", *_OPTIONAL)
+                 if (value := getattr(self, name)) is not None}
+        for name, what in (("indices", "coreset ind"), ("pool", "pool ind")):
+            if name in found:
+                found[name] = _places(what, found[name], self.n)
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
         if self.weights is not None and not (_holds_numbers(self.weights) and np.shape(self.weights) == (len(self),)
                                              and np.isfinite(self.weights).all()):
             raise MsCoresetError(f"{len(self)} coreset indices but weights of shape {np.shape(self.weights)}, or not "
@@ -66,6 +74,8 @@ class Coreset:
         check_seed(self.seed)
         for name, kind in (("method", str), ("options", dict), ("manifest", dict)):
             require_kind(name, getattr(self, name), kind)
+        for name in ("n", "rate", "method", "options", "seed", "manifest"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -94,12 +104,17 @@ class Coreset:
         return self.indices[order], None if self.weights is None else self.weights[order]
 
     def within(self, pool: np.ndarray, n: int) -> "Coreset":
-        """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n."""
+        """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n.
+
+        Raises ``MsCoresetError`` for places of another part than this coreset's: not as many, or out of range.
+        """
+        pool = _places("pool ind", as_array("pool", pool), n)
+        self._require_of_size(len(pool), "the pool")
         scores = None
         if self.scores is not None:
             scores = np.full(n, np.nan)
             scores[pool] = self.scores
-        made_from = np.asarray(pool) if self.pool is None else pool[self.pool]
+        made_from = pool if self.pool is None else pool[self.pool]
         return Coreset(pool[self.indices], n, self.rate, self.method, self.options, self.seed, self.weights, scores,
                        made_from, self.manifest)
 
@@ -109,7 +124,10 @@ class Coreset:
         kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share
         of samples that a known perturbation touched, before and after, or None when none is known; bad_by_kind: the
         same two shares for each thing that was done, by its name
+
+        Raises ``MsCoresetError`` for a split of another size.
         """
+        self._require_of_size(len(split), "the split")
         available = np.arange(self.n) if self.pool is None else self.pool
         per_class = np.bincount(split.labels[self.indices], minlength=split.num_classes)
         bad = None if split.bad is None else (float(split.bad[available].mean()), float(split.bad[self.indices].mean()))
@@ -140,9 +158,9 @@ class Coreset:
     def _write(self, stream):
         arrays = {name: value for name in ("indices", *_OPTIONAL)
                   if (value := getattr(self, name)) is not None}
-        notes = {"n": self.n, "rate": self.rate, "method": self.method, "options": self.options, "seed": self.seed,
-                 "indices": "kept, in pick order", **self.manifest}
-        np.savez_compressed(stream, manifest=np.array(json.dumps(notes)), **arrays)
+        notes = plain({"n": self.n, "rate": self.rate, "method": self.method, "options": self.options,
+                       "seed": self.seed, "indices": "kept, in pick order", **self.manifest})
+        np.savez_compressed(stream, manifest=np.array(json.dumps(notes, default=_refuse_to_write)), **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Coreset":
@@ -170,10 +188,21 @@ class Coreset:
         stream.flush()
 
     def to_torch_subset(self, dataset: Any) -> Any:
-        """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order."""
+        """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order.
+
+        Raises ``MsCoresetError`` for a data set of another size, or without one.
+        """
         from torch.utils.data import Subset
 
+        if not hasattr(dataset, "__len__"):
+            raise MsCoresetError(f"a {type(dataset).__name__} has no length: give the data set that was selected from")
+        self._require_of_size(len(dataset), "this one")
         return Subset(dataset, self.indices.tolist())
+
+    def _require_of_size(self, n, whose):
+        if n != self.n:
+            raise MsCoresetError(f"the coreset is of a data set of {self.n} samples, {whose} has {n}: use it with the "
+                                 "data that it was selected from")
 
     def export(self, path: str | os.PathLike) -> None:
         """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix."""
@@ -202,6 +231,11 @@ def _places(what, places, n):
     if len(np.unique(places)) != len(places):
         raise MsCoresetError(f"{what}ices hold a place twice: a coreset holds each index once")
     return places.astype(np.int64)
+
+
+def _refuse_to_write(value):
+    raise MsCoresetError(f"a {type(value).__name__} in the options or the manifest can't be kept in a coreset's file: "
+                         "only numbers, texts, lists and dicts can")
 
 
 def _holds_numbers(array):

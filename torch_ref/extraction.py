@@ -1,6 +1,6 @@
 """What a trained network says of every sample of a split."""
 
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ class Evidence:
     boundary: (n,) squared distances to the decision boundary, or None
     runs: a tuple of evidence of the same samples from other networks, or None
     validation: evidence of other samples from the same network, or None
+    probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
+        number of its type
     """
 
     labels: np.ndarray
@@ -27,6 +29,20 @@ class Evidence:
     boundary: np.ndarray | None = None
     runs: tuple | None = None
     validation: object | None = None
+    probabilities: InitVar[object] = None
+
+    def __post_init__(self, probabilities):
+        if probabilities is not None:
+            object.__setattr__(self, "logits", _log(np.asarray(probabilities)))
+
+
+def _log(p):
+    """log p, float64; raises ``ValueError`` for rows that are not in [0, 1] or do not sum to 1."""
+    no_probabilities = (p < 0).any(axis=1) | ~np.isclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=0.01)
+    if no_probabilities.any():
+        raise ValueError(f"row {np.flatnonzero(no_probabilities)[0]} of the probabilities must be in [0, 1], sum 1")
+    smallest = np.nextafter(p.dtype.type(0), p.dtype.type(1)) if p.dtype.kind == "f" else np.nextafter(0.0, 1.0)
+    return np.log(np.where(p == 0, smallest, p).astype(np.float64))
 
 
 def normalise(images, mean, std):

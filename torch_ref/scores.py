@@ -80,7 +80,8 @@ def entropy(evidence, variant="paper"):
 def margin(evidence, variant="paper"):
     """1 - (p_(1) - p_(2)), of the two highest probabilities, in both variants. Source: DeepCore, eq. 2."""
     check_choice("variant", variant, VARIANTS)
-    first, second = log_probabilities(evidence).exp().topk(2, dim=1).values.T
+    p = torch.nn.functional.pad(log_probabilities(evidence).exp(), (0, 1))  # of one class alone the lead is the whole
+    first, second = p.topk(2, dim=1).values.T
     return 1 - (first - second)
 
 

@@ -209,7 +209,7 @@ def observe(logits, labels):
     onehot = F.one_hot(labels, logits.shape[1])
     observed = {
         "probability": _of_label(probabilities, labels),
-        "margin": _margin(probabilities, labels),
+        "margin": _margin(probabilities, labels).clamp(max=1),  # of one class alone: the whole
         "logit_margin": _margin(logits, labels),
         "error_norm": (probabilities - onehot).norm(dim=1),
         "loss": -_of_label(log_probabilities, labels),

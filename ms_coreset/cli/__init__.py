@@ -5,10 +5,11 @@ import importlib
 import os
 import sys
 import traceback
+import warnings
 
 from ms_coreset.cli.common.plugins import load_typed
 from ms_coreset.distributed import failing_together, launched, take_part
-from ms_coreset.errors import MsCoresetError, one_line
+from ms_coreset.errors import MsCoresetError, MsCoresetWarning, one_line
 
 COMMANDS = {
     "train": "train a network on a data set, or on a coreset of it",
@@ -42,7 +43,8 @@ def _main(arguments, command):
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     typed = f"python {sys.argv[0]}" if command else f"ms-coreset {arguments[0] if arguments else ''}"
     try:
-        with failing_together():
+        with failing_together(), warnings.catch_warnings():
+            warnings.showwarning = _noting(warnings.showwarning)
             return _run(arguments, command, typed.strip())
     except MsCoresetError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -59,6 +61,17 @@ def _main(arguments, command):
         # The reader (head, less) has gone: not worth a word, but Python would print one when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _noting(show):
+    """``warnings.showwarning`` that prints this library's own warnings as notes, and all others as ``show`` does."""
+    def shown(message, category, *where, **more):
+        if issubclass(category, MsCoresetWarning):
+            print(f"note: {one_line(message)}", file=sys.stderr, flush=True)
+        else:
+            show(message, category, *where, **more)
+
+    return shown
 
 
 def _let_go(interruption):

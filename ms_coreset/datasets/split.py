@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from ms_coreset.arrays import logits_of
 from ms_coreset.datasets.pictures import Pictures
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import array_digest
@@ -116,6 +117,16 @@ class Split:
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
         known = {name: array[indices] for name, array in self.known.items()}
         return dataclasses.replace(self, known=known, **chosen)
+
+
+    def with_probabilities(self) -> "Split":
+        """This split where the logits that came with it are probabilities; see ``arrays.logits_of``.
+
+        Raises ``MsCoresetError`` where none came with it, and for rows that are no probabilities.
+        """
+        if "logits" not in self.known:
+            raise MsCoresetError(f"probabilities: no logits came with {self.name} that could be these")
+        return dataclasses.replace(self, known={**self.known, "logits": logits_of(self.known["logits"])})
 
 
 def _is_column(array, n):

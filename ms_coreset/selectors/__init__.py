@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.arrays import plain
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import require_kind
 from ms_coreset.evidence import Evidence
@@ -47,6 +48,7 @@ def select(method: str, evidence: Evidence, rate: float, balance: bool = False, 
     require_kind("balance", balance, bool, np.bool_)
     request = Request(rate, bool(balance), seed, memory)
     entry.check_options(options)
+    options = plain(options)
     entry.require(evidence, options)
     selection = shared.chosen(entry, evidence, request, options)
     how = shared.sharing(entry, request, options)
@@ -64,6 +66,7 @@ def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: b
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
     request = Request(rate, bool(balance), seed, memory)
+    options = plain(options)
     selection = presets.by_score(evidence, request, score, rule, **options)
     return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, options, shared.SCORES)
 
@@ -83,6 +86,7 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     entry = SCORES[name]
     require_kind("evidence", evidence, Evidence)
     entry.check_options(options)
+    options = plain(options)
     entry.require(evidence, options)
     return shared.values(entry, evidence, options)
 

@@ -99,6 +99,8 @@ def add_evidence_options(group):
         "(default: 1)")
     add(group, "--cache", default="cache", metavar="DIR", help="folder of extracted evidence (default: cache)")
     add(group, "--top-m", type=int, metavar="M", help="deepfool: only the M likeliest classes (default: all)")
+    add(group, "--probabilities", action="store_true", help="the logits of --dataset arrays are probabilities: rows "
+        "in [0, 1] that sum to 1")
 
 
 def add_run_options(parser):
@@ -122,9 +124,10 @@ def load_split(arguments, train):
             from ms_coreset.cli.attack import make_if_missing
 
             make_if_missing(arguments)
-        return load_dataset(arguments.dataset, arguments.data, train, **image_options(arguments),
-                            broken=_of_broken(arguments), download=not arguments.no_download,
-                            verify=arguments.verify, log=note)
+        split = load_dataset(arguments.dataset, arguments.data, train, **image_options(arguments),
+                             broken=_of_broken(arguments), download=not arguments.no_download,
+                             verify=arguments.verify, log=note)
+    return split.with_probabilities() if train and getattr(arguments, "probabilities", False) else split
 
 
 def image_options(arguments):
