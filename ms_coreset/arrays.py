@@ -90,10 +90,12 @@ class StoredRows:
 
     def _at(self, places):
         """The rows at some places, from slices of at most ``_BLOCK_BYTES``."""
+        if not len(places):
+            return self._read(0, 0)
         found = np.empty((len(places), *self.shape[1:]), self.dtype)
         order = np.argsort(places, kind="stable")
         ascending = places[order]
-        block = max(1, _BLOCK_BYTES // max(1, found[:1].nbytes)) if len(places) else 1
+        block = max(1, _BLOCK_BYTES // max(1, found[:1].nbytes))
         starts = np.flatnonzero(np.diff(ascending // block, prepend=-1))
         for first, last in zip(starts, [*starts[1:], len(places)], strict=True):
             low = ascending[first]
