@@ -174,3 +174,44 @@ def test_options_of_methods(name):
 def test_options_of_scores(name):
     parameters = list(inspect.signature(torch_ref.SCORES[name]).parameters.values())[1:]
     assert mc.selectors.SCORES[name].options == {each.name: each.default for each in parameters}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16])
+@pytest.mark.parametrize("name", [name for name in mc.list_scores() if "logits" in mc.describe(name)["needs"]])
+def test_probabilities_in_the_place_of_logits(name, dtype):
+    rng = np.random.RandomState(0)
+    p = rng.dirichlet(np.full(5, 0.05), 30).astype(dtype)
+    p[::3] = np.eye(5)[np.arange(10) % 5]
+    ours, twins = (package.score(name, package.Evidence(labels=np.arange(30) % 5, features=p[:, :3],
+                                                        probabilities=p)) for package in (mc, torch_ref))
+    np.testing.assert_allclose(ours, twins, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
+def test_rows_that_are_no_probabilities_are_refused(package):
+    for row in ([0.5, 0.6], [1.5, -0.5], [np.nan, 1]):
+        with pytest.raises(ValueError, match="probabilities"):
+            package.score("entropy", package.Evidence(labels=np.arange(2), probabilities=np.array([[0.5, 0.5], row])))
+
+
+@pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
+@pytest.mark.parametrize("labels", [[-1, 0, 1], [1, 2, 3], [0, 1, 255]])
+@pytest.mark.parametrize("name", ["el2n", "loss", "grand"])
+def test_labels_that_are_no_columns_are_refused(package, labels, name):
+    evidence = package.Evidence(labels=np.array(labels), features=np.ones((3, 2)), logits=2 * np.eye(3))
+    with pytest.raises(ValueError, match="labels must be 0 to 2, the columns of logits"):
+        package.score(name, evidence)
+
+
+@pytest.mark.parametrize("name", ["el2n", "grand"])
+def test_runs_alone(name):
+    shape = {"seed": 1, "n": 30}
+    assert_same_scores(*both(lambda package, evidence: package.score(name, package.Evidence(
+        labels=evidence.labels, runs=evidence.runs)), shape))
+
+
+@pytest.mark.parametrize("name", ["margin", "entropy", "least_confidence"])
+def test_one_class(name):
+    for package in (mc, torch_ref):
+        evidence = package.Evidence(labels=np.zeros(4, int), logits=np.array([[3.0], [1], [0], [-2]]))
+        assert package.score(name, evidence).tolist() == [0] * 4

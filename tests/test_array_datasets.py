@@ -696,3 +696,27 @@ def test_noise_of_arrays_is_made_by_command_and_used(here, capsys):
     assert command("--dataset arraysN --data known.npz --method moderate --rate 0.5") == 0
     assert "bad        50.0% of the data" in capsys.readouterr().out
     assert (here / "index/arrays-knownN-moderate-0.5.npz").is_file()
+
+
+def test_probabilities_in_the_place_of_logits(here, capsys):
+    with np.load("known.npz") as known:
+        arrays = {name: known[name] for name in known}
+    p = np.exp(arrays["logits"] - arrays["logits"].max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    np.savez("known-p.npz", **{**arrays, "logits": p})
+    np.savez("wrong.npz", **{**arrays, "logits": p * 2})
+    by = "--dataset arrays --method loss --rate 0.2 --data"
+    assert command(f"{by} known.npz") == command(f"{by} known-p.npz --probabilities") == 0
+    assert "probabilities" not in capsys.readouterr().err
+    logits, asked = (Coreset.load(f"index/arrays-{name}-loss-0.2.npz") for name in ("known", "known-p"))
+    assert asked.indices.tolist() == logits.indices.tolist()
+    assert command("--from-manifest index/arrays-known-p-loss-0.2.npz --data known-p.npz") == 0
+    assert command("--dataset arrays --data known-p.npz --probabilities --scores entropy", "score") == 0
+    capsys.readouterr()
+    assert command(f"{by} known-p.npz --save other") == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if "probabilities" in line]
+    assert len(notes) == 1 and notes[0].startswith("note: logits look like probabilities") and "Warning" not in notes[0]
+    for options, message in (("wrong.npz", "probabilities of sample 0 are none"),
+                             ("features.npz", "no logits came with arrays-features")):
+        assert command(f"{by} {options} --probabilities") == 2
+        assert message in capsys.readouterr().err

@@ -7,9 +7,13 @@ import pickle
 import numpy as np
 import pytest
 
+import ms_coreset as mc
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import METHODS
+
+PLAIN = ("n", "rate", "method", "options", "seed", "manifest")
 
 
 @pytest.fixture
@@ -141,3 +145,86 @@ def test_ascending_places_keep_their_weights():
     places, weights = Coreset([4, 2, 7], 10, 0.3, "craig", weights=np.array([1.0, 5.0, 2.0])).ascending()
     assert (places.tolist(), weights.tolist()) == ([2, 4, 7], [5.0, 1.0, 2.0])
     assert Coreset([4, 2], 10, 0.2, "random").ascending()[1] is None
+
+
+def test_a_coreset_is_of_one_data_set():
+    coreset = Coreset(np.array([2, 0]), 3, 0.5, "moderate", pool=np.array([0, 2]))
+    for size in (2, 4, 1000):
+        with pytest.raises(MsCoresetError, match=f"of a data set of 3 samples, the pool has {size}"):
+            coreset.within(np.arange(size), 2000)
+        split = Split("toy", np.zeros((size, 2, 2, 1), np.uint8), np.zeros(size, int), ("a",), (0.5,), (0.5,))
+        with pytest.raises(MsCoresetError, match=f"of a data set of 3 samples, the split has {size}"):
+            coreset.summary(split)
+    for pool in ([0, 1, 9], [0, 1, -1], [0, 1, 1], [0.0, 1.0, 2.0]):
+        with pytest.raises(MsCoresetError, match="pool ind"):
+            coreset.within(pool, 9)
+    assert coreset.within([1, 5, 7], 9).pool.tolist() == [1, 7]
+
+
+def test_a_torch_subset_is_of_the_same_data_set():
+    pytest.importorskip("torch")
+    coreset = Coreset(np.array([2, 0]), 3, 0.5, "moderate")
+    assert list(coreset.to_torch_subset("abc")) == ["c", "a"]
+    for other in ("ab", "abcd", ""):
+        with pytest.raises(MsCoresetError, match=f"of a data set of 3 samples, this one has {len(other)}"):
+            coreset.to_torch_subset(other)
+    with pytest.raises(MsCoresetError, match="has no length"):
+        coreset.to_torch_subset(iter("abc"))
+
+
+# What an option may be, whichever method it belongs to, in the type that loops over NumPy's numbers give.
+NUMPY_VALUES = {
+    "variant": np.str_("paper"), "lam": np.float32(0.3), "refill": np.str_("none"), "batch_size": np.uint8(16),
+    "eta": np.float16(0.5), "aggregate": np.str_("sum"), "rounds": np.int16(3), "center": np.str_("mean"),
+    "strata": np.int64(7), "mis_ratio": np.float32(0.1), "score": np.str_("el2n"), "cutoff_score": np.str_("loss"),
+    "neighbors": np.int32(3), "within_class": np.bool_(False), "direction": np.str_("lowest"), "first": np.int64(0),
+    "last": np.uint32(2), "never_learned": np.str_("zero"), "kernel": np.str_("features"),
+    "greedy": np.str_("stochastic"), "epsilon": np.float64(0.2), "beta": np.float32(0.5), "jitter": np.float32(1e-3),
+    "already_selected": np.array([3, 8], np.uint16)}
+OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[name].options]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_options_of_numpy_are_saved_as_they_were_chosen_by(name, option, tmp_path):
+    rng, labels = np.random.RandomState(0), np.arange(40) % 4
+    dynamics = mc.TrainingDynamics(*(rng.rand(3, 40).astype(np.float32) for _ in range(4)), rng.rand(3, 40) < 0.5,
+                                   rng.rand(3, 40).astype(np.float32))
+    evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics, rng.rand(40))
+    value = NUMPY_VALUES[option]
+    chosen = mc.select(name, evidence, np.float32(0.25), np.bool_(True), np.int64(3), **{option: value})
+    chosen.save(tmp_path / "c.npz")
+    again = Coreset.load(tmp_path / "c.npz")
+    assert {name: getattr(again, name) for name in PLAIN} == {name: getattr(chosen, name) for name in PLAIN}
+    assert again.options[option] == value.tolist() and type(again.options[option]) is type(value.tolist())
+    assert [type(getattr(chosen, name)) for name in PLAIN] == [int, float, str, dict, int, dict]
+    np.testing.assert_array_equal(again.indices, chosen.indices)
+    plainly = mc.select(name, evidence, 0.25, True, 3, **{option: value.tolist()})
+    np.testing.assert_array_equal(plainly.indices, chosen.indices)
+
+
+def test_whatever_a_coreset_is_made_of_is_plain(tmp_path):
+    coreset = Coreset([1, 0], np.int64(4), np.float16(0.5), np.str_("mine"), {"a": np.arange(2), "b": (1, np.int8(2))},
+                      np.uint32(5), weights=[1, 2], manifest={"when": {"k": np.float32(0.5)}, 3: np.bool_(True)})
+    coreset.manifest["later"] = np.int64(3)
+    coreset.save(tmp_path / "c.npz")
+    again = Coreset.load(tmp_path / "c.npz")
+    assert (again.n, again.rate, again.method, again.seed) == (4, 0.5, "mine", 5)
+    assert again.options == coreset.options == {"a": [0, 1], "b": [1, 2]}
+    assert again.manifest == {"when": {"k": 0.5}, "3": True, "later": 3}
+    assert coreset.ascending()[1].tolist() == [2, 1]
+
+
+def test_what_no_file_can_keep_is_named_and_nothing_is_written(tmp_path):
+    coreset = Coreset([1, 0], 4, 0.5, "mine", {"how": print})
+    with pytest.raises(MsCoresetError, match="a builtin_function_or_method in the options or the manifest can't be"):
+        coreset.save(tmp_path / "c.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_arrays_from_elsewhere_make_a_coreset():
+    torch = pytest.importorskip("torch")
+    coreset = Coreset(torch.tensor([2, 0]), 3, 0.5, "mine", weights=torch.tensor([1.0, 2.0], requires_grad=True),
+                      scores=torch.rand(3), pool=torch.tensor([0, 2]))
+    assert {type(array) for array in (coreset.indices, coreset.weights, coreset.scores, coreset.pool)} == {np.ndarray}
+    with pytest.raises(MsCoresetError, match="scores: a masked array"):
+        Coreset([0], 3, 0.5, "mine", scores=np.ma.array([1.0, 2, 3]))
