@@ -42,7 +42,7 @@ def correctness(evidence):
 def aum(evidence):
     """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
 
-    Returns (n,); high = small or negative lead = hard or mislabelled = keep.
+    Returns (n,); high = small or negative lead = hard or mislabelled = keep. Raises ``MsCoresetError`` for one class.
     """
     return -dynamics_of(evidence, "aum", "logit_margin").mean(axis=0, dtype=np.float64)
 
@@ -52,6 +52,6 @@ def aum(evidence):
 def accumulated_margin(evidence):
     """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.
 
-    Returns (n,) in -T .. T; high = small or negative lead = hard or mislabelled = keep.
+    Returns (n,) in -T .. T; high = small or negative lead = hard or mislabelled = keep. Of one class the lead is p_y.
     """
     return -dynamics_of(evidence, "accumulated_margin", "margin").sum(axis=0, dtype=np.float64)

@@ -24,7 +24,8 @@ def grand(evidence, variant: Variant = "paper", batch_size: Count = 128):
         last one smaller
     The runs are ``evidence.runs`` (networks of other seeds), or the evidence itself.
 
-    Returns (n,), at least 0; high = keep. Departure from the paper, as in DeepCore: of the last layer alone.
+    Returns (n,), at least 0; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
+    Departure from the paper, as in DeepCore: of the last layer alone.
     """
     return np.mean([_gradient_norms(run, variant, batch_size) for run in runs_of(evidence)], axis=0)
 
@@ -51,7 +52,7 @@ def el2n(evidence, first: Epoch | None = None, last: Epoch | None = None):
         dynamics' ``error_norm`` instead (CCS: the first ten)
     Without them, from the logits of ``evidence.runs``, or of the evidence itself.
 
-    Returns (n,) in [0, sqrt(2)]; high = keep.
+    Returns (n,) in [0, sqrt(2)]; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
     """
     if first is not None or last is not None:
         return _window(evidence, "el2n", "error_norm", first, last).mean(axis=0, dtype=np.float64)
@@ -72,7 +73,7 @@ def _error_norms(evidence):
 def loss(evidence):
     """Cross entropy of the label, -log p_y.
 
-    Returns (n,), at least 0 nats; high = keep.
+    Returns (n,), at least 0 nats; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
     """
     def of_rows(labels, logits):
         return -log_softmax(logits)[np.arange(len(labels)), labels]
