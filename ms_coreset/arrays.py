@@ -142,5 +142,6 @@ def _log_of_smallest(dtype):
 
 def are_probabilities(rows):
     """(b,) bool: which rows (b, C) lie in [0, 1] and sum to 1."""
-    sums = rows.sum(axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):  # of logits near the largest number
+        sums = rows.sum(axis=1, dtype=np.float64)
     return (rows.min(axis=1) >= 0) & (abs(sums - 1) <= PROBABILITY_TOLERANCE)

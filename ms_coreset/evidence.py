@@ -1,5 +1,6 @@
 """What is known of each sample: the arrays that selectors see, and their checks."""
 
+import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import InitVar, dataclass, fields, is_dataclass, replace
@@ -224,7 +225,15 @@ def _warn_of_probabilities(logits, places):
     if logits.shape[1] > 1 and all(are_probabilities(part).all() for _, part in _blocks(logits, places)):
         warnings.warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give "
                       "them as Evidence(probabilities=...), in a command say --probabilities", MsCoresetWarning,
-                      stacklevel=5)
+                      stacklevel=_frames_to_caller())
+
+
+def _frames_to_caller():
+    """How many frames above the caller of this one the first is that is neither this package's nor a decorator's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ms_coreset", "contextlib"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from ms_coreset.files import array_digest
 from ms_coreset.selectors import baselines, geometry, gradient, presets, scores, shared, submodular
 from ms_coreset.selectors.catalogue import METHODS, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
-from ms_coreset.selectors.kernels import one_blas_thread
 from ms_coreset.selectors.estimate import Estimate, estimate
+from ms_coreset.selectors.kernels import one_blas_thread
 from ms_coreset.selectors.presets import register_score
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
