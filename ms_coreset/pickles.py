@@ -15,7 +15,7 @@ import numpy as np
 from ms_coreset.errors import one_line
 
 _KINDS = "biufcSU"  # of array types: no Python objects, no records
-_BEYOND = ("OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER", "EMPTY_SET",
+_BEYOND = ("OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER", "EMPTY_SET",
            "ADDITEMS", "FROZENSET")
 
 
@@ -35,6 +35,23 @@ class _Type:
     def set_state(self, state):
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
             self.made = self.made.newbyteorder(state[1])
+
+
+class Blank:
+    """Stands for an instance of a harmless class of which nothing is wanted: whatever a pickle puts in is dropped."""
+
+    def __init__(self, *_):
+        pass
+
+    def append(self, *_):
+        """What a pickle adds to a list."""
+
+    extend = append
+
+
+def blank_mapping(*_):
+    """Stands for a harmless mapping of which only the items are wanted: those that a pickle sets after making it."""
+    return {}
 
 
 def _array(*_):
@@ -157,8 +174,16 @@ class Unpickler(pickle._Unpickler):
             target.__setstate__((1, shape, kind.made, bool(columns_first), _fitting(raw, kind, shape)))
         elif isinstance(target, _Type):
             target.set_state(state)
-        elif not isinstance(target, dict):
+        elif not isinstance(target, dict | Blank):
             raise Refused(f"it sets the state of a {type(target).__name__}")
+
+    def _new_object(self):
+        """An instance made without its ``__init__``: of what is read as nothing, only."""
+        self.stack.pop()
+        kind = self.stack.pop()
+        if kind is not Blank and kind is not blank_mapping:
+            raise Refused("it uses NEWOBJ; only NumPy arrays and plain containers are admitted")
+        self.append(kind())
 
     def _set_item(self):
         value, key = self.stack.pop(), self.stack.pop()
@@ -182,6 +207,7 @@ class Unpickler(pickle._Unpickler):
 
     dispatch[pickle.FRAME[0]] = _frame
     dispatch[pickle.INST[0]] = _instance
+    dispatch[pickle.NEWOBJ[0]] = _new_object
     dispatch[pickle.BUILD[0]] = _build
     dispatch[pickle.SETITEM[0]] = _set_item
     dispatch[pickle.SETITEMS[0]] = _set_items
@@ -194,7 +220,7 @@ def _set_items(target, items):
         raise Refused(f"it sets items of a {type(target).__name__}")
     for key in items[::2]:
         # To look up a tuple, Python descends into it, as deep as it goes: a deep one would end the process.
-        if not isinstance(key, str | int | float | bytes | None):
+        if not isinstance(key, str | int | float | bytes | Blank | None):
             raise Refused(f"it has a {type(key).__name__} as a key")
     target.update(zip(items[::2], items[1::2], strict=True))
 

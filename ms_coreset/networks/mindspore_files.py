@@ -10,10 +10,11 @@ import zlib
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.networks.safetensors_files import widened
 
 _TYPES = {**{kind: np.dtype(kind.lower()) for kind in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64",
                                                        "UInt64", "Float16", "Float32", "Float64")},
-          "Bool": np.dtype(bool)}
+          "Bool": np.dtype(bool), "BFloat16": np.dtype("u2")}
 _MARK, _MARKED = b"crc_num", 17  # bytes of the mark and the checksum
 
 
@@ -72,4 +73,5 @@ def _value(parts):
         shape = ()  # so MindSpore writes a single number
     if min(shape, default=0) < 0 or len(content) != math.prod(shape) * _TYPES[kind].itemsize:
         raise ValueError(f"an array of shape {str(shape)[:80]} has {len(content):,} bytes")
-    return np.frombuffer(content, _TYPES[kind]).reshape(shape).copy()
+    array = np.frombuffer(content, _TYPES[kind]).reshape(shape).copy()
+    return widened(array) if kind == "BFloat16" else array

@@ -15,43 +15,76 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_stored
-from ms_coreset.pickles import PLAIN, Content, Refused, Unpickler
+from ms_coreset.networks.names import WRAPPERS
+from ms_coreset.networks.safetensors_files import widened
+from ms_coreset.pickles import PLAIN, Blank, Content, Refused, Unpickler, blank_mapping
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _TYPES = {"Float": "f4", "Double": "f8", "Half": "f2", "BFloat16": "u2", "Long": "i8", "Int": "i4", "Short": "i2",
           "Char": "i1", "Byte": "u1", "Bool": "?", "ComplexFloat": "c8", "ComplexDouble": "c16"}
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the former format: the first two of its pickles
 
 
-def read_state(path):
-    """The tensors of a state dict, or of one below "state_dict", "model_state_dict", "model" or "net", as arrays.
+def read_state(path, log=lambda line: None):
+    """The tensors of a state dict as arrays, on its own or in a dictionary, below one of ``WRAPPERS`` or another key.
 
-    bfloat16, which NumPy lacks, becomes float32. Raises ``MsCoresetError`` naming the file when it is damaged, holds
-    anything but tensors, arrays and plain values, or no state dict.
+    bfloat16, which NumPy lacks, becomes float32. What programs keep beside the weights, such as options and dates, is
+    passed over (see ``_HARMLESS``). Raises ``MsCoresetError`` naming the file when it is damaged, names anything else,
+    or holds no state dict, or several and none that is to be preferred.
+
+    log: called with a line where it holds several
     """
     path = Path(path)
     try:
         with open(path, "rb") as stream:
             archived = stream.peek(4).startswith(b"PK\3\4")
             content, storages = (_from_archive if archived else _from_former)(stream)
-        return {name: tensor.array(storages) for name, tensor in _state_in(content, path).items()}
+        return {name: tensor.array(storages) if isinstance(tensor, _Tensor) else tensor
+                for name, tensor in _state_in(content, path, log).items()}
     except MsCoresetError:
         raise
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
         reason = str(error) or type(error).__name__
-        raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}") from error
+        advice = "; a file of torch.save(model.state_dict(), ...) is read" if isinstance(error, Refused) else ""
+        raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}{advice}") from error
 
 
-def _state_in(content, path):
-    for wrapper in _WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(name, str) and isinstance(tensor, _Tensor)
-                                                for name, tensor in content.items()):
-        raise MsCoresetError(f"{path} holds no state dict of tensors")
-    return content
+def _state_in(content, path, log):
+    """The state dict to prefer of those in a file."""
+    found = _states(content, set())
+    if not found:
+        raise MsCoresetError(f"{path} holds no state dict of tensors; a file of torch.save(model.state_dict(), ...) is "
+                             "read")
+    first, *others = found
+    if others and first.partition(".")[0] not in WRAPPERS:
+        raise MsCoresetError(f"{path} holds the state dicts {', '.join(found)}; a file of one of them is read")
+    if others:
+        log(f"{path}: the weights under {first} are taken; left out: {', '.join(others)}")
+    return found[first]
+
+
+def _states(content, seen):
+    """{keys that lead to it: state dict} of those in a file, the one to prefer first; ``seen``: what was looked into.
+
+    Under a key that is none of ``WRAPPERS`` only what has the names of layers counts.
+    """
+    if _is_state(content):
+        return {"": content}
+    if not isinstance(content, dict) or id(content) in seen:
+        return {}
+    seen.add(id(content))
+    others = [key for key, value in content.items() if isinstance(key, str) and key not in WRAPPERS
+              and _is_state(value) and any("." in name for name in value)]
+    return {f"{key}.{rest}".removesuffix("."): state for key in (*filter(content.__contains__, WRAPPERS), *others)
+            for rest, state in _states(content[key], seen).items()}
+
+
+def _is_state(content):
+    return isinstance(content, dict) and len(content) > 0 and all(
+        isinstance(name, str) and (isinstance(value, _Tensor) or (isinstance(value, np.ndarray)
+                                                                  and value.dtype.kind in "fiub"))
+        for name, value in content.items())
 
 
 @dataclass(frozen=True)
@@ -81,12 +114,7 @@ class _Tensor:
             raise Refused(f"it holds a tensor of shape {str(self.shape)[:40]} in {len(stored):,} numbers")
         strides = [stride * stored.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(stored[self.offset:], self.shape, strides, writeable=False)
-        return _widened(view) if self.storage.kind == "BFloat16" else view.copy()
-
-
-def _widened(halves):
-    """bfloat16, given by its bits, as float32: the upper half of the same number."""
-    return (halves.astype(np.uint32) << 16).view(np.float32)
+        return widened(view) if self.storage.kind == "BFloat16" else view.copy()
 
 
 def _rebuild_tensor(storage, offset, shape, strides, *_):
@@ -108,10 +136,33 @@ def _ordered(pairs=()):
     return made
 
 
+# What programs keep beside weights: instances are read as nothing, mappings as dictionaries; none is called.
+_HARMLESS = {
+    "argparse": ("Namespace",), "types": ("SimpleNamespace",), "decimal": ("Decimal",), "uuid": ("UUID",),
+    "fractions": ("Fraction",), "collections": ("deque",), "zoneinfo": ("ZoneInfo", "ZoneInfo._unpickle"),
+    "datetime": ("datetime", "date", "time", "timedelta", "timezone"),
+    **dict.fromkeys(("pathlib", "pathlib._local"), ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath",
+                                                    "PureWindowsPath")),
+    **dict.fromkeys(("builtins", "__builtin__"), ("list", "tuple", "set", "frozenset", "int", "long", "float",
+                                                  "bool", "complex", "str", "unicode", "bytes", "bytearray", "slice",
+                                                  "range", "xrange", "object")),
+    "numpy": ("float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+              "bool_"),
+    "torch": ("device", "float16", "float32", "float64", "bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool",
+              "complex64", "complex128"),
+    "torch.serialization": ("_get_layout",),
+}
+_MAPPINGS = (("collections", "defaultdict"), ("collections", "Counter"), ("builtins", "dict"), ("__builtin__", "dict"),
+             *((module, "AttributeDict") for module in ("pytorch_lightning.utilities.parsing",
+                                                        "lightning.pytorch.utilities.parsing",
+                                                        "lightning_fabric.utilities.data",
+                                                        "lightning.fabric.utilities.data")))
 _ADMITTED = {
-    **PLAIN, ("collections", "OrderedDict"): _ordered, ("torch", "Size"): tuple,
+    **{(module, name): Blank for module, names in _HARMLESS.items() for name in names},
+    **dict.fromkeys(_MAPPINGS, blank_mapping), **PLAIN, ("collections", "OrderedDict"): _ordered, ("torch", "Size"): tuple,
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor, ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
     **{(module, f"{kind}Storage"): kind for module in ("torch", "torch.cuda") for kind in _TYPES},
 }
 

@@ -1,12 +1,13 @@
-"""Weights on disk: MindSpore's .ckpt and torch's .pth, under one set of names.
+"""Weights on disk: MindSpore's .ckpt, torch's .pth and .safetensors, told apart by what they hold, not by their names.
 
-Parameters are named as in torch and torchvision, but for normalisation layers, where MindSpore says ``gamma``,
-``beta``, ``moving_mean``, ``moving_variance`` and torch ``weight``, ``bias``, ``running_mean``, ``running_var``.
+See ``names`` for what parameters are called.
 """
 
 import json
+import logging
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,44 +17,110 @@ from ms_coreset.errors import MsCoresetError, require_network, require_path
 from ms_coreset.files import reserve
 from ms_coreset.networks import create_network, describe
 from ms_coreset.networks.mindspore_files import read_entries
+from ms_coreset.networks.names import HEAD, is_batch_counter, readings, shared_prefix, to_torch_names
+from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_state
 
-_NORMALISATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-# The CIFAR ResNets of the Moderate, DeepCore and CCS repositories say these where torchvision says those.
-_SPELLINGS = {"shortcut": "downsample", "linear": "fc"}
+_log = logging.getLogger("ms_coreset").warning
+_HEADLESS = {"num_classes": 0}  # of a description: a network whose file lacks its last layer
 
 
-def read_weights(path):
-    """Read the weights in a .ckpt or .pth file.
+def read_weights(path, log=_log):
+    """Read the weights of a network in a checkpoint.
 
-    Returns ``(arrays, description)``: float arrays under MindSpore's names, and what ``create_network`` needs to
-    rebuild the network as far as the file tells (see ``networks.describe``). A .pth is a plain state dict, or one under
-    "state_dict" or "model_state_dict", with or without DataParallel's "module." before the names. Neither file can run
-    code (see ``torch_files``, ``mindspore_files``). Raises ``MsCoresetError`` naming the file when it is missing,
-    damaged, or of neither kind.
+    Returns ``(arrays, description)``: arrays under MindSpore's names, and what ``create_network`` needs to rebuild the
+    network as far as the file tells (see ``networks.describe``); "num_classes" is 0 where the last layer is missing.
+    Of a network that is none of those known here all arrays are returned as they are called, and {}.
+
+    The file may be a .ckpt of MindSpore, with or without what training keeps beside the network, a state dict of
+    torch, on its own or within a checkpoint of another program, or a .safetensors, whatever its name; see
+    ``names.readings`` for which arrays are the network's. No such file can run code (see ``torch_files``,
+    ``mindspore_files``, ``safetensors_files``).
+
+    log: called with a line for the user where something else is left out; by default the ``warning`` of the logger
+        ``ms_coreset``
+
+    Raises ``MsCoresetError`` naming the file when it is missing, damaged, or of no such kind.
     """
+    arrays, notes = _read(path, log)
+    names, description = _described(arrays)
+    noted = notes.get("network")
+    if isinstance(noted, dict) and noted.get("arch") != description.get("arch"):  # one that a user registered
+        names = next(readings(arrays))
+    _tell_of_rest(path, names, arrays, log)
+    return {name: arrays[file] for name, file in names.items()}, noted or description
+
+
+def _read(path, log):
+    """(arrays as the file calls them, its notes)."""
     require_path("path", path)
     path = Path(path)
     if not os.path.isfile(path):
         raise MsCoresetError(f"no checkpoint {path}: train one with scripts/train.py, or give another --ckpt")
-    if path.suffix in (".pth", ".pt"):
-        arrays = from_torch_names(read_state(path))
-        return arrays, describe(_shapes(arrays))
-    if path.suffix == ".ckpt":
-        arrays, notes = read_checkpoint(path)
-        return arrays, notes.get("network") or describe(_shapes(arrays))
-    raise MsCoresetError(f"{path} is neither a .ckpt nor a .pth file")
+    kind = _kind_of(path)
+    if kind == "mindspore":
+        return read_checkpoint(path)
+    return (read_tensors(path) if kind == "safetensors" else read_state(path, log)), {}
+
+
+def _kind_of(path):
+    """What wrote a file, by its first bytes."""
+    try:
+        with open(path, "rb") as stream:
+            head = stream.read(9)
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
+    if head[5:] == b"\0\0\0{":  # after the length of a header below 2^40 bytes
+        return "safetensors"
+    if head.startswith((b"PK\3\4", b"\x80")):  # an archive, or a pickle
+        return "torch"
+    if head.startswith(b"\n"):
+        return "mindspore"
+    raise MsCoresetError(f"{path} is neither a whole .ckpt of MindSpore nor a .pth of torch nor a .safetensors file")
+
+
+def _described(arrays):
+    """({parameter's name: name in the file}, description) of a network known here, or of all arrays and {}."""
+    whole, *others = readings(arrays)
+    for names in others:
+        shapes = {name: arrays[file].shape for name, file in names.items()}
+        if described := describe(shapes):
+            return names, described
+    for names in others:
+        body = {name: file for name, file in names.items() if not name.startswith("fc.")}
+        shapes = {name: arrays[file].shape for name, file in body.items()}
+        if described := describe({**shapes, **dict(zip(HEAD, ((1, 1), (1,)), strict=True))}):
+            return body, {**described, **_HEADLESS}
+    return whole, {}
+
+
+def _tell_of_rest(path, names, arrays, log):
+    """Tell of arrays of more than one number that are left out, by where they are kept."""
+    left = [name for name in arrays.keys() - set(names.values())
+            if arrays[name].size > 1 and not is_batch_counter(name)]
+    if left:
+        shared = shared_prefix(arrays)
+        parts = sorted({name.removeprefix(shared).partition(".")[0] for name in left})
+        log(f"{path}: {len(names)} of its arrays are taken for the network's; left out: {', '.join(parts)}")
 
 
 def load_weights(network: Any, path: str | os.PathLike) -> Any:
-    """Put the weights of a .ckpt or .pth file into ``network``, all of them, and return it.
+    """Put the weights of a checkpoint into ``network``, all of them, and return it.
 
     Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
     another shape. See ``read_weights`` for the files.
     """
     require_network(network, "get_parameters")
-    assign(network, read_weights(path)[0], path)
+    _fill(network, _read(path, _log)[0], path, _log)
     return network
+
+
+def _fill(network, arrays, source, log):
+    """``assign`` the ``arrays`` of a file, by the reading of their names that comes nearest the network's."""
+    wanted = {parameter.name for parameter in network.get_parameters()}
+    names = min(readings(arrays), key=lambda names: len(wanted ^ names.keys()))
+    assign(network, {name: arrays[file] for name, file in names.items()}, source)
+    _tell_of_rest(source, names, arrays, log)
 
 
 def save_weights(network: Any, path: str | os.PathLike) -> None:
@@ -117,10 +184,6 @@ def write_torch(path, arrays):
     _replace(path, lambda part: torch.save(state, part), _size(arrays))
 
 
-def _shapes(arrays):
-    return {name: tuple(array.shape) for name, array in arrays.items()}
-
-
 def _size(arrays):
     """Bytes that arrays take in a file, names and headers included, or a little less than that."""
     return sum(array.nbytes + len(name) for name, array in arrays.items())
@@ -147,52 +210,48 @@ def _require_space(folder, size):
         reserve(stream, max(size, 1))
 
 
-def to_torch_names(arrays):
-    """MindSpore's names to torch's; normalisation layers get torch's ``num_batches_tracked``."""
-    back = {theirs: ours for ours, theirs in _NORMALISATION.items()}
-    renamed = {}
-    for name, array in arrays.items():
-        layer, _, kind = name.rpartition(".")
-        renamed[f"{layer}.{back.get(kind, kind)}"] = array
-        if kind == "moving_mean":
-            renamed[f"{layer}.num_batches_tracked"] = np.zeros((), np.int64)
-    return renamed
-
-
-def from_torch_names(arrays):
-    """torch's names to MindSpore's. A layer with a ``running_mean`` is a normalisation layer."""
-    arrays = {_respell(name): array for name, array in arrays.items() if not name.endswith("num_batches_tracked")}
-    normalisation = {name.rpartition(".")[0] for name in arrays if name.endswith(".running_mean")}
-    renamed = {}
-    for name, array in arrays.items():
-        layer, _, kind = name.rpartition(".")
-        renamed[f"{layer}.{_NORMALISATION[kind]}" if layer in normalisation else name] = array
-    return renamed
-
-
-def _respell(name):
-    return ".".join(_SPELLINGS.get(part, part) for part in name.removeprefix("module.").split("."))
-
-
 def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: int | None = None,
-                         arch: str | None = None) -> Any:
-    """Build the network that a checkpoint belongs to and load it.
+                         arch: str | None = None, log: Callable = _log) -> Any:
+    """Build the network that a checkpoint belongs to and load it; see ``read_weights`` for the files.
 
     image_size, in_channels: of the images it is to see, used where the weights don't tell
     arch: what the user takes it for, or None to go by the file
+    log: called with a line where arrays of the file are left out, or the last layer is missing: it is 0 for one class
+        then, and the embeddings are what they would be with it
 
     Raises ``MsCoresetError`` when the file is of another architecture than ``arch``, or of none known here.
     """
-    arrays, description = read_weights(path)
+    arrays, notes = _read(path, log)
+    names, description = _described(arrays)
+    description = notes.get("network") or description
     found = description.get("arch") if isinstance(description, dict) else None
     if found is None:
-        raise MsCoresetError(f"{path} holds weights of no network known here")
+        raise MsCoresetError(f"{path} holds weights of no network known here ({_shown(arrays)}): known are those of "
+                             "list_networks() by torchvision's names; any other network's features and logits can be "
+                             "given as arrays")
     if arch is not None and found != arch:
         raise MsCoresetError(f"{path} is a checkpoint of another architecture: {found}, not {arch}")
-    _require_borne_out(description, arrays, path)
     options = {"in_channels": in_channels, "num_classes": None, **description, "image_size": image_size}
+    if description.items() >= _HEADLESS.items():
+        return _without_head(options, {name: arrays[file] for name, file in names.items()}, path, log)
+    _require_borne_out(description, arrays, path)
     network = create_network(options.pop("arch"), **options)
-    assign(network, arrays, path)
+    _fill(network, arrays, path, log)
+    return network
+
+
+def _shown(arrays):
+    first = sorted(arrays)[:3]
+    return ", ".join(first) + (", ..." if len(first) < len(arrays) else "")
+
+
+def _without_head(options, arrays, path, log):
+    """The network whose ``arrays`` lack the last layer, which is 0 for one class."""
+    network = create_network(options.pop("arch"), **{**options, "num_classes": 1})
+    head = {parameter.name: np.zeros(parameter.shape, np.float32) for parameter in network.get_parameters()
+            if parameter.name in HEAD}
+    assign(network, {**arrays, **head}, path)
+    log(f"{path} has no last layer: its features serve, logits it has none")
     return network
 
 

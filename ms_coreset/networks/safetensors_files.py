@@ -1,0 +1,83 @@
+"""Tensors as .safetensors files hold them, read here: a header in JSON, and the numbers one tensor after the other.
+
+Memory is taken for what a file holds, never for what its header claims.
+"""
+
+import json
+import math
+import os
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+
+_TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+          "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
+_LENGTH = 8  # bytes that tell the header's length
+
+
+def read_tensors(path):
+    """The tensors of a .safetensors file by name, as arrays; bfloat16, which NumPy lacks, becomes float32.
+
+    Raises ``MsCoresetError`` naming the file when it is damaged or holds anything else.
+    """
+    try:
+        with open(path, "rb") as stream:
+            header = _header(stream)
+            content = stream.read()
+        _require_side_by_side(header, len(content))
+        return {name: _array(name, entry, content) for name, entry in header.items()}
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
+    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
+        reason = str(error) or type(error).__name__
+        raise MsCoresetError(f"{path} is not a whole .safetensors file: {reason}") from error
+
+
+def _header(stream):
+    """{name: {"dtype", "shape", "data_offsets"}}, without the notes."""
+    length, size = int.from_bytes(stream.read(_LENGTH), "little"), os.fstat(stream.fileno()).st_size
+    if length > size - _LENGTH:
+        raise ValueError(f"it announces a header of {length:,} bytes and has {size:,} in all")
+    header = json.loads(stream.read(length), object_pairs_hook=_unique)
+    header.pop("__metadata__", None)
+    if not header:
+        raise ValueError("it is empty")
+    return header
+
+
+def _unique(pairs):
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("its header names something twice")
+    return made
+
+
+def _require_side_by_side(header, size):
+    """Raise ``ValueError`` unless the tensors fill the file one after the other: two of the same bytes could claim
+    much more than it holds."""
+    end = 0
+    for begin, after in sorted(entry["data_offsets"] for entry in header.values()):
+        if begin != end or after < begin:
+            raise ValueError(f"its tensors do not follow one another at {end:,}")
+        end = after
+    if end != size:
+        raise ValueError(f"its tensors take {end:,} bytes of {size:,}")
+
+
+def _array(name, entry, content):
+    kind, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if kind not in _TYPES:
+        raise ValueError(f"{name[:80]!r} is of type {str(kind)[:40]!r}")
+    kind = np.dtype(_TYPES[kind])
+    whole = all(type(side) is int and side >= 0 for side in shape)
+    if not whole or end - begin != math.prod(shape) * kind.itemsize:
+        raise ValueError(f"{name[:80]!r} of shape {str(shape)[:80]} has {end - begin:,} bytes")
+    array = np.frombuffer(content, kind, math.prod(shape), begin) if end > begin else np.empty(0, kind)
+    array = array.reshape(shape).astype(kind.newbyteorder("="))
+    return widened(array) if entry["dtype"] == "BF16" else array
+
+
+def widened(halves):
+    """bfloat16, given by its bits, as float32: the upper half of the same number."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
