@@ -54,6 +54,16 @@ def require_network(network, *parts):
                              f"{type(network).__name__} {'without ' + missing[0] if missing else ''}")
 
 
+def require_same_classes(network, split, what):
+    """Raise ``MsCoresetError`` unless ``network`` tells as many classes apart as ``split`` has; ``what`` of it is to be
+    compared with the labels."""
+    classes = network.head.out_channels
+    if classes != split.num_classes:
+        raise MsCoresetError(f"the network tells {classes:,} classes apart, {split.name} has {split.num_classes:,}: "
+                             f"its {what} can't be compared with the labels; its features serve: choose by a method "
+                             "or score that needs features alone, such as moderate or k_center")
+
+
 def require_number(option, value, least=None, most=None, allowed="a finite number"):
     """Raise ``MsCoresetError`` unless ``value`` is a finite number, not a bool, from ``least`` to ``most``; ``allowed``
     says so in words."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current
-from ms_coreset.errors import require_kind, require_network, require_number, require_whole
+from ms_coreset.errors import require_kind, require_network, require_number, require_same_classes, require_whole
 from ms_coreset.progress import Progress
 from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
@@ -20,10 +20,11 @@ def deepfool_distances(network: Any, split: Split, max_iter: int = 50, overshoot
 
     batch_size: images at a time, the copies for the classes included; another one changes nothing but the rounding
 
-    Raises ``MsCoresetError`` for an option outside its range.
+    Raises ``MsCoresetError`` for an option outside its range, and for a network of another number of classes.
     """
     require_network(network, "head")
     require_kind("split", split, Split)
+    require_same_classes(network, split, "boundaries between classes")
     require_whole("batch_size", batch_size, 1)
     if top_m is not None:
         require_whole("top_m", top_m, 2)

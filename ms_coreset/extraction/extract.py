@@ -8,7 +8,14 @@ from typing import Any
 
 from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current, first_before_others
-from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
+from ms_coreset.errors import (
+    MsCoresetError,
+    require_kind,
+    require_network,
+    require_path,
+    require_same_classes,
+    require_whole,
+)
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction.cache import ExtractionStore, evidence_key
 from ms_coreset.locks import locked
@@ -30,8 +37,8 @@ def extract(network: Any, split: Split, need: Iterable[str] = EXTRACTED, batch_s
 
     Several ranks (``distributed``) ask it about a share each; the cache must be a folder that they all see.
 
-    Returns ``Evidence`` with the split's labels. Raises ``MsCoresetError`` for an unknown field and for images that
-    the network was not built for.
+    Returns ``Evidence`` with the split's labels. Raises ``MsCoresetError`` for an unknown field, for images that the
+    network was not built for, and for logits of another number of classes than the split has: its features serve.
     """
     require_network(network, "features", "head", "num_features")
     require_kind("split", split, Split)
@@ -43,6 +50,8 @@ def extract(network: Any, split: Split, need: Iterable[str] = EXTRACTED, batch_s
     if unknown or not need:
         raise MsCoresetError(f"can't extract {', '.join(sorted(unknown))}: there are {', '.join(EXTRACTED)}")
     _require_fitting(network, split)
+    if "logits" in need:
+        require_same_classes(network, split, "logits")
     shapes = {"features": (len(split), network.num_features), "logits": (len(split), network.head.out_channels)}
     folder = None if cache is None else Path(cache) / evidence_key(network, split)
     ranks = current()

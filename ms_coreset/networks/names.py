@@ -4,17 +4,17 @@ Parameters are named as in torch and torchvision, but for normalization layers, 
 ``beta``, ``moving_mean``, ``moving_variance`` and torch ``weight``, ``bias``, ``running_mean``, ``running_var``.
 """
 
-import os
+import itertools
 
 import numpy as np
 
 # What networks, or their state dicts, are kept under; averaged weights come last: the plain ones are preferred.
 WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params",
             "checkpoint", "_orig_mod", "backbone", "encoder_q", "online_network", "encoder", "base_encoder",
-            "feature_extractor", "resnet", "student", "state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema",
-            "params_ema", "teacher")
+            "feature_extractor", "resnet", "student", "state_dict_ema", "model_ema", "ema_state_dict", "ema_model",
+            "ema", "params_ema", "teacher")
 _NORMALIZATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-_SPELLINGS = (  # theirs: torchvision's
+_SPELLINGS: tuple[dict[str, str], ...] = (  # theirs: torchvision's
     {},
     {"shortcut": "downsample", "linear": "fc"},  # the CIFAR ResNets of Moderate, DeepCore and CCS
     {"down_sample": "downsample", "classifier": "fc"},  # mindcv
@@ -41,7 +41,7 @@ def _narrower(names, deep=0):
     parts = {name.partition(".")[0] for name in names} if deep < _DEEPEST else set()
     for part in filter(parts.__contains__, WRAPPERS):
         below = {name.removeprefix(f"{part}."): file for name, file in names.items() if name.startswith(f"{part}.")}
-        yield from _narrower(_without_prefix(below) | _head_beside(names, part), deep + 1)
+        yield from _narrower(_head_beside(names, part) | _without_prefix(below), deep + 1)
 
 
 def _without_training(names, arrays):
@@ -58,8 +58,9 @@ def _without_training(names, arrays):
 
 def shared_prefix(names):
     """The layers that all names begin with, with a dot at the end, or "" if they share none."""
-    shared = os.path.commonprefix([name.split(".")[:-1] for name in names])
-    return "".join(f"{part}." for part in shared)
+    layers = [name.split(".")[:-1] for name in names]
+    ends = zip(min(layers, default=()), max(layers, default=()), strict=False)  # of all, in the order of their parts
+    return "".join(f"{one}." for one, _ in itertools.takewhile(lambda both: both[0] == both[1], ends))
 
 
 def _without_prefix(names):
@@ -71,8 +72,8 @@ def _head_beside(names, part):
     """A single dense layer at the end of a network that lies below ``part``, itself beside it."""
     beside = {}
     for name, file in names.items():
-        *above, layer, kind = ["", *name.split(".")]
-        if part not in above[:2] and layer in _HEADS and kind in ("weight", "bias"):
+        layer, _, kind = name.rpartition(".")
+        if not name.startswith(f"{part}.") and layer.rpartition(".")[2] in _HEADS and kind in ("weight", "bias"):
             beside.setdefault(f"fc.{kind}", []).append(file)
     return {name: files[0] for name, files in beside.items() if len(files) == 1}
 
@@ -99,7 +100,7 @@ def to_torch_names(arrays):
     renamed = {}
     for name, array in arrays.items():
         layer, _, kind = name.rpartition(".")
-        renamed[f"{layer}.{back.get(kind, kind)}"] = array
+        renamed[f"{layer}.{back.get(kind, kind)}" if layer else name] = array
         if kind == "moving_mean":
             renamed[f"{layer}.num_batches_tracked"] = np.zeros((), np.int64)
     return renamed

@@ -139,7 +139,7 @@ def _ordered(pairs=()):
 # What programs keep beside weights: instances are read as nothing, mappings as dictionaries; none is called.
 _HARMLESS = {
     "argparse": ("Namespace",), "types": ("SimpleNamespace",), "decimal": ("Decimal",), "uuid": ("UUID",),
-    "fractions": ("Fraction",), "collections": ("deque",), "zoneinfo": ("ZoneInfo", "ZoneInfo._unpickle"),
+    "fractions": ("Fraction",), "collections": ("deque",),
     "datetime": ("datetime", "date", "time", "timedelta", "timezone"),
     **dict.fromkeys(("pathlib", "pathlib._local"), ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath",
                                                     "PureWindowsPath")),
@@ -159,7 +159,8 @@ _MAPPINGS = (("collections", "defaultdict"), ("collections", "Counter"), ("built
                                                         "lightning.fabric.utilities.data")))
 _ADMITTED = {
     **{(module, name): Blank for module, names in _HARMLESS.items() for name in names},
-    **dict.fromkeys(_MAPPINGS, blank_mapping), **PLAIN, ("collections", "OrderedDict"): _ordered, ("torch", "Size"): tuple,
+    **dict.fromkeys(_MAPPINGS, blank_mapping), **PLAIN,
+    ("collections", "OrderedDict"): _ordered, ("torch", "Size"): tuple,
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor, ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,

@@ -32,8 +32,7 @@ def base_network(arguments, dataset, split, device, steps, run=0):
     """
     if arguments.ckpt and not run:
         with steps("load"):
-            network = _given_network(arguments, split)
-        _note_classes(network, split, arguments.ckpt)
+            network = _given_network(arguments, split, note)
         return network, Path(arguments.ckpt)
     recipe = resolve_recipe(arguments, device, split.image_size)
     seed = arguments.seed + run
@@ -44,15 +43,15 @@ def base_network(arguments, dataset, split, device, steps, run=0):
 def first_network(arguments, split, device):
     """A network of the kind that ``base_network`` finds, before it is trained."""
     if arguments.ckpt:
-        return _given_network(arguments, split)
+        return _given_network(arguments, split, log=lambda line: None)  # what is to tell is told of the one asked
     return build_network(resolve_recipe(arguments, device, split.image_size), split, arguments.seed)
 
 
-def _given_network(arguments, split):
+def _given_network(arguments, split, log):
     from ms_coreset.networks.weights import network_from_weights
 
     arch = arguments.arch and _canonical_network(arguments.arch)
-    return network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch)
+    return network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch, log)
 
 
 def trained_network(arguments, split, recipe, folder, seed, steps):
@@ -115,13 +114,6 @@ def _canonical_network(name):
     from ms_coreset.networks import canonical_network
 
     return canonical_network(name)
-
-
-def _note_classes(network, split, path):
-    classes = network.description["num_classes"]
-    if classes != split.num_classes:
-        note(f"{path} was trained for {classes} classes, {split.name} has {split.num_classes}: its features serve, its "
-             "logits do not")
 
 
 def _tell_of_base(path, wanted, split):

@@ -6,7 +6,7 @@ import numpy as np
 
 from ms_coreset.cli.common.base_network import base_network, first_network, require_writable, training_notes
 from ms_coreset.cli.common.options import draw_pool, load_split, note
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_same_classes
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.identity import contents_digest
 
@@ -90,6 +90,11 @@ def _listed(names):
 def _ask(arguments, split, steps, needs, network, checkpoint):
     from ms_coreset.extraction import extract
 
+    if set(needs) != {"features"}:
+        require_same_classes(network, split, ", ".join(name for name in needs if name != "features"))
+    elif network.head.out_channels != split.num_classes:
+        note(f"{checkpoint} tells {network.head.out_channels} classes apart, {split.name} has {split.num_classes}: its "
+             "features serve")
     with steps("extract"):
         asked = [name for name in EXTRACTED if name in needs]
         evidence = extract(network, split, asked, cache=arguments.cache) if asked else Evidence(labels=split.labels)

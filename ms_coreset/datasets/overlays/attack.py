@@ -7,7 +7,7 @@ from typing import Any
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
 from ms_coreset.datasets.split import Split
-from ms_coreset.errors import require_kind, require_network, require_whole
+from ms_coreset.errors import require_kind, require_network, require_same_classes, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import network_identity, normalization, weights_digest
 from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
@@ -29,8 +29,9 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
     notes: further plain values for the manifest, such as the network's file
     options: of ``perturbations.attack.attack_options``
 
-    Writes the files that ``make_corruption`` writes, and raises likewise; the network, its weights and
-    the normalisation are part of what decides the bytes. Returns the images' path.
+    Writes the files that ``make_corruption`` writes, and raises likewise, and against true labels for a network of
+    another number of classes; the network, its weights and the normalisation are part of what decides the bytes.
+    Returns the images' path.
     """
     require_clean(clean, "attacks are")
     clean.require_images()
@@ -38,6 +39,8 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
     require_whole("batch_size", batch_size)
     require_kind("notes", notes, dict, type(None))
     require_network(network, "get_parameters")
+    if options["against"] == "true" and hasattr(network, "head"):
+        require_same_classes(network, clean, "answers")
     logits = on_pixels(network, clean.mean, clean.std)
     plan = {**options, "batch_size": batch_size, "weights": weights_digest(network),
             "network": network_identity(network), **normalization(clean), "clean_labels": array_digest(clean.labels)}
