@@ -330,6 +330,19 @@ def test_checkpoint_of_another_architecture_is_refused(selected_here, capsys):
     assert "another architecture: mlp, not lenet" in line
 
 
+def test_checkpoint_of_other_classes_serves_by_its_features_alone(here, capsys):
+    mc.save_weights(mc.create_network("mlp", 1000, 1, 8, 4), "theirs.ckpt")
+    data = ("--dataset", "digits", "--pool", "50", "--ckpt", "theirs.ckpt")
+    for command, words in (("select", ("--rate", "0.2", "--method", "el2n")), ("score", ()),
+                           ("select", ("--rate", "0.2", "--method", "forgetting")), ("attack", ("--attack", "pgd"))):
+        place = () if command == "attack" else ("--save", "out")
+        line = refused(capsys, *(data[:2] + data[4:] if command == "attack" else data), *words, *place, command=command)
+        assert "the network tells 1,000 classes apart, digits has 10: its " in line and "its features serve" in line
+    assert not (here / "out").exists() or not list((here / "out").glob("*"))
+    assert main([*data, "--rate", "0.2", "--method", "moderate", "--save", "out"], "select") == 0
+    assert "note: theirs.ckpt tells 1000 classes apart, digits has 10: its features serve" in capsys.readouterr().err
+
+
 def test_folder_that_cant_be_written_is_said_before_the_work(here, capsys):
     (here / "file").write_text("")
     line = refused(capsys, "--dataset", "digits", "--rate", "0.2", "--save", "file/index")

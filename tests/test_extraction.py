@@ -53,6 +53,18 @@ def test_only_what_is_needed(network, split):
         extract(network, split, need=("colours",))
 
 
+def test_a_network_of_other_classes_gives_features_alone(split, tmp_path):
+    """Neither its logits, nor distances to its boundaries, nor its answers, can be compared with the labels."""
+    other = mc.create_network("mlp", 7, 3, 8, 4)
+    assert extract(other, split, need=("features",)).features.shape == (50, 4)
+    for ask in (lambda: extract(other, split), lambda: extract(other, split, need=("logits",)),
+                lambda: mc.deepfool_distances(other, split),
+                lambda: mc.make_attack(split, other, tmp_path, attack="pgd")):
+        with pytest.raises(MsCoresetError, match=r"network tells 7 classes apart, toy has 4: its .* can't be compared"):
+            ask()
+    assert mc.make_attack(split, other, tmp_path, attack="gsa", against="own").exists()
+
+
 def test_images_of_other_channels_are_refused(network, split):
     grey = dataclasses.replace(split, images=split.images[..., :1], mean=(0.4,), std=(0.2,))
     with pytest.raises(MsCoresetError, match="3 channels, toy has 1"):

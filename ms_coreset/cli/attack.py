@@ -36,8 +36,8 @@ def parser(typed):
     add(group, "--random-start", action=argparse.BooleanOptionalAction, default=None, help="pgd: begin at a place "
         "drawn around the image (default: yes)")
     add(group, "--attack-batch", type=int, default=128, metavar="N", help="images at a time (default: 128)")
-    add(group, "--ckpt", metavar="FILE", help="the network to attack, .ckpt or .pth (default: <model-dir>/<dataset>/"
-        "<arch>/best.ckpt, trained first if it is missing)")
+    add(group, "--ckpt", metavar="FILE", help="the network to attack, .ckpt, .pth or .safetensors (default: "
+        "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
     add_overlay_options(group)
     add_data_options(options)
     add_network_options(options)

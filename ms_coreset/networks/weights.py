@@ -46,9 +46,9 @@ def read_weights(path, log=_log):
     names, description = _described(arrays)
     noted = notes.get("network")
     if isinstance(noted, dict) and noted.get("arch") != description.get("arch"):  # one that a user registered
-        names = next(readings(arrays))
+        names, description = next(readings(arrays)), noted
     _tell_of_rest(path, names, arrays, log)
-    return {name: arrays[file] for name, file in names.items()}, noted or description
+    return {name: arrays[file] for name, file in names.items()}, description
 
 
 def _read(path, log):

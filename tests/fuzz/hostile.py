@@ -3,10 +3,14 @@
 What would be run leaves a file behind, ``canary``, by which a test sees it.
 """
 
+import argparse
 import builtins
+import collections
+import datetime
 import functools
 import io
 import os
+import pathlib
 import pickle
 import struct
 import subprocess
@@ -50,6 +54,11 @@ def pickles(canary):
         "in an object array": np.array([made["eval"], 1], dtype=object),
         "as a state": Call(np.ndarray, (1,), state={"x": made["eval"]}),
         "as an argument": Call(np.dtype, made["eval"]),
+        "as a Namespace's state": Call(argparse.Namespace, state={"x": made["os.system"]}),
+        "as a path": Call(pathlib.PurePosixPath, made["os.system"]),
+        "as a date's zone": Call(datetime.datetime, 2024, 1, 2, 3, 4, 5, 6, made["eval"]),
+        "as a mapping's factory": Call(collections.defaultdict, os.system, state={"x": made["os.system"]}),
+        "in a mapping": {"state_dict": {}, "args": Call(collections.Counter, made["eval"])},
     }
     dumped = {f"{name}, protocol {protocol}": pickle.dumps(value, protocol)
               for name, value in {**made, **nested}.items() for protocol in (0, 2, 4)}
@@ -77,6 +86,16 @@ def _by_opcodes(command, code):
         + _text(code) + one + pickle.REDUCE + stop,
         "BUILD on a class": _global("numpy", "ndarray") + pickle.EMPTY_DICT + _text("__setstate__")
         + _global("os", "system") + pickle.SETITEM + pickle.BUILD + _text(command) + pickle.BUILD + stop,
+        "dotted name of a harmless class": pickle.PROTO + b"\4" + _text("argparse")
+        + _text("Namespace.__init__.__globals__") + pickle.STACK_GLOBAL + stop,
+        "a module behind a harmless class": _global("argparse", "_os.system") + _text(command) + one + pickle.REDUCE
+        + stop,
+        "NEWOBJ of a harmless class": pickle.PROTO + b"\2" + _global("argparse", "Namespace") + pickle.EMPTY_TUPLE
+        + pickle.NEWOBJ + pickle.EMPTY_DICT + _text("__setstate__") + system + pickle.SETITEM + pickle.BUILD
+        + _text(command) + pickle.BUILD + stop,
+        "BUILD on a harmless class": _global("argparse", "Namespace") + pickle.EMPTY_DICT + pickle.BUILD + stop,
+        "NEWOBJ of an array": pickle.PROTO + b"\2" + _global("numpy", "ndarray") + pickle.EMPTY_TUPLE + pickle.NEWOBJ
+        + stop,
         "EXT1": pickle.PROTO + b"\2" + pickle.EXT1 + b"\1" + stop,
         "a persistent id": pickle.BINPERSID.join((_text("storage"), stop)),
         "a persistent id of another kind": pickle.MARK + _text("module") + _text("os") + pickle.TUPLE
@@ -93,6 +112,13 @@ REFUSED = {
     "np.load": r"numpy\S*\.load", "memmap": r"numpy\S*\.memmap", "tofile": r"\.getattr|ndarray\.tofile",
     "fromfile": r"numpy\S*\.fromfile", "in a list": _EVAL, "as a key's value": _SYSTEM,
     "in an object array": "O8|" + _EVAL, "as a state": "calls numpy.ndarray|" + _EVAL, "as an argument": _EVAL,
+    "as a Namespace's state": r"argparse\.Namespace|" + _SYSTEM,
+    "as a path": r"pathlib\S*\.PurePosixPath|" + _SYSTEM, "as a date's zone": r"datetime\.datetime|" + _EVAL,
+    "as a mapping's factory": r"collections\.defaultdict|" + _SYSTEM, "in a mapping": r"collections\.Counter|" + _EVAL,
+    "dotted name of a harmless class": r"argparse\.Namespace\.__init__", "NEWOBJ of an array": "it uses NEWOBJ",
+    "a module behind a harmless class": r"names argparse\._os\.system",
+    "NEWOBJ of a harmless class": r"argparse\.Namespace|" + _SYSTEM,
+    "BUILD on a harmless class": r"argparse\.Namespace|sets the state of a type",
     "INST": _SYSTEM, "OBJ": _SYSTEM, "NEWOBJ": r"subprocess\.Popen",
     "NEWOBJ_EX": r"subprocess\.Popen", "STACK_GLOBAL": _SYSTEM, "dotted STACK_GLOBAL": r"numpy\.ndarray\.tofile",
     "dotted GLOBAL": r"numpy\.f2py\.os\.system", "a module of an admitted name": r"multiarray\.os\.system",

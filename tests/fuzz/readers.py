@@ -605,6 +605,54 @@ def _pth_with(legacy):
     return form
 
 
+def safetensors(arrays):
+    """A .safetensors file of float32 arrays."""
+    header, content = {}, b""
+    for name, array in arrays.items():
+        raw = array.astype("<f4").tobytes()
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": [len(content),
+                                                                                     len(content) + len(raw)]}
+        content += raw
+    return _with_header(header, content)
+
+
+def _with_header(header, content):
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + content
+
+
+def _weights():
+    return {name: tensor.numpy() for name, tensor in _state().items()}
+
+
+def _header_and_content(content):
+    begin = 8 + struct.unpack("<Q", content[:8])[0]
+    return [content[8:begin], content[begin:]]
+
+
+def _safetensors_of(_, parts):
+    return struct.pack("<Q", len(parts[0])) + parts[0] + parts[1]
+
+
+def _safetensors_with(rng, _):
+    """A header that the numbers do not bear out."""
+    text, content = _header_and_content(safetensors(_weights()))
+    header = json.loads(text)
+    name = sorted(header)[rng.randint(len(header))]
+    entry, kind = header[name], rng.randint(5)
+    if kind == 0:
+        entry["dtype"] = ("F64", "BF16", "I8", "BOOL", "F8_E5M2", "", None, 3)[rng.randint(8)]
+    elif kind == 1:
+        entry["shape"] = ([], [-1], [0], [10**12], [2**62, 4], "3", None, [1.5], [[3]])[rng.randint(9)]
+    elif kind == 2:
+        entry["data_offsets"] = ([0, 0], [0, 10**12], [-8, 8], [8, 0], [0], None, ["a", "b"], [0, 8])[rng.randint(8)]
+    elif kind == 3:
+        header[("", "fc9.weight", "__metadata__", "../x", "module.fc1.weight")[rng.randint(5)]] = header.pop(name)
+    else:
+        header[name] = (None, [], 1, {}, "x")[rng.randint(5)]
+    return "net.safetensors", _with_header(header, content)
+
+
 def _training_notes(rng, _):
     import mindspore
 
@@ -853,6 +901,9 @@ READERS = (
            imports=("ms_coreset.training.loop", *_HEAVY)),
     Reader(".pth", _pth(False), ("net.pth",), _load_network("net.pth"), sealed=True, inside=_ZIP,
            forms=(_pth_with(False),), imports=("torch", *_HEAVY)),
+    Reader(".safetensors", lambda root: put(root / "net.safetensors", safetensors(_weights())), ("net.safetensors",),
+           _load_network("net.safetensors"), inside=(_header_and_content, _safetensors_of), forms=(_safetensors_with,),
+           imports=("torch", *_HEAVY)),
     Reader(".pth, legacy", _pth(True), ("net.pth",), _load_network("net.pth"), forms=(_pth_with(True),),
            imports=("torch", *_HEAVY)),
 )

@@ -123,6 +123,7 @@ from ms_coreset.datasets import load_dataset
 from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.datasets.readers.matlab import read_matlab
 from ms_coreset.files import open_array, read_pickle
+from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.npz import read_npz
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (int(sys.argv[1]) << 20),) * 2)
@@ -185,11 +186,16 @@ def test_headers_of_a_million_million_rows_take_no_memory(tmp_path):
     npz = readers.put(tmp_path / "a.npz", zipped("labels.npy", npy_header((10**12,), "<i8")))
     mat = readers.put(tmp_path / "a.mat", readers.mat(False, X=np.zeros((2, 2), np.uint8)).replace(
         struct.pack("<ii", 2, 2), struct.pack("<ii", 10**6, 10**6)))
+    entry = b'{"a": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 32]}}'
+    safe = readers.put(tmp_path / "a.safetensors", struct.pack("<Q", len(entry)) + entry + bytes(32))
+    many = readers.put(tmp_path / "many.safetensors", struct.pack("<Q", 10**12) + b"{}" + bytes(100))
     rows = "its header announces 3,367,254,359,280"
     refused_in_little_memory([
         (f"read_idx(Path({str(idx)!r}), (28, 28))", rows), (f"read_idx(Path({str(gz)!r}), (28, 28))", rows),
         (f"open_array({str(npy)!r})", "is no whole .npy file"), (f"open_array({str(npy)!r}, 'r+')", "no whole .npy"),
         (f"read_npz({str(npz)!r}, ('labels',))", "does not fit its size"),
+        (f"read_tensors({str(safe)!r})", "of shape .1000000000000. has 32 bytes"),
+        (f"read_tensors({str(many)!r})", "a header of 1,000,000,000,000 bytes"),
         (f"read_matlab({str(mat)!r}, ('X',))", "is no whole MATLAB 5 file")])
     assert npy.stat().st_size == length  # mapped for writing, NumPy would have made it as long as it says
 

@@ -93,7 +93,7 @@ def add_network_options(parser):
 
 def add_evidence_options(group):
     """Whose opinion of the samples is asked, and where it is kept."""
-    add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt or .pth (default: "
+    add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt, .pth or .safetensors (default: "
         "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
     add(group, "--runs", type=int, default=1, metavar="N", help="networks of as many seeds, for grand and el2n "
         "(default: 1)")
