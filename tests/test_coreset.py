@@ -121,6 +121,13 @@ def test_summary_counts_by_hand():
                        "bad_by_kind": {"fog": (1 / 6, 0), "blur": (1 / 6, 1 / 3), "noise": (0, 0)}}
 
 
+def test_summary_of_a_pool_is_of_the_pool():
+    split = Split("toy", np.zeros((6, 2, 2, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1]), ("a", "b"), (0.5,), (0.5,),
+                  bad=np.array([True, True, True, True, False, False]))
+    summary = Coreset(np.array([0, 1]), 3, 0.5, "random").within(np.array([3, 4, 5]), 6).summary(split)
+    assert (summary["available"], summary["bad_available"], summary["bad_kept"]) == (3, pytest.approx(1 / 3), 0.5)
+
+
 def test_coreset_of_a_pool_points_into_the_whole():
     part = Coreset(np.array([2, 0]), 3, 0.5, "moderate", scores=np.array([0.1, 0.2, 0.3]))
     whole = part.within(np.array([1, 5, 7]), 9)

@@ -1,5 +1,6 @@
 """The same command gives the same bytes, and a coreset's file is enough to make it again, or to say what differs."""
 
+import dataclasses
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
+from ms_coreset.cli.common.repeat import changed_arrays, data_of
 from ms_coreset.coreset import Coreset
 from ms_coreset.files import digest
 
@@ -212,6 +214,28 @@ def test_files_that_do_not_tell(here, capsys):
         assert message in capsys.readouterr().err
     assert call("--from-manifest none.npz") == 2
     assert "no coreset file none.npz" in capsys.readouterr().err
+
+
+def test_every_array_of_another_coreset_is_named():
+    former = Coreset(np.array([1, 2]), 6, 0.5, "el2n", scores=np.array([0, 3, 2, 1, 0, 0.0]), pool=np.array([1, 2, 3]),
+                     weights=np.array([1.0, 2]))
+    changed = {"indices": np.array([2, 1]), "scores": former.scores + 1, "pool": np.array([1, 2, 4]),
+               "weights": former.weights * 2}
+    assert changed_arrays(former, former) == []
+    for name, array in changed.items():
+        [line] = changed_arrays(former, dataclasses.replace(former, **{name: array}))
+        assert line.startswith(f"{name}: ")
+
+
+def test_the_order_of_labels_is_in_their_digest():
+    """Of the same labels in another order another coreset is chosen."""
+    features = np.random.RandomState(0).rand(6, 2)
+    digests = {mc.select("moderate", mc.Evidence(labels=np.array(labels), features=features), rate=0.5).manifest[
+        "labels"] for labels in ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 1, 0, 1, 0, 1])}
+    assert len(digests) == 3
+    splits = [mc.Split("toy", np.zeros((2, 2, 2, 1), np.uint8), np.array(labels), ("a", "b"), (0.5,), (0.5,))
+              for labels in ([0, 1], [1, 0])]
+    assert data_of(splits[0], ())["labels"] != data_of(splits[1], ())["labels"]
 
 
 def test_manifest_holds_what_decides(made):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mindspore import Tensor
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.networks.blocks import batch_norm
 from ms_coreset.training import loop
 from ms_coreset.training.dynamics import FIELDS, Recorder, measure
 from ms_coreset.training.pipeline import EpochPlan, augment, evaluation_batches, normalise, training_batches
@@ -258,6 +260,46 @@ def test_validation_share_is_held_out_and_chooses_the_best(tmp_path):
     chosen = result.best("validation_accuracy")
     assert mc.evaluate(best, split.subset(np.flatnonzero(held_out)))["accuracy"] == chosen["validation_accuracy"]
     assert chosen["validation_accuracy"] == max(entry["validation_accuracy"] for entry in result.history)
+
+
+def test_of_equally_good_epochs_the_first_is_the_best(tmp_path, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, validation=0.25)
+    best = []
+    for name, accuracies in (("equal", [0.5, 0.75, 0.75, 0.25]), ("single", [0.5, 0.75, 0.7, 0.25])):
+        left = list(accuracies)
+        monkeypatch.setattr(loop, "_accuracy", lambda *_, left=left: left.pop(0))
+        result = mc.train(new_network(), toy_split(), recipe, folder=tmp_path / name)
+        assert result.best("validation_accuracy")["epoch"] == 2
+        best.append(mc.load_weights(new_network(), tmp_path / name / "best.ckpt"))
+    assert_same_weights(*best)
+
+
+# Modes
+
+def test_answers_are_given_in_evaluation_mode():
+    """In training mode, a batch's own statistics would decide, and running ones would move."""
+    network, split = mc.create_network("resnet18", 3, 1, 8, 2, seed=1), toy_split(12)
+    before = arrays_of(network)
+    batch = next(evaluation_batches(split, 12)).images
+    wanted = network.set_train(False)(Tensor(batch)).asnumpy().argmax(axis=1)
+    network.set_train(True)
+    np.testing.assert_array_equal(mc.predict(network, split), wanted)
+    for name, array in arrays_of(network).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_training_goes_on_in_training_mode_after_an_evaluation(monkeypatch):
+    modes, step = [], loop._Run._step
+    monkeypatch.setattr(loop._Run, "_step", lambda run, *batch: modes.append(run.network.training) or step(run, *batch))
+    result = mc.train(new_network(), toy_split(), RECIPE, test=toy_split(8, seed=1))
+    assert modes == [True] * 12 and not result.network.training
+
+
+def test_momentum_is_the_weight_of_the_newest_batch():
+    layer = batch_norm(momentum=0.25)(1).set_train(True)
+    layer(Tensor(np.full((2, 1, 2, 2), 8, np.float32)))
+    assert layer.moving_mean.asnumpy() == pytest.approx([2.0])  # 0.75 x 0 + 0.25 x 8
+    assert layer.moving_variance.asnumpy() == pytest.approx([0.75])
 
 
 def test_equal_weights_are_no_weights_and_zero_weights_leave_out():
