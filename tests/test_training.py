@@ -289,10 +289,10 @@ def test_answers_are_given_in_evaluation_mode():
 
 
 def test_training_goes_on_in_training_mode_after_an_evaluation(monkeypatch):
-    modes, step = [], loop._Run._step
-    monkeypatch.setattr(loop._Run, "_step", lambda run, *batch: modes.append(run.network.training) or step(run, *batch))
-    result = mc.train(new_network(), toy_split(), RECIPE, test=toy_split(8, seed=1))
-    assert modes == [True] * 12 and not result.network.training
+    network, modes, record = new_network(), [], Recorder.record
+    monkeypatch.setattr(Recorder, "record", lambda *batch: modes.append(network.training) or record(*batch))
+    mc.train(network, toy_split(), RECIPE, test=toy_split(8, seed=1))
+    assert modes == [True] * 12 and not network.training
 
 
 def test_momentum_is_the_weight_of_the_newest_batch():
