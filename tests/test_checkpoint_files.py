@@ -88,6 +88,15 @@ def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path):
         read_state(path)
 
 
+@pytest.mark.parametrize("former", [False, True])
+def test_tensors_that_all_view_the_same_numbers_are_refused(tmp_path, former):
+    """A file of megabytes could name one tensor a million times; weights that two layers share are read."""
+    whole = torch.ones(1000)
+    assert len(read_state(saved(tmp_path / "tied.pth", {str(place): whole for place in range(16)}, former))) == 16
+    with pytest.raises(MsCoresetError, match="its tensors are 17,000 numbers, of which it holds 1,000"):
+        read_state(saved(tmp_path / "net.pth", {str(place): whole for place in range(17)}, former))
+
+
 def test_archives_that_torch_does_not_write_are_refused(tmp_path):
     whole = saved(tmp_path / "net.pth", {"a": torch.ones(100)}).read_bytes()
     stream = io.BytesIO()

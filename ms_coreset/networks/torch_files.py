@@ -21,6 +21,7 @@ from ms_coreset.pickles import PLAIN, Blank, Content, Refused, Unpickler, blank_
 
 _TYPES = {"Float": "f4", "Double": "f8", "Half": "f2", "BFloat16": "u2", "Long": "i8", "Int": "i4", "Short": "i2",
           "Char": "i1", "Byte": "u1", "Bool": "?", "ComplexFloat": "c8", "ComplexDouble": "c16"}
+_SHARED = 16  # times that all numbers of a file may be used: networks share few of their weights
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the former format: the first two of its pickles
 
 
@@ -38,8 +39,10 @@ def read_state(path, log=lambda line: None):
         with open(path, "rb") as stream:
             archived = stream.peek(4).startswith(b"PK\3\4")
             content, storages = (_from_archive if archived else _from_former)(stream)
+        state = _state_in(content, path, log)
+        _require_held(state, storages)
         return {name: tensor.array(storages) if isinstance(tensor, _Tensor) else tensor
-                for name, tensor in _state_in(content, path, log).items()}
+                for name, tensor in state.items()}
     except MsCoresetError:
         raise
     except OSError as error:
@@ -48,6 +51,14 @@ def read_state(path, log=lambda line: None):
         reason = str(error) or type(error).__name__
         advice = "; a file of torch.save(model.state_dict(), ...) is read" if isinstance(error, Refused) else ""
         raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}{advice}") from error
+
+
+def _require_held(state, storages):
+    """Raise ``Refused`` for tensors of many times the numbers that the file holds: all may be views of the same."""
+    claimed = sum(math.prod(tensor.shape) for tensor in state.values() if isinstance(tensor, _Tensor))
+    held = sum(map(len, storages.values()))
+    if claimed > _SHARED * held:
+        raise Refused(f"its tensors are {claimed:,} numbers, of which it holds {held:,}")
 
 
 def _state_in(content, path, log):
