@@ -15,9 +15,10 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.repeat import changed_arrays, data_of
+from ms_coreset.cli.common.repeat import changed_arrays
 from ms_coreset.coreset import Coreset
 from ms_coreset.files import digest
+from ms_coreset.identity import data_identity
 
 ROOT = Path(__file__).resolve().parents[1]
 NPZ, DROPPED = "index/digitsN-moderate-0.2.npz", "index/digitsN.bin"
@@ -235,7 +236,7 @@ def test_the_order_of_labels_is_in_their_digest():
     assert len(digests) == 3
     splits = [mc.Split("toy", np.zeros((2, 2, 2, 1), np.uint8), np.array(labels), ("a", "b"), (0.5,), (0.5,))
               for labels in ([0, 1], [1, 0])]
-    assert data_of(splits[0], ())["labels"] != data_of(splits[1], ())["labels"]
+    assert data_identity(splits[0])["labels"] != data_identity(splits[1])["labels"]
 
 
 def test_manifest_holds_what_decides(made):

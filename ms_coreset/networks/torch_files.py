@@ -39,10 +39,7 @@ def read_state(path, log=lambda line: None):
         with open(path, "rb") as stream:
             archived = stream.peek(4).startswith(b"PK\3\4")
             content, storages = (_from_archive if archived else _from_former)(stream)
-        state = _state_in(content, path, log)
-        _require_held(state, storages)
-        return {name: tensor.array(storages) if isinstance(tensor, _Tensor) else tensor
-                for name, tensor in state.items()}
+        return _arrays(_state_in(content, path, log), storages)
     except MsCoresetError:
         raise
     except OSError as error:
@@ -53,12 +50,17 @@ def read_state(path, log=lambda line: None):
         raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}{advice}") from error
 
 
-def _require_held(state, storages):
-    """Raise ``Refused`` for tensors of many times the numbers that the file holds: all may be views of the same."""
-    claimed = sum(math.prod(tensor.shape) for tensor in state.values() if isinstance(tensor, _Tensor))
+def _arrays(state, storages):
+    """The numbers of all. Raises ``Refused`` for many times those that the file holds: all may be views of the same."""
+    arrays = {name: value for name, value in state.items() if not isinstance(value, _Tensor)}
     held = sum(map(len, storages.values()))
-    if claimed > _SHARED * held:
-        raise Refused(f"its tensors are {claimed:,} numbers, of which it holds {held:,}")
+    left = _SHARED * held
+    for name in state.keys() - arrays.keys():
+        arrays[name] = state[name].array(storages)
+        left -= arrays[name].size
+        if left < 0:
+            raise Refused(f"its tensors use its {held:,} numbers more than {_SHARED} times each")
+    return {name: arrays[name] for name in state}
 
 
 def _state_in(content, path, log):
