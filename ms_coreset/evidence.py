@@ -188,6 +188,16 @@ def take(array, rows):
     return array[_places(rows)]
 
 
+def take_as(array, rows, kind):
+    """``take``, as another type of numbers, a block of rows at a time: no copy in the array's own type arises."""
+    if array.dtype == kind:
+        return take(array, rows)
+    taken = np.empty((len(rows), *array.shape[1:]), kind)
+    for part in _row_blocks(taken):
+        taken[part] = take(array, rows[part])
+    return taken
+
+
 def _places(rows):
     """``rows``, as a slice where they follow one another."""
     together = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all()
@@ -263,7 +273,7 @@ class LastLayerGradients:
 
     def take(self, rows):
         """The gradients of some samples."""
-        return LastLayerGradients(self.errors[rows], self.features[rows])
+        return LastLayerGradients(take(self.errors, rows), take(self.features, rows))
 
     def divided_by_batch(self, batch_size):
         """Each gradient divided by the size of its batch of consecutive samples: what DeepCore computes."""
@@ -285,16 +295,20 @@ def batch_sizes(n, batch_size):
 
 def row_wise(function, *arrays):
     """(n,): ``function`` of the rows of arrays (n, ...), a block at a time, so that no float64 copy of all arises."""
-    width = max(1, sum(array[:1].size for array in arrays))
-    step = max(1, ROWS_BYTES // (8 * width))
-    return np.concatenate([function(*(array[start:start + step] for array in arrays))
-                           for start in range(0, len(arrays[0]), step)])
+    return np.concatenate([function(*(array[part] for array in arrays)) for part in _row_blocks(*arrays)])
+
+
+def _row_blocks(*arrays):
+    """Slices over the rows of arrays (n, ...) that take ``ROWS_BYTES`` together in float64."""
+    step = max(1, ROWS_BYTES // (8 * max(1, sum(array[:1].size for array in arrays))))
+    return [slice(start, start + step) for start in range(0, len(arrays[0]), step)]
 
 
 def log_softmax(logits):
     """Row-wise log softmax in float64, finite for finite logits; see ``_below_largest``."""
     shifted = _below_largest(logits)
-    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    for part in _row_blocks(shifted):
+        shifted[part] -= np.log(np.exp(shifted[part]).sum(axis=1, keepdims=True))
     return shifted
 
 

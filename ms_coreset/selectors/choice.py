@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -94,14 +95,14 @@ class Choice:
         coreset = self._choose(rest, request).within(places, len(evidence))
         return replace(coreset, options={**coreset.options, _HELD_OUT: share})
 
-    def estimate(self, n: int, d: int, classes: int, request: Request) -> Estimate:
+    def estimate(self, n: int, d: int, classes: int | Sequence[int], dtype: Any, request: Request) -> Estimate:
         """What it will take on all ranks; see ``selectors.estimate``."""
         score, _ = _score_and_rule(self.name)
         name, options = self.name, self._own_options
         if score is not None:
             name, options = score.name if score.name in METHODS else "moderate", {}
         return estimate_on_ranks(name, n, d, classes, request.rate, request.balance, request.memory, current().size,
-                                 **options)
+                                 dtype, **options)
 
     def _choose(self, evidence, request):
         score, rule = _score_and_rule(self.name)

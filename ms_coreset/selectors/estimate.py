@@ -2,61 +2,94 @@
 
 import math
 import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.catalogue import METHODS, SCORES
-from ms_coreset.selectors.memory import BLOCKS, BOUND, as_bytes, as_text, fits_as_matrices
+from ms_coreset.selectors.kernels import quick_type
+from ms_coreset.selectors.memory import BLOCKS, BOUND, as_bytes, as_text, fits_converted, matrix_bytes
 from ms_coreset.selectors.quota import Request, budget
 
 _LARGEST = 10**12  # samples, features or classes
+ROWS = 16 << 20  # of rows that are computed whenever they are needed
 
 
 @dataclass(frozen=True)
 class Size:
-    """What is selected from: n samples of d features in so many classes of equal size, and what of them.
+    """What is selected from: n samples of d features and so many logits (``columns``), and what of them.
 
-    pool: samples that compete for one budget: a class if balanced, else all; k: that budget; pools: how many there are
+    groups: (samples, how many classes have so many), of all classes that have any
+    types: ``np.dtype`` of features and of logits
     """
 
     n: int
     d: int
-    classes: int
+    columns: int
+    groups: tuple
+    types: tuple
     rate: float
     balance: bool
 
     @property
-    def of_class(self):
-        """Samples of a class."""
-        return math.ceil(self.n / self.classes)
-
-    @property
-    def pool(self):
-        return self.of_class if self.balance else self.n
+    def largest(self):
+        """Samples of the largest class."""
+        return max(samples for samples, _ in self.groups)
 
     @property
     def pools(self):
-        return self.classes if self.balance else 1
+        """Samples that compete for one budget, and how many such pools there are: a class if balanced, else all."""
+        return self.groups if self.balance else ((self.n, 1),)
+
+    @property
+    def pool(self):
+        """Samples of the largest pool."""
+        return max(samples for samples, _ in self.pools)
 
     @property
     def k(self):
-        return max(1, budget(self.rate, self.pool))
+        """Budget of the largest pool."""
+        return self.picks(self.pool)
+
+    def picks(self, m):
+        """Budget of a pool of m samples."""
+        return max(1, budget(self.rate, m))
+
+    def over_pools(self, operations):
+        """The sum of ``operations(m, k)`` over all pools."""
+        return sum(pools * operations(m, self.picks(m)) for m, pools in self.pools)
+
+    def features_of(self, m):
+        """Bytes of the features of m samples that are taken out of all, in their own type."""
+        return self.types[0].itemsize * m * self.d if m < self.n else 0
+
+    def logits_of(self, m):
+        """Bytes of the logits of m samples that are taken out of all, in their own type."""
+        return self.types[1].itemsize * m * self.columns if m < self.n else 0
+
+    def doubles_of(self, m):
+        """Bytes of the features of m samples as float64, where they are not that already."""
+        return 0 if self.types[0] == np.float64 else 8 * m * self.d
+
+    def gradients_of(self, m):
+        """Bytes of m samples' last-layer gradients, factorised, and of what is computed along them."""
+        return self.features_of(m) + self.logits_of(m) + self.doubles_of(m) + 16 * m * self.columns
+
+    def drawn(self, n):
+        """The size of a pool of n samples, as even over the classes as their sizes allow."""
+        groups, left, classes = [], n, self.classes
+        for samples, times in sorted(self.groups):
+            groups.append((min(samples, max(1, math.ceil(left / classes))), times))
+            left, classes = left - groups[-1][0] * times, classes - times
+        return replace(self, n=n, groups=tuple(groups))
 
     @property
-    def features_copy(self):
-        """Bytes of the float32 features of a class that is taken out of all."""
-        return 4 * self.of_class * self.d if self.classes > 1 else 0
-
-    @property
-    def pool_copy(self):
-        """Bytes of the float32 features of a pool, where it is not all samples."""
-        return 4 * self.pool * self.d if self.balance and self.classes > 1 else 0
-
-    @property
-    def gradients(self):
-        """Bytes of a pool's last-layer gradients, factorised, and its copied inputs."""
-        return self.pool_copy + 8 * self.pool * (self.d + 2 * self.classes)
+    def classes(self):
+        """How many classes have samples."""
+        return sum(times for _, times in self.groups)
 
 
 @dataclass(frozen=True)
@@ -92,25 +125,59 @@ class Estimate:
                                  f"{as_text(self.memory)} it may use; what would fit: {ways}")
 
 
-def estimate(method: str, n: int, d: int, classes: int, rate: float, balance: bool = False,
-             memory: int | str | None = None, **options: Any) -> Estimate:
+def estimate(method: str, n: int, d: int, classes: int | Sequence[int], rate: float, balance: bool = False,
+             memory: int | str | None = None, dtype: Any = "float32", **options: Any) -> Estimate:
     """What ``select`` with these arguments will take: an ``Estimate``.
 
-    n, d, classes: samples, features of each, and classes, taken as of equal size; logits are of as many columns
+    n, d: samples, and features of each
+    classes: how many samples each class has, n in all; or how many classes there are, which are then taken as of equal
+        size. Logits are of as many columns
     memory: bytes it may use, see ``select``
+    dtype: type of features and logits, such as "float16", or two: of features, and of logits
     options: of the method
 
-    The peak is above the inputs and is right to about 30 % where arrays, not the interpreter, are what is large.
-    Raises ``MsCoresetError`` for an unknown method or option and sizes below 1.
+    The peak is above the inputs, for classes in any order (sorted by class, less is copied), and for a method that aims
+    at a validation set without one. It is right to about 30 % where arrays, not the interpreter, are what is large, and
+    no more than 1.3 times it is taken, and 32 MB.
+    Raises ``MsCoresetError`` for an unknown method, option or type, sizes below 1, and classes that do not sum to n.
     """
     entry = METHODS[method]
     entry.check_options(options)
-    for name, value in (("n", n), ("d", d), ("classes", classes)):
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 1 <= value <= _LARGEST:
-            raise MsCoresetError(f"{name} {value}: must be at least 1, a whole number, and at most {_LARGEST:,}")
-    n, d, classes = int(n), int(d), int(classes)
-    size = Size(n, d, min(classes, n), Request(rate).rate, bool(balance))
+    for name, value in (("n", n), ("d", d)):
+        _require_size(name, value)
+    columns, groups = _groups(int(n), classes)
+    size = Size(int(n), int(d), columns, groups, _types(dtype), Request(rate).rate, bool(balance))
     return _estimate(entry, size, as_bytes(memory), {**entry.options, **options})
+
+
+def _require_size(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 1 <= value <= _LARGEST:
+        raise MsCoresetError(f"{name} {value}: must be at least 1, a whole number, and at most {_LARGEST:,}")
+
+
+def _groups(n, classes):
+    """(how many classes, ``Size.groups``) of n samples."""
+    if np.ndim(classes) == 0:
+        _require_size("classes", classes)
+        filled = min(int(classes), n)
+        return int(classes), ((math.ceil(n / filled), filled),)
+    sizes = np.asarray(classes)
+    if sizes.ndim != 1 or sizes.dtype.kind not in "iu" or (sizes < 0).any() or sizes.sum() != n:
+        raise MsCoresetError(f"classes: must be how many there are, or how many samples each has, {n} in all")
+    found = np.unique(sizes[sizes > 0], return_counts=True)
+    return len(sizes), tuple(zip(*(numbers.tolist() for numbers in found), strict=True))
+
+
+def _types(dtype):
+    pair = tuple(dtype) if isinstance(dtype, tuple | list) else (dtype, dtype)
+    try:
+        types = tuple(np.dtype(kind) for kind in pair if kind is not None)
+    except (TypeError, ValueError, SyntaxError):
+        types = ()
+    if len(types) != 2 or any(kind.kind not in "fiu" for kind in types):
+        raise MsCoresetError(f"dtype {dtype!r}: must be a type of numbers such as 'float32', or two, of features and "
+                             "of logits")
+    return types
 
 
 def _estimate(entry, size, memory, options):
@@ -121,19 +188,18 @@ def _estimate(entry, size, memory, options):
 
 def _remedies(entry, size, memory, options):
     """Changes of the request that would fit."""
-    def fits(**changes):
-        changed = replace(size, **changes)
+    def fits(changed):
         peak, _, _ = _work(entry.name)(changed, memory, options)
         return peak + BLOCKS + 40 * changed.n <= memory
 
-    if not size.balance and fits(balance=True):
+    if not size.balance and fits(replace(size, balance=True)):
         yield "balance"
     rates = [size.rate / 2**halvings for halvings in range(1, 11)]
-    lower = next((rate for rate in rates if fits(rate=rate)), None)
+    lower = next((rate for rate in rates if fits(replace(size, rate=rate))), None)
     if lower is not None:
         yield f"rate {lower:g}"
     pools = [size.n >> halvings for halvings in range(1, 30) if size.n >> halvings >= size.classes]
-    pool = next((n for n in pools if fits(n=n)), None)
+    pool = next((n for n in pools if fits(size.drawn(n))), None)
     if pool is not None:
         yield f"a pool of {pool} samples"
 
@@ -149,7 +215,7 @@ def _work(name):
 # Each: (size, memory, options) -> (bytes beside blocks and a few numbers a sample, operations, note).
 
 def _row_by_row(size, memory, options):
-    return 0, size.n * (size.d + size.classes), ""
+    return 0, size.n * (size.d + size.columns), ""
 
 
 def _unknown(size, memory, options):
@@ -161,79 +227,100 @@ def _nothing(size, memory, options):
 
 
 def _moderate(size, memory, options):
-    return size.features_copy, size.n * size.d, ""
+    return size.features_of(size.largest), size.n * size.d, ""
 
 
 def _cal(size, memory, options):
-    m, copy = (size.of_class, size.features_copy) if options["within_class"] else (size.n, 0)
-    return copy + 12 * m * size.d + 24 * m * size.classes, 2 * size.n * m * size.d, ""
+    groups = size.groups if options["within_class"] else ((size.n, 1),)
+    m = max(samples for samples, _ in groups)
+    pairs = sum(times * samples**2 for samples, times in groups)
+    return size.features_of(m) + 4 * m * size.d + 16 * m * size.columns + size.logits_of(m), 2 * pairs * size.d, ""
 
 
 def _herding(size, memory, options):
-    return size.pool_copy + 60 * size.pool, 2 * size.pools * size.pool * size.d * size.k, ""
+    m, kind, note = size.pool, quick_type(size.types[0]), ""
+    features = size.features_of(m) if kind == size.types[0] else kind.itemsize * m * size.d
+    if kind != size.types[0] and not fits_converted(memory, size.n, m, kind.itemsize * size.d):
+        features = size.features_of(m)
+        note = f"the features as {kind}, {as_text(kind.itemsize * m * size.d)}, do not fit: converted for every pick"
+    return features + 60 * m, 2 * size.d * size.over_pools(lambda m, k: m * k), note
+
+
+def _short_list(m):
+    return min(m, max(256, m // 16))
 
 
 def _k_center(size, memory, options):
-    return size.pool_copy + 8 * size.d * min(size.pool, max(256, size.pool // 16)), \
-        2 * size.pools * size.pool * size.d * size.k, ""
+    listed = (8 + size.types[0].itemsize) * size.d * _short_list(size.pool)
+    return size.features_of(size.pool) + listed, 2 * size.d * size.over_pools(lambda m, k: m * k), ""
 
 
 def _contextual_diversity(size, memory, options):
-    m = size.pool
-    return 36 * m * size.classes, 4 * size.pools * m * size.classes * size.k, ""
+    peak = (16 * size.pool + 32 * _short_list(size.pool)) * size.columns
+    return peak, 4 * size.columns * size.over_pools(lambda m, k: m * k), ""
 
 
 def _kernel_bytes(size, options):
-    if options.get("kernel") == "features":
-        return size.pool_copy + 8 * size.pool * size.d + BOUND * size.pool
-    return size.gradients + BOUND * size.pool
+    """Of a cosine, which has vectors of its own in float64."""
+    m = size.pool
+    if options["kernel"] == "features":
+        return size.features_of(m) + 8 * m * size.d + BOUND * m
+    return size.features_of(m) + 8 * m * (size.d + 2 * size.columns) + BOUND * m
 
 
-def _matrix_or_rows(size, memory, options, sizes):
-    """Facility location on similarities of pools of these sizes."""
-    width = size.d + size.classes
-    base, products = _kernel_bytes(size, options), sum(m**2 for m in sizes) * width
-    if fits_as_matrices(memory, sizes, size.d, 1 if options.get("kernel") == "features" else size.classes):
-        return base + 8 * sum(m**2 for m in sizes), size.pools * products, ""
-    rows = 16 << 20
+def _matrix_or_rows(size, memory, options, base, together, groups):
+    """Facility location within groups of samples, (samples, how many), of which some are held together."""
+    width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
+    columns = 1 if options.get("kernel") == "features" else size.columns
+    matrices = 8 * sum(times * m**2 for m, times in together)
+    if sum(times * matrix_bytes(m, size.d, columns) for m, times in together) + BLOCKS <= memory:
+        return base + matrices, pairs * width, ""
     # As was seen: about seven gains for each sample, each a row.
-    note = (f"the similarities, {as_text(8 * sum(m**2 for m in sizes))}, do not fit: their rows are computed whenever "
-            "they are needed (greedy \"stochastic\" needs fewer, balance smaller ones)")
+    note = (f"the similarities, {as_text(matrices)}, do not fit: their rows are computed whenever they are needed "
+            "(greedy \"stochastic\" needs fewer, balance smaller ones)")
     evaluations = {"naive": size.k, "stochastic": -math.log(options["epsilon"])}.get(options["greedy"], 7)
-    return base + rows, 2 * size.pools * products * evaluations, note
+    return base + ROWS, 2 * pairs * width * evaluations, note
 
 
 def _facility_location(size, memory, options):
-    if options["neighbors"] is not None:
-        m = size.pool
-        return _kernel_bytes(size, options) + 40 * m * min(options["neighbors"], m), \
-            2 * size.pools * m**2 * (size.d + size.classes), ""
-    return _matrix_or_rows(size, memory, options, [size.pool])
+    m, base = size.pool, _kernel_bytes(size, options)
+    if options["neighbors"] is None:
+        return _matrix_or_rows(size, memory, options, base, ((m, 1),), size.pools)
+    pairs = size.over_pools(lambda m, k: m**2)
+    return base + 32 * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns), ""
 
 
 def _craig(size, memory, options):
-    return _matrix_or_rows(size, memory, options, [size.of_class] * (1 if size.balance else size.classes))
+    m = size.pool
+    base = size.gradients_of(m) + BOUND * m
+    if not size.balance and size.classes > 1:
+        base += size.types[0].itemsize * m * size.d  # the features of each class
+    together = ((m, 1),) if size.balance else size.groups
+    return _matrix_or_rows(size, memory, options, base, together, size.groups)
 
 
 def _graph_cut(size, memory, options):
-    return _kernel_bytes(size, options), 8 * size.n * size.d * size.classes, ""
+    return _kernel_bytes(size, options), 8 * size.n * size.d * size.columns, ""
+
+
+def _growing(size):
+    """Operations of a factor that grows by a row of all samples with every pick."""
+    return 2 * size.over_pools(lambda m, k: m * k * (size.d + size.columns + k / 2))
 
 
 def _log_determinant(size, memory, options):
-    m, k = size.pool, size.k
-    return _kernel_bytes(size, options) + 8 * m * k, \
-        2 * size.pools * m * k * (size.d + size.classes + k / 2), ""
+    return _kernel_bytes(size, options) + 8 * size.pool * size.k, _growing(size), ""
 
 
 def _gradmatch(size, memory, options):
     m, k = size.pool, size.k
-    return size.gradients + 8 * m * k + 24 * k**2, 2 * size.pools * m * k * (size.d + size.classes + k / 2), ""
+    return size.gradients_of(m) + 8 * m * k + 24 * k**2, _growing(size), ""
 
 
 def _glister(size, memory, options):
-    m = size.pool
-    steps = size.k if options["rounds"] is None else options["rounds"]
-    return size.gradients + 48 * m * size.classes, 4 * size.pools * m * size.d * size.classes * steps, ""
+    rounds = options["rounds"]
+    operations = size.over_pools(lambda m, k: m * (k if rounds is None else rounds))
+    return size.gradients_of(size.pool) + 32 * size.pool * size.columns, 4 * size.d * size.columns * operations, ""
 
 
 _WORK = {"random": _nothing, "full": _nothing, "moderate": _moderate, "ccs": _row_by_row, "cal": _cal,

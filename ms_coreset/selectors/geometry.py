@@ -4,9 +4,10 @@ import numpy as np
 
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import log_softmax, take
+from ms_coreset.evidence import log_softmax, take, take_as
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.memory import fits_converted
 from ms_coreset.selectors.options import Variant
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import TIE, first_best
@@ -30,7 +31,10 @@ def herding(evidence, request, variant: Variant = "paper"):
         random by construction
     """
     def pick(rows, k):
-        return rows[_herd(take(evidence.features, rows), k, _SIGNS[variant])]
+        kind = kernels.quick_type(evidence.features.dtype)
+        held = fits_converted(request.memory, len(evidence), len(rows), kind.itemsize * evidence.features.shape[1])
+        features = take_as(evidence.features, rows, kind) if held else take(evidence.features, rows)
+        return rows[_herd(features, k, _SIGNS[variant])]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
@@ -113,7 +117,7 @@ def contextual_diversity(evidence, request):
     this, the samples' predictions.
     """
     def pick(rows, k):
-        distributions = kernels.Distributions(log_softmax(evidence.logits[rows]))
+        distributions = kernels.Distributions(log_softmax(take(evidence.logits, rows)))
         return rows[_farthest_first(distributions, k, request.seed)]
 
     return Selection(pick_by_group(evidence.labels, request, pick))

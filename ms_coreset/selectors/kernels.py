@@ -232,6 +232,10 @@ class ResidentGradients:
 
     def projections_of(self, places, direction):
         """<G_i, M> of a few samples, on the host."""
+        return np.concatenate([self._projections_of(places[part], direction)
+                               for part in blocks(len(places), 16 * direction.shape[1], BLOCK_BYTES // 8)])
+
+    def _projections_of(self, places, direction):
         along = self.gradients.features[places] @ direction[:, 1:].T + direction[:, 0]
         return np.einsum("ic,ic->i", self.gradients.errors[places], along)
 
@@ -270,10 +274,15 @@ class _NearRows:
         self._given = features
         # Centred, a distance loses less to cancellation; scaled by a power of two, which is exact, squares stay within
         # float32's range.
-        rows = np.subtract(features, class_mean(features))
-        rows *= 2.0 ** -np.frexp(max(rows.max(), -rows.min()))[1]
-        self._norms = squared_norms(rows)
-        self._quick = QuickProducts(rows.astype(np.float32))
+        centre = class_mean(features)
+        farthest = max((features.max(axis=0) - centre).max(), (centre - features.min(axis=0)).max())
+        scale = 2.0 ** -np.frexp(farthest)[1]
+        rows, self._norms = np.empty(features.shape, np.float32), np.empty(len(features))
+        for part in blocks(len(features), 8 * features.shape[1]):
+            scaled = np.subtract(features[part], centre)
+            scaled *= scale
+            rows[part], self._norms[part] = scaled, squared_norms(scaled)
+        self._quick = QuickProducts(rows)
 
     def nearest(self, block, k, exclude_self):
         """Places (b, k), ascending, of the k nearest rows to the rows of ``block``."""
@@ -333,31 +342,39 @@ def _bound_of_smallest(values, k):
     return np.partition(minima, k - 1, axis=1)[:, k - 1]
 
 
-class QuickProducts:
-    """Inner products of rows (n, d) with one another and with vectors in float32, or in the rows' own float64.
+def quick_type(kind):
+    """float32 for numbers that it can hold, float64 for others."""
+    return np.dtype(np.float32 if np.can_cast(kind, np.float32) else np.float64)
 
-    With a bound on their error relative to the product of the norms, so that float64 may decide where they can't.
+
+class QuickProducts:
+    """Inner products of rows (n, d) with one another and with vectors in their ``quick_type``.
+
+    Rows of another type are converted for every product, in blocks. With a bound on the error relative to the product
+    of the norms, so that float64 may decide where they can't.
     """
 
     def __init__(self, rows):
-        rows = rows if rows.dtype in (np.float32, np.float64) else rows.astype(np.float32)
-        self._rows = np.ascontiguousarray(rows)
-        precision = np.finfo(rows.dtype if on_host() else np.float32).eps
+        self._rows, self._kind = np.ascontiguousarray(rows), quick_type(rows.dtype)
+        precision = np.finfo(self._kind if on_host() else np.float32).eps
         # Accelerators may round the factors to 10 bits.
         self._error = float((rows.shape[1] + 4) * precision + (0 if on_host() else 2.0**-9))
         self._device = None if on_host() else _mindspore().Tensor(self._rows, _mindspore().float32)
 
     def of_rows(self, places):
         """(b, n) products of some rows with all, and the relative error."""
-        return self._products(self._rows[places]), self._error
+        return self._products(self._rows[places].astype(self._kind, copy=False)), self._error
 
     def of_vector(self, vector):
         """(n,) float64 products of all rows with a vector (d,), and the relative error."""
-        return self._products(np.asarray(vector, self._rows.dtype)[None])[0].astype(np.float64), self._error
+        return self._products(np.asarray(vector, self._kind)[None])[0].astype(np.float64), self._error
 
     def _products(self, left):
-        if self._device is None:
+        if self._device is None and self._rows.dtype == self._kind:
             return multiply(left, self._rows.T)
+        if self._device is None:
+            parts = blocks(len(self._rows), self._kind.itemsize * self._rows.shape[1], BLOCK_BYTES // 8)
+            return np.concatenate([left @ self._rows[part].astype(self._kind).T for part in parts], axis=1)
         mindspore = _mindspore()
         inner = mindspore.ops.MatMul(transpose_b=True)
         return inner(mindspore.Tensor(left, mindspore.float32), self._device).asnumpy()

@@ -26,10 +26,20 @@ def as_bytes(memory):
     return int(float(match[1]) * 2 ** _UNITS[match[2].upper()])
 
 
+def matrix_bytes(m, d, classes):
+    """Bytes of the similarities of m samples as a float64 matrix, with the copies of the data (d features and so many
+    classes of logits) that it is made of."""
+    return 8 * m * (m + d + 3 * classes) + BOUND * m
+
+
 def fits_as_matrices(memory, sizes, d, classes):
-    """Whether the similarities of pools of these sizes fit as float64 matrices, with the copies of the data (d features
-    and so many classes of logits) that they are made of."""
-    return sum(8 * m * (m + d + 3 * classes) + BOUND * m for m in sizes) + BLOCKS <= memory
+    """Whether the similarities of pools of these sizes fit as matrices, see ``matrix_bytes``."""
+    return sum(matrix_bytes(m, d, classes) for m in sizes) + BLOCKS <= memory
+
+
+def fits_converted(memory, n, m, row_bytes):
+    """Whether features of m of n samples fit in another type, of so many bytes a sample, with what herding counts."""
+    return (row_bytes + 60) * m + 40 * n + BLOCKS <= memory
 
 
 def as_text(size):

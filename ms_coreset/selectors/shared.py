@@ -120,14 +120,16 @@ def two_rounds(n, k, seed, pick, pick_last):
     return ranks.from_first(lambda: {"indices": pick_last(own, candidates, picks)})["indices"]
 
 
-def estimate_on_ranks(method, n, d, classes, rate, balance=False, memory=None, ranks=1, **options):
+def estimate_on_ranks(method, n, d, classes, rate, balance=False, memory=None, ranks=1, dtype="float32",
+                      **options):
     """What ``select`` will take of one rank, of several: as ``estimate``; of two rounds the one that takes more."""
     entry = METHODS[method]
     if balance or ranks == 1 or entry.parallel_for(options) != "rounds":
-        return estimate(method, n, d, classes, rate, balance, memory, **options)
+        return estimate(method, n, d, classes, rate, balance, memory, dtype, **options)
     k, own = budget(rate, n), -(-n // ranks)
     ground = min(n, own + (ranks - 1) * min(k, own))
-    rounds = [estimate(method, m, d, classes, min(1.0, k / m) or rate, False, memory, **options)
+    columns = classes if np.ndim(classes) == 0 else len(classes)  # over all samples, their sizes make no difference
+    rounds = [estimate(method, m, d, columns, min(1.0, k / m) or rate, False, memory, dtype, **options)
               for m in (own, ground)]
     return max(rounds, key=lambda each: each.peak)
 

@@ -42,21 +42,26 @@ def gather(arguments, dataset, split, device, steps, needs, find=base_network):
 
 
 def sizes_of(evidence):
-    """(samples, features of each, classes) of an evidence, as estimates take them."""
+    """(samples, features of each, samples of each class, types of features and logits) of an evidence, as estimates
+    take them."""
     features, logits = evidence.features, evidence.logits
-    classes = len(np.unique(evidence.labels)) if logits is None else logits.shape[1]
-    return len(evidence), 1 if features is None else features.shape[1], classes
+    return _sizes(evidence.labels, 0 if logits is None else logits.shape[1], features, logits)
 
 
 def sizes_to_gather(arguments, split, device, needs):
     """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained; raises what it does."""
     known, wanted = _known_and_wanted(arguments, split, needs)
-    width = 1
-    if "features" in known:
-        width = np.shape(known["features"])[1]
-    elif "features" in wanted:
-        width = first_network(arguments, split, device).num_features
-    return len(split), width, split.num_classes
+    features = known.get("features")
+    if "features" in wanted:
+        features = np.empty((0, first_network(arguments, split, device).num_features), np.float32)
+    return _sizes(split.labels, split.num_classes, features, known.get("logits"))
+
+
+def _sizes(labels, columns, features, logits):
+    counts = np.unique(labels, return_counts=True)[1].tolist()
+    counts += [0] * (columns - len(counts))  # classes without samples have logits, too
+    types = tuple("float32" if array is None else array.dtype.name for array in (features, logits))
+    return len(labels), 1 if features is None else features.shape[1], tuple(counts), types
 
 
 def _known_and_wanted(arguments, split, needs):

@@ -38,8 +38,9 @@ def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated
     divergence = np.zeros(len(evidence))
     for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:
-            features, logits = take(evidence.features, rows), take(evidence.logits, rows)
-            divergence[rows] = _local_divergence(features, log_softmax(logits), neighbors, variant == "paper")
+            log_p = log_softmax(take(evidence.logits, rows))
+            features = take(evidence.features, rows)
+            divergence[rows] = _local_divergence(features, log_p, neighbors, variant == "paper")
     return DIRECTIONS[direction] * divergence
 
 
