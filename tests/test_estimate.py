@@ -15,8 +15,10 @@ from ms_coreset.cli.common.evidence import gather, load_pool, sizes_of, sizes_to
 from ms_coreset.cli.common.methods import plan_of
 from ms_coreset.cli.common.steps import Steps
 from ms_coreset.cli.select import parser
+from ms_coreset.datasets.split import class_balanced_indices
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import memory
+from ms_coreset.selectors.estimate import Size
 from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices, free_bytes
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.submodular import similarity
@@ -188,6 +190,55 @@ def test_options_by_hand(options, peak, operations):
     assert (found.peak, found.operations) == (EVERY + peak, pytest.approx(operations, rel=1e-12))
 
 
+@pytest.mark.parametrize("name", mc.list_methods())
+@pytest.mark.parametrize("balance", [False, True])
+def test_as_many_of_each_class_are_classes_of_equal_size(name, balance):
+    by_number, by_sizes, with_empty = (mc.estimate(name, N, D, classes, 0.1, balance, memory="1G")
+                                       for classes in (C, np.full(C, 400), [400, 0, 400, 400]))
+    assert by_number == by_sizes
+    assert with_empty.peak >= by_sizes.peak  # a class without samples has a column of logits
+
+
+UNEVEN = [1_000, 150, 50]  # samples of each class
+
+
+@pytest.mark.parametrize(("options", "dtype", "peak", "operations"), [
+    ({"method": "moderate"}, "float16", 2 * 1_000 * D, N * D),
+    ({"method": "moderate"}, "float64", 8 * 1_000 * D, N * D),
+    ({"method": "cal"}, ("float16", "float64"), (2 + 4) * 1_000 * D + (16 + 8) * 1_000 * C,
+     2 * (1_000**2 + 150**2 + 50**2) * D),
+    ({"method": "herding", "balance": True}, "float64", 8 * 1_000 * D + 60 * 1_000,
+     2 * (1_000 * 100 + 150 * 15 + 50 * 5) * D),
+    ({"method": "herding"}, "float16", 4 * N * D + 60 * N, 2 * N * 120 * D),  # as float32
+    ({"method": "herding"}, "int32", 8 * N * D + 60 * N, 2 * N * 120 * D),  # float32 can't hold them
+    ({"method": "k_center"}, "float16", (8 + 2) * 256 * D, 2 * N * 120 * D),
+    ({"method": "gradmatch", "balance": True}, "float64",
+     8 * 1_000 * D + 8 * 1_000 * C + 16 * 1_000 * C + 8 * 1_000 * 100 + 24 * 100**2,
+     2 * (1_000 * 100 * (D + C + 50) + 150 * 15 * (D + C + 7.5) + 50 * 5 * (D + C + 2.5))),
+    ({"method": "craig"}, "float16", (8 + 2) * N * D + 16 * N * C + 40 * N + 8 * (1_000**2 + 150**2 + 50**2),
+     (1_000**2 + 150**2 + 50**2) * (D + C)),
+    ({"method": "craig", "balance": True}, "float16",
+     (8 + 2) * 1_000 * D + (16 + 2) * 1_000 * C + 40 * 1_000 + 8 * 1_000**2,
+     (1_000**2 + 150**2 + 50**2) * (D + C)),
+    ({"method": "facility_location", "balance": True}, "float64",
+     (8 + 8) * 1_000 * D + 16 * 1_000 * C + 40 * 1_000 + 8 * 1_000**2, (1_000**2 + 150**2 + 50**2) * (D + C))])
+def test_uneven_classes_and_types_by_hand(options, dtype, peak, operations):
+    found = mc.estimate(**{"n": N, "d": D, "classes": UNEVEN, "rate": 0.1, "memory": "1G", "dtype": dtype, **options})
+    assert (found.peak, found.operations) == (EVERY + peak, pytest.approx(operations, rel=1e-12))
+
+
+def test_herding_converts_features_anew_where_they_do_not_fit_and_chooses_the_same():
+    rng = np.random.RandomState(0)
+    evidence = mc.Evidence(np.arange(1_000) % 3, rng.standard_normal((1_000, 900)).astype(np.float16))
+    need = (12 << 20) + 100 * 1_000 + 4 * 1_000 * 900
+    doubt = "the features as float32, 3.4 MB, do not fit: converted for every pick"
+    for given, note in ((need, ""), (need - 1, doubt)):
+        found = mc.estimate("herding", 1_000, 900, 3, 0.05, memory=given, dtype="float16")
+        assert (found.note, found.fits) == (note, True)
+    first, second = (mc.select("herding", evidence, 0.05, memory=given) for given in (need, need - 1))
+    np.testing.assert_array_equal(first.indices, second.indices)
+
+
 @pytest.mark.parametrize(("greedy", "evaluations"), [("lazy", 7), ("approximate_lazy", 7), ("naive", 120),
                                                      ("stochastic", -np.log(0.1))])
 def test_rows_that_do_not_fit_by_hand(greedy, evaluations):
@@ -255,7 +306,10 @@ def test_what_does_not_fit_says_what_would():
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ({"method": "moderat"}, "did you mean 'moderate'"), ({"n": 0}, "n 0"), ({"rate": 2}, "rate 2"),
-    ({"colour": 1}, "no option 'colour'"), ({"memory": "x"}, "memory 'x'")])
+    ({"colour": 1}, "no option 'colour'"), ({"memory": "x"}, "memory 'x'"), ({"classes": "x"}, "classes x"),
+    ({"classes": [5, 4]}, "10 in all"), ({"classes": [11, -1]}, "10 in all"), ({"classes": [[10]]}, "10 in all"),
+    ({"classes": [5.0, 5.0]}, "10 in all"), ({"dtype": "text"}, "dtype 'text'"), ({"dtype": "U4"}, "dtype 'U4'"),
+    ({"dtype": None}, "dtype None"), ({"dtype": ("float32",) * 3}, "two, of features and of logits")])
 def test_mistakes(arguments, message):
     with pytest.raises(MsCoresetError, match=message):
         mc.estimate(**{"method": "moderate", "n": 10, "d": 2, "classes": 2, "rate": 0.5, **arguments})
@@ -270,6 +324,23 @@ def test_a_plan_knows_its_estimate(typed):
     assert plan.estimate(*sizes_of(evidence), Request(0.2, memory="1G")).fits
     with pytest.raises(MsCoresetError, match=r"what would fit: .*memory "):
         plan.estimate(*sizes_of(evidence), Request(0.2, memory=1)).require_fit()
+
+
+def test_the_largest_class_decides_whether_a_command_fits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.savez("own.npz", labels=np.repeat(np.arange(10), most_in_one(3_000, 10)), features=np.ones((3_000, 500)))
+    typed = ["select", "--dataset", "arrays", "--data", "own.npz", "--rate", "0.2", "--method", "moderate", "--memory"]
+    assert main([*typed, "16M"]) == 2  # 1.1 MB were the classes equal, and 12.1
+    assert "moderate needs about 22.4 MB" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*typed, "24M"]) == 0
+
+
+@pytest.mark.parametrize("size", [10, 11, 60, 500, 1_200])
+def test_a_pool_is_as_even_as_those_that_are_drawn(size):
+    labels = np.repeat(np.arange(4), [1_000, 150, 49, 1])
+    drawn = np.bincount(labels[class_balanced_indices(labels, size, 0)])
+    whole = Size(N, D, 4, ((1, 1), (49, 1), (150, 1), (1_000, 1)), (np.dtype("f4"),) * 2, 0.1, True)
+    assert [samples for samples, _ in whole.drawn(size).groups] == pytest.approx(np.sort(drawn).tolist(), abs=1)
 
 
 @pytest.mark.parametrize("method", ["random", "gradmatch"])  # without a network, and before one is trained
