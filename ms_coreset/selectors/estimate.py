@@ -251,7 +251,7 @@ def _short_list(m):
 
 
 def _k_center(size, memory, options):
-    listed = (8 + size.types[0].itemsize) * size.d * _short_list(size.pool)
+    listed = 8 * size.d * _short_list(size.pool)
     return size.features_of(size.pool) + listed, 2 * size.d * size.over_pools(lambda m, k: m * k), ""
 
 

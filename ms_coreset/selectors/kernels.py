@@ -414,14 +414,21 @@ class Points:
         """The rows at some places less the mean, float64."""
         return np.subtract(self._rows[places], self._centre)
 
+    def _all_centred(self, places):
+        """``centred`` of many places, without a copy in the rows' own type."""
+        rows = np.empty((len(places), self._rows.shape[1]))
+        for part in blocks(len(rows), 8 * rows.shape[1], BLOCK_BYTES // 8):
+            rows[part] = self.centred(places[part])
+        return rows
+
     def among(self, places):
         """The points at some places, kept centred."""
-        return _ListedPoints(self.centred(places), self._squares[places],
+        return _ListedPoints(self._all_centred(places), self._squares[places],
                              lambda some, place: squared_distances(self._rows, places[some], places[place]))
 
     def to_nearest(self, centres):
         """(n,) float64 distances to the nearest of the points at ``centres``."""
-        resident = resident_rows(self.centred(centres))
+        resident = resident_rows(self._all_centred(centres))
         width = self._rows.shape[1] + 2 * len(centres)
         return np.sqrt(np.concatenate([self._nearest_in(part, centres, resident)
                                        for part in blocks(len(self), 8 * width)]))

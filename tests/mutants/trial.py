@@ -8,10 +8,48 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-_TESTS = {"geometry": "geometry", "gradient": "gradient", "submodular": "submodular shared",
-          "scores": "scores boundary", "estimate": "estimate", "memory": "estimate shared", "shared": "shared",
-          "kernels": "geometry gradient submodular boundary scores"}
-_TWINS = "parity_tests/test_methods.py"
+LIBRARY = ROOT / "ms_coreset"
+TESTS = {  # package or module -> its quick tests: those that know it best first, the comparison with the twin last
+    "selectors": "scores geometry submodular selectors parity/methods",
+    "selectors/estimate": "estimate selectors",
+    "selectors/geometry": "geometry selectors parity/methods",
+    "selectors/gradient": "gradient selectors parity/methods",
+    "selectors/kernels": "geometry gradient submodular boundary scores selectors parity/methods",
+    "selectors/memory": "estimate shared selectors",
+    "selectors/scores": "scores boundary selectors parity/methods",
+    "selectors/shared": "shared selectors parity/methods",
+    "selectors/submodular": "submodular shared selectors parity/methods",
+    "training": "training adaptive held_out parity/training",
+    "training/adaptive": "adaptive training",
+    "training/crops": "image_folders training parity/training",
+    "training/parallel": "training distributed",
+    "training/pipeline": "training image_folders adaptive parity/training",
+    "extraction": "extraction reproducible parity/pipeline",
+    "extraction/boundary": "boundary",
+    "datasets": "datasets image_folders array_datasets overlays parity/readers",
+    "datasets/arrays": "array_datasets",
+    "datasets/download": "download datasets",
+    "datasets/family": "datasets array_datasets image_folders overlays extending",
+    "datasets/overlays": "overlays label_noise corruption robust_cli",
+    "datasets/readers/matlab": "array_datasets fuzz/hostile parity/readers_arrays",
+    "datasets/split": "datasets image_folders array_datasets coreset overlays",
+    "datasets/svhn": "array_datasets parity/readers_arrays",
+    "cli": "cli estimate held_out reproducible robust_cli experiment",
+    "cli/attack": "robust_cli overlays",
+    "cli/common/adaptive": "adaptive",
+    "cli/common/bench": "report experiment",
+    "cli/common/overlay": "robust_cli overlays",
+    "cli/common/plugins": "extending",
+    "cli/common/repeat": "reproducible",
+    "cli/common/study": "experiment report held_out",
+    "cli/common/tally": "report experiment",
+    "cli/convert_tiny": "image_folders",
+    "cli/corrupt": "robust_cli overlays",
+    "cli/experiment": "experiment held_out extending",
+    "cli/label_noise": "robust_cli cli",
+    "cli/report": "report",
+    "cli/train": "cli adaptive robust_cli experiment"}
+_FOLDERS = {"": "tests", "parity": "parity_tests", "fuzz": "tests/fuzz"}
 KILLED, SURVIVED, HUNG = "killed", "survived", "hung"
 
 
@@ -23,20 +61,26 @@ def prepare():
     import sklearn.datasets  # noqa: F401
     import torch  # noqa: F401
 
-    if any(name.startswith("ms_coreset.selectors") for name in sys.modules):
-        raise RuntimeError("the selectors are imported already: they could not be changed")
+    if any(name.startswith("ms_coreset") for name in sys.modules):
+        raise RuntimeError("the library is imported already: it could not be changed")
+
+
+def modules_of(packages):
+    """Modules, paths below ms_coreset, of packages and of modules that are named so."""
+    paths = [LIBRARY / name for name in packages]
+    found = {file for path in paths for file in (path.rglob("*.py") if path.is_dir() else [path])}
+    return sorted((file.relative_to(LIBRARY) for file in found), key=str)
 
 
 def tests_for(module):
-    """Files of tests for ``module``, a path below selectors, those that know it best first; the twins come last."""
-    key = module.parts[0].removesuffix(".py")
-    names = [*_TESTS.get(key, "scores geometry submodular").split(), "selectors"]
-    files = [f"tests/test_{name}.py" for name in dict.fromkeys(names)]
-    return files if key in ("estimate", "memory") else [*files, _TWINS]
+    """Files of tests for ``module``, a path below ms_coreset: of the innermost in ``TESTS`` of what it is part of."""
+    names = next(TESTS[str(part)] for part in (module.with_suffix(""), *module.parents) if str(part) in TESTS)
+    found = (name.rpartition("/") for name in names.split())
+    return [f"{_FOLDERS[folder]}/test_{name}.py" for folder, _, name in found]
 
 
 def begin(module, tree, files, limit):
-    """Put the mutant ``tree`` of ``module`` (a path below selectors; None: none) on trial by tests in ``files``.
+    """Put the mutant ``tree`` of ``module`` (a path below ms_coreset; None: none) on trial by tests in ``files``.
 
     limit: seconds of a processor after which it counts as hung
 
@@ -74,7 +118,7 @@ def _run(module, tree, files, limit):
 
 def _put_in_place(module, tree):
     """Let the import of ``module`` compile ``tree``."""
-    path = ROOT / "ms_coreset" / "selectors" / module
+    path = LIBRARY / module
     code = compile(tree, str(path), "exec")
     original = importlib.machinery.SourceFileLoader.get_code
 
