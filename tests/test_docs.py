@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import ms_coreset as mc
+from tests.mutants import trial
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,6 +28,15 @@ def test_dependencies_page_has_the_versions_that_are_tested_together():
     page = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
     _, *written = re.findall(r"^\| (\S+) \| (\S+) \|", page, re.M)
     assert written == generate["pins"](), "run python docs/generate_dependencies.py"
+
+
+@pytest.mark.parametrize("package", ["selectors", "training", "extraction", "datasets", "cli"])
+def test_every_module_that_mutants_change_has_tests_for_it(package):
+    modules = trial.modules_of([package])
+    assert len(modules) == len(list((ROOT / "ms_coreset" / package).rglob("*.py")))
+    assert all((ROOT / file).is_file() for module in modules for file in trial.tests_for(module))
+    named = [ROOT / "ms_coreset" / name for name in trial.TESTS if name.split("/")[0] == package]
+    assert all(path.is_dir() or path.with_suffix(".py").is_file() for path in named)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -386,11 +386,11 @@ def test_the_peak_is_near_what_was_said(method, n, d, rate, balance):
 
 LARGE = [  # method, options, samples, features, classes, rate: mostly arrays
     ("herding", {}, 40_000, 512, 10, 0.001), ("herding", {"memory": "60M"}, 40_000, 512, 10, 0.0005),
-    ("k_center", {}, 30_000, 1024, 10, 0.002), ("contextual_diversity", {}, 60_000, 8, 100, 0.002),
+    ("k_center", {}, 30_000, 1024, 10, 0.002), ("contextual_diversity", {}, 60_000, 8, 100, 0.001),
     ("gradmatch", {}, 12_000, 1024, 10, 0.01), ("gradmatch", {}, 12_000, 64, 500, 0.01),
     ("glister", {}, 12_000, 1024, 10, 0.005), ("glister", {}, 12_000, 64, 500, 0.01),
-    ("moderate", {}, 30_000, 1024, 10, 0.01), ("cal", {}, 2_000, 16_384, 10, 0.1),
-    ("cal", {"within_class": False}, 1_500, 16_384, 10, 0.1), ("cal", {}, 3_000, 64, 1_000, 0.1),
+    ("moderate", {}, 30_000, 1024, 10, 0.01), ("cal", {}, 1_000, 16_384, 10, 0.1),
+    ("cal", {"within_class": False}, 1_000, 16_384, 10, 0.1), ("cal", {}, 3_000, 64, 1_000, 0.1),
     ("facility_location", {}, 4_000, 512, 10, 0.02),
     ("facility_location", {"neighbors": 300}, 10_000, 64, 10, 0.01),
     ("facility_location", {"greedy": "stochastic", "memory": "200M"}, 6_000, 2_048, 10, 0.005),
