@@ -329,7 +329,8 @@ def exact_evidence(features):
 
 def assert_same_choice(name, options, one, other):
     for balance in (False, True):
-        picks = [mc.select(name, exact_evidence(features), 0.3, balance, **options).indices for features in (one, other)]
+        picks = [mc.select(name, exact_evidence(features), 0.3, balance, **options).indices
+                 for features in (one, other)]
         np.testing.assert_array_equal(*picks)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import ms_coreset as mc
 from ms_coreset.cli import main
@@ -19,6 +20,8 @@ from ms_coreset.cli.common.repeat import changed_arrays
 from ms_coreset.coreset import Coreset
 from ms_coreset.files import digest
 from ms_coreset.identity import data_identity
+from ms_coreset.selectors import kernels
+from ms_coreset.training.dynamics import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 NPZ, DROPPED = "index/digitsN-moderate-0.2.npz", "index/digitsN.bin"
@@ -69,6 +72,82 @@ def test_another_process_from_nothing_with_any_number_of_threads(made, tmp_path,
     process(MADE, tmp_path, threads)
     for folder in ("index", "ckpt/digitsN/mlp", "ckpt/digitsN/mlp/dynamics", "data/noisy"):
         assert files_in(tmp_path / folder) == files_in(made / folder)
+
+
+def evidence_of(n=1437, d=64, classes=10):
+    """Evidence for which BLAS cuts products up."""
+    rng = np.random.RandomState(0)
+    labels = np.arange(n) % classes
+    logits = [rng.randn(n, classes) + 2 * np.eye(classes)[labels] for _ in range(3)]
+    measured = [measure(epoch, labels) for epoch in logits]
+    dynamics = mc.TrainingDynamics(**{name: np.stack([epoch[name] for epoch in measured]) for name in measured[0]})
+    return mc.Evidence(labels, (rng.randn(n, d) + 1).astype(np.float32), logits[0], dynamics, rng.rand(n))
+
+
+def bytes_of(method, evidence):
+    coreset = mc.select(method, evidence, 0.02)
+    return [None if array is None else array.tobytes() for array in (coreset.indices, coreset.weights, coreset.scores)]
+
+
+@pytest.mark.parametrize("method", mc.list_methods())
+def test_any_number_of_threads_gives_the_same_bytes(method):
+    evidence, found = evidence_of(), []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(bytes_of(method, evidence))
+    assert found[0] == found[1] == found[2]
+
+
+def test_large_products_are_cut_up_by_their_size_alone(monkeypatch):
+    """In parts, side by side, that are the same on any number of threads, and so are the sums."""
+    monkeypatch.setattr(kernels, "ALONE", 1 << 12)
+    rng = np.random.RandomState(0)
+    for left, right in ((rng.rand(1, 33), rng.rand(700, 33).T), (rng.rand(40, 33), rng.rand(33, 700))):
+        found = []
+        for threads in (1, 2, 4):
+            with threadpool_limits(threads, user_api="blas"):
+                found.append(kernels.one_blas_thread(kernels.multiply)(left, right))
+        np.testing.assert_allclose(found[0], left @ right, rtol=1e-13)
+        assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+
+
+def test_blas_has_its_threads_back_after_a_selection_whoever_else_selects():
+    """Two that overlap, of which the first ends first."""
+    evidence = evidence_of(100, 3)
+    with threadpool_limits(3, user_api="blas"):
+        before = threadpool_info()
+        first, second = kernels.one_blas_thread, kernels.one_blas_thread
+        with first:
+            mc.select("herding", evidence, 0.1)
+            second.__enter__()
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} == {1}
+        second.__exit__()
+        assert threadpool_info() == before
+        with pytest.raises(mc.MsCoresetError, match="rate"):
+            mc.select("herding", evidence, 2)
+        assert threadpool_info() == before
+
+
+SELECT = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import ms_coreset as mc
+from tests.test_reproducible import bytes_of, evidence_of
+from ms_coreset.files import array_digest
+import numpy as np
+mc.set_device("CPU")
+for method in ("gradmatch", "glister", "craig", "log_determinant", "grand", "k_center"):
+    print([array and array_digest(np.frombuffer(array)) for array in bytes_of(method, evidence_of())])
+"""
+
+
+@pytest.mark.slow
+def test_processes_of_any_number_of_threads_select_the_same_bytes():
+    found = [subprocess.run([sys.executable, "-c", SELECT, str(ROOT)], text=True, capture_output=True, timeout=300,
+                            check=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)}).stdout
+             for threads in (1, 2, 4)]
+    assert found[0].count("[") == 6
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.parametrize("method", METHODS)
