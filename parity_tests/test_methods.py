@@ -64,6 +64,24 @@ def shapes(draw):
             "duplicates": draw(st.sampled_from([0, 0, n // 3])), "held_out": draw(st.sampled_from([0, 0, 30]))}
 
 
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "f2", "f4", ">f8"])
+@pytest.mark.parametrize("offset", [0, 1])
+def test_both_choose_alike_in_narrow_types_and_far_from_the_origin(kind, offset):
+    """Numbers over all the positive range of a type, or in its last fiftieth."""
+    rng, dtype = np.random.RandomState(0), np.dtype(kind)
+    largest = float(np.iinfo(dtype).max) if dtype.kind in "iu" else min(float(np.finfo(dtype).max), 1e7)
+    features = (largest * (1 - rng.rand(45, 4) / (50 if offset else 1))).astype(dtype)
+    labels, logits = np.arange(45) % 3, rng.randint(0, 9, (45, 3)).astype(dtype)
+    pairs = [(package, package.Evidence(labels=labels, features=features, logits=logits))
+             for package in (mc, torch_ref)]
+    for name in ("moderate", "herding", "k_center", "cal", "entropy", "el2n", "facility_location"):
+        ours, theirs = (package.select(name, evidence, 0.3) for package, evidence in pairs)
+        np.testing.assert_array_equal(ours.indices, theirs.indices, err_msg=name)
+    for name in ("center_distance", "cal", "grand", "loss"):
+        ours, theirs = (package.score(name, evidence) for package, evidence in pairs)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12, err_msg=name)
+
+
 def both(call, shape):
     """``call(package, evidence)`` for both packages and the same evidence: the result, or its ``ValueError``."""
     results = []
