@@ -22,6 +22,7 @@ _HOMES = {
     "ms_coreset.evidence": ("Evidence",),
     "ms_coreset.extraction": ("extract",),
     "ms_coreset.extraction.boundary": ("deepfool_distances",),
+    "ms_coreset.extraction.patches": ("PatchEvidence", "patch_evidence"),
     "ms_coreset.networks": ("create_network", "list_networks", "register_network"),
     "ms_coreset.networks.blocks": ("Classifier",),
     "ms_coreset.networks.initialisation": ("initialise",),

@@ -17,6 +17,7 @@ BLOCK_BYTES = 16 << 20
 MEDIAN_THREADS = 2
 ALONE = 1 << 24  # multiplications of numbers that are left to one thread
 NARROWEST = 256  # columns of a product that are left to one thread
+GRAM_STRIP = 256  # columns
 
 
 def _mindspore():
@@ -89,7 +90,12 @@ def side_by_side(work, tasks):
     if len(tasks) == 1 or not on_host() or getattr(_here, "worker", False):
         for task in tasks:
             work(*task)
-        return
+    else:
+        in_threads(work, tasks)
+
+
+def in_threads(work, tasks):
+    """As ``side_by_side``, on the host's processors whatever device computes the rest."""
     with one_blas_thread, ThreadPoolExecutor(one_blas_thread.threads, initializer=setattr,
                                              initargs=(_here, "worker", True)) as threads:
         list(threads.map(lambda task: work(*task), tasks))
@@ -154,6 +160,22 @@ def product(left, right):
     if on_host():
         return multiply(np.asarray(left, np.float64), np.asarray(right, np.float64).T)
     return resident_rows(right).products(left)
+
+
+def gram(rows):
+    """rows (m, d) transposed times themselves, (d, d) float64: half of it is multiplied, the rest mirrors that."""
+    rows = np.ascontiguousarray(rows, np.float64)
+    if not on_host():
+        return product(rows.T, rows.T)
+    total = np.empty((rows.shape[1], rows.shape[1]))
+
+    def fill(strip):
+        np.matmul(rows[:, strip].T, rows[:, :strip.stop], out=total[strip, :strip.stop])
+        total[:strip.start, strip] = total[strip, :strip.start].T
+
+    with one_blas_thread:
+        side_by_side(fill, [(strip,) for strip in blocks(rows.shape[1], 1, GRAM_STRIP)])
+    return total
 
 
 class _HostRows:
