@@ -8,6 +8,7 @@ from torch_ref.attacks import deepfool_distances, gradient_sign, projected_gradi
 from torch_ref.convert import from_mindspore_names, to_mindspore_names
 from torch_ref.extraction import Evidence, extract
 from torch_ref.networks import NETWORKS, create_network
+from torch_ref.patches import patch_evidence, patch_features, ridge_left_out
 from torch_ref.scores import SCORES, score
 from torch_ref.selectors import METHODS, RULES, Coreset, select, select_by
 from torch_ref.training import Recipe, TrainingResult, evaluate, train
@@ -27,7 +28,10 @@ __all__ = [
     "extract",
     "from_mindspore_names",
     "gradient_sign",
+    "patch_evidence",
+    "patch_features",
     "projected_gradient",
+    "ridge_left_out",
     "score",
     "select",
     "select_by",
