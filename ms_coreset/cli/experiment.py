@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ms_coreset.cli.common.configuration import ConfiguredParser, write_configuration
 from ms_coreset.cli.common.options import (
+    NETWORK,
+    PATCHES,
     add,
     add_data_options,
     add_evidence_options,
@@ -107,6 +109,8 @@ def _add_selection_options(group):
     add(group, "--balance", nargs="*", type=_yes_or_no, default=[False], metavar="yes|no", help="the same share of "
         "every class (default: no; without a value: yes)")
     add(group, "--cache", metavar="DIR", help="folder of extracted evidence (default: the study's evidence-cache)")
+    add(group, "--evidence", nargs="+", choices=(NETWORK, PATCHES), default=[NETWORK], help="features and logits of a "
+        "network, or, without training, of random patches and ridge regression, or of each (default: network)")
     for name, (kind, *short) in SELECTION.items():
         add(group, f"--selection-{name.replace('_', '-')}", *short, type=kind, metavar="N" if kind is int else "X",
             help=f"{name.replace('_', ' ')} of the base networks' training (default: as on coresets)")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset.cli.common.options import (
+    PATCHES,
     add,
     add_data_options,
     add_evidence_options,
@@ -14,13 +15,16 @@ from ms_coreset.cli.common.options import (
     new_parser,
     note,
 )
+from ms_coreset.cli.common.patches import require_evidence, trust
 from ms_coreset.cli.common.steps import Steps
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import EXTRACTED
 from ms_coreset.selectors import SCORES, list_scores
 
 _EXAMPLES = """examples:
   score --dataset digitsN
+  score --dataset CIFAR10 --evidence patches
   score --dataset CIFAR10 --arch resnet18 --scores el2n forgetting aum
 """
 _COSTLY = ("deepfool",)  # many backward passes a sample: only when it is asked for
@@ -48,25 +52,31 @@ def run(arguments):
 
     dataset = dataset_in_files(arguments)
     names = [SCORES.canonical(name) for name in arguments.scores or ()]
+    require_evidence(arguments, {name: SCORES[name].needs for name in names})
     steps = Steps()
     device, whole, pool, split = load_pool(arguments, steps)
-    names = names or _possible(split)
+    names = names or _possible(arguments, split)
     needs = dict.fromkeys(need for name in names for need in SCORES[name].needs)
     evidence, checkpoint = gather(arguments, dataset, split, device, steps, tuple(needs))
     with steps("score"):
         values = {name: score(name, evidence) for name in names}
     rows = np.arange(len(whole)) if pool is None else pool
-    stem = Path(arguments.save) / (f"{dataset}-{checkpoint.parent.name}" if checkpoint else dataset)
+    asked = checkpoint.parent.name if checkpoint else PATCHES if trust(evidence) else None
+    stem = Path(arguments.save) / (f"{dataset}-{asked}" if asked else dataset)
     if current().first:
         _save(stem, rows, split, values)
-    print(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by {checkpoint or arguments.data}")
+    print(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by "
+          f"{checkpoint or trust(evidence) or arguments.data}")
     for name, line in [*steps.lines(), ("wrote", f"{stem}.npz, {stem}.csv")]:
         print(f"  {name:<10} {line}")
 
 
-def _possible(split):
-    """The scores to be had without being asked for: all but costly ones; without images, those of what is known."""
+def _possible(arguments, split):
+    """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
+    patches, those that need no training's dynamics."""
     names = [name for name in list_scores() if name not in _COSTLY]
+    if arguments.evidence == PATCHES:
+        names = [name for name in names if set(SCORES[name].needs) <= {*EXTRACTED}]
     if split.images is not None:
         return names
     possible = [name for name in names if set(SCORES[name].needs) <= split.known.keys()]

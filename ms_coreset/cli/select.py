@@ -17,6 +17,7 @@ from ms_coreset.cli.common.options import (
     new_parser,
     note,
 )
+from ms_coreset.cli.common.patches import base_of_patches, require_evidence, trust
 from ms_coreset.cli.common.repeat import (
     base_of,
     changed_arrays,
@@ -37,6 +38,7 @@ _EXAMPLES = """examples:
   select --dataset digitsN --rate 0.2
   select --dataset CIFAR100N --rate 0.2 --arch lenet
   select --dataset CIFAR10 --rate 0.1 --ckpt my_resnet18.pth
+  select --dataset CIFAR10N --rate 0.2 --balance --evidence patches
   select --dataset digitsN --rate 0.3 --score el2n --rule strata --mis-ratio 0.3
   select --from-manifest index/digitsN-moderate-0.2.npz
 A coreset's file tells how it was made. --from-manifest repeats that, with the options and the recipe of then; only
@@ -82,6 +84,7 @@ def run(arguments):
     if arguments.dataset is None:
         raise MsCoresetError("--dataset is missing; --help shows what there is")
     dataset, plan = dataset_in_files(arguments), plan_of(arguments)
+    require_evidence(arguments, {plan.name: plan.needs})
     request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
     return _select(arguments, dataset, plan, request, former)
 
@@ -99,7 +102,7 @@ def _select(arguments, dataset, plan, request, former):
     note(expected)
     expected.require_fit()
     evidence, checkpoint = gather(arguments, dataset, split, device, steps, plan.needs)
-    based = base_of(checkpoint)
+    based = base_of(checkpoint) | base_of_patches(evidence)
     tell_changes(former, based)
     with steps("select"):
         coreset = plan.choose(evidence, request)
@@ -113,7 +116,7 @@ def _select(arguments, dataset, plan, request, former):
         with steps("save"):
             if current().first:
                 coreset.save(files["npz"], dropped=files["bin"])
-        _print_summary(arguments, dataset, coreset, whole, given, steps, files)
+        _print_summary(arguments, dataset, coreset, whole, given, trust(evidence), steps, files)
     return _compared(arguments.from_manifest, changes) if former else 0
 
 
@@ -140,7 +143,7 @@ def _manifest(arguments, dataset, whole, given, former):
             **dict(zip(("command", "arguments"), called, strict=True))}
 
 
-def _print_summary(arguments, dataset, coreset, split, given, steps, files):
+def _print_summary(arguments, dataset, coreset, split, given, trusted, steps, files):
     summary = coreset.summary(split)
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
@@ -150,6 +153,8 @@ def _print_summary(arguments, dataset, coreset, split, given, steps, files):
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
                   for name, (before, after) in summary["bad_by_kind"].items() if len(summary["bad_by_kind"]) > 1]
+    if trusted:
+        lines.append(("evidence", trusted))
     if given:
         lines.append(("by", f"{', '.join(given)} of {arguments.data}"))
     if "shared" in coreset.manifest:

@@ -5,6 +5,7 @@ import json
 import math
 from dataclasses import dataclass
 
+from ms_coreset.extraction.patches import VERSION
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.pipeline import updates_per_epoch
 
@@ -20,10 +21,10 @@ def checksum(values):
 
 @dataclass(frozen=True)
 class Cell:
-    """What has one base network, and so one body of evidence.
+    """What has one base network, or takes patches in its place, and so has one body of evidence.
 
     arch: the network's name with its width; recipe: what the base network is trained by; runs: how many of them, of
-    seeds from ``seed`` on
+    seeds from ``seed`` on; evidence: "network", or "patches" and how many filters
     """
 
     dataset: str
@@ -34,6 +35,19 @@ class Cell:
     recipe: object
     runs: int = 1
     top_m: int | None = None
+    evidence: str = "network"
+    filters: int | None = None
+
+    @property
+    def asked(self):
+        """What is asked about the samples: the network's name, or "patches"."""
+        return self.arch if self.evidence == "network" else self.evidence
+
+    def base(self):
+        """What the evidence follows from, beside the data and the seed, as plain values."""
+        if self.evidence == "network":
+            return {"base": self.recipe.as_dict(), "runs": self.runs}
+        return {"base": {"evidence": self.evidence, "filters": self.filters, "version": VERSION}}
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,7 @@ class Run:
             return values
         values |= {"options": self.options, "balance": self.balance, "rate": self.rate, "seed": cell.seed}
         if self.method.needs:
-            values |= {"base": cell.recipe.as_dict(), "runs": cell.runs}
+            values |= cell.base()
         if "boundary" in self.method.needs:
             values["top_m"] = cell.top_m
         return values
@@ -88,7 +102,7 @@ class Run:
         """What it is listed under, as plain values."""
         return {"dataset": self.cell.dataset, "pool": self.cell.pool, "method": self.method.name,
                 "options": self.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
-                "select_arch": self.cell.arch, "train_arch": self.train_arch, "protocol": self.protocol}
+                "select_arch": self.cell.asked, "train_arch": self.train_arch, "protocol": self.protocol}
 
     def key(self):
         """Checksum of the work and of what it is listed under."""

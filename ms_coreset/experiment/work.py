@@ -137,7 +137,7 @@ class Work:
         if data.places is not None:
             coreset = coreset.within(data.places, len(data.whole))
         notes = {"dataset": run.cell.dataset, "pool": run.cell.pool, "pool_seed": run.cell.pool_seed,
-                 "arch": run.cell.arch, "perturbation": data.whole.manifest, "data": data_identity(data.whole),
+                 "arch": run.cell.asked, "perturbation": data.whole.manifest, "data": data_identity(data.whole),
                  "costs": costs}
         replace(coreset, manifest={**coreset.manifest, **notes}).save(self._folder / "indices" / _file_name(run))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ms_coreset.cli.common.base_network import build_network, checkpoint_folder, trained_network
 from ms_coreset.cli.common.evidence import gather
-from ms_coreset.cli.common.options import dataset_in_files, draw_pool, load_split
+from ms_coreset.cli.common.options import NETWORK, dataset_in_files, draw_pool, load_split
 from ms_coreset.cli.common.steps import Steps
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import checksum
@@ -27,7 +27,7 @@ class Bench:
 
     def __init__(self, arguments, device, claims, labels, cells):
         self._arguments, self._device, self._claims, self._labels = arguments, device, claims, labels
-        self._bases = {(cell.dataset, cell.recipe) for cell in cells}
+        self._bases = {(cell.dataset, cell.recipe) for cell in cells if cell.evidence == NETWORK}
         self._loaded = (None, None)
 
     def load(self, cell):
@@ -52,11 +52,24 @@ class Bench:
         if not needs:
             evidence, _ = gather(self._options(cell), cell.dataset, data.split, self._device, Steps(), ())
             return evidence, {"seconds": {"base": 0.0, "extract": 0.0}, "peak_mb": {}, "base_accuracy": None}
+        if cell.evidence != NETWORK:
+            return self._patches(cell, data, needs)
         folders = [self._folder(cell, cell.recipe, cell.seed + run, data) for run in range(cell.runs)]
         with contextlib.ExitStack() as claims:
             for folder in folders:
                 self._claim(folder, claims)
             return self._ask(cell, data, needs, folders)
+
+    def _patches(self, cell, data, needs):
+        """(evidence of random patches, costs), these as of when it was made."""
+        folder = Path(self._arguments.cache) / f"patches-{checksum([data.digest, cell.seed, cell.base()])}"
+        with contextlib.ExitStack() as claims:
+            self._claim(folder, claims)
+            steps = Steps()
+            evidence, _ = gather(self._options(cell), cell.dataset, data.split, self._device, steps, needs)
+            made = self._note(folder, "patches", steps, "patches")
+        return evidence, {"seconds": {"base": 0.0, "extract": made["seconds"]}, "peak_mb": {"extract": made["peak_mb"]},
+                          "base_accuracy": getattr(evidence, "test_accuracy", None)}
 
     def _ask(self, cell, data, needs, folders):
         from ms_coreset.training.loop import evaluate
@@ -133,7 +146,7 @@ class Bench:
     def _options(self, cell):
         """The command's options as those of the other commands, for one cell."""
         options = {"dataset": cell.dataset, "pool": cell.pool, "seed": cell.seed, "runs": cell.runs,
-                   "top_m": cell.top_m, "ckpt": None, "arch": None}
+                   "top_m": cell.top_m, "evidence": cell.evidence, "ckpt": None, "arch": None}
         return argparse.Namespace(**{**vars(self._arguments), **options})
 
 

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from ms_coreset.cli.common.base_network import base_network, first_network, require_writable, training_notes
-from ms_coreset.cli.common.options import draw_pool, load_split, note
+from ms_coreset.cli.common.options import PATCHES, draw_pool, load_split, note
+from ms_coreset.cli.common.patches import ask_patches
 from ms_coreset.errors import MsCoresetError, require_same_classes
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.identity import contents_digest
@@ -26,12 +27,14 @@ def gather(arguments, dataset, split, device, steps, needs, find=base_network):
     """(evidence, path of the base network's checkpoint or None) with the fields ``needs``.
 
     What came with the data is used. A network is trained or loaded only if something else is needed; further ones for
-    --runs. ``find`` finds them, as ``base_network`` does. Raises ``MsCoresetError`` when something else is needed and
-    there are no images.
+    --runs. ``find`` finds them, as ``base_network`` does. With --evidence patches none is. Raises ``MsCoresetError``
+    when something else is needed and there are no images.
     """
     known, wanted = _known_and_wanted(arguments, split, needs)
     if not wanted:
         return Evidence(labels=split.labels, **known), None
+    if arguments.evidence == PATCHES:
+        return _with(ask_patches(arguments, split, steps), **known), None
     first, checkpoint = _ask(arguments, split, steps, wanted, *find(arguments, dataset, split, device, steps, 0))
     first = _with(first, **known)
     if arguments.runs == 1:
@@ -53,7 +56,9 @@ def sizes_to_gather(arguments, split, device, needs):
     known, wanted = _known_and_wanted(arguments, split, needs)
     features = known.get("features")
     if "features" in wanted:
-        features = np.empty((0, first_network(arguments, split, device).num_features), np.float32)
+        patches = arguments.evidence == PATCHES
+        width = split.num_classes if patches else first_network(arguments, split, device).num_features
+        features = np.empty((0, width), np.float32)
     return _sizes(split.labels, split.num_classes, features, known.get("logits"))
 
 

@@ -13,6 +13,7 @@ from ms_coreset.distributed import first_before_others
 from ms_coreset.networks import canonical_network, list_networks
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, Recipe, list_recipes, load_recipe
 
+NETWORK, PATCHES = "network", "patches"  # what --evidence may be
 # A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
 _RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST": ("mnist", "mnist"),
             "FashionMNIST": ("mnist", "mnist"), "SVHN": ("svhn", "mnist"), "SVHNextra": ("svhn", "mnist"),
@@ -93,6 +94,9 @@ def add_network_options(parser):
 
 def add_evidence_options(group):
     """Whose opinion of the samples is asked, and where it is kept."""
+    add(group, "--evidence", choices=(NETWORK, PATCHES), default=NETWORK, help="features and logits of a network, or, "
+        "without training, of random patches of the images and ridge regression (default: network)")
+    add(group, "--filters", type=int, metavar="N", help="with --evidence patches: how many (default: by image size)")
     add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt, .pth or .safetensors (default: "
         "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
     add(group, "--runs", type=int, default=1, metavar="N", help="networks of as many seeds, for grand and el2n "

@@ -5,7 +5,8 @@ import dataclasses
 import re
 import shlex
 
-from ms_coreset.cli.common.options import resolve_recipe
+from ms_coreset.cli.common.options import PATCHES, resolve_recipe
+from ms_coreset.cli.common.patches import require_evidence
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, order
@@ -24,6 +25,7 @@ def planned(arguments):
     datasets = [canonical_name(name) for name in arguments.datasets]
     families = {name: getattr(arguments, name) for name in FAMILIES}
     methods = [Choice.parse(text, families) for text in arguments.methods]
+    require_evidence(arguments, {method.text: method.needs for method in methods})
     balances = arguments.balance or [True]
     for rate in arguments.rates:
         Request(rate)
@@ -31,8 +33,8 @@ def planned(arguments):
     recipes = {(dataset, arch): _recipe(arguments, dataset, arch)
                for dataset in datasets for arch in {None, *(arguments.archs or ()), *_other_archs(arguments)}}
     protocols = arguments.protocols or [_stated_protocol(recipes[datasets[0], None])]
-    cells = [_cell(arguments, dataset, seed, recipes[dataset, arch])
-             for seed in seeds for dataset in datasets for arch in arguments.archs or [None]]
+    cells = [_cell(arguments, dataset, seed, recipes[dataset, arch], evidence) for seed in seeds for dataset in datasets
+             for arch in arguments.archs or [None] for evidence in arguments.evidence]
 
     def train_archs(cell):
         others = {OWN: cell.arch}
@@ -56,10 +58,10 @@ def _stated_protocol(recipe):
     return "epochs" if recipe.epochs else "iterations"
 
 
-def _cell(arguments, dataset, seed, recipe):
+def _cell(arguments, dataset, seed, recipe, evidence):
     overrides = {name: getattr(arguments, f"selection_{name}") for name in SELECTION}
     return Cell(dataset, arguments.pool, arguments.pool_seed, seed, _spelled(recipe), recipe.override(**overrides),
-                arguments.runs, arguments.top_m)
+                arguments.runs, arguments.top_m, *((evidence, arguments.filters) if evidence == PATCHES else ()))
 
 
 def _recipe(arguments, dataset, arch):
@@ -103,5 +105,7 @@ def command_of(arguments, run):
     narrowed = {"datasets": cell.dataset, "methods": run.method.text, "rates": f"{run.rate:g}", "seeds": cell.seed,
                 "archs": cell.arch, "train-archs": run.train_arch, "protocols": run.protocol,
                 "balance": "yes" if run.balance else "no"}
+    if PATCHES in arguments.evidence:
+        narrowed["evidence"] = cell.evidence
     return shlex.join(["experiment", *arguments.typed, *(str(word) for name, value in narrowed.items()
                                                          for word in (f"--{name}", value))])
