@@ -13,10 +13,13 @@ RECIPES = {
     "constant": {"momentum": 0.0},
     "multistep": {"schedule": "multistep", "milestones": (1,), "gamma": 0.2},
     "cosine": {"schedule": "cosine", "min_lr": 0.005},
+    "linear with warmup": {"schedule": "linear", "min_lr": 0.005, "warmup": 0.4, "warmup_from": 0.2},
+    "warmup": {"warmup": 0.7},
     "nesterov": {"nesterov": True},
     "crop and flip": {"crop_padding": 2, "flip": True},
     "reflecting crop": {"crop_padding": 3, "padding_mode": "reflect"},
     "flip": {"flip": True},
+    "alternate flip": {"flip": "alternate"},
     "clipped": {"clip_norm": 0.05, "weight_decay": 0.1},
     "no decay": {"weight_decay": 0.0},
 }
@@ -25,6 +28,7 @@ NETWORKS = [
     pytest.param("mlp", {"width": 16}, id="mlp"),
     pytest.param("lenet", {}, id="lenet"),
     pytest.param("resnet18", {"width": 8}, id="resnet18"),
+    pytest.param("airbench", {"width": 4}, id="airbench"),
     pytest.param("resnet50", {"width": 8}, id="resnet50", marks=pytest.mark.slow),
 ]
 
@@ -85,7 +89,7 @@ def test_weights_of_zero_leave_samples_out():
                          torch_ref.to_mindspore_names(alone.state_dict()), tolerance=1e-5)
 
 
-@pytest.mark.parametrize("recipe", list(RECIPES.values())[:3], ids=list(RECIPES)[:3])
+@pytest.mark.parametrize("recipe", list(RECIPES.values())[:5], ids=list(RECIPES)[:5])
 def test_learning_rates(recipe):
     recipe = mc.Recipe(**{"epochs": 6, "lr": 0.1, **recipe})
     for update in range(18):

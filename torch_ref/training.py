@@ -21,10 +21,12 @@ class Recipe:
 
     epochs, batch_size: passes over the data; the last, smaller batch of a pass is kept
     lr, momentum, nesterov, weight_decay: ``torch.optim.SGD``'s; the decay is on all parameters
-    schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" (to ``min_lr``, per update) or
-        "constant"
+    schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" or "linear" (to ``min_lr``, per
+        update) or "constant"
+    warmup, warmup_from: share of the updates in which the rate rises linearly, from ``warmup_from`` times ``lr``
     crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none),
-        and random horizontal mirroring
+        and horizontal mirroring: True, at random; "alternate", in every other epoch, see ``present``
+    whiten: the first convolution becomes the whitening of patches, and is not trained
     crop_scale, crop_size: instead, random crop of at least this share of the area, resized to ``crop_size`` if that is
         given, and then to the image size (None: no such crop)
     clip_norm: largest norm of the whole gradient, or None
@@ -40,9 +42,12 @@ class Recipe:
     milestones: tuple = ()
     gamma: float = 0.1
     min_lr: float = 0.0
+    warmup: float = 0.0
+    warmup_from: float = 0.0
     crop_padding: int = 0
     padding_mode: str = "zeros"
-    flip: bool = False
+    flip: bool | str = False
+    whiten: bool = False
     crop_scale: float | None = None
     crop_size: int | None = None
     clip_norm: float | None = None
@@ -76,6 +81,8 @@ def train(network, split, recipe, seed=0, weights=None):
     recipe = _as_recipe(recipe)
     labels = torch.as_tensor(np.asarray(split.labels, np.int64))
     weights = torch.ones(len(labels)) if weights is None else torch.as_tensor(np.asarray(weights, np.float32))
+    if recipe.whiten:
+        whiten(network, split)
     optimizer = torch.optim.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum,
                                 nesterov=recipe.nesterov, weight_decay=recipe.weight_decay)
     updates_per_epoch = math.ceil(len(labels) / recipe.batch_size)
@@ -101,8 +108,8 @@ def _as_recipe(recipe):
     missing = object()
     values = {field.name: read(field.name, missing) for field in fields(Recipe)}
     recipe = Recipe(**{name: value for name, value in values.items() if value is not missing})
-    if recipe.schedule not in ("multistep", "cosine", "constant"):
-        raise ValueError(f"schedule is {recipe.schedule!r}, must be multistep, cosine or constant")
+    if recipe.schedule not in ("multistep", "cosine", "linear", "constant"):
+        raise ValueError(f"schedule is {recipe.schedule!r}, must be multistep, cosine, linear or constant")
     if recipe.padding_mode not in ("zeros", "reflect"):
         raise ValueError(f"padding_mode is {recipe.padding_mode!r}, must be zeros or reflect")
     return recipe
@@ -112,14 +119,23 @@ def learning_rate(recipe, update, updates_per_epoch):
     """The learning rate of an update, counted from 0 over all epochs.
 
     multistep: lr * gamma^(number of milestones <= epoch). cosine, with T updates in all:
-    min_lr + (lr - min_lr) (1 + cos(pi update / T)) / 2. constant: lr.
+    min_lr + (lr - min_lr) (1 + cos(pi update / T)) / 2. linear: min_lr + (lr - min_lr) (1 - update / T). constant: lr.
+
+    In the first W = warmup T updates instead lr (warmup_from + (1 - warmup_from) update / W); cosine and linear are
+    then over the T - W updates that follow.
     """
+    total = recipe.epochs * updates_per_epoch
+    risen = recipe.warmup * total
+    if update < risen:
+        return recipe.lr * (recipe.warmup_from + (1 - recipe.warmup_from) * update / risen)
     if recipe.schedule == "multistep":
         epoch = update // updates_per_epoch
         return recipe.lr * recipe.gamma ** sum(milestone <= epoch for milestone in recipe.milestones)
+    share = (update - risen) / (total - risen)
     if recipe.schedule == "cosine":
-        total = recipe.epochs * updates_per_epoch
-        return recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * update / total)) / 2
+        return recipe.min_lr + (recipe.lr - recipe.min_lr) * (1 + math.cos(math.pi * share)) / 2
+    if recipe.schedule == "linear":
+        return recipe.lr + (recipe.min_lr - recipe.lr) * share
     return recipe.lr
 
 
@@ -127,7 +143,8 @@ def present(images, recipe, seed, epoch, originals=None):
     """The order of the samples in an epoch, (n,), and their augmented images in that order, (n, H, W, C) uint8.
 
     All randomness is drawn from ``RandomState([seed, epoch])``: the order, then the crops, then the mirroring, the
-    last two for the samples in presented order.
+    last two for the samples in presented order. With "alternate", sample i is mirrored in the epochs whose number
+    plus bit i of ``RandomState([seed, crc32("flip")])`` is odd.
 
     originals: Pillow images of any size, one for each of ``images``, that resized crops are taken from instead
     """
@@ -143,10 +160,39 @@ def present(images, recipe, seed, epoch, originals=None):
         shifts = rng.randint(0, 2 * recipe.crop_padding + 1, size=(len(order), 2))
         presented = _crop(presented, shifts, recipe.crop_padding, recipe.padding_mode)
     if recipe.flip:
-        mirror = rng.randint(0, 2, size=len(order)).astype(bool)
+        mirror = (_alternate(seed, epoch, order) if recipe.flip == "alternate"
+                  else rng.randint(0, 2, size=len(order)))
         presented = np.stack([image[:, ::-1] if flipped else image
                               for image, flipped in zip(presented, mirror, strict=True)])
     return order, presented
+
+
+def _alternate(seed, epoch, order):
+    bits = np.random.RandomState([seed, zlib.crc32(b"flip")]).randint(0, 2, size=len(order))
+    return [(bits[i] + epoch) % 2 for i in order]
+
+
+@torch.no_grad()
+def whiten(network, split, samples=5000, eps=5e-4):
+    """Give the first convolution the filters v_j / sqrt(e_j + eps) and their negatives, and freeze its weights.
+
+    e_j, v_j: the largest eigenvalues of the second moments of the patches of the first ``samples`` images, and their
+    eigenvectors, turned so that the entry of largest size is positive; a bias is set to 0
+    """
+    layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    images = normalise(split.images[:samples], split.mean, split.std)
+    patches = F.unfold(images, layer.kernel_size).transpose(1, 2).flatten(0, 1).double()
+    values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
+    filters = []
+    for j in range(1, layer.out_channels // 2 + 1):
+        vector = vectors[:, -j]
+        vector = vector * vector[vector.abs().argmax()].sign()
+        filters.append(vector / (values[-j] + eps).sqrt())
+    filters = torch.stack(filters).reshape(-1, *layer.weight.shape[1:])
+    layer.weight.copy_(torch.cat([filters, -filters]))
+    layer.weight.requires_grad_(False)
+    if layer.bias is not None:
+        layer.bias.zero_()
 
 
 def _picture(image):

@@ -20,6 +20,7 @@ _LARGEST = {"num_classes": 10**7, "in_channels": 10**4, "image_size": 10**4, "wi
 _FAMILIES: dict[str, dict[str, list[str]]] = {
     "mlp": {"mlp": []},
     "lenet": {"lenet": []},
+    "airbench": {"airbench": []},
     "resnet": {"resnet18": [], "resnet34": [], "resnet50": [], "resnet101": [], "resnet152": [],
                "wide_resnet50_2": ["WRN502"], "wide_resnet101_2": ["WRN1012"]},
     "preact_resnet": {"preact_resnet18": ["PreActResNet18"], "preact_resnet34": ["PreActResNet34"],

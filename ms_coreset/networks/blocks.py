@@ -28,14 +28,13 @@ def linear(in_features, out_features):
 
 
 class _EvenMaxPool(nn.MaxPool2d):
-    """Max-pooling over windows side by side, by the adaptive kernel where they fill the map: its windows are the same
-    then, and on CPU its backward pass takes a tenth."""
+    """Max-pooling over windows side by side, by the adaptive kernel: its windows are the same where they fill the map,
+    and on CPU its backward pass takes a tenth."""
 
     def construct(self, x):
-        height, width = x.shape[2:]
-        if height % self.kernel_size or width % self.kernel_size:
-            return super().construct(x)
-        return ops.adaptive_max_pool2d(x, (height // self.kernel_size, width // self.kernel_size))
+        height, width = (side // self.kernel_size for side in x.shape[2:])
+        filled = x[:, :, :height * self.kernel_size, :width * self.kernel_size]
+        return ops.adaptive_max_pool2d(filled if filled.shape != x.shape else x, (height, width))
 
 
 def max_pool(kernel_size, stride):
@@ -69,11 +68,10 @@ def excite(x, squeeze, expand, activation=ops.relu, gate=ops.sigmoid):
     return x * gate(expand(activation(squeeze(x.mean((2, 3), keep_dims=True)))))
 
 
-def require_side(image_size, least, network):
+def require_side(image_size, least, network, otherwise="; the cifar variant takes smaller ones"):
     """Raise ``MsCoresetError`` for images of fewer than ``least`` pixels a side: pooling would leave nothing."""
     if image_size < least:
-        raise MsCoresetError(f"image_size {image_size}: {network} takes images of {least} pixels and more; "
-                             "the cifar variant takes smaller ones")
+        raise MsCoresetError(f"image_size {image_size}: {network} takes images of {least} pixels and more{otherwise}")
 
 
 class Classifier(nn.Cell):

@@ -46,8 +46,18 @@ def normal(deviation):
     return draw
 
 
+def identity(rng, shape, weight_shape):
+    """The first filters pass on one input channel each, at the kernel's centre; the others as ``uniform_fan_in``."""
+    weight = uniform_fan_in(rng, shape, weight_shape)
+    passed = min(shape[:2])
+    weight[:passed] = 0
+    weight[np.arange(passed), np.arange(passed), shape[2] // 2, shape[3] // 2] = 1
+    return weight
+
+
 TORCH = Scheme(uniform_fan_in, uniform_fan_in)
 HE = Scheme(he_normal_fan_out, zeros)
+IDENTITY = Scheme(identity, zeros)
 
 
 def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, dense: Scheme = TORCH) -> nn.Cell:

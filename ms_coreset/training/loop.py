@@ -30,6 +30,7 @@ from ms_coreset.training.pipeline import (
     updates_per_epoch,
 )
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.whitening import whiten
 
 LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"
 
@@ -170,6 +171,8 @@ class _Run:
         if reselection and reselection.warm >= self.epochs:
             raise MsCoresetError(f"{reselection.warm} epochs on all samples before the first selection: there are only "
                                  f"{self.epochs} in all")
+        if recipe.whiten:
+            whiten(network, split, self.rows)
         self.optimizer = SGD(list(network.trainable_params()), recipe)
         self.record, self.recorder = record, None
         self.history = []

@@ -16,7 +16,9 @@ import numpy as np
 
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.randomness import stream
 from ms_coreset.training.crops import NUMBERS, resized_crops
+from ms_coreset.training.recipe import ALTERNATE
 
 QUEUE_BYTES = 256 << 20  # of batches that wait to be used
 _LARGEST_EVALUATED = 64 << 20  # bytes in a batch of lazy images
@@ -39,7 +41,8 @@ class EpochPlan:
 
     Drawn in this order: a permutation of n; with cropping, (n, 2) offsets in 0 .. 2 x padding; with resized crops,
     (n, 22) numbers in [0, 1) (see ``crops.crop_box``); with mirroring, n bits. Row i belongs to the i-th sample
-    presented.
+    presented. Alternate mirroring draws its n bits once for all epochs, from a stream of its own, one for each of the
+    n samples in their order; in every second epoch they are turned round.
     """
 
     def __init__(self, n, recipe, seed, epoch):
@@ -47,7 +50,12 @@ class EpochPlan:
         self.order = rng.permutation(n)
         self.shift = rng.randint(0, 2 * recipe.crop_padding + 1, size=(n, 2)) if recipe.crop_padding else None
         self.crop = rng.random_sample((n, NUMBERS)) if recipe.crop_scale is not None else None
-        self.mirror = rng.randint(0, 2, size=n).astype(bool) if recipe.flip else None
+        self.mirror = None
+        if recipe.flip == ALTERNATE:
+            first = stream(seed, "flip").randint(0, 2, size=n)[self.order]
+            self.mirror = (first + epoch) % 2 == 1
+        elif recipe.flip:
+            self.mirror = rng.randint(0, 2, size=n).astype(bool)
 
 
 def normalise(images, mean, std):

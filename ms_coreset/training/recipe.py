@@ -13,8 +13,9 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError, require_kind, require_number
 from ms_coreset.files import read_yaml
 
-SCHEDULES = ("multistep", "cosine", "constant")
+SCHEDULES = ("multistep", "cosine", "linear", "constant")
 PADDING_MODES = ("zeros", "reflect")
+ALTERNATE = "alternate"
 
 
 @dataclass(frozen=True)
@@ -25,15 +26,19 @@ class Recipe:
     epochs: passes over the data; or iterations: updates, rounded up to whole passes (one of the two)
     batch_size: the last, smaller batch of a pass is kept
     lr, momentum, nesterov, weight_decay: SGD as torch defines it; the decay is on all parameters
-    schedule: "multistep" (lr x gamma at each of ``milestones``, in epochs), "cosine" (to ``min_lr``, per update) or
-        "constant"
+    schedule: "multistep" (lr x gamma at each of ``milestones``, in epochs), "cosine" or "linear" (to ``min_lr``, per
+        update) or "constant"
+    warmup, warmup_from: share of all updates in which the rate rises in a straight line to ``lr``, and from what share
+        of ``lr``; cosine and linear take the rest of the updates for their way down
     clip_norm: largest norm of the whole gradient, or None
     crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect", 0: none),
-        and random horizontal mirroring
+        and horizontal mirroring: at random, or "alternate", where a sample that is mirrored in one epoch is not in the
+        next (Jordan's airbench), beginning at random
     crop_scale, crop_size: instead, random resized crop (``crops.crop_box``) of at least this share of the image (None:
         none), to ``crop_size`` pixels first if that is given, and then to the data set's image size
     test_resize: shorter side of the images, before the crop to their size, when the network is tested (None: as the
         data set has them); never when it is asked for evidence
+    whiten: make the first convolution whiten the images' patches, and keep it so (see ``whitening.whiten``)
     validation: share of the training samples that is held out to choose the best epoch (0: the last is taken)
     eval_every: epochs between two tests
 
@@ -53,13 +58,16 @@ class Recipe:
     milestones: tuple = ()
     gamma: float = 0.1
     min_lr: float = 0.0
+    warmup: float = 0.0
+    warmup_from: float = 0.0
     clip_norm: float | None = None
     crop_padding: int = 0
     padding_mode: str = "zeros"
-    flip: bool = False
+    flip: bool | str = False
     crop_scale: float | None = None
     crop_size: int | None = None
     test_resize: int | None = None
+    whiten: bool = False
     validation: float = 0.0
     eval_every: int = 1
 
@@ -78,12 +86,16 @@ class Recipe:
         for name in ("momentum", "weight_decay", "min_lr"):
             self._require(name, (int, float), lambda value: 0 <= value < math.inf, "a number of at least 0")
         self._require("crop_scale", (int, float), lambda value: 0 < value <= 1, "a share above 0 and at most 1")
-        self._require("validation", (int, float), lambda value: 0 <= value < 1, "a share from 0 to below 1")
+        for name in ("validation", "warmup"):
+            self._require(name, (int, float), lambda value: 0 <= value < 1, "a share from 0 to below 1")
+        self._require("warmup_from", (int, float), lambda value: 0 <= value <= 1, "a share from 0 to 1")
         self._require("crop_padding", int, lambda value: value >= 0, "a whole number of at least 0")
         self._require("schedule", str, SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}")
         self._require("padding_mode", str, PADDING_MODES.__contains__, f"one of {', '.join(PADDING_MODES)}")
-        for name in ("nesterov", "flip"):
+        for name in ("nesterov", "whiten"):
             self._require(name, bool, lambda value: True, "true or false")
+        if self.flip != ALTERNATE:
+            self._require("flip", bool, lambda value: True, f"true, false or {ALTERNATE}")
         if self.crop_scale is not None and self.crop_padding:
             raise MsCoresetError(f"recipe: crop_scale is {self.crop_scale} and crop_padding {self.crop_padding}: crop "
                                  "in one of the two ways")
@@ -105,13 +117,22 @@ class Recipe:
         return math.ceil(self.iterations / updates_per_epoch)
 
     def learning_rate(self, update: int, updates_per_epoch: int) -> float:
-        """The learning rate of an update, counted from 0 over all epochs."""
+        """The learning rate of an update t, counted from 0 over all epochs, of T in all.
+
+        With w = ``warmup`` T and s = ``warmup_from``: lr (s + (1 - s) t / w) for t < w; from then on, with the share
+        x = (t - w) / (T - w) of the way down, min_lr + (lr - min_lr) times (1 + cos(pi x)) / 2 or, linear, 1 - x.
+        """
+        total = self.num_epochs(updates_per_epoch) * updates_per_epoch
+        rising = self.warmup * total
+        if update < rising:
+            return self.lr * (self.warmup_from + (1 - self.warmup_from) * update / rising)
         if self.schedule == "constant":
             return self.lr
         if self.schedule == "multistep":
             return self.lr * self.gamma ** sum(update // updates_per_epoch >= epoch for epoch in self.milestones)
-        total = self.num_epochs(updates_per_epoch) * updates_per_epoch
-        return self.min_lr + (self.lr - self.min_lr) * (1 + float(np.cos(np.pi * update / total))) / 2
+        passed = (update - rising) / (total - rising)
+        left = 1 - passed if self.schedule == "linear" else (1 + float(np.cos(np.pi * passed))) / 2
+        return self.min_lr + (self.lr - self.min_lr) * left
 
     def override(self, **values: Any) -> "Recipe":
         """A copy with the values that are not None.

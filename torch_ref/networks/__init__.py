@@ -7,6 +7,7 @@ how its layers start (``initialisation.initialise``).
 import numpy as np
 
 from torch_ref.networks import (
+    airbench,
     alexnet,
     efficientnet,
     googlenet,
@@ -26,6 +27,7 @@ from torch_ref.networks.initialisation import initialise
 _BUILDERS = {
     "mlp": mlp.mlp,
     "lenet": lenet.lenet,
+    "airbench": airbench.airbench,
     "resnet18": resnet.resnet18,
     "resnet34": resnet.resnet34,
     "resnet50": resnet.resnet50,

@@ -35,6 +35,15 @@ def normal(deviation):
     return lambda rng, shape, weight: rng.normal(0, deviation, size=shape)
 
 
+def identity(rng, shape, weight):
+    """Filter i is 1 at the centre of input channel i, 0 elsewhere; filters beyond the inputs as ``uniform_fan_in``."""
+    values = uniform_fan_in(rng, shape, weight)
+    for i in range(min(shape[0], shape[1])):
+        values[i] = 0
+        values[i, i, shape[2] // 2, shape[3] // 2] = 1
+    return values
+
+
 # (weight, bias) of a layer
 TORCH = (uniform_fan_in, uniform_fan_in)
 HE = (he_fan_out, zeros)

@@ -1,0 +1,72 @@
+"""A small fast network for 32-pixel images, after Keller Jordan's airbench."""
+
+from mindspore import nn, ops
+
+from ms_coreset.networks.blocks import Classifier, batch_norm, conv2d, max_pool, require_side
+from ms_coreset.networks.initialisation import IDENTITY, initialise
+
+_NORM = batch_norm(momentum=0.4)
+_SCALE = 1 / 9  # of the features: small logits at the start, and a smaller step of the last layer
+
+
+class Group(nn.Cell):
+    """3x3 convolution, 2x2 max-pooling, BatchNorm, ReLU; then 3x3 convolution, BatchNorm, ReLU."""
+
+    def __init__(self, in_channels, channels):
+        super().__init__()
+        self.conv1 = conv2d(in_channels, channels, 3, padding=1)
+        self.pool = max_pool(2, 2)
+        self.bn1 = _NORM(channels)
+        self.conv2 = conv2d(channels, channels, 3, padding=1)
+        self.bn2 = _NORM(channels)
+
+    def construct(self, x):
+        x = ops.relu(self.bn1(self.pool(self.conv1(x))))
+        return ops.relu(self.bn2(self.conv2(x)))
+
+
+class Airbench(Classifier):
+    """A 2x2 convolution with ReLU, three groups, global max-pooling, and a dense layer without bias.
+
+    The first layer has two filters for each dimension of a patch: with a recipe that says ``whiten`` they are the
+    patches' whitening and its negative (``training.whitening``).
+    """
+
+    def __init__(self, num_classes, in_channels, width):
+        super().__init__()
+        filters = 2 * 4 * in_channels
+        self.whitening = conv2d(in_channels, filters, 2, bias=True)
+        self.group1 = Group(filters, width)
+        self.group2 = Group(width, 4 * width)
+        self.group3 = Group(4 * width, 4 * width)
+        for group in (self.group1, self.group2, self.group3):
+            group.conv1.scheme = group.conv2.scheme = IDENTITY
+        self.fc = nn.Dense(4 * width, num_classes, weight_init="zeros", has_bias=False)
+
+    def features(self, x):
+        x = ops.relu(self.whitening(x))
+        x = self.group3(self.group2(self.group1(x)))
+        return ops.amax(x, (2, 3)) * _SCALE
+
+
+def airbench(num_classes, in_channels, image_size, width=16, seed=0):
+    """airbench's network with groups of ``width``, 4 x ``width`` and 4 x ``width`` channels; 4 x ``width`` features.
+
+    Convolutions of the groups begin as the identity: of their filters, as many as there are input channels pass one
+    channel on, the others are drawn as torch draws them. The running statistics of BatchNorm take 0.4 of each batch.
+    Images need 9 pixels and more.
+
+    Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024 (airbench94). Departures: ReLU for GELU,
+    which costs more on a CPU; a narrower net; BatchNorm's scale is learnt, too; the whitening's shift is learnt to the
+    end; the factor 1/9 is on the features, which gives the same logits.
+    """
+    require_side(image_size, 9, "airbench", "")
+    return initialise(Airbench(num_classes, in_channels, width), seed)
+
+
+def recognise(shapes):
+    """What ``create_network`` needs for an airbench with weights of these ``shapes``, or None for another network."""
+    if not {"whitening.weight", "group3.conv2.weight", "fc.weight"} <= shapes.keys():
+        return None
+    return {"arch": "airbench", "in_channels": shapes["whitening.weight"][1], "num_classes": shapes["fc.weight"][0],
+            "width": shapes["group1.conv1.weight"][0]}

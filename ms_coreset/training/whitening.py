@@ -1,0 +1,65 @@
+"""A first convolution that whitens the patches of the images that are trained on, and stays as it is."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.training.pipeline import normalise
+
+SAMPLES = 5000
+_EPS = 5e-4  # added to the variances: what is below is noise
+_TOGETHER = 100  # images
+
+
+def whiten(network, split, rows):
+    """Make the first convolution of ``network`` whiten patches of the first ``SAMPLES`` of the samples ``rows``.
+
+    With S = V E V^T the second moments of the k x k patches of normalised images, filter j is v_j / sqrt(e_j + 5e-4)
+    for the largest e_j, as many as half of the filters, and the other half are these with the opposite sign. Of the
+    eigenvectors, which have no sign, the entry of largest size is made positive. A bias becomes 0. The weights are
+    frozen, the bias is not.
+
+    Source: Jordan's airbench, after Page ("How to train your ResNet 8: bag of tricks"); Coates & Ng, 2012.
+
+    Raises ``MsCoresetError`` for a network that does not begin with a convolution of all channels, or whose filters
+    are more than twice the numbers in a patch.
+    """
+    from mindspore import Tensor
+
+    layer = _first_convolution(network, split.images.shape[3])
+    filters, channels, side, _ = layer.weight.shape
+    half = filters // 2
+    moments = _second_moments(split, rows[:SAMPLES], side)
+    values, vectors = np.linalg.eigh(moments)
+    values, vectors = values[::-1][:half], vectors.T[::-1][:half]
+    vectors *= np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1))
+    weight = (vectors / np.sqrt(values + _EPS)[:, None]).reshape(half, channels, side, side)
+    weight = np.concatenate([weight, -weight]).astype(np.float32)
+    layer.weight.set_data(Tensor(weight))
+    layer.weight.requires_grad = False
+    if layer.has_bias:
+        layer.bias.set_data(Tensor(np.zeros(filters, np.float32)))
+
+
+def _first_convolution(network, channels):
+    from mindspore import nn
+
+    first = next((cell for _, cell in network.cells_and_names() if isinstance(cell, nn.Conv2d | nn.Dense)), None)
+    if not isinstance(first, nn.Conv2d) or first.weight.shape[1] != channels:
+        raise MsCoresetError("recipe: whiten is true, but the network does not begin with a convolution")
+    filters, _, *kernel = first.weight.shape
+    if filters % 2 or filters > 2 * channels * np.prod(kernel) or kernel[0] != kernel[1]:
+        raise MsCoresetError(f"recipe: whiten is true, but the network's first convolution has {filters} filters: there "
+                             f"may be an even number of at most {2 * channels * np.prod(kernel)}")
+    return first
+
+
+def _second_moments(split, rows, side):
+    """(d, d) float64: the mean of p p^T over all patches p, of d = C side^2 numbers, of the images ``rows``."""
+    total, patches = 0, 0
+    for start in range(0, len(rows), _TOGETHER):
+        images = np.asarray(split.images[rows[start:start + _TOGETHER]]).transpose(0, 3, 1, 2)
+        images = normalise(images, split.mean, split.std)
+        windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), (2, 3)).transpose(0, 2, 3, 1, 4, 5)
+        windows = windows.reshape(-1, images.shape[1] * side * side).astype(np.float64)
+        total, patches = total + windows.T @ windows, patches + len(windows)
+    return total / patches
