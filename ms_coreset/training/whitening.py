@@ -48,8 +48,8 @@ def _first_convolution(network, channels):
         raise MsCoresetError("recipe: whiten is true, but the network does not begin with a convolution")
     filters, _, *kernel = first.weight.shape
     if filters % 2 or filters > 2 * channels * np.prod(kernel) or kernel[0] != kernel[1]:
-        raise MsCoresetError(f"recipe: whiten is true, but the network's first convolution has {filters} filters: there "
-                             f"may be an even number of at most {2 * channels * np.prod(kernel)}")
+        raise MsCoresetError(f"recipe: whiten is true, but the network's first convolution has {filters} filters: it may "
+                             f"have an even number of at most {2 * channels * np.prod(kernel)}")
     return first
 
 

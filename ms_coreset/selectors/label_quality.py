@@ -1,0 +1,87 @@
+"""How many labels are wrong, and which, told from answers that the labels had no part in."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
+
+from ms_coreset.errors import MsCoresetError, require_kind
+from ms_coreset.evidence import Evidence, log_softmax
+from ms_coreset.randomness import stream
+
+TAIL = 0.2  # share of the wrong labels, those that look worst, that are counted
+BINS = 200
+ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class LabelNoise:
+    """An estimate of the wrong labels.
+
+    share: of all labels, in [0, 1]
+    chances: (n,) float64 in [0, 1], how likely each sample's label is wrong; a coreset's share is their mean over it
+    """
+
+    share: float
+    chances: np.ndarray
+
+
+def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
+    """The share of wrong labels, and each label's chance to be wrong, from left-out answers.
+
+    With l_i the cross entropy of sample i's label, and l'_i that of another label drawn at random, let u_i be the share
+    of all l' that are below l_i. A wrong label that is any other class is like a draw, so that its u is uniform in
+    [0, 1]; u of a right label is mostly near 0. So
+
+        share = #{i: u_i > 0.8} / (0.2 n),
+
+    at most 1, and among the samples of an interval of u of length h, n share h labels are wrong: their chance is that
+    over their number, in 200 intervals of as many samples each, made to rise with u (isotonic regression). The other
+    label of a wrong one is the right one once in C - 1 times: draws weigh 1 - chance / (C - 1), in five rounds.
+
+    evidence: with logits in whose making a sample's own label had no part: from ``patch_evidence``, or of a network
+        that did not train on it. A network that did has learnt wrong labels, too: the estimate is then too low
+    seed: of the other labels
+
+    It is too high where right labels look as unlikely as any other, that is for many classes and poor answers, and too
+    low where wrong labels are those of a similar class. Source: Storey, "A direct approach to false discovery rates",
+    2002, equation 4, for the share; Efron's local false discovery rate for the chances; ours is to take other labels
+    for the null hypothesis.
+
+    Raises ``MsCoresetError`` for evidence without logits, and for fewer than two classes.
+    """
+    require_kind("evidence", evidence, Evidence)
+    evidence.require(("logits",), "estimate_label_noise")
+    n, classes = evidence.logits.shape
+    if classes < 2 or evidence.labels.min() < 0 or evidence.labels.max() >= classes:
+        raise MsCoresetError(f"labels must be 0 to {classes - 1}, the columns of two or more logits")
+    losses = -log_softmax(evidence.logits)
+    others = (evidence.labels + stream(seed, "other labels").randint(1, classes, size=n)) % classes
+    given, drawn = losses[np.arange(n), evidence.labels], losses[np.arange(n), others]
+    chances = np.zeros(n)
+    for _ in range(ROUNDS):
+        ranks = _ranks(given, drawn, 1 - chances / (classes - 1))
+        share = min(1.0, float((ranks > 1 - TAIL).mean()) / TAIL)
+        chances = _chances(ranks, share)
+    return LabelNoise(share, chances)
+
+
+def _ranks(values, others, weights):
+    """(n,): the share of ``others``, by weight, below each of ``values``."""
+    order = np.argsort(others, kind="stable")
+    below = np.concatenate([[0.0], np.cumsum(weights[order])])
+    return below[np.searchsorted(others[order], values)] / max(below[-1], np.finfo(float).tiny)
+
+
+def _chances(ranks, share):
+    """(n,): how likely each is of the uniform part, ``share`` of all, of ranks (n,) in [0, 1]."""
+    order = np.argsort(ranks, kind="stable")
+    parts = np.array_split(order, min(BINS, len(ranks)))
+    edges = np.append(ranks[[part[0] for part in parts]], 1.0)
+    edges[0] = 0.0
+    wrong = share * len(ranks) * np.diff(edges) / [len(part) for part in parts]
+    rising = IsotonicRegression(y_min=0, y_max=1).fit_transform(np.arange(len(parts)), wrong)
+    chances = np.empty(len(ranks))
+    for part, chance in zip(parts, rising, strict=True):
+        chances[part] = chance
+    return chances
