@@ -47,9 +47,10 @@ def _first_convolution(network, channels):
     if not isinstance(first, nn.Conv2d) or first.weight.shape[1] != channels:
         raise MsCoresetError("recipe: whiten is true, but the network does not begin with a convolution")
     filters, _, *kernel = first.weight.shape
-    if filters % 2 or filters > 2 * channels * np.prod(kernel) or kernel[0] != kernel[1]:
-        raise MsCoresetError(f"recipe: whiten is true, but the network's first convolution has {filters} filters: it may "
-                             f"have an even number of at most {2 * channels * np.prod(kernel)}")
+    most = 2 * channels * int(np.prod(kernel))
+    if filters % 2 or filters > most or kernel[0] != kernel[1]:
+        raise MsCoresetError(f"recipe: whiten is true, but the network's first convolution has {filters} filters of "
+                             f"{kernel[0]} x {kernel[1]}: they must be square, of an even number, at most {most}")
     return first
 
 
