@@ -10,8 +10,8 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import LastLayerGradients, log_softmax, softmax
 from ms_coreset.selectors.rules import (
     RULES,
+    after_cutoff,
     first_best,
-    strata_after_cutoff,
     stratum_budgets,
     stratum_of,
 )
@@ -167,12 +167,10 @@ def test_budgets_use_all_there_is_to_use(sizes, k):
 
 
 def test_cutoff_takes_the_hardest_away():
-    rng = np.random.RandomState(0)
     hardness = np.array([5.0, 1, 9, 2, 8, 3])
-    chosen = strata_after_cutoff(np.arange(6.0), hardness, 4, rng, strata=3, mis_ratio=0.34)
-    assert sorted(chosen) == [0, 1, 3, 5]
+    assert after_cutoff(hardness, 4, mis_ratio=0.34).tolist() == [0, 1, 3, 5]
     with pytest.raises(MsCoresetError, match="leaves 4 samples, fewer than the 5"):
-        strata_after_cutoff(np.arange(6.0), hardness, 5, rng, strata=3, mis_ratio=0.34)
+        after_cutoff(hardness, 5, mis_ratio=0.34)
 
 
 # Methods that are a score and a rule

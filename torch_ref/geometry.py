@@ -4,18 +4,19 @@ import numpy as np
 import torch
 
 from torch_ref.pools import best_in_turn, budgets, first_best, joined
-from torch_ref.quantities import check_choice, log_probabilities, needed
+from torch_ref.quantities import check_choice, features_in, log_probabilities
 
 
-def herding(evidence, rate, balance, seed, variant="paper"):
+def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
     """Samples whose running mean stays near the mean of all: pick t minimises ||t mu - sum_S e - e_i||.
 
     variant: "deepcore" takes the farthest instead of the nearest
+    metric: "euclidean", or "cosine": features at length 1
 
     Source: Welling, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, algorithm 4.
     """
     check_choice("variant", variant, ("paper", "deepcore"))
-    features = needed(evidence, "features")
+    features = features_in(evidence, metric)
     sign = 1 if variant == "deepcore" else -1
 
     def pick(rows, k):
@@ -31,15 +32,16 @@ def herding(evidence, rate, balance, seed, variant="paper"):
     return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
 
 
-def k_center(evidence, rate, balance, seed, already_selected=()):
+def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclidean"):
     """Farthest first: each pick is the sample farthest from all picked so far.
 
     The first is ``RandomState(seed).randint(m)`` of each pool of m, as in DeepCore.
     already_selected: positions that are centres beforehand; the budget is added to them, and they come first
+    metric: "euclidean", or "cosine": features at length 1
 
     Source: Sener and Savarese, ICLR 2018, algorithm 1.
     """
-    features = needed(evidence, "features")
+    features = features_in(evidence, metric)
     already = np.array(already_selected, np.int64)
 
     def pick(rows, k):

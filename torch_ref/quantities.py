@@ -20,6 +20,16 @@ def needed(evidence, *fields):
     return tensors[0] if len(tensors) == 1 else tensors
 
 
+def features_in(evidence, metric):
+    """The features, (n, d); with metric "cosine" each at length 1, where it is not 0."""
+    check_choice("metric", metric, ("euclidean", "cosine"))
+    features = needed(evidence, "features")
+    if metric == "euclidean":
+        return features
+    features = features / features.abs().amax(dim=1, keepdim=True).clamp(min=1e-300)
+    return torch.nn.functional.normalize(features, dim=1, eps=1e-300)
+
+
 def log_probabilities(evidence):
     """log softmax(z), (n, C), at least -1e300: of logits near 1e308 the differences are no numbers."""
     return torch.log_softmax(needed(evidence, "logits"), dim=1).clamp(min=-1e300)

@@ -12,6 +12,7 @@ from torch_ref.quantities import (
     check_choice,
     distances,
     errors,
+    features_in,
     gradients,
     log_probabilities,
     needed,
@@ -21,11 +22,12 @@ from torch_ref.quantities import (
 VARIANTS = ("paper", "deepcore")
 
 
-def center_distance(evidence, center="median"):
+def center_distance(evidence, center="median", metric="euclidean"):
     """Distance of each sample's features to the centre of its class: d_i = ||f_i - P_{y_i}||_2.
 
     evidence: ``labels`` (n,), any integers, and ``features`` (n, d)
     center: "median" (per dimension; of an even number the mean of the two middle values) or "mean", in float64
+    metric: "euclidean", or "cosine": features at length 1
 
     Returns (n,) float64, at least 0; a class of one sample has distance 0. Raises ``ValueError`` without features,
     for features that are not finite, and for another centre. Source: Xia et al., Moderate Coreset, ICLR 2023,
@@ -37,10 +39,8 @@ def center_distance(evidence, center="median"):
         raise ValueError(f"center is {center!r}, must be median or mean")
     if len(evidence.features) != len(evidence.labels):
         raise ValueError(f"{len(evidence.features)} rows of features for {len(evidence.labels)} labels")
-    features = torch.from_numpy(np.array(evidence.features, np.float64))
+    features = features_in(evidence, metric)
     labels = torch.from_numpy(np.array(evidence.labels, np.int64))
-    if not torch.isfinite(features).all():
-        raise ValueError("features hold NaN or infinite values: all must be finite")
     squares = torch.zeros(len(labels), dtype=torch.float64)
     for label in labels.unique():
         members = features[labels == label]
@@ -152,19 +152,20 @@ def accumulated_margin(evidence):
     return -_recorded(evidence, "margin").sum(dim=0)
 
 
-def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper"):
+def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper", metric="euclidean"):
     """Mean divergence of a sample's class probabilities from those of its nearest neighbours' in feature space.
 
     D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c). A sample without neighbours has score 0.
     neighbors: how many, or all others of a smaller group; within_class: of the same class, or of all
     direction: "highest" keeps the largest divergence (the paper), "lowest" the smallest (DeepCore): minus the mean
     variant: "deepcore" leaves out the nearest of all samples, taken to be the sample itself
+    metric: "euclidean", or "cosine": features at length 1
 
     Source: Margatina et al., EMNLP 2021, with DeepCore's symmetric divergence.
     """
     check_choice("direction", direction, ("highest", "lowest"))
     check_choice("variant", variant, VARIANTS)
-    features, log_p = needed(evidence, "features"), log_probabilities(evidence)
+    features, log_p = features_in(evidence, metric), log_probabilities(evidence)
     means = torch.zeros(len(log_p), dtype=torch.float64)
     for rows in pools(evidence.labels, within_class):
         apart = distances(features[rows], smallest=0)

@@ -1,5 +1,6 @@
 """Which samples stay: the methods, by name."""
 
+import functools
 import inspect
 from dataclasses import dataclass
 
@@ -76,9 +77,13 @@ def random(evidence, rate, balance, seed):
     return joined(drawn), None, None
 
 
-def moderate(evidence, rate, balance, seed, center="median"):
-    """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023)."""
-    return _by_score(evidence, rate, balance, seed, "center_distance", "window", center=center)
+def moderate(evidence, rate, balance, seed, center="median", metric="euclidean", mis_ratio=0.0, cutoff_score="loss"):
+    """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023).
+
+    mis_ratio, cutoff_score: not the paper's: first the share ``mis_ratio`` of the highest in this score is left out
+    """
+    return _by_score(evidence, rate, balance, seed, "center_distance", "window", mis_ratio=mis_ratio,
+                     cutoff_score=cutoff_score, center=center, metric=metric)
 
 
 def ccs(evidence, rate, balance, seed, score="accumulated_margin", strata=50, mis_ratio=0.0,
@@ -92,15 +97,23 @@ def _by_score(evidence, rate, balance, seed, name, rule, strata=50, mis_ratio=0.
               cutoff_score="accumulated_margin", **options):
     values = score(name, evidence, **options)
     rng = np.random.RandomState(seed)
-    if rule == "strata":
-        hardness = score(cutoff_score, evidence) if mis_ratio else values
-        drawn = [_strata(values, hardness, rows, k, rng, strata, mis_ratio)
-                 for rows, k in budgets(evidence.labels, rate, balance)]
-    elif rule == "window" and not balance:
-        drawn = [_middle(values, rate)]
-    else:
-        drawn = [RULES[rule](values, rows, k, rng) for rows, k in budgets(evidence.labels, rate, balance)]
-    return joined(drawn), None, values
+    if rule == "window" and not balance and not mis_ratio:
+        return joined([_middle(values, rate)]), None, values
+    hardness = score(cutoff_score, evidence) if mis_ratio else values
+    pools = [(_without_hardest(hardness, rows, k, mis_ratio), k) for rows, k in budgets(evidence.labels, rate, balance)]
+    draw = functools.partial(_strata, strata=strata) if rule == "strata" else RULES[rule]
+    return joined(draw(values, rows, k, rng) for rows, k in pools), None, values
+
+
+def _without_hardest(hardness, rows, k, mis_ratio):
+    """``rows`` without the int(mis_ratio m) hardest of these m."""
+    if not 0 <= mis_ratio < 1:
+        raise ValueError(f"mis_ratio is {mis_ratio}, must be at least 0 and below 1")
+    hardest = rows[np.argsort(-hardness[rows], kind="stable")[:int(mis_ratio * len(rows))]]
+    left = rows[~np.isin(rows, hardest)]
+    if k > len(left):
+        raise ValueError(f"mis_ratio {mis_ratio} leaves {len(left)} samples, fewer than the {k} to select")
+    return left
 
 
 def _top(values, rows, k, rng):
@@ -141,8 +154,8 @@ def _weighted_random(values, rows, k, rng):
     return rng.choice(rows, k, replace=False, p=chances / chances.sum())
 
 
-def _strata(values, hardness, rows, k, rng, strata, mis_ratio):
-    """k of ``rows``: the int(mis_ratio m) hardest of m are left out, and the others' values cut into equal widths.
+def _strata(values, rows, k, rng, strata):
+    """k of ``rows``, whose values are cut into equal widths.
 
     Of S strata the j-th smallest gives min(its size, what is left of k // (S - j)), ties to the lower values; each
     gives a random sample. The highest value belongs to the last stratum; equal values are one stratum.
@@ -150,14 +163,8 @@ def _strata(values, hardness, rows, k, rng, strata, mis_ratio):
     """
     if strata < 1:
         raise ValueError(f"strata is {strata}, must be at least 1")
-    if not 0 <= mis_ratio < 1:
-        raise ValueError(f"mis_ratio is {mis_ratio}, must be at least 0 and below 1")
-    hardest = rows[np.argsort(-hardness[rows], kind="stable")[:int(mis_ratio * len(rows))]]
-    left = rows[~np.isin(rows, hardest)]
-    if k > len(left):
-        raise ValueError(f"mis_ratio {mis_ratio} leaves {len(left)} samples, fewer than the {k} to select")
-    stratum = _stratum(values[left], strata)
-    members = [left[stratum == s] for s in range(strata)]
+    stratum = _stratum(values[rows], strata)
+    members = [rows[stratum == s] for s in range(strata)]
     budget, rest = np.zeros(strata, int), k
     for j, s in enumerate(np.argsort([len(rows) for rows in members], kind="stable")):
         budget[s] = min(len(members[s]), rest // (strata - j))

@@ -18,7 +18,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.files import parse_yaml
 from ms_coreset.selectors import METHODS, SCORES, select, select_by
 from ms_coreset.selectors.estimate import Estimate
-from ms_coreset.selectors.presets import RULE_NAMES, STRATA_OPTIONS, strata_needs
+from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS, needs_of_rule
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.shared import estimate_on_ranks
 
@@ -74,9 +74,7 @@ class Choice:
         if score is None:
             return METHODS[self.name].needs_for(self._own_options)
         needs = score.needs_for({name: value for name, value in self.options.items() if name in score.options})
-        if rule == "strata":
-            needs = dict.fromkeys((*needs, *strata_needs({**STRATA_OPTIONS, **self.options, "score": score.name})))
-        return tuple(needs)
+        return tuple(dict.fromkeys((*needs, *needs_of_rule({**RULE_OPTIONS.get(rule, {}), **self.options}))))
 
     @property
     def nested(self) -> bool:
@@ -138,7 +136,7 @@ def options_of(name: str) -> list[str]:
     """The options of a method, or of a score and a rule."""
     score, rule = _score_and_rule(name)
     if score is not None:
-        return list({**score.options, **(STRATA_OPTIONS if rule == "strata" else {})})
+        return list({**score.options, **RULE_OPTIONS.get(rule, {})})
     entry = METHODS[name]
     return [*entry.options, *([_HELD_OUT] if "validation" in entry.takes_for({}) else [])]
 

@@ -8,7 +8,7 @@ from ms_coreset.evidence import log_softmax, take, take_as
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.memory import fits_converted
-from ms_coreset.selectors.options import Variant
+from ms_coreset.selectors.options import Metric, Variant
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import TIE, first_best
 from ms_coreset.selectors.selection import Selection
@@ -20,7 +20,7 @@ _SIGNS = {"paper": -1, "deepcore": 1}  # the sign of herding's distances, of whi
 
 @method("herding", needs=("features",), cost="n d k", nested=True, parallel="classes",
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
-def herding(evidence, request, variant: Variant = "paper"):
+def herding(evidence, request, variant: Variant = "paper", metric: Metric = "euclidean"):
     """Samples whose mean stays as near as can be to the mean of all.
 
     With mu the mean of the pool's features, the t-th pick is argmin_i || t mu - sum_{j in S} f_j - f_i || over the
@@ -29,12 +29,13 @@ def herding(evidence, request, variant: Variant = "paper"):
 
     variant: "paper"; "deepcore" picks the argmax, the farthest, as DeepCore's code does: its coresets are worse than
         random by construction
+    metric: "euclidean", or "cosine", where f_i / ||f_i|| takes the place of f_i; there a constant does change the picks
     """
     def pick(rows, k):
         kind = kernels.quick_type(evidence.features.dtype)
         held = fits_converted(request.memory, len(evidence), len(rows), kind.itemsize * evidence.features.shape[1])
         features = take_as(evidence.features, rows, kind) if held else take(evidence.features, rows)
-        return rows[_herd(features, k, _SIGNS[variant])]
+        return rows[_herd(kernels.in_metric(features, metric), k, _SIGNS[variant])]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
@@ -58,7 +59,7 @@ def _herd(features, k, sign):
         nested=lambda options: not len(options["already_selected"]),
         parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
-def k_center(evidence, request, already_selected=()):
+def k_center(evidence, request, already_selected=(), metric: Metric = "euclidean"):
     """Samples such that none is far from the nearest of them, by farthest-first traversal.
 
     The next pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place; at most twice the radius that is
@@ -69,6 +70,7 @@ def k_center(evidence, request, already_selected=()):
     already_selected: places that are in the coreset from the start, in place of the random centre (of the classes
         that have one, if balanced). As in DeepCore the budget counts what is **added**: the result is these places,
         then the new ones
+    metric: "euclidean", or "cosine", where f_i / ||f_i|| takes the place of f_i; there a constant does change the picks
 
     Only the distance to the nearest pick is kept: O(n) memory beside the features.
     Raises ``MsCoresetError`` for places out of range or given twice, and when fewer than the budget are left.
@@ -86,7 +88,7 @@ def k_center(evidence, request, already_selected=()):
         return rows[farthest(rows, k, centres)]
 
     def farthest(rows, k, centres=()):
-        points = kernels.Points(take(evidence.features, rows))
+        points = kernels.Points(kernels.in_metric(take(evidence.features, rows), metric))
         return _farthest_first(points, k, request.seed, centres)
 
     return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))

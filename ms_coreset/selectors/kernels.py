@@ -118,6 +118,21 @@ def multiply(left, right):
     return products
 
 
+def in_metric(rows, metric):
+    """Rows (m, d) whose Euclidean distances are those of ``metric``: as they are, or "cosine": at length 1, float64.
+
+    Of two rows at length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays.
+    """
+    if metric == "euclidean":
+        return rows
+    unit = np.array(rows, np.float64)
+    for part in blocks(len(unit), unit.itemsize * unit.shape[1]):
+        unit[part] /= np.maximum(np.abs(unit[part]).max(axis=1), np.finfo(float).tiny)[:, None]  # squares stay finite
+        lengths = np.sqrt(squared_norms(unit[part]))
+        unit[part] /= np.where(lengths > 0, lengths, 1)[:, None]
+    return unit
+
+
 def class_median(block):
     """Per-dimension median (d,) float64 of a class's rows (m, d), numbers of any type.
 

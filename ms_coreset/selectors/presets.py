@@ -16,8 +16,8 @@ from ms_coreset.selectors import shared
 from ms_coreset.selectors.catalogue import METHODS, SCORES, Flag, Needs, method, score
 from ms_coreset.selectors.options import Count, Named, Number
 from ms_coreset.selectors.quota import pick_by_group
-from ms_coreset.selectors.rules import RULES, moderate_window, strata_after_cutoff
-from ms_coreset.selectors.scores.centre_distance import Center
+from ms_coreset.selectors.rules import RULES, after_cutoff, moderate_window, spread_over_strata
+from ms_coreset.selectors.scores.centre_distance import Center, Metric
 from ms_coreset.selectors.selection import Selection
 
 RULE_NAMES = (*RULES, "strata")
@@ -28,18 +28,21 @@ _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
 
 
 def choose_by(values, rule, request, labels, hardness=None, strata=None, mis_ratio=None):
-    """Draw ``request`` from scores (n,) by a rule of ``RULE_NAMES``; the strata rule cuts off the highest of hardness.
+    """Draw ``request`` from scores (n,) by a rule of ``RULE_NAMES``, after the share ``mis_ratio`` of the highest
+    hardness (n,) is cut off, of each class if balanced.
 
-    Unbalanced, "window" is Moderate's (``rules.moderate_window``).
+    Unbalanced and with nothing cut off, "window" is Moderate's (``rules.moderate_window``).
     """
     if rule not in RULE_NAMES:
         raise MsCoresetError(f"unknown rule {rule!r}: there are {', '.join(RULE_NAMES)}")
     rng = np.random.RandomState(request.seed)
 
     def pick(rows, k):
+        if mis_ratio:
+            rows = rows[after_cutoff(hardness[rows], k, mis_ratio)]
         if rule == "strata":
-            return rows[strata_after_cutoff(values[rows], hardness[rows], k, rng, strata, mis_ratio)]
-        if rule == "window" and not request.balance:
+            return rows[spread_over_strata(values[rows], k, rng, strata)]
+        if rule == "window" and not request.balance and not mis_ratio:
             return rows[moderate_window(values[rows], request.rate)]
         return rows[RULES[rule](values[rows], k, rng)]
 
@@ -53,12 +56,12 @@ def _ruled(values, rule, *rest, **options):
 
 
 def by_score(evidence, request, score, rule="top", **options):
-    """Any score with any rule; options are the score's, and with "strata" ``STRATA_OPTIONS``.
+    """Any score with any rule; options are the score's and the rule's, ``RULE_OPTIONS``.
 
     The cut-off is made only for a ``mis_ratio`` above 0, so that its score is not asked for otherwise.
     """
     entry = SCORES[score]
-    of_rule = dict(STRATA_OPTIONS) if rule == "strata" else {}
+    of_rule = dict(RULE_OPTIONS.get(rule, {}))
     of_rule |= {name: options.pop(name) for name in of_rule if name in options}
     entry.check_options(options)
     METHODS["ccs"].check_options(of_rule)
@@ -72,33 +75,38 @@ def by_score(evidence, request, score, rule="top", **options):
     return _ruled(values, rule, request, evidence.labels, hardness, **of_rule)
 
 
-@method("moderate", needs=("features",), cost="n d", parallel="scores",
-        source="Xia et al., Moderate Coreset, ICLR 2023")
-def moderate(evidence, request, center: Center = "median"):
+def needs_of_rule(options):
+    """Fields of ``Evidence`` that a rule needs with these options: the cut-off score's, where there is a cut-off."""
+    return SCORES[options["cutoff_score"]].needs if options.get("mis_ratio") else ()
+
+
+@method("moderate", needs=lambda options: dict.fromkeys(("features", *needs_of_rule(options))), cost="n d",
+        parallel="scores", source="Xia et al., Moderate Coreset, ICLR 2023")
+def moderate(evidence, request, center: Center = "median", metric: Metric = "euclidean", mis_ratio: Share = 0.0,
+             cutoff_score: ScoreName = "loss"):
     """The samples whose distance to their class's centre is nearest the median distance, by rank.
 
-    center: "median" or "mean", see ``center_distance``
+    center, metric: see ``center_distance``; "cosine" is ours
+    mis_ratio, cutoff_score: ours, after CCS: first the share ``mis_ratio`` of the samples is left out that is highest
+        in this score; what it is for is wrong labels. The centers are of all samples
 
     Over everything (the published way), the middle window of the ranking of all distances; it can hold one sample
-    more or less than ``round(rate n)`` (``rules.moderate_window``). Balanced, which is ours, exactly
-    ``round(rate n_c)`` from the middle of each class's ranking.
+    more or less than ``round(rate n)`` (``rules.moderate_window``). Balanced or after a cut-off, which is ours, exactly
+    ``round(rate n)`` or, of each class, ``round(rate n_c)`` from the middle of the ranking.
+
+    Raises ``MsCoresetError`` when the cut-off leaves fewer than are to be kept.
     """
-    distances = shared.values(SCORES["center_distance"], evidence, {"center": center})
-    return _ruled(distances, "window", request, evidence.labels)
+    return by_score(evidence, request, "center_distance", "window", center=center, metric=metric, mis_ratio=mis_ratio,
+                    cutoff_score=cutoff_score)
 
 
-def strata_needs(options):
-    """Fields of ``Evidence`` that the strata rule needs with these options: the score's, and the cut-off score's."""
-    cutoff = SCORES[options["cutoff_score"]].needs if options["mis_ratio"] else ()
-    return dict.fromkeys((*SCORES[options["score"]].needs, *cutoff))
-
-
-def strata_takes(options):
-    """Fields of ``Evidence`` that the strata rule's score goes by where there are any."""
+def _takes_of_score(options):
+    """Fields of ``Evidence`` that the strata's score goes by where there are any."""
     return SCORES[options["score"]].takes_for({})
 
 
-@method("ccs", needs=strata_needs, takes=strata_takes, cost="n T", parallel="scores",
+@method("ccs", needs=lambda options: dict.fromkeys((*SCORES[options["score"]].needs, *needs_of_rule(options))),
+        takes=_takes_of_score, cost="n T", parallel="scores",
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def ccs(evidence, request, score: ScoreName = "accumulated_margin", strata: Count = 50, mis_ratio: Share = 0.0,
         cutoff_score: ScoreName = "accumulated_margin"):
@@ -109,13 +117,14 @@ def ccs(evidence, request, score: ScoreName = "accumulated_margin", strata: Coun
     mis_ratio: share of all samples, highest in ``cutoff_score``, that is never taken (the paper's beta; it grows
         with the share that is dropped, 0.3 for a tenth of CIFAR-10)
 
-    See ``rules.strata_after_cutoff``. Departures from the authors' code: the budget is ``round(rate n)``, not
+    See ``rules.after_cutoff`` and ``rules.spread_over_strata``. Departures from the authors' code: the budget is ``round(rate n)``, not
     truncated; too few survivors are an error; intervals are closed at the highest score.
     """
     return by_score(evidence, request, score, "strata", strata=strata, mis_ratio=mis_ratio, cutoff_score=cutoff_score)
 
 
-STRATA_OPTIONS = {name: default for name, default in METHODS["ccs"].options.items() if name != "score"}
+RULE_OPTIONS = {"strata": {name: METHODS["ccs"].options[name] for name in ("strata", "mis_ratio", "cutoff_score")},
+                "window": {name: METHODS["moderate"].options[name] for name in ("mis_ratio", "cutoff_score")}}
 
 
 def _register_ranked(entry, aliases):

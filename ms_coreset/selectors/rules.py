@@ -102,22 +102,26 @@ def stratum_budgets(sizes, k):
     return budgets
 
 
-def strata_after_cutoff(scores, hardness, k, rng, strata=50, mis_ratio=0.0):
-    """k places spread evenly over strata of the scores, after the hardest are cut off.
+def after_cutoff(hardness, k, mis_ratio):
+    """The places that are left, ascending, when the int(mis_ratio n) of the highest hardness (n,) are cut off.
 
-    scores, hardness: (n,); the int(mis_ratio n) places with the highest hardness are never taken
-    strata: number of intervals, 1 or more; in each, places are drawn at random
-    mis_ratio: in [0, 1)
-
-    Returns the draws, strata ascending. Raises ``MsCoresetError`` when fewer than k are left.
+    mis_ratio: in [0, 1). Raises ``MsCoresetError`` when fewer than k are left.
     Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
     """
     left = np.sort(top(hardness, len(hardness))[int(mis_ratio * len(hardness)):])
     if len(left) < k:
         raise MsCoresetError(f"mis_ratio {mis_ratio} leaves {len(left)} samples, fewer than the {k} to keep")
-    groups = stratum_of(scores[left], strata)
+    return left
+
+
+def spread_over_strata(scores, k, rng, strata=50):
+    """k places spread evenly over strata of the scores, drawn at random in each; the draws, strata ascending.
+
+    strata: number of intervals, 1 or more. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+    """
+    groups = stratum_of(scores, strata)
     budgets = stratum_budgets(np.bincount(groups, minlength=strata), k)
-    return np.concatenate([rng.choice(left[groups == stratum], budget, replace=False)
+    return np.concatenate([rng.choice(np.flatnonzero(groups == stratum), budget, replace=False)
                            for stratum, budget in enumerate(budgets) if budget])
 
 

@@ -6,7 +6,7 @@ from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
-from ms_coreset.selectors.presets import RULE_NAMES, STRATA_OPTIONS
+from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS
 
 _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
 _FLAGS = {"batch_size": "--selection-batch"}  # --batch-size is training's; DeepCore has both names, too
@@ -63,6 +63,7 @@ def _owners():
                 owners.setdefault(option, []).append(f"{entry.name} ({default})")
     aimed = [name for name in METHODS.names() if "validation" in METHODS[name].takes_for({})]
     owners["held_out"] = [f"{', '.join(aimed)}: the share of the samples to hold out as the validation set aimed at"]
-    for option, default in STRATA_OPTIONS.items():
-        owners[option].append(f"--rule strata ({default})")
+    for rule, options in RULE_OPTIONS.items():
+        for option, default in options.items():
+            owners[option].append(f"--rule {rule} ({default})")
     return owners

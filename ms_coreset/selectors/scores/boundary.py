@@ -7,7 +7,7 @@ import numpy as np
 from ms_coreset.evidence import EXTRACTED, log_softmax, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
-from ms_coreset.selectors.options import Count, OneOf, Variant
+from ms_coreset.selectors.options import Count, Metric, OneOf, Variant
 from ms_coreset.selectors.quota import classes
 
 DIRECTIONS = {"highest": 1, "lowest": -1}
@@ -17,7 +17,7 @@ DIRECTIONS = {"highest": 1, "lowest": -1}
        parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
 def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated[str, OneOf(DIRECTIONS)] = "highest",
-        variant: Variant = "paper"):
+        variant: Variant = "paper", metric: Metric = "euclidean"):
     """How unlike a sample's nearest neighbours' its class probabilities are, s_i = mean_{j in kNN(i)} D(p_i, p_j).
 
     D(p, q) = 1/2 sum_c (p_c - q_c)(log p_c - log q_c), the mean of both Kullback-Leibler divergences, from log
@@ -30,6 +30,7 @@ def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated
         locally consistent ones (DeepCore's code and the numbers of its table)
     variant: "paper", or "deepcore": the first of the nearest is taken for the sample itself, though it may be a
         duplicate of it (``argsort(distances)[1:k + 1]``); DeepCore itself is this with direction "lowest"
+    metric: of the features: "euclidean", or "cosine", which looks at their directions only
 
     Returns (n,), at least 0 nats for "highest"; 0 for a class of one sample. Departures from the paper, as in
     DeepCore: D is symmetric (there KL(p_j || p_i)), and neighbours are sought in the pool itself (there among labelled
@@ -39,7 +40,7 @@ def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated
     for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:
             log_p = log_softmax(take(evidence.logits, rows))
-            features = take(evidence.features, rows)
+            features = kernels.in_metric(take(evidence.features, rows), metric)
             divergence[rows] = _local_divergence(features, log_p, neighbors, variant == "paper")
     return DIRECTIONS[direction] * divergence
 

@@ -7,7 +7,7 @@ import numpy as np
 from ms_coreset.evidence import take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
-from ms_coreset.selectors.options import OneOf
+from ms_coreset.selectors.options import Metric, OneOf
 from ms_coreset.selectors.quota import classes
 
 CENTERS = {"median": kernels.class_median, "mean": kernels.class_mean}
@@ -16,11 +16,13 @@ Center = Annotated[str, OneOf(CENTERS)]
 
 @score("center_distance", needs=("features",), cost="n d", parallel="classes",
        source="Xia et al., Moderate Coreset, ICLR 2023", aliases=("centre_distance",))
-def center_distance(evidence, center: Center = "median"):
+def center_distance(evidence, center: Center = "median", metric: Metric = "euclidean"):
     """Distance of a sample's features to the centre of its class, d_i = ||f_i - c_{y_i}||_2.
 
     center: "median", c the per-dimension median of the class (as the authors' code; the mean of the two middle
         values for an even number), or "mean" (as the paper's text)
+    metric: "euclidean" (the paper's), or "cosine", which is ours: f_i / ||f_i|| in the place of f_i, so that how large
+        features are, which tells how sure a network is, has no say
 
     Returns (n,) float64, at least 0. High = far from the centre; Moderate itself keeps the middle of the ranking and
     so has no direction (high = keep is Sorscher et al.'s for prototypes, NeurIPS 2022).
@@ -30,9 +32,10 @@ def center_distance(evidence, center: Center = "median"):
     """
     distances = np.empty(len(evidence))
     for rows in classes(evidence.labels):
-        distances[rows] = _from_centre(take(evidence.features, rows), CENTERS[center])
+        distances[rows] = _from_centre(take(evidence.features, rows), CENTERS[center], metric)
     return distances
 
 
-def _from_centre(block, centre):
+def _from_centre(block, centre, metric):
+    block = kernels.in_metric(block, metric)
     return kernels.row_distances(block, centre(block))
