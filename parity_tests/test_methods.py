@@ -17,25 +17,27 @@ RATES = (0.1, 0.25, 0.5, 0.8)
 # Options of the MindSpore package that change what a call costs, and nothing else.
 COST = {"memory"}
 DEEPCORE = {"variant": "deepcore", "batch_size": 16}
+COSINE = {"metric": "cosine"}
 GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
 # What is tried of the options beside the defaults.
 SCORE_OPTIONS = {
-    "center_distance": [{"center": "mean"}],
+    "center_distance": [{"center": "mean"}, COSINE],
     "least_confidence": [{"variant": "deepcore"}],
     "entropy": [{"variant": "deepcore"}],
     "margin": [{"variant": "deepcore"}],
     "grand": [DEEPCORE],
     "el2n": [{"first": 1, "last": 4}, {"last": 2}, {"first": 3}],
     "forgetting": [{"never_learned": "zero"}],
-    "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}],
+    "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}, COSINE],
 }
 METHOD_OPTIONS = {
     **SCORE_OPTIONS,
-    "moderate": [{"center": "mean"}],
+    "cal": SCORE_OPTIONS["cal"][:-1],  # in one dimension all directions are two: duplicates tie but for rounding
+    "moderate": [{"center": "mean"}, COSINE, {"mis_ratio": 0.2}, {**COSINE, "mis_ratio": 0.1, "cutoff_score": "el2n"}],
     "ccs": [{"score": "aum", "cutoff_score": "aum", "mis_ratio": 0.2, "strata": 7},
             {"score": "forgetting", "strata": 6}, {"score": "el2n", "cutoff_score": "loss", "mis_ratio": 0.3}],
-    "herding": [{"variant": "deepcore"}],
-    "k_center": [{"already_selected": (3, 1)}],
+    "herding": [{"variant": "deepcore"}, COSINE],
+    "k_center": [{"already_selected": (3, 1)}, COSINE],
     "craig": [*GREEDY, DEEPCORE],
     "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],
     "glister": [{"eta": 1.0}, {"aggregate": "sum"}, {"rounds": 3}, DEEPCORE],
@@ -139,7 +141,8 @@ def test_methods(name, options, shape, rate, balance, seed):
        seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=30)
 def test_any_score_with_any_rule(rule, name, shape, rate, balance, seed):
-    options = {"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"} if rule == "strata" else {}
+    options = {"strata": {"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"},
+               "window": {"mis_ratio": 0.1, "cutoff_score": "loss"}}.get(rule, {})
     assert_same_coreset(*both(
         lambda package, evidence: package.select_by(name, rule, evidence, rate, balance, seed, **options), shape))
 

@@ -21,13 +21,13 @@ def needed(evidence, *fields):
 
 
 def features_in(evidence, metric):
-    """The features, (n, d); with metric "cosine" each at length 1, where it is not 0."""
+    """The features, (n, d); with metric "cosine" each at length 1, where it is not 0, to 40 binary places."""
     check_choice("metric", metric, ("euclidean", "cosine"))
     features = needed(evidence, "features")
     if metric == "euclidean":
         return features
     features = features / features.abs().amax(dim=1, keepdim=True).clamp(min=1e-300)
-    return torch.nn.functional.normalize(features, dim=1, eps=1e-300)
+    return (torch.nn.functional.normalize(features, dim=1, eps=1e-300) * 2.0**40).round() / 2.0**40
 
 
 def log_probabilities(evidence):

@@ -121,7 +121,8 @@ def multiply(left, right):
 def in_metric(rows, metric):
     """Rows (m, d) whose Euclidean distances are those of ``metric``: as they are, or "cosine": at length 1, float64.
 
-    Of two rows at length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays.
+    Of two rows at length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays. Coordinates are
+    rounded to 40 binary places, so that rows of one direction are equal.
     """
     if metric == "euclidean":
         return rows
@@ -129,7 +130,8 @@ def in_metric(rows, metric):
     for part in blocks(len(unit), unit.itemsize * unit.shape[1]):
         unit[part] /= np.maximum(np.abs(unit[part]).max(axis=1), np.finfo(float).tiny)[:, None]  # squares stay finite
         lengths = np.sqrt(squared_norms(unit[part]))
-        unit[part] /= np.where(lengths > 0, lengths, 1)[:, None]
+        unit[part] *= 2.0**40 / np.where(lengths > 0, lengths, 1)[:, None]
+        unit[part] = np.rint(unit[part]) * 2.0**-40
     return unit
 
 

@@ -63,7 +63,7 @@ class Named:
 
 
 Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
-Metric = Annotated[str, OneOf(("euclidean", "cosine"))]  # of features as given, or each at length 1 (``kernels.in_metric``)
+Metric = Annotated[str, OneOf(("euclidean", "cosine"))]  # of features as given, or each at length 1
 Count = Annotated[int, Whole(1)]
 Positive = Annotated[float, Number(lambda value: value > 0, "a finite number above 0")]
 

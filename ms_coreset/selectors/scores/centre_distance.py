@@ -37,5 +37,5 @@ def center_distance(evidence, center: Center = "median", metric: Metric = "eucli
 
 
 def _from_centre(block, centre, metric):
-    block = kernels.in_metric(block, metric)
-    return kernels.row_distances(block, centre(block))
+    rows = kernels.in_metric(block, metric)
+    return kernels.row_distances(rows, centre(rows))
