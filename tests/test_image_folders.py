@@ -399,9 +399,9 @@ def test_sets_of_one_size_have_no_other(tmp_path):
 
 
 @pytest.mark.parametrize(("typed", "expected"), [
-    (["--dataset", "TinyImageNet", "--data", "x"], ("tiny", "laptop")),
+    (["--dataset", "TinyImageNet", "--data", "x"], ("tiny", "lenet")),
     (["--dataset", "CIFAR10", "--data", "tiny-imagenet"], ("moderate", "laptop")),  # never by the path
-    (["--dataset", "ImageNet"], ("imagenet", "laptop"))])
+    (["--dataset", "CIFAR100N"], ("moderate", "laptop-100")), (["--dataset", "ImageNet"], ("imagenet", "lenet"))])
 def test_recipes_go_by_the_data_sets_name(typed, expected):
     options = new_parser("x", "x")
     add_data_options(options)
@@ -416,9 +416,10 @@ def test_recipes_and_files_of_a_folder_go_by_size_and_name(tmp_path):
     add_data_options(options)
     add_network_options(options)
     arguments = options.parse_args(["--dataset", "folderN", "--data", str(tmp_path / "cats")])
-    for size, name in ((32, "moderate"), (64, "tiny"), (224, "imagenet")):
+    for size, name, on_cpu in ((8, "moderate", "lenet"), (32, "moderate", "laptop"), (64, "tiny", "lenet"),
+                               (224, "imagenet", "lenet")):
         assert resolve_recipe(arguments, "Ascend", size) == mc.load_recipe(name)
-        assert resolve_recipe(arguments, "CPU", size) == mc.load_recipe("laptop")
+        assert resolve_recipe(arguments, "CPU", size) == mc.load_recipe(on_cpu)
     assert dataset_in_files(arguments) == "folder-catsN"
     arguments.image_size = 64
     assert dataset_in_files(arguments) == "folder-catsN-64px"

@@ -117,8 +117,8 @@ def ccs(evidence, request, score: ScoreName = "accumulated_margin", strata: Coun
     mis_ratio: share of all samples, highest in ``cutoff_score``, that is never taken (the paper's beta; it grows
         with the share that is dropped, 0.3 for a tenth of CIFAR-10)
 
-    See ``rules.after_cutoff`` and ``rules.spread_over_strata``. Departures from the authors' code: the budget is ``round(rate n)``, not
-    truncated; too few survivors are an error; intervals are closed at the highest score.
+    See ``rules.after_cutoff`` and ``rules.spread_over_strata``. Departures from the authors' code: the budget is
+    ``round(rate n)``, not truncated; too few survivors are an error; intervals are closed at the highest score.
     """
     return by_score(evidence, request, score, "strata", strata=strata, mis_ratio=mis_ratio, cutoff_score=cutoff_score)
 

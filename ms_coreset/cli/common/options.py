@@ -17,9 +17,11 @@ NETWORK, PATCHES = "network", "patches"  # what --evidence may be
 # A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
 _RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST": ("mnist", "mnist"),
             "FashionMNIST": ("mnist", "mnist"), "SVHN": ("svhn", "mnist"), "SVHNextra": ("svhn", "mnist"),
-            "TinyImageNet": ("tiny", "laptop"), "ImageNet": ("imagenet", "laptop")}
+            "CIFAR100": ("moderate", "laptop-100"), "TinyImageNet": ("tiny", "lenet"),
+            "ImageNet": ("imagenet", "lenet")}
 # Of the others, the first whose images are not larger.
-_RECIPES_BY_SIZE = {32: ("moderate", "laptop"), 64: ("tiny", "laptop"), math.inf: ("imagenet", "laptop")}
+_RECIPES_BY_SIZE = {16: ("moderate", "lenet"), 32: ("moderate", "laptop"), 64: ("tiny", "lenet"),
+                    math.inf: ("imagenet", "lenet")}
 
 
 class _Parser(OneLineParser):
@@ -66,8 +68,9 @@ def add_data_options(parser, dataset_required=True):
 def add_network_options(parser):
     """What is trained, how, and where its checkpoints go."""
     group = parser.add_argument_group("network and recipe")
-    add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by "
-        "data set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images, on a CPU 'laptop')")
+    add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by data "
+        "set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images; on a CPU 'laptop' for "
+        "images of 17 to 32 pixels, 'laptop-100' for CIFAR100, 'lenet' for others)")
     add(group, "--arch", metavar="NAME", help=f"network (default: the recipe's): {', '.join(list_networks())}")
     add(group, "--width", type=int, metavar="N", help="channels of a ResNet's first stage, units of the mlp's layers")
     add(group, "--epoch", "--epochs", dest="epochs", type=int, metavar="N", help="passes over the data")
