@@ -57,3 +57,21 @@ def test_same_seed_same_answer():
 def test_refused(labels, logits):
     with pytest.raises(mc.MsCoresetError, match="logits"):
         mc.estimate_label_noise(mc.Evidence(labels=np.array(labels), logits=logits))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.2])
+@pytest.mark.parametrize("balance", [False, True])
+def test_automatic_cut_off(noise, balance):
+    evidence, wrong = answers(n=3000, noise=noise, strength=4.0)
+    evidence = mc.Evidence(labels=evidence.labels, logits=evidence.logits, features=evidence.logits)
+    auto, plain = (mc.select("moderate", evidence, 0.2, balance, metric="cosine", mis_ratio=ratio)
+                   for ratio in ("auto", 1.5 * mc.estimate_label_noise(evidence).share))
+    np.testing.assert_array_equal(auto.indices, plain.indices)
+    assert wrong[auto.indices].mean() <= 0.1 * noise
+
+
+def test_automatic_cut_off_leaves_enough():
+    evidence, _ = answers(n=300, noise=0.9, classes=3)
+    for rate in (0.33, 0.9, 1.0):
+        assert len(mc.select("ccs", evidence, rate, score="loss", cutoff_score="loss", mis_ratio="auto")) == round(
+            rate * 300)

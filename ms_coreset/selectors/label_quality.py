@@ -10,6 +10,7 @@ from ms_coreset.evidence import Evidence, log_softmax
 from ms_coreset.randomness import stream
 
 TAIL = 0.2  # share of the wrong labels, those that look worst, that are counted
+MARGIN = 1.5  # times the wrong labels: so many are cut off, since not all of them look worst
 BINS = 200
 ROUNDS = 5
 
@@ -85,3 +86,11 @@ def _chances(ranks, share):
     for part, chance in zip(parts, rising, strict=True):
         chances[part] = chance
     return chances
+
+
+def share_to_cut_off(evidence, request):
+    """The share of the samples with the highest loss to leave out, so that few wrong labels are left.
+
+    1.5 times ``estimate_label_noise``'s share, and at most so much that a ``Request`` can be met: 1 - its rate.
+    """
+    return min(MARGIN * estimate_label_noise(evidence, request.seed).share, 1 - request.rate)

@@ -62,6 +62,18 @@ class Named:
         self.registry.canonical(value)
 
 
+@dataclass(frozen=True)
+class OrAuto:
+    """``AUTO``, for a value that follows from the evidence, or what another rule allows."""
+
+    rule: Number
+
+    def check(self, option, value):
+        if not (isinstance(value, str) and value == AUTO):
+            self.rule.check(option, value)
+
+
+AUTO = "auto"
 Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
 Metric = Annotated[str, OneOf(("euclidean", "cosine"))]  # of features as given, or each at length 1
 Count = Annotated[int, Whole(1)]

@@ -14,14 +14,15 @@ from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import shared
 from ms_coreset.selectors.catalogue import METHODS, SCORES, Flag, Needs, method, score
-from ms_coreset.selectors.options import Count, Named, Number
+from ms_coreset.selectors.label_quality import share_to_cut_off
+from ms_coreset.selectors.options import AUTO, Count, Named, Number, OrAuto
 from ms_coreset.selectors.quota import pick_by_group
 from ms_coreset.selectors.rules import RULES, after_cutoff, moderate_window, spread_over_strata
 from ms_coreset.selectors.scores.centre_distance import Center, Metric
 from ms_coreset.selectors.selection import Selection
 
 RULE_NAMES = (*RULES, "strata")
-Share = Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")]
+Share = Annotated[float | str, OrAuto(Number(lambda value: 0 <= value < 1, f"at least 0 and below 1, or {AUTO!r}"))]
 ScoreName = Annotated[str, Named(SCORES)]
 # DeepCore sorts these the wrong way round when it does not balance, and keeps the most certain samples.
 _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
@@ -58,7 +59,8 @@ def _ruled(values, rule, *rest, **options):
 def by_score(evidence, request, score, rule="top", **options):
     """Any score with any rule; options are the score's and the rule's, ``RULE_OPTIONS``.
 
-    The cut-off is made only for a ``mis_ratio`` above 0, so that its score is not asked for otherwise.
+    The cut-off is made only for a ``mis_ratio`` above 0, so that its score is not asked for otherwise; "auto" is
+    ``label_quality.share_to_cut_off``.
     """
     entry = SCORES[score]
     of_rule = dict(RULE_OPTIONS.get(rule, {}))
@@ -70,6 +72,8 @@ def by_score(evidence, request, score, rule="top", **options):
     of_rule.pop("cutoff_score", None)
     if cutoff:
         cutoff.require(evidence, {})
+        if of_rule["mis_ratio"] == AUTO:
+            of_rule["mis_ratio"] = share_to_cut_off(evidence, request)
     values = shared.values(entry, evidence, options)
     hardness = shared.values(cutoff, evidence, {}) if cutoff else values
     return _ruled(values, rule, request, evidence.labels, hardness, **of_rule)
@@ -77,7 +81,9 @@ def by_score(evidence, request, score, rule="top", **options):
 
 def needs_of_rule(options):
     """Fields of ``Evidence`` that a rule needs with these options: the cut-off score's, where there is a cut-off."""
-    return SCORES[options["cutoff_score"]].needs if options.get("mis_ratio") else ()
+    if not options.get("mis_ratio"):
+        return ()
+    return (*SCORES[options["cutoff_score"]].needs, *(("logits",) if options["mis_ratio"] == AUTO else ()))
 
 
 @method("moderate", needs=lambda options: dict.fromkeys(("features", *needs_of_rule(options))), cost="n d",
@@ -88,7 +94,8 @@ def moderate(evidence, request, center: Center = "median", metric: Metric = "euc
 
     center, metric: see ``center_distance``; "cosine" is ours
     mis_ratio, cutoff_score: ours, after CCS: first the share ``mis_ratio`` of the samples is left out that is highest
-        in this score; what it is for is wrong labels. The centers are of all samples
+        in this score; what it is for is wrong labels. "auto": by how many labels seem to be wrong
+        (``label_quality.share_to_cut_off``). The centers are of all samples
 
     Over everything (the published way), the middle window of the ranking of all distances; it can hold one sample
     more or less than ``round(rate n)`` (``rules.moderate_window``). Balanced or after a cut-off, which is ours, exactly
@@ -115,7 +122,7 @@ def ccs(evidence, request, score: ScoreName = "accumulated_margin", strata: Coun
     score: any score, for the strata
     strata: number of intervals of equal width
     mis_ratio: share of all samples, highest in ``cutoff_score``, that is never taken (the paper's beta; it grows
-        with the share that is dropped, 0.3 for a tenth of CIFAR-10)
+        with the share that is dropped, 0.3 for a tenth of CIFAR-10); "auto", which is ours, as in ``moderate``
 
     See ``rules.after_cutoff`` and ``rules.spread_over_strata``. Departures from the authors' code: the budget is
     ``round(rate n)``, not truncated; too few survivors are an error; intervals are closed at the highest score.
