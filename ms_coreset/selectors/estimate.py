@@ -226,15 +226,21 @@ def _nothing(size, memory, options):
     return 0, size.n, ""
 
 
+def _unit(m, size, options):
+    """Bytes of the features of m samples at length 1, where a method looks at those."""
+    return 8 * m * size.d if options["metric"] == "cosine" else 0
+
+
 def _moderate(size, memory, options):
-    return size.features_of(size.largest), size.n * size.d, ""
+    return size.features_of(size.largest) + _unit(size.largest, size, options), size.n * size.d, ""
 
 
 def _cal(size, memory, options):
     groups = size.groups if options["within_class"] else ((size.n, 1),)
     m = max(samples for samples, _ in groups)
     pairs = sum(times * samples**2 for samples, times in groups)
-    return size.features_of(m) + 4 * m * size.d + 16 * m * size.columns + size.logits_of(m), 2 * pairs * size.d, ""
+    arrays = size.features_of(m) + _unit(m, size, options) + 4 * m * size.d + 16 * m * size.columns + size.logits_of(m)
+    return arrays, 2 * pairs * size.d, ""
 
 
 def _herding(size, memory, options):
@@ -243,7 +249,7 @@ def _herding(size, memory, options):
     if kind != size.types[0] and not fits_converted(memory, size.n, m, kind.itemsize * size.d):
         features = size.features_of(m)
         note = f"the features as {kind}, {as_text(kind.itemsize * m * size.d)}, do not fit: converted for every pick"
-    return features + 60 * m, 2 * size.d * size.over_pools(lambda m, k: m * k), note
+    return features + _unit(m, size, options) + 60 * m, 2 * size.d * size.over_pools(lambda m, k: m * k), note
 
 
 def _short_list(m):
@@ -252,7 +258,8 @@ def _short_list(m):
 
 def _k_center(size, memory, options):
     listed = 8 * size.d * _short_list(size.pool)
-    return size.features_of(size.pool) + listed, 2 * size.d * size.over_pools(lambda m, k: m * k), ""
+    features = size.features_of(size.pool) + _unit(size.pool, size, options)
+    return features + listed, 2 * size.d * size.over_pools(lambda m, k: m * k), ""
 
 
 def _contextual_diversity(size, memory, options):

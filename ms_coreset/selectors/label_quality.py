@@ -8,6 +8,7 @@ from sklearn.isotonic import IsotonicRegression
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence, log_softmax
 from ms_coreset.randomness import stream
+from ms_coreset.selectors.kernels import blocks
 
 TAIL = 0.2  # share of the wrong labels, those that look worst, that are counted
 MARGIN = 1.5  # times the wrong labels: so many are cut off, since not all of them look worst
@@ -53,18 +54,28 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     """
     require_kind("evidence", evidence, Evidence)
     evidence.require(("logits",), "estimate_label_noise")
+    evidence.require_label_columns("estimate_label_noise")
     n, classes = evidence.logits.shape
-    if classes < 2 or evidence.labels.min() < 0 or evidence.labels.max() >= classes:
-        raise MsCoresetError(f"labels must be 0 to {classes - 1}, the columns of two or more logits")
-    losses = -log_softmax(evidence.logits)
-    others = (evidence.labels + stream(seed, "other labels").randint(1, classes, size=n)) % classes
-    given, drawn = losses[np.arange(n), evidence.labels], losses[np.arange(n), others]
+    if classes < 2:
+        raise MsCoresetError("estimate_label_noise compares labels with others: logits must have two columns or more")
+    others = (evidence.labels.astype(np.int64) + stream(seed, "other labels").randint(1, classes, size=n)) % classes
+    given, drawn = _losses(evidence.logits, evidence.labels, others)
     chances = np.zeros(n)
     for _ in range(ROUNDS):
         ranks = _ranks(given, drawn, 1 - chances / (classes - 1))
         share = min(1.0, float((ranks > 1 - TAIL).mean()) / TAIL)
         chances = _chances(ranks, share)
     return LabelNoise(share, chances)
+
+
+def _losses(logits, *labels):
+    """(n,) float64 for each of labels (n,): their cross entropy. A block of rows at a time."""
+    found = np.empty((len(labels), len(logits)))
+    for part in blocks(len(logits), 16 * logits.shape[1]):
+        log_p = log_softmax(logits[part])
+        for row, given in zip(found, labels, strict=True):
+            row[part] = -log_p[np.arange(len(log_p)), given[part]]
+    return found
 
 
 def _ranks(values, others, weights):
