@@ -4,7 +4,7 @@ import math
 import numbers
 import os
 
-_LONGEST = 4000  # characters of a message, whatever a file made it quote
+from ms_coreset.terminal import one_line
 
 
 class MsCoresetError(ValueError):
@@ -20,17 +20,6 @@ class MsCoresetError(ValueError):
 
 class MsCoresetWarning(UserWarning):
     """Something given by the user can be used, but is hardly what was meant. A command prints it as a note."""
-
-
-def one_line(text):
-    """A text for a message or a log: one line, of printable characters only, so that a file can't move the cursor."""
-    text = str(text)
-    if any(character in text for character in "\r\n\t"):
-        text = " ".join(text.split())
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else character.encode("unicode_escape").decode()
-                       for character in text)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST - 500]} ... {text[-400:]}"
 
 
 def require_kind(name, value, *kinds):

@@ -1,9 +1,11 @@
 """Files that are whole or not there: atomic writes, checksums, and pickles that can't run code."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import zipfile
 from pathlib import Path
@@ -15,6 +17,39 @@ from ms_coreset.pickles import Content, Refused, Unpickler
 
 _LARGEST_YAML, _DEEPEST_YAML = 1 << 20, 50  # bytes of a file, and values in it; how deep they are nested
 _SMALL, _EXPANSION = 1 << 28, 200  # bytes, or times its size, that compressed content may stand for
+_NO_FILE = "it is no file, but a pipe, a socket or a device"
+
+
+def open_file(path, mode="rb", **options):
+    """``open`` for reading, of regular files and links to them only: a pipe would block for ever, a device never end.
+
+    Raises ``OSError`` for anything else, a folder too, without a wait.
+    """
+    return open(path, mode, opener=_open_regular, **options)
+
+
+def _open_regular(path, flags):
+    # Without a wait for the other end of a pipe; to a regular file it makes no difference.
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    kind = os.fstat(handle).st_mode
+    if stat.S_ISREG(kind):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    raise OSError(errno.EINVAL, _NO_FILE, path)
+
+
+def read_file(path):
+    """The bytes of a regular file; raises ``OSError`` as ``open_file``."""
+    with open_file(path) as stream:
+        return read_whole(stream)
+
+
+def read_whole(stream):
+    """The rest of an open file, no more than it says: some of the system's own (/proc) say 0 and never end."""
+    return stream.read(max(0, os.fstat(stream.fileno()).st_size - stream.tell()))
+
 
 @contextlib.contextmanager
 def atomic_write(path, mode="wb", **options):
@@ -70,7 +105,7 @@ def write_json(path, value):
 def read_json(path):
     """Read a JSON file; raises ``MsCoresetError`` naming the file when it is missing or not JSON."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(read_file(path).decode())
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -90,7 +125,7 @@ def read_yaml(path):
     try:
         if os.path.getsize(path) > _LARGEST_YAML:
             raise MsCoresetError(f"{path} has more than {_LARGEST_YAML:,} bytes, which no settings do")
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -187,7 +222,7 @@ def write_rows(array, start, values):
 
 def digest(path, algorithm="md5"):
     """Hexadecimal checksum of a file's bytes."""
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
 
 
@@ -204,7 +239,7 @@ def array_digest(*arrays):
 def _pickled(stream):
     """The pickle in an open file, which may be an archive of torch's with the pickle in it."""
     if not stream.peek(4).startswith(b"PK\3\4"):
-        return stream.read()
+        return read_whole(stream)
     with zipfile.ZipFile(stream) as archive:
         found = [entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl")]
         if len(found) != 1:
@@ -231,7 +266,7 @@ def read_pickle(path):
     Raises ``MsCoresetError`` naming the file when it is missing, truncated, or names anything that is not admitted.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             content = _pickled(stream)
         return Unpickler(Content(content)).load()
     except OSError as error:
@@ -248,6 +283,7 @@ def open_array(path, mode="r"):
     mapped for reading first: NumPy would make a file that is mapped for writing as long as its header claims.
     """
     try:
+        open_file(path).close()
         array = np.lib.format.open_memmap(path, mode="r")
         return array if mode == "r" else np.lib.format.open_memmap(path, mode=mode)
     except Exception as error:  # a damaged header raises whatever its text happens to spell

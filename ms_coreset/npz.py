@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import most_from
+from ms_coreset.files import most_from, open_file
 
 _BLOCK = 1 << 24
 _PACKED = {zipfile.ZIP_STORED: False, zipfile.ZIP_DEFLATED: True}  # no other way is NumPy's
@@ -23,7 +23,7 @@ def read_npz(path, names, skip=()):
     of ``names``, or Python objects.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
             members = _members(archive, names, path)
             return {name: _read(archive, member) for name, member in members.items() if name not in skip}
     except MsCoresetError:
@@ -31,7 +31,7 @@ def read_npz(path, names, skip=()):
     except (FileNotFoundError, PermissionError) as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
     except Exception as error:  # a damaged archive fails in zipfile, zlib or NumPy, each in its own way
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
         raise MsCoresetError(f"{path} is no whole .npz file: {reason}") from error
 
 

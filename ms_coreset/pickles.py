@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ms_coreset.errors import one_line
+from ms_coreset.terminal import one_line
 
 _KINDS = "biufcSU"  # of array types: no Python objects, no records
 _BEYOND = ("OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER", "EMPTY_SET",

@@ -8,7 +8,7 @@ from pathlib import Path
 from ms_coreset.cli.common.options import add, new_parser
 from ms_coreset.datasets.tiny_imagenet import ANNOTATIONS, FOLDER, read_annotations
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import atomic_write
+from ms_coreset.files import atomic_write, open_file
 
 _EXAMPLES = """examples:
   convert_tiny --data data
@@ -48,7 +48,7 @@ def _sort(folder, name, wnid, copy):
     if not source.is_file() or (copy and sorted_before):
         return sorted_before
     if copy:
-        with open(source, "rb") as original, atomic_write(target) as stream:
+        with open_file(source) as original, atomic_write(target) as stream:
             shutil.copyfileobj(original, stream)
         return True
     try:

@@ -19,6 +19,7 @@ from ms_coreset.datasets.readers.image_files import (
 from ms_coreset.datasets.readers.matlab import read_structs
 from ms_coreset.datasets.readers.wordnet import distinct_names
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import read_file
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _KIT = "ILSVRC2012_devkit_t12"
@@ -73,7 +74,7 @@ def _load_flat(folder, kit, wnids, scaling):
 
 def _read_truth(path):
     try:
-        return [int(line) for line in path.read_text(encoding="ascii").split()]
+        return [int(line) for line in read_file(path).decode("ascii").split()]
     except (OSError, ValueError) as error:
         raise MsCoresetError(f"{path}, which tells the classes of a val without class folders, can't be read: {error}; "
                              f"unpack {_KIT}.tar.gz there") from error

@@ -12,6 +12,7 @@ from ms_coreset.datasets.readers.archive import unpack
 from ms_coreset.datasets.readers.image_files import FileIndex, ImageFiles, class_folders, load_tree
 from ms_coreset.datasets.readers.wordnet import class_names
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import read_file
 
 FOLDER, ANNOTATIONS = "tiny-imagenet-200", "val_annotations.txt"
 _URL, _MD5 = "http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
@@ -67,7 +68,7 @@ def read_annotations(path):
     Raises ``MsCoresetError`` for a line that holds something else, and for a file without lines.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise MsCoresetError(f"can't read {path}: {error}") from error
     if not lines:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import open_file, read_whole
 from ms_coreset.locks import locked
 from ms_coreset.selectors.choice import canonical
 
@@ -30,9 +31,9 @@ class Store:
     def refresh(self):
         """Take in what was appended since, by any process; raises ``MsCoresetError`` for a line that is no record."""
         try:
-            with open(self.path, "rb") as stream:
+            with open_file(self.path) as stream:
                 stream.seek(self._read)
-                fresh = stream.read()
+                fresh = read_whole(stream)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import read_stored
+from ms_coreset.files import open_file, read_stored, read_whole
 from ms_coreset.networks.names import WRAPPERS
 from ms_coreset.networks.safetensors_files import widened
 from ms_coreset.pickles import PLAIN, Blank, Content, Refused, Unpickler, blank_mapping
@@ -36,7 +36,7 @@ def read_state(path, log=lambda line: None):
     """
     path = Path(path)
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             archived = stream.peek(4).startswith(b"PK\3\4")
             content, storages = (_from_archive if archived else _from_former)(stream)
         return _arrays(_state_in(content, path, log), storages)
@@ -220,7 +220,7 @@ def _from_archive(stream):
 
 def _from_former(stream):
     """Five pickles, and then each storage: its length in eight bytes, and its numbers."""
-    file = Content(stream.read())
+    file = Content(read_whole(stream))
     header = [Unpickler(file).load() for _ in range(3)]
     if header[:2] != [_MAGIC, _VERSION] or not isinstance(header[2], dict):
         raise pickle.UnpicklingError("its header is none of torch's")

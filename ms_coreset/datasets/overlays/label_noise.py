@@ -11,7 +11,7 @@ from ms_coreset.datasets.overlays.human import read_human_labels
 from ms_coreset.datasets.overlays.places import is_made, lock_path, mark, missing, overlay_path, require_clean
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, atomic_write, open_array, read_json, write_json
+from ms_coreset.files import array_digest, atomic_write, open_array, read_file, read_json, write_json
 from ms_coreset.locks import locked
 from ms_coreset.perturbations.label_noise import asymmetric_noise, given_noise, symmetric_noise, target_classes
 
@@ -65,7 +65,7 @@ def _publish(path, noisy, manifest):
     buffer = io.BytesIO()
     np.save(buffer, noisy, allow_pickle=False)
     content = buffer.getvalue()
-    if path.exists() and path.read_bytes() != content:
+    if path.exists() and read_file(path) != content:
         path.unlink()
     write_json(path.with_suffix(".json"), manifest)
     with atomic_write(path) as stream:

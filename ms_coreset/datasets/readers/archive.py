@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import atomic_write, most_from
+from ms_coreset.files import atomic_write, most_from, open_file
 
 _BLOCK = 1 << 20
 _END, _END_MARK, _COUNTED_ELSEWHERE = struct.Struct("<4s4H2LH"), b"PK\5\6", 0xFFFF  # of a .zip without a comment
@@ -27,7 +27,7 @@ def unpack(archive, folder):
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part") as place:
             staged = Path(place) / folder.name
             staged.mkdir()
-            members = _zip_members if zipfile.is_zipfile(archive) else _tar_members
+            members = _zip_members if _is_zip(archive) else _tar_members
             for name, stream in members(archive, _Room(archive)):
                 _write(stream, staged / _inside(archive, name, folder.name))
             staged.rename(folder)
@@ -38,8 +38,13 @@ def unpack(archive, folder):
                              ) from error
 
 
+def _is_zip(archive):
+    with open_file(archive) as file:
+        return zipfile.is_zipfile(file)
+
+
 def _zip_members(archive, room):
-    with zipfile.ZipFile(archive) as opened:
+    with open_file(archive) as file, zipfile.ZipFile(file) as opened:
         _require_all(opened)
         for member in opened.infolist():
             kind = member.external_attr >> 28  # the file type of Unix; 0 where another system packed
@@ -51,7 +56,7 @@ def _zip_members(archive, room):
 
 
 def _tar_members(archive, room):
-    with tarfile.open(archive, "r:gz") as opened:
+    with open_file(archive) as file, tarfile.open(archive, "r:gz", fileobj=file) as opened:
         for member in opened:
             _require_plain(archive, member.name, member.isdir() or (member.isreg() and not member.issparse()))
             if not member.isdir():
@@ -117,7 +122,7 @@ def extract(archive, root, members):
     multiple of its size that no images do.
     """
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with open_file(archive) as file, tarfile.open(archive, "r:gz", fileobj=file) as tar:
             sources = {member: tar.getmember(member) for member in members}
             _read_to_the_end(tar)
             _Room(archive).take(sum(source.size for source in sources.values()))

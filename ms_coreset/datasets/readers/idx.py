@@ -1,5 +1,6 @@
 """IDX files, plain or compressed (http://yann.lecun.com/exdb/mnist describes the format)."""
 
+import contextlib
 import gzip
 import math
 import os
@@ -9,7 +10,7 @@ import zlib
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import most_from
+from ms_coreset.files import most_from, open_file
 
 _BLOCK = 1 << 20
 _TYPES = {8: ("bytes", "u1"), 12: ("32-bit integers", ">i4")}  # code in the header: name, NumPy's type
@@ -22,9 +23,8 @@ def read_idx(path, item_shape, code=8):
     as long as its header says. Memory is taken for what the file holds, never for what its header claims.
     """
     dtype = np.dtype(_TYPES[code][1])
-    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with opened(path, "rb") as stream:
+        with open_file(path) as file, _opened(file, path) as stream:
             shape = _read_header(stream, path, item_shape, code)
             announced = math.prod(shape) * dtype.itemsize
             _require_room(announced, path)
@@ -37,6 +37,10 @@ def read_idx(path, item_shape, code=8):
         held = "more" if len(content) > announced else f"{len(content):,}"
         raise MsCoresetError(f"{path}: its header announces {announced:,} bytes, it holds {held}; get the file anew")
     return np.frombuffer(content, dtype).reshape(shape)
+
+
+def _opened(file, path):
+    return gzip.open(file) if path.suffix == ".gz" else contextlib.nullcontext(file)
 
 
 def _require_room(announced, path):

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from ms_coreset.datasets.pictures import Pictures, Scaling
 from ms_coreset.datasets.split import class_order
 from ms_coreset.errors import MsCoresetError, one_line, require_whole
-from ms_coreset.files import array_digest
+from ms_coreset.files import array_digest, open_file, read_whole
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _BLOCK = 1 << 16  # pixels
@@ -214,10 +214,10 @@ def _white(form, stored, highest, bits):
 
 
 def _content(path):
-    with open(path, "rb") as stream:
+    with open_file(path) as stream:
         if os.fstat(stream.fileno()).st_size > _LARGEST_FILE:
             raise ValueError(f"more than {_LARGEST_FILE:,} bytes")
-        return stream.read()
+        return read_whole(stream)
 
 
 def default_scaling(size):

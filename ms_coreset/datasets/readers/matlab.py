@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import most_from
+from ms_coreset.files import most_from, open_file
 
 _BLOCK = 1 << 20
 _MATRIX, _COMPRESSED = 14, 15  # types of an element
@@ -56,7 +56,7 @@ def read_structs(path, name, fields):
 
 def _read(path, names, read):
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             return dict(_read_arrays(stream, names, read))
     except (EOFError, zlib.error, struct.error, ValueError) as error:
         raise MsCoresetError(f"{path} is no whole MATLAB 5 file: {error}; get the file anew") from error

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import read_file
 
 
 def class_names(path, wnids):
@@ -10,7 +11,7 @@ def class_names(path, wnids):
     if not path.is_file():
         return list(wnids)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise MsCoresetError(f"can't read {path}: {error}") from error
     return distinct_names(wnids, dict(line.partition("\t")[::2] for line in lines))

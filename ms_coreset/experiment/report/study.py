@@ -10,7 +10,7 @@ from pathlib import Path
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.store import RUNS
-from ms_coreset.files import parse_yaml
+from ms_coreset.files import parse_yaml, read_file
 from ms_coreset.selectors.choice import FAMILIES, Choice, canonical, split_text
 
 CONFIGURATION = "study.yaml"
@@ -204,7 +204,7 @@ class Study:
 
 def _lines(folder):
     try:
-        return (folder / RUNS).read_bytes().decode("utf-8", errors="replace").split("\n")
+        return read_file(folder / RUNS).decode("utf-8", errors="replace").split("\n")
     except OSError as error:
         raise MsCoresetError(f"can't read {folder / RUNS}: {error.strerror}; give the folder of a study, as "
                              "scripts/experiment.py makes it") from error
@@ -212,7 +212,7 @@ def _lines(folder):
 
 def _configuration(folder):
     try:
-        return (folder / CONFIGURATION).read_text(encoding="utf-8", errors="replace")
+        return read_file(folder / CONFIGURATION).decode("utf-8", errors="replace")
     except OSError:
         return None
 
