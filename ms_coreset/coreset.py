@@ -139,7 +139,7 @@ class Coreset:
     def _bad_by_kind(self, split, available):
         if split.bad_kinds is None:
             return {}
-        names = split.manifest.get("kinds") or [split.manifest.get("kind", "bad")]
+        names = map(str, split.manifest.get("kinds") or [split.manifest.get("kind", "bad")])
         return {name: tuple(float((split.bad_kinds[rows] == code).mean()) for rows in (available, self.indices))
                 for code, name in enumerate(names, start=1)}
 

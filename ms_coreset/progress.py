@@ -5,6 +5,8 @@ import time
 
 from tqdm import tqdm
 
+from ms_coreset.terminal import complain, one_line
+
 LINE_INTERVAL = 30  # seconds between two lines where there is no terminal to draw a bar on
 
 
@@ -15,8 +17,8 @@ class Progress:
     """
 
     def __init__(self, total, what, unit="images", start=0):
-        self._what, self._unit = what, unit
-        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", initial=start, dynamic_ncols=True, leave=False,
+        self._what, self._unit = one_line(what), unit
+        self._bar = tqdm(total=total, desc=self._what, unit=f" {unit}", initial=start, dynamic_ncols=True, leave=False,
                          disable=not sys.stderr.isatty())
         self._total, self._done, self._start = total, start, start
         self._began = self._said = time.monotonic()
@@ -40,5 +42,5 @@ class Progress:
         rate = (self._done - self._start) / (self._said - self._began)
         shown = "".join(f", {name} {value:.3g}" for name, value in values.items())
         left = (self._total - self._done) / rate
-        print(f"{self._what}: {self._done} of {self._total} {self._unit}{shown}, {rate:.0f} a second, "
-              f"{left / 60:.1f} minutes left", file=sys.stderr, flush=True)
+        complain(f"{self._what}: {self._done} of {self._total} {self._unit}{shown}, {rate:.0f} a second, "
+              f"{left / 60:.1f} minutes left")

@@ -5,6 +5,7 @@ the direction of writing. Here they become escapes such as ``\\x1b``.
 """
 
 import contextlib
+import logging
 import sys
 import warnings
 
@@ -38,6 +39,11 @@ def say(*lines, stream=None):
 def complain(*lines):
     """``say`` on standard error."""
     say(*lines, stream=sys.stderr)
+
+
+def warn(line):
+    """Tell ``logging`` a line, as the logger ``ms_coreset``: on standard error, unless it is set up otherwise."""
+    logging.getLogger("ms_coreset").warning("%s", one_line(line))
 
 
 @contextlib.contextmanager

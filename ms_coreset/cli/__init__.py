@@ -7,9 +7,10 @@ import sys
 import traceback
 import warnings
 
-from ms_coreset.cli.common.plugins import load_typed
+from ms_coreset.cli.common.plugins import load_plugins, load_typed
 from ms_coreset.distributed import failing_together, launched, take_part
-from ms_coreset.errors import MsCoresetError, MsCoresetWarning, one_line
+from ms_coreset.errors import MsCoresetError, MsCoresetWarning
+from ms_coreset.terminal import complain, one_line, printable_warnings, say
 
 COMMANDS = {
     "train": "train a network on a data set, or on a coreset of it",
@@ -43,20 +44,20 @@ def _main(arguments, command):
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     typed = f"python {sys.argv[0]}" if command else f"ms-coreset {arguments[0] if arguments else ''}"
     try:
-        with failing_together(), warnings.catch_warnings():
+        with printable_warnings(), failing_together(), warnings.catch_warnings():
             warnings.showwarning = _noting(warnings.showwarning)
             return _run(arguments, command, typed.strip())
     except MsCoresetError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(f"error: {error}")
         return USER_ERROR
     except KeyboardInterrupt as interruption:
         _let_go(interruption)
-        print("interrupted; what was finished is kept, and the same command goes on from there (train: with --resume)",
-              file=sys.stderr)
+        complain("interrupted; what was finished is kept, and the same command goes on from there (train: with "
+                 "--resume)")
         return INTERRUPTED
     except (BrokenPipeError, OSError, MemoryError) as error:
         if not isinstance(error, BrokenPipeError):
-            print(f"error: {_reason(error)}", file=sys.stderr)
+            complain(f"error: {_reason(error)}")
             return USER_ERROR
         # The reader (head, less) has gone: not worth a word, but Python would print one when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,7 +103,9 @@ def _run(arguments, command, typed):
         raise MsCoresetError(f"{command} runs in one process: start it without msrun, which is for {', '.join(SHARED)}")
     module = importlib.import_module(f"ms_coreset.cli.{command.replace('-', '_')}")
     load_typed(arguments)
-    return module.run(module.parser(typed).parse_args(arguments)) or 0
+    parsed = module.parser(typed).parse_args(arguments)
+    load_plugins(parsed.plugin)  # those that were abbreviated, or are allowed of a configuration
+    return module.run(parsed) or 0
 
 
 def _command(arguments):
@@ -111,6 +114,6 @@ def _command(arguments):
     lines = "\n".join(f"  {name:<20}{what}" for name, what in COMMANDS.items())
     usage = f"usage: ms-coreset COMMAND [options]\n\n{lines}\n\nms-coreset COMMAND --help shows a command's options."
     if arguments and arguments[0] in ("-h", "--help"):
-        print(usage)
+        say(*usage.split("\n"))
         raise SystemExit(0)
     raise MsCoresetError((f"unknown command {arguments[0]!r}; " if arguments else "no command given; ") + usage)

@@ -11,6 +11,7 @@ from ms_coreset.datasets.overlays import attack_path
 from ms_coreset.datasets.overlays.places import is_made
 from ms_coreset.files import read_json
 from ms_coreset.perturbations.attack import AGAINST, ATTACKS, attack_options
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   attack --dataset CIFAR100
@@ -59,11 +60,11 @@ def run(arguments):
     path = _make(arguments, clean, root, variant, arguments.ckpt, force=arguments.force,
                  batch_size=arguments.attack_batch, **options)
     made = read_json(path.with_suffix(".json"))
-    print(f"{name}: {made['n']:,} images attacked, {made['attack']}, eps {255 * made['eps']:g}/255, "
+    say(f"{name}: {made['n']:,} images attacked, {made['attack']}, eps {255 * made['eps']:g}/255, "
           f"steps {made['steps']}, against {made['against']} labels, seed {made['seed']}; by {made['checkpoint']}")
     for kind, count in zip(made["kinds"], made["counts"], strict=True):
-        print(f"  {kind:<15} {count:,} ({count / made['n']:.1%})")
-    print(f"  wrote {path} and {path.with_suffix('.json')}")
+        say(f"  {kind:<15} {count:,} ({count / made['n']:.1%})")
+    say(f"  wrote {path} and {path.with_suffix('.json')}")
     draw_preview(arguments, clean, name, lambda before, after: [
         ("clean", before.images), ("attacked", after.images),
         ("10 x change", difference(before.images, after.images))])

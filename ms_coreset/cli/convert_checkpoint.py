@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ms_coreset.cli.common.options import new_parser, note
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   convert_checkpoint resnet18.pth resnet18.ckpt
@@ -37,4 +38,4 @@ def run(arguments):
         write_torch(target, arrays)
     last = f"{description['num_classes']} classes" if description.get("num_classes") else "no last layer"
     named = f"{description['arch']}, {last}" if description.get("arch") else "no network known here"
-    print(f"{target}: {len(arrays)} parameters ({named})")
+    say(f"{target}: {len(arrays)} parameters ({named})")

@@ -9,6 +9,7 @@ from ms_coreset.cli.common.options import add, new_parser
 from ms_coreset.datasets.tiny_imagenet import ANNOTATIONS, FOLDER, read_annotations
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write, open_file
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   convert_tiny --data data
@@ -61,6 +62,6 @@ def _sort(folder, name, wnid, copy):
 
 def _report(folder, sizes, files):
     smallest, largest = min(sizes.values()), max(sizes.values())
-    print(f"{folder}: {files:,} files in {len(sizes)} classes, {smallest} to {largest} in each")
+    say(f"{folder}: {files:,} files in {len(sizes)} classes, {smallest} to {largest} in each")
     if (files, smallest) != _PUBLISHED:
-        print(f"  the published set has {_PUBLISHED[0]:,}, {_PUBLISHED[1]} in each: this is a part of it")
+        say(f"  the published set has {_PUBLISHED[0]:,}, {_PUBLISHED[1]} in each: this is a part of it")

@@ -10,6 +10,7 @@ from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.identity import misfit, same_samples
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   coreset show index/CIFAR100N-moderate-0.2.npz
@@ -49,7 +50,7 @@ def run(arguments):
     _show(arguments, *coresets, split)
     if arguments.export:
         coresets[0].export(arguments.export)
-        print(f"  wrote      {arguments.export}")
+        say(f"  wrote      {arguments.export}")
 
 
 def _data(arguments, coreset):
@@ -130,7 +131,8 @@ def _show(arguments, coreset, split):
 
 
 def _diff(arguments, first, second, split):
-    common, either = (first.keep_mask & second.keep_mask).sum(), (first.keep_mask | second.keep_mask).sum()
+    common = len(np.intersect1d(first.indices, second.indices, assume_unique=True))
+    either = len(first) + len(second) - common
     chance = _chance(first, second)
     lines = [("kept", f"{len(first):,} and {len(second):,}"),
              ("in both", f"{common:,}; only in the first {len(first) - common:,}, in the second "
@@ -147,10 +149,10 @@ def _diff(arguments, first, second, split):
 
 def _chance(first, second):
     """The Jaccard index of two random coresets of these sizes, of their expected overlap; None for unlike pools."""
-    pools = [np.arange(each.n) if each.pool is None else each.pool for each in (first, second)]
-    if not np.array_equal(*pools):
+    pools = [each.pool for each in (first, second)]
+    if not all(pool is None for pool in pools) and (any(pool is None for pool in pools) or not np.array_equal(*pools)):
         return None
-    overlap = len(first) * len(second) / len(pools[0])
+    overlap = len(first) * len(second) / (first.n if pools[0] is None else len(pools[0]))
     return overlap / (len(first) + len(second) - overlap)
 
 
@@ -225,7 +227,7 @@ def _plain(value):
 
 
 def _print(title, lines):
-    print(title)
+    say(title)
     width = max(10, *(len(name) for name, _ in lines))
     for name, value in lines:
-        print(f"  {name:<{width}} {value}")
+        say(f"  {name:<{width}} {value}")

@@ -6,6 +6,7 @@ from ms_coreset.datasets import make_corruption
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_json
 from ms_coreset.perturbations.corruption import KINDS, MODES
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   corrupt --dataset CIFAR100 --preview corrupted.png
@@ -40,11 +41,11 @@ def run(arguments):
     path = make_corruption(clean, root, shares, arguments.seed, arguments.mode, arguments.random_occlusion,
                            arguments.force, variant)
     made = read_json(path.with_suffix(".json"))
-    print(f"{name}: {sum(made['counts']):,} of {made['n']:,} images corrupted "
+    say(f"{name}: {sum(made['counts']):,} of {made['n']:,} images corrupted "
           f"({sum(made['counts']) / made['n']:.2%}), mode {made['mode']}, seed {made['seed']}")
     for kind, count in zip(made["kinds"], made["counts"], strict=True):
-        print(f"  {kind.replace('_', ' '):<15} {count:,}")
-    print(f"  wrote {path} and {path.with_suffix('.json')}")
+        say(f"  {kind.replace('_', ' '):<15} {count:,}")
+    say(f"  wrote {path} and {path.with_suffix('.json')}")
     draw_preview(arguments, clean, name, lambda before, after: [("clean", before.images), ("corrupted", after.images)])
 
 

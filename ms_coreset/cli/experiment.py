@@ -5,7 +5,7 @@ import importlib
 import shlex
 from pathlib import Path
 
-from ms_coreset.cli.common.configuration import ConfiguredParser, write_configuration
+from ms_coreset.cli.common.configuration import ConfiguredParser, places_of, shipped_recipe, write_configuration
 from ms_coreset.cli.common.options import (
     NETWORK,
     PATCHES,
@@ -14,7 +14,7 @@ from ms_coreset.cli.common.options import (
     add_evidence_options,
     add_network_options,
     add_run_options,
-    image_words,
+    image_options,
     note,
 )
 from ms_coreset.cli.common.plugins import add_plugin_option
@@ -28,6 +28,7 @@ from ms_coreset.experiment.plan import PROTOCOLS, WHOLE
 from ms_coreset.identity import normalization
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.choice import FAMILIES
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   experiment --config digits
@@ -36,7 +37,7 @@ _EXAMPLES = """examples:
   experiment --fraction 0.1 --dataset CIFAR10 --selection Glister --model ResNet18 --cross LeNet -se 10 --num_exp 5
 A method's options follow its name: "el2n:last=5", "glister:rounds=10,eta=0.5"; any score by any rule is "el2n-strata".
 The same command typed again goes on where it was; typed twice at the same time, the two share the work."""
-_NOT_PLANNED = ("config", "dry_run", "retry")  # about this call, not about the study
+_NOT_PLANNED = ("config", "dry_run", "retry", "allow_plugins")  # about this call, not about the study
 _OF_DATA = {"data": "other images or labels", "normalization": "images of another mean or deviation"}
 _OVERLAY_COMMANDS = {"label-noise": "N", "corrupt": "C", "attack": "A"}
 
@@ -60,7 +61,8 @@ def parser(typed):
 
 def _add_study_options(group):
     add(group, "--config", metavar="FILE", help="YAML file, or a name in configs/experiments; keys are these options, "
-        "which are over it when they are typed, too")
+        "which are over it when they are typed, too. Where things are, and the device, are typed only")
+    add(group, "--allow-plugins", action="store_true", help="run the plugins that the --config names")
     add(group, "--name", metavar="NAME", help="of the study (default: the configuration's, or 'study')")
     add(group, "--save", "-sp", "--save-path", "--save_path", dest="save", metavar="DIR", help="folder of the study "
         "(default: results/<name>)")
@@ -133,6 +135,8 @@ def run(arguments):
     if not arguments.datasets:
         raise MsCoresetError("--datasets is missing; --help shows what there is")
     arguments.name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
+    if arguments.name in (".", "..") or Path(arguments.name).name != arguments.name:
+        raise MsCoresetError(f"--name {arguments.name}: a study's name is no path; --save names its folder")
     folder = Path(arguments.save or f"results/{arguments.name}")
     arguments.save = str(folder)
     arguments.model_dir = arguments.model_dir or str(folder / "ckpt")
@@ -158,7 +162,8 @@ def _sweep(arguments, runs, store, folder):
     from ms_coreset.experiment.work import Work
 
     require_writable(folder)
-    write_configuration(folder / "study.yaml", arguments, leave_out=_NOT_PLANNED)
+    places = [action.dest for action in places_of(parser("experiment"))]
+    write_configuration(folder / "study.yaml", arguments, leave_out=(*_NOT_PLANNED, *places))
     labels = labels_of(arguments)
     bench = Bench(arguments, arguments.device, Claims(Path(arguments.model_dir) / ".locks"), labels,
                   {run.cell for run in runs})
@@ -177,7 +182,7 @@ def _sweep(arguments, runs, store, folder):
 
     sweep(runs, store, claims, work.perform, finish, arguments.retry)
     failed = [run for run in runs if store.record_of(run)["status"] == "failed"]
-    print(f"{len(runs) - len(failed)} of {len(runs)} runs done"
+    say(f"{len(runs) - len(failed)} of {len(runs)} runs done"
           + (f", {len(failed)} failed (--retry does them again)" if failed else "") + f": {store.path}")
     return 1 if failed else 0
 
@@ -195,16 +200,9 @@ def _prepare(arguments):
     """Run the commands of --prepare whose data is wanted and not there."""
     wanted = set(map(canonical_name, arguments.datasets))
     for line in arguments.prepare:
-        name, *options = shlex.split(line)
-        name = Path(name).stem.replace("_", "-")
-        if name not in _OVERLAY_COMMANDS:
-            raise MsCoresetError(f"--prepare {line!r}: begin with one of {', '.join(_OVERLAY_COMMANDS)}")
-        command = importlib.import_module(f"ms_coreset.cli.{name.replace('-', '_')}")
-        shared = ["--data", arguments.data, *image_words(arguments),
-                  *(["--no-download"] if arguments.no_download else [])]
-        if name == "attack":
-            shared += ["--model-dir", arguments.model_dir, "--device", arguments.device]
-        given = command.parser(name).parse_args([*shared, *options])
+        name, command, given = _overlay_command(line, arguments)
+        shared = ("data", "no_download") + (("model_dir", "device") if name == "attack" else ())
+        vars(given).update({option: getattr(arguments, option) for option in shared})
         family, letter, _ = find_dataset(given.dataset)
         named = given.dataset if letter else f"{family.name}{_OVERLAY_COMMANDS[name]}"
         if canonical_name(named) in wanted and not default_overlay_path(given.data, named).exists():
@@ -212,14 +210,37 @@ def _prepare(arguments):
             command.run(given)
 
 
+def _overlay_command(line, arguments):
+    """(name, module, options) of a command of --prepare, which a file may spell: it runs no code, and names no place.
+
+    Raises ``MsCoresetError`` for one that would.
+    """
+    try:
+        name, *words = shlex.split(line)
+    except ValueError as error:
+        raise MsCoresetError(f"--prepare {line!r} is no command: {error}") from error
+    name = Path(name).stem.replace("_", "-")
+    if name not in _OVERLAY_COMMANDS:
+        raise MsCoresetError(f"--prepare {line!r}: begin with one of {', '.join(_OVERLAY_COMMANDS)}")
+    command = importlib.import_module(f"ms_coreset.cli.{name.replace('-', '_')}")
+    options = command.parser(name)
+    shared = argparse.Namespace(**image_options(arguments), skip_broken=arguments.skip_broken)
+    given = options.parse_args(words, shared)
+    named = [action.option_strings[0] for action in places_of(options) if getattr(given, action.dest) != action.default]
+    named += ["--plugin"] * bool(given.plugin) + ["--recipe"] * (not shipped_recipe(getattr(given, "recipe", None)))
+    if named:
+        raise MsCoresetError(f"--prepare {line!r}: leave out {', '.join(named)}, which the study itself says")
+    return name, command, given
+
+
 def _check_data(runs, bench, store):
     """Load every data set that is needed: better now than after hours. Returns the number of samples by data set."""
-    recorded = {(record["dataset"], record["pool"]): record for record in store.records.values()
+    recorded = {(str(record.get("dataset")), str(record.get("pool"))): record for record in store.records.values()
                 if record["status"] == "done"}
     sizes = {}
     for cell in {(run.cell.dataset, run.cell.pool): run.cell for run in runs}.values():
         data = bench.load(cell)
-        record = recorded.get((cell.dataset, cell.pool), {})
+        record = recorded.get((cell.dataset, str(cell.pool)), {})
         now = {"data": data.digest, "normalization": normalization(data.split)}
         others = [what for name, what in _OF_DATA.items() if record.get(name, now[name]) != now[name]]
         if others:

@@ -6,6 +6,7 @@ from ms_coreset.datasets import make_label_noise
 from ms_coreset.datasets.overlays.human import KINDS
 from ms_coreset.datasets.overlays.label_noise import NOISES
 from ms_coreset.files import read_json
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   label_noise --dataset CIFAR100 --ratio 0.2
@@ -42,7 +43,7 @@ def run(arguments):
                             variant, arguments.noise, arguments.next_class, arguments.kind)
     made = read_json(path.with_suffix(".json"))
     told = f"seed {made['seed']}" if "seed" in made else f"by people, {made['human']}"
-    print(f"label noise of {name}: {made['flipped']:,} of {made['n']:,} labels flipped "
+    say(f"label noise of {name}: {made['flipped']:,} of {made['n']:,} labels flipped "
           f"({made['ratio_realised']:.2%}), {told}")
-    print(f"  wrote {path} and {path.with_suffix('.json')}")
+    say(f"  wrote {path} and {path.with_suffix('.json')}")
     draw_preview(arguments, clean, name, lambda before, after: [("image", before.images)])

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from ms_coreset.cli.common.options import add, new_parser
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   report results/digits
@@ -39,11 +40,11 @@ def run(arguments):
     sections, figures = write_report(arguments.study, output, data=arguments.data, which=arguments.accuracy,
                                      rate=arguments.rate, sheets=arguments.sheets, png=arguments.png,
                                      markdown=arguments.markdown, command=_repeated(arguments))
-    print(f"{output}: {sections} section{'s' * (sections != 1)}, {figures} figures, {output.stat().st_size:,} bytes")
+    say(f"{output}: {sections} section{'s' * (sections != 1)}, {figures} figures, {output.stat().st_size:,} bytes")
     if arguments.markdown:
-        print(f"{arguments.markdown}: the tables")
+        say(f"{arguments.markdown}: the tables")
     if arguments.png:
-        print(f"{output.with_name(f'{output.stem}-figures')}: {figures} PNG files")
+        say(f"{output.with_name(f'{output.stem}-figures')}: {figures} PNG files")
 
 
 def _repeated(arguments):

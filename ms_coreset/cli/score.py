@@ -21,6 +21,7 @@ from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED
 from ms_coreset.selectors import SCORES, list_scores
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   score --dataset digitsN
@@ -65,10 +66,10 @@ def run(arguments):
     stem = Path(arguments.save) / (f"{dataset}-{asked}" if asked else dataset)
     if current().first:
         _save(stem, rows, split, values)
-    print(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by "
-          f"{checkpoint or trust(evidence) or arguments.data}")
+    say(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by "
+        f"{checkpoint or trust(evidence) or arguments.data}")
     for name, line in [*steps.lines(), ("wrote", f"{stem}.npz, {stem}.csv")]:
-        print(f"  {name:<10} {line}")
+        say(f"  {name:<10} {line}")
 
 
 def _possible(arguments, split):

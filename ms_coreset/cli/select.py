@@ -33,6 +33,7 @@ from ms_coreset.identity import data_identity
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.selectors.quota import Request
+from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   select --dataset digitsN --rate 0.2
@@ -122,9 +123,9 @@ def _select(arguments, dataset, plan, request, former):
 
 def _compared(path, changes):
     """Say how the coreset of the file ``path`` was repeated; the exit code."""
-    print(f"{path}: " + ("another coreset now" if changes else "the same coreset now, byte for byte"))
+    say(f"{path}: " + ("another coreset now" if changes else "the same coreset now, byte for byte"))
     for line in changes:
-        print(f"  {line}")
+        say(f"  {line}")
     return ANOTHER if changes else 0
 
 
@@ -160,12 +161,12 @@ def _print_summary(arguments, dataset, coreset, split, given, trusted, steps, fi
     if "shared" in coreset.manifest:
         lines.append(("ranks", f"{coreset.manifest['ranks']}: {coreset.manifest['shared']}"))
     lines += [*steps.lines(), ("wrote", f"{files['npz']} (everything)"), ("", f"{files['bin']} (dropped samples)")]
-    print(f"{coreset.method} coreset of {dataset}, rate {coreset.rate:g}")
+    say(f"{coreset.method} coreset of {dataset}, rate {coreset.rate:g}")
     for name, value in lines:
-        print(f"  {name:<10} {value}")
+        say(f"  {name:<10} {value}")
     if split.images is None:
         return
-    print(f"next: {_train_command()} --dataset {canonical_dataset(arguments)} "
+    say(f"next: {_train_command()} --dataset {shlex.quote(canonical_dataset(arguments))} "
           f"--coreset {shlex.quote(str(files['npz']))}"
           + (f" --data {shlex.quote(arguments.data)}" if arguments.data != "data" else "")
           + "".join(f" {word}" for word in image_words(arguments)))
@@ -179,8 +180,8 @@ def _train_command():
 def _print_methods():
     for name in list_methods():
         entry = describe(name)
-        print(f"{name}: {entry['summary'] or 'not described'}")
+        say(f"{name}: {entry['summary'] or 'not described'}")
         cost = f"cost {entry['cost']}" if entry["cost"] else ""
-        print("  " + "; ".join(filter(None, (f"needs {', '.join(entry['needs'])}", cost, entry["source"]))))
+        say("  " + "; ".join(filter(None, (f"needs {', '.join(entry['needs'])}", cost, entry["source"]))))
         if entry["options"]:
-            print("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry["options"].items()))
+            say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry["options"].items()))

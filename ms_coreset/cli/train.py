@@ -26,6 +26,7 @@ from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import is_device, read_pickle, write_json
 from ms_coreset.identity import is_relabeled, misfit
+from ms_coreset.terminal import say
 from ms_coreset.training.dynamics import FIELDS
 
 _EXAMPLES = """examples:
@@ -160,25 +161,25 @@ def _best(result, recipe):
 
 
 def _print_outcome(dataset, recipe, outcome, result_file, folder):
-    print(f"{recipe.arch} on {outcome['samples']:,} samples of {dataset}: {outcome['seconds']:.1f} s")
+    say(f"{recipe.arch} on {outcome['samples']:,} samples of {dataset}: {outcome['seconds']:.1f} s")
     if "coresets" in outcome:
         _print_coresets(outcome["coresets"], outcome["reselection"])
     if outcome["last"] is None:
-        print(f"  last epoch  {outcome['history'][-1]['accuracy']:.2%} of the training samples; nothing to test on")
+        say(f"  last epoch  {outcome['history'][-1]['accuracy']:.2%} of the training samples; nothing to test on")
     else:
         _print_tested(outcome["last"], outcome["best"])
-    print(f"  wrote       {result_file}" + (f", checkpoints in {folder}" if folder else ""))
+    say(f"  wrote       {result_file}" + (f", checkpoints in {folder}" if folder else ""))
 
 
 def _print_coresets(coresets, reselection):
     bad = [f"{coreset['bad']:.1%}" for coreset in coresets if coreset["bad"] is not None]
-    print(f"  presented   {coresets[0]['samples']:,} of them, chosen anew by {reselection['method']} every "
+    say(f"  presented   {coresets[0]['samples']:,} of them, chosen anew by {reselection['method']} every "
           f"{reselection['every']} epochs" + (f"; bad: {', '.join(bad)}" if bad else ""))
-    print(f"  coresets    {len(coresets)} in {Path(coresets[0]['file']).parent}")
+    say(f"  coresets    {len(coresets)} in {Path(coresets[0]['file']).parent}")
 
 
 def _print_tested(last, best):
     worst = min((value, name) for name, value in last["per_class"].items() if value is not None)
-    print(f"  last epoch  {last['accuracy']:.2%} of {last['samples']:,} test samples; "
+    say(f"  last epoch  {last['accuracy']:.2%} of {last['samples']:,} test samples; "
           f"worst class {worst[1]} {worst[0]:.2%}")
-    print(f"  best epoch  {best['accuracy']:.2%}, epoch {best['epoch']} (chosen by {best['chosen_by']})")
+    say(f"  best epoch  {best['accuracy']:.2%}, epoch {best['epoch']} (chosen by {best['chosen_by']})")

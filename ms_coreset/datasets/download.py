@@ -1,7 +1,6 @@
 """Published files: fetching them, and telling whether a file at hand is the published one."""
 
 import http.client
-import logging
 import os
 import sys
 import urllib.error
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import digest
+from ms_coreset.terminal import one_line, warn
 
 _BLOCK = 1 << 18
 
@@ -29,7 +29,7 @@ class Access:
 
     download: bool = True
     verify: bool = False
-    log: Callable[[str], None] = logging.getLogger("ms_coreset").warning
+    log: Callable[[str], None] = warn
 
     def obtain(self, url, path, md5):
         """Fetch ``url`` to ``path``; raises ``MsCoresetError`` when it can't be had, or downloading is not allowed."""
@@ -116,5 +116,5 @@ def _open(url, offset, timeout):
 
 
 def _bar(name, initial, total, progress):
-    return tqdm(desc=name, initial=initial, total=total, unit="B", unit_scale=True, unit_divisor=1024,
+    return tqdm(desc=one_line(name), initial=initial, total=total, unit="B", unit_scale=True, unit_divisor=1024,
                 disable=not progress, file=sys.stderr, mininterval=0.1 if sys.stderr.isatty() else 10)

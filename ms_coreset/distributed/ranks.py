@@ -19,6 +19,7 @@ import sys
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.terminal import complain
 
 _GATHER, _SUM, _WAIT, _LEAVE, _FAILED = range(5)
 USER_ERROR = 2  # exit code
@@ -232,7 +233,7 @@ def take_part(run):
     if late is None:
         return code
     if current().first:
-        print(f"error: {late}", file=sys.stderr)
+        complain(f"error: {late}")
     return USER_ERROR
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import datetime
 import shutil
-import sys
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from ms_coreset.experiment.plan import checksum
 from ms_coreset.experiment.sweep import Busy
 from ms_coreset.identity import data_identity, misfit, normalization
 from ms_coreset.selectors.quota import Request, cut
+from ms_coreset.terminal import complain
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Work:
             raise
         except Exception as error:  # whatever it is, it must not end the other runs
             if not isinstance(error, MsCoresetError):
-                traceback.print_exc(file=sys.stderr)
+                complain(*traceback.format_exc().splitlines())
             outcome = {"error": _one_line(error)}
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return {**record, **outcome, **self._notes, "command": self._command(run), "finished": now}

@@ -1,4 +1,4 @@
-"""Options from a YAML file: its keys are the options' names, and what is typed goes over it."""
+"""Options from a file: its values are checked and set as values, never parsed as words; what is typed goes over it."""
 
 import argparse
 import difflib
@@ -10,13 +10,17 @@ import yaml
 from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write, read_yaml
-from ms_coreset.training.recipe import config_folder
+from ms_coreset.training.recipe import config_folder, list_recipes
+
+_TYPED_ONLY = ("config", "help", "allow_plugins")  # a file can't ask for these
+_NAMES_A_PLACE = ("DIR", "FILE", "LIST")  # metavars of options that do
+_SCALARS = (str, int, float)
 
 
 class ConfiguredParser(OneLineParser):
     """A parser whose --config names a YAML file of options, or one in a folder of ``configs/``.
 
-    The options that were typed are kept as ``typed``.
+    The options that were typed are kept as ``typed``. A file's plugins are let through by --allow-plugins only.
     """
 
     def __init__(self, folder=None, **settings):
@@ -24,11 +28,11 @@ class ConfiguredParser(OneLineParser):
         self._folder = folder
 
     def parse_args(self, args=None, namespace=None):
-        """As ever; raises ``MsCoresetError`` for a file that is missing, no YAML, or has unknown keys."""
+        """As ever; raises ``MsCoresetError`` for a file that is missing or no YAML, has unknown keys or a place."""
         typed = sys.argv[1:] if args is None else list(args)
         arguments = super().parse_args(typed, namespace)
         if arguments.config:
-            arguments = super().parse_args([*self._options_in(self._find(arguments.config)), *typed], namespace)
+            arguments = super().parse_args(typed, self._configured(self._find(arguments.config), arguments))
         arguments.typed = typed
         return arguments
 
@@ -40,47 +44,57 @@ class ConfiguredParser(OneLineParser):
             raise MsCoresetError(f"no configuration {name}: there are {known}, or give a YAML file")
         return path
 
-    def _options_in(self, path):
-        """The file's content as it would be typed."""
+    def _configured(self, path, typed):
+        """The file's values in a namespace; typed: what was typed, which says what is not to be taken from the file."""
         values = read_yaml(path)
         if not isinstance(values, dict):
             raise MsCoresetError(f"{path} holds no options: expected lines of 'key: value'")
-        return words_of(self, values, path)
+        try:
+            given = values_of(self, values, path)
+        except argparse.ArgumentError as error:
+            self.error(str(error))
+        _require_allowed(given, typed, path)
+        _require_no_places(self, given, typed, path)
+        if typed.plugin:  # not beside the file's, but instead of them
+            del given.plugin
+        return given
 
 
-def words_of(parser, values, path):
-    """Options by name, as the file ``path`` holds them, as they would be typed: a list of words.
+def values_of(parser, values, path):
+    """A namespace of options by name, as the file ``path`` holds them; those without a value are not in it.
 
-    Raises ``MsCoresetError`` for a name that ``parser`` does not have, and a switch that is neither true nor false.
+    Nothing is parsed as words: a value is checked against its option's type and choices, whatever it spells. Raises
+    ``MsCoresetError`` for a name that ``parser`` does not have or that a file can't give, and a switch that is neither
+    true nor false; ``argparse.ArgumentError`` for a value of another type.
     """
     known = {option.lstrip("-").replace("_", "-"): (option, action)
              for option, action in parser._option_string_actions.items() if option.startswith("--")}
-    words = []
+    given = argparse.Namespace()
     for key, value in values.items():
         name = str(key).replace("_", "-")
-        if name not in known or name in ("config", "help"):
+        if name not in known or known[name][1].dest in _TYPED_ONLY:
             near = difflib.get_close_matches(name, known, n=1)
             raise MsCoresetError(f"{path}: unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else ""))
-        words += _typed(str(key), value, *known[name], path)
-    return words
+        if value is not None:
+            _set(parser, given, key, value, *known[name], path)
+    return given
 
 
-def _typed(key, value, option, action, path):
-    if value is None:
-        return []
+def _set(parser, given, key, value, option, action, path):
+    """Let the ``action`` of an option put its checked value into the namespace ``given``."""
     if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
-        return _switch(key, value, action, path)
-    values = _as_list(value)
-    return [option, *map(_word, values)] if values or action.nargs == "*" else []
+        return setattr(given, action.dest, _switch(key, value, path))
+    if action.nargs is None:
+        return action(parser, given, _checked(action, value, path), option)
+    checked = [_checked(action, one, path) for one in _as_list(value)]
+    if checked or action.nargs == "*":
+        action(parser, given, checked, option)
 
 
-def _switch(key, value, action, path):
+def _switch(key, value, path):
     if not isinstance(value, bool):
         raise MsCoresetError(f"{path}: {key} is {value!r}, must be true or false")
-    on = next(option for option in action.option_strings if option.startswith("--"))
-    if value:
-        return [on]
-    return [f"--no-{on[2:]}"] if isinstance(action, argparse.BooleanOptionalAction) else []
+    return value
 
 
 def _as_list(value):
@@ -89,14 +103,70 @@ def _as_list(value):
     return value if isinstance(value, list) else [value]
 
 
-def _word(value):
-    """A value as it is typed; a mapping with one key is a name with its options: {ccs: {mis_ratio: 0.3}}."""
-    if isinstance(value, dict) and len(value) == 1:
-        (name, options), = value.items()
-        if not isinstance(options or {}, dict):
-            raise MsCoresetError(f"{name}: {options!r} are no options, such as {{mis_ratio: 0.3}}")
-        return f"{name}:" + ",".join(f"{key}={text}" for key, text in (options or {}).items())
-    return str(value)
+def _checked(action, value, path):
+    """One value as its option has it: what the option's own type makes of it, and one of its choices."""
+    if isinstance(value, dict) and len(value) == 1 and action.nargs is not None:
+        value = _spec(value)
+    if not isinstance(value, _SCALARS):
+        raise argparse.ArgumentError(action, f"{path}: {value!r} is no single value")
+    made = _converted(action, value, path)
+    if action.choices is not None and made not in action.choices:
+        raise argparse.ArgumentError(action, f"{path}: {value!r} is none of {', '.join(map(str, action.choices))}")
+    return made
+
+
+def _converted(action, value, path):
+    if action.type is None:
+        return str(value)
+    try:
+        return action.type(str(value))
+    except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
+        kind = getattr(action.type, "__name__", "its type")
+        raise argparse.ArgumentError(action, f"{path}: invalid {kind} value: {value!r}") from error
+
+
+def _spec(value):
+    """A mapping with one key is a name with its options: {ccs: {mis_ratio: 0.3}}; no part of it may spell another."""
+    (name, options), = value.items()
+    if not isinstance(options or {}, dict):
+        raise MsCoresetError(f"{name}: {options!r} are no options, such as {{mis_ratio: 0.3}}")
+    for key, text in {name: "", **(options or {})}.items():
+        if any(mark in str(key) for mark in ":,=") or "," in str(text):
+            raise MsCoresetError(f"{name}: {key!r} {text!r} is no name with a value, such as mis_ratio: 0.3")
+    return f"{name}:" + ",".join(f"{key}={text}" for key, text in (options or {}).items())
+
+
+def places_of(parser):
+    """The actions of the options that name a file or folder, or a device: what no file of a stranger's may say."""
+    return [action for action in parser._actions if action.dest == "device"
+            or (action.metavar in _NAMES_A_PLACE and action.option_strings and action.dest != "plugin")]
+
+
+def shipped_recipe(name):
+    """Whether ``name`` is a recipe of ours, and no file that someone names."""
+    return name is None or name in list_recipes()
+
+
+def _require_no_places(parser, given, typed, path):
+    """Raise ``MsCoresetError`` for a place in ``given``, the values of the file ``path``, that is neither typed nor the
+    one that it would be anyway."""
+    named = [action for action in places_of(parser) if getattr(given, action.dest, None) != action.default
+             and hasattr(given, action.dest)]
+    if not shipped_recipe(getattr(given, "recipe", None)):
+        named.append(parser._option_string_actions["--recipe"])
+    asked = [action for action in named if getattr(typed, action.dest) == action.default]
+    if asked:
+        flags = ", ".join(action.option_strings[0] for action in asked)
+        raise MsCoresetError(f"{path} says what only you can, where things are or on what they run: type {flags}, or "
+                             "take them out of it")
+
+
+def _require_allowed(given, typed, path):
+    """Raise ``MsCoresetError`` where the file ``path`` names plugins that nobody typed or allowed."""
+    named = getattr(given, "plugin", None)
+    if named and not typed.plugin and not typed.allow_plugins:
+        raise MsCoresetError(f"{path} names code to run, plugin {', '.join(named)}: --allow-plugins runs it, --plugin "
+                             "FILE runs yours instead")
 
 
 def write_configuration(path, arguments, leave_out=()):

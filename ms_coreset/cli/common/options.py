@@ -11,6 +11,7 @@ from ms_coreset.datasets.family import DATASETS, canonical_name, find_dataset
 from ms_coreset.device import DEVICES
 from ms_coreset.distributed import first_before_others
 from ms_coreset.networks import canonical_network, list_networks
+from ms_coreset.terminal import complain
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, Recipe, list_recipes, load_recipe
 
 NETWORK, PATCHES = "network", "patches"  # what --evidence may be
@@ -121,7 +122,7 @@ def add_run_options(parser):
 
 def note(line):
     """Tell the user something beside the result, on stderr."""
-    print(f"note: {line}", file=sys.stderr, flush=True)
+    complain(f"note: {line}")
 
 
 def load_split(arguments, train):

@@ -7,6 +7,7 @@ import numpy as np
 from ms_coreset.cli.common.options import add, load_split
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.terminal import say
 
 ABOUT_NAMES = """The training images are perturbed, the test split stays clean, and so do the files of the data set.
 NAME and NAME{letter} mean the same; NAME{letter}@VARIANT makes another one beside it, which train, select and score
@@ -52,7 +53,7 @@ def draw_preview(arguments, clean, name, rows_of):
     if not bands:
         raise MsCoresetError(f"nothing to draw in {arguments.preview}: no sample of {name} is perturbed")
     write_contact_sheet(arguments.preview, bands)
-    print(f"  drew  {arguments.preview}")
+    say(f"  drew  {arguments.preview}")
 
 
 def _captions(before, after):

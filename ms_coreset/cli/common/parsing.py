@@ -2,7 +2,7 @@
 
 import argparse
 
-from ms_coreset.errors import one_line
+from ms_coreset.terminal import one_line, printable
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -11,3 +11,6 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message):
         """As ever: usage and the message on stderr, exit code 2."""
         super().error(one_line(message))
+
+    def _print_message(self, message, file=None):
+        super()._print_message(printable(message) if message else message, file)

@@ -13,28 +13,25 @@ from ms_coreset.errors import MsCoresetError
 _PREFIX = "ms_coreset_plugin_"
 
 
-class _Load(argparse.Action):
-    """Loads the file that is named, also where a configuration names it, and keeps all names."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        for path in values:
-            load_plugin(path)
-        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), *values])
-
-
 def add_plugin_option(parser):
     """--plugin FILE ..."""
-    parser.add_argument("--plugin", nargs="+", action=_Load, metavar="FILE", help="Python files of yours that register "
-                        "methods, scores, data sets or networks: docs/extending.md")
+    parser.add_argument("--plugin", nargs="+", action="extend", metavar="FILE", help="Python files of yours that "
+                        "register methods, scores, data sets or networks: docs/extending.md")
 
 
-def load_typed(arguments):
-    """Load the plugins among the words ``arguments``: before there is a parser, which has their methods' options."""
+def load_typed(words):
+    """Load the plugins among the typed ``words``: before there is a parser, which has their methods' options."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_plugin_option(early)
     # What is wrong with the words, the command's own parser says.
     with contextlib.suppress(argparse.ArgumentError):
-        early.parse_known_args(arguments)
+        load_plugins(early.parse_known_args(words)[0].plugin)
+
+
+def load_plugins(paths):
+    """Load the files ``paths``, a list or None; nothing else makes code of a file that is named."""
+    for path in paths or ():
+        load_plugin(path)
 
 
 def load_plugin(path):

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 
 from ms_coreset.cli.common.base_network import training_notes
-from ms_coreset.cli.common.configuration import words_of
+from ms_coreset.cli.common.configuration import places_of, shipped_recipe, values_of
 from ms_coreset.cli.common.options import note
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
@@ -23,7 +23,7 @@ _COMPARED = ("versions", "revision", "device", "data", "base", "recipe")
 
 
 def options_of(parser, arguments):
-    """The options in ``arguments`` that have a value, as plain values by their names: what ``words_of`` reads."""
+    """The options in ``arguments`` that have a value, as plain values by their names: what ``values_of`` reads."""
     values = {}
     for action in parser._actions:
         value = getattr(arguments, action.dest, None)
@@ -33,24 +33,63 @@ def options_of(parser, arguments):
 
 
 def former_options(parser, arguments):
-    """(the coreset of --from-manifest, the options that made it), ``PLACES`` as typed now where they are typed.
+    """(the coreset of --from-manifest, the options that made it), ``PLACES`` as typed now or default.
 
-    Raises ``MsCoresetError`` for a file that does not tell, and for an option that would make another coreset.
+    The file's values are set as values, whatever they spell; no code that it names is run, and no place that it names
+    is used. Raises ``MsCoresetError`` for a file that does not tell, for an option that would make another coreset,
+    and for code or a network that has to be typed again.
     """
     path = arguments.from_manifest
     former = Coreset.load(path)
+    then = _recorded(parser, former, arguments, path)
+    now = parser.parse_args(arguments.typed, argparse.Namespace(**vars(then)))
+    _require_alike(parser, then, now, path)
+    _tell_places(parser, then, arguments, path)
+    recipe = _recipe(former, path) or (now.recipe if shipped_recipe(now.recipe) else arguments.recipe)
+    typed_only = (*PLACES, "plugin", *(action.dest for action in places_of(parser)))
+    typed = {name: getattr(arguments, name) for name in typed_only}
+    return former, argparse.Namespace(**{**vars(now), **typed, "recipe": recipe})
+
+
+def _recorded(parser, former, arguments, path):
+    """All options as the coreset's file tells that they were, in a namespace."""
     recorded = former.manifest.get("arguments")
     if not isinstance(recorded, dict):
         raise MsCoresetError(f"{path} does not tell by which options it was made: only files of select do, of "
                              "experiment the record of a run names the command")
-    words = words_of(parser, recorded, path)
-    then, now = parser.parse_args(words), parser.parse_args([*words, *arguments.typed])
+    if recorded.get("plugin") and not arguments.plugin:
+        raise MsCoresetError(f"{path} was made with code that a file can't ask for, plugin {recorded['plugin']}: type "
+                             "--plugin FILE again")
+    values = {name: value for name, value in recorded.items() if name != "plugin"}
+    then = argparse.Namespace(**vars(parser.parse_args([])))
+    try:
+        vars(then).update(vars(values_of(parser, values, path)))
+    except argparse.ArgumentError as error:
+        raise MsCoresetError(str(error)) from error
+    return then
+
+
+def _require_alike(parser, then, now, path):
+    """Raise ``MsCoresetError`` for a typed option that would make another coreset than the one of then."""
     for action in parser._actions:
         before, after = (getattr(side, action.dest, None) for side in (then, now))
-        if before != after and action.dest not in PLACES:
+        if before != after and action.dest not in (*PLACES, "plugin"):
             raise MsCoresetError(f"{action.option_strings[0]} {after}: {path} was made with {before}; beside "
                                  f"--from-manifest there may only be {', '.join(map(_flag, PLACES[1:]))}")
-    return former, argparse.Namespace(**{**vars(now), "recipe": _recipe(former, path) or now.recipe})
+
+
+def _tell_places(parser, then, arguments, path):
+    """Say which places of then are not used; raise ``MsCoresetError`` for a network that no one typed."""
+    for action in places_of(parser):
+        before, typed = getattr(then, action.dest), getattr(arguments, action.dest)
+        if action.dest in _ABOUT_THIS_CALL or before in (action.default, typed):
+            continue
+        if action.dest == "ckpt" and typed is None:
+            raise MsCoresetError(f"no checkpoint {before} is taken because a file says so: {path} was made with it, "
+                                 "type --ckpt FILE")
+        if typed == action.default:
+            note(f"{path} was made with {action.option_strings[0]} {before}, which has to be typed again: {typed} is "
+                 "used")
 
 
 def _recipe(former, path):

@@ -3,6 +3,7 @@
 import time
 
 from ms_coreset.cli.common.options import note
+from ms_coreset.terminal import say
 
 
 def is_open(run, store, retry=False):
@@ -32,8 +33,8 @@ class Tally:
         left = [other for other in self.pending if not self._is_new(other)]
         all_work, work_left = sum(map(self._size, self.pending)), sum(map(self._size, left))
         seconds = (time.monotonic() - self._began) * work_left / (all_work - work_left)
-        print(f"[{self._total - len(left)}/{self._total}] {described(run)}: {_outcome(record)}; "
-              f"{_duration(seconds)} left", flush=True)
+        say(f"[{self._total - len(left)}/{self._total}] {described(run)}: {_outcome(record)}; "
+              f"{_duration(seconds)} left")
 
     def _is_new(self, run):
         record = self._store.record_of(run)
@@ -73,7 +74,7 @@ def list_runs(runs, store, folder):
     records = map(store.record_of, runs)
     states = [record["status"] if record else "to do" for record in records]
     for run, state in zip(runs, states, strict=True):
-        print(f"{state:<7}{described(run)}")
+        say(f"{state:<7}{described(run)}")
     trainings = len({run.work() for run, state in zip(runs, states, strict=True) if state == "to do"})
-    print(f"{len(runs)} runs: {states.count('done')} done, {states.count('failed')} failed, "
+    say(f"{len(runs)} runs: {states.count('done')} done, {states.count('failed')} failed, "
           f"{states.count('to do')} to do ({trainings} trainings); {folder}")

@@ -3,6 +3,8 @@
 import datetime
 import html
 
+from ms_coreset.terminal import printable
+
 MINUS, MISSING = "\N{MINUS SIGN}", "\N{EN DASH}"
 _VOID = ("img", "meta")
 
@@ -14,8 +16,8 @@ class Markup(str):
 
 
 def escape(value):
-    """``value`` as markup: itself if it is that, else its text with <, >, & and quotes escaped."""
-    return value if isinstance(value, Markup) else Markup(html.escape(str(value)))
+    """``value`` as markup: itself if it is that, else its ``printable`` text with <, >, & and quotes escaped."""
+    return value if isinstance(value, Markup) else Markup(html.escape(printable(value)))
 
 
 def joined(*parts, between=""):
@@ -26,7 +28,7 @@ def joined(*parts, between=""):
 def tag(name, *children, **attributes):
     """The element ``name`` with children (None: left out) and attributes (None: left out; ``class_`` is class, and
     ``_`` stands for ``-``)."""
-    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
                       for key, value in attributes.items() if value is not None)
     return Markup(f"<{name}{written}>" + ("" if name in _VOID else f"{joined(*children)}</{name}>"))
 

@@ -152,8 +152,9 @@ def _provenance(study, command):
         ran = [tag("p", f"The {len(commands)} commands that repeat each run alone; the first:"),
                tag("pre", next(iter(commands))), details("All of them", *ran, printed=False)]
     if study.configuration:
-        whole = shlex.join(["experiment", "--config", str(study.folder / CONFIGURATION)])
-        ran = [tag("p", "The whole study, in its folder again or, with --save, in another:"), tag("pre", whole), *ran]
+        whole = shlex.join(["experiment", "--config", str(study.folder / CONFIGURATION), "--save", str(study.folder)])
+        ran = [tag("p", "The whole study, in its folder again or, with another --save, in another; --data and other "
+                   "places are typed again:"), tag("pre", whole), *ran]
     installed = [joined(tag("p", f"{counted(number, 'run')} with") if len(versions) > 1 else None, tag("pre", text))
                  for text, number in versions.items()]
     configured = study.configuration and details("The study's configuration", tag("pre", study.configuration))

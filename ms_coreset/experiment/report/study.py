@@ -188,6 +188,8 @@ class Study:
         """The ``Coreset`` that a run wrote; raises ``MsCoresetError`` naming the file when it can't be had."""
         if run.indices is None:
             raise MsCoresetError(f"the run of {run.method}, seed {run.seed}, names no coreset file")
+        if Path(run.indices).is_absolute() or ".." in Path(run.indices).parts:
+            raise MsCoresetError(f"{run.indices}: a run's coreset file lies in the study's folder")
         coreset = Coreset.load(self.folder / run.indices)
         if run.k is not None and len(coreset) != run.k:
             raise MsCoresetError(f"{run.indices} holds {len(coreset)} samples, the run says {run.k}")

@@ -1,10 +1,14 @@
 """A study's accuracy, share of bad samples and difficulty as Markdown tables, for a README or a paper's draft."""
 
+import html
+import re
+
 from ms_coreset.experiment.report.difficulty import AGREEMENT
 from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, with_spread
 from ms_coreset.experiment.report.page import titles
 from ms_coreset.experiment.report.statistics import mean_and_deviation
 from ms_coreset.experiment.report.study import WHOLE
+from ms_coreset.terminal import one_line
 
 
 def markdown(sections, difficulties):
@@ -45,17 +49,18 @@ def _table(caption, columns, value, further):
     methods = dict.fromkeys(method for _, section, _ in columns for method in section.compared)
     rows = [[method, *(value(section, method, rate) for _, section, rate in columns)] for method in methods]
     head = ["method", *(name for name, _, _ in columns)]
-    return f"{caption}:\n\n{pipe_table(head, [*rows, *further])}"
+    return f"{_escaped(caption)}:\n\n{pipe_table(head, [*rows, *further])}"
 
 
 def pipe_table(head, rows):
     """A Markdown table of texts."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(_cell(text) for text in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
 
 
-def _cell(text):
-    return text.replace("|", "\\|").replace("\n", " ")
+def _escaped(text):
+    """A text that neither HTML nor Markdown's own signs break out of: one line, of printable characters."""
+    return re.sub(r"[\\`*\[\]|~]", r"\\\g<0>", html.escape(one_line(text), quote=False))
 
 
 def _spread(values, digits=1):
