@@ -17,6 +17,7 @@ from ms_coreset.npz import read_npz
 from ms_coreset.randomness import check_seed
 
 _LARGEST = 10**9  # samples: a file must not decide how much memory a mask of them takes
+_LARGEST_NOTES = 1 << 24  # bytes of the manifest, four a letter
 _OPTIONAL = ("weights", "scores", "pool")
 
 
@@ -128,10 +129,10 @@ class Coreset:
         Raises ``MsCoresetError`` for a split of another size.
         """
         self._require_of_size(len(split), "the split")
-        available = np.arange(self.n) if self.pool is None else self.pool
+        available = slice(None) if self.pool is None else self.pool
         per_class = np.bincount(split.labels[self.indices], minlength=split.num_classes)
         bad = None if split.bad is None else (float(split.bad[available].mean()), float(split.bad[self.indices].mean()))
-        return {"kept": len(self), "available": len(available),
+        return {"kept": len(self), "available": self.n if self.pool is None else len(self.pool),
                 "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max())),
                 "bad_available": bad and bad[0], "bad_kept": bad and bad[1],
                 "bad_by_kind": self._bad_by_kind(split, available)}
@@ -168,7 +169,7 @@ class Coreset:
         if not os.path.isfile(path):
             raise MsCoresetError(f"no coreset file {path}: make one with scripts/select.py")
         try:
-            arrays = read_npz(path, ("manifest", "indices", *_OPTIONAL))
+            arrays = read_npz(path, ("manifest", "indices", *_OPTIONAL), most={"manifest": _LARGEST_NOTES})
             notes = json.loads(str(arrays.pop("manifest")))
             described = {name: notes.pop(name) for name in ("n", "rate", "method", "options", "seed")}
             notes.pop("indices", None)

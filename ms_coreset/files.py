@@ -17,7 +17,7 @@ from ms_coreset.pickles import Content, Refused, Unpickler
 
 _LARGEST_YAML, _DEEPEST_YAML = 1 << 20, 50  # bytes of a file, and values in it; how deep they are nested
 _SMALL, _EXPANSION = 1 << 28, 200  # bytes, or times its size, that compressed content may stand for
-_NO_FILE = "it is no file, but a pipe, a socket or a device"
+_NO_FILE = "it is no file, but a pipe, a device, or something else without an end"
 
 
 def open_file(path, mode="rb", **options):
@@ -31,13 +31,23 @@ def open_file(path, mode="rb", **options):
 def _open_regular(path, flags):
     # Without a wait for the other end of a pipe; to a regular file it makes no difference.
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    kind = os.fstat(handle).st_mode
-    if stat.S_ISREG(kind):
-        return handle
-    os.close(handle)
-    if stat.S_ISDIR(kind):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
-    raise OSError(errno.EINVAL, _NO_FILE, path)
+    try:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(os.fstat(handle).st_mode) or _is_endless(handle):
+            raise OSError(errno.EINVAL, _NO_FILE, path)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _is_endless(handle):
+    """Whether an open file says that it is empty and is not, as those that the system makes while they are read."""
+    if os.fstat(handle).st_size or not os.read(handle, 1):
+        return False
+    os.lseek(handle, 0, os.SEEK_SET)
+    return not os.fstat(handle).st_size  # else it was written to meanwhile
 
 
 def read_file(path):
@@ -47,7 +57,7 @@ def read_file(path):
 
 
 def read_whole(stream):
-    """The rest of an open file, no more than it says: some of the system's own (/proc) say 0 and never end."""
+    """The rest of an open file, no more than it said to be there."""
     return stream.read(max(0, os.fstat(stream.fileno()).st_size - stream.tell()))
 
 
@@ -221,9 +231,12 @@ def write_rows(array, start, values):
 
 
 def digest(path, algorithm="md5"):
-    """Hexadecimal checksum of a file's bytes."""
-    with open_file(path) as stream:
-        return hashlib.file_digest(stream, algorithm).hexdigest()
+    """Hexadecimal checksum of a file's bytes; raises ``MsCoresetError`` naming the file when it can't be read."""
+    try:
+        with open_file(path) as stream:
+            return hashlib.file_digest(stream, algorithm).hexdigest()
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
 
 
 def array_digest(*arrays):

@@ -16,8 +16,10 @@ _END = struct.Struct("<4s4H2LH")  # the archive's last bytes: see the format's "
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_npz(path, names, skip=()):
+def read_npz(path, names, skip=(), most=None):
     """The arrays of an .npz file by name, those to ``skip`` left out.
+
+    most: {name: bytes} of those that are never larger
 
     Raises ``MsCoresetError`` naming the file when it is missing or damaged, when it holds an array that is not one
     of ``names``, or Python objects.
@@ -25,6 +27,7 @@ def read_npz(path, names, skip=()):
     try:
         with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
             members = _members(archive, names, path)
+            _require_small(members, most or {})
             return {name: _read(archive, member) for name, member in members.items() if name not in skip}
     except MsCoresetError:
         raise
@@ -47,6 +50,12 @@ def _members(archive, names, path):
     if len(members) != _announced(archive.fp):
         raise ValueError("its directory of arrays is damaged")
     return members
+
+
+def _require_small(members, most):
+    for name in members.keys() & most.keys():
+        if members[name].file_size > most[name]:
+            raise ValueError(f"{name!r} is said to be of {members[name].file_size:,} bytes, more than any is")
 
 
 def _announced(stream):

@@ -50,7 +50,7 @@ def warn(line):
 def printable_warnings():
     """Let Python's own warnings, which may quote a file, be printable, too."""
     former = warnings.formatwarning
-    warnings.formatwarning = lambda *told, **options: printable(former(*told, **options))
+    warnings.formatwarning = lambda message, *told: printable(former(one_line(message), *told))
     try:
         yield
     finally:

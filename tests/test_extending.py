@@ -111,18 +111,46 @@ def test_options_of_a_plugin_s_method_are_the_command_s(here, capsys):
     assert "power 0: must be 1 or more" in capsys.readouterr().err
 
 
-def test_a_configuration_names_a_plugin(here, capsys):
+@pytest.mark.parametrize("call", ["--dry-run", "", "--dry-run --retry"])
+def test_a_configuration_s_plugin_is_run_only_when_it_is_allowed(call, here, capsys):
     written(SECTIONS["A score"])
     Path("mine.yaml").write_text("plugin: length.py\ndatasets: digits\nmethods: [length-top]\nepoch: 1\nrates: 0.1\n")
-    assert main(["--config", "mine.yaml", "--dry-run"], "experiment") == 0
-    assert "1 runs: 0 done" in capsys.readouterr().out
+    assert main(shlex.split(f"--config mine.yaml {call}"), "experiment") == 2
+    assert "mine.yaml names code to run, plugin length.py: --allow-plugins runs it" in capsys.readouterr().err
+    assert "length" not in registered() and not Path("results").exists()
+    for allowed in ("--allow-plugins", "--plugin length.py"):
+        assert main(shlex.split(f"--config mine.yaml --dry-run {allowed}"), "experiment") == 0
+        assert "1 runs: 0 done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", [
+    "allow-plugins: true\nplugin: evil.py", "rates: [0.1, --plugin, evil.py]", "prepare: corrupt --plugin evil.py",
+    "datasets: [digits, --plugin, evil.py]", "prepare: [corrupt --plug evil.py]", "config: evil.yaml",
+    "seeds: [0, --plugin=evil.py]", "name: --plugin=evil.py\npool: [5, --plugin, evil.py]",
+    "methods: [{ccs: {'mis_ratio=0.3 --plugin evil.py': 1}}]", "label: {digits: x}\nplugin: [evil.py]"])
+def test_nothing_else_in_a_configuration_runs_code(text, here, capsys):
+    Path("evil.py").write_text("open('canary', 'w')")
+    Path("mine.yaml").write_text(f"{text}\n" + ("" if "datasets" in text else "datasets: digitsC\n"))
+    with contextlib.suppress(SystemExit):
+        assert main(["--config", "mine.yaml", "--methods", "random", "--pool", "20"] if "pool" not in text
+                    else ["--config", "mine.yaml"], "experiment") == 2
+    assert "error:" in capsys.readouterr().err
+    assert not Path("canary").exists()
 
 
 def test_a_selection_by_a_plugin_is_repeated(here, capsys):
     written(SECTIONS["A method"])
-    line = "--plugin typical.py --dataset digits --rate 0.1 --method typical --epoch 1"
-    assert main(shlex.split(line), "select") == 0
-    assert mc.Coreset.load("index/digits-typical-0.1.npz").manifest["command"] == f"select {line}"
+    line = "--plugin typical.py --dataset digits --rate 0.1 --method typical --epoch 1 --power 1"
+    with taken_out_again():
+        assert main(shlex.split(line), "select") == 0
+    path = "index/digits-typical-0.1.npz"
+    assert mc.Coreset.load(path).manifest["command"] == f"select {line}"
+    assert main(["--from-manifest", path], "select") == 2
+    assert f"{path} was made with code that a file can't ask for" in capsys.readouterr().err
+    Path("elsewhere").mkdir()
+    Path("typical.py").rename("elsewhere/typical.py")
+    assert main(["--from-manifest", path, "--plugin", "elsewhere/typical.py"], "select") == 0
+    assert "the same coreset now, byte for byte" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("text", "message"), [

@@ -318,6 +318,70 @@ def test_the_order_of_labels_is_in_their_digest():
     assert data_identity(splits[0])["labels"] != data_identity(splits[1])["labels"]
 
 
+# Of a stranger's manifest
+
+EVIL = "import pathlib\npathlib.Path('canary').touch()\n"
+AS_MADE = {"dataset": "digits", "rate": 0.2, "method": "random", "seed": 0}
+
+
+def forged(recorded, **notes):
+    """Write ``forged.npz``, whose manifest tells of these options beside ``AS_MADE``, and a plugin that it may name."""
+    Path("evil.py").write_text(EVIL)
+    Coreset(np.array([1, 2]), 1437, 0.2, "random", manifest={"arguments": {**AS_MADE, **recorded}, **notes}
+            ).save("forged.npz")
+
+
+@pytest.mark.parametrize(("recorded", "message"), [
+    ({"plugin": ["evil.py"]}, "was made with code that a file can't ask for"),
+    ({"plugin": "evil.py"}, "type --plugin FILE again"),
+    ({"rate": [0.2, "--plugin", "evil.py"]}, "is no single value"),
+    ({"rate": "0.2 --plugin evil.py"}, "invalid float value: '0.2 --plugin evil.py'"),
+    ({"seed": "--plugin"}, "invalid int value: '--plugin'"),
+    ({"rate": True}, "invalid float value: True"), ({"rate": {"a": 1}}, "is no single value"),
+    ({"rate": 7}, "rate 7.0: must be"), ({"seed": -1}, "seed -1"), ({"seed": 1.5}, "invalid int value: 1.5"),
+    ({"method": "--plugin=evil.py"}, "unknown method '--plugin=evil.py'"),
+    ({"method": ["random", "--save", "elsewhere"]}, "is no single value"),
+    ({"dataset": "../elsewhere"}, "unknown data set '../elsewhere'"),
+    ({"dataset": "digitsN@/../../elsewhere"}, "the variant after @ is made of"),
+    ({"rule": "--plugin"}, "is none of top, bottom"), ({"nesterov": "--plugin"}, "must be true or false"),
+    ({"config": "evil.yaml"}, "unknown key 'config'"), ({"--plugin": "evil.py"}, "unknown key '--plugin'"),
+    ({"neighbors": [3, "--plugin", "evil.py"]}, "is no single value"),
+    ({"ckpt": "elsewhere/best.ckpt"}, "type --ckpt FILE")])
+def test_values_of_a_manifest_are_values(recorded, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    forged(recorded)
+    assert call("--from-manifest forged.npz") == 2
+    told = capsys.readouterr()
+    assert message in told.err and len(told.err.splitlines()) == 1 and not told.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.py", "forged.npz"]
+
+
+def test_places_of_a_manifest_are_not_used(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    there = str(tmp_path / "there")
+    forged(dict.fromkeys(("save", "data", "model-dir", "cache"), there) | {"from-manifest": "x.npz", "list": True,
+           "device": "Ascend", "recipe": "evil.yaml", "memory": "1", "no-download": True})
+    assert call("--from-manifest forged.npz") == 1  # not the coreset that random makes
+    said = capsys.readouterr().err
+    for flag in ("--data", "--model-dir", "--cache", "--device", "--recipe"):
+        assert re.search(rf"note: forged.npz was made with {flag} \S+, .*which has to be typed again", said), flag
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.py", "forged.npz", "index"]
+    assert call(f"--from-manifest forged.npz --save {there} --data {there}") == 1  # what is typed is used
+    assert [path.suffix for path in sorted(Path(there).iterdir())] == [".npz", ".bin"][::-1]
+
+
+def test_what_a_manifest_hands_on_asks_for_nothing(tmp_path, monkeypatch, capsys):
+    """A repetition copies the notes of the first one: they are no more to be believed in the copy."""
+    monkeypatch.chdir(tmp_path)
+    forged({"data": "there"}, command=["select", "--plugin", "evil.py"], dataset="digits; touch canary")
+    assert call("--from-manifest forged.npz") == 1
+    copy = Coreset.load("index/digits-random-0.2.npz")
+    assert copy.manifest["command"] is None and copy.manifest["dataset"] == "digits"
+    assert call("--from-manifest index/digits-random-0.2.npz") == 0
+    printed = capsys.readouterr().out
+    assert "touch" not in printed and not Path("there").exists() and not Path("canary").exists()
+
+
 def test_manifest_holds_what_decides(made):
     manifest = Coreset.load(made / NPZ).manifest
     json.dumps(manifest)

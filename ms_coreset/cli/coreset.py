@@ -121,7 +121,7 @@ def _show(arguments, coreset, split):
         worth = relative.sum() ** 2 / (relative**2).sum()  # Kish's effective size, (sum w)^2 / sum w^2
         lines.append(("worth", f"{worth:,.4g} samples of equal weight"))
     if coreset.scores is not None:
-        kept, dropped = (coreset.scores[rows] for rows in (coreset.indices, np.flatnonzero(~coreset.keep_mask)))
+        kept, dropped = (coreset.scores[rows] for rows in (coreset.indices, ~coreset.keep_mask))  # n of them are there
         lines.append(("scores", f"kept {_range(kept)}; dropped {_range(dropped)}"))
     if split is not None:
         lines += _class_lines(arguments, coreset, split) + _bad_lines(coreset, split)
@@ -149,10 +149,10 @@ def _diff(arguments, first, second, split):
 
 def _chance(first, second):
     """The Jaccard index of two random coresets of these sizes, of their expected overlap; None for unlike pools."""
-    pools = [each.pool for each in (first, second)]
-    if not all(pool is None for pool in pools) and (any(pool is None for pool in pools) or not np.array_equal(*pools)):
+    one, other = (None if each.pool is None or len(each.pool) == each.n else each.pool for each in (first, second))
+    if not np.array_equal(one, other):  # of None and None it is true
         return None
-    overlap = len(first) * len(second) / (first.n if pools[0] is None else len(pools[0]))
+    overlap = len(first) * len(second) / (first.n if one is None else len(one))
     return overlap / (len(first) + len(second) - overlap)
 
 

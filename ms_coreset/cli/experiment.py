@@ -24,7 +24,7 @@ from ms_coreset.cli.common.versions import made_with
 from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import PROTOCOLS, WHOLE
+from ms_coreset.experiment.plan import MOST_RUNS, PROTOCOLS, WHOLE
 from ms_coreset.identity import normalization
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.choice import FAMILIES
@@ -95,7 +95,7 @@ def _add_lists(data, network, run):
     add(network, "--model-dir", metavar="DIR", help="folder of the base networks (default: the study's ckpt)")
     add(run, "--seeds", "--seed", dest="seeds", nargs="+", type=int, default=[0], metavar="N", help="of everything "
         "random (default: 0)")
-    add(run, "--num-exp", dest="seeds", type=lambda text: list(range(int(text))), metavar="N", help="DeepCore: seeds "
+    add(run, "--num-exp", dest="seeds", type=_first_seeds, metavar="N", help="DeepCore: seeds "
         "0 to N - 1")
 
 
@@ -121,6 +121,12 @@ def _add_selection_options(group):
 class _Cross(argparse.Action):
     def __call__(self, parser, namespace, values, option_string=None):
         namespace.train_archs = [OWN, *values]
+
+
+def _first_seeds(text):
+    if not 0 < int(text) <= MOST_RUNS:
+        raise argparse.ArgumentTypeError(f"{text} seeds: 1 to {MOST_RUNS:,}")
+    return list(range(int(text)))
 
 
 def _yes_or_no(text):

@@ -139,7 +139,8 @@ def _manifest(arguments, dataset, whole, given, former):
     if former is None:
         called = shlex.join(["select", *arguments.typed]), options_of(parser("select"), arguments)
     else:  # what is repeated goes by the command that made it first
-        called = former.manifest.get("command"), former.manifest["arguments"]
+        command = former.manifest.get("command")
+        called = command if isinstance(command, str) else None, former.manifest["arguments"]
     return {"dataset": dataset, "perturbation": whole.manifest, "came_with_data": given,
             **dict(zip(("command", "arguments"), called, strict=True))}
 

@@ -5,12 +5,14 @@ import json
 import math
 from dataclasses import dataclass
 
+from ms_coreset.errors import MsCoresetError
 from ms_coreset.extraction.patches import VERSION
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.pipeline import updates_per_epoch
 
 PROTOCOLS = ("epochs", "iterations")
 WHOLE = "full"
+MOST_RUNS = 100_000  # of a study: what its lists multiply to must not decide how much memory is taken
 
 
 def checksum(values):
@@ -140,6 +142,13 @@ class Run:
 def _updates(recipe, n):
     """Updates in a pass over n samples, less what is held out."""
     return updates_per_epoch(n - round(recipe.validation * n), recipe.batch_size)
+
+
+def require_few(*lists):
+    """Raise ``MsCoresetError`` where lists of methods, rates, seeds and so on multiply to more than ``MOST_RUNS``."""
+    count = math.prod(max(1, len(one)) for one in lists)
+    if count > MOST_RUNS:
+        raise MsCoresetError(f"a study of {count:,} runs, of all its methods, rates, seeds: at most {MOST_RUNS:,}")
 
 
 def order(cells, methods, rates, balances, train_archs, protocols, recipe_of):

@@ -14,7 +14,8 @@ from .damage import damaged
 VALUES = (
     "", "0", "-1", "1", "2", "1e9", "1e999", "nan", "inf", "x", "0.5", "-0.5", "10000000000000000000000", "1,2", "[1",
     "{a: 1", "!!python/name:os.system", "&a [*a]", "../..", "/", "/dev/null", "/nowhere/x", ".", "a b", "ü", "\udcff",
-    "a\nb", "CPU", "GPU", "true", "no", "arrays", "digits", "digitsN@@", "CIFAR10", "folder", "arraysN", "mlp",
+    "a\nb", "a\x1b[2J", "\x9b31m\u202e",
+    "CPU", "GPU", "true", "no", "arrays", "digits", "digitsN@@", "CIFAR10", "folder", "arraysN", "mlp",
     "resnet18-w2", "lenet", "net.ckpt", "net.pth", "some.npz", "some.bin", "mine.npz", "study", "some.yaml",
     "damaged.npz", "damaged.ckpt", "damaged.pth", "damaged.yaml", "damaged.bin", "el2n", "ccs", "strata", "2G", "-")
 _TINY = "--recipe tiny.yaml --device CPU"
@@ -37,7 +38,8 @@ COMMANDS = (
     Command("select", f"--dataset arrays --data mine.npz {_TINY} --rate 0.5 --score el2n --rule strata --strata 3 "
                       "--mis-ratio 0.1 --ckpt net.ckpt --cutoff-score el2n --memory 1G --pool 3"),
     Command("score", f"--dataset arrays --data mine.npz {_TINY} --scores el2n entropy --ckpt net.ckpt --save scores"),
-    Command("experiment", "--config some.yaml --save study --dry-run --rates 0.5 --seeds 0 1 --methods el2n:last=5"),
+    Command("experiment", "--config some.yaml --recipe tiny.yaml --device CPU --save study --dry-run --rates 0.5 "
+                          "--seeds 0 1 --methods el2n:last=5"),
     Command("coreset", "show some.npz --no-data --classes --export kept.csv"),
     Command("coreset", "diff some.npz other.npz --dataset arrays --data mine.npz"),
     Command("report", "study --output page.html --rate 0.5 --accuracy last --data nothing --sheets el2n", 0.6),
@@ -50,8 +52,7 @@ COMMANDS = (
     Command("convert-checkpoint", "net.ckpt out.pth"),
 )
 _RECIPE = {"arch": "mlp", "width": 3, "epochs": 1, "batch_size": 4}
-_STUDY = {"datasets": ["digits"], "methods": ["random", "full"], "rates": [0.1], "seeds": [0], "device": "CPU",
-          "recipe": "tiny.yaml"}
+_STUDY = {"datasets": ["digits"], "methods": ["random", "full"], "rates": [0.1], "seeds": [0]}
 
 
 class CommandCases:
@@ -65,6 +66,7 @@ class CommandCases:
         self._limits, self._folder = limits, folder / f"commands-{name}"
         self._pristine = folder / "commands-whole"
         with limits.lifted():
+            folder.mkdir(exist_ok=True)
             if not self._pristine.exists():
                 _lay_out(self._pristine)
             self._renew()
@@ -73,6 +75,25 @@ class CommandCases:
         """(outcome, words, the command)."""
         from ms_coreset.cli import main
 
+        name, typed = self._typed(rng)
+        out, err = io.StringIO(), io.StringIO()
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(self._folder):
+                code = main([name, *typed])
+            outcome, words = _judged(code, out.getvalue(), err.getvalue())
+        except SystemExit as error:
+            outcome, words = _judged(error.code or 0, out.getvalue(), err.getvalue())
+        except Exception as error:
+            outcome, words = outcomes.of_error(error)
+            outcome = "memory" if outcome == "memory" else "other error"
+        if outcome in outcomes.GOOD:
+            outcome, words = self._harmless(outcome, words, out.getvalue() + err.getvalue())
+        self._renew()
+        line = f"{name} {' '.join(map(repr, typed))}"
+        return outcome, f"{line}: {words}", line
+
+    def _typed(self, rng):
+        """(command, words), with a file damaged or a word mistyped."""
         command = self._commands[rng.randint(len(self._commands))]
         typed = command.words.split()
         harm = rng.randint(3)
@@ -80,20 +101,23 @@ class CommandCases:
             typed = _mistyped(rng, typed)
         if harm < 2:
             _damage_one(rng, self._folder)
-        out, err = io.StringIO(), io.StringIO()
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(self._folder):
-                code = main([command.name, *typed])
-            outcome, words = _judged(code, out.getvalue(), err.getvalue())
-        except SystemExit as error:
-            outcome, words = _judged(error.code or 0, out.getvalue(), err.getvalue())
-        except Exception as error:
-            outcome, words = outcomes.of_error(error)
-            outcome = "memory" if outcome == "memory" else "other error"
-        finally:
-            self._renew()
-        line = f"{command.name} {' '.join(map(repr, typed))}"
-        return outcome, f"{line}: {words}", line
+        return command.name, typed
+
+    def _harmless(self, outcome, words, told):
+        """(outcome, words), unless something was left behind, or what was ``told`` or written could move a cursor."""
+        if (left := self._left()) is not None:
+            return "reached outside", left
+        pages = [path.read_text(encoding="utf-8", errors="surrogateescape") for pattern in ("*.md", "*.html")
+                 for path in self._folder.glob(pattern)]
+        for text in (told, *pages):
+            if (found := outcomes.control_characters(text)) is not None:
+                return "control characters", found
+            if "<script" in text and text is not told:
+                return "control characters", "a script in a page"
+        return outcome, words
+
+    def _left(self):
+        return None
 
     def _renew(self):
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -103,10 +127,11 @@ class CommandCases:
 def _judged(code, printed, told):
     """A mistake is told in one line that begins with error: (after argparse's usage), and has exit code 2.
 
-    A study some of whose runs failed has 1, and says how many.
+    A study some of whose runs failed has 1, and says how many; so has a repetition that gave another coreset.
     """
     lines = [line for line in told.splitlines() if "error:" in line]
-    if code in (0, None) or (code == 1 and "failed (--retry does them again)" in printed):
+    other = "failed (--retry does them again)" in printed or "another coreset now" in printed
+    if code in (0, None) or (code == 1 and other):
         return outcomes.OTHER, ""
     if code == 2 and len(lines) == 1 and "Traceback" not in told:
         after = told[told.index(lines[0]):].strip()

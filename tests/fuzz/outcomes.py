@@ -6,7 +6,8 @@ import numpy as np
 
 REFUSED, SAME, OTHER = "refused", "same", "other"
 GOOD = (REFUSED, SAME, OTHER)
-BAD = ("wrong answer", "other error", "long message", "memory", "hang", "crash", "reached outside")
+BAD = ("wrong answer", "other error", "long message", "memory", "hang", "crash", "reached outside",
+       "control characters")
 MEANING = {
     REFUSED: "an MsCoresetError or ValueError of one line (commands: exit code 2 and one line)",
     SAME: "what the undamaged input gives",
@@ -85,4 +86,12 @@ def _implausible_split(split):
     for numbers in (split.mean, split.std):
         if images is not None and (len(numbers) != images.shape[3] or not np.isfinite(numbers).all()):
             return f"mean or std {numbers}"
+    return None
+
+
+def control_characters(text):
+    """The first character of a text that could move a terminal's cursor, with what stands before it, or None."""
+    for place, letter in enumerate(text):
+        if not letter.isprintable() and letter not in "\n\t":
+            return repr(text[max(0, place - 60):place + 1])
     return None

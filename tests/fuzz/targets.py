@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 from .commands import COMMANDS, CommandCases
+from .forged import FORGERS, ForgedCases
 from .functions import FUNCTIONS, FunctionCases
 from .readers import READERS
 from .worker import FileCases
@@ -45,6 +46,9 @@ def _targets():
         yield Target(f"ms-coreset {name}", "command", CommandCases.imports,
                      lambda folder, limits, name=name: CommandCases(name, folder, limits), 0.15 * share,
                      _ROOM)
+    for name in FORGERS:
+        yield Target(f"forged {name}", "forged", CommandCases.imports,
+                     lambda folder, limits, name=name: ForgedCases(name, folder, limits), 0.4, _ROOM)
 
 
 TARGETS = {target.name: target for target in _targets()}

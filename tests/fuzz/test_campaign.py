@@ -12,7 +12,7 @@ from .targets import TARGETS
 
 LIGHT = [name for name, target in TARGETS.items() if target.kind == "file" and "mindspore" not in target.imports]
 HEAVY = [name for name in TARGETS if name not in LIGHT]
-FEW = {"function": 6, "command": 6, "file": 40}
+FEW = {"function": 6, "command": 6, "forged": 60, "file": 40}
 
 
 def failures(tmp_path, names, cases_of, seed=0):

@@ -1,29 +1,44 @@
 """Files that mean harm: nothing in them is run, nothing is written outside, no more memory is taken than they hold."""
 
+import ast
+import contextlib
 import gzip
 import io
 import json
 import os
 import pickle
 import re
+import shutil
+import signal
 import struct
 import subprocess
 import sys
 import tarfile
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import ms_coreset
+from ms_coreset.cli import experiment
 from ms_coreset.coreset import Coreset, read_dropped
+from ms_coreset.datasets.imagenet import _read_truth
 from ms_coreset.datasets.overlays.human import read_human_labels
 from ms_coreset.datasets.readers.archive import extract, unpack
+from ms_coreset.datasets.readers.idx import read_idx
+from ms_coreset.datasets.readers.image_files import open_image
+from ms_coreset.datasets.readers.matlab import read_matlab
 from ms_coreset.datasets.split import Split
+from ms_coreset.datasets.tiny_imagenet import read_annotations
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.report.study import read_plan
-from ms_coreset.files import parse_yaml, read_pickle, read_yaml
+from ms_coreset.experiment.report import write_report
+from ms_coreset.experiment.report.study import Study, read_plan
+from ms_coreset.experiment.store import Store
+from ms_coreset.files import digest, open_array, parse_yaml, read_json, read_pickle, read_yaml
 from ms_coreset.networks.torch_files import read_state
+from ms_coreset.networks.weights import read_weights
 from ms_coreset.npz import read_npz
 from ms_coreset.training.recipe import load_recipe
 
@@ -122,9 +137,20 @@ from pathlib import Path
 from ms_coreset.datasets import load_dataset
 from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.datasets.readers.matlab import read_matlab
+import contextlib, io
+from ms_coreset.cli import coreset, experiment, main
+from ms_coreset.cli.common.study import planned
+from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.files import open_array, read_pickle
 from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.npz import read_npz
+from unittest import mock
+def runs(*words):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
+        assert main(words, "coreset") == 0, said.getvalue()
+def torch_like(coreset):
+    with mock.patch.dict(sys.modules, {"torch.utils.data": mock.Mock()}):
+        coreset.to_torch_subset(range(3))
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (int(sys.argv[1]) << 20),) * 2)
 for statement in sys.argv[2:]:
@@ -312,3 +338,135 @@ def test_a_coreset_of_a_million_million_samples_takes_no_memory(tmp_path):
     with pytest.raises(MsCoresetError, match="holds Python objects"):
         read_npz(readers.put(path, readers.dumped(np.savez, indices=np.array([None]))), ("indices",))
     assert os.listdir(tmp_path) == ["some.npz"]
+
+
+def claiming(folder, name, n=10**9, **arrays):
+    """A coreset file of some hundred bytes that is of a thousand million samples."""
+    notes = {"n": n, "rate": 0.1, "method": "x", "options": {}, "seed": 0, "dataset": "digits"}
+    return readers.put(folder / f"{name}.npz", readers.dumped(
+        np.savez_compressed, manifest=np.array(json.dumps(notes)), indices=np.arange(3), **arrays))
+
+
+def test_files_that_claim_a_thousand_million_samples_take_no_memory(tmp_path):
+    """What they hold is worked on: three places, not a mask, or a list, of all that there may be."""
+    one, other = claiming(tmp_path, "one"), claiming(tmp_path, "other", weights=np.arange(1.0, 4))
+    pooled = claiming(tmp_path, "pooled", pool=np.arange(0, 20, 2)[::-1] + 2)
+    noted = claiming(tmp_path, "noted", scores=np.zeros(3))
+    large = readers.put(tmp_path / "large.npz", readers.dumped(
+        np.savez_compressed, indices=np.arange(3), manifest=np.array(" " * (1 << 23))))
+    runs = "runs{}".format
+    refused_in_little_memory([
+        (runs(("diff", str(one), str(other), "--no-data")), None),
+        (runs(("diff", str(one), str(pooled), "--no-data")), None),
+        (runs(("show", str(one), "--no-data")), None), (runs(("show", str(pooled), "--no-data")), None),
+        (runs(("show", str(one), "--export", str(tmp_path / "kept.csv"), "--no-data")), None),
+        (f"torch_like(Coreset.load({str(one)!r}))", None),
+        (f"Coreset.load({str(one)!r}).ascending()", None),
+        (f"Coreset.load({str(noted)!r})", "scores of shape"),
+        (f"Coreset.load({str(large)!r})", "'manifest' is said to be of"),
+        (f"read_dropped({str(readers.put(tmp_path / 'some.bin', pickle.dumps(np.arange(9))))!r}, 9)", "drops every")])
+
+
+LISTS = "datasets: digits\nmethods: [random]\nrates: [{}]\nseeds: [{}]\n".format(
+    ", ".join(f"0.{number:05}" for number in range(1, 2000)), ", ".join(map(str, range(2000))))
+
+
+def test_studies_of_more_runs_than_any_has_take_no_memory(tmp_path, capsys):
+    path = readers.put(tmp_path / "mine.yaml", LISTS.encode())
+    refused_in_little_memory([(f"planned(experiment.parser('').parse_args(['--config', {str(path)!r}]))",
+                               "a study of 3,998,000 runs")])
+    readers.put(path, b"datasets: digits\nnum-exp: 1000000000\n")
+    with pytest.raises(SystemExit) as stopped:
+        experiment.parser("experiment").parse_args(["--config", str(path)])
+    assert stopped.value.code == 2 and "argument --num-exp" in capsys.readouterr().err
+
+
+def test_a_report_of_more_runs_than_any_study_has_is_refused(tmp_path):
+    readers._study(tmp_path)
+    readers.put(tmp_path / "study/study.yaml", LISTS.encode())
+    with pytest.raises(MsCoresetError, match=r"a study of .* runs"):
+        write_report(tmp_path / "study", tmp_path / "page.html", data=tmp_path)
+
+
+def test_a_run_s_coreset_lies_in_its_study(tmp_path):
+    readers._study(tmp_path)
+    outside = claiming(tmp_path, "outside", 100)
+    for place in (str(outside), "../outside.npz", "indices/../../outside.npz"):
+        runs = [{**run, "indices": place} for run in readers._runs()]
+        readers.put(tmp_path / "study/runs.jsonl", b"".join(readers.json_text(run) + b"\n" for run in runs))
+        study = Study.read(tmp_path / "study")
+        with pytest.raises(MsCoresetError, match="lies in the study's folder"):
+            study.coreset(study.runs[0])
+
+
+def pipe(path):
+    """A pipe that no one writes to."""
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    return path
+
+
+def linked_to(device):
+    def link(path):
+        path.unlink(missing_ok=True)
+        path.symlink_to(device)
+        return path
+    return link
+
+
+NO_FILES = {"a pipe": pipe, "a link to /dev/zero": linked_to("/dev/zero"), "a link to a pipe": lambda path: linked_to(
+    pipe(path.with_name("a pipe")))(path), "a link to /proc/self/pagemap": linked_to("/proc/self/pagemap")}
+OTHERS = {
+    "recipe.yaml": load_recipe, "study.yaml": read_yaml, "notes.json": read_json, "some.npy": open_array,
+    "net.ckpt": read_weights, "net.pth": read_weights, "some.npz": Coreset.load, "a.npz": lambda path: read_npz(
+        path, ("labels",)), "some.bin": lambda path: read_dropped(path, 10), "any": digest, "top.zip": lambda path:
+    unpack(path, path.with_name("top")), "top.tar.gz": lambda path: extract(path, path.parent, ["top/a"]),
+    "a-idx3-ubyte": lambda path: read_idx(path, (28, 28)), "a-idx3-ubyte.gz": lambda path: read_idx(path, (28, 28)),
+    "a.mat": lambda path: read_matlab(path, ("X",)), "val_annotations.txt": read_annotations,
+    "truth.txt": _read_truth, "a.png": lambda path: open_image(path).__enter__(),
+    "runs.jsonl": lambda path: Store(path.parent), "study/runs.jsonl": lambda path: Study.read(path.parent)}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_regular_file_is_read_by_no_reader(kind, tmp_path):
+    """A pipe blocks for ever, a device goes on for ever; a link to either has a size of 0."""
+    signal.alarm(60)
+    try:
+        for name, read in OTHERS.items():
+            path = tmp_path / name
+            path.parent.mkdir(exist_ok=True)
+            with pytest.raises((MsCoresetError, OSError)) as error:
+                read(NO_FILES[kind](path))
+            assert "\n" not in str(error.value), name
+            path.unlink()
+    finally:
+        signal.alarm(0)
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_is_no_regular_file_does_not_hang_a_reader_of_whole_sets(kind, tmp_path):
+    """Every file of every reader in the place of which such a thing lies."""
+    signal.alarm(60)
+    try:
+        for reader in readers.READERS:
+            if not {"mindspore", "torch"} & set(reader.imports):
+                reader.build(tmp_path / "root")
+                for file in dict.fromkeys(reader.files):
+                    NO_FILES[kind](tmp_path / "root" / file)
+                with contextlib.suppress(MsCoresetError):
+                    reader.read(tmp_path / "root")
+                shutil.rmtree(tmp_path / "root")
+    finally:
+        signal.alarm(0)
+
+
+def test_every_reader_opens_by_the_one_function():
+    """Nothing opens a file for reading but ``files.open_file``; what writes, and the system's own files, may."""
+    allowed = {"files.py": 4, "cli/common/steps.py": 2, "selectors/memory.py": 1, "datasets/download.py": 1,
+               "datasets/readers/archive.py": 1}
+    package = Path(ms_coreset.__file__).parent
+    for path in package.rglob("*.py"):
+        calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+                 if isinstance(node, ast.Call)]
+        found = [call for call in calls if call == "open" or call.endswith((".read_text", ".read_bytes", ".fromfile"))]
+        assert len(found) == allowed.get(str(path.relative_to(package)), 0), (path, found)

@@ -45,10 +45,18 @@ def former_options(parser, arguments):
     now = parser.parse_args(arguments.typed, argparse.Namespace(**vars(then)))
     _require_alike(parser, then, now, path)
     _tell_places(parser, then, arguments, path)
-    recipe = _recipe(former, path) or (now.recipe if shipped_recipe(now.recipe) else arguments.recipe)
+    recipe = _recipe(former, path) or _named_recipe(then, arguments, path)
     typed_only = (*PLACES, "plugin", *(action.dest for action in places_of(parser)))
     typed = {name: getattr(arguments, name) for name in typed_only}
     return former, argparse.Namespace(**{**vars(now), **typed, "recipe": recipe})
+
+
+def _named_recipe(then, arguments, path):
+    """The recipe of then by its name, where its values are not recorded; a file only if it is typed now."""
+    if shipped_recipe(then.recipe) or arguments.recipe:
+        return then.recipe
+    note(f"{path} was made with --recipe {then.recipe}, a file, which has to be typed again")
+    return None
 
 
 def _recorded(parser, former, arguments, path):
@@ -61,7 +69,7 @@ def _recorded(parser, former, arguments, path):
         raise MsCoresetError(f"{path} was made with code that a file can't ask for, plugin {recorded['plugin']}: type "
                              "--plugin FILE again")
     values = {name: value for name, value in recorded.items() if name != "plugin"}
-    then = argparse.Namespace(**vars(parser.parse_args([])))
+    then = parser.parse_args([])
     try:
         vars(then).update(vars(values_of(parser, values, path)))
     except argparse.ArgumentError as error:

@@ -9,7 +9,7 @@ from ms_coreset.cli.common.options import PATCHES, resolve_recipe
 from ms_coreset.cli.common.patches import require_evidence
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import Cell, order
+from ms_coreset.experiment.plan import Cell, order, require_few
 from ms_coreset.randomness import check_seed
 from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
@@ -22,6 +22,8 @@ SELECTION = {"epochs": (int, "-se"), "batch_size": (int,), "lr": (float, "-slr")
 
 def planned(arguments):
     """The runs that the options describe, in their order; raises ``MsCoresetError`` for what can't be meant."""
+    require_few(arguments.datasets, arguments.methods, arguments.rates, arguments.seeds, arguments.balance,
+                arguments.archs or (), arguments.train_archs or (), arguments.protocols or ())
     datasets = [canonical_name(name) for name in arguments.datasets]
     families = {name: getattr(arguments, name) for name in FAMILIES}
     methods = [Choice.parse(text, families) for text in arguments.methods]

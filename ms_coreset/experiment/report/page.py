@@ -167,4 +167,8 @@ def _provenance(study, command):
 
 
 def _command(command):
-    return shlex.join(map(str, command)) if isinstance(command, list) else str(command)
+    """A command of a run's record in the shell's quotes, so that nothing in it is more than a word."""
+    try:
+        return shlex.join(map(str, command) if isinstance(command, list) else shlex.split(command))
+    except ValueError:  # a quote without its end
+        return shlex.quote(command)

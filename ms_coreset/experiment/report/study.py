@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.plan import require_few
 from ms_coreset.experiment.store import RUNS
 from ms_coreset.files import parse_yaml, read_file
 from ms_coreset.selectors.choice import FAMILIES, Choice, canonical, split_text
@@ -365,6 +366,7 @@ class Section:
         methods |= {self._names.get((name, spelled(options)), spec) for spec, name, options in plan["methods"]}
         rates = {rate for name, rate, _ in known if name != WHOLE} | set(plan["rates"])
         seeds = {run.seed for run in tried} | set(plan["seeds"])
+        require_few(methods, rates, seeds)
         wanted = {(name, rate, seed) for name in methods for rate in ((1.0,) if name == WHOLE else rates)
                   for seed in seeds}
         return sorted(wanted - known)
