@@ -106,6 +106,13 @@ def test_a_study_runs_everything_seed_by_seed_and_records_it(study, inside):
     assert not Path("results/study/.locks").exists()
 
 
+def test_a_study_s_own_configuration_goes_on_with_it(inside, capsys):
+    written = yaml.safe_load(Path("results/study/study.yaml").read_text())
+    assert not written.keys() & {"data", "save", "model-dir", "cache", "ckpt", "device", "allow-plugins", "typed"}
+    assert call("--config results/study/study.yaml --dry-run") == 0
+    assert "14 runs: 14 done" in capsys.readouterr().out
+
+
 def test_the_whole_data_is_trained_on_once_as_base_network_and_as_baseline(inside):
     found = {(record["method"], record["seed"]): record for record in records()}
     for seed in (0, 1):
@@ -466,6 +473,52 @@ def test_mistakes(line, message, here, capsys):
 def test_mistakes_in_a_configuration(text, message, here, capsys):
     Path("mine.yaml").write_text(text)
     assert message in refused(capsys, "--config mine.yaml")
+
+
+@pytest.mark.parametrize(("text", "flags"), [
+    ("save: elsewhere", "--save"), ("data: /elsewhere", "--data"),
+    ("model_dir: elsewhere\ncache: x", "--cache, --model-dir"),
+    ("ckpt: a.ckpt", "--ckpt"), ("recipe: elsewhere.yaml", "--recipe"), ("device: GPU", "--device"),
+    ("save-path: elsewhere", "--save"), ("data_path: ../x", "--data")])
+def test_a_configuration_names_no_place(text, flags, here, capsys):
+    Path("mine.yaml").write_text(f"datasets: digits\n{text}\n")
+    told = refused(capsys, "--config mine.yaml")
+    assert "mine.yaml says what only you can, where things are or on what they run: type" in told
+    assert all(flag in told for flag in flags.split(", "))
+    assert [path.name for path in here.iterdir()] == ["mine.yaml"]
+
+
+def test_a_place_that_is_typed_or_would_be_taken_anyway_may_stand_in_a_configuration(here):
+    Path("mine.yaml").write_text("datasets: digits\ndata: data\nsave: elsewhere\ndevice: auto\nrecipe: digits\n")
+    arguments = parser("experiment").parse_args(["--config", "mine.yaml", "--save", "here"])
+    assert (arguments.save, arguments.data, arguments.recipe) == ("here", "data", "digits")
+
+
+@pytest.mark.parametrize("name", ["..", "../elsewhere", "/elsewhere", "a/b"])
+def test_a_study_s_name_is_no_path(name, here, capsys):
+    Path("mine.yaml").write_text(yaml.safe_dump({"datasets": "digits", "name": name}))
+    for line in ("--config mine.yaml", f"--dataset digits --name {name}"):
+        assert f"--name {name}: a study's name is no path" in refused(capsys, line)
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("corrupt --plugin evil.py", "leave out --plugin"), ("corrupt --plug=evil.py", "leave out --plugin"),
+    ("corrupt --data elsewhere", "leave out --data"), ("corrupt --preview drawn.png", "leave out --preview"),
+    ("attack --model-dir elsewhere", "leave out --model-dir"), ("attack --recipe a.yaml", "leave out --recipe"),
+    ("attack --ckpt a.ckpt --device GPU", "leave out --ckpt, --device"), ("corrupt 'x", "is no command")])
+def test_a_command_that_prepares_runs_no_code_and_names_no_place(line, message, here, capsys):
+    Path("evil.py").write_text("open('canary', 'w')")
+    line += " --dataset digitsC"
+    Path("mine.yaml").write_text(yaml.safe_dump({"datasets": "digitsC", "prepare": line, "pool": 50, "epochs": 1}))
+    assert message in refused(capsys, "--config mine.yaml --methods random")
+    assert not {"canary", "elsewhere", "drawn.png"} & {path.name for path in here.iterdir()}
+
+
+def test_no_part_of_a_method_spells_another_option(here, capsys):
+    for spec in ({"ccs": {"mis_ratio": "0.3,strata=7"}}, {"ccs:strata=7": {"mis_ratio": 0.3}},
+                 {"ccs": {"mis_ratio=0.3,strata": 7}}):
+        Path("mine.yaml").write_text(yaml.safe_dump({"datasets": "digits", "methods": [spec]}))
+        assert "is no name with a value" in refused(capsys, "--config mine.yaml")
 
 
 def test_mistakes_that_argparse_finds(here, capsys):

@@ -124,8 +124,9 @@ def test_a_configuration_s_plugin_is_run_only_when_it_is_allowed(call, here, cap
 
 
 @pytest.mark.parametrize("text", [
-    "allow-plugins: true\nplugin: evil.py", "rates: [0.1, --plugin, evil.py]", "prepare: corrupt --plugin evil.py",
-    "datasets: [digits, --plugin, evil.py]", "prepare: [corrupt --plug evil.py]", "config: evil.yaml",
+    "allow-plugins: true\nplugin: evil.py", "rates: [0.1, --plugin, evil.py]",
+    "prepare: corrupt --dataset digitsC --plugin evil.py",
+    "datasets: [digits, --plugin, evil.py]", "prepare: [corrupt --dataset digitsC --plug evil.py]", "config: evil.yaml",
     "seeds: [0, --plugin=evil.py]", "name: --plugin=evil.py\npool: [5, --plugin, evil.py]",
     "methods: [{ccs: {'mis_ratio=0.3 --plugin evil.py': 1}}]", "label: {digits: x}\nplugin: [evil.py]"])
 def test_nothing_else_in_a_configuration_runs_code(text, here, capsys):

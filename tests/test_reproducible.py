@@ -367,7 +367,7 @@ def test_places_of_a_manifest_are_not_used(tmp_path, monkeypatch, capsys):
         assert re.search(rf"note: forged.npz was made with {flag} \S+, .*which has to be typed again", said), flag
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evil.py", "forged.npz", "index"]
     assert call(f"--from-manifest forged.npz --save {there} --data {there}") == 1  # what is typed is used
-    assert [path.suffix for path in sorted(Path(there).iterdir())] == [".npz", ".bin"][::-1]
+    assert sorted(path.suffix for path in Path(there).iterdir()) == [".bin", ".npz"]
 
 
 def test_what_a_manifest_hands_on_asks_for_nothing(tmp_path, monkeypatch, capsys):

@@ -222,7 +222,7 @@ def _overlay_command(line, arguments):
     Raises ``MsCoresetError`` for one that would.
     """
     try:
-        name, *words = shlex.split(line)
+        name, *words = shlex.split(line)  # nothing at all is a ``ValueError``, too
     except ValueError as error:
         raise MsCoresetError(f"--prepare {line!r} is no command: {error}") from error
     name = Path(name).stem.replace("_", "-")
