@@ -68,7 +68,7 @@ def _noting(show):
     """``warnings.showwarning`` that prints this library's own warnings as notes, and all others as ``show`` does."""
     def shown(message, category, *where, **more):
         if issubclass(category, MsCoresetWarning):
-            print(f"note: {one_line(message)}", file=sys.stderr, flush=True)
+            complain(f"note: {message}")
         else:
             show(message, category, *where, **more)
 

@@ -37,8 +37,10 @@ def text(rng, plain="a name"):
 
 def value(rng, right, folder):
     """A value that is right, but for what it spells beside."""
-    place = _PLACES[rng.randint(len(_PLACES))].format(folder)
-    words = [_FLAGS[rng.randint(len(_FLAGS))], place]
+    place, flag = _PLACES[rng.randint(len(_PLACES))].format(folder), _FLAGS[rng.randint(len(_FLAGS))]
+    if rng.randint(2):
+        place = PLUGIN if flag.startswith("--plug") else f"{folder}/{ELSEWHERE}"
+    words = [flag, place]
     makers = (lambda: [right, *words], lambda: words, lambda: "=".join(words), lambda: f"{right} {' '.join(words)}",
               lambda: place, lambda: [place], lambda: text(rng, str(right)), lambda: {str(right): words},
               lambda: {words[0]: place}, lambda: strange.plain(rng), lambda: f"corrupt {' '.join(words)}",
@@ -49,6 +51,10 @@ def value(rng, right, folder):
 def spoilt(rng, values, folder):
     """A mapping of options in which one to three are others, or are added."""
     values = dict(values)
+    if not rng.randint(3):
+        name = ("plugin", "save", "prepare", "recipe", "data", "ckpt")[rng.randint(6)]
+        return {**values, name: {"plugin": [PLUGIN], "prepare": f"corrupt --dataset digitsC --plugin {PLUGIN}"}.get(
+            name, f"{folder}/{ELSEWHERE}")}
     for _ in range(1 + rng.randint(3)):
         names = [*values, *_OTHERS]
         name = names[rng.randint(len(names))]
