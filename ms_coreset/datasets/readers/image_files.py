@@ -11,8 +11,9 @@ from PIL import Image, UnidentifiedImageError
 
 from ms_coreset.datasets.pictures import Pictures, Scaling
 from ms_coreset.datasets.split import class_order
-from ms_coreset.errors import MsCoresetError, one_line, require_whole
+from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.files import array_digest, open_file, read_whole
+from ms_coreset.terminal import one_line
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 _BLOCK = 1 << 16  # pixels
