@@ -44,8 +44,8 @@ class Store:
             if line.strip():
                 record = self._parse(line)
                 self.records[record["key"]] = record
-                if isinstance(record.get("options"), dict):
-                    spellings = self._typed.setdefault(record.get("method"), {})
+                if isinstance(record.get("options"), dict) and isinstance(record.get("method"), str):
+                    spellings = self._typed.setdefault(record["method"], {})
                     spellings.setdefault(json.dumps(record["options"], sort_keys=True), record["options"])
         self._read += len(fresh) - len(torn)
 

@@ -470,3 +470,8 @@ def test_every_reader_opens_by_the_one_function():
                  if isinstance(node, ast.Call)]
         found = [call for call in calls if call == "open" or call.endswith((".read_text", ".read_bytes", ".fromfile"))]
         assert len(found) == allowed.get(str(path.relative_to(package)), 0), (path, found)
+
+
+def test_a_record_whose_method_is_no_text_is_passed_over(tmp_path):
+    readers.put(tmp_path / "runs.jsonl", readers.json_text({**readers.RUN, "method": ["a"]}) + b"\n")
+    assert len(Store(tmp_path).records) == 1
