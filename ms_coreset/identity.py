@@ -1,15 +1,14 @@
 """What networks, evidence and coresets were made from, as plain values: what is compared before one is used again."""
 
 import functools
-import logging
 import types
 
 import numpy as np
 
 from ms_coreset.files import array_digest
+from ms_coreset.terminal import warn
 
 _WHOLE_NUMBERS = (np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, np.uint16, np.uint8)
-_LOGGER = logging.getLogger("ms_coreset")
 # What files of before 0.2 do not tell. Where it is missing it is taken to be as it is now, and that is said.
 _RECORDED_LATER = ("mean", "std", "network")
 # Packages whose classes are known by their names, and are not told apart by their code.
@@ -17,7 +16,7 @@ _KNOWN_BY_NAME = ("builtins", "mindspore", "ms_coreset", "pybind11_builtins")
 _DEEPEST = 6  # how far into functions and containers a layer's settings are followed
 
 
-def tell_missing(found, wanted, path, log=_LOGGER.warning):
+def tell_missing(found, wanted, path, log=warn):
     """The names in ``wanted`` that the file ``path``, which holds ``found``, is too old to tell; ``log`` is told."""
     names = [name for name in wanted if name in _RECORDED_LATER and found.get(name) is None]
     if names:

@@ -36,7 +36,7 @@ def test_nothing_else_prints():
     for path in sorted((ROOT / "ms_coreset").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            if re.fullmatch(r"print|.*\bprint_exc|sys\.(stdout|stderr)\.write|warnings\.warn", called):
+            if re.fullmatch(r"print|.*\b(print_exc|getLogger)|sys\.(stdout|stderr)\.write", called):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert [place for place in found if not place.startswith("ms_coreset/terminal.py")] == []
 

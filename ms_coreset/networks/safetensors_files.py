@@ -10,6 +10,7 @@ import os
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import open_file, read_whole
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
           "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
@@ -22,9 +23,9 @@ def read_tensors(path):
     Raises ``MsCoresetError`` naming the file when it is damaged or holds anything else.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             header = _header(stream)
-            content = stream.read()
+            content = read_whole(stream)
         _require_side_by_side(header, len(content))
         return {name: _array(name, entry, content) for name, entry in header.items()}
     except OSError as error:

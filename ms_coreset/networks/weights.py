@@ -4,7 +4,6 @@ See ``names`` for what parameters are called.
 """
 
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -14,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_network, require_path
-from ms_coreset.files import reserve
+from ms_coreset.files import open_file, reserve
 from ms_coreset.networks import create_network, describe
 from ms_coreset.networks.mindspore_files import read_entries
 from ms_coreset.networks.names import HEAD, is_batch_counter, readings, shared_prefix, to_torch_names
 from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_state
+from ms_coreset.terminal import warn
 
-_log = logging.getLogger("ms_coreset").warning
 _HEADLESS = {"num_classes": 0}  # of a description: a network whose file lacks its last layer
 
 
-def read_weights(path, log=_log):
+def read_weights(path, log=warn):
     """Read the weights of a network in a checkpoint.
 
     Returns ``(arrays, description)``: arrays under MindSpore's names, and what ``create_network`` needs to rebuild the
@@ -66,7 +65,7 @@ def _read(path, log):
 def _kind_of(path):
     """What wrote a file, by its first bytes."""
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             head = stream.read(9)
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
@@ -111,7 +110,7 @@ def load_weights(network: Any, path: str | os.PathLike) -> Any:
     another shape. See ``read_weights`` for the files.
     """
     require_network(network, "get_parameters")
-    _fill(network, _read(path, _log)[0], path, _log)
+    _fill(network, _read(path, warn)[0], path, warn)
     return network
 
 
@@ -211,7 +210,7 @@ def _require_space(folder, size):
 
 
 def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: int | None = None,
-                         arch: str | None = None, log: Callable = _log) -> Any:
+                         arch: str | None = None, log: Callable = warn) -> Any:
     """Build the network that a checkpoint belongs to and load it; see ``read_weights`` for the files.
 
     image_size, in_channels: of the images it is to see, used where the weights don't tell
