@@ -150,7 +150,7 @@ def runs(*words):
         assert main(words, "coreset") == 0, said.getvalue()
 def torch_like(coreset):
     with mock.patch.dict(sys.modules, {"torch.utils.data": mock.Mock()}):
-        coreset.to_torch_subset(range(3))
+        coreset.to_torch_subset(range(coreset.n))
 size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (size + (int(sys.argv[1]) << 20),) * 2)
 for statement in sys.argv[2:]:
