@@ -497,3 +497,12 @@ def test_plain_values():
     assert plain(given) == {"a": 0.5, "1": [[0, 1], True], "c": {"d": "x"}, "e": None}
     assert [type(value) for value in (plain(given)["a"], plain(given)["1"][1], plain(given)["c"]["d"])] == [
         float, bool, str]
+
+
+def test_views_of_any_size_are_not_written_out():
+    """A number that stands for a million rows of a million is refused for its shape, without 8 TB of memory."""
+    endless = np.broadcast_to(np.float32(1), (10**6, 10**6))
+    with pytest.raises(mc.MsCoresetError, match="labels must be a non-empty"):
+        mc.Evidence(endless)
+    with pytest.raises(mc.MsCoresetError, match="strata"):
+        mc.select_by("entropy", "strata", mc.Evidence([0, 1], logits=np.eye(2)), 0.5, strata=endless)

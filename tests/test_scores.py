@@ -227,3 +227,9 @@ def test_uncertain_samples_are_kept_with_and_without_balance():
         assert certainty[kept].mean() < certainty.mean()
     quirk = mc.select("margin", evidence, 0.2, variant="deepcore").indices
     assert certainty[quirk].mean() > certainty.mean()
+
+
+@pytest.mark.parametrize("rule", [["top"], {"top"}, np.array(["top"]), None, 3])
+def test_a_rule_that_is_no_text_is_refused(rule):
+    with pytest.raises(MsCoresetError, match="rule"):
+        mc.select_by("entropy", rule, evidence(), 0.5)

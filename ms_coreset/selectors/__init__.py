@@ -65,10 +65,10 @@ def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: b
     """
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
+    require_kind("rule", rule, str)
     request = Request(rate, bool(balance), seed, memory)
-    options = plain(options)
     selection = presets.by_score(evidence, request, score, rule, **options)
-    return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, options, shared.SCORES)
+    return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, plain(options), shared.SCORES)
 
 
 def _coreset(selection, name, evidence, request, options, how):

@@ -55,6 +55,7 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     require_kind("evidence", evidence, Evidence)
     evidence.require(("logits",), "estimate_label_noise")
     evidence.require_label_columns("estimate_label_noise")
+    assert evidence.logits is not None  # as was required
     n, classes = evidence.logits.shape
     if classes < 2:
         raise MsCoresetError("estimate_label_noise compares labels with others: logits must have two columns or more")

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import numpy as np
 
+from ms_coreset.arrays import plain
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import shared
@@ -67,6 +68,7 @@ def by_score(evidence, request, score, rule="top", **options):
     of_rule |= {name: options.pop(name) for name in of_rule if name in options}
     entry.check_options(options)
     METHODS["ccs"].check_options(of_rule)
+    options, of_rule = plain(options), plain(of_rule)
     entry.require(evidence, options)
     cutoff = SCORES[of_rule.pop("cutoff_score")] if of_rule.get("mis_ratio") else None
     of_rule.pop("cutoff_score", None)
