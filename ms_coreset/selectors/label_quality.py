@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
 
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence, log_softmax
@@ -88,6 +87,8 @@ def _ranks(values, others, weights):
 
 def _chances(ranks, share):
     """(n,): how likely each is of the uniform part, ``share`` of all, of ranks (n,) in [0, 1]."""
+    from sklearn.isotonic import IsotonicRegression  # half a second, which --help has not to wait for
+
     order = np.argsort(ranks, kind="stable")
     parts = np.array_split(order, min(BINS, len(ranks)))
     edges = np.append(ranks[[part[0] for part in parts]], 1.0)
