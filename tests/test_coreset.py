@@ -181,7 +181,8 @@ def test_a_torch_subset_is_of_the_same_data_set():
 
 # What an option may be, whichever method it belongs to, in the type that loops over NumPy's numbers give.
 NUMPY_VALUES = {
-    "variant": np.str_("paper"), "lam": np.float32(0.3), "refill": np.str_("none"), "batch_size": np.uint8(16),
+    "metric": np.str_("cosine"), "variant": np.str_("paper"), "lam": np.float32(0.3), "refill": np.str_("none"),
+    "batch_size": np.uint8(16),
     "eta": np.float16(0.5), "aggregate": np.str_("sum"), "rounds": np.int16(3), "center": np.str_("mean"),
     "strata": np.int64(7), "mis_ratio": np.float32(0.1), "score": np.str_("el2n"), "cutoff_score": np.str_("loss"),
     "neighbors": np.int32(3), "within_class": np.bool_(False), "direction": np.str_("lowest"), "first": np.int64(0),
