@@ -401,7 +401,8 @@ def test_sets_of_one_size_have_no_other(tmp_path):
 @pytest.mark.parametrize(("typed", "expected"), [
     (["--dataset", "TinyImageNet", "--data", "x"], ("tiny", "lenet")),
     (["--dataset", "CIFAR10", "--data", "tiny-imagenet"], ("moderate", "laptop")),  # never by the path
-    (["--dataset", "CIFAR100N"], ("moderate", "laptop-100")), (["--dataset", "ImageNet"], ("imagenet", "lenet"))])
+    (["--dataset", "CIFAR100N"], ("moderate", "laptop-100")),
+    (["--dataset", "CIFAR10"], ("moderate", "laptop")), (["--dataset", "ImageNet"], ("imagenet", "lenet"))])
 def test_recipes_go_by_the_data_sets_name(typed, expected):
     options = new_parser("x", "x")
     add_data_options(options)
@@ -409,6 +410,19 @@ def test_recipes_go_by_the_data_sets_name(typed, expected):
     arguments = options.parse_args(typed)
     for device, name in zip(("GPU", "CPU"), expected, strict=True):
         assert resolve_recipe(arguments, device) == mc.load_recipe(name)
+
+
+@pytest.mark.parametrize(("arch", "name"), [("airbench", "laptop"), ("AirBench", "laptop"), ("mlp", "lenet"),
+                                            ("resnet18", "lenet")])
+def test_recipes_of_one_network_are_for_no_other(arch, name):
+    """A learning rate of 0.25 and whitened patches would undo any other network."""
+    options = new_parser("x", "x")
+    add_data_options(options)
+    add_network_options(options)
+    typed = options.parse_args(["--dataset", "CIFAR10", "--arch", arch])
+    assert resolve_recipe(typed, "CPU") == mc.load_recipe(name, arch=arch)
+    typed.arch = None
+    assert resolve_recipe(typed, "CPU", arch=arch) == mc.load_recipe(name)
 
 
 def test_recipes_and_files_of_a_folder_go_by_size_and_name(tmp_path):
@@ -762,7 +776,7 @@ def test_commands_name_all_broken_images_and_leave_them_out(broken, tmp_path, mo
     coreset = str(tmp_path / "index" / "folder-photos-moderate-0.5.npz")
     assert main(["train", *short, "--coreset", coreset, "--skip-broken"]) == 0
     assert "of 7 test samples" in capsys.readouterr().out
-    assert main(["select", "--from-manifest", coreset]) == 0
+    assert main(["select", "--from-manifest", coreset, "--data", "photos"]) == 0
     assert "the same coreset now" in capsys.readouterr().out
     assert main(["coreset", "show", coreset, "--data", "photos"]) == 0
     assert "per class" in capsys.readouterr().out  # read as it was then, without them

@@ -23,6 +23,7 @@ _RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST
 # Of the others, the first whose images are not larger.
 _RECIPES_BY_SIZE = {16: ("moderate", "lenet"), 32: ("moderate", "laptop"), 64: ("tiny", "lenet"),
                     math.inf: ("imagenet", "lenet")}
+_OF_AIRBENCH = ("laptop", "laptop-100")  # whose learning rate and whitening are for that network: others take lenet's
 
 
 class _Parser(OneLineParser):
@@ -165,13 +166,18 @@ def draw_pool(split, size, seed):
     return pool, split.subset(pool)
 
 
-def resolve_recipe(arguments, device, image_size=32):
-    """The recipe that the options name, with the options over it; by default the data set's, or its image size's."""
+def resolve_recipe(arguments, device, image_size=32, arch=None):
+    """The recipe that the options name, with the options over it; by default the data set's, or its image size's.
+
+    arch: the network that it will be for, if that is not in the options
+    """
     if isinstance(arguments.recipe, Recipe):  # of a coreset that is repeated: complete
         return arguments.recipe
     family, *_ = find_dataset(arguments.dataset)
     by_size = next(recipes for size, recipes in _RECIPES_BY_SIZE.items() if image_size <= size)
     default = _RECIPES.get(family.name, by_size)[device == "CPU"]
+    if default in _OF_AIRBENCH and canonical_network(arch or arguments.arch or "airbench") != "airbench":
+        default = "lenet"
     overrides = {name: getattr(arguments, name) for name in
                  ("arch", "width", "epochs", "iterations", "batch_size", "lr", "momentum", "weight_decay", "nesterov",
                   "schedule", "clip_norm", "crop_padding", "padding_mode", "flip", "crop_scale", "crop_size",

@@ -70,11 +70,11 @@ def _recipe(arguments, dataset, arch):
     """The recipe of training ``arch``, such as "resnet18-w16", on a data set; None is the recipe's own network."""
     from ms_coreset.networks import canonical_network
 
+    name, width = re.fullmatch(r"(.*?)(?:-w(\d+))?", arch or "", re.DOTALL).groups()
     given = argparse.Namespace(**{**vars(arguments), "dataset": dataset, "arch": None})
-    recipe = resolve_recipe(given, arguments.device, arguments.image_size or 32)
+    recipe = resolve_recipe(given, arguments.device, arguments.image_size or 32, name)
     if arch is None:
         return dataclasses.replace(recipe, arch=canonical_network(recipe.arch))
-    name, width = re.fullmatch(r"(.*?)(?:-w(\d+))?", arch, re.DOTALL).groups()
     name = canonical_network(name)
     kept = recipe.width if name == canonical_network(recipe.arch) else None
     return dataclasses.replace(recipe, arch=name, width=int(width) if width else arguments.width or kept)
