@@ -387,5 +387,5 @@ def test_manifest_holds_what_decides(made):
     json.dumps(manifest)
     assert manifest["arguments"]["rate"] == 0.2 and manifest["arguments"]["epoch"] == 2
     assert manifest["recipe"]["epochs"] == 2 and manifest["base"]["seed"] == 0
-    assert set(manifest["data"]) == {"images", "labels"}
+    assert set(manifest["data"]) == {"images", "labels", "mean", "std"}
     assert "seconds" not in manifest  # what differs from run to run has no place in it

@@ -142,7 +142,8 @@ def test_every_method_is_described(name):
 
 
 # Values that an option of this name may not have, whichever method it belongs to.
-WRONG = {"variant": ["", "Paper", 1], "lam": [-1, float("nan"), float("inf"), "much", True], "refill": ["random"],
+WRONG = {"metric": ["", "Cosine", 1], "variant": ["", "Paper", 1],
+         "lam": [-1, float("nan"), float("inf"), "much", True], "refill": ["random"],
          "batch_size": [0, 1.5, True, None], "eta": [0, -1.0, "x"], "aggregate": ["median"], "rounds": [0, 2.5],
          "center": ["mode", 3], "strata": [0, 2.5], "mis_ratio": [1, -0.1, "half"], "score": [7], "cutoff_score": [7],
          "neighbors": [0, -3, 1.5], "within_class": ["no", 1], "direction": ["up"], "first": [-1, 0.5], "last": [-1],
@@ -220,7 +221,8 @@ def test_moderate_keeps_the_middle_by_hand():
     coreset = mc.select("moderate", mc.Evidence(labels=np.zeros(10, int), features=features), 0.4)
     distances = np.abs(features[:, 0] - 12)
     assert coreset.indices.tolist() == np.argsort(distances, kind="stable")[3:7].tolist()
-    assert coreset.options == {"center": "median", "balance": False}
+    assert coreset.options == {"center": "median", "metric": "euclidean", "mis_ratio": 0.0, "cutoff_score": "loss",
+                               "balance": False}
 
 
 def test_moderate_window_rounds_both_ends():

@@ -50,13 +50,15 @@ def assert_same_weights(first, second):
 def test_every_recipe_loads(name):
     recipe = mc.load_recipe(name)
     assert recipe.arch in mc.list_networks()
-    assert recipe.learning_rate(0, 10) == recipe.lr
+    assert recipe.learning_rate(0, 10) == recipe.lr * (recipe.warmup_from if recipe.warmup else 1)
 
 
 def test_learning_rates_by_hand():
     multistep = mc.load_recipe("moderate")
     assert [multistep.learning_rate(10 * epoch, 10) for epoch in (0, 59, 60, 119, 120, 199)] == pytest.approx(
         [0.1, 0.1, 0.02, 0.02, 0.004, 0.0008])
+    linear = mc.Recipe(epochs=10, lr=0.5, schedule="linear", warmup=0.2, warmup_from=0.2, min_lr=0.1)
+    assert [linear.learning_rate(update, 1) for update in (0, 1, 2, 6, 10)] == pytest.approx([0.1, 0.3, 0.5, 0.3, 0.1])
     cosine = dataclasses.replace(RECIPE, min_lr=0.01)
     assert [cosine.learning_rate(update, 5) for update in (0, 10, 20)] == pytest.approx([0.05, 0.03, 0.01])
 
@@ -76,7 +78,7 @@ def test_other_epochs_move_the_milestones():
     ({"epochs": 0}, "epochs is 0"), ({"epochs": 1.5}, "epochs is 1.5"), ({"lr": -1}, "lr is -1"),
     ({"lr": float("nan")}, "lr is nan"), ({"batch_size": True}, "batch_size is True"),
     ({"validation": 1}, "validation"),
-    ({"schedule": "step"}, "one of multistep, cosine, constant"), ({"padding_mode": "same"}, "zeros, reflect"),
+    ({"schedule": "step"}, "one of multistep, cosine, linear, constant"), ({"padding_mode": "same"}, "zeros, reflect"),
     ({"flip": 1}, "flip is 1"), ({"epochs": None}, "either epochs or iterations"),
     ({"iterations": 10}, "either epochs or iterations")])
 def test_impossible_recipes_are_refused(values, message):
