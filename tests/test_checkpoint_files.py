@@ -216,7 +216,7 @@ FORMS = {
 # The same where something else lies beside them: the words of the note.
 CHOICES = {
     "EMA under a key": (lambda state: {"state_dict_ema": another(state), "state_dict": state}, "state_dict_ema"),
-    "EMA under model_ema": (lambda state: {"model_ema": below("module.", another(state)), "model": state}, "model_ema"),
+    "torchvision's EMA": (lambda state: {"model": another(state), "model_ema": below("module.", state)}, "model"),
     "EMA by names": (lambda state: {**below("model.", state), **below("ema_model.module.", another(state))},
                      "ema_model"),
     "momentum encoder": (lambda state: {"state_dict": {

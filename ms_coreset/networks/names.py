@@ -8,10 +8,11 @@ import itertools
 
 import numpy as np
 
-# What networks, or their state dicts, are kept under; averaged weights come last: the plain ones are preferred.
-WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "module", "weights", "params",
-            "checkpoint", "_orig_mod", "backbone", "encoder_q", "online_network", "encoder", "base_encoder",
-            "feature_extractor", "resnet", "student", "state_dict_ema", "model_ema", "ema_state_dict", "ema_model",
+# What networks, or their state dicts, are kept under; averaged weights come last: the plain ones are preferred, but for
+# torchvision's, whose own training tests and publishes "model_ema".
+WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model_ema", "model", "net", "network", "module",
+            "weights", "params", "checkpoint", "_orig_mod", "backbone", "encoder_q", "online_network", "encoder",
+            "base_encoder", "feature_extractor", "resnet", "student", "state_dict_ema", "ema_state_dict", "ema_model",
             "ema", "params_ema", "teacher")
 _NORMALIZATION = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 _SPELLINGS: tuple[dict[str, str], ...] = (  # theirs: torchvision's
