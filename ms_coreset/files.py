@@ -50,6 +50,21 @@ def _is_endless(handle):
     return not os.fstat(handle).st_size  # else it was written to meanwhile
 
 
+@contextlib.contextmanager
+def reading(path, what):
+    """Turn what goes wrong in reading the file ``path`` into a ``MsCoresetError`` that names it and ``what`` it is not.
+
+    A damaged file raises whatever its bytes happen to spell.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise MsCoresetError(f"{path} is not a whole {what}: {reason}") from error
+
+
 def read_file(path):
     """The bytes of a regular file; raises ``OSError`` as ``open_file``."""
     with open_file(path) as stream:

@@ -9,8 +9,7 @@ import zlib
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import read_file
+from ms_coreset.files import read_file, reading
 from ms_coreset.networks.safetensors_files import widened
 
 _TYPES = {**{kind: np.dtype(kind.lower()) for kind in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64",
@@ -24,14 +23,9 @@ def read_entries(path):
 
     Raises ``MsCoresetError`` naming the file when it is missing, damaged, or holds what is no array of numbers.
     """
-    try:
+    with reading(path, "MindSpore checkpoint"):
         messages = _messages(_checked(read_file(path)))
         return {name: _value(parts) for name, parts in messages.items()}
-    except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
-        reason = str(error) or type(error).__name__
-        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint: {reason}") from error
 
 
 def _checked(content):

@@ -9,8 +9,7 @@ import os
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import open_file, read_whole
+from ms_coreset.files import open_file, read_whole, reading
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
           "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
@@ -22,17 +21,12 @@ def read_tensors(path):
 
     Raises ``MsCoresetError`` naming the file when it is damaged or holds anything else.
     """
-    try:
+    with reading(path, ".safetensors file"):
         with open_file(path) as stream:
             header = _header(stream)
             content = read_whole(stream)
         _require_side_by_side(header, len(content))
         return {name: _array(name, entry, content) for name, entry in header.items()}
-    except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
-        reason = str(error) or type(error).__name__
-        raise MsCoresetError(f"{path} is not a whole .safetensors file: {reason}") from error
 
 
 def _header(stream):

@@ -60,9 +60,11 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
         raise MsCoresetError("estimate_label_noise compares labels with others: logits must have two columns or more")
     others = (evidence.labels.astype(np.int64) + stream(seed, "other labels").randint(1, classes, size=n)) % classes
     given, drawn = _losses(evidence.logits, evidence.labels, others)
+    order = np.argsort(drawn, kind="stable")
+    places = np.searchsorted(drawn[order], given)  # how many draws are below each
     chances = np.zeros(n)
     for _ in range(ROUNDS):
-        ranks = _ranks(given, drawn, 1 - chances / (classes - 1))
+        ranks = _ranks(places, 1 - chances[order] / (classes - 1))
         share = min(1.0, float((ranks > 1 - TAIL).mean()) / TAIL)
         chances = _chances(ranks, share)
     return LabelNoise(share, chances)
@@ -78,11 +80,10 @@ def _losses(logits, *labels):
     return found
 
 
-def _ranks(values, others, weights):
-    """(n,): the share of ``others``, by weight, below each of ``values``."""
-    order = np.argsort(others, kind="stable")
-    below = np.concatenate([[0.0], np.cumsum(weights[order])])
-    return below[np.searchsorted(others[order], values)] / max(below[-1], np.finfo(float).tiny)
+def _ranks(places, weights):
+    """(n,): the share, by weight, of the first so many draws as ``places`` (n,) tell; weights: of the draws, rising."""
+    below = np.concatenate([[0.0], np.cumsum(weights)])
+    return below[places] / max(below[-1], np.finfo(float).tiny)
 
 
 def _chances(ranks, share):

@@ -70,8 +70,8 @@ def by_score(evidence, request, score, rule="top", **options):
     METHODS["ccs"].check_options(of_rule)
     options, of_rule = plain(options), plain(of_rule)
     entry.require(evidence, options)
-    cutoff = SCORES[of_rule.pop("cutoff_score")] if of_rule.get("mis_ratio") else None
-    of_rule.pop("cutoff_score", None)
+    cutoff_score = of_rule.pop("cutoff_score", None)
+    cutoff = SCORES[cutoff_score] if of_rule.get("mis_ratio") else None
     if cutoff:
         cutoff.require(evidence, {})
         if of_rule["mis_ratio"] == AUTO:
