@@ -15,8 +15,9 @@ from ms_coreset.cli.common.options import (
     new_parser,
     note,
 )
-from ms_coreset.cli.common.patches import require_evidence, trust
+from ms_coreset.cli.common.patches import is_of_patches, require_evidence
 from ms_coreset.cli.common.steps import Steps
+from ms_coreset.cli.common.trust import tell_if_poor, trust_in
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED
@@ -62,12 +63,14 @@ def run(arguments):
     with steps("score"):
         values = {name: score(name, evidence) for name in names}
     rows = np.arange(len(whole)) if pool is None else pool
-    asked = checkpoint.parent.name if checkpoint else PATCHES if trust(evidence) else None
+    asked = checkpoint.parent.name if checkpoint else PATCHES if is_of_patches(evidence) else None
     stem = Path(arguments.save) / (f"{dataset}-{asked}" if asked else dataset)
     if current().first:
         _save(stem, rows, split, values)
+    trusted = trust_in(arguments, split, evidence, checkpoint, device)
     say(f"{len(values)} scores of {len(rows):,} samples of {dataset}, high = keep, by "
-        f"{checkpoint or trust(evidence) or arguments.data}")
+        f"{trusted or checkpoint or arguments.data}")
+    tell_if_poor(trusted)
     for name, line in [*steps.lines(), ("wrote", f"{stem}.npz, {stem}.csv")]:
         say(f"  {name:<10} {line}")
 

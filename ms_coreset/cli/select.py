@@ -17,7 +17,7 @@ from ms_coreset.cli.common.options import (
     new_parser,
     note,
 )
-from ms_coreset.cli.common.patches import base_of_patches, require_evidence, trust
+from ms_coreset.cli.common.patches import base_of_patches, require_evidence
 from ms_coreset.cli.common.repeat import (
     base_of,
     changed_arrays,
@@ -26,6 +26,8 @@ from ms_coreset.cli.common.repeat import (
     tell_changes,
 )
 from ms_coreset.cli.common.steps import Steps
+from ms_coreset.cli.common.trust import tell_if_poor, trust_in, wrong_labels
+from ms_coreset.cli.common.unsaid import TYPED, by_patches, goes_by_patches, nothing_said, with_defaults
 from ms_coreset.cli.common.versions import made_with
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
@@ -55,8 +57,9 @@ def parser(typed):
     """The command's options."""
     options = new_parser(typed, "Choose the part of a data set that is worth keeping.", _EXAMPLES)
     group = options.add_argument_group("selection")
-    add(group, "--method", default="moderate", metavar="NAME", help=f"one of {', '.join(list_methods())} (default: "
-        "moderate)")
+    add(group, "--method", metavar="NAME", help=f"one of {', '.join(list_methods())} (default: moderate, as published; "
+        "on a CPU, where no option says anything of method, evidence or network, "
+        f"with {TYPED})")
     add(group, "--rate", type=float, default=1.0, metavar="X", help="share to keep, above 0 and at most 1 (default: 1)")
     add(group, "--balance", action="store_true", help="the same share of every class")
     add(group, "--memory", metavar="SIZE", help="what the selection may use beside the data, such as 2G or 500M "
@@ -84,17 +87,20 @@ def run(arguments):
         former, arguments = former_options(parser("select"), arguments)
     if arguments.dataset is None:
         raise MsCoresetError("--dataset is missing; --help shows what there is")
-    dataset, plan = dataset_in_files(arguments), plan_of(arguments)
-    require_evidence(arguments, {plan.name: plan.needs})
-    request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
-    return _select(arguments, dataset, plan, request, former)
+    return _select(arguments, former)
 
 
-def _select(arguments, dataset, plan, request, former):
+def _select(arguments, former):
     from ms_coreset.cli.common.evidence import gather, load_pool, sizes_to_gather
 
-    steps, files = Steps(), _result_files(arguments.save, dataset, plan.name, request)
+    unsaid = former is None and nothing_said(parser("select"), arguments)
+    arguments, dataset = with_defaults(arguments), dataset_in_files(arguments)
+    plan, request = _wanted(arguments)
+    steps = Steps()
     device, whole, pool, split = load_pool(arguments, steps)
+    if unsaid and goes_by_patches(device, split, plan.needs):
+        arguments = by_patches(arguments)
+        plan, request = _wanted(arguments)
     given = [name for name in plan.needs if name in split.known]
     notes = {**_manifest(arguments, dataset, whole, given, former), **made_with(device),
              "data": data_identity(whole, given)}
@@ -105,11 +111,31 @@ def _select(arguments, dataset, plan, request, former):
     evidence, checkpoint = gather(arguments, dataset, split, device, steps, plan.needs)
     based = base_of(checkpoint) | base_of_patches(evidence)
     tell_changes(former, based)
+    trusted = trust_in(arguments, split, evidence, checkpoint, device)
+    tell_if_poor(trusted)
     with steps("select"):
         coreset = plan.choose(evidence, request)
+    wrong = wrong_labels(evidence, coreset) if split.bad is None else None
     if pool is not None:
         coreset = coreset.within(pool, len(whole))
     coreset.manifest.update({**notes, **based})
+    told = {"evidence": trusted, "wrong": wrong, "by": f"{', '.join(given)} of {arguments.data}" if given else None}
+    return _keep(arguments, dataset, coreset, whole, told, steps, former)
+
+
+def _wanted(arguments):
+    """(how to choose, how much): a ``Choice`` and a ``Request``."""
+    plan = plan_of(arguments)
+    require_evidence(arguments, {plan.name: plan.needs})
+    return plan, Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
+
+
+def _keep(arguments, dataset, coreset, split, told, steps, former):
+    """Save the coreset and tell of it; the exit code.
+
+    told: lines by name on what it was chosen by; None for those that there is nothing to say of
+    """
+    files = _result_files(arguments, dataset, coreset)
     changes = changed_arrays(former, coreset) if former else []
     if changes and files["npz"].exists():
         note(f"{files['npz']} is left as it is: another --save keeps the other coreset beside it")
@@ -117,7 +143,7 @@ def _select(arguments, dataset, plan, request, former):
         with steps("save"):
             if current().first:
                 coreset.save(files["npz"], dropped=files["bin"])
-        _print_summary(arguments, dataset, coreset, whole, given, trust(evidence), steps, files)
+        _print_summary(arguments, dataset, coreset, split, told, steps, files)
     return _compared(arguments.from_manifest, changes) if former else 0
 
 
@@ -129,10 +155,10 @@ def _compared(path, changes):
     return ANOTHER if changes else 0
 
 
-def _result_files(folder, dataset, method, request):
-    balanced = "-balanced" if request.balance else ""
-    return {"bin": Path(folder) / f"{dataset}.bin",
-            "npz": Path(folder) / f"{dataset}-{method}{balanced}-{request.rate:g}.npz"}
+def _result_files(arguments, dataset, coreset):
+    folder, balanced = Path(arguments.save), "-balanced" if arguments.balance else ""
+    return {"bin": folder / f"{dataset}.bin",
+            "npz": folder / f"{dataset}-{coreset.method}{balanced}-{arguments.rate:g}.npz"}
 
 
 def _manifest(arguments, dataset, whole, given, former):
@@ -145,7 +171,7 @@ def _manifest(arguments, dataset, whole, given, former):
             **dict(zip(("command", "arguments"), called, strict=True))}
 
 
-def _print_summary(arguments, dataset, coreset, split, given, trusted, steps, files):
+def _print_summary(arguments, dataset, coreset, split, told, steps, files):
     summary = coreset.summary(split)
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
@@ -155,10 +181,7 @@ def _print_summary(arguments, dataset, coreset, split, given, trusted, steps, fi
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
                   for name, (before, after) in summary["bad_by_kind"].items() if len(summary["bad_by_kind"]) > 1]
-    if trusted:
-        lines.append(("evidence", trusted))
-    if given:
-        lines.append(("by", f"{', '.join(given)} of {arguments.data}"))
+    lines += [(name, line) for name, line in told.items() if line]
     if "shared" in coreset.manifest:
         lines.append(("ranks", f"{coreset.manifest['ranks']}: {coreset.manifest['shared']}"))
     lines += [*steps.lines(), ("wrote", f"{files['npz']} (everything)"), ("", f"{files['bin']} (dropped samples)")]

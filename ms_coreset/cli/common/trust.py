@@ -1,0 +1,94 @@
+"""How far evidence can be trusted: how many labels it tells right, and what it makes of those that may be wrong."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ms_coreset.cli.common.base_network import first_network, training_notes
+from ms_coreset.cli.common.options import PATCHES, load_split, note
+from ms_coreset.cli.common.patches import is_of_patches
+
+POOR = 0.15  # of the way from guessing to knowing
+TESTED = 2000  # samples of the test split that a network of the user's is asked about
+_PATCHES = "random patches"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How many labels the evidence tells right, as shares.
+
+    source: what was asked, in words; labels: which ones ``given`` is of, in words
+    given: of the labels that came with the data, None where it is not known; tested: of the test split's, or None
+    guessed: what one gets right who always says the largest class
+    """
+
+    source: str
+    labels: str
+    given: float | None
+    tested: float | None
+    guessed: float
+
+    def __str__(self):
+        known = [(self.given, f"{self.labels} right"), (self.tested, "the test split")]
+        return f"{self.source}: " + ", ".join(f"{share:.1%} of {what}" for share, what in known if share is not None)
+
+    @property
+    def poor(self):
+        """Whether too little is known to choose by; never without a test split."""
+        return self.tested is not None and self.tested < self.guessed + POOR * (1 - self.guessed)
+
+
+def trust_in(arguments, split, evidence, checkpoint, device):
+    """The ``Trust`` in evidence of ``split``, or None where nothing was asked about its images.
+
+    checkpoint: of the network, if one was asked. One that was trained here tells how it did; another is asked about at
+        most 2,000 samples of the test split.
+    """
+    guessed = float(np.bincount(split.labels).max() / len(split))
+    if is_of_patches(evidence):
+        return Trust(_PATCHES, "left-out labels", evidence.accuracy, evidence.test_accuracy, guessed)
+    if checkpoint is None:
+        return None
+    last = (training_notes(checkpoint).get("history") or [{}])[-1]
+    given, tested = last.get("accuracy"), last.get("test_accuracy")
+    if evidence.logits is not None:
+        given = float((np.argmax(evidence.logits, axis=1) == split.labels).mean())
+    if tested is None:
+        tested = _tested(first_network(arguments, split, device), split, arguments) if arguments.ckpt else None
+    if given is None and tested is None:
+        return None
+    return Trust(str(checkpoint), "training labels", given, tested, guessed)
+
+
+def _tested(network, split, arguments):
+    """Share of the test split that a network tells right; None where there is none, or it has other classes."""
+    from ms_coreset.randomness import stream
+    from ms_coreset.training.loop import evaluate
+
+    test = load_split(arguments, train=False)
+    if test is None or test.images is None or network.head.out_channels != split.num_classes:
+        return None
+    drawn = np.sort(stream(arguments.seed, "network tested").permutation(len(test))[:TESTED])
+    return evaluate(network, test.subset(drawn))["accuracy"]
+
+
+def tell_if_poor(trusted):
+    """Say what can be done about evidence that knows too little to choose by."""
+    if trusted is None or not trusted.poor:
+        return
+    better = "a network (--evidence network --arch NAME)" if trusted.source == _PATCHES else (
+        f"a longer training, another --arch or --recipe, a network of yours with --ckpt, or --evidence {PATCHES}")
+    note(f"{trusted}, where guessing gets {trusted.guessed:.1%}: what is kept by that will be about random; try "
+         f"{better}")
+
+
+def wrong_labels(evidence, coreset):
+    """A line on the share of wrong labels in the data and in a coreset of them, estimated; None for a network's
+    evidence, which has learnt wrong labels, too."""
+    if not is_of_patches(evidence) or evidence.logits.shape[1] < 2:
+        return None
+    from ms_coreset.selectors.label_quality import estimate_label_noise
+
+    found = estimate_label_noise(evidence, coreset.seed)
+    return (f"about {found.share:.1%} of the data, {found.chances[coreset.indices].mean():.1%} of the coreset "
+            "(estimated)")
