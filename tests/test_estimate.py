@@ -14,6 +14,7 @@ from ms_coreset.cli import main
 from ms_coreset.cli.common.evidence import gather, load_pool, sizes_of, sizes_to_gather
 from ms_coreset.cli.common.methods import plan_of
 from ms_coreset.cli.common.steps import Steps
+from ms_coreset.cli.common.unsaid import with_defaults
 from ms_coreset.cli.select import parser
 from ms_coreset.datasets.split import class_balanced_indices
 from ms_coreset.errors import MsCoresetError
@@ -359,7 +360,8 @@ def test_the_command_says_it_before_and_refuses(method, tmp_path, monkeypatch, c
 
 def test_what_is_said_before_a_network_is_trained_is_what_is_found_after(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    typed = parser("select").parse_args(["--dataset", "digits", "--pool", "50", "--epoch", "1", "--seed", "3"])
+    typed = with_defaults(parser("select").parse_args(
+        ["--dataset", "digits", "--pool", "50", "--epoch", "1", "--seed", "3"]))
     plan = plan_of(typed)
     device, _, _, split = load_pool(typed, Steps())
     before = sizes_to_gather(typed, split, device, plan.needs)

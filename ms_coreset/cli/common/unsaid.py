@@ -35,6 +35,6 @@ def by_patches(arguments):
 
     Of all that minutes of a CPU can do, this was measured to keep the fewest wrong labels, see docs/choosing.md.
     """
-    note(f"nothing says how to choose: Moderate by the directions that random patches see, without the labels that look "
+    note(f"nothing says how to choose: Moderate by the directions that random patches see, without labels that look "
          f"wrong, the same share of every class ({TYPED}); as published, by a network trained first: --method moderate")
     return argparse.Namespace(**{**vars(arguments), **_BY_PATCHES})
