@@ -4,9 +4,9 @@
     python -m benchmarks.outcome --dataset CIFAR10N --ways "" "--method moderate --evidence patches" --epochs 12
 
 A way is what is typed after ``scripts/select.py --dataset NAME --rate X``; an empty one is the bare command. Each is
-run as a user types it, a process of its own, once a seed, and a network is then trained on what it kept, always the same
-one by the same recipe for as many updates, and tested on the clean test split. Training is torch_ref's, by the same
-recipe, steps and random numbers as ms_coreset's (parity_tests/ compares them), since that takes less than half the time
+run as a user types it, a process of its own, once a seed, and a network is then trained on what it kept, always the
+same one by the same recipe for as many updates, and tested on the clean test split. Training is torch_ref's, by the
+recipe, steps and random numbers of ms_coreset's (parity_tests/ compares them), since that takes less than half the time
 on a CPU. What was measured is kept in results/outcome/ as lines of JSON, and not measured again.
 """
 
