@@ -28,10 +28,10 @@ def test_on_a_cpu_it_is_what_the_note_says_to_type(here, capsys, beside):
     said = capsys.readouterr()
     assert SAYS in said.err
     assert TYPED in said.err
-    bare = chosen("digitsN-moderate-balanced-0.2")
+    bare = chosen("digitsN-ccs-balanced-0.2")
     assert call(f"{BARE} {beside} {TYPED} --save typed") == 0
     assert SAYS not in capsys.readouterr().err
-    typed = mc.Coreset.load("typed/digitsN-moderate-balanced-0.2.npz")
+    typed = mc.Coreset.load("typed/digitsN-ccs-balanced-0.2.npz")
     np.testing.assert_array_equal(bare.indices, typed.indices)
     np.testing.assert_array_equal(bare.scores, typed.scores)
     assert bare.manifest["arguments"] == typed.manifest["arguments"]
@@ -41,7 +41,7 @@ def test_on_a_cpu_it_is_what_the_note_says_to_type(here, capsys, beside):
 def test_it_keeps_hardly_a_wrong_label_and_is_repeated(here, capsys):
     assert call("--dataset digitsN --rate 0.2") == 0
     assert "bad        20.0% of the data, 0.0% of the coreset" in capsys.readouterr().out
-    assert call("--from-manifest index/digitsN-moderate-balanced-0.2.npz") == 0
+    assert call("--from-manifest index/digitsN-ccs-balanced-0.2.npz") == 0
     said = capsys.readouterr()
     assert "the same coreset now, byte for byte" in said.out
     assert SAYS not in said.err
@@ -78,7 +78,7 @@ def test_images_without_features_are_asked_by_patches(here, capsys):
     np.savez("own.npz", labels=np.arange(40) % 4, images=rng.randint(0, 256, (40, 8, 8)).astype(np.uint8))
     assert call("--dataset arrays --data own.npz --rate 0.2") == 0
     assert SAYS in capsys.readouterr().err
-    assert chosen("arrays-own-moderate-balanced-0.2").options["metric"] == "cosine"
+    assert chosen("arrays-own-ccs-balanced-0.2").options["score"] == "loss"
 
 
 def test_on_an_accelerator_it_is_as_published(here, capsys, monkeypatch):

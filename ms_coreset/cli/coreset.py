@@ -15,7 +15,7 @@ from ms_coreset.terminal import say
 _EXAMPLES = """examples:
   coreset show index/CIFAR100N-moderate-0.2.npz
   coreset diff index/CIFAR100N-moderate-0.2.npz index/CIFAR100N-random-0.2.npz
-  coreset show index/digitsN-moderate-balanced-0.2.npz --export kept.csv
+  coreset show index/digitsN-ccs-balanced-0.2.npz --export kept.csv
 """
 
 

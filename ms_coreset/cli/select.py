@@ -43,7 +43,7 @@ _EXAMPLES = """examples:
   select --dataset CIFAR10 --rate 0.1 --ckpt my_resnet18.pth
   select --dataset CIFAR10N --rate 0.2 --balance --evidence patches
   select --dataset digitsN --rate 0.3 --score el2n --rule strata --mis-ratio 0.3
-  select --from-manifest index/digitsN-moderate-balanced-0.2.npz
+  select --from-manifest index/digitsN-ccs-balanced-0.2.npz
 A coreset's file tells how it was made. --from-manifest repeats that, with the options and the recipe of then; only
 where things are, and on what they run, can be typed beside it. What differs meanwhile is said: versions, commit, data,
 network. The exit code is 0 when the coreset is the same, byte for byte, and 1 when it is another: that one never
@@ -115,7 +115,7 @@ def _select(arguments, former):
     tell_if_poor(trusted)
     with steps("select"):
         coreset = plan.choose(evidence, request)
-    wrong = wrong_labels(evidence, coreset) if split.bad is None else None
+    wrong = wrong_labels(evidence, coreset)
     if pool is not None:
         coreset = coreset.within(pool, len(whole))
     coreset.manifest.update({**notes, **based})

@@ -8,9 +8,9 @@ from ms_coreset.cli.common.options import NETWORK, PATCHES, note
 _BESIDE = {"help", "plugin", "list", "from_manifest", "dataset", "data", "image_size", "bits", "skip_broken",
            "no_download", "verify", "probabilities", "pool", "rate", "balance", "memory", "save", "cache", "model_dir",
            "seed", "device"}
-_BY_PATCHES = {"evidence": PATCHES, "method": "moderate", "option_metric": "cosine", "option_mis_ratio": "auto",
-               "balance": True}
-TYPED = f"--evidence {PATCHES} --metric cosine --mis-ratio auto --balance"
+_BY_PATCHES = {"evidence": PATCHES, "method": "ccs", "option_score": "loss", "option_cutoff_score": "loss",
+               "option_mis_ratio": "auto", "balance": True}
+TYPED = f"--evidence {PATCHES} --method ccs --score loss --cutoff-score loss --mis-ratio auto --balance"
 
 
 def nothing_said(parser, arguments):
@@ -33,8 +33,8 @@ def goes_by_patches(device, split, needs):
 def by_patches(arguments):
     """The options with what is done on a CPU instead, which is said.
 
-    Of all that minutes of a CPU can do, this was measured to keep the fewest wrong labels, see docs/choosing.md.
+    Of all that minutes of a CPU can do, a network did best on what this keeps, see docs/results.md.
     """
-    note(f"nothing says how to choose: Moderate by the directions that random patches see, without labels that look "
-         f"wrong, the same share of every class ({TYPED}); as published, by a network trained first: --method moderate")
+    note("nothing says how to choose: the same share of every class, spread over easy and hard, but not what random "
+         f"patches take for wrong labels ({TYPED}); Moderate as published, by a network: --method moderate")
     return argparse.Namespace(**{**vars(arguments), **_BY_PATCHES})
