@@ -1,7 +1,7 @@
 """What a coreset is worth: wrong labels kept, and the test accuracy of networks trained on it, beside a random one.
 
     python -m benchmarks.outcome --dataset CIFAR10N --data data --seeds 0 1 2
-    python -m benchmarks.outcome --dataset CIFAR10N --ways "" "--method moderate --evidence patches" --epochs 12
+    python -m benchmarks.outcome --dataset CIFAR10N --ways "" "--method moderate --evidence patches"
 
 A way is what is typed after ``scripts/select.py --dataset NAME --rate X``; an empty one is the bare command. Each is
 run as a user types it, a process of its own, once a seed, and a network is then trained on what it kept, always the
@@ -34,9 +34,10 @@ def main():
     parser.add_argument("--ways", nargs="+", default=["--method random --balance", ""])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--recipe", default="laptop", help="of the training on what was kept (default: laptop)")
-    parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--lr", type=float, default=0.1)
+    parser.add_argument("--epochs", type=int, default=25, help="(default: 25, for a fifth as many "
+                        "updates as the recipe's 5 on all)")
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--lr", type=float, default=0.25)
     parser.add_argument("--width", type=int, help="of its network (default: the recipe's)")
     parser.add_argument("--choose-only", action="store_true", help="train nothing")
     arguments = parser.parse_args()
