@@ -58,8 +58,8 @@ def parser(typed):
     options = new_parser(typed, "Choose the part of a data set that is worth keeping.", _EXAMPLES)
     group = options.add_argument_group("selection")
     add(group, "--method", metavar="NAME", help=f"one of {', '.join(list_methods())} (default: moderate, as published; "
-        "on a CPU, where no option says anything of method, evidence or network, "
-        f"with {TYPED})")
+        "on a CPU, where no option says anything of method, evidence or network, what "
+        f"{TYPED} does)")
     add(group, "--rate", type=float, default=1.0, metavar="X", help="share to keep, above 0 and at most 1 (default: 1)")
     add(group, "--balance", action="store_true", help="the same share of every class")
     add(group, "--memory", metavar="SIZE", help="what the selection may use beside the data, such as 2G or 500M "
