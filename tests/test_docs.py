@@ -96,3 +96,8 @@ def test_calls_beside_the_libraries_are_possible():
         chosen = eval(call.replace("...", evidence), names)
         if call.startswith("mc.select"):
             assert len(getattr(chosen, "indices", chosen)) == 8, call
+
+
+def test_the_library_names_nothing_that_only_a_checkout_has():
+    for module in (ROOT / "ms_coreset").rglob("*.py"):
+        assert not re.search(r"scripts/|pip install.* -e", module.read_text(encoding="utf-8")), module
