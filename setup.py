@@ -9,19 +9,22 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 
 
-def readme():
-    """README.md for a package index, where links into the repository lead nowhere.
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
 
-    With a ``Repository`` in pyproject.toml's ``[project.urls]`` they lead there; without, the path is named instead.
+
+def for_an_index(text, repository):
+    """A page of the checkout for a package index, where its relative links would lead nowhere.
+
+    They lead into ``repository``; where its address is not known, the path takes the link's place.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    repository = project.get("urls", {}).get("Repository")
     linked = rf"[\1]({repository}/blob/main/\2)" if repository else r"\1 (`\2`)"
-    return re.sub(r"\[([^]]+)\]\((?!https?:)([^)]+)\)", linked, (ROOT / "README.md").read_text(encoding="utf-8"))
+    return re.sub(r"\[([^]]+)\]\((?!https?:)([^)]+)\)", linked, text)
 
 
+urls = tomllib.loads(read("pyproject.toml"))["project"].get("urls", {})
 setup(
-    long_description=readme(),
+    long_description=for_an_index(read("README.md"), urls.get("Repository")),
     long_description_content_type="text/markdown",
     # The configurations lie beside the package.
     packages=[*find_packages(include=["ms_coreset*", "torch_ref*"]), "ms_coreset.configs",
