@@ -11,7 +11,7 @@ Names are imported when they are first used, so that ``import ms_coreset`` does 
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "ms_coreset.coreset": ("Coreset",),

@@ -167,7 +167,7 @@ class Coreset:
     def load(cls, path: str | os.PathLike) -> "Coreset":
         """Read a coreset that ``save`` wrote; raises ``MsCoresetError`` naming the file when it is not whole."""
         if not os.path.isfile(path):
-            raise MsCoresetError(f"no coreset file {path}: make one with scripts/select.py")
+            raise MsCoresetError(f"no coreset file {path}: make one with ms-coreset select")
         try:
             arrays = read_npz(path, ("manifest", "indices", *_OPTIONAL), most={"manifest": _LARGEST_NOTES})
             notes = json.loads(str(arrays.pop("manifest")))
@@ -175,9 +175,9 @@ class Coreset:
             notes.pop("indices", None)
             return cls(arrays.pop("indices"), **described, **arrays, manifest=notes)
         except MsCoresetError as error:
-            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of scripts/select.py): {error}") from error
+            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select): {error}") from error
         except Exception as error:  # its notes are no JSON, or lack something
-            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of scripts/select.py)") from error
+            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select)") from error
 
     def save_dropped(self, path: str | os.PathLike) -> None:
         """Write the dropped places as the Moderate repository does: a pickled int64 array."""

@@ -100,7 +100,7 @@ def test_damaged_file_is_refused(coreset, tmp_path, damage):
 
 
 def test_missing_file_says_how_to_make_one(tmp_path):
-    with pytest.raises(MsCoresetError, match=r"no coreset file .*select\.py"):
+    with pytest.raises(MsCoresetError, match=r"no coreset file .*ms-coreset select"):
         Coreset.load(tmp_path / "none.npz")
 
 

@@ -5,16 +5,20 @@ import inspect
 import re
 import runpy
 import shlex
+import sys
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
 import ms_coreset as mc
 from tests.mutants import trial
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_methods_page_is_up_to_date():
@@ -43,6 +47,31 @@ def test_every_module_that_mutants_change_has_tests_for_it(package):
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize(("repository", "link"), [
+    ("https://example.org/x", "[Methods and scores](https://example.org/x/blob/main/docs/methods.md)"),
+    (None, "Methods and scores (`docs/methods.md`)")])
+def test_a_package_index_is_given_no_relative_links(monkeypatch, repository, link):
+    monkeypatch.setitem(sys.modules, "setuptools", SimpleNamespace(setup=dict, find_packages=lambda include: include))
+    for_an_index = runpy.run_path(str(ROOT / "setup.py"))["for_an_index"]
+    text = for_an_index((ROOT / "README.md").read_text(encoding="utf-8"), repository)
+    assert link in text and "[MindSpore](https://www.mindspore.cn/en)" in text
+    assert not re.search(r"\]\((?!https://)", text)
+
+
+def test_the_version_stands_in_the_package_and_is_told_alike():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    newest = re.search(r"^## (\d\S*) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert "version" in project["dynamic"]
+    assert newest.groups() == (citation["version"], str(citation["date-released"]))
+    assert citation["version"] == mc.__version__
+
+
+def test_every_public_name_is_on_the_page_of_them():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^::: ms_coreset\.(\w+)$", page, re.M)) == mc.__all__
 
 
 def public_functions():
@@ -96,3 +125,8 @@ def test_calls_beside_the_libraries_are_possible():
         chosen = eval(call.replace("...", evidence), names)
         if call.startswith("mc.select"):
             assert len(getattr(chosen, "indices", chosen)) == 8, call
+
+
+def test_the_library_names_nothing_that_only_a_checkout_has():
+    for module in (ROOT / "ms_coreset").rglob("*.py"):
+        assert not re.search(r"scripts/|pip install.* -e", module.read_text(encoding="utf-8")), module

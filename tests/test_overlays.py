@@ -113,10 +113,10 @@ def test_several_side_by_side(tmp_path, clean):
     assert quietly("DIGITSc@0.2", tmp_path).name == "digitsC@0.2"
 
 
-@pytest.mark.parametrize(("name", "command"), [("digitsC@x", "corrupt"), ("digitsN@x", "label_noise"),
+@pytest.mark.parametrize(("name", "command"), [("digitsC@x", "corrupt"), ("digitsN@x", "label-noise"),
                                                ("digitsA@x", "attack"), ("digitsA", "attack")])
 def test_what_is_not_made_by_itself_is_told_how(tmp_path, name, command):
-    refused(f"is missing: make it with scripts/robust/{command}.py --dataset {name}", name, tmp_path)
+    refused(f"is missing: make it with ms-coreset {command} --dataset {name}", name, tmp_path)
 
 
 def test_the_same_again_is_no_error_and_other_is(tmp_path, clean):

@@ -78,7 +78,7 @@ def record_of(method, rate, seed, accuracy, **changes):
         "bad": {"available": 0.2, "kept": 0.01 * len(method), "kinds": {}}, "per_class": kept,
         "seconds": {"base": 3.0, "extract": 0.5, "select": 0.01 * len(method), "train": 2.0},
         "peak_mb": {"extract": 300, "select": 310, "train": 320}, "revision": "abc1234",
-        "versions": {"ms_coreset": "0.1.0", "numpy": "1.26.4"}, "device": "CPU",
+        "versions": {"ms_coreset": "0.2.0", "numpy": "1.26.4"}, "device": "CPU",
         "command": ["python", "scripts/experiment.py", "--name", "a study"],
         "finished": f"2026-01-0{seed + 1}T10:00:00Z", "error": None, "base_accuracy": 0.9, **changes}
     if record["status"] == "failed":
@@ -638,7 +638,7 @@ def test_every_figure_and_table_has_words(study):
 
 def test_the_page_says_how_to_repeat_it(study):
     page = report_of(study, command="python scripts/report.py here")
-    for said in ("python scripts/experiment.py --name &#x27;a study&#x27;", "ms_coreset: 0.1.0", "abc1234", "CPU",
+    for said in ("python scripts/experiment.py --name &#x27;a study&#x27;", "ms_coreset: 0.2.0", "abc1234", "CPU",
                  "2026-01-01 10:00 UTC to 2026-01-03 10:00 UTC", "rates: [0.1, 0.2]", "python scripts/report.py here",
                  "21 finished runs", "digitsN"):
         assert said in page, said

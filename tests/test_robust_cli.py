@@ -208,7 +208,7 @@ def test_select_finds_variants(here, capsys):
     assert Path("index/digitsC@0.1-moderate-0.2.npz").is_file() and Path("ckpt/digitsC@0.1/mlp/best.ckpt").is_file()
     assert call("--dataset digitsC@0.1 --scores el2n", "score") == 0
     error = refused(capsys, "--dataset digitsC@x --rate 0.2", "select")
-    assert "data/corrupt/digits@x.npy is missing: make it with scripts/robust/corrupt.py --dataset digitsC@x" in error
+    assert "data/corrupt/digits@x.npy is missing: make it with ms-coreset corrupt --dataset digitsC@x" in error
 
 
 def test_training_on_attacked_images_makes_them_first(here, capsys):

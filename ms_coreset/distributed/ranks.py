@@ -2,7 +2,7 @@
 
 MindSpore's launcher starts one command several times, and once more as the scheduler, by which they find each other::
 
-    msrun --worker_num 8 --local_worker_num 8 --join True scripts/select.py --dataset CIFAR10 --rate 0.2
+    msrun --worker_num 8 --local_worker_num 8 --join True $(command -v ms-coreset) select --dataset CIFAR10 --rate 0.2
 
 What they exchange goes through MindSpore's collectives: HCCL on Ascend, NCCL on GPU, MCCL (sockets) on CPU. Before each
 exchange every rank announces what it is about to do, or that it has failed. So none waits for one that has given up,

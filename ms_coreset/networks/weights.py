@@ -55,7 +55,7 @@ def _read(path, log):
     require_path("path", path)
     path = Path(path)
     if not os.path.isfile(path):
-        raise MsCoresetError(f"no checkpoint {path}: train one with scripts/train.py, or give another --ckpt")
+        raise MsCoresetError(f"no checkpoint {path}: train one with ms-coreset train, or give another --ckpt")
     kind = _kind_of(path)
     if kind == "mindspore":
         return read_checkpoint(path)
@@ -269,5 +269,5 @@ def _torch():
     try:
         import torch
     except ImportError as error:
-        raise MsCoresetError(".pth files need PyTorch: pip install -c constraints.txt -e '.[torch]'") from error
+        raise MsCoresetError(".pth files need PyTorch: pip install torch") from error
     return torch

@@ -59,7 +59,7 @@ class TrainingDynamics:
         folder = Path(folder)
         found = {name: open_array(folder / f"{name}.npy") for name in FIELDS if (folder / f"{name}.npy").is_file()}
         if not found:
-            raise MsCoresetError(f"no training dynamics in {folder}: train with scripts/train.py, which records them")
+            raise MsCoresetError(f"no training dynamics in {folder}: train with ms-coreset train, which records them")
         shape = next(iter(found.values())).shape
         for name, array in found.items():
             if array.ndim != 2 or array.shape != shape or array.dtype != _dtype(name):

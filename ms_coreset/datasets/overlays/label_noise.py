@@ -84,7 +84,7 @@ def apply_label_noise(clean, root, variant, log):
     name = f"{clean.name}N{mark(variant)}"
     if not path.exists():
         if variant:
-            raise missing(path, name, "label_noise")
+            raise missing(path, name, "label-noise")
         # Forced: should another process have made it meanwhile, then from the same seed.
         made = read_json(make_label_noise(clean, root, force=True).with_suffix(".json"))
         log(f"label noise {path} was missing: made with ratio {made['ratio']}, seed {made['seed']}")

@@ -56,4 +56,4 @@ def is_made(path, wanted, force):
 
 def missing(path, name, command):
     """The error for an overlay that is not there and not made by itself."""
-    return MsCoresetError(f"{path} is missing: make it with scripts/robust/{command}.py --dataset {name}")
+    return MsCoresetError(f"{path} is missing: make it with ms-coreset {command} --dataset {name}")

@@ -174,7 +174,7 @@ class Study:
             runs.pop(run.key, None)
             runs[run.key] = run
         if not runs:
-            raise MsCoresetError(f"{folder / RUNS} holds no run yet: scripts/experiment.py writes them")
+            raise MsCoresetError(f"{folder / RUNS} holds no run yet: ms-coreset experiment writes them")
         return cls(folder, list(runs.values()), unreadable, _configuration(folder), which)
 
     @property
@@ -210,7 +210,7 @@ def _lines(folder):
         return read_file(folder / RUNS).decode("utf-8", errors="replace").split("\n")
     except OSError as error:
         raise MsCoresetError(f"can't read {folder / RUNS}: {error.strerror}; give the folder of a study, as "
-                             "scripts/experiment.py makes it") from error
+                             "ms-coreset experiment makes it") from error
 
 
 def _configuration(folder):
