@@ -63,7 +63,7 @@ def _chain(name, *layers):
 
 def _pooled(channels, kernel_size=1):
     """Average pooling that leaves the size, then a convolution."""
-    pool = nn.AvgPool2d(3, 1, pad_mode="pad", padding=1)
+    pool = nn.SequentialCell(nn.ZeroPad2d(1), nn.AvgPool2d(3, 1))  # MindSpore's own padding is refused on Ascend 910B
     return {"pool": ("x", pool), "branch_pool": ("pool", channels, kernel_size)}
 
 
