@@ -52,7 +52,7 @@ class Mixed(nn.Cell):
         maps = {"x": x}
         for name, source in self.sources.items():
             maps[name] = getattr(self, name)(maps[source])
-        return ops.cat([maps[name] for name in self.last], axis=1)
+        return ops.cat([maps[name] for name in self.last], 1)
 
 
 def _chain(name, *layers):
