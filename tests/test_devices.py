@@ -335,10 +335,11 @@ def attacked(kind):
     return ask
 
 
-@pytest.mark.parametrize("ask", [lambda network, split: mc.extract(network, split, batch_size=4).logits,
-                                 lambda network, split: mc.predict(network, split, batch_size=4),
-                                 lambda network, split: mc.deepfool_distances(network, split, 20, batch_size=9),
-                                 attacked("gsa"), attacked("pgd")])
+@pytest.mark.parametrize("ask", [
+    pytest.param(lambda network, split: mc.extract(network, split, batch_size=4).logits, id="extract"),
+    pytest.param(lambda network, split: mc.predict(network, split, batch_size=4), id="predict"),
+    pytest.param(lambda network, split: mc.deepfool_distances(network, split, 20, batch_size=9), id="deepfool"),
+    pytest.param(attacked("gsa"), id="gsa"), pytest.param(attacked("pgd"), id="pgd")])
 def test_all_batches_have_one_shape(ask, ascend):
     network, split = mc.create_network("lenet", 3, 1, 8), pictures()
     found = ask(network, split)
