@@ -5,6 +5,7 @@ import types
 
 import numpy as np
 
+from ms_coreset.device import device_settings
 from ms_coreset.files import array_digest
 from ms_coreset.terminal import warn
 
@@ -51,9 +52,11 @@ def data_identity(split, given=()):
 
 def network_identity(network):
     """What a network is, its weights apart, as plain values: what ``create_network`` made it by, or its class and a
-    checksum of its layers."""
+    checksum of its layers; and the precision that it computes in, unless that is float32."""
     described = getattr(network, "description", None)
-    return described or {"class": _name(type(network)), "layers": layers_digest(network)}
+    described = described or {"class": _name(type(network)), "layers": layers_digest(network)}
+    precision = device_settings().get("precision", "float32")
+    return described if precision == "float32" else {**described, "precision": precision}
 
 
 def weights_digest(network):

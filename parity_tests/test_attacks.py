@@ -105,7 +105,7 @@ def test_the_same_samples_are_fooled_by_the_rounded_images(networks, data, name,
     labels = torch_answers(reference, images)
     rows = np.arange(len(images))
     options = attack_options(name, eps, ALPHA, seed=5, **({} if name == "gsa" else {"steps": STEPS}))
-    _, kinds = attack_rows(network, pixels, labels, rows, options)
+    _, kinds = attack_rows(network, pixels, labels, rows, options, len(pixels))
     if name == "gsa":
         theirs = torch_ref.gradient_sign(reference, images, eps=eps)
     else:

@@ -185,7 +185,7 @@ def test_the_network_answers_in_evaluation_mode():
     logits = on_pixels(network, (0.5,) * 3, (0.25,) * 3)
     images, labels = photos(6, channels=3)
     whole = attack(logits, images, labels, attack="pgd", steps=2)[0]
-    alone = attack_rows(logits, images[4:5], labels[4:5], np.array([4]), attack_options("pgd", steps=2))[0]
+    alone = attack_rows(logits, images[4:5], labels[4:5], np.array([4]), attack_options("pgd", steps=2), 1)[0]
     assert (whole[4:5] != alone).mean() < 0.02  # the sign of a gradient that is 0 but for rounding
     for parameter in network.get_parameters():
         np.testing.assert_array_equal(parameter.asnumpy(), before[parameter.name])

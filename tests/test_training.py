@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
@@ -297,11 +297,14 @@ def test_training_goes_on_in_training_mode_after_an_evaluation(monkeypatch):
     assert modes == [True] * 12 and not network.training
 
 
-def test_momentum_is_the_weight_of_the_newest_batch():
-    layer = batch_norm(momentum=0.25)(1).set_train(True)
+@pytest.mark.parametrize(("norm", "newest"), [(batch_norm(momentum=0.25), 0.25), (batch_norm(), 0.1),
+                                              (nn.BatchNorm2d, 0.1)])
+def test_momentum_is_the_weight_of_the_newest_batch(norm, newest):
+    """MindSpore has announced that its ``momentum`` will mean the newest batch's, which here is torch's."""
+    layer = norm(1).set_train(True)
     layer(Tensor(np.full((2, 1, 2, 2), 8, np.float32)))
-    assert layer.moving_mean.asnumpy() == pytest.approx([2.0])  # 0.75 x 0 + 0.25 x 8
-    assert layer.moving_variance.asnumpy() == pytest.approx([0.75])
+    assert layer.moving_mean.asnumpy() == pytest.approx([newest * 8])
+    assert layer.moving_variance.asnumpy() == pytest.approx([1 - newest])
 
 
 def test_equal_weights_are_no_weights_and_zero_weights_leave_out():

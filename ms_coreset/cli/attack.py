@@ -51,7 +51,7 @@ def run(arguments):
     from ms_coreset.device import set_device
     from ms_coreset.perturbations.contact_sheet import difference
 
-    set_device(arguments.device)
+    set_device(arguments.device, arguments.precision)
     options = {name: getattr(arguments, name) for name in
                ("attack", "eps", "alpha", "steps", "against", "random_start")}
     clean, name, variant, root = clean_split(arguments, "A")
@@ -90,13 +90,13 @@ def _make(arguments, clean, root, variant, checkpoint, **options):
     from ms_coreset.cli.common.options import dataset_in_files
     from ms_coreset.cli.common.steps import Steps
     from ms_coreset.datasets import make_attack
-    from ms_coreset.device import current_device
+    from ms_coreset.device import current_device, device_settings
 
     asked = argparse.Namespace(**{**vars(arguments), "ckpt": checkpoint, "pool": None})
     device = current_device()
     network, path = base_network(asked, dataset_in_files(asked), clean, device, Steps())
-    return make_attack(clean, network, root, arguments.seed, variant=variant,
-                       notes={"checkpoint": str(path), "network": network.description, "device": device}, **options)
+    notes = {"checkpoint": str(path), "network": network.description, "device": device, **device_settings()}
+    return make_attack(clean, network, root, arguments.seed, variant=variant, notes=notes, **options)
 
 
 def _fraction(text):

@@ -151,7 +151,7 @@ def run(arguments):
     from ms_coreset.device import set_device
     from ms_coreset.experiment.store import Store
 
-    arguments.device = set_device(arguments.device)
+    arguments.device = set_device(arguments.device, arguments.precision)
     runs = planned(arguments)
     store = Store(folder)
     if arguments.dry_run:
@@ -207,7 +207,7 @@ def _prepare(arguments):
     wanted = set(map(canonical_name, arguments.datasets))
     for line in arguments.prepare:
         name, command, given = _overlay_command(line, arguments)
-        shared = ("data", "no_download") + (("model_dir", "device") if name == "attack" else ())
+        shared = ("data", "no_download") + (("model_dir", "device", "precision") if name == "attack" else ())
         vars(given).update({option: getattr(arguments, option) for option in shared})
         family, letter, _ = find_dataset(given.dataset)
         named = given.dataset if letter else f"{family.name}{_OVERLAY_COMMANDS[name]}"

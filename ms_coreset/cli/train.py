@@ -66,10 +66,10 @@ def run(arguments):
         raise MsCoresetError("--no-weights is about the weights of a coreset file: it goes with --coreset FILE")
     dataset, reselection = dataset_in_files(arguments), reselection_of(arguments)
 
-    from ms_coreset.device import set_device
+    from ms_coreset.device import device_settings, set_device
     from ms_coreset.training.loop import CORESETS, LAST, evaluate, train
 
-    device = set_device(arguments.device)
+    device = set_device(arguments.device, arguments.precision)
     split = load_split(arguments, train=True)
     recipe = resolve_recipe(arguments, device, split.image_size)
     test = load_split(arguments, train=False)
@@ -94,9 +94,9 @@ def run(arguments):
     outcome = {"dataset": dataset, "coreset": arguments.coreset or arguments.prune, "samples": len(part),
                "no_weights": arguments.no_weights, "recipe": recipe.as_dict(),
                "protocol": "epochs" if recipe.epochs else "iterations",
-               "seed": arguments.seed, "device": device, "version": __version__, "seconds": seconds,
-               "last": test and evaluate(result.network, test, recipe), "best": _best(result, recipe),
-               "history": result.history}
+               "seed": arguments.seed, "device": device, **device_settings(), "version": __version__,
+               "seconds": seconds, "last": test and evaluate(result.network, test, recipe),
+               "best": _best(result, recipe), "history": result.history}
     if reselection is not None:
         coresets = result_file.with_name(f"{result_file.stem}-coresets") if arguments.no_save else folder / CORESETS
         outcome |= reselected(result, reselection, coresets, split, write=arguments.no_save)

@@ -137,11 +137,12 @@ class Ranks(Alone):
         return [row.view(np.uint8)[:size] for row, size in zip(self._gathered(sent), sizes.tolist(), strict=True)]
 
     def _gathered(self, array):
-        """(ranks, m): every rank's (m,)."""
+        """(ranks, m): every rank's (m,), of int32 or int64; it is sent as int32, since not all devices send int64."""
         from mindspore import Tensor
 
         with self._lost():
-            return self._all_gather(Tensor(array)).asnumpy().reshape(self.size, len(array))
+            gathered = self._all_gather(Tensor(array.view(np.int32))).asnumpy()
+        return gathered.view(array.dtype).reshape(self.size, len(array))
 
     @contextlib.contextmanager
     def _lost(self):

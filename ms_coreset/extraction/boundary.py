@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.datasets.split import Split
+from ms_coreset.device import filled_up
 from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind, require_network, require_number, require_same_classes, require_whole
 from ms_coreset.progress import Progress
@@ -123,6 +124,11 @@ class _Differentiable:
         return self._in_batches(self._gradient, copies, chosen).reshape(n, m, *images.shape[1:])
 
     def _in_batches(self, function, *arrays):
-        steps = range(0, len(arrays[0]), self._batch_size)
-        parts = [function(*(self._tensor(array[i:i + self._batch_size]) for array in arrays)) for i in steps]
-        return np.concatenate([part.asnumpy() for part in parts]).astype(np.float64)
+        n = len(arrays[0])
+        parts = [self._of_batch(function, [array[begin:begin + self._batch_size] for array in arrays])
+                 for begin in range(0, n, self._batch_size)]
+        return np.concatenate(parts).astype(np.float64)
+
+    def _of_batch(self, function, arrays):
+        whole = (self._tensor(filled_up(array, self._batch_size)) for array in arrays)
+        return function(*whole).asnumpy()[:len(arrays[0])]

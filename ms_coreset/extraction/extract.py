@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ms_coreset.datasets.split import Split
+from ms_coreset.device import filled_up
 from ms_coreset.distributed import current, first_before_others
 from ms_coreset.errors import (
     MsCoresetError,
@@ -77,20 +78,21 @@ def _fill(store, network, split, batch_size, ranks):
             # Whole batches, so that they are the same ones, and so the arithmetic, on any number of ranks.
             own = ranks.part(end - begin, together)
             own = slice(begin + own.start, begin + own.stop)
-            _ask(store, network, evaluation_batches(split, batch_size, own.start, own.stop), progress)
+            _ask(store, network, evaluation_batches(split, batch_size, own.start, own.stop), together, progress)
             progress.update(end - begin - (own.stop - own.start))
             store.meet(own, end)
 
 
-def _ask(store, network, batches, progress):
+def _ask(store, network, batches, together, progress):
+    """together: rows of a whole batch."""
     from mindspore import Tensor
 
     network.set_train(False)
     for batch in batches:
-        features = network.features(Tensor(batch.images))
-        store.write(batch.rows, features=lambda f=features: f.asnumpy(),
-                    logits=lambda f=features: network.head(f).asnumpy())
-        progress.update(len(batch.rows))
+        n, features = len(batch.rows), network.features(Tensor(filled_up(batch.images, together)))
+        store.write(batch.rows, features=lambda n=n, f=features: f.asnumpy()[:n],
+                    logits=lambda n=n, f=features: network.head(f).asnumpy()[:n])
+        progress.update(n)
 
 
 def _require_fitting(network, split):

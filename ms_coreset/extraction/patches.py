@@ -74,9 +74,9 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, test
     memory: bytes, or such as "2G", that g may take (by default half of what is free); beyond it lies in a file
     cache: folder of the cache, or None for arrays in memory. An entry is keyed by images, labels and settings
 
-    The host does the convolutions, which are bound by what moves and not by what is multiplied, an accelerator the
-    regression's products. Single precision in 1 to 3, double in 4; the same bytes on any number of processors. Several
-    ranks let the first do it.
+    The host does it all, whatever device there is: the convolutions are bound by what moves and not by what is
+    multiplied, and in float32, all that Ascend multiplies in, the regression's answers would be others. Single
+    precision in 1 to 3, double in 4; the same bytes on any number of processors. Several ranks let the first do it.
 
     Raises ``MsCoresetError`` for images smaller than 4 pixels.
 
@@ -149,6 +149,7 @@ def _noted(folder):
     return None
 
 
+@kernels.host_alone()
 def _fill(store, split, test, settings, memory, folder):
     """Fill ``store`` with the evidence; returns the notes on it."""
     if folder is not None:

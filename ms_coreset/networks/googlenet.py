@@ -37,7 +37,7 @@ class Inception(nn.Cell):
         self.channels = only + out3 + out5 + pooled
 
     def construct(self, x):
-        return ops.cat([getattr(self, name)(x) for name in self.names], axis=1)
+        return ops.cat([getattr(self, name)(x) for name in self.names], 1)
 
 
 def _unit(in_channels, out_channels, kernel_size):

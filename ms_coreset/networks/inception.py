@@ -52,7 +52,7 @@ class Mixed(nn.Cell):
         maps = {"x": x}
         for name, source in self.sources.items():
             maps[name] = getattr(self, name)(maps[source])
-        return ops.cat([maps[name] for name in self.last], axis=1)
+        return ops.cat([maps[name] for name in self.last], 1)
 
 
 def _chain(name, *layers):
@@ -63,7 +63,7 @@ def _chain(name, *layers):
 
 def _pooled(channels, kernel_size=1):
     """Average pooling that leaves the size, then a convolution."""
-    pool = nn.AvgPool2d(3, 1, pad_mode="pad", padding=1)
+    pool = nn.SequentialCell(nn.ZeroPad2d(1), nn.AvgPool2d(3, 1))  # MindSpore's own padding is refused on Ascend 910B
     return {"pool": ("x", pool), "branch_pool": ("pool", channels, kernel_size)}
 
 

@@ -27,7 +27,7 @@ class Block(nn.Cell):
 
     def construct(self, x):
         first, second = ops.chunk(x, 2, 1) if self.halves else (x, x)
-        return _shuffle(ops.cat([self.left(first), self.right(second)], axis=1))
+        return _shuffle(ops.cat([self.left(first), self.right(second)], 1))
 
 
 class LargeBlock(Block):

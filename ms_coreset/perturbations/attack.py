@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.device import filled_up, mean_cross_entropy
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
 from ms_coreset.randomness import check_seed, stream
 
@@ -42,7 +43,8 @@ def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, seed: int =
     labels = _checked_labels(labels, len(images))
     _require_callable(logits)
     steps = [slice(begin, begin + batch_size) for begin in range(0, len(images), batch_size)]
-    parts = [attack_rows(logits, images[rows], labels[rows], np.arange(len(images))[rows], options) for rows in steps]
+    places = np.arange(len(images))
+    parts = [attack_rows(logits, images[rows], labels[rows], places[rows], options, batch_size) for rows in steps]
     attacked, kinds = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return attacked, kinds, {**options, "n": len(images), "counts": np.bincount(kinds, minlength=3)[1:].tolist()}
 
@@ -77,8 +79,13 @@ def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against
             "eps": float(eps), "alpha": float(eps if attack == "gsa" else alpha), **chosen, "seed": check_seed(seed)}
 
 
-def attack_rows(logits, images, labels, rows, options):
-    """Some images attacked, and their kinds; see ``attack``. rows: (b,) their places in the whole data set."""
+def attack_rows(logits, images, labels, rows, options, batch_size):
+    """At most ``batch_size`` images attacked, and their kinds; see ``attack``.
+
+    rows: (b,) their places in the whole data set
+    """
+    b = len(images)
+    images, labels, rows = (filled_up(array, batch_size) for array in (images, labels, rows))
     clean = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
     before = answers(logits, clean)
     target = before if options["against"] == "own" else labels
@@ -89,7 +96,7 @@ def attack_rows(logits, images, labels, rows, options):
         moved = projected_gradient(logits, clean, target, options["eps"], options["alpha"], options["steps"], start)
     attacked = to_pixels(moved.transpose(0, 2, 3, 1), images, options["eps"])
     after = answers(logits, attacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
-    return attacked, np.where(after == before, 2, 1).astype(np.int8)
+    return attacked[:b], np.where(after == before, 2, 1).astype(np.int8)[:b]
 
 
 def on_pixels(network: Any, mean: Sequence[float], std: Sequence[float]) -> Callable:
@@ -124,7 +131,7 @@ def _require_known(labels, logits, images):
     """Raise ``MsCoresetError`` for a label that the network has no logit for: MindSpore would tell of it at length."""
     from mindspore import Tensor
 
-    classes = logits(Tensor(np.ascontiguousarray(images[:1], np.float32))).shape[1]
+    classes = logits(Tensor(np.ascontiguousarray(filled_up(images[:1], len(images)), np.float32))).shape[1]
     if len(labels) and labels.max() >= classes:
         raise MsCoresetError(f"label {labels.max()} is out of range: the network tells {classes} classes apart")
 
@@ -214,11 +221,11 @@ def to_pixels(moved, clean, eps):
 def _loss_gradient(logits, labels):
     """A function from images to the gradient of their summed cross entropy, as float32 arrays."""
     import mindspore
-    from mindspore import Tensor, ops
+    from mindspore import Tensor
 
-    # The fused kernel gives a mean, whose gradient is smaller by the batch's size: the sign, all that counts, is the
-    # same unless the division underflows.
-    cross_entropy = ops.SparseSoftmaxCrossEntropyWithLogits()
+    # A mean's gradient is smaller by the batch's size: the sign, all that counts, is the same unless the division
+    # underflows.
+    cross_entropy = mean_cross_entropy()
     labels = Tensor(np.asarray(labels).astype(np.int32))
 
     def loss(images):

@@ -6,7 +6,7 @@ a small operation in a hundredth of the time. What decides between near candidat
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ContextDecorator
+from contextlib import ContextDecorator, contextmanager
 from functools import cache, cached_property
 
 import numpy as np
@@ -29,13 +29,22 @@ def _mindspore():
 
 def on_host():
     """Whether NumPy does the work."""
-    return current_device() == "CPU"
+    return getattr(_here, "host", False) or current_device() == "CPU"
+
+
+@contextmanager
+def host_alone():
+    """Let NumPy do this thread's work within the block whatever device there is: what float32 would spoil."""
+    former, _here.host = getattr(_here, "host", False), True
+    try:
+        yield
+    finally:
+        _here.host = former
 
 
 def float_type():
-    """float64 where the device computes in it, float32 on Ascend."""
-    mindspore = _mindspore()
-    return mindspore.float32 if current_device() == "Ascend" else mindspore.float64
+    """NumPy's float64 where the device computes in it, float32 on Ascend."""
+    return np.float32 if current_device() == "Ascend" else np.float64
 
 
 def blocks(n, row_bytes, block_bytes=None):
@@ -71,7 +80,7 @@ class _OneBlasThread(ContextDecorator):
 
 
 one_blas_thread = _OneBlasThread()
-_here = threading.local()  # worker: whether this thread is one of ``side_by_side``'s
+_here = threading.local()  # worker: whether this thread is one of ``in_threads``'s; host: whether NumPy does its work
 
 
 @cache
@@ -96,9 +105,12 @@ def side_by_side(work, tasks):
 
 def in_threads(work, tasks):
     """As ``side_by_side``, on the host's processors whatever device computes the rest."""
-    with one_blas_thread, ThreadPoolExecutor(one_blas_thread.threads, initializer=setattr,
-                                             initargs=(_here, "worker", True)) as threads:
+    with one_blas_thread, ThreadPoolExecutor(one_blas_thread.threads, initializer=_become_worker) as threads:
         list(threads.map(lambda task: work(*task), tasks))
+
+
+def _become_worker():
+    _here.worker = _here.host = True
 
 
 def multiply(left, right):
@@ -213,7 +225,7 @@ class _DeviceRows:
 
     def __init__(self, rows):
         mindspore = _mindspore()
-        self._rows = mindspore.Tensor(np.ascontiguousarray(rows, mindspore.dtype_to_nptype(float_type())))
+        self._rows = mindspore.Tensor(np.ascontiguousarray(rows, float_type()))
         # ``rows.T`` would copy them for every product: fifty times the cost of the product with one vector.
         self._inner = mindspore.ops.MatMul(transpose_b=True)
         self._sum = mindspore.ops.MatMul()
@@ -543,7 +555,7 @@ class Distributions:
     def __init__(self, log_probabilities, host=None):
         arrays = (np.ascontiguousarray(log_probabilities, np.float64), np.exp(log_probabilities))
         if not (on_host() if host is None else host):
-            arrays = [_mindspore().Tensor(array, float_type()) for array in arrays]
+            arrays = [_mindspore().Tensor(array.astype(float_type())) for array in arrays]
         self._logs, self._probabilities = arrays
 
     def __len__(self):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.datasets.split import Split
+from ms_coreset.device import filled_up, mean_cross_entropy
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
@@ -116,9 +117,12 @@ def predict(network: Any, split: Split, batch_size: int = 512) -> np.ndarray:
     require_whole("batch_size", batch_size)
     network.set_train(False)
     ranks = current()
-    own = ranks.part(len(split), evaluated_together(split, batch_size))
-    answers = [np.empty(0, np.int64), *(network(Tensor(batch.images)).asnumpy().argmax(axis=1)
-                                        for batch in evaluation_batches(split, batch_size, own.start, own.stop))]
+    together = evaluated_together(split, batch_size)
+    own = ranks.part(len(split), together)
+    answers = [np.empty(0, np.int64)]
+    for batch in evaluation_batches(split, batch_size, own.start, own.stop):
+        logits = network(Tensor(filled_up(batch.images, together))).asnumpy()
+        answers.append(logits[:len(batch.rows)].argmax(axis=1))
     return ranks.join(np.concatenate(answers))
 
 
@@ -300,16 +304,15 @@ def _training_step(network, optimizer, ranks):
     from mindspore import Tensor, ops
 
     # Fused kernels: the mean of a batch, and a loss for each sample. ops.cross_entropy takes ten times as long on CPU.
-    mean_cross_entropy = ops.SparseSoftmaxCrossEntropyWithLogits()
-    cross_entropies = ops.SoftmaxCrossEntropyWithLogits()
+    mean_loss, losses_of = mean_cross_entropy(), ops.SoftmaxCrossEntropyWithLogits()
 
     def forward(images, labels):
         logits = network(images)
-        return mean_cross_entropy(logits, labels), logits
+        return mean_loss(logits, labels), logits
 
     def weighted_forward(images, targets, shares):
         logits = network(images)
-        losses, _ = cross_entropies(logits, targets)
+        losses, _ = losses_of(logits, targets)
         return (losses * shares).sum(), logits
 
     gradient = mindspore.value_and_grad(forward, None, optimizer.parameters, has_aux=True)

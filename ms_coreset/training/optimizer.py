@@ -27,7 +27,7 @@ class SGD:
     def step(self, gradients, learning_rate):
         """Update the parameters in place."""
         if self._clip_norm is not None:
-            gradients = ops.clip_by_norm(gradients, self._clip_norm)
+            gradients = _clipped(gradients, self._clip_norm)
         learning_rate = Tensor(learning_rate, float32)
         for parameter, gradient, velocity, stat in zip(self.parameters, gradients, self._velocities, self._stats,
                                                        strict=True):
@@ -41,3 +41,10 @@ class SGD:
     def restore(self, arrays):
         """Take back what ``state`` gave."""
         self._velocities = [Tensor(np.array(arrays[f"velocity.{parameter.name}"])) for parameter in self.parameters]
+
+
+def _clipped(gradients, largest):
+    """Gradients scaled so that the norm of all together is ``largest`` at most."""
+    norms = ops.cat([(gradient**2).sum().reshape(1)**0.5 for gradient in gradients])
+    factor = largest / ((norms**2).sum()**0.5 + 1e-6)
+    return [factor * gradient for gradient in gradients] if factor < 1 else gradients

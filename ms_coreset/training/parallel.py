@@ -29,7 +29,7 @@ def over_ranks(local, network, parameters, ranks):
                 *(part.reshape(-1) for part in around if len(part))]
 
     def of_batch(images, labels, weights):
-        total = ranks.sum(ops.concat(of_share(images, labels, weights, ranks.part(len(labels)))))
+        total = ranks.sum(ops.cat(of_share(images, labels, weights, ranks.part(len(labels)))))
         gradients = [total[begin:end].reshape(parameter.shape)
                      for parameter, begin, end in zip(parameters, borders, borders[1:], strict=False)]
         return total[borders[-1]], total[borders[-1] + 1:].reshape(len(labels), -1), gradients
@@ -44,15 +44,15 @@ def total_weight(labels, weights):
 
 def average_statistics(network, ranks):
     """Give all ranks the mean of their batch normalisations' running statistics."""
-    from mindspore import ops
+    from mindspore import Tensor, ops
 
     statistics = [parameter for parameter in network.get_parameters() if not parameter.requires_grad]
     if ranks.size == 1 or not statistics:
         return
-    mean = ranks.sum(ops.concat([parameter.reshape(-1) for parameter in statistics])) / ranks.size
+    mean = (ranks.sum(ops.cat([parameter.reshape(-1) for parameter in statistics])) / ranks.size).asnumpy()
     borders = _borders(statistics)
     for parameter, begin, end in zip(statistics, borders, borders[1:], strict=False):
-        ops.assign(parameter, mean[begin:end].reshape(parameter.shape))
+        parameter.set_data(Tensor(mean[begin:end].reshape(parameter.shape)))
 
 
 def _borders(parameters):

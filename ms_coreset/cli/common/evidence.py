@@ -18,7 +18,7 @@ def load_pool(arguments, steps):
 
     require_writable(arguments.save)
     with steps("load"):
-        device = set_device(arguments.device)
+        device = set_device(arguments.device, arguments.precision)
         whole = load_split(arguments, train=True)
         return device, whole, *draw_pool(whole, arguments.pool, arguments.seed)
 

@@ -8,7 +8,7 @@ from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.datasets import class_balanced_indices, load_dataset
 from ms_coreset.datasets.family import DATASETS, canonical_name, find_dataset
-from ms_coreset.device import DEVICES
+from ms_coreset.device import DEVICES, PRECISIONS
 from ms_coreset.distributed import first_before_others
 from ms_coreset.networks import canonical_network, list_networks
 from ms_coreset.terminal import complain
@@ -113,11 +113,14 @@ def add_evidence_options(group, default=NETWORK, default_words=NETWORK):
 
 
 def add_run_options(parser):
-    """Seed and device."""
+    """Seed, device and precision."""
     group = parser.add_argument_group("run")
     add(group, "--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
     add(group, "--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default: auto, the best there "
         "is)")
+    add(group, "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="of convolutions on an accelerator: "
+        "float32, or fast, by factors rounded to 10 or 11 bits (TF32, HF32), by which others may be chosen (default: "
+        f"{PRECISIONS[0]}; a CPU always computes in it)")
     return group
 
 

@@ -19,7 +19,7 @@ _ABOUT_THIS_CALL = ("help", "list", "from_manifest", "save")
 _ARRAYS = ("indices", "weights", "scores", "pool")
 _SETTINGS = ("n", "rate", "method", "options", "seed")
 # Notes that are compared. What others say of the data and the network, their checksums say, too.
-_COMPARED = ("versions", "revision", "device", "data", "base", "recipe")
+_COMPARED = ("versions", "revision", "device", "precision", "data", "base", "recipe")
 
 
 def options_of(parser, arguments):

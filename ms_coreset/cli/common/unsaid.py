@@ -7,7 +7,7 @@ from ms_coreset.cli.common.options import NETWORK, PATCHES, note
 # Options that say nothing of how to choose: of the data, of places, how much to keep, on what to run.
 _BESIDE = {"help", "plugin", "list", "from_manifest", "dataset", "data", "image_size", "bits", "skip_broken",
            "no_download", "verify", "probabilities", "pool", "rate", "balance", "memory", "save", "cache", "model_dir",
-           "seed", "device"}
+           "seed", "device", "precision"}
 _BY_PATCHES = {"evidence": PATCHES, "method": "ccs", "option_score": "loss", "option_cutoff_score": "loss",
                "option_mis_ratio": "auto", "balance": True}
 TYPED = f"--evidence {PATCHES} --method ccs --score loss --cutoff-score loss --mis-ratio auto --balance"

@@ -4,15 +4,16 @@ import subprocess
 from pathlib import Path
 
 from ms_coreset import __version__
+from ms_coreset.device import device_settings
 
 
 def made_with(device):
-    """Plain values for a result's notes: versions, the checkout's revision, the device."""
+    """Plain values for a result's notes: versions, the checkout's revision, the device and its settings."""
     import mindspore
     import numpy
 
     versions = {"ms_coreset": __version__, "mindspore": mindspore.__version__, "numpy": numpy.__version__}
-    return {"versions": versions, "revision": revision(), "device": device}
+    return {"versions": versions, "revision": revision(), "device": device, **device_settings()}
 
 
 def revision():

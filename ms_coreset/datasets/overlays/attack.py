@@ -46,7 +46,7 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
             "network": network_identity(network), **normalization(clean), "clean_labels": array_digest(clean.labels)}
 
     def perturb(images, rows):
-        return attack_rows(logits, images, clean.labels[rows], rows, options)
+        return attack_rows(logits, images, clean.labels[rows], rows, options, batch_size)
 
     path = attack_path(root, clean.name, variant)
     write_images(path, clean, plan, perturb, batch_size, notes, force)
