@@ -12,6 +12,7 @@ from functools import cache, cached_property
 import numpy as np
 
 from ms_coreset.device import current_device
+from ms_coreset.evidence import take
 
 BLOCK_BYTES = 16 << 20
 MEDIAN_THREADS = 2
@@ -414,7 +415,7 @@ class QuickProducts:
 
     def of_rows(self, places):
         """(b, n) products of some rows with all, and the relative error."""
-        return self._products(self._rows[places].astype(self._kind, copy=False)), self._error
+        return self._products(take(self._rows, places).astype(self._kind, copy=False)), self._error
 
     def of_vector(self, vector):
         """(n,) float64 products of all rows with a vector (d,), and the relative error."""
