@@ -57,7 +57,7 @@ EVERY_TORCHVISION = [(name, {"aux_logits": False} if name in WITH_AUXILIARIES el
 
 
 USUAL = (3, 32)
-SHAPES = [USUAL, (1, 28), (3, 64), (3, 224)]
+SHAPES = [USUAL, (1, 28), (3, 64), (3, 96)]  # above 64 pixels networks take their ImageNet form
 LARGE = ("efficientnet_b0", "googlenet", "inception_v3", "resnet34", "resnet50", "resnet101", "resnet152", "vgg16",
          "vgg19", "wide_resnet50_2", "wide_resnet101_2", "wrn16_8", "wrn28_10")  # seconds a step
 

@@ -42,7 +42,8 @@ def evidence(sizes, d, dtype):
 def measured(method, sizes, d, rate, balance, dtype, options):
     whole = evidence(sizes, d, dtype)
     options = {"memory": "8G", **options}
-    mc.select(method, evidence([max(5, 200 // len(sizes))] * len(sizes), d, dtype), 0.2, balance, **options)
+    few = evidence([max(5, 200 // len(sizes))] * len(sizes), d, dtype)
+    mc.select(method, few, 0.2 if balance else 0.02, balance, **options)
     with open("/proc/self/statm") as stream:  # what libraries and their own buffers take is not counted
         before = int(stream.read().split()[1]) * 4096
     steps = Steps()
@@ -382,8 +383,8 @@ def test_what_is_said_before_a_network_is_trained_is_what_is_found_after(tmp_pat
     ("facility_location", 6_000, 256, 0.1, False), ("facility_location", 50_000, 256, 0.02, True),
     ("craig", 20_000, 128, 0.05, False), ("graph_cut", 40_000, 512, 0.01, False),
     ("log_determinant", 10_000, 512, 0.1, False), ("gradmatch", 10_000, 512, 0.1, False),
-    ("cal", 40_000, 2048, 0.1, False), ("moderate", 60_000, 4096, 0.1, False), ("k_center", 60_000, 1024, 0.02, True),
-    ("herding", 60_000, 4096, 0.01, True)])
+    ("cal", 20_000, 4096, 0.1, False), ("moderate", 30_000, 4096, 0.1, False), ("k_center", 60_000, 1024, 0.02, True),
+    ("herding", 30_000, 4096, 0.01, True)])
 def test_the_peak_is_near_what_was_said(method, n, d, rate, balance, resident):
     measured = resident(method, alike(n, 10), d, rate, balance, "float32", {})
     expected = mc.estimate(method, n, d, 10, rate, balance, memory="8G").peak

@@ -274,7 +274,7 @@ def finished(folder):
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
-@pytest.mark.parametrize(("times", "line"), [(2, SMALL), pytest.param(20, f"{SMALL} {' '.join(map(str, range(2, 16)))}",
+@pytest.mark.parametrize(("times", "line"), [(2, SMALL), pytest.param(10, f"{SMALL} {' '.join(map(str, range(2, 6)))}",
                                                                       marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, line, study, tmp_path_factory):
     disturbed, whole = tmp_path_factory.mktemp("disturbed"), study[0]
