@@ -41,7 +41,7 @@ class Trust:
 def trust_in(arguments, split, evidence, checkpoint, device):
     """The ``Trust`` in evidence of ``split``, or None where nothing was asked about its images.
 
-    checkpoint: of the network, if one was asked. One that was trained here tells how it did; another is asked about at
+    checkpoint: of the network, if one was asked. One that was trained here tells how it did; --ckpt's is asked about at
         most 2,000 samples of the test split.
     """
     guessed = float(np.bincount(split.labels).max() / len(split))
@@ -49,15 +49,23 @@ def trust_in(arguments, split, evidence, checkpoint, device):
         return Trust(_PATCHES, "left-out labels", evidence.accuracy, evidence.test_accuracy, guessed)
     if checkpoint is None:
         return None
-    last = (training_notes(checkpoint).get("history") or [{}])[-1]
-    given, tested = last.get("accuracy"), last.get("test_accuracy")
+    if arguments.ckpt:
+        given, tested = None, _tested(first_network(arguments, split, device), split, arguments)
+    else:
+        given, tested = _noted(checkpoint)
     if evidence.logits is not None:
         given = float((np.argmax(evidence.logits, axis=1) == split.labels).mean())
-    if tested is None:
-        tested = _tested(first_network(arguments, split, device), split, arguments) if arguments.ckpt else None
     if given is None and tested is None:
         return None
     return Trust(str(checkpoint), "training labels", given, tested, guessed)
+
+
+def _noted(checkpoint):
+    """Accuracy on the labels given and on the test split in the last epoch of a training; None where it is not told."""
+    history = training_notes(checkpoint).get("history")
+    last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
+    known = (last.get(name) for name in ("accuracy", "test_accuracy"))
+    return tuple(share if isinstance(share, float) else None for share in known)
 
 
 def _tested(network, split, arguments):
