@@ -73,7 +73,9 @@ def test_both_choose_alike_in_narrow_types_and_far_from_the_origin(kind, offset)
     rng, dtype = np.random.RandomState(0), np.dtype(kind)
     largest = float(np.iinfo(dtype).max) if dtype.kind in "iu" else min(float(np.finfo(dtype).max), 1e7)
     features = (largest * (1 - rng.rand(45, 4) / (50 if offset else 1))).astype(dtype)
-    labels, logits = np.arange(45) % 3, rng.randint(0, 9, (45, 3)).astype(dtype)
+    gaps = np.stack(np.divmod(rng.permutation(49)[:45], 7), axis=1)  # no two alike: equal scores go by their last bit
+    logits = np.stack([rng.permutation([0, low, low + high]) for low, high in gaps]).astype(dtype)
+    labels = np.arange(45) % 3
     pairs = [(package, package.Evidence(labels=labels, features=features, logits=logits))
              for package in (mc, torch_ref)]
     for name in ("moderate", "herding", "k_center", "cal", "entropy", "el2n", "facility_location"):
