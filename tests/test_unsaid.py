@@ -50,7 +50,7 @@ def test_it_keeps_hardly_a_wrong_label_and_is_repeated(here, capsys):
 @pytest.mark.parametrize("says", ["--method moderate", "--evidence network", "--arch mlp", "--recipe digits",
                                   "--epoch 1", "--lr 0.1"])
 def test_whoever_says_anything_of_method_or_network_gets_it_as_published(here, capsys, says):
-    assert call(f"{BARE} {says} {'' if '--epoch' in says else '--epoch 1'}") == 0
+    assert call(f"{BARE} {says}") == 0
     said = capsys.readouterr()
     assert SAYS not in said.err
     assert "evidence   ckpt/digitsN-pool300/mlp/best.ckpt: " in said.out

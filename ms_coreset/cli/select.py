@@ -70,7 +70,7 @@ def parser(typed):
     add(group, "--from-manifest", metavar="FILE", help="repeat the selection that made the coreset FILE (.npz), and "
         "compare")
     add(group, "--list", action="store_true", help="show the methods and leave")
-    add_evidence_options(group)
+    add_evidence_options(group, default=None, words="as --method says")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_network_options(options)

@@ -97,10 +97,10 @@ def add_network_options(parser):
     return group
 
 
-def add_evidence_options(group, default=NETWORK, default_words=NETWORK):
-    """Whose opinion of the samples is asked, and where it is kept."""
+def add_evidence_options(group, default=NETWORK, words=NETWORK):
+    """Whose opinion of the samples is asked, and where it is kept; words: what ``default`` is called."""
     add(group, "--evidence", choices=(NETWORK, PATCHES), default=default, help="features and logits of a network, or, "
-        f"without training, of random patches of the images and ridge regression (default: {default_words})")
+        f"without training, of random patches of the images and ridge regression (default: {words})")
     add(group, "--filters", type=int, metavar="N", help="with --evidence patches: how many (default: by image size)")
     add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt, .pth or .safetensors (default: "
         "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
