@@ -1,5 +1,6 @@
 """Images in folders, decoded when they are needed, in every layout that is known: generated trees and real ones."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -423,6 +424,20 @@ def test_recipes_of_one_network_are_for_no_other(arch, name):
     assert resolve_recipe(typed, "CPU") == mc.load_recipe(name, arch=arch)
     typed.arch = None
     assert resolve_recipe(typed, "CPU", arch=arch) == mc.load_recipe(name)
+
+
+def test_every_field_of_a_recipe_can_be_typed_but_those_of_the_steps_of_multistep():
+    options = new_parser("x", "x")
+    add_data_options(options)
+    add_network_options(options)
+    fields = {field.name for field in dataclasses.fields(mc.Recipe)}
+    assert fields - vars(options.parse_args(["--dataset", "digits"])).keys() == {"milestones", "gamma"}
+    typed = options.parse_args(["--dataset", "digits", "--epochs", "3", "--schedule", "linear", "--min-lr", "0.01",
+                                "--warmup", "0.25", "--warmup-from", "0.5", "--whiten"])
+    expected = {"epochs": 3, "schedule": "linear", "min_lr": 0.01, "warmup": 0.25, "warmup_from": 0.5, "whiten": True}
+    assert resolve_recipe(typed, "CPU") == mc.load_recipe("digits", **expected)
+    typed = options.parse_args(["--dataset", "CIFAR10", "--no-whiten"])
+    assert not resolve_recipe(typed, "CPU").whiten
 
 
 def test_recipes_and_files_of_a_folder_go_by_size_and_name(tmp_path):

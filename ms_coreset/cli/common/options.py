@@ -1,6 +1,7 @@
 """Options that several commands share, and what follows from them."""
 
 import argparse
+import dataclasses
 import math
 import sys
 
@@ -83,6 +84,10 @@ def add_network_options(parser):
     add(group, "--weight-decay", type=float, metavar="X")
     add(group, "--nesterov", action=argparse.BooleanOptionalAction, default=None)
     add(group, "--schedule", choices=SCHEDULES)
+    add(group, "--min-lr", type=float, metavar="X", help="learning rate in the end, of cosine and linear schedules")
+    add(group, "--warmup", type=float, metavar="SHARE", help="share of the updates in which the learning rate rises to "
+        "--lr (0: none)")
+    add(group, "--warmup-from", type=float, metavar="SHARE", help="of --lr, from which it rises")
     add(group, "--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
     add(group, "--crop-padding", type=int, metavar="N", help="random crop after padding by so many pixels (0: none)")
     add(group, "--padding-mode", choices=PADDING_MODES)
@@ -90,6 +95,8 @@ def add_network_options(parser):
     add(group, "--crop-scale", type=float, metavar="X", help="instead, random resized crop of at least this share")
     add(group, "--crop-size", type=int, metavar="N", help="resize such a crop to N pixels, and then to the image size")
     add(group, "--test-resize", type=int, metavar="N", help="for testing, resize to N pixels before the central crop")
+    add(group, "--whiten", action=argparse.BooleanOptionalAction, default=None, help="the first convolution whitens "
+        "the images' patches and stays as it is")
     add(group, "--validation", type=float, metavar="SHARE", help="share of the training samples that chooses the best "
         "epoch (default: the recipe's, 0: the last epoch is taken)")
     add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
@@ -181,10 +188,8 @@ def resolve_recipe(arguments, device, image_size=32, arch=None):
     default = _RECIPES.get(family.name, by_size)[device == "CPU"]
     if default in _OF_AIRBENCH and canonical_network(arch or arguments.arch or "airbench") != "airbench":
         default = "lenet"
-    overrides = {name: getattr(arguments, name) for name in
-                 ("arch", "width", "epochs", "iterations", "batch_size", "lr", "momentum", "weight_decay", "nesterov",
-                  "schedule", "clip_norm", "crop_padding", "padding_mode", "flip", "crop_scale", "crop_size",
-                  "test_resize", "validation", "eval_every")}
+    overrides = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Recipe)
+                 if hasattr(arguments, field.name)}
     recipe = load_recipe(arguments.recipe or default, **overrides)
     canonical_network(recipe.arch)  # an unknown one is refused here, before anything is said or done with it
     return recipe
