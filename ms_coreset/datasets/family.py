@@ -11,7 +11,7 @@ from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.registry import Registry
 
-DATASETS = Registry("data set")  # name -> (family, overlay letter or "")
+DATASETS: "Registry[tuple[Family, str]]" = Registry("data set")  # name -> (family, overlay letter or "")
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,11 @@ class Split:
         """Whether the images are made when they are indexed."""
         return isinstance(self.images, Pictures)
 
+    @property
+    def origin(self) -> str | None:
+        """Checksum of what lazy images are made from, see ``Pictures.origin``; None of others."""
+        return self.images.origin if isinstance(self.images, Pictures) else None
+
     def fingerprint(self) -> str:
         """Checksum of the images: what a network's answers to them depend on; see ``Pictures.digest`` for lazy ones."""
         images = self.require_images()

@@ -35,7 +35,7 @@ _FAMILIES: dict[str, dict[str, list[str]]] = {
     "efficientnet": {"efficientnet_b0": ["efficientnet"]},
     "shufflenet": {"shufflenet_v2": ["shufflenet", "shufflenet_v2_x1_0"]},
 }
-_NETWORKS = Registry("network")  # name -> its family's file, or the function itself
+_NETWORKS: Registry[str | Callable] = Registry("network")  # name -> its family's file, or the function itself
 for _family, _names in _FAMILIES.items():
     for _name, _aliases in _names.items():
         _NETWORKS.add(_name, _family, _aliases)

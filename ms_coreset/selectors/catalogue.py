@@ -9,8 +9,8 @@ from ms_coreset.evidence import EXTRACTED
 from ms_coreset.registry import Registry
 from ms_coreset.selectors import options
 
-METHODS = Registry("method")
-SCORES = Registry("score")
+METHODS: "Registry[Entry]" = Registry("method")
+SCORES: "Registry[Entry]" = Registry("score")
 
 Needs = tuple | Callable
 Flag = bool | Callable
