@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -58,8 +58,8 @@ class Evidence:
     logits: np.ndarray | None = None
     dynamics: object | None = None
     boundary: np.ndarray | None = None
-    runs: tuple | None = None
-    validation: object | None = None
+    runs: tuple[Evidence, ...] | None = None
+    validation: Evidence | None = None
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
@@ -186,7 +186,14 @@ def _part(field: Any, rows: np.ndarray) -> Any:
     return take(field, rows) if hasattr(field, "shape") else field
 
 
-def take(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+
+def required(array: np.ndarray | None) -> np.ndarray:
+    """A field of ``Evidence`` that ``require`` has found to be there."""
+    assert array is not None
+    return array
+
+
+def take(array: np.ndarray, rows: np.ndarray | Sequence[int]) -> np.ndarray:
     """``array[rows]``; a view, not a copy, of rows that follow one another."""
     return array[_places(rows)]
 
@@ -201,7 +208,7 @@ def take_as(array: np.ndarray, rows: np.ndarray, kind: np.dtype) -> np.ndarray:
     return taken
 
 
-def _places(rows: np.ndarray) -> slice | np.ndarray:
+def _places(rows: np.ndarray | Sequence[int]) -> slice | np.ndarray | Sequence[int]:
     """``rows``, as a slice where they follow one another."""
     together = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all()
     return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
@@ -266,16 +273,16 @@ class LastLayerGradients:
     @classmethod
     def of(cls, evidence: Evidence) -> LastLayerGradients:
         """From an evidence's logits, labels and features; labels must be columns of the logits."""
-        assert evidence.logits is not None and evidence.features is not None  # as was required
-        require_label_columns(evidence.labels, evidence.logits.shape[1])
-        errors = softmax(evidence.logits)
+        logits = required(evidence.logits)
+        require_label_columns(evidence.labels, logits.shape[1])
+        errors = softmax(logits)
         errors[np.arange(len(errors)), evidence.labels] -= 1
-        return cls(errors, np.asarray(evidence.features))
+        return cls(errors, np.asarray(required(evidence.features)))
 
     def __len__(self) -> int:
         return len(self.errors)
 
-    def take(self, rows: np.ndarray) -> LastLayerGradients:
+    def take(self, rows: np.ndarray | Sequence[int]) -> LastLayerGradients:
         """The gradients of some samples."""
         return LastLayerGradients(take(self.errors, rows), take(self.features, rows))
 

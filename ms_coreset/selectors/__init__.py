@@ -71,7 +71,8 @@ def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: b
     return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, plain(options), shared.SCORES)
 
 
-def _coreset(selection, name, evidence, request, options, how):
+def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
+             how: str) -> Coreset:
     manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how)}
     return Coreset(selection.indices, len(evidence), float(request.rate), name, {**options, "balance": request.balance},
                    int(request.seed), selection.weights, selection.scores, manifest=manifest)
