@@ -30,7 +30,7 @@ _SMALL, _EXPANSION = 1 << 28, 200  # bytes, or times its size, that compressed c
 _NO_FILE = "it is no file, but a pipe, a device, or something else without an end"
 
 
-def open_file(path: FilePath) -> BufferedReader:
+def open_file(path: FilePath | bytes) -> BufferedReader:
     """``open`` for reading regular files and links to them only: a pipe would block for ever, a device never end.
 
     Raises ``OSError`` for anything else, a folder too, without a wait.

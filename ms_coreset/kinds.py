@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from mindspore import Parameter, Tensor, nn
 
-FilePath = str | os.PathLike
+FilePath = str | os.PathLike[str]
 Log = Callable[[str], object]  # called with each line for the user
 
 
