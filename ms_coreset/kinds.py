@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from mindspore import Parameter, Tensor, nn
 
 FilePath = str | os.PathLike[str]
+Shapes = Mapping[str, tuple[int, ...]]  # of a network's parameters, by MindSpore's names
 Log = Callable[[str], object]  # called with each line for the user
 
 

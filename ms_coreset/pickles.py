@@ -135,7 +135,7 @@ class Unpickler(pickle._Unpickler):
     pop_mark: Callable[[], list]  # of the class below
     dispatch: ClassVar[dict[int, Callable]] = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, content: Content, admitted: Mapping[tuple[str, str], Callable] = PLAIN,
+    def __init__(self, content: Content, admitted: Mapping[tuple[str, str], object] = PLAIN,
                  persistent: Callable[[Any], Any] | None = None) -> None:
         super().__init__(content, encoding="latin1")
         self.read, self.readline = content.read, content.readline
