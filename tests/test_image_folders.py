@@ -293,7 +293,7 @@ def test_a_whole_crop_is_the_image_itself(tree):
 
 def test_tests_resize_first_and_evidence_does_not(tree):
     split = load("folder", tree, image_size=16)
-    assert as_tested(split, RECIPE) is split and as_tested(None, mc.load_recipe("tiny")) is None
+    assert as_tested(split, RECIPE) is split
     recipe = mc.Recipe(epochs=1, test_resize=20)
     for images in (split.images, split.images[:]):
         tested = as_tested(mc.Split("s", images, split.labels, split.classes, split.mean, split.std), recipe)

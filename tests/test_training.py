@@ -251,6 +251,11 @@ def test_resuming_another_run_is_refused(tmp_path, change, field):
         mc.train(new_network(), **{**options, **change}, folder=tmp_path, resume=True)
 
 
+def test_resuming_without_a_folder_is_refused():
+    with pytest.raises(MsCoresetError, match=r"resume: .* give folder, too"):
+        mc.train(new_network(), toy_split(), RECIPE, resume=True)
+
+
 def test_validation_share_is_held_out_and_chooses_the_best(tmp_path):
     split = toy_split(n=50)
     recipe = dataclasses.replace(RECIPE, validation=0.2, epochs=6)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ms_coreset.device import filled_up, mean_cross_entropy
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
+from ms_coreset.kinds import Trainable
 from ms_coreset.randomness import check_seed, stream
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
     return attacked[:b], np.where(after == before, 2, 1).astype(np.int8)[:b]
 
 
-def on_pixels(network: Any, mean: Sequence[float], std: Sequence[float]) -> Callable:
+def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -> Callable:
     """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
     from mindspore import Tensor
 

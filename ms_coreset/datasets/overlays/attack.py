@@ -12,7 +12,7 @@ from ms_coreset.datasets.split import Split
 from ms_coreset.errors import require_kind, require_network, require_same_classes, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import network_identity, normalization, weights_digest
-from ms_coreset.kinds import FilePath, Log
+from ms_coreset.kinds import FilePath, Log, Network
 from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def attack_path(root: FilePath, base: str, variant: str = "") -> Path:
     return overlay_path(root, "attack", _STEMS.get(base, base.lower()), variant)
 
 
-def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int = 0, batch_size: int = 128,
+def make_attack(clean: Split, network: Network, root: str | os.PathLike, seed: int = 0, batch_size: int = 128,
                 force: bool = False, variant: str = "", notes: dict | None = None, **options: Any) -> Path:
     """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
 
