@@ -1,13 +1,17 @@
 """Methods that look at where samples lie: herding, k-centre and contextual diversity."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 
-from torch_ref.pools import best_in_turn, budgets, first_best, joined
+from torch_ref.extraction import Evidence
+from torch_ref.pools import Picks, best_in_turn, budgets, first_best, joined
 from torch_ref.quantities import check_choice, features_in, log_probabilities
 
 
-def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
+def herding(evidence: Evidence, rate: float, balance: bool, seed: int, variant: str = "paper",
+            metric: str = "euclidean") -> Picks:
     """Samples whose running mean stays near the mean of all: pick t minimises ||t mu - sum_S e - e_i||.
 
     variant: "deepcore" takes the farthest instead of the nearest
@@ -19,12 +23,12 @@ def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
     features = features_in(evidence, metric)
     sign = 1 if variant == "deepcore" else -1
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         # Counted from the mean, far from the origin no digits are lost.
         pool = features[rows] - features[rows].mean(dim=0)
         pool -= pool.mean(dim=0)
 
-        def values_of(picked):
+        def values_of(picked: list[int]) -> torch.Tensor:
             return sign * _distances(pool, -pool[picked].sum(dim=0))
 
         return rows[best_in_turn(values_of, len(rows), k, float(pool.norm(dim=1).max()))]
@@ -32,7 +36,8 @@ def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
     return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
 
 
-def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclidean"):
+def k_center(evidence: Evidence, rate: float, balance: bool, seed: int, already_selected: Sequence[int] = (),
+             metric: str = "euclidean") -> Picks:
     """Farthest first: each pick is the sample farthest from all picked so far.
 
     The first is ``RandomState(seed).randint(m)`` of each pool of m, as in DeepCore.
@@ -44,7 +49,7 @@ def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclide
     features = features_in(evidence, metric)
     already = np.array(already_selected, np.int64)
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         centres = [int(np.flatnonzero(rows == row)[0]) for row in already[np.isin(already, rows)]]
         pool = features[rows]
         return rows[_farthest_first(lambda i: _distances(pool, pool[i]), len(rows), k, seed, centres)[len(centres):]]
@@ -53,26 +58,27 @@ def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclide
     return joined([already, *added] if added else []), None, None
 
 
-def contextual_diversity(evidence, rate, balance, seed):
+def contextual_diversity(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
     """k-centre with D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), the symmetric KL of class probabilities.
 
     Source: Agarwal et al., ECCV 2020; DeepCore's simplification, in logarithms so that nothing underflows.
     """
     log_p = log_probabilities(evidence)
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         pool = log_p[rows]
         return rows[_farthest_first(lambda i: divergences(pool, pool[i]), len(rows), k, seed)]
 
     return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
 
 
-def divergences(log_p, log_q):
+def divergences(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
     """Symmetric KL, 0.5 sum_c (p_c - q_c) (log p_c - log q_c), of the rows of ``log_p`` and ``log_q``."""
     return 0.5 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=-1)
 
 
-def _farthest_first(distances_from, n, k, seed, centres=()):
+def _farthest_first(distances_from: Callable[[int], torch.Tensor], n: int, k: int, seed: int,
+                    centres: Sequence[int] = ()) -> list[int]:
     picked = list(centres) or [np.random.RandomState(seed).randint(n)]
     radius = torch.stack([distances_from(i) for i in picked]).amin(dim=0)
     while len(picked) < len(centres) + k:
@@ -81,6 +87,6 @@ def _farthest_first(distances_from, n, k, seed, centres=()):
     return picked
 
 
-def _distances(rows, point):
+def _distances(rows: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     """||x_i - point||."""
     return (rows - point).square().sum(dim=1).sqrt()
