@@ -82,7 +82,7 @@ def _work(side, task, network, width, n, batch_size):
         import torch_ref as package
 
         split = SimpleNamespace(images=images, labels=labels, mean=(0.5,) * 3, std=(0.25,) * 3)
-    built = package.create_network(network, 10, 3, 32, width=width)
+    built = package.create_network(network, 10, 3, image_size=32, width=width)
     began = time.perf_counter()
     if task == "extract":
         package.extract(built, split, need=("features",), batch_size=batch_size)

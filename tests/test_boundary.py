@@ -199,7 +199,7 @@ def plain_deepfool(network, image, max_iter):
 
 @pytest.fixture(scope="module")
 def lenet():
-    return mc.create_network("lenet", 4, 1, 8)
+    return mc.create_network("lenet", 4, 1, image_size=8)
 
 
 @pytest.fixture(scope="module")

@@ -331,7 +331,7 @@ def test_checkpoint_of_another_architecture_is_refused(selected_here, capsys):
 
 
 def test_checkpoint_of_other_classes_serves_by_its_features_alone(here, capsys):
-    mc.save_weights(mc.create_network("mlp", 1000, 1, 8, 4), "theirs.ckpt")
+    mc.save_weights(mc.create_network("mlp", 1000, 1, image_size=8, width=4), "theirs.ckpt")
     data = ("--dataset", "digits", "--pool", "50", "--ckpt", "theirs.ckpt")
     for command, words in (("select", ("--rate", "0.2", "--method", "el2n")), ("score", ()),
                            ("select", ("--rate", "0.2", "--method", "forgetting")), ("attack", ("--attack", "pgd"))):

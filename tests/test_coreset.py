@@ -199,14 +199,14 @@ def test_options_of_numpy_are_saved_as_they_were_chosen_by(name, option, tmp_pat
                                    rng.rand(3, 40).astype(np.float32))
     evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics, rng.rand(40))
     value = NUMPY_VALUES[option]
-    chosen = mc.select(name, evidence, np.float32(0.25), np.bool_(True), np.int64(3), **{option: value})
+    chosen = mc.select(name, evidence, np.float32(0.25), balance=np.bool_(True), seed=np.int64(3), **{option: value})
     chosen.save(tmp_path / "c.npz")
     again = Coreset.load(tmp_path / "c.npz")
     assert {name: getattr(again, name) for name in PLAIN} == {name: getattr(chosen, name) for name in PLAIN}
     assert again.options[option] == value.tolist() and type(again.options[option]) is type(value.tolist())
     assert [type(getattr(chosen, name)) for name in PLAIN] == [int, float, str, dict, int, dict]
     np.testing.assert_array_equal(again.indices, chosen.indices)
-    plainly = mc.select(name, evidence, 0.25, True, 3, **{option: value.tolist()})
+    plainly = mc.select(name, evidence, 0.25, balance=True, seed=3, **{option: value.tolist()})
     np.testing.assert_array_equal(plainly.indices, chosen.indices)
 
 

@@ -127,7 +127,7 @@ def test_the_accuracy_is_that_of_training_on_the_coreset_by_hand(inside):
     coreset = Coreset.load(Path("results/study") / record["indices"])
     train, test = mc.load_dataset("digitsN"), mc.load_dataset("digitsN", train=False)
     recipe = Recipe(**{**record["recipe"], "milestones": tuple(record["recipe"]["milestones"])})
-    network = mc.create_network("mlp", 10, 1, 8)
+    network = mc.create_network("mlp", 10, 1, image_size=8)
     mc.train(network, train.subset(np.sort(coreset.indices)), recipe, seed=0, record=())
     assert mc.evaluate(network, test)["accuracy"] == record["accuracy"]["last"]
     assert record["bad"]["kept"] == train.bad[coreset.indices].mean()

@@ -22,7 +22,7 @@ def split():
 
 @pytest.fixture(scope="module")
 def network():
-    return mc.create_network("resnet18", 4, 3, 8, 4)
+    return mc.create_network("resnet18", 4, 3, image_size=8, width=4)
 
 
 def test_batch_size_does_not_change_the_evidence(network, split):
@@ -55,7 +55,7 @@ def test_only_what_is_needed(network, split):
 
 def test_a_network_of_other_classes_gives_features_alone(split, tmp_path):
     """Neither its logits, nor distances to its boundaries, nor its answers, can be compared with the labels."""
-    other = mc.create_network("mlp", 7, 3, 8, 4)
+    other = mc.create_network("mlp", 7, 3, image_size=8, width=4)
     assert extract(other, split, need=("features",)).features.shape == (50, 4)
     for ask in (lambda: extract(other, split), lambda: extract(other, split, need=("logits",)),
                 lambda: mc.deepfool_distances(other, split),
@@ -90,7 +90,7 @@ def test_cache_is_used_for_the_same_and_not_for_anything_else(network, split, tm
     assert not seen  # labels do not change what a network says of images
     extract(network, dataclasses.replace(split, mean=(0.5,) * 3), cache=tmp_path)
     extract(network, dataclasses.replace(split, images=255 - split.images), cache=tmp_path)
-    extract(mc.create_network("resnet18", 4, 3, 8, 4, seed=1), split, cache=tmp_path)
+    extract(mc.create_network("resnet18", 4, 3, image_size=8, width=4, seed=1), split, cache=tmp_path)
     assert len(seen) == 3
 
 

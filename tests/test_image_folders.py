@@ -213,7 +213,7 @@ def test_large_images_are_evaluated_fewer_at_a_time(tree, monkeypatch):
 def test_evidence_of_lazy_images_is_that_of_arrays(tree, tmp_path):
     lazy = load("folder", tree, image_size=16)
     arrays = mc.Split("arrays", lazy.images[:], lazy.labels, lazy.classes, lazy.mean, lazy.std)
-    network = mc.create_network("mlp", 4, 3, 16, 8)
+    network = mc.create_network("mlp", 4, 3, image_size=16, width=8)
     first, second = (mc.extract(network, split, cache=tmp_path / "cache") for split in (lazy, arrays))
     np.testing.assert_array_equal(first.features, second.features)
     assert len(list((tmp_path / "cache").iterdir())) == 2  # a cache of lazy images is not that of an array
@@ -330,7 +330,7 @@ def test_training_on_lazy_images_is_training_on_arrays(tree):
     arrays = mc.Split("arrays", lazy.images[:], lazy.labels, lazy.classes, lazy.mean, lazy.std)
     weights = []
     for split in (lazy, arrays):
-        network = mc.create_network("mlp", 4, 3, 16, 8)
+        network = mc.create_network("mlp", 4, 3, image_size=16, width=8)
         result = mc.train(network, split, RECIPE.override(test_resize=18, validation=0.2), test=split)
         weights.append([parameter.asnumpy() for parameter in network.get_parameters()])
     assert "test_accuracy" in result.history[0]

@@ -276,8 +276,8 @@ def test_cache_is_used_for_the_same_and_not_for_anything_else(tmp_path, monkeypa
     others = [(split, 6, 0, None), (split, 7, 0, test), (split, 6, 1, test), (relabelled, 6, 0, test),
               (dataclasses.replace(split, images=255 - split.images), 6, 0, test),
               (split, 6, 0, dataclasses.replace(test, labels=(test.labels + 1) % 3))]
-    for other in others:
-        patch_evidence(*other, cache=tmp_path)
+    for *other, tested in others:
+        patch_evidence(*other, test=tested, cache=tmp_path)
     assert len(made) == 1 + len(others)
     monkeypatch.setattr(patches, "VERSION", 2)
     patch_evidence(split, 6, test=test, cache=tmp_path)

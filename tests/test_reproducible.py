@@ -163,7 +163,7 @@ def test_same_command_twice(method, made, tmp_path, monkeypatch):
 @pytest.mark.parametrize("arch", ["mlp", "lenet"])
 def test_batch_sizes_of_extraction_change_no_choice(arch):
     split = mc.load_dataset("digits").subset(np.arange(400))
-    network = mc.create_network(arch, 10, 1, 8)
+    network = mc.create_network(arch, 10, 1, image_size=8)
     evidence = [mc.extract(network, split, batch_size=size) for size in (256, 1, 7, 400)]
     for other in evidence[1:]:
         np.testing.assert_allclose(other.logits, evidence[0].logits, atol=1e-5)

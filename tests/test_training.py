@@ -32,7 +32,7 @@ RECIPE = mc.Recipe(arch="mlp", epochs=4, batch_size=16, lr=0.05, schedule="cosin
 
 
 def new_network(seed=0):
-    return mc.create_network("mlp", 3, 1, 8, 16, seed)
+    return mc.create_network("mlp", 3, 1, image_size=8, width=16, seed=seed)
 
 
 def arrays_of(network):
@@ -208,7 +208,7 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
     split, test = toy_split(), toy_split(seed=9)
     recipe = dataclasses.replace(RECIPE, **options)
     weights = np.random.RandomState(0).rand(40)
-    straight = mc.train(new_network(), split, recipe, 3, weights, folder=tmp_path / "a", test=test)
+    straight = mc.train(new_network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "a", test=test)
 
     record = Recorder.record
 
@@ -219,10 +219,11 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
 
     monkeypatch.setattr(Recorder, "record", stop_in_the_third_epoch)
     with pytest.raises(Stopped):
-        mc.train(new_network(), split, recipe, 3, weights, folder=tmp_path / "b", test=test)
+        mc.train(new_network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", test=test)
     assert not loop.finished(tmp_path / "b")
     monkeypatch.undo()
-    resumed = mc.train(new_network(seed=8), split, recipe, 3, weights, folder=tmp_path / "b", resume=True, test=test)
+    resumed = mc.train(new_network(seed=8), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", resume=True,
+                       test=test)
 
     assert_same_weights(straight.network, resumed.network)
     assert straight.history == resumed.history
@@ -285,7 +286,7 @@ def test_of_equally_good_epochs_the_first_is_the_best(tmp_path, monkeypatch):
 
 def test_answers_are_given_in_evaluation_mode():
     """In training mode, a batch's own statistics would decide, and running ones would move."""
-    network, split = mc.create_network("resnet18", 3, 1, 8, 2, seed=1), toy_split(12)
+    network, split = mc.create_network("resnet18", 3, 1, image_size=8, width=2, seed=1), toy_split(12)
     before = arrays_of(network)
     batch = next(evaluation_batches(split, 12)).images
     wanted = network.set_train(False)(Tensor(batch)).asnumpy().argmax(axis=1)

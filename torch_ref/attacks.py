@@ -6,7 +6,7 @@ from torch import nn
 
 
 def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int = 50,
-                       overshoot: float = 0.0) -> np.ndarray:
+                       *, overshoot: float = 0.0) -> np.ndarray:
     """Squared length of the shortest way DeepFool finds to another class, (n,) float64.
 
     Linearised at x, with f the logits and k0 the class of the image: w_k = grad f_k - grad f_k0,
@@ -51,7 +51,7 @@ def _step(logits: torch.Tensor, moved: torch.Tensor, start: int) -> torch.Tensor
 
 
 def gradient_sign(network: nn.Module, images: np.ndarray, labels: np.ndarray | torch.Tensor | None = None,
-                  eps: float = 8 / 255) -> np.ndarray:
+                  *, eps: float = 8 / 255) -> np.ndarray:
     """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``, float32 array.
 
     network: a module that takes pixels in [0, 1], set to evaluation mode; images: (B, C, H, W) array of such pixels
@@ -60,11 +60,12 @@ def gradient_sign(network: nn.Module, images: np.ndarray, labels: np.ndarray | t
     Source: Goodfellow et al., ICLR 2015, section 4.
     """
     labels = _answers(network, images) if labels is None else labels
-    return projected_gradient(network, images, labels, eps, eps, steps=1)
+    return projected_gradient(network, images, labels, eps=eps, alpha=eps, steps=1)
 
 
-def projected_gradient(network: nn.Module, images: np.ndarray, labels: np.ndarray | torch.Tensor, eps: float = 8 / 255,
-                       alpha: float = 2 / 255, steps: int = 10, start: np.ndarray | None = None) -> np.ndarray:
+def projected_gradient(network: nn.Module, images: np.ndarray, labels: np.ndarray | torch.Tensor, *,
+                       eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10,
+                       start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times a step of ``alpha`` along the sign of the loss's gradient, then back into the ball and [0, 1].
 
     start: where to begin, or None for the images themselves

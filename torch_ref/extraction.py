@@ -76,7 +76,7 @@ def normalise(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
 
 @torch.no_grad()
 def extract(network: Network, split: Split, need: Sequence[str] = ("features", "logits"),
-            batch_size: int = 256) -> Evidence:
+            *, batch_size: int = 256) -> Evidence:
     """Features and logits of all samples, in evaluation mode, data set order, without augmentation.
 
     split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel

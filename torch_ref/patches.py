@@ -79,7 +79,7 @@ def _answers(pixels: torch.Tensor, weights: torch.Tensor, offsets: torch.Tensor)
 
 
 def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
-                   lambdas: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1)) -> tuple[np.ndarray, float, float]:
+                   *, lambdas: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1)) -> tuple[np.ndarray, float, float]:
     """(left-out answers (n, C), lambda, left-out accuracy): ridge regression fitted n times for each lambda.
 
     The regression's intercept is not penalised, the penalty is n lambda, features are centred and scaled by what all

@@ -23,7 +23,7 @@ class Coreset:
     scores: np.ndarray | None = None
 
 
-def select(method: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, seed: int = 0,
            **options: Any) -> Coreset:
     """Choose about ``rate * n`` of the n samples.
 
@@ -46,7 +46,7 @@ def select(method: str, evidence: Evidence, rate: float, balance: bool = False, 
     return _coreset(evidence, rate, lambda: choose(evidence, rate, balance, seed, **options))
 
 
-def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
               **options: Any) -> Coreset:
     """Choose by any score and one of ``RULES``; options are the score's, and the rule's where it has any.
 

@@ -62,7 +62,7 @@ class TrainingResult:
     dynamics: dict
 
 
-def train(network: nn.Module, split: Split, recipe: Any, seed: int = 0,
+def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
           weights: np.ndarray | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` in place.
 

@@ -71,7 +71,7 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
     if clean is None or not letter or not train:
         return clean
     _, apply = OVERLAYS[letter]
-    return apply(clean, family.home(root), variant, log)
+    return apply(clean, family.home(root), variant, log=log)
 
 
 def _checked(family: Family, root: Path, split: Split, skip: bool, bits: int | None, log: Log) -> Split:

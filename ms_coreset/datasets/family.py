@@ -78,8 +78,8 @@ class Family:
         return Split(self.called(root), images, labels, tuple(classes), mean, std, train)
 
 
-def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None, aliases: Iterable[str] = (),
-                     resizable: bool = False, by_path: bool = False) -> Callable:
+def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None, *,
+                     aliases: Iterable[str] = (), resizable: bool = False, by_path: bool = False) -> Callable:
     """Decorator that makes a loader (see ``Family``) known as ``name``, and with each overlay's letter after it.
 
     The loader's docstring is the data set's description.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mindspore import Tensor
 
 
-def deepfool_distances(network: Network, split: Split, max_iter: int = 50, overshoot: float = 0.0,
+def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, overshoot: float = 0.0,
                        top_m: int | None = None, batch_size: int = 256) -> np.ndarray:
     """Squared length of DeepFool's perturbation of every image of ``split``: (n,) float64, at least 0.
 

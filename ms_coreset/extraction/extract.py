@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROUND = 64  # batches of a rank between two notes of how far all are
 
 
-def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, batch_size: int = 256,
+def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, batch_size: int = 256,
             cache: str | os.PathLike | None = None) -> Evidence:
     """What ``network`` says of every sample of ``split``: evaluation mode, dataset order, no augmentation.
 

@@ -56,7 +56,7 @@ class PatchEvidence(Evidence):
     settings: dict = field(default_factory=dict)
 
 
-def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, test: Split | None = None,
+def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, test: Split | None = None,
                    memory: int | str | None = None, cache: str | os.PathLike | None = None) -> PatchEvidence:
     """What ridge regression on random patches says of each sample of ``split`` when fitted to all the others.
 

@@ -57,7 +57,7 @@ class LeftOut:
 
 @kernels.one_blas_thread
 def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
-                   lambdas: Sequence[float] = LAMBDAS) -> LeftOut:
+                   *, lambdas: Sequence[float] = LAMBDAS) -> LeftOut:
     """Answers to each sample by ridge regression on all the others, without fitting n times: ``LeftOut``.
 
     features: (n, d), of any float type, in memory or mapped; labels: (n,), in 0 .. classes - 1

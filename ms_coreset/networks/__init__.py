@@ -64,7 +64,7 @@ def canonical_network(name: str) -> str:
     return _NETWORKS.canonical(name)
 
 
-def create_network(name: str, num_classes: int, in_channels: int = 3, image_size: int = 32, width: int | None = None,
+def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_size: int = 32, width: int | None = None,
                    seed: int = 0, **options: Any) -> Network:
     """Build a network with weights drawn from ``RandomState(seed)``.
 

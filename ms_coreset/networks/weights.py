@@ -213,7 +213,7 @@ def _require_space(folder: str, size: int) -> None:
 
 
 def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: int | None = None,
-                         arch: str | None = None, log: Log = warn) -> Network:
+                         *, arch: str | None = None, log: Log = warn) -> Network:
     """Build the network that a checkpoint belongs to and load it; see ``read_weights`` for the files.
 
     image_size, in_channels: of the images it is to see, used where the weights don't tell

@@ -26,7 +26,7 @@ _DEFAULTS = {"gsa": {"against": "own", "steps": 1, "random_start": False},
              "pgd": {"against": "true", "steps": 10, "random_start": True}}
 
 
-def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, seed: int = 0, batch_size: int = 128,
+def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, *, seed: int = 0, batch_size: int = 128,
            **options: Any) -> tuple[np.ndarray, np.ndarray, dict]:
     """Attack every image: uint8 in, uint8 out.
 
@@ -98,10 +98,11 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
     before = answers(logits, clean)
     target = before if options["against"] == "own" else labels
     if options["attack"] == "gsa":
-        moved = gradient_sign(logits, clean, target, options["eps"])
+        moved = gradient_sign(logits, clean, target, eps=options["eps"])
     else:
         start = random_start(clean, rows, options["eps"], options["seed"]) if options["random_start"] else None
-        moved = projected_gradient(logits, clean, target, options["eps"], options["alpha"], options["steps"], start)
+        moved = projected_gradient(logits, clean, target, eps=options["eps"], alpha=options["alpha"],
+                                   steps=options["steps"], start=start)
     attacked = to_pixels(moved.transpose(0, 2, 3, 1), images, options["eps"])
     after = answers(logits, attacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
     return attacked[:b], np.where(after == before, 2, 1).astype(np.int8)[:b]
@@ -167,7 +168,7 @@ def answers(logits: Callable, images: np.ndarray) -> np.ndarray:
 
 
 def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | None = None,
-                  eps: float = 8 / 255) -> np.ndarray:
+                  *, eps: float = 8 / 255) -> np.ndarray:
     """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``; where the gradient is exactly 0, x stays.
 
     logits: as in ``attack``; images: (B, C, H, W) float32 in [0, 1]
@@ -180,10 +181,10 @@ def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | Non
     _require_pixels("images", images)
     _require_callable(logits)
     labels = answers(logits, images) if labels is None else labels
-    return projected_gradient(logits, images, labels, eps, eps, 1)
+    return projected_gradient(logits, images, labels, eps=eps, alpha=eps, steps=1)
 
 
-def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray, eps: float = 8 / 255,
+def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray, *, eps: float = 8 / 255,
                        alpha: float = 2 / 255, steps: int = 10, start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times ``x <- clip(x + alpha sign(grad_x CE(f(x), y)))``, clipped to the eps-ball and to [0, 1].
 

@@ -25,7 +25,7 @@ MODES = ("paper", "repo")
 _NOISE_MEAN, _NOISE_DEVIATION = 0.2, 1.0
 
 
-def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, mode: str = "paper",
+def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, *, mode: str = "paper",
             random_occlusion: bool = False) -> tuple:
     """Corrupt a share of the images, each in one way.
 

@@ -10,7 +10,7 @@ from ms_coreset.files import array_digest
 from ms_coreset.randomness import stream
 
 
-def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, seed: int = 0,
+def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, *, seed: int = 0,
                     exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by one of the other classes, all of them equally likely.
 
@@ -37,7 +37,7 @@ def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, se
                             exact=bool(exact))
 
 
-def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2, seed: int = 0,
+def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2, *, seed: int = 0,
                      exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by the one class that its own is mistaken for.
 

@@ -24,7 +24,7 @@ __all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe"
 
 
 @one_blas_thread
-def select(method: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
@@ -56,7 +56,7 @@ def select(method: str, evidence: Evidence, rate: float, balance: bool = False, 
 
 
 @one_blas_thread
-def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
               memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
 

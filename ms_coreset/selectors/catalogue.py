@@ -110,7 +110,7 @@ class Entry:
         options.check(self.name, self.function, given)
 
 
-def method(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
+def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
            nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
            label_columns: Flag = False) -> Callable:
     """Decorator: register a function as a selection method; see ``Entry``."""

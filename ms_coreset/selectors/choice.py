@@ -109,10 +109,11 @@ class Choice:
 
     def _choose(self, evidence: Evidence, request: Request) -> Coreset:
         score, rule = _score_and_rule(self.name)
-        how = request.rate, request.balance, request.seed, request.memory
+        how: dict[str, Any] = {"rate": request.rate, "balance": request.balance, "seed": request.seed,
+                               "memory": request.memory}
         if score is not None:
-            return select_by(score.name, rule, evidence, *how, **self._own_options)
-        return select(self.name, evidence, *how, **self._own_options)
+            return select_by(score.name, rule, evidence, **how, **self._own_options)
+        return select(self.name, evidence, **how, **self._own_options)
 
     @property
     def _own_options(self) -> dict[str, Any]:

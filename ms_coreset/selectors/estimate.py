@@ -131,7 +131,7 @@ class Estimate:
                                  f"{as_text(self.memory)} it may use; what would fit: {ways}")
 
 
-def estimate(method: str, n: int, d: int, classes: int | Sequence[int], rate: float, balance: bool = False,
+def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate: float, balance: bool = False,
              memory: int | str | None = None, dtype: Any = "float32", **options: Any) -> Estimate:
     """What ``select`` with these arguments will take: an ``Estimate``.
 

@@ -151,11 +151,11 @@ def _register_ranked(entry: Entry, aliases: Iterable[str]) -> None:
     of_score = list(inspect.signature(entry.function).parameters.values())[1:]
     ranked.__signature__ = inspect.Signature([*of_method, *of_score])  # type: ignore[attr-defined]
     ranked.__doc__ = entry.function.__doc__
-    method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases, nested=True,
+    method(entry.name, entry.requirements, f"{entry.cost} + n log n", source=entry.source, aliases=aliases, nested=True,
            takes=entry.takes, parallel="scores", label_columns=entry.label_columns)(ranked)
 
 
-def register_score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
+def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
                    parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False) -> Callable:
     """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
     def register(function: Callable) -> Callable:

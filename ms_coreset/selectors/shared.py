@@ -139,11 +139,13 @@ def estimate_on_ranks(method: str, n: int, d: int, classes: Any, rate: float, ba
     """What ``select`` will take of one rank, of several: as ``estimate``; of two rounds the one that takes more."""
     entry = METHODS[method]
     if balance or ranks == 1 or entry.parallel_for(options) != "rounds":
-        return estimate(method, n, d, classes, rate, balance, memory, dtype, **options)
+        return estimate(method, n, d, classes=classes, rate=rate, balance=balance, memory=memory, dtype=dtype,
+                        **options)
     k, own = budget(rate, n), -(-n // ranks)
     ground = min(n, own + (ranks - 1) * min(k, own))
     columns = classes if np.ndim(classes) == 0 else len(classes)  # over all samples, their sizes make no difference
-    rounds = [estimate(method, m, d, columns, min(1.0, k / m) or rate, False, memory, dtype, **options)
+    rounds = [estimate(method, m, d, classes=columns, rate=min(1.0, k / m) or rate, balance=False, memory=memory,
+                       dtype=dtype, **options)
               for m in (own, ground)]
     return max(rounds, key=lambda each: each.peak)
 

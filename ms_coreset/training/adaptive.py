@@ -72,7 +72,7 @@ class Reselection:
                                  f"still learning can't give; every few epochs work: {', '.join(_workable())}")
 
     @classmethod
-    def by(cls, method: str, rate: float, every: int, warm: int = 0, balance: bool = False, seed: int = 0,
+    def by(cls, method: str, rate: float, every: int, *, warm: int = 0, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> Reselection:
         """Reselection by a registered method; the rest as for ``select``, which also says what it raises."""
         from ms_coreset.selectors.choice import Choice

@@ -67,7 +67,7 @@ class TrainingResult:
         return max(tested, key=lambda entry: entry[key], default=None)
 
 
-def train(network: Network, split: Split, recipe: Recipe, seed: int = 0, weights: np.ndarray | None = None,
+def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weights: np.ndarray | None = None,
           record: Sequence[str] = FIELDS, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
           reselection: Reselection | None = None) -> TrainingResult:

@@ -167,7 +167,7 @@ def _lay_out(folder):
     folder.mkdir()
     readers.put(folder / "mine.npz", readers.dumped(np.savez, **{
         name: readers.ARRAYS[name] for name in ("labels", "images", "test_images", "test_labels")}))
-    network = mc.create_network("mlp", 2, 3, 8, width=3)
+    network = mc.create_network("mlp", 2, 3, image_size=8, width=3)
     for name in ("net.ckpt", "net.pth"):
         mc.save_weights(network, folder / name)
     for name in ("some", "other"):

@@ -64,7 +64,7 @@ def split(train=True):
 def network():
     import ms_coreset as mc
 
-    return mc.create_network("mlp", CLASSES, 1, 8, width=4)
+    return mc.create_network("mlp", CLASSES, 1, image_size=8, width=4)
 
 
 @functools.cache

@@ -501,7 +501,7 @@ def _ckpt(root):
     from ms_coreset import create_network, save_weights
 
     put(root / "net.ckpt", b"")
-    save_weights(create_network("mlp", 2, 1, 4, width=3), root / "net.ckpt")
+    save_weights(create_network("mlp", 2, 1, image_size=4, width=3), root / "net.ckpt")
 
 
 def _load_network(file):
@@ -519,7 +519,8 @@ def _ckpt_with(rng, _):
     from ms_coreset import create_network
 
     message = Checkpoint()
-    arrays = {entry.name: entry.asnumpy() for entry in create_network("mlp", 2, 1, 4, width=3).get_parameters()}
+    arrays = {entry.name: entry.asnumpy() for entry in create_network("mlp", 2, 1, image_size=4,
+                                                                      width=3).get_parameters()}
     odd = sorted(arrays)[rng.randint(len(arrays))]
     for name, array in arrays.items():
         value = message.value.add()

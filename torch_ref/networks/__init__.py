@@ -61,7 +61,7 @@ _BUILDERS: dict[str, Callable[..., Built]] = {
 NETWORKS = tuple(_BUILDERS)
 
 
-def create_network(name: str, num_classes: int, in_channels: int = 3, image_size: int = 32, width: int | None = None,
+def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_size: int = 32, width: int | None = None,
                    seed: int = 0, **options: Any) -> nn.Module:
     """Build a network with weights drawn from ``RandomState(seed)``.
 

@@ -27,7 +27,7 @@ def attack_path(root: FilePath, base: str, variant: str = "") -> Path:
     return overlay_path(root, "attack", _STEMS.get(base, base.lower()), variant)
 
 
-def make_attack(clean: Split, network: Network, root: str | os.PathLike, seed: int = 0, batch_size: int = 128,
+def make_attack(clean: Split, network: Network, root: str | os.PathLike, *, seed: int = 0, batch_size: int = 128,
                 force: bool = False, variant: str = "", notes: dict | None = None, **options: Any) -> Path:
     """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
 
@@ -59,7 +59,7 @@ def make_attack(clean: Split, network: Network, root: str | os.PathLike, seed: i
     return path
 
 
-def apply_attack(clean: Split, root: FilePath, variant: str, log: Log) -> Split:
+def apply_attack(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the attacked images that lie below ``root``; all of its samples are ``bad``.
 
     Sets the fields that ``apply_corruption`` sets. Raises ``MsCoresetError`` as ``lay_images``, and for images that

@@ -21,7 +21,7 @@ def corruption_path(root: FilePath, base: str, variant: str = "") -> Path:
     return overlay_path(root, "corrupt", base.lower(), variant)
 
 
-def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict = 0.3, seed: int = 0,
+def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict = 0.3, *, seed: int = 0,
                     mode: str = "paper", random_occlusion: bool = False, force: bool = False,
                     variant: str = "") -> Path:
     """Write corrupted images for the training split ``clean``; see ``perturbations.corruption.corrupt``.
@@ -46,7 +46,7 @@ def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict 
     return path
 
 
-def apply_corruption(clean: Split, root: FilePath, variant: str, log: Log) -> Split:
+def apply_corruption(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the corrupted images that lie below ``root``.
 
     Those without a variant are made with the defaults if they are missing. Sets ``images``, ``clean_labels`` (the

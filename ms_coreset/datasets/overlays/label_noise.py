@@ -27,7 +27,7 @@ def label_noise_path(root: FilePath, base: str, variant: str = "") -> Path:
     return overlay_path(root, "noisy", _STEMS.get(base, base.lower()), variant)
 
 
-def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, seed: int = 0, exact: bool = True,
+def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, *, seed: int = 0, exact: bool = True,
                      force: bool = False, variant: str = "", noise: str = "symmetric", next_class: bool = False,
                      human: str | None = None) -> Path:
     """Write noisy labels for the training split ``clean``.
@@ -45,10 +45,10 @@ def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, 
     if noise not in NOISES:
         raise MsCoresetError(f"unknown label noise {noise!r}: there are {', '.join(NOISES)}")
     if noise == "symmetric":
-        noisy, manifest = symmetric_noise(clean.labels, clean.num_classes, ratio, seed, exact)
+        noisy, manifest = symmetric_noise(clean.labels, clean.num_classes, ratio, seed=seed, exact=exact)
     elif noise == "asymmetric":
         targets, what = target_classes(clean.name, clean.classes, next_class)
-        noisy, manifest = asymmetric_noise(clean.labels, targets, ratio, seed, exact)
+        noisy, manifest = asymmetric_noise(clean.labels, targets, ratio, seed=seed, exact=exact)
         manifest["pairs"] = what
     else:
         given, source = read_human_labels(clean, root, human)
@@ -74,7 +74,7 @@ def _publish(path: Path, noisy: np.ndarray, manifest: dict[str, Any]) -> None:
         stream.write(content)
 
 
-def apply_label_noise(clean: Split, root: FilePath, variant: str, log: Log) -> Split:
+def apply_label_noise(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the noisy labels that lie below ``root``.
 
     Those without a variant are made with the defaults if they are missing. Sets ``labels``, ``clean_labels``, ``bad``
