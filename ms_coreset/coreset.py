@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -49,6 +49,7 @@ class Coreset:
     indices: np.ndarray
     n: int
     rate: float
+    _: KW_ONLY
     method: str
     options: dict = field(default_factory=dict)
     seed: int = 0
@@ -121,8 +122,8 @@ class Coreset:
             scores = np.full(n, np.nan)
             scores[pool] = self.scores
         made_from = pool if self.pool is None else pool[self.pool]
-        return Coreset(pool[self.indices], n, self.rate, self.method, self.options, self.seed, self.weights, scores,
-                       made_from, self.manifest)
+        return Coreset(pool[self.indices], n, self.rate, method=self.method, options=self.options, seed=self.seed,
+                       weights=self.weights, scores=scores, pool=made_from, manifest=self.manifest)
 
     def summary(self, split: Any) -> dict:
         """What was kept of ``split``, as plain values.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import InitVar, dataclass, fields, is_dataclass, replace
+from dataclasses import KW_ONLY, InitVar, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ class Evidence:
     labels: np.ndarray
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
+    _: KW_ONLY
     dynamics: object | None = None
     boundary: np.ndarray | None = None
     runs: tuple[Evidence, ...] | None = None

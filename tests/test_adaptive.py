@@ -33,7 +33,7 @@ def toy_split(n=60, size=8, classes=3, seed=0):
     images = rng.randint(0, 90, (n, size, size, 1)).astype(np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label:2 * label + 2] += rng.randint(30, 160)
-    return mc.Split("toy", images, labels, tuple("abc"[:classes]), (0.3,), (0.3,))
+    return mc.Split("toy", images, labels, classes=tuple("abc"[:classes]), mean=(0.3,), std=(0.3,))
 
 
 def new_network(seed=0):

@@ -169,7 +169,7 @@ def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selected_he
     assert call("--dataset digitsN --rate 0.1 --method craig --balance --save w") == 0
     coreset = Coreset.load("w/digitsN-craig-balanced-0.1.npz")
     assert coreset.weights.sum() == 1437
-    Coreset(coreset.indices, coreset.n, coreset.rate, "craig").save("w/plain.npz")
+    Coreset(coreset.indices, coreset.n, coreset.rate, method="craig").save("w/plain.npz")
     results = []
     for options in ("w/digitsN-craig-balanced-0.1.npz", "w/plain.npz",
                     "w/digitsN-craig-balanced-0.1.npz --no-weights"):
@@ -319,7 +319,7 @@ def test_device_that_is_not_there_says_what_is(here, capsys):
 
 
 def test_coreset_of_other_data_is_refused(here, capsys):
-    Coreset(np.arange(5), 10, 0.5, "random").save(here / "other.npz")
+    Coreset(np.arange(5), 10, 0.5, method="random").save(here / "other.npz")
     assert "data set of 10 samples, digits has 1437" in refused(
         capsys, "--dataset", "digits", "--coreset", "other.npz", command="train")
 

@@ -246,7 +246,7 @@ def test_methods(name, balance, ascend):
 def pictures(n=10, size=8, channels=1, classes=3):
     rng = np.random.RandomState(0)
     images, labels = rng.randint(0, 256, (n, size, size, channels)).astype(np.uint8), np.arange(n) % classes
-    return mc.Split("toy", images, labels, tuple("abc"), (0.4,) * channels, (0.3,) * channels)
+    return mc.Split("toy", images, labels, classes=tuple("abc"), mean=(0.4,) * channels, std=(0.3,) * channels)
 
 
 def test_evidence_of_patches_is_the_hosts(ascend):

@@ -475,7 +475,7 @@ def test_one_class_is_led_over_by_no_other():
     labels, recorder = np.zeros(5, int), Recorder(FIELDS, 3, 5)
     for epoch in range(3):
         recorder.record(epoch, np.arange(5), RNG.randn(5, 1).astype(np.float32), labels)
-    evidence = mc.Evidence(labels, FEATURES[:5], LOGITS[:5, :1], recorder.dynamics(), BOUNDARY[:5])
+    evidence = mc.Evidence(labels, FEATURES[:5], LOGITS[:5, :1], dynamics=recorder.dynamics(), boundary=BOUNDARY[:5])
     with pytest.raises(MsCoresetError, match=r"^aum: .* of sample 0 is infinite: with one class, the label"):
         mc.score("aum", evidence)
     assert mc.score("accumulated_margin", evidence).tolist() == [-3] * 5

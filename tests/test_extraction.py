@@ -16,8 +16,8 @@ mc.set_device("CPU")
 @pytest.fixture(scope="module")
 def split():
     rng = np.random.RandomState(0)
-    return mc.Split("toy", rng.randint(0, 255, (50, 8, 8, 3)).astype(np.uint8), rng.randint(0, 4, 50), tuple("abcd"),
-                    (0.4,) * 3, (0.2,) * 3)
+    return mc.Split("toy", rng.randint(0, 255, (50, 8, 8, 3)).astype(np.uint8), rng.randint(0, 4, 50),
+                    classes=tuple("abcd"), mean=(0.4,) * 3, std=(0.2,) * 3)
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,8 @@ def write(name="mine.npz", **changes):
 
 
 def toy(**changes):
-    split = mc.Split("toy", arrays()["images"][..., None], np.arange(N) % 4, tuple("abcd"), (0.4,), (0.2,))
+    split = mc.Split("toy", arrays()["images"][..., None], np.arange(N) % 4, classes=tuple("abcd"), mean=(0.4,),
+                     std=(0.2,))
     return dataclasses.replace(split, **changes)
 
 
@@ -297,7 +298,7 @@ def test_a_coreset_that_tells_less_is_compared_by_what_it_tells(here, capsys):
     mc.select("random", mc.Evidence(labels[::-1].copy()), 0.2).save("labels.npz")
     assert "was chosen by other labels than arrays-mine has" in refused(capsys, train_line("--coreset labels.npz"))
     for name, n in (("none.npz", N), ("other.npz", N + 1)):
-        Coreset(np.arange(5), n, 0.1, "theirs", manifest={"data": "?", "perturbation": 3}).save(name)
+        Coreset(np.arange(5), n, 0.1, method="theirs", manifest={"data": "?", "perturbation": 3}).save(name)
     assert call(train_line("--coreset none.npz"), "train") == 0
     assert f"of {N + 1} samples, arrays-mine has {N}" in refused(capsys, train_line("--coreset other.npz"))
 

@@ -35,7 +35,7 @@ def evidence_of(labels, features, logits, boundary=None):
     """Evidence with every field; the dynamics are those of a network that always answers alike."""
     labels, features, logits = np.asarray(labels), np.asarray(features, np.float32), np.asarray(logits, np.float32)
     boundary = np.ones(len(labels)) if boundary is None else boundary
-    return mc.Evidence(labels, features, logits, dynamics_of([logits] * 3, labels), boundary)
+    return mc.Evidence(labels, features, logits, dynamics=dynamics_of([logits] * 3, labels), boundary=boundary)
 
 
 def dynamics_of(epochs, labels):

@@ -138,7 +138,7 @@ def test_only_clean_training_images_are_perturbed(tmp_path, network):
 
 
 def test_data_without_images_can_not_be_corrupted(tmp_path, network):
-    split = Split("features", None, np.array([0, 1]), ("a", "b"), None, None)
+    split = Split("features", None, np.array([0, 1]), classes=("a", "b"), mean=None, std=None)
     for make in (lambda: make_corruption(split, tmp_path), lambda: make_attack(split, network, tmp_path)):
         with pytest.raises(MsCoresetError, match="has no images"):
             make()
@@ -306,7 +306,7 @@ def test_images_that_the_manifest_does_not_describe_are_refused(tmp_path, clean)
 
 def test_images_of_other_data_are_refused(tmp_path, clean):
     path = make_corruption(clean, tmp_path)
-    other = Split("digits", 255 - clean.images, clean.labels, clean.classes, clean.mean, clean.std)
+    other = Split("digits", 255 - clean.images, clean.labels, classes=clean.classes, mean=clean.mean, std=clean.std)
     with pytest.raises(MsCoresetError, match=f"{path} was made for other data than this digits"):
         images.lay_images(other, "digitsC", path, print)
 
@@ -334,7 +334,8 @@ def test_images_without_a_manifest_are_taken_with_a_word(tmp_path, clean):
     split = load_dataset("digitsA", tmp_path, log=lines.append)
     assert lines == [f"{path} has no manifest: taken as it is, 2 of 1437 images differ from the clean ones"]
     assert np.flatnonzero(split.bad).tolist() == [3, 7]
-    assert Coreset(np.array([3, 4]), 1437, 0.1, "x").summary(split)["bad_by_kind"] == {"changed": (2 / 1437, 0.5)}
+    assert Coreset(np.array([3, 4]), 1437, 0.1,
+                   method="x").summary(split)["bad_by_kind"] == {"changed": (2 / 1437, 0.5)}
 
 
 def test_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
@@ -389,7 +390,8 @@ def test_an_attack_on_another_network_is_another(tmp_path, clean, network):
 def test_summary_counts_each_kind(tmp_path):
     split = quietly("digitsC", tmp_path)
     kept = np.flatnonzero(split.bad_kinds == 2)[:10]
-    summary = Coreset(np.concatenate([kept, np.flatnonzero(split.bad_kinds == 0)[:30]]), 1437, 0.1, "x").summary(split)
+    summary = Coreset(np.concatenate([kept, np.flatnonzero(split.bad_kinds == 0)[:30]]), 1437, 0.1,
+                      method="x").summary(split)
     assert summary["bad_kept"] == 0.25
     assert summary["bad_by_kind"]["fog"] == (86 / 1437, 0.25)
     assert [kept for _, kept in summary["bad_by_kind"].values()] == [0, 0.25, 0, 0, 0]
@@ -398,7 +400,7 @@ def test_summary_counts_each_kind(tmp_path):
 
 def test_label_noise_is_one_kind(tmp_path):
     split = quietly("digitsN", tmp_path)
-    by_kind = Coreset(np.flatnonzero(split.bad), 1437, 0.2, "x").summary(split)["bad_by_kind"]
+    by_kind = Coreset(np.flatnonzero(split.bad), 1437, 0.2, method="x").summary(split)["bad_by_kind"]
     assert by_kind == {"symmetric_label_noise": (287 / 1437, 1.0)}
 
 
@@ -411,7 +413,8 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 @pytest.fixture
 def cifar():
     rng = np.random.RandomState(0)
-    return Split("CIFAR10", np.zeros((50, 2, 2, 3), np.uint8), rng.randint(0, 10, 50), CLASSES, (0.5,) * 3, (0.5,) * 3)
+    return Split("CIFAR10", np.zeros((50, 2, 2, 3), np.uint8), rng.randint(0, 10, 50), classes=CLASSES, mean=(0.5,) * 3,
+                 std=(0.5,) * 3)
 
 
 def published(root, content, folder="cifar-n", name="CIFAR-10_human.pt", compression=zipfile.ZIP_STORED):

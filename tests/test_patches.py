@@ -26,8 +26,8 @@ N = 60
 def split_of(images, labels, classes=3):
     images = np.asarray(images, np.uint8)
     channels = images.shape[3]
-    return mc.Split("toy", images, np.asarray(labels), tuple("abcdefgh"[:classes]), (0.5,) * channels,
-                    (0.2,) * channels)
+    return mc.Split("toy", images, np.asarray(labels), classes=tuple("abcdefgh"[:classes]), mean=(0.5,) * channels,
+                    std=(0.2,) * channels)
 
 
 def call(line, command="select"):

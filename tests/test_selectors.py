@@ -15,6 +15,7 @@ from ms_coreset.selectors.catalogue import Entry
 from ms_coreset.selectors.options import check as check_options
 from ms_coreset.selectors.quota import Request, budget, cut, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
+from ms_coreset.training.dynamics import FIELDS as DYNAMICS
 from ms_coreset.training.dynamics import measure
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -34,7 +35,7 @@ def evidence_of(n=60, classes=4, d=5, seed=0):
     rng = np.random.RandomState(seed)
     labels, features = rng.randint(0, classes, n), rng.rand(n, d).astype(np.float32)
     logits = rng.randn(n, classes).astype(np.float32)
-    return mc.Evidence(labels, features, logits, dynamics_of(labels, classes, rng), rng.rand(n))
+    return mc.Evidence(labels, features, logits, dynamics=dynamics_of(labels, classes, rng), boundary=rng.rand(n))
 
 
 def dynamics_of(labels, classes, rng, epochs=4):
@@ -98,7 +99,7 @@ def test_one_sample_classes_and_duplicates(name, balance):
     features = np.repeat(np.arange(6, dtype=np.float32), 2)[:, None] * np.ones(3, np.float32)
     labels = np.array([2] * 6 + [0] * 5 + [1])
     rng = np.random.RandomState(0)
-    evidence = mc.Evidence(labels, features, features, dynamics_of(labels, 3, rng), np.ones(12))
+    evidence = mc.Evidence(labels, features, features, dynamics=dynamics_of(labels, 3, rng), boundary=np.ones(12))
     coreset = mc.select(name, evidence, 0.5, balance=balance)
     assert_valid(coreset, evidence)
 
@@ -348,10 +349,10 @@ def tied():
     rng = np.random.RandomState(0)
     labels = np.sort(rng.choice(3, 90, p=[0.5, 0.3, 0.2]))
     dynamics = mc.TrainingDynamics(
-        *(rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for _ in range(4)), rng.rand(6, 90) < 0.7,
-        rng.rand(6, 90).astype(np.float32))
+        **{name: rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for name in DYNAMICS[:4]},
+        correct=rng.rand(6, 90) < 0.7, loss=rng.rand(6, 90).astype(np.float32))
     return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
-                       dynamics, rng.randint(0, 9, 90).astype(float))
+                       dynamics=dynamics, boundary=rng.randint(0, 9, 90).astype(float))
 
 
 OPTIONS = [(name, {}) for name in EVERY_METHOD] + [

@@ -25,7 +25,8 @@ def toy_split(n=40, size=8, channels=1, classes=3, seed=0):
     images = rng.randint(0, 60, (n, size, size, channels)).astype(np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label:2 * label + 2] += 150
-    return mc.Split("toy", images, labels, tuple("abc"[:classes]), (0.3,) * channels, (0.3,) * channels)
+    return mc.Split("toy", images, labels, classes=tuple("abc"[:classes]), mean=(0.3,) * channels,
+                    std=(0.3,) * channels)
 
 
 RECIPE = mc.Recipe(arch="mlp", epochs=4, batch_size=16, lr=0.05, schedule="cosine", crop_padding=1, flip=True)

@@ -1,7 +1,7 @@
 """What a trained network says of every sample of a split."""
 
 from collections.abc import Sequence
-from dataclasses import InitVar, dataclass
+from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,6 +47,7 @@ class Evidence:
     labels: np.ndarray
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
+    _: KW_ONLY
     dynamics: object | None = None
     boundary: np.ndarray | None = None
     runs: tuple | None = None

@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -36,6 +36,7 @@ class Recipe:
     epochs: int
     batch_size: int = 128
     lr: float = 0.1
+    _: KW_ONLY
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4

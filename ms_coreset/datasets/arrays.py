@@ -58,7 +58,7 @@ def _training_split(arrays: dict[str, np.ndarray], root: Path, log: Log) -> Spli
         raise MsCoresetError(f"logits have {known['logits'].shape[1]} columns, but there are {len(names)} classes: "
                              "name one for each column in 'classes'")
     labels = _places(arrays["labels"], values, "labels")
-    return Split(f"arrays-{root.stem}", images, labels, names, mean, std, known=known)
+    return Split(f"arrays-{root.stem}", images, labels, classes=names, mean=mean, std=std, known=known)
 
 
 def _test_split(arrays: dict[str, np.ndarray], root: Path) -> Split | None:
@@ -71,7 +71,8 @@ def _test_split(arrays: dict[str, np.ndarray], root: Path) -> Split | None:
         raise MsCoresetError(f"test_images are of shape {images.shape[1:]}, images of {trained_on.shape[1:]}: they "
                              "must be alike")
     labels = _places(_label_values(arrays, "test_labels"), values, "test_labels")
-    return Split(f"arrays-{root.stem}", images, labels, names, *_colour(arrays, trained_on), train=False)
+    mean, std = _colour(arrays, trained_on)
+    return Split(f"arrays-{root.stem}", images, labels, classes=names, mean=mean, std=std, train=False)
 
 
 def _require_partners(arrays: dict[str, np.ndarray], skipped: Sequence[str] = ()) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -39,6 +39,7 @@ class Split:
     name: str
     images: np.ndarray | Pictures | None
     labels: np.ndarray
+    _: KW_ONLY
     classes: Sequence[str]
     mean: Sequence[float]
     std: Sequence[float]

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,7 @@ class PatchEvidence(Evidence):
     settings: how it was made, as plain values; "lam" is ridge regression's penalty, chosen by ``accuracy``
     """
 
+    _: KW_ONLY
     accuracy: float | None = None
     test_accuracy: float | None = None
     settings: dict = field(default_factory=dict)

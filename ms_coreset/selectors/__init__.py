@@ -74,8 +74,9 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
 def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
              how: str) -> Coreset:
     manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how)}
-    return Coreset(selection.indices, len(evidence), float(request.rate), name, {**options, "balance": request.balance},
-                   int(request.seed), selection.weights, selection.scores, manifest=manifest)
+    return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
+                   options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
+                   scores=selection.scores, manifest=manifest)
 
 
 @one_blas_thread

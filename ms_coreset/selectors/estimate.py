@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +109,7 @@ class Estimate:
     method: str
     peak: int
     operations: float
+    _: KW_ONLY
     memory: int
     note: str = ""
     remedies: tuple = ()
@@ -189,7 +190,7 @@ def _types(dtype: Any) -> tuple[np.dtype, ...]:
 
 def _estimate(entry: Entry, size: Size, memory: int, options: dict[str, Any]) -> Estimate:
     peak, operations, note = _work(entry.name)(size, memory, options)
-    found = Estimate(entry.name, int(peak + BLOCKS + 40 * size.n), float(operations), memory, note)
+    found = Estimate(entry.name, int(peak + BLOCKS + 40 * size.n), float(operations), memory=memory, note=note)
     return found if found.fits else replace(found, remedies=tuple(_remedies(entry, size, memory, options)))
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class Reselection:
     name: str
     needs: tuple
     choose: Callable = field(compare=False, repr=False)
+    _: KW_ONLY
     request: Any
     every: int
     warm: int = 0
@@ -79,8 +80,8 @@ class Reselection:
         from ms_coreset.selectors.quota import Request
 
         choice = Choice(method, options, seed)
-        return cls(choice.name, choice.needs, choice.choose, Request(rate, bool(balance), seed, memory), every, warm,
-                   options)
+        return cls(choice.name, choice.needs, choice.choose, request=Request(rate, bool(balance), seed, memory),
+                   every=every, warm=warm, options=options)
 
     def of_all(self, coreset: Coreset) -> Coreset:
         """A coreset of the samples as one of the data set that these are a pool of, if they are."""

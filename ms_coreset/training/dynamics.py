@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ class TrainingDynamics:
     probability: np.ndarray | None = None
     margin: np.ndarray | None = None
     logit_margin: np.ndarray | None = None
+    _: KW_ONLY
     error_norm: np.ndarray | None = None
     correct: np.ndarray | None = None
     loss: np.ndarray | None = None

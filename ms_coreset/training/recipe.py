@@ -5,7 +5,7 @@ import difflib
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Recipe:
     arch: str = "resnet50"
     width: int | None = None
     epochs: int | None = None
+    _: KW_ONLY
     iterations: int | None = None
     batch_size: int = 128
     lr: float = 0.1

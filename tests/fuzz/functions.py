@@ -57,7 +57,7 @@ def evidence():
 def split(train=True):
     import ms_coreset as mc
 
-    return mc.Split("mine", IMAGES, LABELS, ("a", "b", "c"), (0.5,), (0.2,), train)
+    return mc.Split("mine", IMAGES, LABELS, classes=("a", "b", "c"), mean=(0.5,), std=(0.2,), train=train)
 
 
 @functools.cache

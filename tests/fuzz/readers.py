@@ -428,7 +428,7 @@ def _human(root):
     from ms_coreset.datasets.overlays.human import read_human_labels
     from ms_coreset.datasets.split import Split
 
-    clean = Split("CIFAR10", PIXELS, LABELS, ("a", "b"), (0.5,) * 3, (0.2,) * 3)
+    clean = Split("CIFAR10", PIXELS, LABELS, classes=("a", "b"), mean=(0.5,) * 3, std=(0.2,) * 3)
     return read_human_labels(clean, root)[0]
 
 
@@ -448,7 +448,7 @@ def _overlaid(letter):
         from ms_coreset import Coreset
 
         split = quietly(f"arrays{letter}", root / "mine.npz")
-        Coreset(np.array([0]), ROWS, 0.5, "random").summary(split)
+        Coreset(np.array([0]), ROWS, 0.5, method="random").summary(split)
         return np.asarray(split.images), split.labels, split.clean_labels, split.bad, split.bad_kinds
     return read
 
