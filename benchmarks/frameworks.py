@@ -77,7 +77,7 @@ def _work(side, task, network, width, n, batch_size):
         import ms_coreset as package
 
         package.set_device("auto")
-        split = package.Split("random", images, labels, tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
+        split = package.Split("random", images, labels, classes=tuple("0123456789"), mean=(0.5,) * 3, std=(0.25,) * 3)
     else:
         import torch_ref as package
 

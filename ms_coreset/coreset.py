@@ -125,7 +125,7 @@ class Coreset:
         return Coreset(pool[self.indices], n, self.rate, method=self.method, options=self.options, seed=self.seed,
                        weights=self.weights, scores=scores, pool=made_from, manifest=self.manifest)
 
-    def summary(self, split: Any) -> dict:
+    def summary(self, split: Split) -> dict:
         """What was kept of ``split``, as plain values.
 
         kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share

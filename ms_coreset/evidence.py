@@ -187,7 +187,6 @@ def _part(field: Any, rows: np.ndarray) -> Any:
     return take(field, rows) if hasattr(field, "shape") else field
 
 
-
 def required(array: np.ndarray | None) -> np.ndarray:
     """A field of ``Evidence`` that ``require`` has found to be there."""
     assert array is not None

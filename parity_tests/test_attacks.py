@@ -70,7 +70,7 @@ def test_gradient_sign(networks, data, own):
     network, reference = networks
     images, labels, _ = data
     target = None if own else labels
-    ours, theirs = (package.gradient_sign(given, images, target, EPS)
+    ours, theirs = (package.gradient_sign(given, images, target, eps=EPS)
                     for package, given in ((mc, network), (torch_ref, reference)))
     against = torch_answers(reference, images) if own else labels
     np.testing.assert_array_equal(answers(network, images), torch_answers(reference, images))

@@ -83,7 +83,7 @@ def test_extraction(name, tmp_path):
 
 @pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
 def test_extraction_of_one_field_leaves_the_other_out(package):
-    evidence = package.extract(package.create_network("mlp", 4, 3, 8), small_split(), need=("logits",))
+    evidence = package.extract(package.create_network("mlp", 4, 3, image_size=8), small_split(), need=("logits",))
     assert evidence.features is None
     assert evidence.logits.shape == (20, 4)
 

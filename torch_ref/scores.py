@@ -210,7 +210,6 @@ SCORES = {function.__name__: function for function in (
     accumulated_margin, cal, deepfool)}
 
 
-
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of all samples, (n,) float64.
 

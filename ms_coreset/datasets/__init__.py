@@ -10,7 +10,6 @@ import importlib
 import numbers
 import os
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ for _module in pkgutil.iter_modules(__path__):
 
 def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True, *, image_size: int | None = None,
                  bits: int | None = None, broken: str | None = None, download: bool = True, verify: bool = False,
-                 log: Callable = Access.log) -> Split | None:
+                 log: Log = Access.log) -> Split | None:
     """Load the training or the test split of a data set.
 
     name: one of ``list_datasets()``, in any case; an ``N`` after it lays label noise over the training labels, a ``C``

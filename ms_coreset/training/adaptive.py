@@ -16,10 +16,11 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import array_digest
-from ms_coreset.kinds import FilePath, Network
+from ms_coreset.kinds import FilePath, Log, Network
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
+    from ms_coreset.selectors.quota import Request
 
 _OF_A_WHOLE_RUN = "dynamics"  # what no network tells that is still learning
 
@@ -54,16 +55,16 @@ class Reselection:
 
     name: str
     needs: tuple
-    choose: Callable = field(compare=False, repr=False)
+    choose: Callable[[Evidence, Request], Coreset] = field(compare=False, repr=False)
     _: KW_ONLY
-    request: Any
+    request: Request
     every: int
     warm: int = 0
     options: dict = field(default_factory=dict)
     top_m: int | None = None
     pool: np.ndarray | None = field(default=None, compare=False, repr=False)
     n: int | None = None
-    log: Callable = field(default=lambda line: None, compare=False, repr=False)
+    log: Log = field(default=lambda line: None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         require_whole("epochs between two selections,", self.every)

@@ -70,7 +70,6 @@ def _tar_members(archive: Path, room: _Room) -> Iterator[tuple[str, IO[bytes]]]:
         _read_to_the_end(opened)
 
 
-
 def _stream_of(opened: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
     stream = opened.extractfile(member)
     assert stream is not None  # of a plain file

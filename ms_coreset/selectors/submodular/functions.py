@@ -22,7 +22,6 @@ SMALLEST_VARIANCE = 1e-12
 _EQUAL_SIMILARITY = 1e-12
 
 
-
 class SetFunction(Protocol):
     """What the maximisers ask of a set function; see above."""
 

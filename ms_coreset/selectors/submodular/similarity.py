@@ -65,7 +65,6 @@ def _unfilled(n: int) -> np.ndarray:
     return np.frombuffer(mmap.mmap(-1, size)).reshape(n, n) if size >= HUGE_PAGES_FROM else np.empty((n, n))
 
 
-
 class Similarity(Protocol):
     """What facility location asks of similarities; see above."""
 
