@@ -77,12 +77,12 @@ def _work(side, task, network, width, n, batch_size):
         import ms_coreset as package
 
         package.set_device("auto")
-        split = package.Split("random", images, labels, tuple("0123456789"), (0.5,) * 3, (0.25,) * 3)
+        split = package.Split("random", images, labels, classes=tuple("0123456789"), mean=(0.5,) * 3, std=(0.25,) * 3)
     else:
         import torch_ref as package
 
         split = SimpleNamespace(images=images, labels=labels, mean=(0.5,) * 3, std=(0.25,) * 3)
-    built = package.create_network(network, 10, 3, 32, width=width)
+    built = package.create_network(network, 10, 3, image_size=32, width=width)
     began = time.perf_counter()
     if task == "extract":
         package.extract(built, split, need=("features",), batch_size=batch_size)

@@ -94,8 +94,9 @@ def _trained(arguments, part, seed):
     test = mc.load_dataset(arguments.dataset, arguments.data, False)
     recipe = load_recipe(arguments.recipe, epochs=arguments.epochs, batch_size=arguments.batch_size, lr=arguments.lr,
                          width=arguments.width)
-    network = create_network(recipe.arch, part.num_classes, part.in_channels, part.image_size, recipe.width, seed)
-    return evaluate(train(network, part, recipe, seed).network, test)
+    network = create_network(recipe.arch, part.num_classes, part.in_channels, image_size=part.image_size,
+                             width=recipe.width, seed=seed)
+    return evaluate(train(network, part, recipe, seed=seed).network, test)
 
 
 def _print_table(arguments, records):

@@ -239,14 +239,14 @@ def _ours(case, features, logits, labels, _):
         mc.set_device("CPU")
         _started.append("CPU")
     evidence = mc.Evidence(labels=labels, features=features, logits=logits)
-    return mc.select(case.method, evidence, case.rate, case.balance, **case.options).indices
+    return mc.select(case.method, evidence, case.rate, balance=case.balance, **case.options).indices
 
 
 def _by_torch_ref(case, features, logits, labels, _):
     import torch_ref
 
     evidence = torch_ref.Evidence(labels=labels, features=features, logits=logits)
-    return torch_ref.select(case.method, evidence, case.rate, case.balance, **case.options).indices
+    return torch_ref.select(case.method, evidence, case.rate, balance=case.balance, **case.options).indices
 
 
 def _kernel(features, logits, labels, columns=slice(None)):

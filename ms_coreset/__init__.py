@@ -10,6 +10,7 @@ Names are imported when they are first used, so that ``import ms_coreset`` does 
 """
 
 import importlib
+from typing import Any
 
 __version__ = "0.2.0"
 
@@ -43,7 +44,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'ms_coreset' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOME_OF[name]), name)
@@ -51,5 +52,5 @@ def __getattr__(name):
     return value
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

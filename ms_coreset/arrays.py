@@ -1,5 +1,10 @@
 """Arrays from anywhere (torch, MindSpore, pandas, h5py, lists) as NumPy's, without importing where they come from."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
@@ -8,7 +13,7 @@ _BLOCK_BYTES = 16 << 20
 PROBABILITY_TOLERANCE = 0.01  # of a row's sum: what rounding to bfloat16 or to a few decimals leaves
 
 
-def as_array(name, value):
+def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
     """``value``, whoever made it, as an array of NumPy; without a copy where none is needed.
 
     Memory-mapped arrays stay so, and what else lies in a file (h5py, zarr) becomes ``StoredRows``. bfloat16, which
@@ -32,21 +37,21 @@ def as_array(name, value):
         raise MsCoresetError(f"{name}: a {type(value).__name__} that does not become an array: {error}") from error
 
 
-def _on_host(value):
+def _on_host(value: Any) -> Any:
     """A tensor without its graph, in the host's memory; anything else as it is."""
     for step in ("detach", "cpu"):
         value = getattr(value, step)() if hasattr(value, step) else value
     return value
 
 
-def _is_stored(value):
+def _is_stored(value: Any) -> bool:
     """Whether ``value`` is like an array of NumPy without being one: of h5py or zarr, say, but not of pandas."""
     return (isinstance(getattr(value, "dtype", None), np.dtype) and hasattr(value, "shape")
             and hasattr(value, "__getitem__") and not isinstance(value, np.ndarray | np.generic)
             and not hasattr(value, "iloc"))
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """``value`` with NumPy's numbers and arrays as Python's, and tuples as lists: what JSON would give back."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
@@ -66,18 +71,19 @@ class StoredRows:
     change: (rows, place of the first) -> rows, done with whatever is read; dtype: what that gives
     """
 
-    def __init__(self, name, stored, change=None, dtype=None):
+    def __init__(self, name: str, stored: Any, change: Callable[[np.ndarray, int], np.ndarray] | None = None,
+                 dtype: Any = None) -> None:
         self._name, self._stored, self._change = name, stored, change
         self.shape, self.dtype = tuple(stored.shape), np.dtype(dtype or stored.dtype)
         self.ndim = len(self.shape)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.shape[0]
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self[:], dtype)
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: Any) -> np.ndarray:
         if isinstance(rows, tuple):
             return self[:][rows]
         if isinstance(rows, slice):
@@ -88,7 +94,7 @@ class StoredRows:
             return self._at(np.flatnonzero(rows))
         return self._at(np.arange(len(self))[rows.ravel()]).reshape(*rows.shape, *self.shape[1:])
 
-    def _at(self, places):
+    def _at(self, places: np.ndarray) -> np.ndarray:
         """The rows at some places, from slices of at most ``_BLOCK_BYTES``."""
         if not len(places):
             return self._read(0, 0)
@@ -102,7 +108,7 @@ class StoredRows:
             found[order[first:last]] = self._read(low, ascending[last - 1] + 1)[ascending[first:last] - low]
         return found
 
-    def _read(self, start, stop):
+    def _read(self, start: int, stop: int) -> np.ndarray:
         try:
             rows = np.asarray(self._stored[int(start):int(stop)])
         except Exception as error:  # a file that was closed meanwhile, say
@@ -110,7 +116,7 @@ class StoredRows:
         return rows if self._change is None else self._change(rows, int(start))
 
 
-def logits_of(probabilities):
+def logits_of(probabilities: np.ndarray | StoredRows) -> np.ndarray | StoredRows:
     """log p of ``probabilities`` (n, C), whose softmax they are, float64; of those in a file, whenever they are read.
 
     A probability of 0 counts as the smallest positive number of its type, below which it was rounded to 0: its log is
@@ -119,7 +125,7 @@ def logits_of(probabilities):
     """
     lowest = _log_of_smallest(probabilities.dtype)
 
-    def change(rows, first):
+    def change(rows: np.ndarray, first: int) -> np.ndarray:
         wrong = ~are_probabilities(rows)
         if wrong.any():
             place = int(np.argmax(wrong))
@@ -134,13 +140,13 @@ def logits_of(probabilities):
     return lazy if isinstance(probabilities, np.memmap | StoredRows) else lazy[:]
 
 
-def _log_of_smallest(dtype):
+def _log_of_smallest(dtype: np.dtype) -> float:
     # Worked out, since the number itself is 0 where some library has had such small ones flushed.
     limits = np.finfo(dtype if dtype.kind == "f" else np.float64)
     return float(limits.minexp - limits.nmant) * np.log(2.0)
 
 
-def are_probabilities(rows):
+def are_probabilities(rows: np.ndarray) -> np.ndarray:
     """(b,) bool: which rows (b, C) lie in [0, 1] and sum to 1."""
     with np.errstate(over="ignore"):  # of logits near the largest number
         sums = rows.sum(axis=1, dtype=np.float64)

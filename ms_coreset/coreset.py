@@ -1,12 +1,14 @@
 """The result of a selection, and its files."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import pickle
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from ms_coreset.errors import MsCoresetError, require_kind, require_whole
 from ms_coreset.files import atomic_write, read_pickle
 from ms_coreset.npz import read_npz
 from ms_coreset.randomness import check_seed
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.split import Split
 
 _LARGEST = 10**9  # samples: a file must not decide how much memory a mask of them takes
 _LARGEST_NOTES = 1 << 24  # bytes of the manifest, four a letter
@@ -44,6 +49,7 @@ class Coreset:
     indices: np.ndarray
     n: int
     rate: float
+    _: KW_ONLY
     method: str
     options: dict = field(default_factory=dict)
     seed: int = 0
@@ -52,7 +58,7 @@ class Coreset:
     pool: np.ndarray | None = None
     manifest: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_whole("n, the size of the data set,", self.n)
         if self.n > _LARGEST:
             raise MsCoresetError(f"a data set of {self.n} samples: at most {_LARGEST:,} can be told apart")
@@ -104,22 +110,22 @@ class Coreset:
         order = np.argsort(self.indices)
         return self.indices[order], None if self.weights is None else self.weights[order]
 
-    def within(self, pool: np.ndarray, n: int) -> "Coreset":
+    def within(self, pool: np.ndarray, n: int) -> Coreset:
         """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n.
 
         Raises ``MsCoresetError`` for places of another part than this coreset's: not as many, or out of range.
         """
-        pool = _places("pool ind", as_array("pool", pool), n)
+        pool = _places("pool ind", np.asarray(as_array("pool", pool)), n)
         self._require_of_size(len(pool), "the pool")
         scores = None
         if self.scores is not None:
             scores = np.full(n, np.nan)
             scores[pool] = self.scores
         made_from = pool if self.pool is None else pool[self.pool]
-        return Coreset(pool[self.indices], n, self.rate, self.method, self.options, self.seed, self.weights, scores,
-                       made_from, self.manifest)
+        return Coreset(pool[self.indices], n, self.rate, method=self.method, options=self.options, seed=self.seed,
+                       weights=self.weights, scores=scores, pool=made_from, manifest=self.manifest)
 
-    def summary(self, split: Any) -> dict:
+    def summary(self, split: Split) -> dict:
         """What was kept of ``split``, as plain values.
 
         kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share
@@ -137,7 +143,7 @@ class Coreset:
                 "bad_available": bad and bad[0], "bad_kept": bad and bad[1],
                 "bad_by_kind": self._bad_by_kind(split, available)}
 
-    def _bad_by_kind(self, split, available):
+    def _bad_by_kind(self, split: Split, available: Any) -> dict[str, tuple]:
         if split.bad_kinds is None:
             return {}
         names = map(str, split.manifest.get("kinds") or [split.manifest.get("kind", "bad")])
@@ -156,7 +162,7 @@ class Coreset:
             self._write(whole)
             whole.flush()  # what fails for want of space fails here, before either file gets its name
 
-    def _write(self, stream):
+    def _write(self, stream: IO[bytes]) -> None:
         arrays = {name: value for name in ("indices", *_OPTIONAL)
                   if (value := getattr(self, name)) is not None}
         notes = plain({"n": self.n, "rate": self.rate, "method": self.method, "options": self.options,
@@ -164,12 +170,13 @@ class Coreset:
         np.savez_compressed(stream, manifest=np.array(json.dumps(notes, default=_refuse_to_write)), **arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Coreset":
+    def load(cls, path: str | os.PathLike) -> Coreset:
         """Read a coreset that ``save`` wrote; raises ``MsCoresetError`` naming the file when it is not whole."""
         if not os.path.isfile(path):
             raise MsCoresetError(f"no coreset file {path}: make one with ms-coreset select")
         try:
-            arrays = read_npz(path, ("manifest", "indices", *_OPTIONAL), most={"manifest": _LARGEST_NOTES})
+            names = ("manifest", "indices", *_OPTIONAL)
+            arrays: dict[str, Any] = read_npz(path, names, most={"manifest": _LARGEST_NOTES})
             notes = json.loads(str(arrays.pop("manifest")))
             described = {name: notes.pop(name) for name in ("n", "rate", "method", "options", "seed")}
             notes.pop("indices", None)
@@ -184,7 +191,7 @@ class Coreset:
         with atomic_write(path) as stream:
             self._write_dropped(stream)
 
-    def _write_dropped(self, stream):
+    def _write_dropped(self, stream: IO[bytes]) -> None:
         pickle.dump(self.dropped, stream, protocol=4)
         stream.flush()
 
@@ -200,7 +207,7 @@ class Coreset:
         self._require_of_size(len(dataset), "this one")
         return Subset(dataset, self.indices.tolist())
 
-    def _require_of_size(self, n, whose):
+    def _require_of_size(self, n: int, whose: str) -> None:
         if n != self.n:
             raise MsCoresetError(f"the coreset is of a data set of {self.n} samples, {whose} has {n}: use it with the "
                                  "data that it was selected from")
@@ -221,7 +228,7 @@ class Coreset:
             stream.write(writers[path.suffix]())
 
 
-def _places(what, places, n):
+def _places(what: str, places: np.ndarray, n: int) -> np.ndarray:
     """Places in a data set of n as (k,) int64, each once; ``what`` is their name without its ending."""
     places = np.asarray(places)
     if places.ndim != 1 or not np.issubdtype(places.dtype, np.integer):
@@ -234,12 +241,12 @@ def _places(what, places, n):
     return places.astype(np.int64)
 
 
-def _refuse_to_write(value):
+def _refuse_to_write(value: Any) -> NoReturn:
     raise MsCoresetError(f"a {type(value).__name__} in the options or the manifest can't be kept in a coreset's file: "
                          "only numbers, texts, lists and dicts can")
 
 
-def _holds_numbers(array):
+def _holds_numbers(array: np.ndarray) -> bool:
     return np.asarray(array).dtype.kind in "iuf"
 
 

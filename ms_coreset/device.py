@@ -1,8 +1,12 @@
 """Which device there is, and what MindSpore needs on it."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 import platform
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,13 +14,16 @@ from ms_coreset.distributed import connect
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.terminal import warn
 
+if TYPE_CHECKING:
+    from mindspore import Tensor
+
 DEVICES = ("auto", "CPU", "GPU", "Ascend")
 PRECISIONS = ("float32", "fast")
 # By device, what its driver is loaded by. MindSpore looks for CUDA loudly, on stderr, and is asked only where it loads.
 _DRIVERS = {"Ascend": ("libascendcl.so", "libascend_hal.so"), "GPU": ("libcuda.so.1",)}
 
 
-def _quiet_runtime():
+def _quiet_runtime() -> None:
     """Settings that MindSpore reads when it is first imported or first runs; a user's own are left alone."""
     os.environ.setdefault("GLOG_v", "3")
     # On processors with AVX-512, MindSpore 2.9 and later pick oneDNN's reference kernel for 3x3 convolutions, which
@@ -33,12 +40,12 @@ def available_devices() -> list[str]:
     return [*(device for device in _with_driver() if _number_of(device)), "CPU"]
 
 
-def _with_driver():
+def _with_driver() -> list[str]:
     """The devices whose driver is installed, best first."""
     return [device for device, libraries in _DRIVERS.items() if any(map(_loads, libraries))]
 
 
-def _loads(library):
+def _loads(library: str) -> bool:
     # ``ctypes.util.find_library`` needs ld and objdump, which a slim container lacks.
     try:
         ctypes.CDLL(library)
@@ -47,7 +54,7 @@ def _loads(library):
     return True
 
 
-def _number_of(device):
+def _number_of(device: str) -> int:
     """How many devices of a kind MindSpore can use."""
     from mindspore import device_context
 
@@ -85,7 +92,7 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     return device
 
 
-def _chosen(device):
+def _chosen(device: str) -> str:
     """``device``, or for "auto" the best; where there is only a driver for a better one, that is said."""
     available = available_devices()
     if device == "auto":
@@ -97,7 +104,7 @@ def _chosen(device):
     return device
 
 
-def _compute_on(device):
+def _compute_on(device: str) -> None:
     import mindspore
 
     try:
@@ -114,7 +121,7 @@ def _compute_on(device):
 _settings: dict = {}  # of an accelerator, which a process can make once
 
 
-def _set_up(device, precision):
+def _set_up(device: str, precision: str) -> None:
     """Make the settings of an accelerator, before anything is computed or sent to other processes."""
     import mindspore
 
@@ -129,7 +136,7 @@ def _set_up(device, precision):
         getattr(operations, f"matmul_allow_{allow}")(False)  # as both devices have it: selection hangs on products
     except RuntimeError as error:
         raise MsCoresetError(f"precision {precision}: it was set otherwise already ({error})") from error
-    deterministic = True
+    deterministic: bool | None = True
     try:
         mindspore.set_deterministic(True)
     except RuntimeError:  # the program has set it, and it can be set once
@@ -137,7 +144,7 @@ def _set_up(device, precision):
     _settings.update(precision=precision, deterministic=deterministic)
 
 
-def device_settings():
+def device_settings() -> dict[str, Any]:
     """What ``set_device`` has set on an accelerator, as plain values for a result's notes; nothing on a CPU.
 
     precision: see there; deterministic: True, or None where the program itself had set it before
@@ -145,14 +152,14 @@ def device_settings():
     return dict(_settings)
 
 
-def current_device():
+def current_device() -> str:
     """The device that MindSpore computes on now."""
     import mindspore
 
     return mindspore.get_current_device().device_target
 
 
-def filled_up(array, rows):
+def filled_up(array: np.ndarray, rows: int) -> np.ndarray:
     """An array of at most so many rows, on an accelerator filled up to them with its first row.
 
     There a kernel is compiled, or looked for, for every new shape. On a CPU the array is as it was.
@@ -162,7 +169,7 @@ def filled_up(array, rows):
     return np.concatenate([array, np.repeat(array[:1], rows - len(array), axis=0)])
 
 
-def mean_cross_entropy():
+def mean_cross_entropy() -> Callable[[Tensor, Tensor], Tensor]:
     """A function from logits (B, C) and labels (B,) int32 to the mean of their cross entropies, by a fused kernel.
 
     Its sparse form is for GPU and CPU.
@@ -173,7 +180,7 @@ def mean_cross_entropy():
         return ops.SparseSoftmaxCrossEntropyWithLogits()
     losses_of = ops.SoftmaxCrossEntropyWithLogits()
 
-    def of(logits, labels):
+    def of(logits: Tensor, labels: Tensor) -> Tensor:
         classes = Tensor(np.arange(logits.shape[1], dtype=np.int32))
         losses, _ = losses_of(logits, (labels.reshape(-1, 1) == classes).astype(float32))
         return losses.mean()

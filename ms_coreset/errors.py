@@ -1,10 +1,17 @@
 """The one kind of error that a user's mistake raises, and the checks that many arguments share."""
 
+from __future__ import annotations
+
 import math
 import numbers
 import os
+from typing import TYPE_CHECKING, Any
 
+from ms_coreset.kinds import Network
 from ms_coreset.terminal import one_line
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.split import Split
 
 
 class MsCoresetError(ValueError):
@@ -22,20 +29,20 @@ class MsCoresetWarning(UserWarning):
     """Something given by the user can be used, but is hardly what was meant. A command prints it as a note."""
 
 
-def require_kind(name, value, *kinds):
+def require_kind(name: str, value: Any, *kinds: type) -> None:
     """Raise ``MsCoresetError`` unless the argument ``name`` is an instance of one of the classes ``kinds``."""
     if not isinstance(value, kinds):
         wanted = " or ".join(kind.__name__ for kind in kinds)
         raise MsCoresetError(f"{name} must be of type {wanted}, got {type(value).__name__}")
 
 
-def require_path(name, value):
+def require_path(name: str, value: Any) -> None:
     """Raise ``MsCoresetError`` unless ``value`` can be the name of a file: a text, or a ``Path``."""
     if not isinstance(value, str | os.PathLike):
         raise MsCoresetError(f"{name} must be the name of a file or folder, got {type(value).__name__}")
 
 
-def require_network(network, *parts):
+def require_network(network: object, *parts: str) -> None:
     """Raise ``MsCoresetError`` unless ``network`` has the ``parts`` of a network that are needed of it."""
     missing = [part for part in ("set_train", *parts) if not hasattr(network, part)]
     if missing or isinstance(network, type) or not callable(network):
@@ -43,7 +50,7 @@ def require_network(network, *parts):
                              f"{type(network).__name__} {'without ' + missing[0] if missing else ''}")
 
 
-def require_same_classes(network, split, what):
+def require_same_classes(network: Network, split: Split, what: str) -> None:
     """Raise ``MsCoresetError`` unless ``network`` tells as many classes apart as ``split`` has; ``what`` of it is to be
     compared with the labels."""
     classes = network.head.out_channels
@@ -53,7 +60,8 @@ def require_same_classes(network, split, what):
                              "or score that needs features alone, such as moderate or k_center")
 
 
-def require_number(option, value, least=None, most=None, allowed="a finite number"):
+def require_number(option: str, value: Any, least: float | None = None, most: float | None = None,
+                   allowed: str = "a finite number") -> None:
     """Raise ``MsCoresetError`` unless ``value`` is a finite number, not a bool, from ``least`` to ``most``; ``allowed``
     says so in words."""
     fits = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
@@ -61,7 +69,7 @@ def require_number(option, value, least=None, most=None, allowed="a finite numbe
         raise MsCoresetError(f"{option} {value}: must be {allowed}")
 
 
-def require_whole(option, value, least=1, most=None):
+def require_whole(option: str, value: Any, least: int = 1, most: int | None = None) -> None:
     """Raise ``MsCoresetError`` unless ``value`` is a whole number, not a bool, from ``least`` to ``most``."""
     fits = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not fits or value < least or (most is not None and value > most):

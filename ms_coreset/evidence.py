@@ -1,14 +1,16 @@
 """What is known of each sample: the arrays that selectors see, and their checks."""
 
+from __future__ import annotations
+
 import sys
 import warnings
-from collections.abc import Iterable
-from dataclasses import InitVar, dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import are_probabilities, as_array, logits_of
+from ms_coreset.arrays import StoredRows, are_probabilities, as_array, logits_of
 from ms_coreset.errors import MsCoresetError, MsCoresetWarning, require_kind
 from ms_coreset.randomness import hold_out
 
@@ -54,14 +56,15 @@ class Evidence:
     labels: np.ndarray
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
+    _: KW_ONLY
     dynamics: object | None = None
     boundary: np.ndarray | None = None
-    runs: tuple | None = None
-    validation: object | None = None
+    runs: tuple[Evidence, ...] | None = None
+    validation: Evidence | None = None
     probabilities: InitVar[Any] = None
 
-    def __post_init__(self, probabilities):
-        given = {"labels": _as_labels(self.labels), "runs": _as_runs(self.runs)}
+    def __post_init__(self, probabilities: Any) -> None:
+        given: dict[str, Any] = {"labels": _as_labels(self.labels), "runs": _as_runs(self.runs)}
         n = len(given["labels"])
         if probabilities is not None:
             if self.logits is not None:
@@ -81,7 +84,7 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, "Evidence"]:
+    def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, Evidence]:
         """(places (m,), ``Evidence`` of these m samples with the others as its ``validation``).
 
         ``round(share * n)`` samples are held out, drawn by the seed: those that training with a validation share of
@@ -92,7 +95,7 @@ class Evidence:
             raise MsCoresetError(f"held-out share {share}: none of {len(self)} samples; give a larger share")
         return rest, replace(self.part(rest, EXTRACTED), validation=self.part(held_out, EXTRACTED))
 
-    def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> "Evidence":
+    def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> Evidence:
         """``Evidence`` of the samples ``rows`` (m,): the labels and ``fields``; the validation set is everybody's.
 
         Of samples that lie together, in their order, arrays are views, not copies.
@@ -123,7 +126,7 @@ class Evidence:
             require_label_columns(self.labels, self.logits.shape[1], f" that {method} compares them with")
 
 
-def require_label_columns(labels, classes, why=""):
+def require_label_columns(labels: np.ndarray, classes: int, why: str = "") -> None:
     """Raise ``MsCoresetError`` unless labels (n,) are 0 to ``classes`` - 1."""
     wrong = (labels < 0) | (labels >= classes)
     if wrong.any():
@@ -132,7 +135,7 @@ def require_label_columns(labels, classes, why=""):
                              f"is {labels[sample]}")
 
 
-def _as_labels(given):
+def _as_labels(given: Any) -> np.ndarray:
     """``given`` as integers (n,)."""
     labels = np.asarray(as_array("labels", given))
     whole = labels
@@ -145,7 +148,7 @@ def _as_labels(given):
     return whole
 
 
-def _odd(labels, whole):
+def _odd(labels: np.ndarray, whole: np.ndarray) -> str:
     """The first of the labels that is no whole number, in words."""
     if labels.ndim != 1 or labels.dtype.kind != "f" or not len(labels):
         return ""
@@ -153,14 +156,14 @@ def _odd(labels, whole):
     return f": that of sample {sample} is {labels[sample]}"
 
 
-def _as_runs(given):
+def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
     require_kind("runs", given, list, tuple, type(None))
     if given is not None and not given:
         raise MsCoresetError("runs must hold at least one Evidence; without runs, leave it out")
     return None if given is None else tuple(given)
 
 
-def _as_numbers(name, given, shape):
+def _as_numbers(name: str, given: Any, shape: tuple[int | None, ...]) -> np.ndarray | StoredRows:
     """``given`` as an array of numbers of the shape (n,), or (n, None): any number of columns but 0."""
     array = as_array(name, given)
     if array.dtype.kind not in "fiu":
@@ -173,23 +176,29 @@ def _as_numbers(name, given, shape):
     return array
 
 
-def _part(field, rows):
+def _part(field: Any, rows: np.ndarray) -> Any:
     """What a field of ``Evidence`` tells of the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)
-    if is_dataclass(field):  # dynamics: an epoch, a row
+    if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row
         recorded = {kind.name: getattr(field, kind.name) for kind in fields(field)}
         return replace(field, **{name: values if values is None else values[:, _places(rows)]
                                  for name, values in recorded.items()})
     return take(field, rows) if hasattr(field, "shape") else field
 
 
-def take(array, rows):
+def required(array: np.ndarray | None) -> np.ndarray:
+    """A field of ``Evidence`` that ``require`` has found to be there."""
+    assert array is not None
+    return array
+
+
+def take(array: np.ndarray, rows: np.ndarray | Sequence[int]) -> np.ndarray:
     """``array[rows]``; a view, not a copy, of rows that follow one another."""
     return array[_places(rows)]
 
 
-def take_as(array, rows, kind):
+def take_as(array: np.ndarray, rows: np.ndarray, kind: np.dtype) -> np.ndarray:
     """``take``, as another type of numbers, a block of rows at a time: no copy in the array's own type arises."""
     if array.dtype == kind:
         return take(array, rows)
@@ -199,19 +208,19 @@ def take_as(array, rows, kind):
     return taken
 
 
-def _places(rows):
+def _places(rows: np.ndarray | Sequence[int]) -> slice | np.ndarray | Sequence[int]:
     """``rows``, as a slice where they follow one another."""
     together = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all()
     return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
-def _blocks(array, places):
+def _blocks(array: np.ndarray, places: range) -> Iterator[tuple[int, np.ndarray]]:
     """(place of the first, rows) of an array, block by block of the samples ``places``, a range."""
     step = max(1, BLOCK_NUMBERS // max(1, array[:1].size))
     return ((start, array[start:min(start + step, places.stop)]) for start in places[::step])
 
 
-def _require_finite(array, name, places):
+def _require_finite(array: np.ndarray, name: str, places: range) -> None:
     # A sum is finite only if every term is, and takes one pass without a temporary; an overflowing sum of finite
     # terms is told apart by looking closer.
     for first, part in _blocks(array, places):
@@ -222,7 +231,7 @@ def _require_finite(array, name, places):
                                  "finite")
 
 
-def _require_measurable(features, places):
+def _require_measurable(features: np.ndarray, places: range) -> None:
     """Raise ``MsCoresetError`` where distances in single precision would all be infinite, or too small to tell."""
     largest = max((extreme for _, part in _blocks(features, places)  # -(-128) is no int8
                    for extreme in (float(part.max(initial=0)), -float(part.min(initial=0)))), default=0.0)
@@ -231,7 +240,7 @@ def _require_measurable(features, places):
                              f"between {SMALLEST_FEATURE:g} and {LARGEST_FEATURE:g}; multiply them by a constant")
 
 
-def _warn_of_probabilities(logits, places):
+def _warn_of_probabilities(logits: np.ndarray, places: range) -> None:
     """Warn where all logits of the samples ``places``, of more than one class, are what a softmax gives."""
     if logits.shape[1] > 1 and all(are_probabilities(part).all() for _, part in _blocks(logits, places)):
         warnings.warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give "
@@ -239,7 +248,7 @@ def _warn_of_probabilities(logits, places):
                       stacklevel=_frames_to_caller())
 
 
-def _frames_to_caller():
+def _frames_to_caller() -> int:
     """How many frames above the caller of this one the first is that is neither this package's nor a decorator's."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ms_coreset", "contextlib"):
@@ -262,50 +271,51 @@ class LastLayerGradients:
     features: np.ndarray
 
     @classmethod
-    def of(cls, evidence):
+    def of(cls, evidence: Evidence) -> LastLayerGradients:
         """From an evidence's logits, labels and features; labels must be columns of the logits."""
-        require_label_columns(evidence.labels, evidence.logits.shape[1])
-        errors = softmax(evidence.logits)
+        logits = required(evidence.logits)
+        require_label_columns(evidence.labels, logits.shape[1])
+        errors = softmax(logits)
         errors[np.arange(len(errors)), evidence.labels] -= 1
-        return cls(errors, np.asarray(evidence.features))
+        return cls(errors, np.asarray(required(evidence.features)))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.errors)
 
-    def take(self, rows):
+    def take(self, rows: np.ndarray | Sequence[int]) -> LastLayerGradients:
         """The gradients of some samples."""
         return LastLayerGradients(take(self.errors, rows), take(self.features, rows))
 
-    def divided_by_batch(self, batch_size):
+    def divided_by_batch(self, batch_size: int) -> LastLayerGradients:
         """Each gradient divided by the size of its batch of consecutive samples: what DeepCore computes."""
         return LastLayerGradients(self.errors / batch_sizes(len(self), batch_size)[:, None], self.features)
 
-    def squared_norms(self):
+    def squared_norms(self) -> np.ndarray:
         """(n,): ||G_i||^2 = ||g_i||^2 (1 + ||e_i||^2)."""
-        def of_rows(errors, features):
+        def of_rows(errors: np.ndarray, features: np.ndarray) -> np.ndarray:
             features = np.asarray(features, np.float64)
             return np.einsum("ij,ij->i", errors, errors) * (1 + np.einsum("ij,ij->i", features, features))
 
         return row_wise(of_rows, self.errors, self.features)
 
 
-def batch_sizes(n, batch_size):
+def batch_sizes(n: int, batch_size: int) -> np.ndarray:
     """(n,): the size of each sample's batch where n are cut into consecutive batches, the last one smaller."""
     return np.minimum(batch_size, n - np.arange(n) // batch_size * batch_size)
 
 
-def row_wise(function, *arrays):
+def row_wise(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
     """(n,): ``function`` of the rows of arrays (n, ...), a block at a time, so that no float64 copy of all arises."""
     return np.concatenate([function(*(array[part] for array in arrays)) for part in _row_blocks(*arrays)])
 
 
-def _row_blocks(*arrays):
+def _row_blocks(*arrays: np.ndarray) -> list[slice]:
     """Slices over the rows of arrays (n, ...) that take ``ROWS_BYTES`` together in float64."""
     step = max(1, ROWS_BYTES // (8 * max(1, sum(array[:1].size for array in arrays))))
     return [slice(start, start + step) for start in range(0, len(arrays[0]), step)]
 
 
-def log_softmax(logits):
+def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Row-wise log softmax in float64, finite for finite logits; see ``_below_largest``."""
     shifted = _below_largest(logits)
     for part in _row_blocks(shifted):
@@ -313,7 +323,7 @@ def log_softmax(logits):
     return shifted
 
 
-def softmax(logits):
+def softmax(logits: np.ndarray) -> np.ndarray:
     """Row-wise softmax in float64."""
     shares = _below_largest(logits)
     np.exp(shares, out=shares)
@@ -321,7 +331,7 @@ def softmax(logits):
     return shares
 
 
-def _below_largest(logits):
+def _below_largest(logits: np.ndarray) -> np.ndarray:
     """z_c - max_j z_j of rows, float64; more than ``LARGEST_GAP`` below counts as so much, since not all differences
     of logits near 1e308 are numbers, nor are sums of them."""
     below = np.array(logits, np.float64)

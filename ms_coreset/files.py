@@ -1,5 +1,7 @@
 """Files that are whole or not there: atomic writes, checksums, and pickles that can't run code."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import hashlib
@@ -8,27 +10,35 @@ import os
 import stat
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
+from types import ModuleType
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import FilePath
 from ms_coreset.pickles import Content, Refused, Unpickler
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 _LARGEST_YAML, _DEEPEST_YAML = 1 << 20, 50  # bytes of a file, and values in it; how deep they are nested
 _SMALL, _EXPANSION = 1 << 28, 200  # bytes, or times its size, that compressed content may stand for
 _NO_FILE = "it is no file, but a pipe, a device, or something else without an end"
 
 
-def open_file(path, mode="rb", **options):
-    """``open`` for reading, of regular files and links to them only: a pipe would block for ever, a device never end.
+def open_file(path: FilePath | bytes) -> BufferedReader:
+    """``open`` for reading regular files and links to them only: a pipe would block for ever, a device never end.
 
     Raises ``OSError`` for anything else, a folder too, without a wait.
     """
-    return open(path, mode, opener=_open_regular, **options)
+    return open(path, "rb", opener=_open_regular)
 
 
-def _open_regular(path, flags):
+def _open_regular(path: str, flags: int) -> int:
     # Without a wait for the other end of a pipe; to a regular file it makes no difference.
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
@@ -42,7 +52,7 @@ def _open_regular(path, flags):
     return handle
 
 
-def _is_endless(handle):
+def _is_endless(handle: int) -> bool:
     """Whether an open file says that it is empty and is not, as those that the system makes while they are read."""
     if os.fstat(handle).st_size or not os.read(handle, 1):
         return False
@@ -51,7 +61,7 @@ def _is_endless(handle):
 
 
 @contextlib.contextmanager
-def reading(path, what):
+def reading(path: FilePath, what: str) -> Iterator[None]:
     """Turn what goes wrong in reading the file ``path`` into a ``MsCoresetError`` that names it and ``what`` it is not.
 
     A damaged file raises whatever its bytes happen to spell.
@@ -65,19 +75,19 @@ def reading(path, what):
         raise MsCoresetError(f"{path} is not a whole {what}: {reason}") from error
 
 
-def read_file(path):
+def read_file(path: FilePath) -> bytes:
     """The bytes of a regular file; raises ``OSError`` as ``open_file``."""
     with open_file(path) as stream:
         return read_whole(stream)
 
 
-def read_whole(stream):
+def read_whole(stream: BufferedReader) -> bytes:
     """The rest of an open file, no more than it said to be there."""
     return stream.read(max(0, os.fstat(stream.fileno()).st_size - stream.tell()))
 
 
 @contextlib.contextmanager
-def atomic_write(path, mode="wb", **options):
+def atomic_write(path: FilePath, mode: str = "wb", **options: Any) -> Iterator[IO]:
     """Open a temporary file beside ``path``; on success flush it to disk and rename it, on failure remove it.
 
     What is no file, a device or a pipe (/dev/null, /dev/stdout), is written to and not replaced. Raises
@@ -107,19 +117,19 @@ def atomic_write(path, mode="wb", **options):
                 os.unlink(temporary)
 
 
-def is_device(path):
+def is_device(path: FilePath) -> bool:
     """Whether ``path`` is there and neither file nor folder, or a name in /dev: a device, a pipe, standard output."""
     path = Path(path)
     return path.exists() and (path.parent == Path("/dev") or not (path.is_file() or path.is_dir()))
 
 
-def _umask():
+def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
-def write_json(path, value):
+def write_json(path: FilePath, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     # File names that are not UTF-8 hold lone surrogates; a backslash and their number is how JSON writes them.
     with atomic_write(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
@@ -127,7 +137,7 @@ def write_json(path, value):
         stream.write("\n")
 
 
-def read_json(path):
+def read_json(path: FilePath) -> Any:
     """Read a JSON file; raises ``MsCoresetError`` naming the file when it is missing or not JSON."""
     try:
         return json.loads(read_file(path).decode())
@@ -137,7 +147,7 @@ def read_json(path):
         raise MsCoresetError(f"{path} is not JSON: {error}") from error
 
 
-def most_from(stored):
+def most_from(stored: int) -> int:
     """How many bytes ``stored`` compressed ones may stand for: what claims more is made to fill memory, or damaged.
 
     Data of this kind shrinks to a tenth at best; deflate can pretend a thousand times.
@@ -145,7 +155,7 @@ def most_from(stored):
     return max(_SMALL, _EXPANSION * stored)
 
 
-def read_yaml(path):
+def read_yaml(path: FilePath) -> Any:
     """Read a YAML file of plain values; raises ``MsCoresetError`` naming the file when it can't be had, or is none."""
     try:
         if os.path.getsize(path) > _LARGEST_YAML:
@@ -158,7 +168,7 @@ def read_yaml(path):
     return parse_yaml(text, path)
 
 
-def parse_yaml(text, what):
+def parse_yaml(text: str, what: FilePath) -> Any:
     """The plain value of a YAML text; raises ``MsCoresetError`` naming ``what`` it is for a text that is none.
 
     Nothing but plain values is made, and no more than ``_LARGEST_YAML`` of them, counted as often as aliases repeat
@@ -178,7 +188,7 @@ def parse_yaml(text, what):
     return value
 
 
-def _require_shallow(yaml, text, what):
+def _require_shallow(yaml: ModuleType, text: str, what: FilePath) -> None:
     """Raise ``MsCoresetError`` for values nested so deeply that reading them takes minutes: the time grows with the
     depth of each, and MindSpore raises Python's own limit to ten thousand."""
     depth = 0
@@ -189,7 +199,7 @@ def _require_shallow(yaml, text, what):
             raise MsCoresetError(f"{what} is not YAML of settings: its values are nested {depth} deep")
 
 
-def _count(value, known):
+def _count(value: Any, known: dict[int, int | None]) -> int:
     """How many plain values there are in one, itself included; what holds itself is a ``RecursionError``."""
     if not isinstance(value, dict | list | set | tuple):
         return 1
@@ -197,12 +207,13 @@ def _count(value, known):
         known[id(value)] = None
         within = [*value.keys(), *value.values()] if isinstance(value, dict) else value
         known[id(value)] = 1 + sum(_count(entry, known) for entry in within)
-    if known[id(value)] is None:
+    found = known[id(value)]
+    if found is None:
         raise RecursionError("it holds itself")
-    return known[id(value)]
+    return found
 
 
-def reserve(stream, size):
+def reserve(stream: IO, size: int) -> None:
     """Take ``size`` bytes on disk for an open file; raises ``OSError`` when the disk is full.
 
     Does nothing where the system has no such call (macOS).
@@ -211,7 +222,7 @@ def reserve(stream, size):
         os.posix_fallocate(stream.fileno(), 0, size)
 
 
-def create_array(path, dtype, shape):
+def create_array(path: FilePath, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
     """A new memory-mapped .npy file, its space on disk taken at once.
 
     Raises ``MsCoresetError`` when it can't be made or the disk is full; found out while writing to the map, a full
@@ -230,13 +241,14 @@ def create_array(path, dtype, shape):
         raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
 
 
-def write_rows(array, start, values):
+def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
     """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that others write to as well.
 
     Through the file, not the map: a map writes whole pages, and with them the neighbours' rows as they were.
     Raises ``MsCoresetError`` when it can't be written.
     """
     values = np.ascontiguousarray(values, array.dtype)
+    assert array.filename is not None  # of a file that is there
     try:
         with open(array.filename, "r+b") as stream:
             stream.seek(array.offset + start * array.strides[0])
@@ -245,7 +257,7 @@ def write_rows(array, start, values):
         raise MsCoresetError(f"can't write {array.filename}: {error.strerror or error}") from error
 
 
-def digest(path, algorithm="md5"):
+def digest(path: FilePath, algorithm: str = "md5") -> str:
     """Hexadecimal checksum of a file's bytes; raises ``MsCoresetError`` naming the file when it can't be read."""
     try:
         with open_file(path) as stream:
@@ -254,17 +266,17 @@ def digest(path, algorithm="md5"):
         raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
 
 
-def array_digest(*arrays):
+def array_digest(*arrays: ArrayLike) -> str:
     """Hexadecimal BLAKE2b checksum (16 bytes) of arrays' types, shapes and contents."""
     total = hashlib.blake2b(digest_size=16)
-    for array in arrays:
-        array = np.ascontiguousarray(array)
+    for given in arrays:
+        array = np.ascontiguousarray(given)
         total.update(f"{array.dtype.str}{array.shape}".encode())
         total.update(array.data.cast("B") if array.size else b"")
     return total.hexdigest()
 
 
-def _pickled(stream):
+def _pickled(stream: BufferedReader) -> bytes:
     """The pickle in an open file, which may be an archive of torch's with the pickle in it."""
     if not stream.peek(4).startswith(b"PK\3\4"):
         return read_whole(stream)
@@ -275,7 +287,7 @@ def _pickled(stream):
         return read_stored(archive, found[0], os.fstat(stream.fileno()).st_size)
 
 
-def read_stored(archive, entry, size):
+def read_stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> bytes:
     """A member of a .zip archive of ``size`` bytes that is not compressed, as torch's never are, its checksum compared.
 
     Raises ``Refused`` for one that is compressed, or larger than the archive.
@@ -287,7 +299,7 @@ def read_stored(archive, entry, size):
     return archive.read(entry)
 
 
-def read_pickle(path):
+def read_pickle(path: FilePath) -> Any:
     """Read a pickle that holds NumPy arrays and plain containers only; anything else is refused, nothing is run.
 
     Python 2's byte strings (CIFAR's files) come back as ``str``; what torch.save wrote is read, too, but for tensors.
@@ -304,7 +316,7 @@ def read_pickle(path):
         raise MsCoresetError(f"{path} is not a whole, harmless pickle: {reason}") from error
 
 
-def open_array(path, mode="r"):
+def open_array(path: FilePath, mode: str = "r") -> np.memmap:
     """A memory map of an .npy file, read-only or ("r+") writable.
 
     Raises ``MsCoresetError`` naming the file for one that is missing, no whole .npy file, or of Python objects. It is

@@ -2,13 +2,15 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import FilePath
 
 
 @contextlib.contextmanager
-def locked(path, wait=True):
+def locked(path: FilePath, wait: bool = True) -> Iterator[bool]:
     """Yields whether the file ``path`` is locked by this process for the block; with ``wait`` it is, sooner or later.
 
     The file is made, with its folder, and removed again. Where the system knows no such locks every process has it.
@@ -30,7 +32,7 @@ def locked(path, wait=True):
         os.close(handle)
 
 
-def _handle(path, wait):
+def _handle(path: Path, wait: bool) -> int | None:
     """A handle of the locked file, or None where another process has it."""
     while True:
         try:
@@ -48,7 +50,7 @@ def _handle(path, wait):
         os.close(handle)
 
 
-def _lock(handle, wait):
+def _lock(handle: int, wait: bool) -> bool:
     try:
         import fcntl
     except ImportError:

@@ -4,11 +4,14 @@ import math
 import os
 import struct
 import zipfile
+from collections.abc import Collection
+from typing import IO
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import most_from, open_file
+from ms_coreset.kinds import FilePath
 
 _BLOCK = 1 << 24
 _PACKED = {zipfile.ZIP_STORED: False, zipfile.ZIP_DEFLATED: True}  # no other way is NumPy's
@@ -16,7 +19,8 @@ _END = struct.Struct("<4s4H2LH")  # the archive's last bytes: see the format's "
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def read_npz(path, names, skip=(), most=None):
+def read_npz(path: FilePath, names: Collection[str], skip: Collection[str] = (),
+             most: dict[str, int] | None = None) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name, those to ``skip`` left out.
 
     most: {name: bytes} of those that are never larger
@@ -38,7 +42,7 @@ def read_npz(path, names, skip=(), most=None):
         raise MsCoresetError(f"{path} is no whole .npz file: {reason}") from error
 
 
-def _members(archive, names, path):
+def _members(archive: zipfile.ZipFile, names: Collection[str], path: FilePath) -> dict[str, zipfile.ZipInfo]:
     members = {}
     for member in archive.infolist():
         name = member.filename.removesuffix(".npy")
@@ -47,25 +51,30 @@ def _members(archive, names, path):
         if name in members:
             raise ValueError(f"{name!r} is there twice")
         members[name] = member
-    if len(members) != _announced(archive.fp):
+    if len(members) != _announced(_opened(archive)):
         raise ValueError("its directory of arrays is damaged")
     return members
 
 
-def _require_small(members, most):
+def _require_small(members: dict[str, zipfile.ZipInfo], most: dict[str, int]) -> None:
     for name in members.keys() & most.keys():
         if members[name].file_size > most[name]:
             raise ValueError(f"{name!r} is said to be of {members[name].file_size:,} bytes, more than any is")
 
 
-def _announced(stream):
+def _opened(archive: zipfile.ZipFile) -> IO[bytes]:
+    assert archive.fp is not None  # only a closed one has none
+    return archive.fp
+
+
+def _announced(stream: IO[bytes]) -> int:
     """How many entries the archive's end says its directory has, which zipfile does not compare."""
     stream.seek(-_END.size, os.SEEK_END)
     return _END.unpack(stream.read(_END.size))[4]
 
 
-def _read(archive, member):
-    size = os.fstat(archive.fp.fileno()).st_size
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    size = os.fstat(_opened(archive).fileno()).st_size
     packed = _PACKED[member.compress_type]
     if member.compress_size > size or member.file_size > (most_from(member.compress_size) if packed else size):
         raise ValueError(f"{member.filename} can't be as large as it says ({member.file_size:,} bytes)")
@@ -79,6 +88,6 @@ def _read(archive, member):
         content = np.empty(length, np.uint8)
         for start in range(0, length, _BLOCK):  # with the last byte, zipfile compares the checksum
             part = content[start:start + _BLOCK]
-            if stream.readinto(part) != len(part):
+            if stream.readinto(part) != len(part):  # type: ignore[attr-defined]  # a ``zipfile.ZipExtFile``
                 raise EOFError(f"{member.filename} ends too early")
     return content.view(dtype).reshape(shape, order="F" if columns_first else "C")

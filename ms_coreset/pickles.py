@@ -7,8 +7,8 @@ in Python: the one in C takes memory for what a length claims, before it looks w
 
 import math
 import pickle
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -26,13 +26,13 @@ class Refused(pickle.UnpicklingError):
 class _Type:
     """A NumPy type in the making: pickles set its byte order after they have made it."""
 
-    def __init__(self, code, align=False, copy=False):
+    def __init__(self, code: Any, align: bool = False, copy: bool = False) -> None:
         made = np.dtype(code) if isinstance(code, str) else None
         if made is None or made.kind not in _KINDS:
             raise Refused(f"it holds an array of type {_shown(code)}; only numbers and texts are admitted")
         self.made = made
 
-    def set_state(self, state):
+    def set_state(self, state: Any) -> None:
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
             self.made = self.made.newbyteorder(state[1])
 
@@ -40,33 +40,33 @@ class _Type:
 class Blank:
     """Stands for an instance of a harmless class of which nothing is wanted: whatever a pickle puts in is dropped."""
 
-    def __init__(self, *_):
+    def __init__(self, *_: object) -> None:
         pass
 
-    def append(self, *_):
+    def append(self, *_: object) -> None:
         """What a pickle adds to a list."""
 
     extend = append
 
 
-def blank_mapping(*_):
+def blank_mapping(*_: object) -> dict:
     """Stands for a harmless mapping of which only the items are wanted: those that a pickle sets after making it."""
     return {}
 
 
-def _array(*_):
+def _array(*_: object) -> NoReturn:
     """numpy.ndarray, which pickles only hand to ``_reconstruct``; called, it would be memory without content."""
     raise Refused("it calls numpy.ndarray")
 
 
-def _reconstruct(kind, shape, code):
+def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
     """An empty array, whose type and content follow; any other shape would be memory without content."""
     if kind is not _array or tuple(shape) != (0,):
         raise Refused(f"it makes an array of shape {_shown(shape)} without content")
     return np.empty(0, np.uint8)
 
 
-def _fitting(raw, kind, shape):
+def _fitting(raw: Any, kind: _Type, shape: tuple[int, ...]) -> bytes:
     """The bytes of an array, if they are as many as its shape takes."""
     raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2's byte strings are texts here
     if not isinstance(raw, bytes | bytearray):
@@ -77,20 +77,20 @@ def _fitting(raw, kind, shape):
     return bytes(raw)
 
 
-def _shown(value):
+def _shown(value: object) -> str:
     return repr(value)[:40]
 
 
-def _from_bytes(raw, kind, shape, order="C"):
+def _from_bytes(raw: Any, kind: _Type, shape: tuple[int, ...], order: Any = "C") -> np.ndarray:
     raw = _fitting(raw, kind, shape)
     return np.frombuffer(raw, kind.made).reshape(shape, order=order) if raw else np.empty(shape, kind.made)
 
 
-def _scalar(kind, raw):
+def _scalar(kind: _Type, raw: Any) -> Any:
     return _from_bytes(raw, kind, ())[()]
 
 
-def _encode(text, encoding):
+def _encode(text: str, encoding: Any) -> bytes:
     """How Python 3 writes bytes in protocols before 3."""
     if encoding != "latin1":
         raise Refused(f"it encodes a text by {_shown(encoding)}")
@@ -109,17 +109,17 @@ PLAIN: dict[tuple[str, str], Callable] = {
 class Content:
     """Bytes that are read from the start; more than are left is an error, and takes no memory."""
 
-    def __init__(self, content):
+    def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
 
-    def read(self, length):
+    def read(self, length: int) -> bytes:
         end = self._at + length
         if length < 0 or end > len(self._content):
             raise EOFError(f"it announces {length:,} bytes where {len(self._content) - self._at:,} are left")
         start, self._at = self._at, end
         return self._content[start:end]
 
-    def readline(self):
+    def readline(self) -> bytes:
         end = self._content.find(b"\n", self._at) + 1
         return self.read((end or len(self._content)) - self._at)
 
@@ -132,41 +132,44 @@ class Unpickler(pickle._Unpickler):
     Raises ``Refused`` naming what is not admitted, and whatever a damaged pickle's bytes happen to spell.
     """
 
+    pop_mark: Callable[[], list]  # of the class below
     dispatch: ClassVar[dict[int, Callable]] = dict(pickle._Unpickler.dispatch)
 
-    def __init__(self, content, admitted=PLAIN, persistent=None):
+    def __init__(self, content: Content, admitted: Mapping[tuple[str, str], object] = PLAIN,
+                 persistent: Callable[[Any], Any] | None = None) -> None:
         super().__init__(content, encoding="latin1")
         self.read, self.readline = content.read, content.readline
         self._admitted, self._persistent = admitted, persistent
 
-    def load(self):
-        self.metastack, self.stack = [], []
+    def load(self) -> Any:
+        self.metastack: list[list] = []
+        self.stack: list = []
         self.append = self.stack.append
         read, dispatch = self.read, self.dispatch
         try:
             while True:
                 dispatch[read(1)[0]](self)
-        except pickle._Stop as stop:
+        except pickle._Stop as stop:  # type: ignore[attr-defined]
             return stop.value
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._admitted:
             raise Refused(f"it names {one_line(f'{module}.{name}'):.200}; only NumPy arrays and plain containers are "
                           "admitted")
         return self._admitted[module, name]
 
-    def persistent_load(self, key):
+    def persistent_load(self, key: Any) -> Any:
         if self._persistent is None:
             raise Refused("it holds a persistent id, such as of torch's tensors; only NumPy arrays and plain "
                           "containers are admitted")
         return self._persistent(key)
 
-    def _instance(self):
+    def _instance(self) -> None:
         module, name = (self.readline()[:-1].decode("latin1") for _ in range(2))
         self.find_class(module, name)
         raise Refused(f"it makes an instance of {module}.{name}")
 
-    def _build(self):
+    def _build(self) -> None:
         """Arrays and types get their content; what torch notes on a dictionary is left out."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, np.ndarray):
@@ -177,7 +180,7 @@ class Unpickler(pickle._Unpickler):
         elif not isinstance(target, dict | Blank):
             raise Refused(f"it sets the state of a {type(target).__name__}")
 
-    def _new_object(self):
+    def _new_object(self) -> None:
         """An instance made without its ``__init__``: of what is read as nothing, only."""
         self.stack.pop()
         kind = self.stack.pop()
@@ -185,24 +188,24 @@ class Unpickler(pickle._Unpickler):
             raise Refused("it uses NEWOBJ; only NumPy arrays and plain containers are admitted")
         self.append(kind())
 
-    def _set_item(self):
+    def _set_item(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
         _set_items(self.stack[-1], [key, value])
 
-    def _set_items(self):
+    def _set_items(self) -> None:
         items = self.pop_mark()
         _set_items(self.stack[-1], items)
 
-    def _dictionary(self):
-        made = {}
+    def _dictionary(self) -> None:
+        made: dict = {}
         _set_items(made, self.pop_mark())
         self.append(made)
 
-    def _frame(self):
+    def _frame(self) -> None:
         """What is in a frame is read as if there were none."""
         self.read(8)
 
-    def _bytearray(self):
+    def _bytearray(self) -> None:
         self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
     dispatch[pickle.FRAME[0]] = _frame
@@ -215,7 +218,7 @@ class Unpickler(pickle._Unpickler):
     dispatch[pickle.BYTEARRAY8[0]] = _bytearray
 
 
-def _set_items(target, items):
+def _set_items(target: Any, items: list) -> None:
     if type(target) is not dict:
         raise Refused(f"it sets items of a {type(target).__name__}")
     for key in items[::2]:
@@ -225,8 +228,8 @@ def _set_items(target, items):
     target.update(zip(items[::2], items[1::2], strict=True))
 
 
-def _refusing(name):
-    def refuse(unpickler):
+def _refusing(name: str) -> Callable:
+    def refuse(unpickler: pickle._Unpickler) -> NoReturn:
         raise Refused(f"it uses {name}; only NumPy arrays and plain containers are admitted")
     return refuse
 

@@ -1,5 +1,7 @@
 """Progress of long work on stderr: a bar on a terminal, a line now and then elsewhere."""
 
+from __future__ import annotations
+
 import sys
 import time
 
@@ -16,20 +18,20 @@ class Progress:
     what: the work's name; unit: what is counted; start: items that were done before
     """
 
-    def __init__(self, total, what, unit="images", start=0):
+    def __init__(self, total: int, what: str, unit: str = "images", start: int = 0) -> None:
         self._what, self._unit = one_line(what), unit
         self._bar = tqdm(total=total, desc=self._what, unit=f" {unit}", initial=start, dynamic_ncols=True, leave=False,
                          disable=not sys.stderr.isatty())
         self._total, self._done, self._start = total, start, start
         self._began = self._said = time.monotonic()
 
-    def __enter__(self):
+    def __enter__(self) -> Progress:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def update(self, items, **values):
+    def update(self, items: int, **values: float) -> None:
         """Count ``items`` more as done; ``values`` are shown beside the count."""
         self._done += items
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
@@ -37,7 +39,7 @@ class Progress:
         if self._bar.disable and time.monotonic() - self._said >= LINE_INTERVAL:
             self._say(values)
 
-    def _say(self, values):
+    def _say(self, values: dict[str, float]) -> None:
         self._said = time.monotonic()
         rate = (self._done - self._start) / (self._said - self._began)
         shown = "".join(f", {name} {value:.3g}" for name, value in values.items())

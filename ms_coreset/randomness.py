@@ -1,20 +1,21 @@
 """Seeds, and a random stream of its own for each purpose."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 
 
-def check_seed(seed):
+def check_seed(seed: Any) -> int:
     """``seed`` as an int; raises ``MsCoresetError`` unless it is a whole number from 0 to 2**32 - 1."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
         raise MsCoresetError(f"seed {seed}: must be a whole number from 0 to {2**32 - 1}")
     return int(seed)
 
 
-def stream(seed, purpose, *numbers):
+def stream(seed: int, purpose: str, *numbers: int) -> np.random.RandomState:
     """The ``RandomState`` that ``seed`` gives to a purpose, a short text, and whole numbers that tell its parts apart.
 
     Were two purposes to share ``RandomState(seed)``, they would draw the same samples: the random coreset of seed 0
@@ -23,7 +24,7 @@ def stream(seed, purpose, *numbers):
     return np.random.RandomState([check_seed(seed), zlib.crc32(purpose.encode()), *numbers])
 
 
-def hold_out(n, share, seed):
+def hold_out(n: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(the rest, held out), ascending places among n samples: ``round(share * n)`` of them, drawn, are held out.
 
     Raises ``MsCoresetError`` when that leaves none, or no share from 0 to below 1 is asked for.

@@ -8,11 +8,13 @@ import contextlib
 import logging
 import sys
 import warnings
+from collections.abc import Iterator
+from typing import IO
 
 _LONGEST = 4000  # characters of a line, whatever a file made it quote
 
 
-def printable(text):
+def printable(text: object) -> str:
     """A text in which only line ends and tabs are no printable characters; the others become their escapes."""
     text = str(text)
     if text.isprintable():
@@ -21,7 +23,7 @@ def printable(text):
                    for letter in text)
 
 
-def one_line(text):
+def one_line(text: object) -> str:
     """A text for a message or a log: one line, of printable characters only, so that a file can't move the cursor."""
     text = str(text)
     if any(letter in text for letter in "\r\n\t"):
@@ -30,24 +32,24 @@ def one_line(text):
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST - 500]} ... {text[-400:]}"
 
 
-def say(*lines, stream=None):
+def say(*lines: object, stream: IO[str] | None = None) -> None:
     """Print each of ``lines`` as ``one_line``, on standard output or another stream, at once."""
     for line in lines:
         print(one_line(line), file=sys.stdout if stream is None else stream, flush=True)
 
 
-def complain(*lines):
+def complain(*lines: object) -> None:
     """``say`` on standard error."""
     say(*lines, stream=sys.stderr)
 
 
-def warn(line):
+def warn(line: object) -> None:
     """Tell ``logging`` a line, as the logger ``ms_coreset``: on standard error, unless it is set up otherwise."""
     logging.getLogger("ms_coreset").warning("%s", one_line(line))
 
 
 @contextlib.contextmanager
-def printable_warnings():
+def printable_warnings() -> Iterator[None]:
     """Let Python's own warnings, which may quote a file, be printable, too."""
     former = warnings.formatwarning
     warnings.formatwarning = lambda message, *told: printable(former(one_line(message), *told))

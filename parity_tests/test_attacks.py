@@ -70,7 +70,7 @@ def test_gradient_sign(networks, data, own):
     network, reference = networks
     images, labels, _ = data
     target = None if own else labels
-    ours, theirs = (package.gradient_sign(given, images, target, EPS)
+    ours, theirs = (package.gradient_sign(given, images, target, eps=EPS)
                     for package, given in ((mc, network), (torch_ref, reference)))
     against = torch_answers(reference, images) if own else labels
     np.testing.assert_array_equal(answers(network, images), torch_answers(reference, images))
@@ -83,17 +83,18 @@ def test_projected_gradient(networks, data, start):
     images, _, _ = data
     labels = torch_answers(reference, images)
     begin = random_start(images, np.arange(len(images)), EPS, seed=3) if start else None
-    theirs = [torch_ref.projected_gradient(reference, images, labels, EPS, ALPHA, steps, begin)
+    theirs = [torch_ref.projected_gradient(reference, images, labels, eps=EPS, alpha=ALPHA, steps=steps, start=begin)
               for steps in range(STEPS + 1)]
     # Each step from the same place: a pixel whose gradient is nearly 0 may go either way, and where it has gone decides
     # of other pixels' signs at the next step.
     for before, after in itertools.pairwise(theirs):
-        ours = mc.projected_gradient(network, images, labels, EPS, ALPHA, 1, before)
+        ours = mc.projected_gradient(network, images, labels, eps=EPS, alpha=ALPHA, steps=1, start=before)
         assert_same(ours, after, decided(reference, before, labels), networks)
     stepped = theirs[0]
     for _ in range(STEPS):
-        stepped = mc.projected_gradient(network, images, labels, EPS, ALPHA, 1, stepped)
-    np.testing.assert_array_equal(mc.projected_gradient(network, images, labels, EPS, ALPHA, STEPS, begin), stepped)
+        stepped = mc.projected_gradient(network, images, labels, eps=EPS, alpha=ALPHA, steps=1, start=stepped)
+    np.testing.assert_array_equal(mc.projected_gradient(network, images, labels, eps=EPS, alpha=ALPHA, steps=STEPS,
+                                                        start=begin), stepped)
     fooled = torch_answers(reference, images) != torch_answers(reference, theirs[-1])
     assert fooled.any()
 
@@ -110,7 +111,7 @@ def test_the_same_samples_are_fooled_by_the_rounded_images(networks, data, name,
         theirs = torch_ref.gradient_sign(reference, images, eps=eps)
     else:
         begin = random_start(images, rows, eps, seed=5)
-        theirs = torch_ref.projected_gradient(reference, images, labels, eps, ALPHA, STEPS, begin)
+        theirs = torch_ref.projected_gradient(reference, images, labels, eps=eps, alpha=ALPHA, steps=STEPS, start=begin)
     rounded = to_pixels(theirs.transpose(0, 2, 3, 1), pixels, eps).transpose(0, 3, 1, 2) / np.float32(255)
     fooled = torch_answers(reference, rounded) != torch_answers(reference, images)
     assert fooled.any()
@@ -122,7 +123,7 @@ def test_an_attack_of_ours_fools_the_twin(networks, data):
     network, reference = networks
     images, _, _ = data
     labels = torch_answers(reference, images)
-    attacked = mc.projected_gradient(network, images, labels, 16 / 255, 4 / 255, 10)
+    attacked = mc.projected_gradient(network, images, labels, eps=16 / 255, alpha=4 / 255, steps=10)
     assert (torch_answers(reference, attacked) != labels).mean() > 0.5
     np.testing.assert_allclose(network(Tensor(attacked)).asnumpy(),
                                reference(torch.tensor(attacked)).detach().numpy(), atol=1e-4)

@@ -42,8 +42,8 @@ def test_scores_are_off_by_the_error_at_most(name, options):
 @pytest.mark.parametrize("method", ["moderate", "cal", "grand"])
 @pytest.mark.parametrize("balance", [False, True])
 def test_ranked_samples_change_places_with_near_ones_only(method, balance):
-    ours = mc.select(method, evidence(mc), RATE, balance).indices
-    theirs = torch_ref.select(method, evidence(torch_ref), RATE, balance)
+    ours = mc.select(method, evidence(mc), RATE, balance=balance).indices
+    theirs = torch_ref.select(method, evidence(torch_ref), RATE, balance=balance)
     gaps = np.abs(theirs.scores[ours] - theirs.scores[theirs.indices])
     assert gaps.max() <= 2 * ERROR * np.abs(theirs.scores).max()
 

@@ -154,7 +154,8 @@ def test_any_score_with_any_rule(rule, name, shape, rate, balance, seed):
     options = {"strata": {"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"},
                "window": {"mis_ratio": 0.1, "cutoff_score": "loss"}}.get(rule, {})
     assert_same_coreset(*both(
-        lambda package, evidence: package.select_by(name, rule, evidence, rate, balance, seed, **options), shape))
+        lambda package, evidence: package.select_by(name, rule, evidence, rate=rate, balance=balance, seed=seed,
+                                                    **options), shape))
 
 
 @pytest.mark.parametrize("balance", [False, True])

@@ -36,7 +36,7 @@ def test_the_same_seed_gives_the_same_weights(name, options):
 
 
 def test_another_seed_gives_other_weights():
-    networks = [torch_ref.create_network("mlp", 5, 1, 8, seed=seed) for seed in (0, 1)]
+    networks = [torch_ref.create_network("mlp", 5, 1, image_size=8, seed=seed) for seed in (0, 1)]
     weights = [torch_ref.to_mindspore_names(network.state_dict()) for network in networks]
     with pytest.raises(AssertionError):
         assert_weights_close(*weights, tolerance=0.5)
@@ -83,7 +83,7 @@ def test_extraction(name, tmp_path):
 
 @pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
 def test_extraction_of_one_field_leaves_the_other_out(package):
-    evidence = package.extract(package.create_network("mlp", 4, 3, 8), small_split(), need=("logits",))
+    evidence = package.extract(package.create_network("mlp", 4, 3, image_size=8), small_split(), need=("logits",))
     assert evidence.features is None
     assert evidence.logits.shape == (20, 4)
 

@@ -80,7 +80,8 @@ def assert_same_batches(split, options, originals=None):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_resized_crops_of_arrays(options, channels):
     images = np.random.RandomState(0).randint(0, 256, (40, 16, 16, channels)).astype(np.uint8)
-    split = mc.Split("arrays", images, np.zeros(40, np.int64), ("a",), (0.4,) * channels, (0.2,) * channels)
+    split = mc.Split("arrays", images, np.zeros(40, np.int64), classes=("a",), mean=(0.4,) * channels,
+                     std=(0.2,) * channels)
     assert_same_batches(split, options)
 
 

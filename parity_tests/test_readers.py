@@ -98,7 +98,7 @@ def test_resizing_before_a_test(tree):
     tested = as_tested(mc.load_dataset("folder", tree, image_size=64), mc.load_recipe("tiny"))
     assert_same(tested, datasets.ImageFolder(tree / "train", steps))
     arrays = np.random.RandomState(0).randint(0, 256, (5, 64, 64, 3)).astype(np.uint8)
-    split = mc.Split("arrays", arrays, np.zeros(5, np.int64), ("a",), (0.5,) * 3, (0.5,) * 3)
+    split = mc.Split("arrays", arrays, np.zeros(5, np.int64), classes=("a",), mean=(0.5,) * 3, std=(0.5,) * 3)
     expected = [np.asarray(steps(Image.fromarray(array))) for array in arrays]
     np.testing.assert_array_equal(as_tested(split, mc.load_recipe("tiny")).images[:], expected)
 

@@ -82,7 +82,7 @@ def test_weights_of_zero_leave_samples_out():
     split = small_split(n=8, seed=3)
     kept = np.array([1, 1, 0, 1, 0, 0, 1, 1], float)
     recipe = {"epochs": 1, "batch_size": 8, "lr": 0.1}
-    weighted, alone = (torch_ref.create_network("mlp", 4, 3, 8) for _ in range(2))
+    weighted, alone = (torch_ref.create_network("mlp", 4, 3, image_size=8) for _ in range(2))
     torch_ref.train(weighted, split, recipe, weights=kept)
     torch_ref.train(alone, split.subset(np.flatnonzero(kept)), recipe)
     assert_weights_close(torch_ref.to_mindspore_names(weighted.state_dict()),

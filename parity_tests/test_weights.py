@@ -25,7 +25,7 @@ def as_arrays(state_dict):
 
 @pytest.mark.parametrize(("name", "options"), NETWORK_CASES)
 def test_names_there_and_back(name, options):
-    network = torch_ref.create_network(name, 3, 3, 8, **options)
+    network = torch_ref.create_network(name, 3, 3, image_size=8, **options)
     perturb_normalisation(network)
     state = network.state_dict()
     back = torch_ref.from_mindspore_names(torch_ref.to_mindspore_names(state))
@@ -35,11 +35,11 @@ def test_names_there_and_back(name, options):
 
 @pytest.mark.parametrize(("name", "options"), NETWORK_CASES)
 def test_files_there_and_back(name, options, tmp_path):
-    reference = torch_ref.create_network(name, 3, 3, 8, seed=1, **options)
+    reference = torch_ref.create_network(name, 3, 3, image_size=8, seed=1, **options)
     perturb_normalisation(reference)
     torch.save(reference.state_dict(), tmp_path / "first.pth")
     for old, new in [("first.pth", "second.ckpt"), ("second.ckpt", "third.ckpt"), ("third.ckpt", "last.pth")]:
-        network = mc.create_network(name, 3, 3, 8, seed=2, **options)
+        network = mc.create_network(name, 3, 3, image_size=8, seed=2, **options)
         save_weights(load_weights(network, tmp_path / old), tmp_path / new)
     last = torch.load(tmp_path / "last.pth", weights_only=True)
     assert_same_weights(as_arrays(last), as_arrays(reference.state_dict()))
@@ -47,9 +47,9 @@ def test_files_there_and_back(name, options, tmp_path):
 
 
 def test_converted_names_are_those_of_the_mindspore_network():
-    network = mc.create_network("resnet50", 3, 3, 8, width=8, seed=1)
+    network = mc.create_network("resnet50", 3, 3, image_size=8, width=8, seed=1)
     state = torch_ref.from_mindspore_names(mindspore_weights(network))
-    torch_ref.create_network("resnet50", 3, 3, 8, width=8, seed=2).load_state_dict(state)
+    torch_ref.create_network("resnet50", 3, 3, image_size=8, width=8, seed=2).load_state_dict(state)
     assert_same_weights(torch_ref.to_mindspore_names(state), mindspore_weights(network))
 
 
@@ -59,7 +59,7 @@ def test_torchvision_weights(name, models, tmp_path):
     theirs = getattr(models, name)(weights=None, num_classes=20)
     perturb_normalisation(theirs)
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
-    network = mc.create_network(name, 20, 3, 64, variant="imagenet")
+    network = mc.create_network(name, 20, 3, image_size=64, variant="imagenet")
     features, logits = answers(load_weights(network, tmp_path / "theirs.pth"), split := small_split(2, 64))
 
     inputs = normalise(split.images, split.mean, split.std)
@@ -75,6 +75,6 @@ def test_torchvision_weights(name, models, tmp_path):
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])
 def test_torch_twin_has_torchvisions_names(name, models):
     theirs = getattr(models, name)(weights=None, num_classes=20).state_dict()
-    ours = torch_ref.create_network(name, 20, 3, 64, variant="imagenet").state_dict()
+    ours = torch_ref.create_network(name, 20, 3, image_size=64, variant="imagenet").state_dict()
     assert list(ours) == list(theirs)
     assert all(np.array_equal(ours[key].shape, theirs[key].shape) for key in theirs)

@@ -31,7 +31,7 @@ def evidence():
     logits = (2 * rng.randn(500, 6) + 3 * np.eye(6)[labels]).astype(np.float32)
     dynamics = TrainingDynamics(**{name: rng.rand(5, 500).astype(np.float32) for name in (
         "probability", "margin", "logit_margin", "error_norm", "loss")}, correct=rng.rand(5, 500) > 0.5)
-    return mc.Evidence(labels, features, logits, dynamics, boundary=rng.rand(500))
+    return mc.Evidence(labels, features, logits, dynamics=dynamics, boundary=rng.rand(500))
 
 
 def worth(method, picks):
@@ -51,7 +51,7 @@ def asked(folder):
     """Name -> array: what a network with its first weights says of 100 digits, seven batches in several rounds."""
     importlib.import_module("ms_coreset.extraction.extract").ROUND = 1
     split = mc.load_dataset("digits", folder).subset(np.arange(100))
-    network, found = mc.create_network("mlp", 10, 1, 8, seed=2), {}
+    network, found = mc.create_network("mlp", 10, 1, image_size=8, seed=2), {}
     for place, cache in enumerate((None, folder / "cache")):
         answers = mc.extract(network, split, batch_size=16, cache=cache)
         found |= {f"asked.{place}.features": np.array(answers.features), f"asked.{place}.logits": answers.logits}
@@ -68,7 +68,7 @@ def everything(folder):
     for name in mc.list_methods():
         for place, options in enumerate(OPTIONS.get(name, [{}])):
             for balance in (False, True):
-                coreset = mc.select(name, known, RATE, balance, seed=3, **options)
+                coreset = mc.select(name, known, RATE, balance=balance, seed=3, **options)
                 kind = f"{name}.{place}.{'balanced' if balance else 'all'}"
                 found |= {f"{kind}.{what}": value for what in ("indices", "weights", "scores")
                           if (value := getattr(coreset, what)) is not None}

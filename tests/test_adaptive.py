@@ -33,11 +33,11 @@ def toy_split(n=60, size=8, classes=3, seed=0):
     images = rng.randint(0, 90, (n, size, size, 1)).astype(np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label:2 * label + 2] += rng.randint(30, 160)
-    return mc.Split("toy", images, labels, tuple("abc"[:classes]), (0.3,), (0.3,))
+    return mc.Split("toy", images, labels, classes=tuple("abc"[:classes]), mean=(0.3,), std=(0.3,))
 
 
 def new_network(seed=0):
-    return mc.create_network("mlp", 3, 1, 8, 16, seed)
+    return mc.create_network("mlp", 3, 1, image_size=8, width=16, seed=seed)
 
 
 def assert_same_weights(first, second):
@@ -63,7 +63,7 @@ def assert_same_coresets(first, second):
     (2, 3, 0, 8, [(0, 3), (3, 5), (5, 7), (7, 8)]), (2, 3, 1, 4, [(1, 3), (3, 4)]), (2, 3, 3, 6, [(3, 5), (5, 6)]),
     (2, 3, 6, 8, [(6, 7), (7, 8)])])
 def test_parts_by_hand(every, warm, first, epochs, parts):
-    coresets = Coresets(Reselection.by("random", 0.5, every, warm), toy_split(), np.arange(60))
+    coresets = Coresets(Reselection.by("random", 0.5, every, warm=warm), toy_split(), np.arange(60))
     assert list(coresets.parts(first, epochs)) == parts
     presented = sum((end - begin) * (60 if end <= warm else 30) for begin, end in coresets.parts(0, epochs))
     assert coresets.presented_in(epochs) == presented
@@ -71,12 +71,12 @@ def test_parts_by_hand(every, warm, first, epochs, parts):
 
 def test_warm_epochs_present_all_samples_and_are_those_of_plain_training():
     split, recipe = toy_split(), dataclasses.replace(RECIPE, schedule="constant")
-    result = mc.train(new_network(), split, recipe, 3, record=("loss",),
-                      reselection=Reselection.by("gradmatch", 0.2, 1, 3))
+    result = mc.train(new_network(), split, recipe, seed=3, record=("loss",),
+                      reselection=Reselection.by("gradmatch", 0.2, 1, warm=3))
     assert np.isnan(result.dynamics.loss).sum(axis=1).tolist() == [0, 0, 0, 48, 48]
     assert list(result.coresets) == [3, 4]
     assert [coreset.seed for coreset in result.coresets.values()] == [0, 1]
-    plain = mc.train(new_network(), split, dataclasses.replace(recipe, epochs=3), 3)
+    plain = mc.train(new_network(), split, dataclasses.replace(recipe, epochs=3), seed=3)
     assert result.history[:3] == plain.history
     assert_same_coresets({3: mc.select("gradmatch", mc.extract(plain.network, split), 0.2)}, {3: result.coresets[3]})
 
@@ -90,7 +90,7 @@ def test_reselection_asks_the_live_network_every_so_many_epochs(monkeypatch):
         return choose(evidence, request)
 
     reselection = dataclasses.replace(Reselection.by("gradmatch", 0.2, 2, seed=7), choose=watched)
-    result = mc.train(network, split, RECIPE, 3, reselection=reselection)
+    result = mc.train(network, split, RECIPE, seed=3, reselection=reselection)
     assert [seed for seed, _ in asked] == [7, 8, 9]
     assert list(result.coresets) == [0, 2, 4]
     np.testing.assert_array_equal(asked[0][1], mc.extract(new_network(), split, ("logits",)).logits)
@@ -100,10 +100,10 @@ def test_reselection_asks_the_live_network_every_so_many_epochs(monkeypatch):
 
 def test_the_second_coreset_is_what_the_network_of_then_chooses():
     split, recipe = toy_split(), dataclasses.replace(RECIPE, schedule="constant")
-    chosen = mc.train(new_network(), split, recipe, 3, reselection=Reselection.by("gradmatch", 0.2, 2)).coresets
+    chosen = mc.train(new_network(), split, recipe, seed=3, reselection=Reselection.by("gradmatch", 0.2, 2)).coresets
     rows = np.argsort(chosen[0].indices)
-    then = mc.train(new_network(), split.subset(chosen[0].indices[rows]), dataclasses.replace(recipe, epochs=2), 3,
-                    chosen[0].weights[rows])
+    then = mc.train(new_network(), split.subset(chosen[0].indices[rows]), dataclasses.replace(recipe, epochs=2), seed=3,
+                    weights=chosen[0].weights[rows])
     expected = mc.select("gradmatch", mc.extract(then.network, split), 0.2)
     assert_same_coresets({2: expected}, {2: chosen[2]})
     assert set(chosen[0].indices) != set(chosen[2].indices)
@@ -121,12 +121,12 @@ def test_what_is_presented_are_the_coresets_and_nothing_else():
 @pytest.mark.parametrize("method", ["gradmatch", "moderate"])
 def test_once_for_all_epochs_equals_training_on_the_first_coreset(method):
     split = toy_split()
-    adaptively = mc.train(new_network(), split, RECIPE, 3, reselection=Reselection.by(method, 0.3, 100, seed=3))
+    adaptively = mc.train(new_network(), split, RECIPE, seed=3, reselection=Reselection.by(method, 0.3, 100, seed=3))
     first = mc.select(method, mc.extract(new_network(), split), 0.3, seed=3)
     assert_same_coresets(adaptively.coresets, {0: first})
     rows = np.argsort(first.indices)
     weights = None if first.weights is None else first.weights[rows]
-    plainly = mc.train(new_network(), split.subset(first.indices[rows]), RECIPE, 3, weights)
+    plainly = mc.train(new_network(), split.subset(first.indices[rows]), RECIPE, seed=3, weights=weights)
     assert_same_weights(adaptively.network, plainly.network)
     assert adaptively.history == plainly.history
 
@@ -154,7 +154,8 @@ def test_weights_of_the_coresets_weigh_the_loss():
 
 def test_held_out_samples_choose_the_best_epoch_and_are_never_chosen(tmp_path):
     split, recipe = toy_split(), dataclasses.replace(RECIPE, validation=0.25)
-    result = mc.train(new_network(), split, recipe, 3, folder=tmp_path, reselection=Reselection.by("herding", 0.4, 1))
+    result = mc.train(new_network(), split, recipe, seed=3, folder=tmp_path,
+                      reselection=Reselection.by("herding", 0.4, 1))
     rest, held_out = hold_out(60, 0.25, 3)
     assert len(held_out) == 15
     for coreset in result.coresets.values():
@@ -182,7 +183,7 @@ def test_other_methods(method):
 
 def test_same_seed_same_bytes(tmp_path):
     for name in "ab":
-        mc.train(new_network(), toy_split(), RECIPE, 3, folder=tmp_path / name,
+        mc.train(new_network(), toy_split(), RECIPE, seed=3, folder=tmp_path / name,
                  reselection=Reselection.by("gradmatch", 0.2, 2, seed=3))
     files = [sorted((tmp_path / name / "coresets").iterdir()) for name in "ab"]
     assert [path.name for path in files[0]] == ["epoch-001.npz", "epoch-003.npz", "epoch-005.npz"]
@@ -200,8 +201,8 @@ class Stopped(Exception):
 def test_resumed_ends_like_undisturbed(tmp_path, monkeypatch, stop, warm, options):
     """Stopped in the epoch ``stop``, from 0, of which 2 is one that begins with a selection."""
     split, test, recipe = toy_split(), toy_split(seed=9), dataclasses.replace(RECIPE, **options)
-    reselection = Reselection.by("gradmatch", 0.3, 2, warm)
-    straight = mc.train(new_network(), split, recipe, 3, folder=tmp_path / "a", test=test, reselection=reselection)
+    reselection = Reselection.by("gradmatch", 0.3, 2, warm=warm)
+    straight = mc.train(new_network(), split, recipe, seed=3, folder=tmp_path / "a", test=test, reselection=reselection)
     record = loop.Recorder.record
 
     def stop_there(self, epoch, *values):
@@ -211,10 +212,10 @@ def test_resumed_ends_like_undisturbed(tmp_path, monkeypatch, stop, warm, option
 
     monkeypatch.setattr(loop.Recorder, "record", stop_there)
     with pytest.raises(Stopped):
-        mc.train(new_network(), split, recipe, 3, folder=tmp_path / "b", test=test, reselection=reselection)
+        mc.train(new_network(), split, recipe, seed=3, folder=tmp_path / "b", test=test, reselection=reselection)
     assert not loop.finished(tmp_path / "b")
     monkeypatch.undo()
-    resumed = mc.train(new_network(seed=8), split, recipe, 3, folder=tmp_path / "b", resume=True, test=test,
+    resumed = mc.train(new_network(seed=8), split, recipe, seed=3, folder=tmp_path / "b", resume=True, test=test,
                        reselection=reselection)
     assert_same_weights(straight.network, resumed.network)
     assert straight.history == resumed.history
@@ -223,7 +224,7 @@ def test_resumed_ends_like_undisturbed(tmp_path, monkeypatch, stop, warm, option
     assert names[0] == names[1]
     for name in names[0]:
         assert len({(tmp_path / run / "coresets" / name).read_bytes() for run in "ab"}) == 1
-    again = mc.train(new_network(seed=8), split, recipe, 3, folder=tmp_path / "b", resume=True, test=test,
+    again = mc.train(new_network(seed=8), split, recipe, seed=3, folder=tmp_path / "b", resume=True, test=test,
                      reselection=reselection)
     assert again.history == straight.history
     assert_same_coresets(straight.coresets, again.coresets)
@@ -245,7 +246,7 @@ def test_a_pool_is_written_in_the_places_of_the_whole_and_resumed(tmp_path, monk
 
 @pytest.mark.parametrize("other", [
     None, Reselection.by("gradmatch", 0.3, 3), Reselection.by("glister", 0.3, 2), Reselection.by("gradmatch", 0.2, 2),
-    Reselection.by("gradmatch", 0.3, 2, 1), Reselection.by("gradmatch", 0.3, 2, lam=0.1),
+    Reselection.by("gradmatch", 0.3, 2, warm=1), Reselection.by("gradmatch", 0.3, 2, lam=0.1),
     Reselection.by("gradmatch", 0.3, 2, balance=True)])
 def test_resuming_with_another_reselection_is_refused(tmp_path, other):
     mc.train(new_network(), toy_split(), RECIPE, folder=tmp_path, reselection=Reselection.by("gradmatch", 0.3, 2))
@@ -294,7 +295,7 @@ def test_impossible_reselections_are_refused(values, message):
 
 def test_more_warm_epochs_than_there_are_are_refused():
     with pytest.raises(MsCoresetError, match="5 epochs on all samples before the first selection: there are only 5"):
-        mc.train(new_network(), toy_split(), RECIPE, reselection=Reselection.by("random", 0.3, 2, 5))
+        mc.train(new_network(), toy_split(), RECIPE, reselection=Reselection.by("random", 0.3, 2, warm=5))
 
 
 def test_weights_and_reselection_are_refused():
@@ -370,7 +371,7 @@ def test_ctrl_c_between_two_selections_and_again(tmp_path):
     assert errors.strip().splitlines()[-1].startswith("interrupted; what was finished is kept")
     assert not (stopped / inside / "result.json").exists()
     run(*arguments, "--resume", cwd=stopped)
-    assert_same_weights(*(mc.load_weights(mc.create_network("mlp", 10, 1, 8), folder / inside / "best.ckpt")
+    assert_same_weights(*(mc.load_weights(mc.create_network("mlp", 10, 1, image_size=8), folder / inside / "best.ckpt")
                           for folder in (straight, stopped)))
     for path in (straight / inside / "coresets").iterdir():
         assert path.read_bytes() == (stopped / inside / "coresets" / path.name).read_bytes()

@@ -51,7 +51,7 @@ def photos(n=12, size=8, channels=1, seed=0):
 
 def mlp():
     """A network of steep answers: its last layer is enlarged."""
-    network = create_network("mlp", 4, 1, 8, width=16, seed=2)
+    network = create_network("mlp", 4, 1, image_size=8, width=16, seed=2)
     network.head.weight.set_data(20 * network.head.weight)
     return on_pixels(network, (0.4,), (0.3,))
 
@@ -88,12 +88,14 @@ def test_projected_gradient_turns_round():
         x = images.reshape(images.shape[0], -1)
         return ops.concat([(x - 0.5).abs(), 0 * x], axis=1)
 
-    places = [projected_gradient(logits, row(0.47), np.array([0]), 0.2, 0.04, steps)[0, 0, 0, 0] for steps in (1, 2, 3)]
+    places = [projected_gradient(logits, row(0.47), np.array([0]), eps=0.2, alpha=0.04,
+                                 steps=steps)[0, 0, 0, 0] for steps in (1, 2, 3)]
     np.testing.assert_allclose(places, [0.51, 0.47, 0.51], atol=1e-6)
 
 
 def test_it_begins_at_the_start_and_stays_in_the_ball_of_the_image():
-    actual = projected_gradient(TWO, row(0.5, 0.4, 0.3), np.array([0]), 0.1, 0.04, 1, start=row(0.43, 0.35, 0.37))
+    actual = projected_gradient(TWO, row(0.5, 0.4, 0.3), np.array([0]), eps=0.1, alpha=0.04, steps=1,
+                                start=row(0.43, 0.35, 0.37))
     np.testing.assert_allclose(actual, row(0.4, 0.39, 0.37), atol=1e-6)
 
 
@@ -135,7 +137,7 @@ def test_every_pixel_is_in_the_ball_and_in_range(name, eps, seed):
     images, labels = photos(seed=seed)
     before = images.copy()
     steps = {"pgd": 3}.get(name)
-    attacked, kinds, manifest = attack(mlp(), images, labels, seed, attack=name, eps=eps, steps=steps)
+    attacked, kinds, manifest = attack(mlp(), images, labels, seed=seed, attack=name, eps=eps, steps=steps)
     np.testing.assert_array_equal(images, before)
     distance = np.abs(attacked.astype(int) - images)
     assert attacked.dtype == np.uint8 and distance.max() <= int(255 * eps + 1e-6)
@@ -179,7 +181,7 @@ def test_labels_decide():
 
 def test_the_network_answers_in_evaluation_mode():
     """In training mode BatchNorm would let the images of a batch see each other, and learn from them."""
-    network = create_network("resnet18", 4, 3, 8, width=4)
+    network = create_network("resnet18", 4, 3, image_size=8, width=4)
     before = {parameter.name: parameter.asnumpy().copy() for parameter in network.get_parameters()}
     network.set_train(True)
     logits = on_pixels(network, (0.5,) * 3, (0.25,) * 3)
@@ -192,7 +194,7 @@ def test_the_network_answers_in_evaluation_mode():
 
 
 def test_normalisation_is_inside():
-    network = create_network("mlp", 3, 1, 4, seed=1)
+    network = create_network("mlp", 3, 1, image_size=4, seed=1)
     logits = on_pixels(network, (0.3,), (0.2,))
     pixels = np.random.RandomState(0).uniform(size=(2, 1, 4, 4)).astype(np.float32)
     expected = network(Tensor((pixels - np.float32(0.3)) / np.float32(0.2))).asnumpy()
@@ -202,9 +204,9 @@ def test_normalisation_is_inside():
 @pytest.mark.parametrize("name", ["gsa", "pgd"])
 def test_same_seed_same_bytes(name):
     images, labels = photos()
-    first, again = (attack(mlp(), images, labels, 7, attack=name, batch_size=5) for _ in range(2))
+    first, again = (attack(mlp(), images, labels, seed=7, attack=name, batch_size=5) for _ in range(2))
     assert first[0].tobytes() == again[0].tobytes() and first[2] == again[2]
-    other = attack(mlp(), images, labels, 8, attack=name, batch_size=5)[0]
+    other = attack(mlp(), images, labels, seed=8, attack=name, batch_size=5)[0]
     assert (other != first[0]).any() == (name == "pgd")
 
 

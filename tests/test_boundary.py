@@ -199,14 +199,14 @@ def plain_deepfool(network, image, max_iter):
 
 @pytest.fixture(scope="module")
 def lenet():
-    return mc.create_network("lenet", 4, 1, 8)
+    return mc.create_network("lenet", 4, 1, image_size=8)
 
 
 @pytest.fixture(scope="module")
 def split():
     rng = np.random.RandomState(0)
-    return mc.Split("toy", rng.randint(0, 255, (20, 8, 8, 1)).astype(np.uint8), rng.randint(0, 4, 20), tuple("abcd"),
-                    (0.4,), (0.2,))
+    return mc.Split("toy", rng.randint(0, 255, (20, 8, 8, 1)).astype(np.uint8), rng.randint(0, 4, 20),
+                    classes=tuple("abcd"), mean=(0.4,), std=(0.2,))
 
 
 def test_a_convolutional_network_against_a_plain_loop(lenet, split):

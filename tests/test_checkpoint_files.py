@@ -169,13 +169,13 @@ def arrays_of(network):
 @pytest.fixture(scope="module")
 def arrays():
     """Those of a ResNet-18 of 5 classes."""
-    return arrays_of(mc.create_network("resnet18", 5, 3, 8, 2, seed=1))
+    return arrays_of(mc.create_network("resnet18", 5, 3, image_size=8, width=2, seed=1))
 
 
 @pytest.fixture(scope="module")
 def target():
     """A network to load them into."""
-    return mc.create_network("resnet18", 5, 3, 8, 2, seed=2)
+    return mc.create_network("resnet18", 5, 3, image_size=8, width=2, seed=2)
 
 
 def tensors(arrays):

@@ -65,7 +65,7 @@ def evidence(n=60):
 @pytest.mark.parametrize("rule", RULE_NAMES)
 def test_every_rule_chooses_as_select_by_does(score, rule):
     found = Choice.parse(f"{score.upper()}-{rule}").choose(evidence(), Request(0.2, seed=3))
-    wanted = mc.select_by(score, rule, evidence(), 0.2, seed=3)
+    wanted = mc.select_by(score, rule, evidence(), rate=0.2, seed=3)
     np.testing.assert_array_equal(found.indices, wanted.indices)
     assert (found.method, found.options) == (wanted.method, wanted.options)
 

@@ -169,7 +169,7 @@ def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selected_he
     assert call("--dataset digitsN --rate 0.1 --method craig --balance --save w") == 0
     coreset = Coreset.load("w/digitsN-craig-balanced-0.1.npz")
     assert coreset.weights.sum() == 1437
-    Coreset(coreset.indices, coreset.n, coreset.rate, "craig").save("w/plain.npz")
+    Coreset(coreset.indices, coreset.n, coreset.rate, method="craig").save("w/plain.npz")
     results = []
     for options in ("w/digitsN-craig-balanced-0.1.npz", "w/plain.npz",
                     "w/digitsN-craig-balanced-0.1.npz --no-weights"):
@@ -319,7 +319,7 @@ def test_device_that_is_not_there_says_what_is(here, capsys):
 
 
 def test_coreset_of_other_data_is_refused(here, capsys):
-    Coreset(np.arange(5), 10, 0.5, "random").save(here / "other.npz")
+    Coreset(np.arange(5), 10, 0.5, method="random").save(here / "other.npz")
     assert "data set of 10 samples, digits has 1437" in refused(
         capsys, "--dataset", "digits", "--coreset", "other.npz", command="train")
 
@@ -331,7 +331,7 @@ def test_checkpoint_of_another_architecture_is_refused(selected_here, capsys):
 
 
 def test_checkpoint_of_other_classes_serves_by_its_features_alone(here, capsys):
-    mc.save_weights(mc.create_network("mlp", 1000, 1, 8, 4), "theirs.ckpt")
+    mc.save_weights(mc.create_network("mlp", 1000, 1, image_size=8, width=4), "theirs.ckpt")
     data = ("--dataset", "digits", "--pool", "50", "--ckpt", "theirs.ckpt")
     for command, words in (("select", ("--rate", "0.2", "--method", "el2n")), ("score", ()),
                            ("select", ("--rate", "0.2", "--method", "forgetting")), ("attack", ("--attack", "pgd"))):

@@ -12,6 +12,7 @@ from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS
+from ms_coreset.training.dynamics import FIELDS
 
 PLAIN = ("n", "rate", "method", "options", "seed", "manifest")
 
@@ -26,7 +27,7 @@ def coreset():
 def test_mask_and_dropped_by_hand(coreset):
     assert coreset.keep_mask.tolist() == [True, False, True, False, True, False]
     assert coreset.dropped.tolist() == [3, 5, 1]  # by rising score, the tie by place
-    assert Coreset(np.array([4, 0]), 5, 0.4, "random").dropped.tolist() == [1, 2, 3]
+    assert Coreset(np.array([4, 0]), 5, 0.4, method="random").dropped.tolist() == [1, 2, 3]
 
 
 def test_saved_and_loaded_is_the_same(coreset, tmp_path):
@@ -83,12 +84,12 @@ def test_pickle_that_runs_code_is_refused(tmp_path):
     (np.array([0.0]), "array of integers"), (np.array([-1, 2]), "out of range")])
 def test_impossible_indices_are_refused(indices, message):
     with pytest.raises(MsCoresetError, match=message):
-        Coreset(indices, 6, 0.5, "random")
+        Coreset(indices, 6, 0.5, method="random")
 
 
 def test_weights_must_fit():
     with pytest.raises(MsCoresetError, match="weights"):
-        Coreset(np.array([0, 1]), 6, 0.5, "craig", weights=np.ones(3))
+        Coreset(np.array([0, 1]), 6, 0.5, method="craig", weights=np.ones(3))
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b"", lambda raw: b"nonsense"])
@@ -112,24 +113,24 @@ def test_unwritable_folder_is_one_clear_error_and_leaves_nothing(coreset, tmp_pa
 
 
 def test_summary_counts_by_hand():
-    split = Split("toy", np.zeros((6, 2, 2, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1]), ("a", "b"), (0.5,), (0.5,),
-                  bad=np.array([True, False, False, True, False, False]),
+    split = Split("toy", np.zeros((6, 2, 2, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1]), classes=("a", "b"),
+                  mean=(0.5,), std=(0.5,), bad=np.array([True, False, False, True, False, False]),
                   bad_kinds=np.array([2, 0, 0, 1, 0, 0], np.int8), manifest={"kinds": ["fog", "blur", "noise"]})
-    summary = Coreset(np.array([0, 1, 4]), 6, 0.5, "random").summary(split)
+    summary = Coreset(np.array([0, 1, 4]), 6, 0.5, method="random").summary(split)
     assert summary == {"kept": 3, "available": 6, "per_class": (1, 1.5, 2),
                        "bad_available": pytest.approx(1 / 3), "bad_kept": pytest.approx(1 / 3),
                        "bad_by_kind": {"fog": (1 / 6, 0), "blur": (1 / 6, 1 / 3), "noise": (0, 0)}}
 
 
 def test_summary_of_a_pool_is_of_the_pool():
-    split = Split("toy", np.zeros((6, 2, 2, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1]), ("a", "b"), (0.5,), (0.5,),
-                  bad=np.array([True, True, True, True, False, False]))
-    summary = Coreset(np.array([0, 1]), 3, 0.5, "random").within(np.array([3, 4, 5]), 6).summary(split)
+    split = Split("toy", np.zeros((6, 2, 2, 1), np.uint8), np.array([0, 0, 0, 1, 1, 1]), classes=("a", "b"),
+                  mean=(0.5,), std=(0.5,), bad=np.array([True, True, True, True, False, False]))
+    summary = Coreset(np.array([0, 1]), 3, 0.5, method="random").within(np.array([3, 4, 5]), 6).summary(split)
     assert (summary["available"], summary["bad_available"], summary["bad_kept"]) == (3, pytest.approx(1 / 3), 0.5)
 
 
 def test_coreset_of_a_pool_points_into_the_whole():
-    part = Coreset(np.array([2, 0]), 3, 0.5, "moderate", scores=np.array([0.1, 0.2, 0.3]))
+    part = Coreset(np.array([2, 0]), 3, 0.5, method="moderate", scores=np.array([0.1, 0.2, 0.3]))
     whole = part.within(np.array([1, 5, 7]), 9)
     assert whole.indices.tolist() == [7, 1]
     assert whole.n == 9
@@ -149,17 +150,18 @@ def test_exports(coreset, tmp_path):
 
 
 def test_ascending_places_keep_their_weights():
-    places, weights = Coreset([4, 2, 7], 10, 0.3, "craig", weights=np.array([1.0, 5.0, 2.0])).ascending()
+    places, weights = Coreset([4, 2, 7], 10, 0.3, method="craig", weights=np.array([1.0, 5.0, 2.0])).ascending()
     assert (places.tolist(), weights.tolist()) == ([2, 4, 7], [5.0, 1.0, 2.0])
-    assert Coreset([4, 2], 10, 0.2, "random").ascending()[1] is None
+    assert Coreset([4, 2], 10, 0.2, method="random").ascending()[1] is None
 
 
 def test_a_coreset_is_of_one_data_set():
-    coreset = Coreset(np.array([2, 0]), 3, 0.5, "moderate", pool=np.array([0, 2]))
+    coreset = Coreset(np.array([2, 0]), 3, 0.5, method="moderate", pool=np.array([0, 2]))
     for size in (2, 4, 1000):
         with pytest.raises(MsCoresetError, match=f"of a data set of 3 samples, the pool has {size}"):
             coreset.within(np.arange(size), 2000)
-        split = Split("toy", np.zeros((size, 2, 2, 1), np.uint8), np.zeros(size, int), ("a",), (0.5,), (0.5,))
+        split = Split("toy", np.zeros((size, 2, 2, 1), np.uint8), np.zeros(size, int), classes=("a",), mean=(0.5,),
+                      std=(0.5,))
         with pytest.raises(MsCoresetError, match=f"of a data set of 3 samples, the split has {size}"):
             coreset.summary(split)
     for pool in ([0, 1, 9], [0, 1, -1], [0, 1, 1], [0.0, 1.0, 2.0]):
@@ -170,7 +172,7 @@ def test_a_coreset_is_of_one_data_set():
 
 def test_a_torch_subset_is_of_the_same_data_set():
     pytest.importorskip("torch")
-    coreset = Coreset(np.array([2, 0]), 3, 0.5, "moderate")
+    coreset = Coreset(np.array([2, 0]), 3, 0.5, method="moderate")
     assert list(coreset.to_torch_subset("abc")) == ["c", "a"]
     for other in ("ab", "abcd", ""):
         with pytest.raises(MsCoresetError, match=f"of a data set of 3 samples, this one has {len(other)}"):
@@ -195,24 +197,25 @@ OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[na
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_options_of_numpy_are_saved_as_they_were_chosen_by(name, option, tmp_path):
     rng, labels = np.random.RandomState(0), np.arange(40) % 4
-    dynamics = mc.TrainingDynamics(*(rng.rand(3, 40).astype(np.float32) for _ in range(4)), rng.rand(3, 40) < 0.5,
-                                   rng.rand(3, 40).astype(np.float32))
-    evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics, rng.rand(40))
+    dynamics = mc.TrainingDynamics(**{name: rng.rand(3, 40).astype(np.float32) for name in FIELDS[:4]},
+                                   correct=rng.rand(3, 40) < 0.5, loss=rng.rand(3, 40).astype(np.float32))
+    evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics=dynamics, boundary=rng.rand(40))
     value = NUMPY_VALUES[option]
-    chosen = mc.select(name, evidence, np.float32(0.25), np.bool_(True), np.int64(3), **{option: value})
+    chosen = mc.select(name, evidence, np.float32(0.25), balance=np.bool_(True), seed=np.int64(3), **{option: value})
     chosen.save(tmp_path / "c.npz")
     again = Coreset.load(tmp_path / "c.npz")
     assert {name: getattr(again, name) for name in PLAIN} == {name: getattr(chosen, name) for name in PLAIN}
     assert again.options[option] == value.tolist() and type(again.options[option]) is type(value.tolist())
     assert [type(getattr(chosen, name)) for name in PLAIN] == [int, float, str, dict, int, dict]
     np.testing.assert_array_equal(again.indices, chosen.indices)
-    plainly = mc.select(name, evidence, 0.25, True, 3, **{option: value.tolist()})
+    plainly = mc.select(name, evidence, 0.25, balance=True, seed=3, **{option: value.tolist()})
     np.testing.assert_array_equal(plainly.indices, chosen.indices)
 
 
 def test_whatever_a_coreset_is_made_of_is_plain(tmp_path):
-    coreset = Coreset([1, 0], np.int64(4), np.float16(0.5), np.str_("mine"), {"a": np.arange(2), "b": (1, np.int8(2))},
-                      np.uint32(5), weights=[1, 2], manifest={"when": {"k": np.float32(0.5)}, 3: np.bool_(True)})
+    coreset = Coreset([1, 0], np.int64(4), np.float16(0.5), method=np.str_("mine"),
+                      options={"a": np.arange(2), "b": (1, np.int8(2))}, seed=np.uint32(5), weights=[1, 2],
+                      manifest={"when": {"k": np.float32(0.5)}, 3: np.bool_(True)})
     coreset.manifest["later"] = np.int64(3)
     coreset.save(tmp_path / "c.npz")
     again = Coreset.load(tmp_path / "c.npz")
@@ -223,7 +226,7 @@ def test_whatever_a_coreset_is_made_of_is_plain(tmp_path):
 
 
 def test_what_no_file_can_keep_is_named_and_nothing_is_written(tmp_path):
-    coreset = Coreset([1, 0], 4, 0.5, "mine", {"how": print})
+    coreset = Coreset([1, 0], 4, 0.5, method="mine", options={"how": print})
     with pytest.raises(MsCoresetError, match="a builtin_function_or_method in the options or the manifest can't be"):
         coreset.save(tmp_path / "c.npz")
     assert not list(tmp_path.iterdir())
@@ -231,8 +234,8 @@ def test_what_no_file_can_keep_is_named_and_nothing_is_written(tmp_path):
 
 def test_arrays_from_elsewhere_make_a_coreset():
     torch = pytest.importorskip("torch")
-    coreset = Coreset(torch.tensor([2, 0]), 3, 0.5, "mine", weights=torch.tensor([1.0, 2.0], requires_grad=True),
+    coreset = Coreset(torch.tensor([2, 0]), 3, 0.5, method="mine", weights=torch.tensor([1.0, 2.0], requires_grad=True),
                       scores=torch.rand(3), pool=torch.tensor([0, 2]))
     assert {type(array) for array in (coreset.indices, coreset.weights, coreset.scores, coreset.pool)} == {np.ndarray}
     with pytest.raises(MsCoresetError, match="scores: a masked array"):
-        Coreset([0], 3, 0.5, "mine", scores=np.ma.array([1.0, 2, 3]))
+        Coreset([0], 3, 0.5, method="mine", scores=np.ma.array([1.0, 2, 3]))

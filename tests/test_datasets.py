@@ -488,7 +488,7 @@ def test_a_damaged_gzip_is_named(tmp_path, damage):
 @pytest.mark.parametrize("labels", [np.float16(1), np.zeros((), int), np.zeros((2, 1), int), np.zeros(2)])
 def test_a_split_has_a_column_of_labels(labels):
     with pytest.raises(MsCoresetError, match="labels must be"):
-        Split("toy", None, np.asarray(labels), ("a", "b"), (), ())
+        Split("toy", None, np.asarray(labels), classes=("a", "b"), mean=(), std=())
 
 
 def test_idx_label_out_of_range_is_named(tmp_path):

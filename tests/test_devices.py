@@ -238,7 +238,7 @@ def test_scores(name, ascend):
 @pytest.mark.parametrize("name", mc.list_methods())
 def test_methods(name, balance, ascend):
     for options in OPTIONS.get(name, [{}]):
-        coreset = mc.select(name, evidence(), RATE, balance, seed=3, **options)
+        coreset = mc.select(name, evidence(), RATE, balance=balance, seed=3, **options)
         assert len(np.unique(coreset.indices)) == len(coreset.indices) > 0
         assert coreset.indices.max() < 500
 
@@ -246,7 +246,7 @@ def test_methods(name, balance, ascend):
 def pictures(n=10, size=8, channels=1, classes=3):
     rng = np.random.RandomState(0)
     images, labels = rng.randint(0, 256, (n, size, size, channels)).astype(np.uint8), np.arange(n) % classes
-    return mc.Split("toy", images, labels, tuple("abc"), (0.4,) * channels, (0.3,) * channels)
+    return mc.Split("toy", images, labels, classes=tuple("abc"), mean=(0.4,) * channels, std=(0.3,) * channels)
 
 
 def test_evidence_of_patches_is_the_hosts(ascend):
@@ -271,7 +271,7 @@ def networks():
 @pytest.mark.parametrize(("name", "size", "options"), list(networks()))
 def test_networks_answer_and_learn(name, size, options, ascend):
     split = pictures(4, size, 3)
-    network = mc.create_network(name, 3, 3, size, **options)
+    network = mc.create_network(name, 3, 3, image_size=size, **options)
     found = mc.extract(network, split, batch_size=4)
     expected = ascend.on_cpu(lambda: mc.extract(network, split, batch_size=4))
     for field in ("features", "logits"):
@@ -290,7 +290,7 @@ def test_networks_are_built(name, size, ascend, monkeypatch):
                    "shufflenet"):
         module = importlib.import_module(f"ms_coreset.networks.{family}")
         monkeypatch.setattr(module, "initialise", lambda network, *_, **__: network)
-    assert mc.create_network(name, 3, 3, size).variant in (None, "cifar", "imagenet")
+    assert mc.create_network(name, 3, 3, image_size=size).variant in (None, "cifar", "imagenet")
 
 
 def test_padded_average_pooling_is_mindspores():
@@ -312,7 +312,7 @@ def test_training(weights, ascend):
     recipe = mc.Recipe(arch="resnet18", epochs=2, batch_size=4, lr=0.01, clip_norm=0.1, validation=0.2)
 
     def trained():
-        network = mc.create_network("resnet18", 3, 1, 8, width=4)
+        network = mc.create_network("resnet18", 3, 1, image_size=8, width=4)
         mc.train(network, pictures(), recipe, weights=weights, test=pictures())
         return np.concatenate([parameter.asnumpy().ravel() for parameter in network.get_parameters()])
     np.testing.assert_allclose(trained(), ascend.on_cpu(trained), rtol=0, atol=1e-5)
@@ -341,7 +341,7 @@ def attacked(kind):
     pytest.param(lambda network, split: mc.deepfool_distances(network, split, 20, batch_size=9), id="deepfool"),
     pytest.param(attacked("gsa"), id="gsa"), pytest.param(attacked("pgd"), id="pgd")])
 def test_all_batches_have_one_shape(ask, ascend):
-    network, split = mc.create_network("lenet", 3, 1, 8), pictures()
+    network, split = mc.create_network("lenet", 3, 1, image_size=8), pictures()
     found = ask(network, split)
     assert len(ascend.batches()) == 1
     expected = ascend.on_cpu(lambda: ask(network, split))

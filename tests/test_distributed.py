@@ -70,7 +70,7 @@ def test_the_shares_of_a_batch_make_up_the_whole(weighted):
     from ms_coreset.networks import create_network
     from ms_coreset.training.parallel import over_ranks
 
-    network = create_network("mlp", 3, 1, 4, seed=1)
+    network = create_network("mlp", 3, 1, image_size=4, seed=1)
     parameters = list(network.trainable_params())
 
     def forward(images, labels, weights):
@@ -116,7 +116,7 @@ def _untrained(folder):
     from ms_coreset.networks import create_network
     from ms_coreset.networks.weights import save_weights
 
-    save_weights(create_network("mlp", 10, 1, 8, seed=4), folder / "base.ckpt")
+    save_weights(create_network("mlp", 10, 1, image_size=8, seed=4), folder / "base.ckpt")
     return folder / "base.ckpt"
 
 

@@ -144,7 +144,8 @@ def test_matrices_fit_by_hand():
 @pytest.mark.parametrize("name", mc.list_methods())
 @pytest.mark.parametrize("balance", [False, True])
 def test_every_method_has_one_and_it_grows(name, balance):
-    small, large = (mc.estimate(name, n, 64, 10, 0.1, balance, memory="1000T") for n in (10_000, 1_000_000))
+    small, large = (mc.estimate(name, n, 64, classes=10, rate=0.1, balance=balance,
+                                memory="1000T") for n in (10_000, 1_000_000))
     assert 0 < small.peak < large.peak
     assert 0 < small.operations < large.operations
     assert small.fits
@@ -181,7 +182,7 @@ def by_hand(balance):
 @pytest.mark.parametrize("name", mc.list_methods())
 @pytest.mark.parametrize("balance", [False, True])
 def test_every_method_by_hand(name, balance):
-    found = mc.estimate(name, N, D, C, 0.1, balance, memory="1G")
+    found = mc.estimate(name, N, D, classes=C, rate=0.1, balance=balance, memory="1G")
     peak, operations = by_hand(balance).get(name, (0, N * (D + C)))  # else a score, sample by sample
     assert (found.peak, found.operations, found.note) == (EVERY + peak, pytest.approx(operations, rel=1e-12), "")
 
@@ -202,7 +203,7 @@ def test_options_by_hand(options, peak, operations):
 @pytest.mark.parametrize("name", mc.list_methods())
 @pytest.mark.parametrize("balance", [False, True])
 def test_as_many_of_each_class_are_classes_of_equal_size(name, balance):
-    by_number, by_sizes, with_empty = (mc.estimate(name, N, D, classes, 0.1, balance, memory="1G")
+    by_number, by_sizes, with_empty = (mc.estimate(name, N, D, classes=classes, rate=0.1, balance=balance, memory="1G")
                                        for classes in (C, np.full(C, 400), [400, 0, 400, 400]))
     assert by_number == by_sizes
     assert with_empty.peak >= by_sizes.peak  # a class without samples has a column of logits
@@ -242,7 +243,7 @@ def test_herding_converts_features_anew_where_they_do_not_fit_and_chooses_the_sa
     need = (12 << 20) + 100 * 1_000 + 4 * 1_000 * 900
     doubt = "the features as float32, 3.4 MB, do not fit: converted for every pick"
     for given, note in ((need, ""), (need - 1, doubt)):
-        found = mc.estimate("herding", 1_000, 900, 3, 0.05, memory=given, dtype="float16")
+        found = mc.estimate("herding", 1_000, 900, classes=3, rate=0.05, memory=given, dtype="float16")
         assert (found.note, found.fits) == (note, True)
     first, second = (mc.select("herding", evidence, 0.05, memory=given) for given in (need, need - 1))
     np.testing.assert_array_equal(first.indices, second.indices)
@@ -251,19 +252,20 @@ def test_herding_converts_features_anew_where_they_do_not_fit_and_chooses_the_sa
 @pytest.mark.parametrize(("greedy", "evaluations"), [("lazy", 7), ("approximate_lazy", 7), ("naive", 120),
                                                      ("stochastic", -np.log(0.1))])
 def test_rows_that_do_not_fit_by_hand(greedy, evaluations):
-    several = mc.estimate("facility_location", N, D, C, 0.3, True, memory="13M", greedy=greedy)
+    several = mc.estimate("facility_location", N, D, classes=C, rate=0.3, balance=True, memory="13M", greedy=greedy)
     assert several.operations == pytest.approx(2 * 3 * 400 * 400 * (D + C) * evaluations, rel=1e-12)
     base = EVERY + 8 * N * (D + C + C) + 40 * N
-    found = mc.estimate("facility_location", N, D, C, 0.1, memory=base + 8 * N * N - 41 * N, greedy=greedy)
+    found = mc.estimate("facility_location", N, D, classes=C, rate=0.1, memory=base + 8 * N * N - 41 * N, greedy=greedy)
     assert found.peak == base + (16 << 20)
     assert found.operations == pytest.approx(2 * N * N * (D + C) * evaluations, rel=1e-12)
     assert "the similarities, 11.0 MB, do not fit" in found.note
 
 
 def test_one_class_is_not_copied_and_classes_are_no_more_than_samples():
-    assert mc.estimate("herding", 100, 7, 1, 0.1, True).peak == (12 << 20) + 40 * 100 + 60 * 100
-    assert mc.estimate("moderate", 5, 7, 9, 0.1).peak == (12 << 20) + 40 * 5 + 4 * 7
-    assert mc.estimate("gradmatch", 100, 7, 4, 1e-9).operations == 2 * 100 * (7 + 4 + 0.5)  # one pick at least
+    assert mc.estimate("herding", 100, 7, classes=1, rate=0.1, balance=True).peak == (12 << 20) + 40 * 100 + 60 * 100
+    assert mc.estimate("moderate", 5, 7, classes=9, rate=0.1).peak == (12 << 20) + 40 * 5 + 4 * 7
+    least = mc.estimate("gradmatch", 100, 7, classes=4, rate=1e-9)  # of one pick at least
+    assert least.operations == 2 * 100 * (7 + 4 + 0.5)
 
 
 @pytest.mark.parametrize(("method", "n", "balance", "memory"), [
@@ -271,9 +273,9 @@ def test_one_class_is_not_copied_and_classes_are_no_more_than_samples():
     ("log_determinant", 300_000, True, "700M"), ("cal", 1_000_000, False, "60M")])
 def test_remedies_are_the_least_that_helps(method, n, balance, memory):
     def fits(n, rate, balance):
-        return mc.estimate(method, n, 64, 10, rate, balance, memory).fits
+        return mc.estimate(method, n, 64, classes=10, rate=rate, balance=balance, memory=memory).fits
 
-    remedies = mc.estimate(method, n, 64, 10, 0.4, balance, memory).remedies
+    remedies = mc.estimate(method, n, 64, classes=10, rate=0.4, balance=balance, memory=memory).remedies
     assert ("balance" in remedies) == (not balance and fits(n, 0.4, True))
     rates, pools = ([remedy for remedy in remedies if remedy.startswith(start)] for start in ("rate", "a pool"))
     halves = [0.4 / 2**i for i in range(1, 11)]
@@ -283,16 +285,18 @@ def test_remedies_are_the_least_that_helps(method, n, balance, memory):
 
 
 def test_a_pool_of_one_sample_a_class_is_the_smallest_remedy():
-    remedies = mc.estimate("moderate", 80, 1_000_000, 10, 0.5, memory=(12 << 20) + 4 * 1_000_000 + 400).remedies
+    remedies = mc.estimate("moderate", 80, 1_000_000, classes=10, rate=0.5,
+                           memory=(12 << 20) + 4 * 1_000_000 + 400).remedies
     assert remedies == ("a pool of 10 samples",)
-    assert mc.estimate("moderate", 80, 1_000_000, 10, 0.5, memory=(12 << 20) + 4 * 1_000_000 + 399).remedies == ()
+    assert mc.estimate("moderate", 80, 1_000_000, classes=10, rate=0.5,
+                       memory=(12 << 20) + 4 * 1_000_000 + 399).remedies == ()
 
 
 def test_similarities_by_hand():
-    held = mc.estimate("facility_location", 10_000, 64, 10, 0.1, memory="4G")
+    held = mc.estimate("facility_location", 10_000, 64, classes=10, rate=0.1, memory="4G")
     assert 8 * 10**8 < held.peak < 1.1 * 8 * 10**8
     assert not held.note
-    computed = mc.estimate("facility_location", 10_000, 64, 10, 0.1, memory="500M")
+    computed = mc.estimate("facility_location", 10_000, 64, classes=10, rate=0.1, memory="500M")
     assert computed.fits
     assert "762.9 MB" in computed.note
     assert computed.operations > held.operations
@@ -301,16 +305,17 @@ def test_similarities_by_hand():
 
 
 def test_what_does_not_fit_says_what_would():
-    too_large = mc.estimate("log_determinant", 50_000, 512, 10, 0.1, memory="1G")
+    too_large = mc.estimate("log_determinant", 50_000, 512, classes=10, rate=0.1, memory="1G")
     assert not too_large.fits
     with pytest.raises(MsCoresetError, match=r"log_determinant needs about 2\.\d GB.*balance, or rate 0\.0"):
         too_large.require_fit()
-    assert mc.estimate("log_determinant", 50_000, 512, 10, 0.1, balance=True, memory="1G").fits
+    assert mc.estimate("log_determinant", 50_000, 512, classes=10, rate=0.1, balance=True, memory="1G").fits
     for remedy in too_large.remedies:
         if remedy.startswith("rate"):
-            assert mc.estimate("log_determinant", 50_000, 512, 10, float(remedy.split()[1]), memory="1G").fits
+            assert mc.estimate("log_determinant", 50_000, 512, classes=10, rate=float(remedy.split()[1]),
+                               memory="1G").fits
         if remedy.startswith("a pool"):
-            assert mc.estimate("log_determinant", int(remedy.split()[3]), 512, 10, 0.1, memory="1G").fits
+            assert mc.estimate("log_determinant", int(remedy.split()[3]), 512, classes=10, rate=0.1, memory="1G").fits
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -390,7 +395,7 @@ def test_what_is_said_before_a_network_is_trained_is_what_is_found_after(tmp_pat
     ("herding", 30_000, 4096, 0.01, True)])
 def test_the_peak_is_near_what_was_said(method, n, d, rate, balance, resident):
     measured = resident(method, alike(n, 10), d, rate, balance, "float32", {})
-    expected = mc.estimate(method, n, d, 10, rate, balance, memory="8G").peak
+    expected = mc.estimate(method, n, d, classes=10, rate=rate, balance=balance, memory="8G").peak
     assert 0.7 < expected / measured < 1.3, (expected / 2**20, measured / 2**20)
 
 
@@ -428,7 +433,8 @@ def test_no_more_is_taken_than_was_said_whatever_classes_and_types(method, optio
 
 def said(method, sizes, d, rate, balance, dtype, options):
     """Bytes that the estimate says."""
-    return mc.estimate(method, sum(sizes), d, sizes, rate, balance, dtype=dtype, **{"memory": "8G", **options}).peak
+    return mc.estimate(method, sum(sizes), d, classes=sizes, rate=rate, balance=balance, dtype=dtype,
+                       **{"memory": "8G", **options}).peak
 
 
 SMALL = [  # method, options, samples, features, classes, rate: large beside blocks of a 32nd
@@ -467,7 +473,7 @@ def test_arrays_are_what_was_said_for_uneven_classes_and_any_type(
     evidence, kept = mc.Evidence(labels, features, logits), {"memory": "8G", **options}
     mc.select(method, evidence.part(np.arange(50)), 0.3, **kept)  # what is imported is not counted
     tracemalloc.start()
-    mc.select(method, evidence, rate, balance, **kept)
+    mc.select(method, evidence, rate, balance=balance, **kept)
     measured = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     found = said(method, counts, d, rate, balance, dtype, options)

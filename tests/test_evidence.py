@@ -39,7 +39,7 @@ def evidence_of(convert=lambda array: array, **fields):
 
 
 def picks(evidence, methods=EVERY_METHOD, rate=0.2):
-    return {(name, balance): mc.select(name, evidence, rate, balance).indices.tolist()
+    return {(name, balance): mc.select(name, evidence, rate, balance=balance).indices.tolist()
             for name in methods for balance in (False, True)}
 
 
@@ -73,8 +73,9 @@ def test_whether_labels_are_compared_hangs_on_the_options():
                           ("graph_cut", {"kernel": "features"}), ("log_determinant", {"kernel": "features"}),
                           ("ccs", {"score": "entropy"})):
         assert len(mc.select(name, odd, 0.2, **options)) == 12
-    for choose in (lambda: mc.select("ccs", odd, 0.2, score="loss"), lambda: mc.select_by("el2n", "window", odd, 0.2),
-                   lambda: mc.select_by("entropy", "strata", odd, 0.2, mis_ratio=0.1, cutoff_score="loss"),
+    for choose in (lambda: mc.select("ccs", odd, 0.2,
+                                     score="loss"), lambda: mc.select_by("el2n", "window", odd, rate=0.2),
+                   lambda: mc.select_by("entropy", "strata", odd, rate=0.2, mis_ratio=0.1, cutoff_score="loss"),
                    lambda: mc.select("ccs", odd, 0.2, score="entropy", mis_ratio=0.1, cutoff_score="grand")):
         with pytest.raises(MsCoresetError, match=r"labels must be 0 to 3.*; that of sample 0 is -1"):
             choose()
@@ -330,7 +331,7 @@ def test_numbers_are_finite_wherever_they_come_from(convert, bad):
 def test_the_cut_off_score_s_evidence_is_looked_at_too():
     spoilt = evidence_of(features=np.where(np.arange(N)[:, None] == 7, np.nan, FEATURES))
     with pytest.raises(MsCoresetError, match="features of sample 7 are not finite"):
-        mc.select_by("entropy", "strata", spoilt, 0.2, mis_ratio=0.1, cutoff_score="center_distance")
+        mc.select_by("entropy", "strata", spoilt, rate=0.2, mis_ratio=0.1, cutoff_score="center_distance")
 
 
 # Labels of other types
@@ -448,11 +449,11 @@ def test_runs_alone_serve_what_averages_over_them(name, options):
     alone = mc.Evidence(LABELS, runs=runs, dynamics=dynamics)
     full = mc.Evidence(LABELS, FEATURES, LOGITS, runs=tuple(runs), dynamics=dynamics)
     for balance in (False, True):
-        assert mc.select(name, alone, 0.2, balance, **options).indices.tolist() == mc.select(
-            name, full, 0.2, balance, **options).indices.tolist()
+        assert mc.select(name, alone, 0.2, balance=balance, **options).indices.tolist() == mc.select(
+            name, full, 0.2, balance=balance, **options).indices.tolist()
     if name in SCORES:
         np.testing.assert_array_equal(mc.score(name, alone), np.mean([mc.score(name, run) for run in runs], axis=0))
-        np.testing.assert_array_equal(mc.select_by(name, "window", alone, 0.2).scores, mc.score(name, full))
+        np.testing.assert_array_equal(mc.select_by(name, "window", alone, rate=0.2).scores, mc.score(name, full))
         part = alone.part(np.array([5, 3, 40]))
         np.testing.assert_array_equal(mc.score(name, part), mc.score(name, alone)[[5, 3, 40]])
 
@@ -474,7 +475,7 @@ def test_one_class_is_led_over_by_no_other():
     labels, recorder = np.zeros(5, int), Recorder(FIELDS, 3, 5)
     for epoch in range(3):
         recorder.record(epoch, np.arange(5), RNG.randn(5, 1).astype(np.float32), labels)
-    evidence = mc.Evidence(labels, FEATURES[:5], LOGITS[:5, :1], recorder.dynamics(), BOUNDARY[:5])
+    evidence = mc.Evidence(labels, FEATURES[:5], LOGITS[:5, :1], dynamics=recorder.dynamics(), boundary=BOUNDARY[:5])
     with pytest.raises(MsCoresetError, match=r"^aum: .* of sample 0 is infinite: with one class, the label"):
         mc.score("aum", evidence)
     assert mc.score("accumulated_margin", evidence).tolist() == [-3] * 5
@@ -505,4 +506,4 @@ def test_views_of_any_size_are_not_written_out():
     with pytest.raises(mc.MsCoresetError, match="labels must be a non-empty"):
         mc.Evidence(endless)
     with pytest.raises(mc.MsCoresetError, match="strata"):
-        mc.select_by("entropy", "strata", mc.Evidence([0, 1], logits=np.eye(2)), 0.5, strata=endless)
+        mc.select_by("entropy", "strata", mc.Evidence([0, 1], logits=np.eye(2)), rate=0.5, strata=endless)

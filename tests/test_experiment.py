@@ -127,7 +127,7 @@ def test_the_accuracy_is_that_of_training_on_the_coreset_by_hand(inside):
     coreset = Coreset.load(Path("results/study") / record["indices"])
     train, test = mc.load_dataset("digitsN"), mc.load_dataset("digitsN", train=False)
     recipe = Recipe(**{**record["recipe"], "milestones": tuple(record["recipe"]["milestones"])})
-    network = mc.create_network("mlp", 10, 1, 8)
+    network = mc.create_network("mlp", 10, 1, image_size=8)
     mc.train(network, train.subset(np.sort(coreset.indices)), recipe, seed=0, record=())
     assert mc.evaluate(network, test)["accuracy"] == record["accuracy"]["last"]
     assert record["bad"]["kept"] == train.bad[coreset.indices].mean()
@@ -153,7 +153,7 @@ def test_a_run_s_command_repeats_it(inside, capsys):
 
 
 def test_coreset_show_tells_what_weights_are_worth(here, capsys):
-    mc.Coreset([4, 2, 7], 10, 0.3, "craig", weights=np.array([1.0, 1.0, 2.0])).save("weighted.npz")
+    mc.Coreset([4, 2, 7], 10, 0.3, method="craig", weights=np.array([1.0, 1.0, 2.0])).save("weighted.npz")
     assert call("show weighted.npz --no-data", "coreset") == 0
     shown = capsys.readouterr().out
     assert "weights    1 to 2, sum 4\n" in shown
@@ -164,7 +164,7 @@ def test_coreset_show_tells_what_each_class_weighs(here, capsys):
     labels = mc.load_dataset("digits").labels
     places = [int(np.flatnonzero(labels == digit)[0]) for digit in range(10)]
     for name, weights in (("weighted", np.array([1.0] * 9 + [3.0])), ("plain", None)):
-        mc.Coreset(places, len(labels), 0.01, "craig", weights=weights).save(f"{name}.npz")
+        mc.Coreset(places, len(labels), 0.01, method="craig", weights=weights).save(f"{name}.npz")
     assert call("show weighted.npz --dataset digits --classes", "coreset") == 0
     shown = capsys.readouterr().out
     assert "per class  min 1, median 1, max 1; 8.3% to 25.0% of the weight\n" in shown  # 1 and 3 of 12
@@ -179,7 +179,7 @@ def test_coreset_show_tells_what_each_class_weighs(here, capsys):
 def test_coreset_diff_tells_inner_entries_that_differ(here, capsys):
     for name, numpy in (("a", "1.26.4"), ("b", "1.26.3")):
         notes = {"device": "CPU", "versions": {"numpy": numpy, "torch": "2.13.0"}}
-        mc.Coreset([4, 2, 7], 10, 0.3, "random", manifest=notes).save(f"{name}.npz")
+        mc.Coreset([4, 2, 7], 10, 0.3, method="random", manifest=notes).save(f"{name}.npz")
     assert call("diff a.npz b.npz --no-data", "coreset") == 0
     assert capsys.readouterr().out.endswith("\n  versions   numpy: 1.26.4 / 1.26.3\n")
 

@@ -173,4 +173,4 @@ def test_what_a_method_takes_is_said_to_be_unknown():
         def mine(evidence, request):
             """Nothing."""
 
-        assert "what the method itself takes is not known" in str(mc.estimate("mine", 100, 5, 2, 0.5))
+        assert "what the method itself takes is not known" in str(mc.estimate("mine", 100, 5, classes=2, rate=0.5))

@@ -16,13 +16,13 @@ mc.set_device("CPU")
 @pytest.fixture(scope="module")
 def split():
     rng = np.random.RandomState(0)
-    return mc.Split("toy", rng.randint(0, 255, (50, 8, 8, 3)).astype(np.uint8), rng.randint(0, 4, 50), tuple("abcd"),
-                    (0.4,) * 3, (0.2,) * 3)
+    return mc.Split("toy", rng.randint(0, 255, (50, 8, 8, 3)).astype(np.uint8), rng.randint(0, 4, 50),
+                    classes=tuple("abcd"), mean=(0.4,) * 3, std=(0.2,) * 3)
 
 
 @pytest.fixture(scope="module")
 def network():
-    return mc.create_network("resnet18", 4, 3, 8, 4)
+    return mc.create_network("resnet18", 4, 3, image_size=8, width=4)
 
 
 def test_batch_size_does_not_change_the_evidence(network, split):
@@ -55,7 +55,7 @@ def test_only_what_is_needed(network, split):
 
 def test_a_network_of_other_classes_gives_features_alone(split, tmp_path):
     """Neither its logits, nor distances to its boundaries, nor its answers, can be compared with the labels."""
-    other = mc.create_network("mlp", 7, 3, 8, 4)
+    other = mc.create_network("mlp", 7, 3, image_size=8, width=4)
     assert extract(other, split, need=("features",)).features.shape == (50, 4)
     for ask in (lambda: extract(other, split), lambda: extract(other, split, need=("logits",)),
                 lambda: mc.deepfool_distances(other, split),
@@ -90,7 +90,7 @@ def test_cache_is_used_for_the_same_and_not_for_anything_else(network, split, tm
     assert not seen  # labels do not change what a network says of images
     extract(network, dataclasses.replace(split, mean=(0.5,) * 3), cache=tmp_path)
     extract(network, dataclasses.replace(split, images=255 - split.images), cache=tmp_path)
-    extract(mc.create_network("resnet18", 4, 3, 8, 4, seed=1), split, cache=tmp_path)
+    extract(mc.create_network("resnet18", 4, 3, image_size=8, width=4, seed=1), split, cache=tmp_path)
     assert len(seen) == 3
 
 

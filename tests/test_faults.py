@@ -107,7 +107,7 @@ def test_dynamics_that_were_begun_before_the_first_epoch_ended_are_begun_anew(he
         if array is not None:
             array[:] = 0
     for folder in folders:
-        network = mc.create_network("mlp", 10, 1, 8)
+        network = mc.create_network("mlp", 10, 1, image_size=8)
         mc.train(network, split, recipe, record=("loss", "margin"), folder=folder, resume=True)
     assert contents(folders[0]) == contents(folders[1])
 

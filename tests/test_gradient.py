@@ -131,7 +131,7 @@ def test_the_budget_is_met_with_weights_above_zero(lam, rate, balance, kind):
     expected = sum(round(rate * count) for count in counts) if balance else round(rate * 12)
     if not expected:
         return
-    coreset = mc.select("gradmatch", evidence, rate, balance, lam=lam)
+    coreset = mc.select("gradmatch", evidence, rate, balance=balance, lam=lam)
     assert len(set(coreset.indices)) == len(coreset) == expected
     assert coreset.weights.dtype == np.float64
     assert np.all(coreset.weights > 0)
@@ -306,7 +306,7 @@ def test_deepcore_pursuit(folder, lam, where):
 def test_deepcore_gradmatch(folder, key):
     evidence, peer = peers_of(folder, "deepcore")
     scale, balance, rate = key.split("/")
-    coreset = mc.select("gradmatch", evidence, float(rate[1:]), balance == "bal", variant="deepcore",
+    coreset = mc.select("gradmatch", evidence, float(rate[1:]), balance=balance == "bal", variant="deepcore",
                         batch_size=16 if scale == "quirkB16" else 1)
     indices, weights = in_class_order(coreset, evidence.labels, balance == "bal")
     np.testing.assert_array_equal(indices, peer[f"dc/GradMatch/{key}/indices"])

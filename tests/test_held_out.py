@@ -58,10 +58,10 @@ def test_impossible_shares_are_refused(share):
 
 def test_held_out_are_the_samples_that_training_of_that_share_and_seed_holds_out():
     rng = np.random.RandomState(0)
-    split = mc.Split("noise", rng.randint(0, 255, (30, 8, 8, 1)).astype(np.uint8), np.arange(30) % 3, tuple("abc"),
-                     (0.5,), (0.3,))
+    split = mc.Split("noise", rng.randint(0, 255, (30, 8, 8, 1)).astype(np.uint8), np.arange(30) % 3,
+                     classes=tuple("abc"), mean=(0.5,), std=(0.3,))
     recipe = mc.Recipe(arch="mlp", epochs=1, validation=0.2)
-    loss = mc.train(mc.create_network("mlp", 3, 1, 8, 8), split, recipe, 5).dynamics.loss[0]
+    loss = mc.train(mc.create_network("mlp", 3, 1, image_size=8, width=8), split, recipe, seed=5).dynamics.loss[0]
     places, _ = mc.Evidence(split.labels).hold_out(0.2, 5)
     np.testing.assert_array_equal(places, np.flatnonzero(~np.isnan(loss)))
 
@@ -72,10 +72,10 @@ def test_it_is_aimed_at(method, balance):
     """Other labels of the held-out samples make another coreset; those of the rest stay."""
     evidence = evidence_of(60)
     places, rest = evidence.hold_out(0.3, 1)
-    plain = mc.select(method, rest, 0.3, balance)
+    plain = mc.select(method, rest, 0.3, balance=balance)
     changed = dataclasses.replace(rest.validation, labels=(rest.validation.labels + 1) % 3)
     assert set(plain.indices) != set(mc.select(method, dataclasses.replace(rest, validation=changed), 0.3,
-                                               balance).indices)
+                                               balance=balance).indices)
     whole = plain.within(places, 60)
     assert set(whole.indices) <= set(places)
     np.testing.assert_array_equal(evidence.labels[whole.indices], rest.labels[plain.indices])

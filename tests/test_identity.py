@@ -54,7 +54,8 @@ def write(name="mine.npz", **changes):
 
 
 def toy(**changes):
-    split = mc.Split("toy", arrays()["images"][..., None], np.arange(N) % 4, tuple("abcd"), (0.4,), (0.2,))
+    split = mc.Split("toy", arrays()["images"][..., None], np.arange(N) % 4, classes=tuple("abcd"), mean=(0.4,),
+                     std=(0.2,))
     return dataclasses.replace(split, **changes)
 
 
@@ -114,12 +115,12 @@ def test_evidence_of_equal_weights_is_not_taken_from_another_architecture(one, o
 
 
 def test_evidence_is_keyed_by_all_that_decides_it():
-    network, split = mc.create_network("mlp", 4, 1, 8, 8), toy()
+    network, split = mc.create_network("mlp", 4, 1, image_size=8, width=8), toy()
     key = evidence_key(network, split)
-    assert evidence_key(mc.create_network("mlp", 4, 1, 8, 8), toy()) == key
+    assert evidence_key(mc.create_network("mlp", 4, 1, image_size=8, width=8), toy()) == key
     others = [evidence_key(network, toy(mean=(0.5,))), evidence_key(network, toy(std=(0.3,))),
               evidence_key(network, toy(images=255 - split.images)),
-              evidence_key(mc.create_network("mlp", 4, 1, 8, 8, seed=1), split)]
+              evidence_key(mc.create_network("mlp", 4, 1, image_size=8, width=8, seed=1), split)]
     assert len({key, *others}) == 5
     assert evidence_key(network, toy(labels=split.labels[::-1].copy())) == key  # networks do not see them
 
@@ -134,7 +135,7 @@ def test_the_digest_of_data_has_the_normalisation_in_it():
 
 
 def train(folder, split=None, network=None, resume=True):
-    network = network or mc.create_network("mlp", 4, 1, 8, 8)
+    network = network or mc.create_network("mlp", 4, 1, image_size=8, width=8)
     return mc.train(network, split or toy(), RECIPE, folder=folder, resume=resume)
 
 
@@ -150,8 +151,8 @@ def test_training_goes_on_only_as_it_began(change, message, tmp_path):
         train(tmp_path, **change)
 
 
-@pytest.mark.parametrize("make", [lambda: Net(ops.tanh), lambda: mc.create_network("lenet", 4, 1, 8),
-                                  lambda: mc.create_network("resnet18", 4, 1, 8, 4)])
+@pytest.mark.parametrize("make", [lambda: Net(ops.tanh), lambda: mc.create_network("lenet", 4, 1, image_size=8),
+                                  lambda: mc.create_network("resnet18", 4, 1, image_size=8, width=4)])
 def test_a_network_that_was_used_is_what_it_was(make):
     network, split = make(), toy().subset(np.arange(8))
     digest = layers_digest(network)
@@ -228,7 +229,7 @@ def test_a_coreset_of_before_does_not_tell_its_normalisation(here, capsys):
 
 
 def test_attacked_images_are_of_one_normalisation_and_one_network(tmp_path, caplog):
-    network = mc.create_network("mlp", 4, 1, 8, 8)
+    network = mc.create_network("mlp", 4, 1, image_size=8, width=8)
     path = make_attack(toy(), network, tmp_path)
     written = path.stat().st_mtime_ns
     with pytest.raises(MsCoresetError, match=r"exists already \(mean \[0.4\], not \[0.5\]\)"):
@@ -297,7 +298,7 @@ def test_a_coreset_that_tells_less_is_compared_by_what_it_tells(here, capsys):
     mc.select("random", mc.Evidence(labels[::-1].copy()), 0.2).save("labels.npz")
     assert "was chosen by other labels than arrays-mine has" in refused(capsys, train_line("--coreset labels.npz"))
     for name, n in (("none.npz", N), ("other.npz", N + 1)):
-        Coreset(np.arange(5), n, 0.1, "theirs", manifest={"data": "?", "perturbation": 3}).save(name)
+        Coreset(np.arange(5), n, 0.1, method="theirs", manifest={"data": "?", "perturbation": 3}).save(name)
     assert call(train_line("--coreset none.npz"), "train") == 0
     assert f"of {N + 1} samples, arrays-mine has {N}" in refused(capsys, train_line("--coreset other.npz"))
 

@@ -22,7 +22,7 @@ def labelled(draw):
 @given(labelled(), ratios, seeds)
 def test_exact_noise_replaces_exactly_the_asked_share(data, ratio, seed):
     labels, num_classes = data
-    noisy, manifest = symmetric_noise(labels, num_classes, ratio, seed)
+    noisy, manifest = symmetric_noise(labels, num_classes, ratio, seed=seed)
     assert (noisy != labels).sum() == manifest["flipped"] == round(ratio * len(labels))
 
 
@@ -30,7 +30,7 @@ def test_exact_noise_replaces_exactly_the_asked_share(data, ratio, seed):
 def test_noise_is_within_the_classes_and_told_by_the_manifest(data, ratio, seed, exact):
     labels, num_classes = data
     before = labels.copy()
-    noisy, manifest = symmetric_noise(labels, num_classes, ratio, seed, exact)
+    noisy, manifest = symmetric_noise(labels, num_classes, ratio, seed=seed, exact=exact)
     np.testing.assert_array_equal(labels, before)
     assert noisy.dtype == np.int64 and noisy.shape == labels.shape
     assert ((noisy >= 0) & (noisy < num_classes)).all()
@@ -43,7 +43,7 @@ def test_noise_is_within_the_classes_and_told_by_the_manifest(data, ratio, seed,
 @given(labelled(), ratios, seeds, st.booleans())
 def test_same_seed_same_bytes(data, ratio, seed, exact):
     labels, num_classes = data
-    first, second = (symmetric_noise(labels, num_classes, ratio, seed, exact) for _ in range(2))
+    first, second = (symmetric_noise(labels, num_classes, ratio, seed=seed, exact=exact) for _ in range(2))
     assert first[0].tobytes() == second[0].tobytes() and first[1] == second[1]
 
 
@@ -71,13 +71,13 @@ def test_target_classes_are_uniform_over_the_others(exact):
 def test_every_sample_is_as_likely_to_be_replaced():
     """Over many seeds no place is preferred."""
     labels = np.zeros(20, np.int64)
-    hits = sum(symmetric_noise(labels, 2, 0.25, seed)[0] for seed in range(2000))
+    hits = sum(symmetric_noise(labels, 2, 0.25, seed=seed)[0] for seed in range(2000))
     assert chisquare(hits).pvalue > 1e-4
 
 
 def test_independent_noise_varies_around_the_ratio():
     labels = np.zeros(2000, np.int64)
-    flipped = [symmetric_noise(labels, 5, 0.3, seed, exact=False)[1]["flipped"] for seed in range(50)]
+    flipped = [symmetric_noise(labels, 5, 0.3, seed=seed, exact=False)[1]["flipped"] for seed in range(50)]
     assert len(set(flipped)) > 10
     assert binomtest(sum(flipped), 50 * 2000, 0.3).pvalue > 1e-4
 
@@ -141,7 +141,7 @@ def test_exact_asymmetric_noise_replaces_the_share_of_what_can_be_mistaken(data,
     labels, num_classes = data
     targets = np.arange(num_classes)
     targets[0] = 1
-    noisy, manifest = asymmetric_noise(labels, targets, ratio, seed)
+    noisy, manifest = asymmetric_noise(labels, targets, ratio, seed=seed)
     flipped = noisy != labels
     assert flipped.sum() == manifest["flipped"] == round(ratio * (labels == 0).sum())
     assert set(noisy[flipped]) <= {1} and set(labels[flipped]) <= {0}
@@ -150,7 +150,7 @@ def test_exact_asymmetric_noise_replaces_the_share_of_what_can_be_mistaken(data,
 
 def test_asymmetric_noise_by_chance_varies_around_the_ratio():
     labels = np.repeat([0, 1], 1000)
-    flipped = [asymmetric_noise(labels, [1, 1], 0.3, seed, exact=False)[1]["flipped"] for seed in range(50)]
+    flipped = [asymmetric_noise(labels, [1, 1], 0.3, seed=seed, exact=False)[1]["flipped"] for seed in range(50)]
     assert len(set(flipped)) > 10
     assert binomtest(sum(flipped), 50 * 1000, 0.3).pvalue > 1e-4
 

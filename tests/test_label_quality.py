@@ -65,7 +65,7 @@ def test_automatic_cut_off(noise, balance):
     evidence, wrong = answers(n=3000, noise=noise, strength=4.0)
     evidence = mc.Evidence(labels=evidence.labels, logits=evidence.logits, features=evidence.logits)
     share = mc.estimate_label_noise(evidence).share
-    auto, plain = (mc.select("moderate", evidence, 0.2, balance, metric="cosine", mis_ratio=ratio)
+    auto, plain = (mc.select("moderate", evidence, 0.2, balance=balance, metric="cosine", mis_ratio=ratio)
                    for ratio in ("auto", share + (1 - share) * 0.8 / 3))
     np.testing.assert_array_equal(auto.indices, plain.indices)
     assert wrong[auto.indices].mean() <= 0.1 * noise

@@ -40,7 +40,7 @@ def trainable_size(network):
 def test_logits_and_features(name, channels, size, width, dimensions):
     from mindspore import Tensor
 
-    network = mc.create_network(name, 7, channels, size, width)
+    network = mc.create_network(name, 7, channels, image_size=size, width=width)
     network.set_train(False)
     images = Tensor(np.random.RandomState(0).rand(3, channels, size, size).astype(np.float32))
     features = network.features(images)
@@ -66,7 +66,7 @@ def test_logits_and_features(name, channels, size, width, dimensions):
     ("mobilenet_v3_large", 3, 32, 4_214_842), ("inception_v3", 3, 32, 22_133_738),
     pytest.param("wrn28_10", 3, 32, 36_479_194, marks=pytest.mark.slow)])
 def test_number_of_parameters(name, channels, size, parameters):
-    assert trainable_size(mc.create_network(name, 10, channels, size)) == parameters
+    assert trainable_size(mc.create_network(name, 10, channels, image_size=size)) == parameters
 
 
 @pytest.mark.slow
@@ -77,17 +77,18 @@ def test_number_of_parameters(name, channels, size, parameters):
     ("mobilenet_v3_small", {}, 2_542_856), ("mobilenet_v3_large", {}, 5_483_032), ("googlenet", {}, 6_624_904),
     ("efficientnet_b0", {}, 5_288_548), ("shufflenet_v2", {}, 2_278_604), ("inception_v3", {}, 23_834_568)])
 def test_number_of_parameters_of_torchvisions(name, options, parameters):
-    assert trainable_size(mc.create_network(name, 1000, 3, 224, **options)) == parameters
+    assert trainable_size(mc.create_network(name, 1000, 3, image_size=224, **options)) == parameters
 
 
 def test_seed_decides_the_first_weights():
-    first, same, other = (arrays_of(mc.create_network("resnet18", 5, 1, 8, 4, seed=seed)) for seed in (3, 3, 4))
+    first, same, other = (arrays_of(mc.create_network("resnet18", 5, 1, image_size=8, width=4,
+                                                      seed=seed)) for seed in (3, 3, 4))
     assert all(np.array_equal(first[name], same[name]) for name in first)
     assert not np.array_equal(first["conv1.weight"], other["conv1.weight"])
 
 
 def test_initial_spread_is_the_published_one():
-    arrays = arrays_of(mc.create_network("resnet18", 10, 3, 32, 32))
+    arrays = arrays_of(mc.create_network("resnet18", 10, 3, image_size=32, width=32))
     he = arrays["layer3.0.conv1.weight"]
     assert he.std() == pytest.approx(np.sqrt(2 / (128 * 9)), rel=0.02)
     assert abs(arrays["fc.weight"]).max() <= 1 / np.sqrt(256)
@@ -113,7 +114,7 @@ def test_impossible_networks_are_refused(name, options, message):
 
 @pytest.fixture
 def network():
-    return mc.create_network("resnet18", 5, 1, 8, 4, seed=1)
+    return mc.create_network("resnet18", 5, 1, image_size=8, width=4, seed=1)
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".pth"])
@@ -121,7 +122,7 @@ def test_saved_weights_come_back_bit_for_bit(network, tmp_path, suffix):
     if suffix == ".pth":
         pytest.importorskip("torch")
     mc.save_weights(network, tmp_path / f"w{suffix}")
-    again = mc.load_weights(mc.create_network("resnet18", 5, 1, 8, 4, seed=2), tmp_path / f"w{suffix}")
+    again = mc.load_weights(mc.create_network("resnet18", 5, 1, image_size=8, width=4, seed=2), tmp_path / f"w{suffix}")
     for name, array in arrays_of(network).items():
         np.testing.assert_array_equal(arrays_of(again)[name], array)
     assert [path.name for path in tmp_path.iterdir()] == [f"w{suffix}"]
@@ -133,7 +134,7 @@ def test_saved_weights_come_back_bit_for_bit(network, tmp_path, suffix):
 def test_a_network_is_rebuilt_from_its_file(name, suffix, tmp_path):
     if suffix == ".pth":
         pytest.importorskip("torch")
-    network = mc.create_network(name, 6, 3, 32, 8 if name.startswith(HAVE_WIDTH) else None)
+    network = mc.create_network(name, 6, 3, image_size=32, width=8 if name.startswith(HAVE_WIDTH) else None)
     mc.save_weights(network, tmp_path / f"w{suffix}")
     again = mc.network_from_weights(tmp_path / f"w{suffix}", 32, 3)
     assert again.description["arch"] == name
@@ -152,7 +153,7 @@ def test_a_network_is_rebuilt_from_its_file(name, suffix, tmp_path):
     pytest.param("alexnet", {"variant": "imagenet"}, marks=pytest.mark.slow),
     pytest.param("vgg11", {"variant": "imagenet", "batch_norm": False}, marks=pytest.mark.slow)])
 def test_options_are_told_by_the_weights(name, options):
-    network = mc.create_network(name, 6, 1, 64, **options)
+    network = mc.create_network(name, 6, 1, image_size=64, **options)
     shapes = {name: array.shape for name, array in arrays_of(network).items()}
     assert describe(shapes).items() >= {"arch": name, "num_classes": 6, "in_channels": 1, **options}.items()
 
@@ -173,8 +174,8 @@ def test_dropout_changes_training_and_nothing_else(name):
     from mindspore import Tensor
 
     images = Tensor(np.random.RandomState(0).rand(2, 3, 8, 8).astype(np.float32))
-    network = mc.create_network(name, 4, 3, 8, dropout=0.5)
-    plain = mc.create_network(name, 4, 3, 8)
+    network = mc.create_network(name, 4, 3, image_size=8, dropout=0.5)
+    plain = mc.create_network(name, 4, 3, image_size=8)
     answers = [each.set_train(False).features(images).asnumpy() for each in (network, plain)]
     np.testing.assert_array_equal(*answers)
     reseed(network, np.random.RandomState(1))
@@ -192,7 +193,7 @@ def test_auxiliary_classifiers_are_carried_along_only(name):
     from mindspore import Tensor
 
     images = Tensor(np.random.RandomState(0).rand(2, 3, 8, 8).astype(np.float32))
-    plain, full = (mc.create_network(name, 4, 3, 8, variant="imagenet", aux=aux) for aux in (False, True))
+    plain, full = (mc.create_network(name, 4, 3, image_size=8, variant="imagenet", aux=aux) for aux in (False, True))
     extra = arrays_of(full).keys() - arrays_of(plain).keys()
     assert {key.split(".")[0] for key in extra} == ({"AuxLogits"} if name == "inception_v3" else {"aux1", "aux2"})
     assert not extra & {parameter.name for parameter in full.trainable_params()}
@@ -208,7 +209,7 @@ def test_transform_input_moves_the_normalisation(name):
 
     pixels = np.random.RandomState(0).rand(2, 3, 80, 80)
     mean, std = (np.array(values).reshape(3, 1, 1) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    plain, moved = (mc.create_network(name, 4, 3, 80, transform_input=option) for option in (False, True))
+    plain, moved = (mc.create_network(name, 4, 3, image_size=80, transform_input=option) for option in (False, True))
     expected = plain.set_train(False)(Tensor(((pixels - 0.5) / 0.5).astype(np.float32))).asnumpy()
     actual = moved.set_train(False)(Tensor(((pixels - mean) / std).astype(np.float32))).asnumpy()
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4 * abs(expected).max())
@@ -236,10 +237,10 @@ def test_blocks_of_efficientnet_are_passed_by_in_training():
     """With a chance p of stochastic depth, block b of 16 loses a sample with chance p b / 16."""
     from ms_coreset.networks.blocks import Dropout
 
-    network = mc.create_network("efficientnet_b0", 4, 3, 65)
+    network = mc.create_network("efficientnet_b0", 4, 3, image_size=65)
     chances = [cell.p for name, cell in network.cells_and_names() if isinstance(cell, Dropout) and "block" not in name]
     assert chances == pytest.approx([*(0.2 * block / 16 for block in range(16)), 0.2])
-    small = mc.create_network("efficientnet_b0", 4, 3, 32)
+    small = mc.create_network("efficientnet_b0", 4, 3, image_size=32)
     assert [cell.p for _, cell in small.cells_and_names() if isinstance(cell, Dropout)] == [0.0] * 16 + [0.2]
 
 
@@ -249,16 +250,16 @@ def test_names_of_other_repositories_are_understood(network, tmp_path):
     renamed = {"module." + name.replace("downsample", "shortcut").replace("fc.", "linear."): torch.tensor(array)
                for name, array in state.items()}
     torch.save({"model_state_dict": renamed, "epoch": 3}, tmp_path / "ccs.pt")
-    again = mc.load_weights(mc.create_network("resnet18", 5, 1, 8, 4, seed=2), tmp_path / "ccs.pt")
+    again = mc.load_weights(mc.create_network("resnet18", 5, 1, image_size=8, width=4, seed=2), tmp_path / "ccs.pt")
     assert all(np.array_equal(array, arrays_of(again)[key]) for key, array in arrays_of(network).items())
 
 
 @pytest.mark.parametrize(("other", "message"), [
-    (("resnet18", 5, 1, 8, 8), r"conv1.weight is \(4, 1, 3, 3\), the network's \(8, 1, 3, 3\)"),
-    (("resnet34", 5, 1, 8, 4), "lacks layer1.2"), (("mlp", 5, 1, 8), "lacks fc1.bias")])
+    ({"name": "resnet18", "width": 8}, r"conv1.weight is \(4, 1, 3, 3\), the network's \(8, 1, 3, 3\)"),
+    ({"name": "resnet34", "width": 4}, "lacks layer1.2"), ({"name": "mlp"}, "lacks fc1.bias")])
 def test_checkpoint_of_another_architecture_is_refused(network, tmp_path, other, message):
     mc.save_weights(network, tmp_path / "w.ckpt")
-    target = mc.create_network(*other)
+    target = mc.create_network(**other, num_classes=5, in_channels=1, image_size=8)
     before = arrays_of(target)
     with pytest.raises(MsCoresetError, match=f"another architecture.*{message}"):
         mc.load_weights(target, tmp_path / "w.ckpt")
@@ -268,7 +269,7 @@ def test_checkpoint_of_another_architecture_is_refused(network, tmp_path, other,
 def test_asking_for_another_architecture_than_the_files_is_refused(network, tmp_path):
     mc.save_weights(network, tmp_path / "w.ckpt")
     with pytest.raises(MsCoresetError, match="resnet18, not resnet50"):
-        mc.network_from_weights(tmp_path / "w.ckpt", 8, 1, "resnet50")
+        mc.network_from_weights(tmp_path / "w.ckpt", 8, 1, arch="resnet50")
 
 
 @pytest.mark.parametrize("suffix", [".ckpt", ".pth"])

@@ -35,7 +35,7 @@ def evidence_of(labels, features, logits, boundary=None):
     """Evidence with every field; the dynamics are those of a network that always answers alike."""
     labels, features, logits = np.asarray(labels), np.asarray(features, np.float32), np.asarray(logits, np.float32)
     boundary = np.ones(len(labels)) if boundary is None else boundary
-    return mc.Evidence(labels, features, logits, dynamics_of([logits] * 3, labels), boundary)
+    return mc.Evidence(labels, features, logits, dynamics=dynamics_of([logits] * 3, labels), boundary=boundary)
 
 
 def dynamics_of(epochs, labels):
@@ -120,7 +120,7 @@ def test_every_method(what, balance):
     too_few = balance and np.unique(evidence.labels, return_counts=True)[1].max() * RATE <= 0.5  # rounds to none
     for name, options in CHOICES:
         try:
-            coreset = mc.select(name, evidence, 1.0 if len(evidence) == 1 else RATE, balance, **options)
+            coreset = mc.select(name, evidence, 1.0 if len(evidence) == 1 else RATE, balance=balance, **options)
         except MsCoresetError as error:
             if not (too_few and "keeps none of any class" in str(error)):
                 wrong.append(f"{name} {options}: {error}")
@@ -142,7 +142,7 @@ def test_every_score_and_rule(what):
                 assert values.shape == (len(evidence),) and values.dtype == np.float64, name
                 assert np.isfinite(values).all(), name
         for rule in RULE_NAMES:
-            coreset = mc.select_by(name, rule, evidence, RATE if len(evidence) > 1 else 1.0)
+            coreset = mc.select_by(name, rule, evidence, rate=RATE if len(evidence) > 1 else 1.0)
             assert_right(coreset, evidence, False, _like(rule, evidence))
 
 
@@ -205,7 +205,7 @@ def test_margin_of_one_class_alone_is_none():
 def test_gradmatch_without_a_gradient_says_so(balance):
     evidence = strange()["zero gradients"]
     with pytest.raises(MsCoresetError, match="none of 40 samples is worth a weight"):
-        mc.select("gradmatch", evidence, RATE, balance, variant="deepcore")
+        mc.select("gradmatch", evidence, RATE, balance=balance, variant="deepcore")
 
 
 def test_lists_are_checked_like_arrays():
@@ -230,7 +230,7 @@ def test_rules_on_scores_near_the_largest_number(rule):
     """They draw what they draw from the same scores times a power of two."""
     _, _, _, values = plain()
     boundaries = [values * scale for scale in (1.0, 2.0**1023)]
-    picks = [mc.select_by("deepfool", rule, mc.Evidence(np.zeros(N, int), boundary=boundary), RATE).indices
+    picks = [mc.select_by("deepfool", rule, mc.Evidence(np.zeros(N, int), boundary=boundary), rate=RATE).indices
              for boundary in boundaries]
     np.testing.assert_array_equal(*picks)
 
@@ -284,7 +284,7 @@ def test_every_type_gives_what_float64_gives(kind):
     centers = [{"center": "mean"}, {"center": "median"}]
     for name, options in [*CHOICES, *(("moderate", center) for center in centers)]:
         for balance in (False, True):
-            found, expected = (mc.select(name, each, RATE, balance, **options) for each in (given, exact))
+            found, expected = (mc.select(name, each, RATE, balance=balance, **options) for each in (given, exact))
             np.testing.assert_array_equal(found.indices, expected.indices, err_msg=name)
             for values, wanted in ((found.weights, expected.weights), (found.scores, expected.scores)):
                 assert (values is None) == (wanted is None)
@@ -331,7 +331,7 @@ def exact_evidence(features):
 
 def assert_same_choice(name, options, one, other):
     for balance in (False, True):
-        picks = [mc.select(name, exact_evidence(features), 0.3, balance, **options).indices
+        picks = [mc.select(name, exact_evidence(features), 0.3, balance=balance, **options).indices
                  for features in (one, other)]
         np.testing.assert_array_equal(*picks)
 
@@ -416,7 +416,7 @@ def test_thousands_of_classes(name):
     evidence = mc.Evidence(np.repeat(np.arange(n // 2), 2), features=rng.rand(n, 2).astype(np.float32))
     options = {"kernel": "features"} if name == "graph_cut" else {}
     for balance in (False, True):
-        coreset = mc.select(name, evidence, RATE, balance, **options)
+        coreset = mc.select(name, evidence, RATE, balance=balance, **options)
         assert_right(coreset, evidence, balance, name)
         if balance:
             np.testing.assert_array_equal(np.sort(evidence.labels[coreset.indices]), np.arange(n // 2))

@@ -28,7 +28,7 @@ def clean():
 @pytest.fixture(scope="module")
 def network():
     mc.set_device("CPU")
-    return mc.create_network("mlp", 10, 1, 8, seed=1)
+    return mc.create_network("mlp", 10, 1, image_size=8, seed=1)
 
 
 @pytest.fixture(autouse=True)
@@ -138,7 +138,7 @@ def test_only_clean_training_images_are_perturbed(tmp_path, network):
 
 
 def test_data_without_images_can_not_be_corrupted(tmp_path, network):
-    split = Split("features", None, np.array([0, 1]), ("a", "b"), None, None)
+    split = Split("features", None, np.array([0, 1]), classes=("a", "b"), mean=None, std=None)
     for make in (lambda: make_corruption(split, tmp_path), lambda: make_attack(split, network, tmp_path)):
         with pytest.raises(MsCoresetError, match="has no images"):
             make()
@@ -168,7 +168,7 @@ def test_images_in_files_are_perturbed_beside_their_folder(tmp_path, network):
     assert {path: path.read_bytes() for path in folder.rglob("*.png")} == before
     assert sorted(path.name for path in folder.iterdir()) == ["train"]
     clean = quietly("folder", folder)
-    make_attack(clean, mc.create_network("mlp", 2, 3, 8), tmp_path)
+    make_attack(clean, mc.create_network("mlp", 2, 3, image_size=8), tmp_path)
     attacked = quietly("folderA", folder)
     assert attacked.bad.all() and np.abs(attacked.images.astype(int) - pixels).max() <= 8
 
@@ -196,14 +196,14 @@ def stop_after(monkeypatch, module, name, calls):
 def test_interrupted_corruption_goes_on_to_the_same_bytes(tmp_path, clean, monkeypatch, calls):
     from ms_coreset.datasets.overlays import corruption
 
-    whole = make_corruption(clean, tmp_path / "whole", 0.5, 3)
+    whole = make_corruption(clean, tmp_path / "whole", 0.5, seed=3)
     with monkeypatch.context() as patch:
         stop_after(patch, corruption, "corrupt_rows", calls)
         with pytest.raises(Stop):
-            make_corruption(clean, tmp_path, 0.5, 3)
+            make_corruption(clean, tmp_path, 0.5, seed=3)
     assert not (tmp_path / "corrupt" / "digits.npy").exists()
     assert read_json(tmp_path / "corrupt" / ".digits.part.json")["rows"] == 128 * calls
-    path = make_corruption(clean, tmp_path, 0.5, 3)
+    path = make_corruption(clean, tmp_path, 0.5, seed=3)
     for suffix in (".npy", ".kinds.npy", ".json"):
         assert path.with_suffix(suffix).read_bytes() == whole.with_suffix(suffix).read_bytes()
     assert files(path.parent) == ["digits.json", "digits.kinds.npy", "digits.npy"]
@@ -213,15 +213,15 @@ def test_interrupted_corruption_goes_on_to_the_same_bytes(tmp_path, clean, monke
 def test_interrupted_attack_goes_on_to_the_same_bytes(tmp_path, clean, network, monkeypatch, name):
     from ms_coreset.datasets.overlays import attack as module
 
-    whole = make_attack(clean, network, tmp_path / "whole", 3, attack=name)
+    whole = make_attack(clean, network, tmp_path / "whole", seed=3, attack=name)
     with monkeypatch.context() as patch:
         stop_after(patch, module, "attack_rows", 4)
         with pytest.raises(Stop):
-            make_attack(clean, network, tmp_path, 3, attack=name)
+            make_attack(clean, network, tmp_path, seed=3, attack=name)
     done = []
     function = module.attack_rows
     monkeypatch.setattr(module, "attack_rows", lambda *given: done.append(given[3][0]) or function(*given))
-    path = make_attack(clean, network, tmp_path, 3, attack=name)
+    path = make_attack(clean, network, tmp_path, seed=3, attack=name)
     assert done[0] == 4 * 128  # what was done is not done again
     for suffix in (".npy", ".kinds.npy", ".json"):
         assert path.with_suffix(suffix).read_bytes() == whole.with_suffix(suffix).read_bytes()
@@ -306,7 +306,7 @@ def test_images_that_the_manifest_does_not_describe_are_refused(tmp_path, clean)
 
 def test_images_of_other_data_are_refused(tmp_path, clean):
     path = make_corruption(clean, tmp_path)
-    other = Split("digits", 255 - clean.images, clean.labels, clean.classes, clean.mean, clean.std)
+    other = Split("digits", 255 - clean.images, clean.labels, classes=clean.classes, mean=clean.mean, std=clean.std)
     with pytest.raises(MsCoresetError, match=f"{path} was made for other data than this digits"):
         images.lay_images(other, "digitsC", path, print)
 
@@ -334,7 +334,8 @@ def test_images_without_a_manifest_are_taken_with_a_word(tmp_path, clean):
     split = load_dataset("digitsA", tmp_path, log=lines.append)
     assert lines == [f"{path} has no manifest: taken as it is, 2 of 1437 images differ from the clean ones"]
     assert np.flatnonzero(split.bad).tolist() == [3, 7]
-    assert Coreset(np.array([3, 4]), 1437, 0.1, "x").summary(split)["bad_by_kind"] == {"changed": (2 / 1437, 0.5)}
+    assert Coreset(np.array([3, 4]), 1437, 0.1,
+                   method="x").summary(split)["bad_by_kind"] == {"changed": (2 / 1437, 0.5)}
 
 
 def test_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
@@ -358,9 +359,10 @@ def test_full_disk_is_an_error_of_one_line(tmp_path, clean, monkeypatch):
 
 
 def test_attack_on_disk_is_the_pure_function(tmp_path, clean, network):
-    path = make_attack(clean, network, tmp_path, 5, batch_size=100, attack="pgd", steps=2, notes={"checkpoint": "a"})
-    expected, kinds, manifest = attack(on_pixels(network, clean.mean, clean.std), clean.images, clean.labels, 5, 100,
-                                       attack="pgd", steps=2)
+    path = make_attack(clean, network, tmp_path, seed=5, batch_size=100, attack="pgd", steps=2,
+                       notes={"checkpoint": "a"})
+    expected, kinds, manifest = attack(on_pixels(network, clean.mean, clean.std), clean.images, clean.labels, seed=5,
+                                       batch_size=100, attack="pgd", steps=2)
     split = quietly("digitsA", tmp_path)
     np.testing.assert_array_equal(split.images, expected)
     np.testing.assert_array_equal(split.bad_kinds, kinds)
@@ -379,7 +381,7 @@ def test_attack_in_batches_of_no_size(tmp_path, clean, network, size):
 def test_an_attack_on_another_network_is_another(tmp_path, clean, network):
     make_attack(clean, network, tmp_path)
     with pytest.raises(MsCoresetError, match=r"exists already \(weights "):
-        make_attack(clean, mc.create_network("mlp", 10, 1, 8, seed=2), tmp_path)
+        make_attack(clean, mc.create_network("mlp", 10, 1, image_size=8, seed=2), tmp_path)
 
 
 # Shares by kind
@@ -388,7 +390,8 @@ def test_an_attack_on_another_network_is_another(tmp_path, clean, network):
 def test_summary_counts_each_kind(tmp_path):
     split = quietly("digitsC", tmp_path)
     kept = np.flatnonzero(split.bad_kinds == 2)[:10]
-    summary = Coreset(np.concatenate([kept, np.flatnonzero(split.bad_kinds == 0)[:30]]), 1437, 0.1, "x").summary(split)
+    summary = Coreset(np.concatenate([kept, np.flatnonzero(split.bad_kinds == 0)[:30]]), 1437, 0.1,
+                      method="x").summary(split)
     assert summary["bad_kept"] == 0.25
     assert summary["bad_by_kind"]["fog"] == (86 / 1437, 0.25)
     assert [kept for _, kept in summary["bad_by_kind"].values()] == [0, 0.25, 0, 0, 0]
@@ -397,7 +400,7 @@ def test_summary_counts_each_kind(tmp_path):
 
 def test_label_noise_is_one_kind(tmp_path):
     split = quietly("digitsN", tmp_path)
-    by_kind = Coreset(np.flatnonzero(split.bad), 1437, 0.2, "x").summary(split)["bad_by_kind"]
+    by_kind = Coreset(np.flatnonzero(split.bad), 1437, 0.2, method="x").summary(split)["bad_by_kind"]
     assert by_kind == {"symmetric_label_noise": (287 / 1437, 1.0)}
 
 
@@ -410,7 +413,8 @@ CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
 @pytest.fixture
 def cifar():
     rng = np.random.RandomState(0)
-    return Split("CIFAR10", np.zeros((50, 2, 2, 3), np.uint8), rng.randint(0, 10, 50), CLASSES, (0.5,) * 3, (0.5,) * 3)
+    return Split("CIFAR10", np.zeros((50, 2, 2, 3), np.uint8), rng.randint(0, 10, 50), classes=CLASSES, mean=(0.5,) * 3,
+                 std=(0.5,) * 3)
 
 
 def published(root, content, folder="cifar-n", name="CIFAR-10_human.pt", compression=zipfile.ZIP_STORED):
@@ -479,7 +483,8 @@ def test_damaged_and_compressed_archives_are_refused(tmp_path, cifar):
 
 
 def test_labels_of_people_that_are_not_there(tmp_path, cifar, clean):
-    with pytest.raises(MsCoresetError, match=r"cifar-n/CIFAR-10_human.pt is missing: get it from https://github.com/UCSC"):
+    with pytest.raises(MsCoresetError,
+                       match=r"cifar-n/CIFAR-10_human.pt is missing: get it from https://github.com/UCSC"):
         make_label_noise(cifar, tmp_path, noise="human")
     with pytest.raises(MsCoresetError, match="no labels given by people are published for digits"):
         make_label_noise(clean, tmp_path, noise="human")

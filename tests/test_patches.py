@@ -26,8 +26,8 @@ N = 60
 def split_of(images, labels, classes=3):
     images = np.asarray(images, np.uint8)
     channels = images.shape[3]
-    return mc.Split("toy", images, np.asarray(labels), tuple("abcdefgh"[:classes]), (0.5,) * channels,
-                    (0.2,) * channels)
+    return mc.Split("toy", images, np.asarray(labels), classes=tuple("abcdefgh"[:classes]), mean=(0.5,) * channels,
+                    std=(0.2,) * channels)
 
 
 def call(line, command="select"):
@@ -276,8 +276,8 @@ def test_cache_is_used_for_the_same_and_not_for_anything_else(tmp_path, monkeypa
     others = [(split, 6, 0, None), (split, 7, 0, test), (split, 6, 1, test), (relabelled, 6, 0, test),
               (dataclasses.replace(split, images=255 - split.images), 6, 0, test),
               (split, 6, 0, dataclasses.replace(test, labels=(test.labels + 1) % 3))]
-    for other in others:
-        patch_evidence(*other, cache=tmp_path)
+    for *other, tested in others:
+        patch_evidence(*other, test=tested, cache=tmp_path)
     assert len(made) == 1 + len(others)
     monkeypatch.setattr(patches, "VERSION", 2)
     patch_evidence(split, 6, test=test, cache=tmp_path)

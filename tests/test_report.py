@@ -61,7 +61,7 @@ def coreset_of(method, rate, seed, n=N):
         indices = order[start:start + k]
     else:
         indices = rng.permutation(n)[:k]
-    return mc.Coreset(indices, n, rate, method, seed=seed, scores=scores)
+    return mc.Coreset(indices, n, rate, method=method, seed=seed, scores=scores)
 
 
 def record_of(method, rate, seed, accuracy, **changes):
@@ -509,7 +509,8 @@ def judged_study(folder, accuracies):
     records = [record_of(method, 0.2, 0, accuracy, n=10, k=2) for method, accuracy in accuracies.items()]
     for record in records:
         own = scores if record["method"] == "el2n" else None
-        mc.Coreset(kept[record["method"]], 10, 0.2, record["method"], scores=own).save(folder / record["indices"])
+        mc.Coreset(kept[record["method"]], 10, 0.2, method=record["method"],
+                   scores=own).save(folder / record["indices"])
     (folder / "runs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
     return folder
 
@@ -694,15 +695,15 @@ def test_of_many_methods_five_lead_and_all_are_there(tmp_path):
 
 def test_the_order_in_which_samples_are_wanted():
     scores = np.array([0.1, 0.9, 0.5, 0.7, 0.3])
-    top = mc.Coreset(np.array([1, 3]), 5, 0.4, "el2n", scores=scores)
+    top = mc.Coreset(np.array([1, 3]), 5, 0.4, method="el2n", scores=scores)
     assert wanted_order(top)[0].tolist() == [1, 3, 2, 4, 0]
-    low = mc.Coreset(np.array([0, 4]), 5, 0.4, "entropy", scores=scores)
+    low = mc.Coreset(np.array([0, 4]), 5, 0.4, method="entropy", scores=scores)
     assert wanted_order(low)[0].tolist() == [0, 4, 2, 3, 1]
-    middle = mc.Coreset(np.array([2]), 5, 0.2, "moderate", scores=scores)
+    middle = mc.Coreset(np.array([2]), 5, 0.2, method="moderate", scores=scores)
     assert wanted_order(middle)[0][:3].tolist() in ([2, 4, 3], [2, 3, 4])
-    picked, dropped_too = wanted_order(mc.Coreset(np.array([3, 0]), 5, 0.4, "herding"))
+    picked, dropped_too = wanted_order(mc.Coreset(np.array([3, 0]), 5, 0.4, method="herding"))
     assert (picked.tolist(), dropped_too) == ([3, 0], False)
-    assert wanted_order(mc.Coreset(np.array([3, 0]), 5, 0.4, "random")) is None
+    assert wanted_order(mc.Coreset(np.array([3, 0]), 5, 0.4, method="random")) is None
 
 
 def digits_study(folder, labels=None):

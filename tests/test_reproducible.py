@@ -81,7 +81,8 @@ def evidence_of(n=1437, d=64, classes=10):
     logits = [rng.randn(n, classes) + 2 * np.eye(classes)[labels] for _ in range(3)]
     measured = [measure(epoch, labels) for epoch in logits]
     dynamics = mc.TrainingDynamics(**{name: np.stack([epoch[name] for epoch in measured]) for name in measured[0]})
-    return mc.Evidence(labels, (rng.randn(n, d) + 1).astype(np.float32), logits[0], dynamics, rng.rand(n))
+    return mc.Evidence(labels, (rng.randn(n, d) + 1).astype(np.float32), logits[0], dynamics=dynamics,
+                       boundary=rng.rand(n))
 
 
 def bytes_of(method, evidence):
@@ -163,7 +164,7 @@ def test_same_command_twice(method, made, tmp_path, monkeypatch):
 @pytest.mark.parametrize("arch", ["mlp", "lenet"])
 def test_batch_sizes_of_extraction_change_no_choice(arch):
     split = mc.load_dataset("digits").subset(np.arange(400))
-    network = mc.create_network(arch, 10, 1, 8)
+    network = mc.create_network(arch, 10, 1, image_size=8)
     evidence = [mc.extract(network, split, batch_size=size) for size in (256, 1, 7, 400)]
     for other in evidence[1:]:
         np.testing.assert_allclose(other.logits, evidence[0].logits, atol=1e-5)
@@ -289,7 +290,7 @@ def test_files_that_do_not_tell(here, capsys):
                               ({"arguments": {"colour": 1}}, "unknown key 'colour'"),
                               ({"arguments": {"balance": "x"}}, "balance is 'x', must be true or false"),
                               ({**coreset.manifest, "recipe": {"colour": 1}}, "its recipe has other keys")):
-        Coreset(coreset.indices, coreset.n, 0.2, "moderate", manifest=manifest).save("other.npz")
+        Coreset(coreset.indices, coreset.n, 0.2, method="moderate", manifest=manifest).save("other.npz")
         assert call("--from-manifest other.npz") == 2
         assert message in capsys.readouterr().err
     assert call("--from-manifest none.npz") == 2
@@ -297,8 +298,8 @@ def test_files_that_do_not_tell(here, capsys):
 
 
 def test_every_array_of_another_coreset_is_named():
-    former = Coreset(np.array([1, 2]), 6, 0.5, "el2n", scores=np.array([0, 3, 2, 1, 0, 0.0]), pool=np.array([1, 2, 3]),
-                     weights=np.array([1.0, 2]))
+    former = Coreset(np.array([1, 2]), 6, 0.5, method="el2n", scores=np.array([0, 3, 2, 1, 0, 0.0]),
+                     pool=np.array([1, 2, 3]), weights=np.array([1.0, 2]))
     changed = {"indices": np.array([2, 1]), "scores": former.scores + 1, "pool": np.array([1, 2, 4]),
                "weights": former.weights * 2}
     assert changed_arrays(former, former) == []
@@ -313,7 +314,8 @@ def test_the_order_of_labels_is_in_their_digest():
     digests = {mc.select("moderate", mc.Evidence(labels=np.array(labels), features=features), rate=0.5).manifest[
         "labels"] for labels in ([0, 0, 0, 1, 1, 1], [1, 1, 1, 0, 0, 0], [0, 1, 0, 1, 0, 1])}
     assert len(digests) == 3
-    splits = [mc.Split("toy", np.zeros((2, 2, 2, 1), np.uint8), np.array(labels), ("a", "b"), (0.5,), (0.5,))
+    splits = [mc.Split("toy", np.zeros((2, 2, 2, 1), np.uint8), np.array(labels), classes=("a", "b"), mean=(0.5,),
+                       std=(0.5,))
               for labels in ([0, 1], [1, 0])]
     assert data_identity(splits[0])["labels"] != data_identity(splits[1])["labels"]
 
@@ -327,7 +329,7 @@ AS_MADE = {"dataset": "digits", "rate": 0.2, "method": "random", "seed": 0}
 def forged(recorded, **notes):
     """Write ``forged.npz``, whose manifest tells of these options beside ``AS_MADE``, and a plugin that it may name."""
     Path("evil.py").write_text(EVIL)
-    Coreset(np.array([1, 2]), 1437, 0.2, "random", manifest={"arguments": {**AS_MADE, **recorded}, **notes}
+    Coreset(np.array([1, 2]), 1437, 0.2, method="random", manifest={"arguments": {**AS_MADE, **recorded}, **notes}
             ).save("forged.npz")
 
 

@@ -248,7 +248,7 @@ def test_ccs_never_takes_the_cut_off_samples():
     cut = np.argsort(-mc.score("accumulated_margin", evidence), kind="stable")[:80]
     assert len(coreset) == 60
     assert not set(coreset.indices) & set(cut)
-    by_hand = mc.select_by("accumulated_margin", "strata", evidence, 0.3, mis_ratio=0.4, seed=3)
+    by_hand = mc.select_by("accumulated_margin", "strata", evidence, rate=0.3, mis_ratio=0.4, seed=3)
     np.testing.assert_array_equal(by_hand.indices, coreset.indices)
 
 
@@ -266,16 +266,16 @@ def test_a_score_with_any_rule():
     evidence = spread()
     loss = mc.score("loss", evidence)
     order = np.argsort(loss, kind="stable")
-    np.testing.assert_array_equal(mc.select_by("loss", "bottom", evidence, 0.1).indices, order[:20])
-    np.testing.assert_array_equal(mc.select_by("loss", "top", evidence, 0.1).indices, mc.select("loss", evidence, 0.1)
-                                  .indices)
-    np.testing.assert_array_equal(mc.select_by("loss", "window", evidence, 0.1).indices, order[90:110])
+    np.testing.assert_array_equal(mc.select_by("loss", "bottom", evidence, rate=0.1).indices, order[:20])
+    np.testing.assert_array_equal(mc.select_by("loss", "top", evidence, rate=0.1).indices,
+                                  mc.select("loss", evidence, 0.1) .indices)
+    np.testing.assert_array_equal(mc.select_by("loss", "window", evidence, rate=0.1).indices, order[90:110])
     for rule in ("random", "weighted_random", "strata"):
-        assert len(mc.select_by("loss", rule, evidence, 0.1, balance=True).indices) == 15 + 5
+        assert len(mc.select_by("loss", rule, evidence, rate=0.1, balance=True).indices) == 15 + 5
     with pytest.raises(MsCoresetError, match="unknown rule 'middle'"):
-        mc.select_by("loss", "middle", evidence, 0.1)
+        mc.select_by("loss", "middle", evidence, rate=0.1)
     with pytest.raises(MsCoresetError, match="loss has no option 'strata'"):
-        mc.select_by("loss", "top", evidence, 0.1, strata=3)
+        mc.select_by("loss", "top", evidence, rate=0.1, strata=3)
 
 
 def test_uncertain_samples_are_kept_with_and_without_balance():
@@ -283,7 +283,7 @@ def test_uncertain_samples_are_kept_with_and_without_balance():
     evidence = spread()
     certainty = softmax(evidence.logits).max(axis=1)
     for balance in (False, True):
-        kept = mc.select("least_confidence", evidence, 0.2, balance).indices
+        kept = mc.select("least_confidence", evidence, 0.2, balance=balance).indices
         assert certainty[kept].mean() < certainty.mean()
     quirk = mc.select("margin", evidence, 0.2, variant="deepcore").indices
     assert certainty[quirk].mean() > certainty.mean()
@@ -292,4 +292,4 @@ def test_uncertain_samples_are_kept_with_and_without_balance():
 @pytest.mark.parametrize("rule", [["top"], {"top"}, np.array(["top"]), None, 3])
 def test_a_rule_that_is_no_text_is_refused(rule):
     with pytest.raises(MsCoresetError, match="rule"):
-        mc.select_by("entropy", rule, evidence(), 0.5)
+        mc.select_by("entropy", rule, evidence(), rate=0.5)

@@ -15,6 +15,7 @@ from ms_coreset.selectors.catalogue import Entry
 from ms_coreset.selectors.options import check as check_options
 from ms_coreset.selectors.quota import Request, budget, cut, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
+from ms_coreset.training.dynamics import FIELDS as DYNAMICS
 from ms_coreset.training.dynamics import measure
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -34,7 +35,7 @@ def evidence_of(n=60, classes=4, d=5, seed=0):
     rng = np.random.RandomState(seed)
     labels, features = rng.randint(0, classes, n), rng.rand(n, d).astype(np.float32)
     logits = rng.randn(n, classes).astype(np.float32)
-    return mc.Evidence(labels, features, logits, dynamics_of(labels, classes, rng), rng.rand(n))
+    return mc.Evidence(labels, features, logits, dynamics=dynamics_of(labels, classes, rng), boundary=rng.rand(n))
 
 
 def dynamics_of(labels, classes, rng, epochs=4):
@@ -78,7 +79,7 @@ def test_balanced_keeps_the_share_of_every_class(name):
 @pytest.mark.parametrize("name", EVERY_METHOD)
 @pytest.mark.parametrize("balance", [False, True])
 def test_same_seed_same_answer(name, balance):
-    first, second = (mc.select(name, evidence_of(), 0.4, balance, seed=7) for _ in range(2))
+    first, second = (mc.select(name, evidence_of(), 0.4, balance=balance, seed=7) for _ in range(2))
     np.testing.assert_array_equal(first.indices, second.indices)
 
 
@@ -98,8 +99,8 @@ def test_one_sample_classes_and_duplicates(name, balance):
     features = np.repeat(np.arange(6, dtype=np.float32), 2)[:, None] * np.ones(3, np.float32)
     labels = np.array([2] * 6 + [0] * 5 + [1])
     rng = np.random.RandomState(0)
-    evidence = mc.Evidence(labels, features, features, dynamics_of(labels, 3, rng), np.ones(12))
-    coreset = mc.select(name, evidence, 0.5, balance)
+    evidence = mc.Evidence(labels, features, features, dynamics=dynamics_of(labels, 3, rng), boundary=np.ones(12))
+    coreset = mc.select(name, evidence, 0.5, balance=balance)
     assert_valid(coreset, evidence)
 
 
@@ -162,7 +163,7 @@ def test_value_that_an_option_may_not_have_is_refused(name, option):
             mc.select(name, evidence_of(), 0.5, **{option: value})
         if option != "already_selected":  # of which the places depend on the data
             with pytest.raises(MsCoresetError, match=f"^{name}: {option}"):
-                mc.estimate(name, 60, 4, 3, 0.5, **{option: value})
+                mc.estimate(name, 60, 4, classes=3, rate=0.5, **{option: value})
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY_METHOD if METHODS[name].needs])
@@ -289,10 +290,10 @@ def test_class_median_and_distances_are_the_hosts_on_an_accelerator(device, monk
 def test_mindspores_arithmetic_chooses_what_numpys_does(name, balance, monkeypatch):
     """As on an accelerator, which selects with MindSpore's operations; here they run on the CPU."""
     evidence = evidence_of(150)
-    expected = mc.select(name, evidence, 0.2, balance, seed=1)
+    expected = mc.select(name, evidence, 0.2, balance=balance, seed=1)
     monkeypatch.setattr(kernels, "current_device", lambda: "GPU")
     assert not kernels.on_host()
-    found = mc.select(name, evidence, 0.2, balance, seed=1)
+    found = mc.select(name, evidence, 0.2, balance=balance, seed=1)
     np.testing.assert_array_equal(found.indices, expected.indices)
     for field in ("weights", "scores"):
         values, wanted = getattr(found, field), getattr(expected, field)
@@ -351,10 +352,10 @@ def tied():
     rng = np.random.RandomState(0)
     labels = np.sort(rng.choice(3, 90, p=[0.5, 0.3, 0.2]))
     dynamics = mc.TrainingDynamics(
-        *(rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for _ in range(4)), rng.rand(6, 90) < 0.7,
-        rng.rand(6, 90).astype(np.float32))
+        **{name: rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for name in DYNAMICS[:4]},
+        correct=rng.rand(6, 90) < 0.7, loss=rng.rand(6, 90).astype(np.float32))
     return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
-                       dynamics, rng.randint(0, 9, 90).astype(float))
+                       dynamics=dynamics, boundary=rng.randint(0, 9, 90).astype(float))
 
 
 OPTIONS = [(name, {}) for name in EVERY_METHOD] + [
@@ -369,9 +370,9 @@ OPTIONS = [(name, {}) for name in EVERY_METHOD] + [
 def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, tied):
     if not METHODS[name].nested_for(options):
         return
-    ranking = mc.select(name, tied, 0.8, balance, seed=3, **options)
+    ranking = mc.select(name, tied, 0.8, balance=balance, seed=3, **options)
     for rate in (0.02, 0.1, 0.33, 0.5, 0.8):
-        alone, part = mc.select(name, tied, rate, balance, seed=3, **options), cut(ranking, tied.labels, rate)
+        alone, part = mc.select(name, tied, rate, balance=balance, seed=3, **options), cut(ranking, tied.labels, rate)
         np.testing.assert_array_equal(part.indices, alone.indices)
         np.testing.assert_array_equal(part.scores, alone.scores)
         assert {**vars(part), "indices": 0, "scores": 0} == {**vars(alone), "indices": 0, "scores": 0}
@@ -392,7 +393,7 @@ def test_which_methods_are_nested(tied):
 
 def test_the_strata_rule_is_ccs():
     evidence = evidence_of(200)
-    by_rule = mc.select_by("accumulated_margin", "strata", evidence, 0.3, seed=2)
+    by_rule = mc.select_by("accumulated_margin", "strata", evidence, rate=0.3, seed=2)
     np.testing.assert_array_equal(by_rule.indices, mc.select("ccs", evidence, 0.3, seed=2).indices)
 
 
@@ -414,7 +415,7 @@ def test_what_a_score_lacks_is_named_by_every_rule(field):
     evidence = dataclasses.replace(evidence_of(), **{field: None})
     score = {"logits": "entropy", "features": "center_distance"}[field]
     with pytest.raises(MsCoresetError, match=f"{score} needs {field}"):
-        mc.select_by(score, "top", evidence, 0.5)
+        mc.select_by(score, "top", evidence, rate=0.5)
 
 
 @pytest.mark.parametrize("name", ["forgetting", "correctness"])

@@ -107,8 +107,8 @@ def test_scores_are_those_of_one_process(name, options, size, together):
 @pytest.mark.parametrize(("name", "options"), cases(mc.list_methods()))
 def test_methods_choose_what_one_process_does_or_say_that_they_do_not(name, options, balance, size, together):
     known = evidence()
-    expected = mc.select(name, known, RATE, balance, seed=3, **options)
-    found = together(size, lambda: mc.select(name, known, RATE, balance, seed=3, **options))
+    expected = mc.select(name, known, RATE, balance=balance, seed=3, **options)
+    found = together(size, lambda: mc.select(name, known, RATE, balance=balance, seed=3, **options))
     for coreset in found[1:]:
         assert_same(coreset, found[0])
     notes = found[0].manifest
@@ -128,7 +128,7 @@ def test_methods_choose_what_one_process_does_or_say_that_they_do_not(name, opti
 ])
 def test_what_is_shared_is_said(name, balance, how, together):
     known = evidence()
-    assert together(2, lambda: mc.select(name, known, RATE, balance))[0].manifest["shared"] == how
+    assert together(2, lambda: mc.select(name, known, RATE, balance=balance))[0].manifest["shared"] == how
 
 
 def test_work_is_shared(together, monkeypatch):
@@ -140,7 +140,7 @@ def test_work_is_shared(together, monkeypatch):
     together(2, lambda: mc.score("entropy", known))
     assert sorted(len(rows) for _, rows in seen) == [250, 250]
     seen.clear()
-    together(2, lambda: mc.select("herding", known, RATE, True))
+    together(2, lambda: mc.select("herding", known, RATE, balance=True))
     shares = [set(known.labels[rows].tolist()) for _, rows in seen]
     assert set.union(*shares) == set(range(6))
     assert not set.intersection(*shares)
@@ -188,7 +188,7 @@ def test_each_rank_takes_its_share_of_the_machines_memory(together, monkeypatch)
 def test_an_error_is_everybodys(together):
     known = evidence()
     with pytest.raises(MsCoresetError, match="keeps none"):
-        together(3, lambda: mc.select("herding", known, 1e-9, True))
+        together(3, lambda: mc.select("herding", known, 1e-9, balance=True))
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(1, 5))
@@ -216,16 +216,17 @@ def test_the_estimate_of_two_rounds_is_of_the_larger():
                   for ranks in (1, 8))
     last = 50_000 // 8 + 7 * 500  # rank 0's samples and the others' picks
     assert eight.peak < one.peak and eight.peak == pytest.approx(8 * last**2, rel=0.3)
-    by_hand = mc.estimate("facility_location", last, 512, 10, 500 / last, memory="1T")
+    by_hand = mc.estimate("facility_location", last, 512, classes=10, rate=500 / last, memory="1T")
     assert (eight.peak, eight.operations) == (by_hand.peak, by_hand.operations)
     # A rank has fewer samples than are to be picked: it gives all, and the last round has all.
     many = estimate_on_ranks("facility_location", 1_000, 512, 10, 0.5, memory="1T", ranks=8)
-    assert many.peak == mc.estimate("facility_location", 1_000, 512, 10, 0.5, memory="1T").peak
+    assert many.peak == mc.estimate("facility_location", 1_000, 512, classes=10, rate=0.5, memory="1T").peak
     # What grows with the picks: a part gives as many as all are to.
     several = estimate_on_ranks("log_determinant", 8_000, 64, 10, 0.05, memory="1T", ranks=4)
-    rounds = [mc.estimate("log_determinant", m, 64, 10, 400 / m, memory="1T") for m in (2_000, 2_000 + 3 * 400)]
+    rounds = [mc.estimate("log_determinant", m, 64, classes=10, rate=400 / m,
+                          memory="1T") for m in (2_000, 2_000 + 3 * 400)]
     assert several.peak == max(each.peak for each in rounds)
     assert estimate_on_ranks("log_determinant", 8_000, 64, 10, 0.05, memory="1T") == mc.estimate(
-        "log_determinant", 8_000, 64, 10, 0.05, memory="1T")
+        "log_determinant", 8_000, 64, classes=10, rate=0.05, memory="1T")
     balanced = (estimate_on_ranks("craig", 50_000, 512, 10, 0.01, True, "1T", ranks) for ranks in (1, 8))
     assert len({estimate.peak for estimate in balanced}) == 1

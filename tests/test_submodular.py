@@ -133,7 +133,7 @@ def test_everything_picked_once_with_zero_gradients_and_duplicates(name, greedy,
     logits[:10, 0] = 5000  # saturated: their gradients are exactly 0
     logits[10:, 1] = np.arange(20) // 2
     evidence = mc.Evidence(labels=np.arange(30) // 10, features=np.zeros((30, 2)), logits=logits)
-    coreset = mc.select(name, evidence, 1.0, balance, greedy=greedy)
+    coreset = mc.select(name, evidence, 1.0, balance=balance, greedy=greedy)
     assert sorted(coreset.indices) == list(range(30))
 
 
@@ -186,10 +186,10 @@ def test_cosine_of_gradients_is_that_of_the_whole_gradients():
 @pytest.mark.parametrize("balance", [False, True])
 def test_memory_changes_nothing_but_the_time(name, balance, monkeypatch):
     evidence = evidence_of()
-    expected = mc.select(name, evidence, 0.3, balance)
+    expected = mc.select(name, evidence, 0.3, balance=balance)
     monkeypatch.setattr("ms_coreset.selectors.submodular.similarity.BLOCK_BYTES", 8 * 80 * 7)
     monkeypatch.setattr("ms_coreset.selectors.submodular.similarity._dense", None)
-    coreset = mc.select(name, evidence, 0.3, balance, memory=0)
+    coreset = mc.select(name, evidence, 0.3, balance=balance, memory=0)
     np.testing.assert_array_equal(coreset.indices, expected.indices)
     np.testing.assert_array_equal(coreset.weights, expected.weights)
 
@@ -264,7 +264,7 @@ def test_craig_weights_count_the_samples_of_each_class():
     evidence = evidence_of()
     sizes = np.bincount(evidence.labels)
     for balance in (False, True):
-        coreset = mc.select("craig", evidence, 0.3, balance)
+        coreset = mc.select("craig", evidence, 0.3, balance=balance)
         held_by = np.bincount(evidence.labels[coreset.indices], coreset.weights, minlength=4)
         np.testing.assert_array_equal(held_by, sizes)
     coreset = mc.select("craig", evidence, 0.3, balance=True, variant="deepcore", batch_size=1)
@@ -421,7 +421,7 @@ def test_graph_cut_sets_are_deepcores(folder):
     evidence, peer = read(folder)
     for name, rate, balance in cases(peer, "dc/Submodular/"):
         if "GraphCut" in name:
-            indices = mc.select("Submodular", evidence, rate, balance).indices
+            indices = mc.select("Submodular", evidence, rate, balance=balance).indices
             np.testing.assert_array_equal(np.sort(indices), np.sort(peer[f"{name}/indices"]), err_msg=name)
 
 
@@ -431,7 +431,7 @@ def test_facility_location_values_are_deepcores(folder):
     gradients = LastLayerGradients.of(evidence)
     for name, rate, balance in cases(peer, "dc/Submodular/scale1/FacilityLocation"):
         greedy = "lazy" if "Lazy" in name else "naive"
-        indices = mc.select("facility_location", evidence, rate, balance, greedy=greedy).indices
+        indices = mc.select("facility_location", evidence, rate, balance=balance, greedy=greedy).indices
         pools = [np.flatnonzero(evidence.labels == label) for label in range(10)] if balance else [np.arange(600)]
         similarities = [Cosine.of_gradients(gradients.take(pool)) for pool in pools]
         ours, theirs = (total_value(similarities, pools, chosen) for chosen in (indices, peer[f"{name}/indices"]))
@@ -458,7 +458,8 @@ def test_craig_values_and_weights_are_deepcores(folder):
     for name, rate, balance in cases(peer, "dc/Craig/"):
         # scale1 is DeepCore's with gradients that are not divided: batches of one
         batch = 16 if "quirkB16" in name else 1
-        coreset = mc.select("craig", evidence, rate, balance or "/bal/" in name, variant="deepcore", batch_size=batch)
+        coreset = mc.select("craig", evidence, rate, balance=balance or "/bal/" in name, variant="deepcore",
+                            batch_size=batch)
         chosen, weights = peer[f"{name}/indices"], peer[f"{name}/weights"]
         pools = [np.flatnonzero(evidence.labels == label) for label in range(10)]
         gradients = [LastLayerGradients.of(evidence).take(pool).divided_by_batch(batch) for pool in pools]

@@ -73,8 +73,8 @@ def hostile_arrays(folder):
     notes = {EVIL: EVIL, "dataset": "arrays", "command": EVIL, "versions": {EVIL: [EVIL]}, "device": EVIL,
              "arguments": {"dataset": "arrays", "rate": 0.5, "method": "random", "data": EVIL}}
     for name in ("a", "b\x1b[2J"):
-        mc.Coreset(np.arange(3) + len(name), 30, 0.5, EVIL, {EVIL: EVIL}, weights=np.ones(3), manifest=notes
-                   ).save(folder / f"{name}.npz")
+        mc.Coreset(np.arange(3) + len(name), 30, 0.5, method=EVIL, options={EVIL: EVIL}, weights=np.ones(3),
+                   manifest=notes).save(folder / f"{name}.npz")
 
 
 COMMANDS = (

@@ -25,14 +25,15 @@ def toy_split(n=40, size=8, channels=1, classes=3, seed=0):
     images = rng.randint(0, 60, (n, size, size, channels)).astype(np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[2 * label:2 * label + 2] += 150
-    return mc.Split("toy", images, labels, tuple("abc"[:classes]), (0.3,) * channels, (0.3,) * channels)
+    return mc.Split("toy", images, labels, classes=tuple("abc"[:classes]), mean=(0.3,) * channels,
+                    std=(0.3,) * channels)
 
 
 RECIPE = mc.Recipe(arch="mlp", epochs=4, batch_size=16, lr=0.05, schedule="cosine", crop_padding=1, flip=True)
 
 
 def new_network(seed=0):
-    return mc.create_network("mlp", 3, 1, 8, 16, seed)
+    return mc.create_network("mlp", 3, 1, image_size=8, width=16, seed=seed)
 
 
 def arrays_of(network):
@@ -208,7 +209,7 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
     split, test = toy_split(), toy_split(seed=9)
     recipe = dataclasses.replace(RECIPE, **options)
     weights = np.random.RandomState(0).rand(40)
-    straight = mc.train(new_network(), split, recipe, 3, weights, folder=tmp_path / "a", test=test)
+    straight = mc.train(new_network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "a", test=test)
 
     record = Recorder.record
 
@@ -219,10 +220,11 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
 
     monkeypatch.setattr(Recorder, "record", stop_in_the_third_epoch)
     with pytest.raises(Stopped):
-        mc.train(new_network(), split, recipe, 3, weights, folder=tmp_path / "b", test=test)
+        mc.train(new_network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", test=test)
     assert not loop.finished(tmp_path / "b")
     monkeypatch.undo()
-    resumed = mc.train(new_network(seed=8), split, recipe, 3, weights, folder=tmp_path / "b", resume=True, test=test)
+    resumed = mc.train(new_network(seed=8), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", resume=True,
+                       test=test)
 
     assert_same_weights(straight.network, resumed.network)
     assert straight.history == resumed.history
@@ -249,6 +251,11 @@ def test_resuming_another_run_is_refused(tmp_path, change, field):
     mc.train(new_network(), **options, folder=tmp_path)
     with pytest.raises(MsCoresetError, match=rf"can't resume from .*last\.ckpt: {field} was .*, is .* now"):
         mc.train(new_network(), **{**options, **change}, folder=tmp_path, resume=True)
+
+
+def test_resuming_without_a_folder_is_refused():
+    with pytest.raises(MsCoresetError, match=r"resume: .* give folder, too"):
+        mc.train(new_network(), toy_split(), RECIPE, resume=True)
 
 
 def test_validation_share_is_held_out_and_chooses_the_best(tmp_path):
@@ -280,7 +287,7 @@ def test_of_equally_good_epochs_the_first_is_the_best(tmp_path, monkeypatch):
 
 def test_answers_are_given_in_evaluation_mode():
     """In training mode, a batch's own statistics would decide, and running ones would move."""
-    network, split = mc.create_network("resnet18", 3, 1, 8, 2, seed=1), toy_split(12)
+    network, split = mc.create_network("resnet18", 3, 1, image_size=8, width=2, seed=1), toy_split(12)
     before = arrays_of(network)
     batch = next(evaluation_batches(split, 12)).images
     wanted = network.set_train(False)(Tensor(batch)).asnumpy().argmax(axis=1)

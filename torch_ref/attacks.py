@@ -1,9 +1,12 @@
 """Perturbations that change a network's mind."""
 
+import numpy as np
 import torch
+from torch import nn
 
 
-def deepfool_distances(network, images, max_iter=50, overshoot=0.0):
+def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int = 50,
+                       *, overshoot: float = 0.0) -> np.ndarray:
     """Squared length of the shortest way DeepFool finds to another class, (n,) float64.
 
     Linearised at x, with f the logits and k0 the class of the image: w_k = grad f_k - grad f_k0,
@@ -19,7 +22,7 @@ def deepfool_distances(network, images, max_iter=50, overshoot=0.0):
     return torch.tensor([_squared_distance(network, image, max_iter, overshoot) for image in images]).double().numpy()
 
 
-def _squared_distance(network, image, max_iter, overshoot):
+def _squared_distance(network: nn.Module, image: torch.Tensor, max_iter: int, overshoot: float) -> float:
     total = torch.zeros_like(image)
     start = None
     for _ in range(max_iter):
@@ -32,7 +35,7 @@ def _squared_distance(network, image, max_iter, overshoot):
     return float(((1 + overshoot) * total.double()).square().sum())
 
 
-def _step(logits, moved, start):
+def _step(logits: torch.Tensor, moved: torch.Tensor, start: int) -> torch.Tensor:
     """The shortest step to a linearised boundary; none if no class has one."""
     slopes = [torch.autograd.grad(value, moved, retain_graph=True)[0] for value in logits]
     best, shortest = torch.zeros_like(moved), torch.inf
@@ -47,7 +50,8 @@ def _step(logits, moved, start):
     return best
 
 
-def gradient_sign(network, images, labels=None, eps=8 / 255):
+def gradient_sign(network: nn.Module, images: np.ndarray, labels: np.ndarray | torch.Tensor | None = None,
+                  *, eps: float = 8 / 255) -> np.ndarray:
     """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``, float32 array.
 
     network: a module that takes pixels in [0, 1], set to evaluation mode; images: (B, C, H, W) array of such pixels
@@ -56,10 +60,12 @@ def gradient_sign(network, images, labels=None, eps=8 / 255):
     Source: Goodfellow et al., ICLR 2015, section 4.
     """
     labels = _answers(network, images) if labels is None else labels
-    return projected_gradient(network, images, labels, eps, eps, steps=1)
+    return projected_gradient(network, images, labels, eps=eps, alpha=eps, steps=1)
 
 
-def projected_gradient(network, images, labels, eps=8 / 255, alpha=2 / 255, steps=10, start=None):
+def projected_gradient(network: nn.Module, images: np.ndarray, labels: np.ndarray | torch.Tensor, *,
+                       eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10,
+                       start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times a step of ``alpha`` along the sign of the loss's gradient, then back into the ball and [0, 1].
 
     start: where to begin, or None for the images themselves
@@ -67,17 +73,17 @@ def projected_gradient(network, images, labels, eps=8 / 255, alpha=2 / 255, step
     Source: Madry et al., ICLR 2018, section 2.1; the defaults of torchattacks.
     """
     network.eval()
-    images, labels = torch.as_tensor(images), torch.as_tensor(labels)
-    moved = images if start is None else torch.as_tensor(start)
+    given, truth = torch.as_tensor(images), torch.as_tensor(labels)
+    moved = given if start is None else torch.as_tensor(start)
     for _ in range(steps):
         moved = moved.detach().requires_grad_()
-        loss = torch.nn.functional.cross_entropy(network(moved), labels, reduction="sum")
+        loss = torch.nn.functional.cross_entropy(network(moved), truth, reduction="sum")
         moved = moved.detach() + alpha * torch.autograd.grad(loss, moved)[0].sign()
-        moved = torch.minimum(torch.maximum(moved, images - eps), images + eps).clamp(0, 1)
+        moved = torch.minimum(torch.maximum(moved, given - eps), given + eps).clamp(0, 1)
     return moved.numpy()
 
 
 @torch.no_grad()
-def _answers(network, images):
+def _answers(network: nn.Module, images: np.ndarray) -> torch.Tensor:
     network.eval()
     return network(torch.as_tensor(images)).argmax(dim=1)

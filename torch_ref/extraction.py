@@ -1,9 +1,31 @@
 """What a trained network says of every sample of a split."""
 
-from dataclasses import InitVar, dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+
+
+class Split(Protocol):
+    """What is asked of a data set."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    mean: Sequence[float]
+    std: Sequence[float]
+    num_classes: int
+
+
+class Network(Protocol):
+    """What is asked of a network that is trained."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    def features(self, x: torch.Tensor) -> torch.Tensor: ...
+
+    def eval(self) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -25,18 +47,19 @@ class Evidence:
     labels: np.ndarray
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
+    _: KW_ONLY
     dynamics: object | None = None
     boundary: np.ndarray | None = None
     runs: tuple | None = None
     validation: object | None = None
     probabilities: InitVar[object] = None
 
-    def __post_init__(self, probabilities):
+    def __post_init__(self, probabilities: Any) -> None:
         if probabilities is not None:
             object.__setattr__(self, "logits", _log(np.asarray(probabilities)))
 
 
-def _log(p):
+def _log(p: np.ndarray) -> np.ndarray:
     """log p, float64; raises ``ValueError`` for rows that are not in [0, 1] or do not sum to 1."""
     no_probabilities = (p < 0).any(axis=1) | ~np.isclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=0.01)
     if no_probabilities.any():
@@ -45,7 +68,7 @@ def _log(p):
     return np.log(np.where(p == 0, smallest, p).astype(np.float64))
 
 
-def normalise(images, mean, std):
+def normalise(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """(B, H, W, C) uint8 -> (B, C, H, W) float32 tensor: ``(image / 255 - mean) / std``, per channel."""
     scaled = np.asarray(images).astype(np.float32) / np.float32(255)
     standard = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
@@ -53,7 +76,8 @@ def normalise(images, mean, std):
 
 
 @torch.no_grad()
-def extract(network, split, need=("features", "logits"), batch_size=256):
+def extract(network: Network, split: Split, need: Sequence[str] = ("features", "logits"),
+            *, batch_size: int = 256) -> Evidence:
     """Features and logits of all samples, in evaluation mode, data set order, without augmentation.
 
     split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
@@ -65,7 +89,7 @@ def extract(network, split, need=("features", "logits"), batch_size=256):
     if unknown:
         raise ValueError(f"cannot extract {', '.join(sorted(unknown))}: only features and logits")
     network.eval()
-    answers = {name: [] for name in need}
+    answers: dict[str, list[np.ndarray]] = {name: [] for name in need}
     for start in range(0, len(split.labels), batch_size):
         inputs = normalise(split.images[start:start + batch_size], split.mean, split.std)
         for name in need:

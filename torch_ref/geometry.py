@@ -1,13 +1,17 @@
 """Methods that look at where samples lie: herding, geometric median matching, k-centre and contextual diversity."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 
-from torch_ref.pools import best_in_turn, budgets, first_best, joined
+from torch_ref.extraction import Evidence
+from torch_ref.pools import Picks, best_in_turn, budgets, first_best, joined
 from torch_ref.quantities import check_choice, features_in, log_probabilities
 
 
-def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
+def herding(evidence: Evidence, rate: float, balance: bool, seed: int, variant: str = "paper",
+            metric: str = "euclidean") -> Picks:
     """Samples whose running mean stays near the mean of all: pick t minimises ||t mu - sum_S e - e_i||.
 
     variant: "deepcore" takes the farthest instead of the nearest
@@ -19,12 +23,12 @@ def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
     features = features_in(evidence, metric)
     sign = 1 if variant == "deepcore" else -1
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         # Counted from the mean, far from the origin no digits are lost.
         pool = features[rows] - features[rows].mean(dim=0)
         pool -= pool.mean(dim=0)
 
-        def values_of(picked):
+        def values_of(picked: list[int]) -> torch.Tensor:
             return sign * _distances(pool, -pool[picked].sum(dim=0))
 
         return rows[best_in_turn(values_of, len(rows), k, float(pool.norm(dim=1).max()))]
@@ -32,7 +36,8 @@ def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
     return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
 
 
-def gm_matching(evidence, rate, balance, seed, metric="cosine", start="median"):
+def gm_matching(evidence: Evidence, rate: float, balance: bool, seed: int, metric: str = "cosine",
+                start: str = "median") -> Picks:
     """In each class picks whose mean is drawn to its geometric median mu: argmax <theta, x>, theta += mu - x.
 
     metric: "cosine", x and mu at length 1, or "euclidean", where the pick is the nearest to theta
@@ -44,7 +49,7 @@ def gm_matching(evidence, rate, balance, seed, metric="cosine", start="median"):
     check_choice("start", start, ("median", "mean", "random"))
     labels, given, unit = np.asarray(evidence.labels), features_in(evidence, "euclidean"), features_in(evidence, metric)
 
-    def of_class(rows, k):
+    def of_class(rows: np.ndarray, k: int) -> np.ndarray:
         center, pool = geometric_median(given[rows]), unit[rows]
         if metric == "cosine":
             center = center / center.norm().clamp(min=torch.finfo(torch.float64).tiny)
@@ -52,14 +57,15 @@ def gm_matching(evidence, rate, balance, seed, metric="cosine", start="median"):
             pool, center = pool - center, torch.zeros_like(center)
         drawn = np.random.RandomState(seed).randint(len(rows))
         theta = {"median": center, "mean": pool.mean(dim=0), "random": pool[drawn]}[start]
-        squares, picked = pool.square().sum(dim=1), []
+        squares = pool.square().sum(dim=1)
+        picked: list[int] = []
         for _ in range(k):
             gains = pool @ theta - (squares / 2 if metric == "euclidean" else 0)
             picked.append(first_best(gains, np.setdiff1d(np.arange(len(rows)), picked), float(squares.max())))
             theta = theta + center - pool[picked[-1]]
         return rows[picked]
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         members = [rows[labels[rows] == label] for label in np.unique(labels[rows])]
         exact = np.array([len(each) for each in members]) * k
         shares = exact // len(rows)
@@ -69,7 +75,7 @@ def gm_matching(evidence, rate, balance, seed, metric="cosine", start="median"):
     return joined(pick(rows, k) for rows, k in budgets(labels, rate, balance)), None, None
 
 
-def geometric_median(rows):
+def geometric_median(rows: torch.Tensor) -> torch.Tensor:
     """The point of least summed distance to the rows, (d,), by Weiszfeld's steps from their mean."""
     start = rows[0] + (rows - rows[0]).mean(dim=0)
     rows, point = rows - start, torch.zeros_like(start)
@@ -85,7 +91,8 @@ def geometric_median(rows):
     return start + point
 
 
-def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclidean"):
+def k_center(evidence: Evidence, rate: float, balance: bool, seed: int, already_selected: Sequence[int] = (),
+             metric: str = "euclidean") -> Picks:
     """Farthest first: each pick is the sample farthest from all picked so far.
 
     The first is ``RandomState(seed).randint(m)`` of each pool of m, as in DeepCore.
@@ -97,7 +104,7 @@ def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclide
     features = features_in(evidence, metric)
     already = np.array(already_selected, np.int64)
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         centres = [int(np.flatnonzero(rows == row)[0]) for row in already[np.isin(already, rows)]]
         pool = features[rows]
         return rows[_farthest_first(lambda i: _distances(pool, pool[i]), len(rows), k, seed, centres)[len(centres):]]
@@ -106,26 +113,27 @@ def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclide
     return joined([already, *added] if added else []), None, None
 
 
-def contextual_diversity(evidence, rate, balance, seed):
+def contextual_diversity(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
     """k-centre with D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), the symmetric KL of class probabilities.
 
     Source: Agarwal et al., ECCV 2020; DeepCore's simplification, in logarithms so that nothing underflows.
     """
     log_p = log_probabilities(evidence)
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         pool = log_p[rows]
         return rows[_farthest_first(lambda i: divergences(pool, pool[i]), len(rows), k, seed)]
 
     return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
 
 
-def divergences(log_p, log_q):
+def divergences(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
     """Symmetric KL, 0.5 sum_c (p_c - q_c) (log p_c - log q_c), of the rows of ``log_p`` and ``log_q``."""
     return 0.5 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(dim=-1)
 
 
-def _farthest_first(distances_from, n, k, seed, centres=()):
+def _farthest_first(distances_from: Callable[[int], torch.Tensor], n: int, k: int, seed: int,
+                    centres: Sequence[int] = ()) -> list[int]:
     picked = list(centres) or [np.random.RandomState(seed).randint(n)]
     radius = torch.stack([distances_from(i) for i in picked]).amin(dim=0)
     while len(picked) < len(centres) + k:
@@ -134,6 +142,6 @@ def _farthest_first(distances_from, n, k, seed, centres=()):
     return picked
 
 
-def _distances(rows, point):
+def _distances(rows: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     """||x_i - point||."""
     return (rows - point).square().sum(dim=1).sqrt()

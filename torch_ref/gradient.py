@@ -1,12 +1,14 @@
 """Methods that stand on the last layer's gradients: Craig, GradMatch and Glister."""
 
 import math
+from functools import partial
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from torch_ref.pools import best_in_turn, budgets, first_best, joined, pools
+from torch_ref.extraction import Evidence
+from torch_ref.pools import Picks, best_in_turn, budgets, first_best, joined, pools
 from torch_ref.quantities import (
     batch_sizes,
     check_choice,
@@ -21,7 +23,8 @@ from torch_ref.submodular import facility_location_gains, maximise
 VARIANTS = ("paper", "deepcore")
 
 
-def craig(evidence, rate, balance, seed, greedy="lazy", epsilon=0.1, beta=0.9, variant="paper", batch_size=128):
+def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str = "lazy", epsilon: float = 0.1,
+          beta: float = 0.9, variant: str = "paper", batch_size: int = 128) -> Picks:
     """Medoids of each class's gradients, weighted by how many samples they stand for.
 
     Facility location with s_ij = max d - d_ij + 1e-3 within a class, d_ij = ||G_i - G_j||, and 0 between classes.
@@ -36,14 +39,13 @@ def craig(evidence, rate, balance, seed, greedy="lazy", epsilon=0.1, beta=0.9, v
     parts, weights = [], []
     for rows, k in budgets(labels, rate, balance):
         similarity = _nearness(_pool_gradients(evidence, rows, variant, batch_size), labels[rows])
-        picked = maximise(lambda chosen, s=similarity: facility_location_gains(s, chosen), len(rows), k, rng, greedy,
-                          epsilon, beta)
+        picked = maximise(partial(facility_location_gains, similarity), len(rows), k, rng, greedy, epsilon, beta)
         parts.append(rows[picked])
         weights.append(_stood_for(similarity, labels[rows], picked) + float(variant == "deepcore"))
     return joined(parts), joined(weights, np.float64), None
 
 
-def _nearness(pool, labels):
+def _nearness(pool: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
     """max d - d_ij + 1e-3, of the largest distance in the class, and 0 for samples of different classes."""
     similarity = torch.zeros(len(pool), len(pool), dtype=torch.float64)
     for members in pools(labels, balance=True):
@@ -52,7 +54,7 @@ def _nearness(pool, labels):
     return similarity
 
 
-def _stood_for(similarity, labels, picked):
+def _stood_for(similarity: torch.Tensor, labels: np.ndarray, picked: list[int]) -> np.ndarray:
     """How many samples are most similar to each pick, among the picks of their class; of equals the lowest has them."""
     counts = dict.fromkeys(picked, 0.0)
     for sample, label in enumerate(labels):
@@ -62,7 +64,8 @@ def _stood_for(similarity, labels, picked):
     return np.array(list(counts.values()))
 
 
-def gradmatch(evidence, rate, balance, seed, lam=0.5, refill="projection", variant="paper", batch_size=128):
+def gradmatch(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 0.5, refill: str = "projection",
+              variant: str = "paper", batch_size: int = 128) -> Picks:
     """Orthogonal matching pursuit of the mean gradient b by weighted gradients of samples.
 
     Each pick has the largest <G_i, r>, r the residual of min_x ||sum_S x G - b||^2 + lam ||x||^2; in the end x is
@@ -97,7 +100,7 @@ def gradmatch(evidence, rate, balance, seed, lam=0.5, refill="projection", varia
     return joined(parts), joined(weights, np.float64), None
 
 
-def _pursuit(pool, target, k, lam):
+def _pursuit(pool: torch.Tensor, target: torch.Tensor, k: int, lam: float) -> tuple[list[int], np.ndarray]:
     """Picks and x = argmin_{x >= 0} ||sum_S x G - target||^2 + lam ||x||^2."""
     picked = best_in_turn(lambda chosen: pool @ _residual(pool[chosen], target, lam), len(pool), k)
     if k == 1:
@@ -106,7 +109,7 @@ def _pursuit(pool, target, k, lam):
     return picked, nnls(stacked.numpy(), torch.cat([target, torch.zeros(k)]).numpy())[0]
 
 
-def _deepcore_pursuit(pool, target, k):
+def _deepcore_pursuit(pool: torch.Tensor, target: torch.Tensor, k: int) -> tuple[list[int], np.ndarray]:
     """DeepCore's: no lam after a single pick, and non-negative least squares on the normal equations."""
     picked = best_in_turn(lambda chosen: pool @ _residual(pool[chosen], target, float(len(chosen) > 1)), len(pool), k)
     if k == 1:
@@ -115,7 +118,7 @@ def _deepcore_pursuit(pool, target, k):
     return picked, nnls((rows @ rows.T + torch.eye(k, dtype=torch.float64)).numpy(), (rows @ target).numpy())[0]
 
 
-def _residual(rows, target, lam):
+def _residual(rows: np.ndarray, target: torch.Tensor, lam: float) -> torch.Tensor:
     """target - sum x G, for the x that minimises ||sum x G - target||^2 + lam ||x||^2."""
     if not len(rows):
         return target
@@ -123,7 +126,8 @@ def _residual(rows, target, lam):
     return target - (torch.linalg.pinv(gram, hermitian=True) @ rows @ target) @ rows
 
 
-def _refilled(pool, target, kept, weights, k):
+def _refilled(pool: torch.Tensor, target: torch.Tensor, kept: np.ndarray, weights: np.ndarray,
+              k: int) -> tuple[np.ndarray, np.ndarray]:
     """k positions and weights: after those kept the others of highest <G_i, r>, one after the other."""
     towards = pool @ (target - torch.tensor(weights) @ pool[kept])
     left = np.setdiff1d(np.arange(len(pool)), kept)
@@ -132,7 +136,8 @@ def _refilled(pool, target, kept, weights, k):
     return np.concatenate([kept, added]), np.concatenate([weights, np.full(len(added), smallest)])
 
 
-def glister(evidence, rate, balance, seed, eta=0.1, aggregate="mean", rounds=None, variant="paper", batch_size=128):
+def glister(evidence: Evidence, rate: float, balance: bool, seed: int, eta: float = 0.1, aggregate: str = "mean",
+            rounds: int | None = None, variant: str = "paper", batch_size: int = 128) -> Picks:
     """Samples whose gradient agrees most with that of the validation samples, after a step on those picked so far.
 
     gain_i = <G_i, mean_v G_v(theta_S)>, where the last layer has made one step theta - eta agg_{j in S} G_j. The
@@ -152,7 +157,7 @@ def glister(evidence, rate, balance, seed, eta=0.1, aggregate="mean", rounds=Non
     for rows, k in budgets(evidence.labels, rate, balance):
         each = 1 if rounds is None else math.ceil(k / rounds)
 
-        def gains_of(picked, rows=rows, each=each):
+        def gains_of(picked: list[int], rows: np.ndarray = rows, each: int = each) -> torch.Tensor:
             stepped = [] if variant == "deepcore" else picked[:len(picked) // each * each]
             return _agreement(evidence, rows, balance, stepped, eta, aggregate, variant, batch_size)
 
@@ -160,7 +165,8 @@ def glister(evidence, rate, balance, seed, eta=0.1, aggregate="mean", rounds=Non
     return joined(parts), None, scores
 
 
-def _agreement(evidence, rows, balance, picked, eta, aggregate, variant, batch_size):
+def _agreement(evidence: Evidence, rows: np.ndarray, balance: bool, picked: list[int], eta: float, aggregate: str,
+               variant: str, batch_size: int) -> torch.Tensor:
     """<G_i, mean_v G_v> of each of ``rows``, where v's logits have made the step on the ``picked`` of them."""
     pool = _pool_gradients(evidence, rows, variant, batch_size)
     judge, members = _judges(evidence, rows, balance)
@@ -176,7 +182,7 @@ def _agreement(evidence, rows, balance, picked, eta, aggregate, variant, batch_s
     return pool @ towards.mean(dim=0)
 
 
-def _judges(evidence, rows, balance):
+def _judges(evidence: Evidence, rows: np.ndarray, balance: bool) -> tuple[Evidence, np.ndarray]:
     """The evidence and positions of the samples that decide for ``rows``."""
     validation = getattr(evidence, "validation", None)
     if validation is None:
@@ -190,7 +196,7 @@ def _judges(evidence, rows, balance):
     return validation, members
 
 
-def _pool_gradients(evidence, rows, variant, batch_size):
+def _pool_gradients(evidence: Evidence, rows: np.ndarray, variant: str, batch_size: int) -> torch.Tensor:
     """The gradients of ``rows``; DeepCore's are divided by the size of their batch among these."""
     pool = last_layer_gradients(errors(evidence)[rows], needed(evidence, "features")[rows])
     return pool / batch_sizes(len(rows), batch_size) if variant == "deepcore" else pool

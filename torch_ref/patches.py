@@ -1,15 +1,16 @@
 """Evidence without training: random whitened patches of the images, and ridge regression's left-out answers."""
 
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.nn import functional
 
-from torch_ref.extraction import Evidence
+from torch_ref.extraction import Evidence, Split
 
 
-def patch_evidence(split, filters=None, seed=0):
+def patch_evidence(split: Split, filters: int | None = None, seed: int = 0) -> Evidence:
     """``Evidence`` of what ridge regression on patches says of each sample when it was fitted to all the others.
 
     split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,) and ``num_classes``
@@ -24,7 +25,7 @@ def patch_evidence(split, filters=None, seed=0):
     return Evidence(np.asarray(split.labels), centred / np.where(lengths > 0, lengths, 1), 10 * answers)
 
 
-def patch_features(images, filters=None, seed=0):
+def patch_features(images: np.ndarray, filters: int | None = None, seed: int = 0) -> np.ndarray:
     """(n, 8 K) float64: soft-thresholded answers of K random filters, averaged over a 2 x 2 grid.
 
     Images (n, H, W, C) of more than 32 pixels are averaged down to 32, by a whole factor. Patches have 6 x 6 pixels, 4
@@ -46,7 +47,8 @@ def patch_features(images, filters=None, seed=0):
     return features.flatten(1).numpy()
 
 
-def _filters(pixels, count, side, rng):
+def _filters(pixels: torch.Tensor, count: int, side: int,
+             rng: np.random.RandomState) -> tuple[torch.Tensor, torch.Tensor]:
     """Weights (K, C, side, side) and offsets (K,) of filters."""
     chosen = np.sort(rng.permutation(len(pixels))[:10_000])
     patches = functional.unfold(pixels[chosen], side).transpose(1, 2).flatten(0, 1)  # (places of all, values)
@@ -64,7 +66,7 @@ def _filters(pixels, count, side, rng):
     return filters.reshape(len(filters), -1, side, side), offsets
 
 
-def _answers(pixels, weights, offsets):
+def _answers(pixels: torch.Tensor, weights: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     """(n, 2, 2, 2, K): sign, row and column of the grid, filter."""
     side = weights.shape[2]
     variance = functional.unfold(pixels, side).var(dim=1, correction=0)
@@ -76,28 +78,29 @@ def _answers(pixels, weights, offsets):
     return torch.stack([torch.stack(line, dim=2) for line in grid], dim=2)
 
 
-def ridge_left_out(features, labels, classes, lambdas=(1e-4, 1e-3, 1e-2, 1e-1)):
+def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
+                   *, lambdas: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1)) -> tuple[np.ndarray, float, float]:
     """(left-out answers (n, C), lambda, left-out accuracy): ridge regression fitted n times for each lambda.
 
     The regression's intercept is not penalised, the penalty is n lambda, features are centred and scaled by what all
     samples have. Of equally accurate lambdas the first is taken.
     """
-    features = torch.as_tensor(np.asarray(features), dtype=torch.float64)
-    labels = torch.as_tensor(np.asarray(labels))
-    spread = features.std(dim=0, correction=0) + 1e-3 * features.std(correction=0)
-    rows = (features - features.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
-    targets = functional.one_hot(labels, classes).double()
+    given, truth = torch.as_tensor(np.asarray(features), dtype=torch.float64), torch.as_tensor(np.asarray(labels))
+    spread = given.std(dim=0, correction=0) + 1e-3 * given.std(correction=0)
+    rows = (given - given.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
+    targets = functional.one_hot(truth, classes).double()
     targets = targets - targets.mean(dim=0)
-    best = None
+    best: tuple[np.ndarray, float, float] | None = None
     for penalty in lambdas:
         answers = _answers_without(rows, targets, penalty)
-        accuracy = (answers.argmax(dim=1) == labels).double().mean().item()
+        accuracy = (answers.argmax(dim=1) == truth).double().mean().item()
         if best is None or accuracy > best[2]:
             best = answers.numpy(), penalty, accuracy
+    assert best is not None  # there is a lambda
     return best
 
 
-def _answers_without(rows, targets, penalty):
+def _answers_without(rows: torch.Tensor, targets: torch.Tensor, penalty: float) -> torch.Tensor:
     """The answers (n, C) to each sample by the fit to all others: n fits."""
     n, d = rows.shape
     others = 1 - torch.eye(n, dtype=torch.float64)  # a row a fit

@@ -1,11 +1,15 @@
 """What the methods share: the groups of samples that have a budget each, and the rule for ties."""
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import numpy as np
 
 TIE = 1e-10
+Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]  # indices, weights, scores of all samples
 
 
-def pools(labels, balance):
+def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
     """The positions that share a budget, ascending: those of each class, classes ascending, or all."""
     labels = np.asarray(labels)
     if not balance:
@@ -13,13 +17,13 @@ def pools(labels, balance):
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
-def budgets(labels, rate, balance):
+def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.ndarray, int]]:
     """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out."""
     sized = [(rows, round(rate * len(rows))) for rows in pools(labels, balance)]
     return [(rows, k) for rows, k in sized if k]
 
 
-def first_best(values, candidates, scale=0.0):
+def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
     """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it, or of ``scale``.
 
     Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
@@ -29,14 +33,14 @@ def first_best(values, candidates, scale=0.0):
     return int(candidates[int(np.argmax(among >= best - TIE * max(abs(best), scale)))])
 
 
-def best_in_turn(values_of, n, k, scale=0.0):
+def best_in_turn(values_of: Callable[[list[int]], Any], n: int, k: int, scale: float = 0.0) -> list[int]:
     """k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
-    picked = []
+    picked: list[int] = []
     for _ in range(k):
         picked.append(first_best(values_of(picked), np.setdiff1d(np.arange(n), picked), scale))
     return picked
 
 
-def joined(parts, dtype=np.int64):
+def joined(parts: Iterable, dtype: Any = np.int64) -> np.ndarray:
     """One array of all parts, of which there may be none."""
     return np.concatenate([*parts, np.empty(0)]).astype(dtype)

@@ -1,10 +1,13 @@
 """Scores of single samples, by name."""
 
 import inspect
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
+from torch_ref.extraction import Evidence
 from torch_ref.geometry import divergences, geometric_median
 from torch_ref.pools import pools
 from torch_ref.quantities import (
@@ -20,9 +23,10 @@ from torch_ref.quantities import (
 )
 
 VARIANTS = ("paper", "deepcore")
+Epochs = int | str | Sequence[int] | None  # the first so many, "A-B" or (A, B); all
 
 
-def center_distance(evidence, center="median", metric="euclidean"):
+def center_distance(evidence: Evidence, center: str = "median", metric: str = "euclidean") -> np.ndarray:
     """Distance of each sample's features to the centre of its class: d_i = ||f_i - P_{y_i}||_2.
 
     evidence: ``labels`` (n,), any integers, and ``features`` (n, d)
@@ -51,27 +55,27 @@ def center_distance(evidence, center="median", metric="euclidean"):
     return np.sqrt(squares.numpy())
 
 
-def _median(rows):
+def _median(rows: torch.Tensor) -> torch.Tensor:
     # torch.median would return the lower of two middle values.
     ordered = rows.sort(dim=0).values
     return (ordered[(len(rows) - 1) // 2] + ordered[len(rows) // 2]) / 2
 
 
-def _mean(rows):
+def _mean(rows: torch.Tensor) -> torch.Tensor:
     return rows[0] + (rows - rows[0]).mean(dim=0)
 
 
 _CENTERS = {"median": _median, "mean": _mean, "geometric_median": geometric_median}
 
 
-def least_confidence(evidence, variant="paper"):
+def least_confidence(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
     """1 - max_c p_c; variant "deepcore": -max_c z_c, of the raw logits. Source: DeepCore, eq. 2."""
     check_choice("variant", variant, VARIANTS)
     logits, log_p = needed(evidence, "logits"), log_probabilities(evidence)
     return -logits.amax(dim=1) if variant == "deepcore" else 1 - log_p.exp().amax(dim=1)
 
 
-def entropy(evidence, variant="paper"):
+def entropy(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
     """-sum_c p_c log p_c; variant "deepcore": -sum_c p_c log(p_c + 1e-6). Source: DeepCore, eq. 2."""
     check_choice("variant", variant, VARIANTS)
     log_p = log_probabilities(evidence)
@@ -79,7 +83,7 @@ def entropy(evidence, variant="paper"):
     return -(p * ((p + 1e-6).log() if variant == "deepcore" else log_p)).sum(dim=1)
 
 
-def margin(evidence, variant="paper"):
+def margin(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
     """1 - (p_(1) - p_(2)), of the two highest probabilities, in both variants. Source: DeepCore, eq. 2."""
     check_choice("variant", variant, VARIANTS)
     p = torch.nn.functional.pad(log_probabilities(evidence).exp(), (0, 1))  # of one class alone the lead is the whole
@@ -87,7 +91,7 @@ def margin(evidence, variant="paper"):
     return 1 - (first - second)
 
 
-def grand(evidence, variant="paper", batch_size=128):
+def grand(evidence: Evidence, variant: str = "paper", batch_size: int = 128) -> torch.Tensor:
     """Mean over runs of ||G_i||, the norm of the last layer's gradient, ||p - onehot(y)|| sqrt(1 + ||e||^2).
 
     The runs are ``evidence.runs``, or the evidence itself. variant: "deepcore" divides by the size of the batch.
@@ -100,7 +104,7 @@ def grand(evidence, variant="paper", batch_size=128):
     return norms.mean(dim=0)
 
 
-def el2n(evidence, first=None, last=None):
+def el2n(evidence: Evidence, first: int | None = None, last: int | None = None) -> torch.Tensor:
     """Mean over runs of ||p_i - onehot(y_i)||_2.
 
     With ``first`` or ``last``: mean over the epochs first to last - 1 of ``evidence.dynamics.error_norm``.
@@ -115,13 +119,13 @@ def el2n(evidence, first=None, last=None):
     return recorded[first:last].mean(dim=0)
 
 
-def loss(evidence):
+def loss(evidence: Evidence) -> torch.Tensor:
     """Cross entropy -log p_y."""
     log_p = log_probabilities(evidence)
     return -(log_p * one_hot(evidence.labels, log_p.shape[1])).sum(dim=1)
 
 
-def forgetting(evidence, never_learned="epochs", epochs=None):
+def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs = None) -> torch.Tensor:
     """How many epochs find a sample wrong that was correct in the one before.
 
     never_learned: score of a sample that was never correct: "epochs", their number, or "zero" (as DeepCore)
@@ -137,12 +141,12 @@ def forgetting(evidence, never_learned="epochs", epochs=None):
     return forgotten
 
 
-def correctness(evidence, epochs=None):
+def correctness(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Minus the number of epochs in which the sample was correct. Source: Swayamdipta et al., EMNLP 2020."""
     return -_recorded(evidence, "correct", epochs).sum(dim=0)
 
 
-def aum(evidence, epochs=None):
+def aum(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Minus the mean over epochs of z_y - max_{j != y} z_j.
 
     Source: Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2.
@@ -150,12 +154,12 @@ def aum(evidence, epochs=None):
     return -_recorded(evidence, "logit_margin", epochs).mean(dim=0)
 
 
-def accumulated_margin(evidence, epochs=None):
+def accumulated_margin(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Minus the sum over epochs of p_y - max_{j != y} p_j. Source: the code of CCS (Zheng et al., ICLR 2023)."""
     return -_recorded(evidence, "margin", epochs).sum(dim=0)
 
 
-def dyn_unc(evidence, window=None, epochs=None):
+def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
     """Mean over the windows of J epochs of the standard deviation of p_y in the window.
 
     window: J, 10 or all where there are fewer. Source: He et al., CVPR Workshops 2024, with the last window.
@@ -163,7 +167,7 @@ def dyn_unc(evidence, window=None, epochs=None):
     return _mean_of([_deviation(part) for part in _windows(evidence, window, epochs)])
 
 
-def dual(evidence, window=None, epochs=None):
+def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
     """Mean over the windows of J epochs of the standard deviation of p_y times 1 minus its mean.
 
     Source: Cho et al., ICML 2025.
@@ -172,7 +176,7 @@ def dual(evidence, window=None, epochs=None):
     return _mean_of([_deviation(part) * (1 - _mean_of(part)) for part in parts])
 
 
-def _windows(evidence, window, epochs):
+def _windows(evidence: Evidence, window: int | None, epochs: Epochs) -> list[torch.Tensor]:
     p = _recorded(evidence, "probability", epochs)
     window = window or min(10, len(p))
     if window < 2 or window > len(p):
@@ -180,18 +184,18 @@ def _windows(evidence, window, epochs):
     return [p[start:start + window] for start in range(len(p) - window + 1)]
 
 
-def _mean_of(rows):
+def _mean_of(rows: Sequence[torch.Tensor]) -> torch.Tensor:
     """The mean of tensors (n,), added up one after the other: torch's own differs between equal columns in a bit."""
     return sum(rows) / len(rows)
 
 
-def _deviation(rows):
+def _deviation(rows: Sequence[torch.Tensor]) -> torch.Tensor:
     """Standard deviation (n,) of the columns of (J, n), dividing by J - 1."""
     mean = _mean_of(rows)
     return (sum((row - mean).square() for row in rows) / (len(rows) - 1)).sqrt()
 
 
-def eva(evidence, early=None, late=None, weight=0.5):
+def eva(evidence: Evidence, early: Epochs = None, late: Epochs = None, weight: float = 0.5) -> torch.Tensor:
     """Weighted sum of each sample's share of the variances of the error norm, of an early and of a late part.
 
     early, late: the first so many epochs, or those from A to B - 1, as "A-B" or (A, B); by default ten from the start
@@ -207,7 +211,7 @@ def eva(evidence, early=None, late=None, weight=0.5):
     return score
 
 
-def _halves(total, early, late):
+def _halves(total: int, early: Epochs, late: Epochs) -> tuple[tuple[int, int], tuple[int, int]]:
     """(first epoch, one after the last) of the early and of the late part of ``total`` epochs."""
     length = max(2, min(10, total // 2))
     middle = min(total // 2, total - length)
@@ -220,15 +224,16 @@ def _halves(total, early, late):
     return first, second
 
 
-def _ends(epochs):
+def _ends(epochs: int | str | Sequence[int]) -> tuple[int, int]:
     """(first epoch, one after the last)."""
-    if isinstance(epochs, str):
-        epochs = epochs.split("-")
-    first, last = (0, epochs) if isinstance(epochs, int) else epochs
+    if isinstance(epochs, int):
+        return 0, epochs
+    first, last = epochs.split("-") if isinstance(epochs, str) else epochs
     return int(first), int(last)
 
 
-def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper", metric="euclidean"):
+def cal(evidence: Evidence, neighbors: int = 10, within_class: bool = True, direction: str = "highest",
+        variant: str = "paper", metric: str = "euclidean") -> torch.Tensor:
     """Mean divergence of a sample's class probabilities from those of its nearest neighbours' in feature space.
 
     D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c). A sample without neighbours has score 0.
@@ -254,7 +259,7 @@ def cal(evidence, neighbors=10, within_class=True, direction="highest", variant=
     return -means if direction == "lowest" else means
 
 
-def deepfool(evidence):
+def deepfool(evidence: Evidence) -> torch.Tensor:
     """Minus the squared distance to the decision boundary, ``evidence.boundary``: near is kept.
 
     Source: Ducoffe and Precioso, Adversarial Active Learning for Deep Networks, 2018.
@@ -262,12 +267,12 @@ def deepfool(evidence):
     return -needed(evidence, "boundary")
 
 
-def _runs(evidence):
+def _runs(evidence: Evidence) -> Sequence[Evidence]:
     runs = getattr(evidence, "runs", None)
     return (evidence,) if runs is None else runs
 
 
-def _recorded(evidence, field, epochs=None):
+def _recorded(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Tensor:
     """(T, n) float64 of the dynamics, of ``epochs`` or of all."""
     if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
         raise ValueError(f"evidence lacks dynamics with {field}")
@@ -286,8 +291,7 @@ SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
     accumulated_margin, dyn_unc, dual, eva, cal, deepfool)}
 
-
-def score(name, evidence, **options):
+def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of all samples, (n,) float64.
 
     Raises ``ValueError`` for an unknown name or option, what the score raises, and when it is not finite.

@@ -2,12 +2,15 @@
 
 import functools
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from torch_ref import geometry, gradient, submodular
-from torch_ref.pools import budgets, joined
+from torch_ref.extraction import Evidence
+from torch_ref.pools import Picks, budgets, joined
 from torch_ref.scores import SCORES, score
 
 
@@ -20,7 +23,8 @@ class Coreset:
     scores: np.ndarray | None = None
 
 
-def select(method, evidence, rate, balance=False, seed=0, **options):
+def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, seed: int = 0,
+           **options: Any) -> Coreset:
     """Choose about ``rate * n`` of the n samples.
 
     method: one of ``METHODS``, in any case
@@ -42,7 +46,8 @@ def select(method, evidence, rate, balance=False, seed=0, **options):
     return _coreset(evidence, rate, lambda: choose(evidence, rate, balance, seed, **options))
 
 
-def select_by(score, rule, evidence, rate, balance=False, seed=0, **options):
+def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
+              **options: Any) -> Coreset:
     """Choose by any score and one of ``RULES``; options are the score's, and the rule's where it has any.
 
     The rest is as in ``select``.
@@ -52,7 +57,7 @@ def select_by(score, rule, evidence, rate, balance=False, seed=0, **options):
     return _coreset(evidence, rate, lambda: _by_score(evidence, rate, balance, seed, score, rule, **options))
 
 
-def _coreset(evidence, rate, choose):
+def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Coreset:
     if not 0 < rate <= 1:
         raise ValueError(f"rate is {rate}, must be above 0 and at most 1")
     indices, weights, scores = choose()
@@ -61,12 +66,12 @@ def _coreset(evidence, rate, choose):
     return Coreset(np.asarray(indices, np.int64), weights, scores)
 
 
-def full(evidence, rate, balance, seed):
+def full(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
     """Every sample, in data set order, whatever the rate."""
     return np.arange(len(evidence.labels)), None, None
 
 
-def random(evidence, rate, balance, seed):
+def random(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
     """A uniform sample without replacement: ``choice(members, round(rate * m))`` of each pool of m members.
 
     DeepCore's ``Uniform``: one ``RandomState(seed)`` serves all classes, in ascending order. A class whose budget
@@ -77,7 +82,8 @@ def random(evidence, rate, balance, seed):
     return joined(drawn), None, None
 
 
-def moderate(evidence, rate, balance, seed, center="median", metric="euclidean", mis_ratio=0.0, cutoff_score="loss"):
+def moderate(evidence: Evidence, rate: float, balance: bool, seed: int, center: str = "median",
+             metric: str = "euclidean", mis_ratio: float = 0.0, cutoff_score: str = "loss") -> Picks:
     """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023).
 
     mis_ratio, cutoff_score: not the paper's: first the share ``mis_ratio`` of the highest in this score is left out
@@ -86,15 +92,15 @@ def moderate(evidence, rate, balance, seed, center="median", metric="euclidean",
                      cutoff_score=cutoff_score, center=center, metric=metric)
 
 
-def ccs(evidence, rate, balance, seed, score="accumulated_margin", strata=50, mis_ratio=0.0,
-        cutoff_score="accumulated_margin"):
+def ccs(evidence: Evidence, rate: float, balance: bool, seed: int, score: str = "accumulated_margin", strata: int = 50,
+        mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin") -> Picks:
     """Evenly from strata of a score, without the hardest (Zheng et al., ICLR 2023, algorithm 1). See ``_strata``."""
     return _by_score(evidence, rate, balance, seed, score, "strata", strata=strata, mis_ratio=mis_ratio,
                      cutoff_score=cutoff_score)
 
 
-def _by_score(evidence, rate, balance, seed, name, rule, strata=50, mis_ratio=0.0,
-              cutoff_score="accumulated_margin", **options):
+def _by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
+              mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", **options: Any) -> Picks:
     values = score(name, evidence, **options)
     rng = np.random.RandomState(seed)
     if rule == "window" and not balance and not mis_ratio:
@@ -105,7 +111,7 @@ def _by_score(evidence, rate, balance, seed, name, rule, strata=50, mis_ratio=0.
     return joined(draw(values, rows, k, rng) for rows, k in pools), None, values
 
 
-def _without_hardest(hardness, rows, k, mis_ratio):
+def _without_hardest(hardness: np.ndarray, rows: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
     """``rows`` without the int(mis_ratio m) hardest of these m."""
     if not 0 <= mis_ratio < 1:
         raise ValueError(f"mis_ratio is {mis_ratio}, must be at least 0 and below 1")
@@ -116,21 +122,21 @@ def _without_hardest(hardness, rows, k, mis_ratio):
     return left
 
 
-def _top(values, rows, k, rng):
+def _top(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     return rows[np.argsort(-values[rows], kind="stable")[:k]]
 
 
-def _bottom(values, rows, k, rng):
+def _bottom(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     return rows[np.argsort(values[rows], kind="stable")[:k]]
 
 
-def _window(values, rows, k, rng):
+def _window(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """k ranks of m, from round((m - k) / 2) on."""
     low = round((len(rows) - k) / 2)
     return rows[np.argsort(values[rows], kind="stable")[low:low + k]]
 
 
-def _middle(values, rate):
+def _middle(values: np.ndarray, rate: float) -> np.ndarray | list:
     """Ranks round(n (1/2 - rate/2)) to round(n (1/2 + rate/2)), as Moderate's authors' code.
 
     Departures: nothing where round(rate n) is 0, and the middle one where it is not but both ends meet.
@@ -143,18 +149,18 @@ def _middle(values, rate):
     return np.argsort(values, kind="stable")[low:high]
 
 
-def _random(values, rows, k, rng):
+def _random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     return rng.choice(rows, k, replace=False)
 
 
-def _weighted_random(values, rows, k, rng):
+def _weighted_random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """Without replacement, in proportion to how far a value is above the lowest, which is all but never drawn."""
     above = values[rows] - values[rows].min()
     chances = above + 1e-12 * above.max() if above.max() > 0 else np.ones(len(rows))
     return rng.choice(rows, k, replace=False, p=chances / chances.sum())
 
 
-def _strata(values, rows, k, rng, strata):
+def _strata(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState, strata: int) -> np.ndarray:
     """k of ``rows``, whose values are cut into equal widths.
 
     Of S strata the j-th smallest gives min(its size, what is left of k // (S - j)), ties to the lower values; each
@@ -172,7 +178,7 @@ def _strata(values, rows, k, rng, strata):
     return joined(rng.choice(members[s], budget[s], replace=False) for s in range(strata) if budget[s])
 
 
-def _stratum(values, strata):
+def _stratum(values: np.ndarray, strata: int) -> np.ndarray:
     above = values - values.min()
     if above.max() == 0:
         return np.zeros(len(values), int)
@@ -180,9 +186,9 @@ def _stratum(values, strata):
     return np.minimum((above * strata / above.max()).astype(int), strata - 1)
 
 
-def _ranked(name):
+def _ranked(name: str) -> Callable[..., Picks]:
     """The method that keeps the highest of a score."""
-    def method(evidence, rate, balance, seed, **options):
+    def method(evidence: Evidence, rate: float, balance: bool, seed: int, **options: Any) -> Picks:
         # DeepCore ranks uncertainty the wrong way round when it does not balance.
         wrong_way = name in ("least_confidence", "entropy", "margin") and options.get("variant") == "deepcore"
         rule = "bottom" if wrong_way and not balance else "top"
@@ -190,14 +196,15 @@ def _ranked(name):
     return method
 
 
-def _options(function):
+def _options(function: Callable) -> dict[str, Any]:
     """Names and defaults of a function's options."""
     parameters = inspect.signature(function).parameters.values()
     return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
-RULES = {"top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,
-         "weighted_random": _weighted_random}
+RULES: dict[str, Callable[..., np.ndarray]] = {
+    "top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,
+    "weighted_random": _weighted_random}
 
 _RANKED = [name for name in SCORES if name != "center_distance"]
 _OTHERS = (

@@ -1,38 +1,46 @@
 """Set functions of a similarity kernel, and greedy maximisation."""
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
-from torch_ref.pools import best_in_turn, budgets, first_best, joined
+from torch_ref.extraction import Evidence
+from torch_ref.pools import Picks, best_in_turn, budgets, first_best, joined
 from torch_ref.quantities import check_choice, cosine_similarities, gradients, needed
 
+Gains = Callable[[list[int]], torch.Tensor]  # of every further element, (n,)
 GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
-def facility_location(evidence, rate, balance, seed, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9,
-                      neighbors=None):
+def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
+                      greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
+                      neighbors: int | None = None) -> Picks:
     """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximise`` and ``similarities`` for the options.
 
     neighbors: of each row only so many of the largest similarities, the others 0
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
 
-    def gains(similarity, picked):
+    def gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
         return facility_location_gains(largest_of_rows(similarity, neighbors), picked)
 
     return _select(gains if neighbors else facility_location_gains, evidence, rate, balance, seed, kernel, options)
 
 
-def graph_cut(evidence, rate, balance, seed, lam=1.0, kernel="gradient", greedy="lazy", epsilon=0.1, beta=0.9):
+def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 1.0, kernel: str = "gradient",
+              greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
     """Maximise lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, not counting the diagonal as DeepCore."""
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
     return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options)
 
 
-def log_determinant(evidence, rate, balance, seed, jitter=1e-6, kernel="gradient", greedy="lazy", epsilon=0.1,
-                    beta=0.9, variant="paper"):
+def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, jitter: float = 1e-6,
+                    kernel: str = "gradient", greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
+                    variant: str = "paper") -> Picks:
     """Maximise log det(s_SS + jitter I). Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018.
 
     variant: "deepcore" maximises what S explains instead, with the sign of DeepCore's code; see ``explained_gains``
@@ -45,14 +53,14 @@ def log_determinant(evidence, rate, balance, seed, jitter=1e-6, kernel="gradient
         options = {"greedy": "deepcore_lazy" if greedy == "lazy" else greedy, "epsilon": epsilon, "beta": beta}
         return _select(explained_gains, evidence, rate, balance, seed, kernel, options)
 
-    def gains(similarity, picked):
+    def gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
         return log_determinant_gains(similarity, picked, jitter)
 
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
     return _select(gains, evidence, rate, balance, seed, kernel, options)
 
 
-def facility_location_gains(similarity, picked):
+def facility_location_gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
     """f(S + j) - f(S) = sum_i max(0, s_ij - max(0, max_{m in S} s_im)) of every j."""
     covered = torch.zeros(len(similarity), dtype=similarity.dtype)
     if picked:
@@ -60,12 +68,12 @@ def facility_location_gains(similarity, picked):
     return (similarity - covered[:, None]).clamp(min=0).sum(dim=0)
 
 
-def graph_cut_gains(similarity, picked, lam):
+def graph_cut_gains(similarity: torch.Tensor, picked: list[int], lam: float) -> torch.Tensor:
     """lam sum_i s_ij - 2 sum_{i in S} s_ij of every j."""
     return lam * similarity.sum(dim=0) - 2 * similarity[picked].sum(dim=0)
 
 
-def log_determinant_gains(similarity, picked, jitter):
+def log_determinant_gains(similarity: torch.Tensor, picked: list[int], jitter: float) -> torch.Tensor:
     """log det(s_{S+j} + jitter I) - log det(s_S + jitter I) of every j.
 
     Equals log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj), of at least 1e-12.
@@ -77,27 +85,28 @@ def log_determinant_gains(similarity, picked, jitter):
     return variance.clamp(min=1e-12).log()
 
 
-def explained_gains(similarity, picked):
+def explained_gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
     """s_jS pinv(s_SS) s_Sj of every j: DeepCore's gain of its log determinant."""
     across = similarity[picked]
     return (across * (torch.linalg.pinv(across[:, picked], hermitian=True) @ across)).sum(dim=0)
 
 
-def largest_of_rows(similarity, count):
+def largest_of_rows(similarity: torch.Tensor, count: int | None) -> torch.Tensor:
     """The ``count`` largest of each row, of those equal to 12 places the first; 0 elsewhere."""
     order = np.argsort(-np.round(similarity.numpy(), 12), axis=1, kind="stable")[:, :count]
     kept = torch.zeros_like(similarity, dtype=torch.bool).scatter_(1, torch.tensor(order), True)
     return torch.where(kept, similarity, 0.0)
 
 
-def similarities(evidence, rows, kernel):
+def similarities(evidence: Evidence, rows: np.ndarray, kernel: str) -> torch.Tensor:
     """0.5 + 0.5 cos of the last layer's gradients, kernel "gradient", or of the features, "features"."""
     check_choice("kernel", kernel, ("gradient", "features"))
     vectors = gradients(evidence) if kernel == "gradient" else needed(evidence, "features")
     return cosine_similarities(vectors[rows])
 
 
-def maximise(gains_of, n, k, rng, greedy="lazy", epsilon=0.1, beta=0.9):
+def maximise(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy: str = "lazy", epsilon: float = 0.1,
+             beta: float = 0.9) -> list[int]:
     """k positions below n in pick order, by ``gains_of(picked)`` -> the gain (n,) of each further element.
 
     greedy: "naive" and "lazy", which is a faster way to the same picks: the best gain each time
@@ -115,14 +124,15 @@ def maximise(gains_of, n, k, rng, greedy="lazy", epsilon=0.1, beta=0.9):
     return best_in_turn(gains_of, n, k, _first_gain(gains_of))
 
 
-def _first_gain(gains_of):
+def _first_gain(gains_of: Gains) -> float:
     """The size of the first pick's gain: rounding of later ones, what is left of it, is measured by that."""
     return abs(float(gains_of([]).max()))
 
 
-def _deepcore_lazy(gains_of, n, k):
+def _deepcore_lazy(gains_of: Gains, n: int, k: int) -> list[int]:
     """The top of an outdated list is brought up to date until it stays the top. Source: DeepCore's LazyGreedy."""
-    picked, stale = [], gains_of([]).clone()
+    picked: list[int] = []
+    stale = gains_of([]).clone()
     for _ in range(k):
         left, gains = np.setdiff1d(np.arange(n), picked), gains_of(picked)
         best, confirmed = -torch.inf, None
@@ -134,9 +144,10 @@ def _deepcore_lazy(gains_of, n, k):
     return picked
 
 
-def _approximate_lazy(gains_of, n, k, beta):
+def _approximate_lazy(gains_of: Gains, n: int, k: int, beta: float) -> list[int]:
     """Source: DeepCore's ApproximateLazyGreedy, with a test that also ends when gains are negative."""
-    picked, stale, scale = [], gains_of([]).clone(), _first_gain(gains_of)
+    picked: list[int] = []
+    stale, scale = gains_of([]).clone(), _first_gain(gains_of)
     for _ in range(k):
         left, gains = np.setdiff1d(np.arange(n), picked), gains_of(picked)
         top = first_best(stale, left, scale)
@@ -147,10 +158,11 @@ def _approximate_lazy(gains_of, n, k, beta):
     return picked
 
 
-def _stochastic(gains_of, n, k, rng, epsilon):
+def _stochastic(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, epsilon: float) -> list[int]:
     """Source: Mirzasoleiman et al., Lazier than Lazy Greedy, AAAI 2015."""
     size = max(round(-math.log(epsilon) * n / k), 1)
-    picked, scale = [], None
+    picked: list[int] = []
+    scale = None
     for _ in range(k):
         left = np.setdiff1d(np.arange(n), picked)
         drawn = np.sort(rng.choice(left, min(size, len(left)), replace=False))
@@ -160,10 +172,11 @@ def _stochastic(gains_of, n, k, rng, epsilon):
     return picked
 
 
-def _select(gains_of, evidence, rate, balance, seed, kernel, options):
+def _select(gains_of: Callable[[torch.Tensor, list[int]], torch.Tensor], evidence: Evidence, rate: float, balance: bool,
+            seed: int, kernel: str, options: dict[str, Any]) -> Picks:
     rng = np.random.RandomState(seed)
     parts = []
     for rows, k in budgets(evidence.labels, rate, balance):
         similarity = similarities(evidence, rows, kernel)
-        parts.append(rows[maximise(lambda picked, s=similarity: gains_of(s, picked), len(rows), k, rng, **options)])
+        parts.append(rows[maximise(partial(gains_of, similarity), len(rows), k, rng, **options)])
     return joined(parts), None, None

@@ -7,15 +7,16 @@ and data sets, which never call them.
 """
 
 import importlib
+from types import ModuleType
 
 import torch
 
 _MISSING = ("nms", "qnms")
 # Operators are forgotten when the library object that declared them is collected.
-_libraries = []
+_libraries: list = []
 
 
-def import_torchvision():
+def import_torchvision() -> ModuleType:
     """Return the ``torchvision`` module; box operators don't work where its compiled library can't be loaded.
 
     Raises ``ImportError`` when torchvision is not installed.
@@ -29,7 +30,7 @@ def import_torchvision():
     return importlib.import_module("torchvision")
 
 
-def _declare_missing_operators():
+def _declare_missing_operators() -> None:
     library = torch.library.Library("torchvision", "FRAGMENT")
     for name in _MISSING:
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -2,8 +2,9 @@
 
 import math
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.extraction import extract, normalise
+from torch_ref.extraction import Network, Split, extract, normalise
 from torch_ref.networks.layers import reseed
 
 
@@ -35,6 +36,7 @@ class Recipe:
     epochs: int
     batch_size: int = 128
     lr: float = 0.1
+    _: KW_ONLY
     momentum: float = 0.9
     nesterov: bool = False
     weight_decay: float = 5e-4
@@ -61,7 +63,8 @@ class TrainingResult:
     dynamics: dict
 
 
-def train(network, split, recipe, seed=0, weights=None):
+def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
+          weights: np.ndarray | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` in place.
 
     split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
@@ -90,7 +93,7 @@ def train(network, split, recipe, seed=0, weights=None):
     for epoch in range(recipe.epochs):
         order, images = present(split.images, recipe, seed, epoch)
         reseed(network, np.random.RandomState([seed, zlib.crc32(b"dropout"), epoch]))
-        records = {}
+        records: dict[str, np.ndarray] = {}
         for batch in range(updates_per_epoch):
             part = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
             rows = order[part]
@@ -103,7 +106,7 @@ def train(network, split, recipe, seed=0, weights=None):
     return TrainingResult(network, {name: np.stack([records[name] for records in epochs]) for name in epochs[0]})
 
 
-def _as_recipe(recipe):
+def _as_recipe(recipe: Any) -> Recipe:
     read = recipe.get if isinstance(recipe, Mapping) else lambda name, default: getattr(recipe, name, default)
     missing = object()
     values = {field.name: read(field.name, missing) for field in fields(Recipe)}
@@ -115,7 +118,7 @@ def _as_recipe(recipe):
     return recipe
 
 
-def learning_rate(recipe, update, updates_per_epoch):
+def learning_rate(recipe: Recipe, update: int, updates_per_epoch: int) -> float:
     """The learning rate of an update, counted from 0 over all epochs.
 
     multistep: lr * gamma^(number of milestones <= epoch). cosine, with T updates in all:
@@ -139,7 +142,8 @@ def learning_rate(recipe, update, updates_per_epoch):
     return recipe.lr
 
 
-def present(images, recipe, seed, epoch, originals=None):
+def present(images: np.ndarray, recipe: Recipe, seed: int, epoch: int,
+            originals: Sequence[Image.Image] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The order of the samples in an epoch, (n,), and their augmented images in that order, (n, H, W, C) uint8.
 
     All randomness is drawn from ``RandomState([seed, epoch])``: the order, then the crops, then the mirroring, the
@@ -167,13 +171,13 @@ def present(images, recipe, seed, epoch, originals=None):
     return order, presented
 
 
-def _alternate(seed, epoch, order):
+def _alternate(seed: int, epoch: int, order: np.ndarray) -> list[int]:
     bits = np.random.RandomState([seed, zlib.crc32(b"flip")]).randint(0, 2, size=len(order))
     return [(bits[i] + epoch) % 2 for i in order]
 
 
 @torch.no_grad()
-def whiten(network, split, samples=5000, eps=5e-4):
+def whiten(network: nn.Module, split: Split, samples: int = 5000, eps: float = 5e-4) -> None:
     """Give the first convolution the filters v_j / sqrt(e_j + eps) and their negatives, and freeze its weights.
 
     e_j, v_j: the largest eigenvalues of the second moments of the patches of the first ``samples`` images, and their
@@ -195,17 +199,18 @@ def whiten(network, split, samples=5000, eps=5e-4):
         layer.bias.zero_()
 
 
-def _picture(image):
+def _picture(image: np.ndarray) -> Image.Image:
     return Image.fromarray(np.asarray(image).squeeze(2) if image.shape[2] == 1 else np.asarray(image))
 
 
-def _resized_crop(picture, uniform, recipe, size):
+def _resized_crop(picture: Image.Image, uniform: np.ndarray, recipe: Recipe, size: int) -> np.ndarray:
     """torchvision's RandomResizedCrop, by 22 given numbers: area and ratio of ten tries, then left and top."""
     width, height = picture.size
+    least = recipe.crop_scale or 0.0
     tries, (left, top) = uniform[:20].reshape(10, 2), uniform[20:]
     box = None
     for area, ratio in tries:
-        target = width * height * (recipe.crop_scale + (1 - recipe.crop_scale) * area)
+        target = width * height * (least + (1 - least) * area)
         aspect = math.exp(math.log(3 / 4) + (math.log(4 / 3) - math.log(3 / 4)) * ratio)
         w, h = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
         if 1 <= w <= width and 1 <= h <= height:
@@ -226,16 +231,17 @@ def _resized_crop(picture, uniform, recipe, size):
     return np.asarray(cropped.resize((size, size), Image.Resampling.BILINEAR))
 
 
-def _crop(images, shifts, padding, padding_mode):
+def _crop(images: np.ndarray, shifts: np.ndarray, padding: int, padding_mode: str) -> np.ndarray:
     height, width = images.shape[1:3]
     border = ((padding, padding), (padding, padding), (0, 0))
-    mode = "constant" if padding_mode == "zeros" else "reflect"
+    mode: Literal["constant", "reflect"] = "constant" if padding_mode == "zeros" else "reflect"
     padded = np.pad(images, ((0, 0), *border), mode=mode)
     return np.stack([image[top:top + height, left:left + width]
                      for image, (top, left) in zip(padded, shifts, strict=True)])
 
 
-def _update(network, optimizer, inputs, labels, weights, clip_norm):
+def _update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, labels: torch.Tensor,
+            weights: torch.Tensor, clip_norm: float | None) -> torch.Tensor:
     network.train()
     logits = network(inputs)
     losses = F.cross_entropy(logits, labels, reduction="none")
@@ -247,7 +253,7 @@ def _update(network, optimizer, inputs, labels, weights, clip_norm):
     return logits.detach()
 
 
-def observe(logits, labels):
+def observe(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
     """What ``train`` records of each sample: a dict of (B,) arrays, computed in float64. See there."""
     logits = logits.double()
     log_probabilities = F.log_softmax(logits, dim=1)
@@ -264,22 +270,22 @@ def observe(logits, labels):
     return {**floats, "correct": (logits.argmax(dim=1) == labels).numpy()}
 
 
-def _of_label(values, labels):
+def _of_label(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return values[torch.arange(len(labels)), labels]
 
 
-def _margin(values, labels):
+def _margin(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     others = values.clone()
     others[torch.arange(len(labels)), labels] = -torch.inf
     return _of_label(values, labels) - others.max(dim=1).values
 
 
-def _record(records, rows, observed, n):
+def _record(records: dict[str, np.ndarray], rows: np.ndarray, observed: dict[str, np.ndarray], n: int) -> None:
     for name, values in observed.items():
         records.setdefault(name, np.zeros(n, values.dtype))[rows] = values
 
 
-def evaluate(network, split, batch_size=256):
+def evaluate(network: Network, split: Split, batch_size: int = 256) -> float:
     """Accuracy on a split, in [0, 1], in evaluation mode."""
     logits = extract(network, split, need=("logits",), batch_size=batch_size).logits
     return float((logits.argmax(axis=1) == np.asarray(split.labels)).mean())

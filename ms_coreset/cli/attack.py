@@ -96,7 +96,7 @@ def _make(arguments, clean, root, variant, checkpoint, **options):
     device = current_device()
     network, path = base_network(asked, dataset_in_files(asked), clean, device, Steps())
     notes = {"checkpoint": str(path), "network": network.description, "device": device, **device_settings()}
-    return make_attack(clean, network, root, arguments.seed, variant=variant, notes=notes, **options)
+    return make_attack(clean, network, root, seed=arguments.seed, variant=variant, notes=notes, **options)
 
 
 def _fraction(text):

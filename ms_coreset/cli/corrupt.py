@@ -38,8 +38,8 @@ def run(arguments):
     """Run the command."""
     shares = _parsed(arguments.shares) if arguments.shares else arguments.ratio
     clean, name, variant, root = clean_split(arguments, "C")
-    path = make_corruption(clean, root, shares, arguments.seed, arguments.mode, arguments.random_occlusion,
-                           arguments.force, variant)
+    path = make_corruption(clean, root, shares, seed=arguments.seed, mode=arguments.mode,
+                           random_occlusion=arguments.random_occlusion, force=arguments.force, variant=variant)
     made = read_json(path.with_suffix(".json"))
     say(f"{name}: {sum(made['counts']):,} of {made['n']:,} images corrupted "
           f"({sum(made['counts']) / made['n']:.2%}), mode {made['mode']}, seed {made['seed']}")

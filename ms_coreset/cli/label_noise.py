@@ -39,8 +39,9 @@ def parser(typed):
 def run(arguments):
     """Run the command."""
     clean, name, variant, root = clean_split(arguments, "N")
-    path = make_label_noise(clean, root, arguments.ratio, arguments.seed, not arguments.chance, arguments.force,
-                            variant, arguments.noise, arguments.next_class, arguments.kind)
+    path = make_label_noise(clean, root, arguments.ratio, seed=arguments.seed, exact=not arguments.chance,
+                            force=arguments.force, variant=variant, noise=arguments.noise,
+                            next_class=arguments.next_class, human=arguments.kind)
     made = read_json(path.with_suffix(".json"))
     told = f"seed {made['seed']}" if "seed" in made else f"by people, {made['human']}"
     say(f"label noise of {name}: {made['flipped']:,} of {made['n']:,} labels flipped "

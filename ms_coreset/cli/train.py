@@ -88,8 +88,9 @@ def run(arguments):
     record = arguments.record if arguments.record is not None else (() if what else FIELDS)
     began = time.perf_counter()
     with contextlib.nullcontext() if arguments.no_save else at_work_in(folder):
-        result = train(build_network(recipe, split, arguments.seed), part, recipe, arguments.seed, weights, record,
-                       None if arguments.no_save else folder, arguments.resume, test, reselection=reselection)
+        result = train(build_network(recipe, split, arguments.seed), part, recipe, seed=arguments.seed, weights=weights,
+                       record=record, folder=None if arguments.no_save else folder, resume=arguments.resume, test=test,
+                       reselection=reselection)
     seconds = time.perf_counter() - began
     outcome = {"dataset": dataset, "coreset": arguments.coreset or arguments.prune, "samples": len(part),
                "no_weights": arguments.no_weights, "recipe": recipe.as_dict(),

@@ -4,12 +4,14 @@ Every module of this package that registers a loader (``family.register_dataset`
 adding a file.
 """
 
+from __future__ import annotations
+
 import importlib
 import numbers
 import os
 import pkgutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ms_coreset.datasets.download import Access
 from ms_coreset.datasets.family import DATASETS, find_dataset, register_dataset
@@ -18,6 +20,10 @@ from ms_coreset.datasets.readers.image_check import Check
 from ms_coreset.datasets.readers.image_files import ImageFiles
 from ms_coreset.datasets.split import Split, class_balanced_indices
 from ms_coreset.errors import MsCoresetError, require_kind
+from ms_coreset.kinds import FilePath, Log
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.family import Family
 
 __all__ = ["Split", "apply_label_noise", "class_balanced_indices", "default_overlay_path", "list_datasets",
            "load_dataset", "make_attack", "make_corruption", "make_label_noise", "register_dataset"]
@@ -28,7 +34,7 @@ for _module in pkgutil.iter_modules(__path__):
 
 def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True, *, image_size: int | None = None,
                  bits: int | None = None, broken: str | None = None, download: bool = True, verify: bool = False,
-                 log: Callable = Access.log) -> Split | None:
+                 log: Log = Access.log) -> Split | None:
     """Load the training or the test split of a data set.
 
     name: one of ``list_datasets()``, in any case; an ``N`` after it lays label noise over the training labels, a ``C``
@@ -61,15 +67,16 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
     clean = family.split(root, train, Access(download, verify, log), image_size, bits)
     if broken and clean is not None and isinstance(clean.images, ImageFiles):
         clean = _checked(family, root, clean, broken == "skip", bits, log)
-    if not letter or not train:
+    if clean is None or not letter or not train:
         return clean
     _, apply = OVERLAYS[letter]
-    return apply(clean, family.home(root), variant, log)
+    return apply(clean, family.home(root), variant, log=log)
 
 
-def _checked(family, root, split, skip, bits, log):
+def _checked(family: Family, root: Path, split: Split, skip: bool, bits: int | None, log: Log) -> Split:
     """``split`` after all images of its data set were tried, without the broken ones if ``skip``."""
     part = "train" if split.train else "test"
+    assert isinstance(split.images, ImageFiles)  # as the caller has seen
     parts = {part: split.images, **_other_images(family, root, not split.train, bits)}
     check = Check(dict(sorted(parts.items(), reverse=True)),
                   family.home(root) / "checked" / f"{family.called(root)}.json")
@@ -81,7 +88,7 @@ def _checked(family, root, split, skip, bits, log):
     return split
 
 
-def _other_images(family, root, train, bits):
+def _other_images(family: Family, root: Path, train: bool, bits: int | None) -> dict[str, ImageFiles]:
     """The image files of the other split; what is wrong with that is said when it is loaded."""
     try:
         other = family.split(root, train, Access(download=False, log=lambda line: None), bits=bits)
@@ -95,7 +102,7 @@ def list_datasets(pattern: str = "*") -> list[str]:
     return DATASETS.names(pattern)
 
 
-def default_overlay_path(root, name):
+def default_overlay_path(root: FilePath, name: str) -> Path:
     """File below ``root`` that holds the overlay of a perturbed data set, such as ``CIFAR100N`` or ``CIFAR100N@0.35``.
 
     Raises ``MsCoresetError`` for an unknown name, or one without an overlay.

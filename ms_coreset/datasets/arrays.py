@@ -1,11 +1,21 @@
 """The user's own arrays, in one .npz file: images, or what some network said of them, or both."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ms_coreset.datasets.family import register_dataset
 from ms_coreset.datasets.split import Split, class_order, tell_order
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import Log
 from ms_coreset.npz import read_npz
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.download import Access
 
 _KEYS = ("labels", "images", "features", "logits", "test_images", "test_labels", "classes", "mean", "std")
 _GOES_WITH = {"test_images": ("images", "test_labels"), "test_labels": ("images", "test_images"),
@@ -15,7 +25,7 @@ _BLOCK = 1024  # images at a time
 
 
 @register_dataset("arrays", mean=None, std=None, by_path=True)
-def load_arrays(root, train, access):
+def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
     """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing to download.
 
     labels: (n,) whole numbers or texts; the values that there are, sorted, become 0 .. C-1 and name the classes;
@@ -36,7 +46,7 @@ def load_arrays(root, train, access):
         raise MsCoresetError(f"{root}: {error}") from error
 
 
-def _training_split(arrays, root, log):
+def _training_split(arrays: dict[str, np.ndarray], root: Path, log: Log) -> Split:
     _require_partners(arrays, ("test_images", "test_labels"))
     values, names = _classes(arrays)
     if "classes" not in arrays and values.dtype.kind == "U":
@@ -48,10 +58,10 @@ def _training_split(arrays, root, log):
         raise MsCoresetError(f"logits have {known['logits'].shape[1]} columns, but there are {len(names)} classes: "
                              "name one for each column in 'classes'")
     labels = _places(arrays["labels"], values, "labels")
-    return Split(f"arrays-{root.stem}", images, labels, names, mean, std, known=known)
+    return Split(f"arrays-{root.stem}", images, labels, classes=names, mean=mean, std=std, known=known)
 
 
-def _test_split(arrays, root):
+def _test_split(arrays: dict[str, np.ndarray], root: Path) -> Split | None:
     _require_partners(arrays)
     if "test_images" not in arrays:
         return None
@@ -61,10 +71,11 @@ def _test_split(arrays, root):
         raise MsCoresetError(f"test_images are of shape {images.shape[1:]}, images of {trained_on.shape[1:]}: they "
                              "must be alike")
     labels = _places(_label_values(arrays, "test_labels"), values, "test_labels")
-    return Split(f"arrays-{root.stem}", images, labels, names, *_colour(arrays, trained_on), train=False)
+    mean, std = _colour(arrays, trained_on)
+    return Split(f"arrays-{root.stem}", images, labels, classes=names, mean=mean, std=std, train=False)
 
 
-def _require_partners(arrays, skipped=()):
+def _require_partners(arrays: dict[str, np.ndarray], skipped: Sequence[str] = ()) -> None:
     if "labels" not in arrays:
         raise MsCoresetError("it holds no 'labels': add them, (n,) whole numbers or texts")
     for key in arrays:
@@ -73,7 +84,7 @@ def _require_partners(arrays, skipped=()):
             raise MsCoresetError(f"{key!r} goes with {missing[0]!r}, which is missing")
 
 
-def _label_values(arrays, key):
+def _label_values(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
     """Labels as they are in the file, numbers or texts."""
     labels = arrays[key]
     if labels.ndim != 1 or not len(labels) or labels.dtype.kind not in "iubU":
@@ -82,7 +93,7 @@ def _label_values(arrays, key):
     return labels
 
 
-def _classes(arrays):
+def _classes(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
     """(values, names): what stands in the file for the labels 0 .. C-1, and what they are called."""
     labels = _label_values(arrays, "labels")
     if "classes" not in arrays:
@@ -97,7 +108,7 @@ def _classes(arrays):
     return names if labels.dtype.kind == "U" else np.arange(len(names)), tuple(names.tolist())
 
 
-def _places(labels, values, key):
+def _places(labels: np.ndarray, values: np.ndarray, key: str) -> np.ndarray:
     """The places in ``values`` of ``labels``, int64."""
     if (labels.dtype.kind == "U") != (values.dtype.kind == "U"):
         raise MsCoresetError(f"{key} must be numbers or texts as the labels are, got {labels.dtype}")
@@ -109,7 +120,7 @@ def _places(labels, values, key):
     return places.astype(np.int64)
 
 
-def _images(arrays, key):
+def _images(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
     """(n, H, H, channels)."""
     images = arrays[key]
     images = images[..., None] if images.ndim == 3 else images
@@ -119,7 +130,7 @@ def _images(arrays, key):
     return np.ascontiguousarray(images)
 
 
-def _matrix(arrays, key):
+def _matrix(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
     """(n, columns) in float32, or float64 where it is stored so."""
     matrix = arrays[key]
     if matrix.ndim != 2 or not matrix.shape[1] or matrix.dtype.kind not in "fiu":
@@ -127,13 +138,13 @@ def _matrix(arrays, key):
     return np.ascontiguousarray(matrix, np.float64 if matrix.dtype == np.float64 else np.float32)
 
 
-def _colour(arrays, images):
+def _colour(arrays: dict[str, np.ndarray], images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """(mean, std) per channel: the file's, or those of the training images; 1 where all pixels are the same."""
     mean, std = _moments(images)
     return _given(arrays, "mean", mean), _given(arrays, "std", np.where(std > 0, std, 1))
 
 
-def _given(arrays, key, default):
+def _given(arrays: dict[str, np.ndarray], key: str, default: np.ndarray) -> tuple[float, ...]:
     given = arrays.get(key, default)
     if given.dtype.kind not in "fiu" or given.shape not in ((), (1,), default.shape) or not (
             np.isfinite(given).all() and (given <= 1).all() and ((given > 0) if key == "std" else (given >= 0)).all()):
@@ -141,7 +152,7 @@ def _given(arrays, key, default):
     return tuple(np.broadcast_to(given, default.shape).astype(float).tolist())
 
 
-def _moments(images):
+def _moments(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation per channel of pixels scaled to [0, 1], from how often each of 256 values occurs."""
     counts = np.zeros((images.shape[3], 256), np.int64)
     for start in range(0, len(images), _BLOCK):

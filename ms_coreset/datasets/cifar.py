@@ -1,13 +1,20 @@
 """CIFAR-10 and CIFAR-100, in the python layout of their publisher (https://www.cs.toronto.edu/~kriz/cifar.html)."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ms_coreset.datasets.family import check_labels, register_dataset
+from ms_coreset.datasets.family import Loaded, check_labels, register_dataset
 from ms_coreset.datasets.readers.archive import extract
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_pickle
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.download import Access
 
 
 @dataclass(frozen=True)
@@ -26,7 +33,7 @@ class Layout:
     archive_md5: str
 
     @property
-    def url(self):
+    def url(self) -> str:
         return f"https://www.cs.toronto.edu/~kriz/{self.archive}"
 
 
@@ -52,18 +59,18 @@ CIFAR100 = Layout(
 
 
 @register_dataset("CIFAR10", mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), aliases=["CIFAR-10"])
-def load_cifar10(root, train, access):
+def load_cifar10(root: Path, train: bool, access: Access) -> Loaded:
     """CIFAR-10: 50,000 + 10,000 photographs of 32x32 pixels, 10 classes (170 MB to download)."""
     return _load(CIFAR10, root, train, access)
 
 
 @register_dataset("CIFAR100", mean=(0.50707, 0.48654, 0.44091), std=(0.26733, 0.25643, 0.27615), aliases=["CIFAR-100"])
-def load_cifar100(root, train, access):
+def load_cifar100(root: Path, train: bool, access: Access) -> Loaded:
     """CIFAR-100: 50,000 + 10,000 photographs of 32x32 pixels, 100 (fine) classes (169 MB to download)."""
     return _load(CIFAR100, root, train, access)
 
 
-def _load(layout, root, train, access):
+def _load(layout: Layout, root: Path, train: bool, access: Access) -> Loaded:
     """Images, labels and class names: as many rows as the files hold, so that a part of the set can be used, too."""
     folder = root / layout.folder
     batches = layout.train if train else layout.test
@@ -76,11 +83,11 @@ def _load(layout, root, train, access):
     return _to_nhwc(np.concatenate(images)), np.concatenate(labels), classes
 
 
-def _to_nhwc(rows):
+def _to_nhwc(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rows.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
-def _read_batch(layout, path):
+def _read_batch(layout: Layout, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Planar pixels (n, 3072) uint8 and labels (n,) int64 of one file."""
     data, labels = _read_fields(path, "data", layout.label_key)
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != 3072:
@@ -91,7 +98,7 @@ def _read_batch(layout, path):
     return data, check_labels(np.array(labels), layout.num_classes, path)
 
 
-def _read_names(layout, folder):
+def _read_names(layout: Layout, folder: Path) -> list[str]:
     (member,) = layout.meta
     (names,) = _read_fields(folder / member, layout.names_key)
     if not isinstance(names, list) or set(map(type, names)) - {str} or len(names) != layout.num_classes:
@@ -100,7 +107,7 @@ def _read_names(layout, folder):
     return names
 
 
-def _read_fields(path, *keys):
+def _read_fields(path: Path, *keys: str) -> list:
     entries = read_pickle(path)
     missing = [key for key in keys if not isinstance(entries, dict) or key not in entries]
     if missing:
@@ -108,7 +115,7 @@ def _read_fields(path, *keys):
     return [entries[key] for key in keys]
 
 
-def _unpack(layout, root, access):
+def _unpack(layout: Layout, root: Path, access: Access) -> None:
     """Take what is missing in the set's folder out of the published archive, which is fetched if need be."""
     members = [f"{layout.folder}/{member}" for member in layout.train | layout.test | layout.meta]
     missing = [member for member in members if not (root / member).is_file()]

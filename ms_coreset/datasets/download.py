@@ -5,14 +5,15 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import digest
+from ms_coreset.kinds import FilePath, Log
 from ms_coreset.terminal import one_line, warn
 
 _BLOCK = 1 << 18
@@ -29,16 +30,16 @@ class Access:
 
     download: bool = True
     verify: bool = False
-    log: Callable[[str], None] = warn
+    log: Log = warn
 
-    def obtain(self, url, path, md5):
+    def obtain(self, url: str, path: Path, md5: str) -> None:
         """Fetch ``url`` to ``path``; raises ``MsCoresetError`` when it can't be had, or downloading is not allowed."""
         if not self.download:
             raise MsCoresetError(f"{path} is missing: get it from {url} and put it there, or allow downloading")
         self.log(f"{path} is missing: downloading {url}")
         fetch(url, path, md5)
 
-    def compare(self, name, published):
+    def compare(self, name: str, published: dict[Path, str]) -> None:
         """Compare files with their published md5 sums, ``{path: md5}``: one warning for all that differ, or an error.
 
         ``name`` is the data set's. Raises ``MsCoresetError`` for a file that differs if ``verify`` is set.
@@ -53,7 +54,7 @@ class Access:
         self.log(f"{name}: read as they are, but not the published files (md5): {names}")
 
 
-def fetch(url, path, md5=None, progress=True, timeout=30):
+def fetch(url: str, path: FilePath, md5: str | None = None, progress: bool = True, timeout: float = 30) -> None:
     """Download ``url`` to ``path`` by way of ``<path>.part``, going on from what such a file holds already.
 
     md5: hexadecimal sum that the whole file must have
@@ -78,15 +79,15 @@ def fetch(url, path, md5=None, progress=True, timeout=30):
     os.replace(part, path)
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     if isinstance(error, urllib.error.HTTPError):
         return str(error)
-    cause = getattr(error, "reason", error)  # URLError wraps the OSError that says what happened
+    cause: Any = getattr(error, "reason", error)  # URLError wraps the OSError that says what happened
     where = f" ({cause.filename})" if getattr(cause, "filename", None) else ""
     return (getattr(cause, "strerror", None) or str(cause) or type(cause).__name__) + where
 
 
-def _transfer(url, part, progress, timeout):
+def _transfer(url: str, part: Path, progress: bool, timeout: float) -> None:
     """Append to ``part`` what it lacks of ``url``; write it from the start where the server can't go on."""
     held = part.stat().st_size if part.exists() else 0
     with _open(url, held, timeout) as response:
@@ -103,7 +104,7 @@ def _transfer(url, part, progress, timeout):
         raise ConnectionError(f"the transfer ended after {held:,} of {total:,} bytes")
 
 
-def _open(url, offset, timeout):
+def _open(url: str, offset: int, timeout: float) -> Any:
     headers = {"Range": f"bytes={offset}-"} if offset else {}
     try:
         return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
@@ -115,6 +116,6 @@ def _open(url, offset, timeout):
     return _open(url, 0, timeout)
 
 
-def _bar(name, initial, total, progress):
+def _bar(name: str, initial: int, total: int | None, progress: bool) -> tqdm:
     return tqdm(desc=one_line(name), initial=initial, total=total, unit="B", unit_scale=True, unit_divisor=1024,
                 disable=not progress, file=sys.stderr, mininterval=0.1 if sys.stderr.isatty() else 10)

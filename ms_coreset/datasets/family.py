@@ -1,17 +1,29 @@
 """The data sets there are, by name: what a data set has to bring, and what comes for free."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ms_coreset.datasets.overlays import OVERLAYS
+from ms_coreset.datasets.pictures import Pictures
 from ms_coreset.datasets.readers.image_files import ImageFiles
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import FilePath
 from ms_coreset.registry import Registry
 
-DATASETS = Registry("data set")  # name -> (family, overlay letter or "")
+if TYPE_CHECKING:
+    from ms_coreset.datasets.download import Access
+
+DATASETS: Registry[tuple[Family, str]] = Registry("data set")  # name -> (family, overlay letter or "")
+# What a loader gives: images, labels and the names of the classes, or a whole split, or None where there is none.
+Loaded = tuple[np.ndarray | Pictures, np.ndarray, Sequence[str]] | Split | None
 
 
 @dataclass(frozen=True)
@@ -29,19 +41,20 @@ class Family:
     name: str
     mean: Sequence[float] | None
     std: Sequence[float] | None
-    load: Callable
+    load: Callable[..., Loaded]
     resizable: bool = False
     by_path: bool = False
 
-    def called(self, root):
+    def called(self, root: FilePath) -> str:
         """The set's name in messages and file names."""
         return f"{self.name}-{Path(root).absolute().stem}" if self.by_path else self.name
 
-    def home(self, root):
+    def home(self, root: FilePath) -> Path:
         """The folder that what is laid over the set lies in."""
         return Path(root).absolute().parent if self.by_path else Path(root)
 
-    def split(self, root, train, access, image_size=None, bits=None):
+    def split(self, root: Path, train: bool, access: Access, image_size: int | None = None,
+              bits: int | None = None) -> Split | None:
         """Load one split, or None where there is none.
 
         Raises ``MsCoresetError`` when its files are empty, for an ``image_size`` or ``bits`` that can't be had, or for
@@ -53,24 +66,25 @@ class Family:
         loaded = self.load(root, train, access, **options)
         if loaded is None:
             return None
-        images, labels, classes = (None,) * 3 if isinstance(loaded, Split) else loaded
-        if bits is not None and not isinstance(images, ImageFiles):
+        if bits is not None and (isinstance(loaded, Split) or not isinstance(loaded[0], ImageFiles)):
             raise MsCoresetError(f"bits {bits}: {self.name} has no image files; leave it out")
         if isinstance(loaded, Split):
             return loaded
+        images, labels, classes = loaded
         if not len(labels):
             raise MsCoresetError(f"{self.name}: its files below {root} hold no images; get them anew")
-        images = images if bits is None else images.with_bits(bits)
-        return Split(self.called(root), images, labels, tuple(classes), self.mean, self.std, train)
+        images = images.with_bits(bits) if isinstance(images, ImageFiles) and bits is not None else images
+        mean, std = (() if values is None else values for values in (self.mean, self.std))
+        return Split(self.called(root), images, labels, classes=tuple(classes), mean=mean, std=std, train=train)
 
 
-def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None,
+def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None, *,
                      aliases: Iterable[str] = (), resizable: bool = False, by_path: bool = False) -> Callable:
     """Decorator that makes a loader (see ``Family``) known as ``name``, and with each overlay's letter after it.
 
     The loader's docstring is the data set's description.
     """
-    def register(load):
+    def register(load: Callable) -> Callable:
         family = Family(name, mean, std, load, resizable, by_path)
         for letter in ("", *OVERLAYS):
             DATASETS.add(name + letter, (family, letter), [alias + letter for alias in aliases], suffix=letter)
@@ -78,7 +92,7 @@ def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[floa
     return register
 
 
-def find_dataset(name):
+def find_dataset(name: str) -> tuple[Family, str, str]:
     """(family, overlay's letter or "", its variant or "") of a name such as ``CIFAR10``, ``cifar10n``, ``CIFAR10N@b``.
 
     Raises ``MsCoresetError`` for an unknown name, and for a variant of clean data or with other than letters, digits
@@ -94,13 +108,13 @@ def find_dataset(name):
     return family, letter, variant
 
 
-def canonical_name(name):
+def canonical_name(name: str) -> str:
     """The registered spelling of a name, its variant as it is typed; raises as ``find_dataset``."""
     variant = find_dataset(name)[2]
     return DATASETS.canonical(name.partition("@")[0]) + (f"@{variant}" if variant else "")
 
 
-def check_labels(labels, num_classes, path):
+def check_labels(labels: np.ndarray, num_classes: int, path: Path) -> np.ndarray:
     """The labels of a file as (n,) int64; raises ``MsCoresetError`` naming the file for one that is out of range."""
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if len(wrong):

@@ -1,11 +1,16 @@
 """A user's own images: a folder of class folders, with or without a part to test on."""
 
+from __future__ import annotations
+
 import os
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ms_coreset.datasets.family import register_dataset
+from ms_coreset.datasets.family import Loaded, register_dataset
 from ms_coreset.datasets.imagenet import MEAN, STD
 from ms_coreset.datasets.readers.image_files import (
     class_folders,
@@ -17,6 +22,10 @@ from ms_coreset.datasets.readers.image_files import (
 )
 from ms_coreset.datasets.split import class_order, tell_order
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import Log
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.download import Access
 
 _TRAIN, _TEST = ("train", "training"), ("val", "valid", "validation", "test", "testing")  # the first there is
 _PART = "(?:{})(?:[ _-]?(?:set|data|split|images))?"  # also training_set, in any case
@@ -25,7 +34,7 @@ _SAMPLED, _SMALL, _LARGE = 32, 64, 224
 
 @register_dataset("folder", mean=MEAN, std=STD, aliases=["ImageFolder", "image-folder"], resizable=True,
                   by_path=True)
-def load_folder(root, train, access, image_size):
+def load_folder(root: Path, train: bool, access: Access, image_size: int | None) -> Loaded:
     """Your own images: --data names the folder, with train/<class>/* and val/<class>/* (or valid, validation, test),
     or with <class>/* alone, and then no test split.
 
@@ -45,18 +54,18 @@ def load_folder(root, train, access, image_size):
         return None
     trained = trained or ""
     scaling = default_scaling(_common_size(root, trained) if image_size is None else image_size)
-    if not train:
+    if tested and not train:
         return load_tree(root, [tested], scaling, class_order(class_folders(root / trained)))
     images, labels, classes = load_tree(root, [trained], scaling)
     _tell_doubts(root, trained, tested, classes, access.log)
     return images, labels, classes
 
 
-def _silent(line):
+def _silent(line: str) -> None:
     pass
 
 
-def _unwrapped(root, log):
+def _unwrapped(root: Path, log: Log) -> Path:
     """``root``, or the only folder in it, where that is no class: it holds several folders, or a part."""
     names = class_folders(root)
     if len(names) != 1 or _is_part(names[0]) or _loose_images(root / names[0]):
@@ -68,7 +77,7 @@ def _unwrapped(root, log):
     return root / names[0]
 
 
-def _parts(root):
+def _parts(root: Path) -> tuple[str | None, str | None]:
     """Folders to train and to test on, below ``root``; None for what there is not.
 
     A folder named like a part that holds no folders, beside others that are not named so, is a class.
@@ -81,7 +90,7 @@ def _parts(root):
     return trained and _inner(root, trained), tested and _inner(root, tested)
 
 
-def _only(root, parts, kinds):
+def _only(root: Path, parts: Sequence[str], kinds: Sequence[str]) -> str | None:
     """The folder of the first of the ``kinds`` there is; raises ``MsCoresetError`` for two of them."""
     for kind in kinds:
         found = [name for name in parts if _is_part(name, (kind,))]
@@ -92,18 +101,18 @@ def _only(root, parts, kinds):
     return None
 
 
-def _inner(root, part):
+def _inner(root: Path, part: str) -> str:
     """``part``, or the only folder in it, where that is named like a part as well: training_set/training_set."""
     names = class_folders(root / part)
     doubled = len(names) == 1 and _is_part(names[0]) and class_folders(root / part / names[0])
     return os.path.join(part, names[0]) if doubled else part
 
 
-def _is_part(name, kinds=_TRAIN + _TEST):
+def _is_part(name: str, kinds: Sequence[str] = _TRAIN + _TEST) -> bool:
     return re.fullmatch(_PART.format("|".join(kinds)), name, re.IGNORECASE) is not None
 
 
-def _tell_doubts(root, trained, tested, classes, log):
+def _tell_doubts(root: Path, trained: str, tested: str | None, classes: Sequence[str], log: Log) -> None:
     """Say what of the tree may not be meant so."""
     place = root / trained
     if len(classes) == 1:
@@ -121,16 +130,16 @@ def _tell_doubts(root, trained, tested, classes, log):
     tell_order(classes, log)
 
 
-def _loose_images(folder):
+def _loose_images(folder: Path) -> list[str]:
     """Names of the images in ``folder`` itself."""
     with os.scandir(folder) as entries:
         return image_names(entry.name for entry in entries if entry.is_file())
 
 
-def _common_size(root, part):
+def _common_size(root: Path, part: str) -> int:
     """The side of the images if those that are looked at, evenly over classes, are equal small squares; or 224."""
     classes = _evenly(class_folders(root / part), _SAMPLED)
-    sizes = set()
+    sizes: set[tuple[int, int]] = set()
     for name in classes:
         paths = [os.path.join(root, place, file) for place, files in list_images(root, os.path.join(part, name))
                  for file in files]
@@ -139,12 +148,12 @@ def _common_size(root, part):
     return width if width == height <= _SMALL and not others else _LARGE
 
 
-def _evenly(items, count):
+def _evenly(items: Sequence[str], count: int) -> list[str]:
     """``count`` items from the first to the last, or all if there are fewer."""
     return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items else []
 
 
-def _size(path):
+def _size(path: str) -> tuple[int, int] | None:
     """(width, height), or None for a broken image, which is named when it is decoded."""
     try:
         with open_image(path) as picture:

@@ -3,11 +3,15 @@
 ``<root>/imagenet`` is looked into, then ``<root>`` itself. A flat ``val`` needs the development kit beside it.
 """
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ms_coreset.datasets.family import register_dataset
+from ms_coreset.datasets.family import Loaded, register_dataset
 from ms_coreset.datasets.readers.image_files import (
     FileIndex,
     ImageFiles,
@@ -21,13 +25,17 @@ from ms_coreset.datasets.readers.wordnet import distinct_names
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_file
 
+if TYPE_CHECKING:
+    from ms_coreset.datasets.download import Access
+    from ms_coreset.datasets.pictures import Scaling
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _KIT = "ILSVRC2012_devkit_t12"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 
 @register_dataset("ImageNet", mean=MEAN, std=STD, aliases=["ImageNet-1k", "ILSVRC2012"], resizable=True)
-def load_imagenet(root, train, access, image_size):
+def load_imagenet(root: Path, train: bool, access: Access, image_size: int | None) -> Loaded:
     """ImageNet: 1,281,167 + 50,000 photographs, resized to 256 and cropped to 224 pixels, 1,000 classes; to be had
     from image-net.org only, after registration.
 
@@ -46,7 +54,7 @@ def load_imagenet(root, train, access, image_size):
     return pictures, labels, names
 
 
-def _locate(root):
+def _locate(root: Path) -> Path:
     for folder in (root / "imagenet", root):
         if (folder / "train").is_dir() and all(re.fullmatch(r"n\d{8}", name) for name in
                                                class_folders(folder / "train")):
@@ -57,7 +65,7 @@ def _locate(root):
                          f"folders, with {_KIT} beside it); for other images there is --dataset folder")
 
 
-def _load_flat(folder, kit, wnids, scaling):
+def _load_flat(folder: Path, kit: Path, wnids: list[str], scaling: Scaling) -> tuple[ImageFiles, np.ndarray]:
     """The images of a ``val`` without class folders and their labels, in the order it would have with them."""
     names = image_names(entry.name for entry in folder.iterdir())
     numbers = _read_truth(kit / _TRUTH)
@@ -66,13 +74,13 @@ def _load_flat(folder, kit, wnids, scaling):
                              "set needs class folders")
     wnid_of = {number: wnid for number, wnid, _ in _read_synsets(kit / "meta.mat")}
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
-    labels = np.array([label_of.get(wnid_of.get(number), -1) for number in numbers], np.int64)
+    labels = np.array([label_of.get(wnid_of.get(number, ""), -1) for number in numbers], np.int64)
     rows = np.argsort(labels, kind="stable")
     rows = rows[labels[rows] >= 0]
     return ImageFiles(FileIndex(folder, [("", names)]), scaling, rows), labels[rows]
 
 
-def _read_truth(path):
+def _read_truth(path: Path) -> list[int]:
     try:
         return [int(line) for line in read_file(path).decode("ascii").split()]
     except (OSError, ValueError) as error:
@@ -80,11 +88,11 @@ def _read_truth(path):
                              f"unpack {_KIT}.tar.gz there") from error
 
 
-def _words(kit):
+def _words(kit: Path) -> dict[str, str]:
     return {wnid: words for _, wnid, words in _read_synsets(kit / "meta.mat")}
 
 
-def _read_synsets(path):
+def _read_synsets(path: Path) -> list[tuple[int, str, str]]:
     """(number, wnid, words) of the development kit's classes."""
     try:
         return [(_whole(number), _text(wnid), _text(words)) for number, wnid, words
@@ -93,13 +101,13 @@ def _read_synsets(path):
         raise MsCoresetError(f"{path} is no whole meta.mat: {error}; unpack {_KIT}.tar.gz anew") from error
 
 
-def _whole(value):
+def _whole(value: np.ndarray) -> int:
     if not isinstance(value, np.ndarray) or value.size != 1 or value.item() != int(value.item()):
         raise ValueError(f"a class's number is {repr(value)[:40]}")
     return int(value.item())
 
 
-def _text(value):
+def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError(f"a class's name is {repr(value)[:40]}")
     return value

@@ -3,9 +3,19 @@
 ``<root>/<name>/raw`` is where torchvision puts them; ``<root>/<name>`` is looked into as well.
 """
 
-from ms_coreset.datasets.family import check_labels, register_dataset
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ms_coreset.datasets.family import Loaded, check_labels, register_dataset
 from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.errors import MsCoresetError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ms_coreset.datasets.download import Access
 
 # The published files: images and labels to train on, then those to test on.
 _MNIST_MD5 = {
@@ -31,21 +41,21 @@ _FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sand
 
 
 @register_dataset("MNIST", mean=(0.1307,), std=(0.3081,))
-def load_mnist(root, train, access):
+def load_mnist(root: Path, train: bool, access: Access) -> Loaded:
     """MNIST: 60,000 + 10,000 handwritten digits of 28x28 pixels (12 MB to download)."""
     url = "https://ossci-datasets.s3.amazonaws.com/mnist"
     return *_load("MNIST", url, _MNIST_MD5, root, train, access), tuple("0123456789")
 
 
 @register_dataset("FashionMNIST", mean=(0.2861,), std=(0.3530,), aliases=["Fashion-MNIST"])
-def load_fashion_mnist(root, train, access):
+def load_fashion_mnist(root: Path, train: bool, access: Access) -> Loaded:
     """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28x28 pixels, 10 classes (31 MB to download)."""
     url = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
     return *_load("FashionMNIST", url, _FASHION_MD5, root, train, access), _FASHION_CLASSES
 
 
 @register_dataset("QMNIST", mean=(0.1308,), std=(0.3088,))
-def load_qmnist(root, train, access):
+def load_qmnist(root: Path, train: bool, access: Access) -> Loaded:
     """QMNIST: MNIST's 60,000 digits to train on, and the whole test set of 60,000, 28x28 pixels (20 MB to download).
 
     A label is a row of eight integers: the class, and who wrote the digit where.
@@ -54,7 +64,8 @@ def load_qmnist(root, train, access):
     return *_load("QMNIST", url, _QMNIST_MD5, root, train, access, label_columns=8), tuple("0123456789")
 
 
-def _load(name, url, md5, root, train, access, label_columns=None):
+def _load(name: str, url: str, md5: dict[str, str], root: Path, train: bool, access: Access,
+          label_columns: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels. label_columns: of labels that are rows of 32-bit integers, the class first; None for bytes."""
     archives = list(md5)[:2] if train else list(md5)[2:]
     paths = [_locate(root / name, archive, f"{url}/{archive}", md5[archive], access) for archive in archives]
@@ -67,7 +78,7 @@ def _load(name, url, md5, root, train, access, label_columns=None):
     return images[..., None], check_labels(labels, 10, paths[1])
 
 
-def _locate(folder, archive, url, md5, access):
+def _locate(folder: Path, archive: str, url: str, md5: str, access: Access) -> Path:
     """The file at hand, plain before compressed; fetched as published where there is none."""
     plain = archive.removesuffix(".gz")
     candidates = [place / name for place in (folder / "raw", folder) for name in (plain, archive)]

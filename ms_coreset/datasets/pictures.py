@@ -1,9 +1,13 @@
 """Images that are made when they are asked for: decoded, resized and cropped by Pillow, in several threads."""
 
+from __future__ import annotations
+
 import functools
 import os
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -25,12 +29,12 @@ class Scaling:
     resize: int
     crop: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 1 <= self.crop <= self.resize:
             raise MsCoresetError(f"images resized to {self.resize} pixels can't be cropped to {self.crop}: both must "
                                  "be at least 1, and the crop not larger")
 
-    def __call__(self, picture):
+    def __call__(self, picture: Image.Image) -> Image.Image:
         """A Pillow image of any size to one of crop x crop pixels."""
         width, height = picture.size
         # The longer side is cut off, not rounded, as torchvision does.
@@ -51,53 +55,53 @@ class Pictures:
 
     dtype, ndim = np.dtype(np.uint8), 4
 
-    def __init__(self, rows, channels, scaling):
+    def __init__(self, rows: np.ndarray, channels: int, scaling: Scaling) -> None:
         self._rows, self._channels, self.scaling = rows, channels, scaling
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int, int, int]:
         """(n, size, size, channels)."""
         return len(self), self.scaling.crop, self.scaling.crop, self._channels
 
-    def __getitem__(self, key):
+    def __getitem__(self, key: Any) -> np.ndarray:
         if isinstance(key, int | np.integer):
             return as_pixels(self.scaling(self.original(range(len(self))[key])))
         places = np.arange(len(self))[key]
         return in_threads(lambda i: self.scaling(self.original(places[i])), (len(places), *self.shape[1:]))
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:] if dtype is None else self[:].astype(dtype)
 
-    def subset(self, indices):
+    def subset(self, indices: np.ndarray) -> Pictures:
         """A view of the images at ``indices``, in that order."""
         return self._view(self._rows[indices], self.scaling)
 
-    def rescaled(self, resize):
+    def rescaled(self, resize: int) -> Pictures:
         """A view whose originals are resized to ``resize`` pixels before the crop."""
         return self._view(self._rows, Scaling(resize, self.scaling.crop))
 
     @functools.cached_property
-    def digest(self):
+    def digest(self) -> str:
         """Checksum of what the images are made from and how, in hexadecimal."""
         return array_digest(np.array(astuple(self.scaling)), np.array(self._content_digest()))
 
     @functools.cached_property
-    def origin(self):
+    def origin(self) -> str:
         """Checksum of what the images are made from, whatever size they are brought to; of files, whenever they were
         written. A copy has the same."""
         return self._content_digest()
 
-    def original(self, place):
+    def original(self, place: int) -> Image.Image:
         """The Pillow image that image ``place`` is made from, of its own size."""
         raise NotImplementedError
 
-    def _view(self, rows, scaling):
+    def _view(self, rows: np.ndarray, scaling: Scaling) -> Pictures:
         raise NotImplementedError
 
-    def _content_digest(self):
+    def _content_digest(self) -> str:
         raise NotImplementedError
 
 
@@ -107,7 +111,7 @@ class ArrayPictures(Pictures):
     Raises ``MsCoresetError`` for another number of channels.
     """
 
-    def __init__(self, array, scaling=None, rows=None):
+    def __init__(self, array: np.ndarray, scaling: Scaling | None = None, rows: np.ndarray | None = None) -> None:
         if array.shape[3] not in (1, 3):
             raise MsCoresetError(f"images of {array.shape[3]} channels can't be resized: only grey (1) and colour (3)")
         size = array.shape[1]
@@ -115,29 +119,29 @@ class ArrayPictures(Pictures):
                          scaling or Scaling(size, size))
         self._array = array
 
-    def original(self, place):
+    def original(self, place: int) -> Image.Image:
         pixels = self._array[self._rows[place]]
         return Image.fromarray(pixels[..., 0] if self._channels == 1 else pixels)
 
-    def _view(self, rows, scaling):
+    def _view(self, rows: np.ndarray, scaling: Scaling) -> Pictures:
         return ArrayPictures(self._array, scaling, rows)
 
-    def _content_digest(self):
+    def _content_digest(self) -> str:
         return array_digest(self._array[self._rows])
 
 
-def as_pictures(images):
+def as_pictures(images: np.ndarray | Pictures) -> Pictures:
     """``images`` as ``Pictures``, be they that already or an array."""
     return images if isinstance(images, Pictures) else ArrayPictures(images)
 
 
-def as_pixels(picture):
+def as_pixels(picture: Image.Image) -> np.ndarray:
     """A Pillow image as (height, width, channels) uint8."""
     pixels = np.asarray(picture)
     return pixels if pixels.ndim == 3 else pixels[..., None]
 
 
-def in_threads(make, shape, workers=None):
+def in_threads(make: Callable[[int], Image.Image], shape: tuple[int, ...], workers: int | None = None) -> np.ndarray:
     """An array (n, height, width, channels) uint8 of the Pillow images ``make(0) .. make(n - 1)``.
 
     They are made by ``workers`` threads (by default ``WORKERS``), each a stretch of them, so that the result does not
@@ -146,7 +150,7 @@ def in_threads(make, shape, workers=None):
     workers = workers or WORKERS
     pixels = np.empty(shape, np.uint8)
 
-    def fill(stretch):
+    def fill(stretch: np.ndarray) -> None:
         for i in stretch:
             pixels[i] = as_pixels(make(i))
 
@@ -155,11 +159,11 @@ def in_threads(make, shape, workers=None):
     return pixels
 
 
-def in_order(work, items, workers=None):
+def in_order(work: Callable[[Any], Any], items: Iterable, workers: int | None = None) -> list:
     """``[work(item) for item in items]``, by ``workers`` threads (by default ``WORKERS``)."""
     return list(_threads(workers or WORKERS).map(work, items))
 
 
 @functools.cache
-def _threads(workers):
+def _threads(workers: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(workers, "pictures")

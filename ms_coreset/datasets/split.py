@@ -2,8 +2,10 @@
 
 import dataclasses
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from ms_coreset.arrays import logits_of
 from ms_coreset.datasets.pictures import Pictures
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import array_digest
+from ms_coreset.kinds import Log
 from ms_coreset.randomness import stream
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
@@ -36,9 +39,10 @@ class Split:
     name: str
     images: np.ndarray | Pictures | None
     labels: np.ndarray
-    classes: tuple
-    mean: tuple
-    std: tuple
+    _: KW_ONLY
+    classes: Sequence[str]
+    mean: Sequence[float]
+    std: Sequence[float]
     train: bool = True
     clean_labels: np.ndarray | None = None
     bad: np.ndarray | None = None
@@ -46,7 +50,7 @@ class Split:
     manifest: dict = field(default_factory=dict)
     known: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._require_kinds()
         for what, values in {"images": self.images, **self.known}.items():
             if values is not None and len(values) != len(self.labels):
@@ -55,7 +59,7 @@ class Split:
             wrong = next(label for label in self.labels if not 0 <= label < self.num_classes)
             raise MsCoresetError(f"{self.name}: label {wrong} is out of range (0 to {self.num_classes - 1})")
 
-    def _require_kinds(self):
+    def _require_kinds(self) -> None:
         for name, *kinds in (("name", str), ("classes", list, tuple), ("manifest", dict), ("known", dict),
                              ("labels", np.ndarray)):
             require_kind(f"a split's {name}", getattr(self, name), *kinds)
@@ -77,7 +81,7 @@ class Split:
                 raise MsCoresetError(f"{self.name}: {name} must be a number for each of {self.images.shape[3]} "
                                      f"channels, got {str(getattr(self, name))[:80]}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
     @property
@@ -106,6 +110,11 @@ class Split:
         """Whether the images are made when they are indexed."""
         return isinstance(self.images, Pictures)
 
+    @property
+    def origin(self) -> str | None:
+        """Checksum of what lazy images are made from, see ``Pictures.origin``; None of others."""
+        return self.images.origin if isinstance(self.images, Pictures) else None
+
     def fingerprint(self) -> str:
         """Checksum of the images: what a network's answers to them depend on; see ``Pictures.digest`` for lazy ones."""
         images = self.require_images()
@@ -113,7 +122,7 @@ class Split:
 
     def subset(self, indices: np.ndarray) -> "Split":
         """The samples at ``indices``, in that order; lazy images stay so."""
-        chosen = {name: _at(getattr(self, name), indices)
+        chosen: dict[str, Any] = {name: _at(getattr(self, name), indices)
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
         known = {name: array[indices] for name, array in self.known.items()}
         return dataclasses.replace(self, known=known, **chosen)
@@ -129,23 +138,23 @@ class Split:
         return dataclasses.replace(self, known={**self.known, "logits": logits_of(self.known["logits"])})
 
 
-def _is_column(array, n):
+def _is_column(array: Any, n: int) -> bool:
     return isinstance(array, np.ndarray) and array.shape == (n,) and array.dtype.kind in "iub"
 
 
-def _told(array):
+def _told(array: Any) -> str:
     if isinstance(array, np.ndarray):
         return f"{array.dtype} of shape {array.shape}"
     return type(array).__name__
 
 
-def _at(values, indices):
+def _at(values: np.ndarray | Pictures | None, indices: np.ndarray) -> np.ndarray | Pictures | None:
     if values is None:
         return None
     return values.subset(indices) if isinstance(values, Pictures) else values[indices]
 
 
-def class_balanced_indices(labels, size, seed):
+def class_balanced_indices(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     """Ascending indices of a random part of ``size`` samples, as even over the classes as their sizes allow.
 
     Each class gives the same number; what a small class lacks, and the remainder, is shared by the others, lowest
@@ -162,14 +171,14 @@ def class_balanced_indices(labels, size, seed):
     return np.sort(np.concatenate(shuffled)[chosen])
 
 
-def class_order(names):
+def class_order(names: Iterable[str]) -> list[str]:
     """Names of classes in the order that labels count them: by value where all are numbers, else as text."""
     if all(map(_NUMBER.fullmatch, names)):
         return sorted(names, key=lambda name: (Decimal(name), name))
     return sorted(names)
 
 
-def tell_order(names, log):
+def tell_order(names: Sequence[str], log: Log) -> None:
     """Say by ``log`` where the ``class_order`` of ``names`` is not that of text, as other programs have it."""
     text = sorted(names)
     if list(names) != text:
@@ -177,5 +186,5 @@ def tell_order(names, log):
             f"sorts them, the order is {_begin(text)}: the logits of a network that was trained so have other columns")
 
 
-def _begin(names):
+def _begin(names: Sequence[str]) -> str:
     return ", ".join(name[:20] for name in names[:12]) + (", ..." if len(names) > 12 else "")

@@ -3,11 +3,20 @@
 ``<root>/svhn`` is where they are put; ``<root>`` itself, where torchvision puts them, is looked into as well.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from ms_coreset.datasets.family import check_labels, register_dataset
+from ms_coreset.datasets.family import Loaded, check_labels, register_dataset
 from ms_coreset.datasets.readers.matlab import read_matlab
 from ms_coreset.errors import MsCoresetError
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.download import Access
 
 _URL = "http://ufldl.stanford.edu/housenumbers"
 _MD5 = {
@@ -19,18 +28,18 @@ _MEAN, _STD = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
 
 
 @register_dataset("SVHN", mean=_MEAN, std=_STD)
-def load_svhn(root, train, access):
+def load_svhn(root: Path, train: bool, access: Access) -> Loaded:
     """SVHN: 73,257 + 26,032 digits of house numbers, colour, 32x32 pixels, unbalanced classes (246 MB to download)."""
     return _load(["train_32x32.mat"] if train else ["test_32x32.mat"], root, access)
 
 
 @register_dataset("SVHNextra", mean=_MEAN, std=_STD)
-def load_svhn_extra(root, train, access):
+def load_svhn_extra(root: Path, train: bool, access: Access) -> Loaded:
     """SVHN with its easier extra digits: 604,388 to train on, the first 73,257 SVHN's (1.6 GB; 4 GB of memory)."""
     return _load(["train_32x32.mat", "extra_32x32.mat"] if train else ["test_32x32.mat"], root, access)
 
 
-def _load(files, root, access):
+def _load(files: Sequence[str], root: Path, access: Access) -> Loaded:
     paths = [_locate(root, file, access) for file in files]
     access.compare("SVHN", {path: _MD5[path.name] for path in paths})
     images, labels = zip(*map(_read, paths), strict=True)
@@ -39,7 +48,7 @@ def _load(files, root, access):
     return np.concatenate(images, out=whole), np.concatenate(labels), tuple("0123456789")
 
 
-def _locate(root, file, access):
+def _locate(root: Path, file: str, access: Access) -> Path:
     found = next((path for path in (root / "svhn" / file, root / file) if path.is_file()), None)
     if found is None:
         found = root / "svhn" / file
@@ -47,7 +56,7 @@ def _locate(root, file, access):
     return found
 
 
-def _read(path):
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 32, 32, 3) uint8, a view, and labels (n,) int64 of one file; label 10 stands for the digit 0."""
     arrays = read_matlab(path, ("X", "y"))
     pixels, labels = arrays["X"], arrays["y"]

@@ -1,12 +1,16 @@
 """Tiny ImageNet, as published (http://cs231n.stanford.edu/tiny-imagenet-200.zip) or with ``val`` sorted by class."""
 
+from __future__ import annotations
+
 import os
 import re
 from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ms_coreset.datasets.family import register_dataset
+from ms_coreset.datasets.family import Loaded, register_dataset
 from ms_coreset.datasets.pictures import Scaling
 from ms_coreset.datasets.readers.archive import unpack
 from ms_coreset.datasets.readers.image_files import FileIndex, ImageFiles, class_folders, load_tree
@@ -14,13 +18,16 @@ from ms_coreset.datasets.readers.wordnet import class_names
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_file
 
+if TYPE_CHECKING:
+    from ms_coreset.datasets.download import Access
+
 FOLDER, ANNOTATIONS = "tiny-imagenet-200", "val_annotations.txt"
 _URL, _MD5 = "http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"
 _MEAN, _STD = (0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)
 
 
 @register_dataset("TinyImageNet", mean=_MEAN, std=_STD, aliases=["tiny", "Tiny-ImageNet", "tiny-imagenet-200"])
-def load_tiny_imagenet(root, train, access):
+def load_tiny_imagenet(root: Path, train: bool, access: Access) -> Loaded:
     """Tiny ImageNet: 100,000 + 10,000 photographs of 64x64 pixels, 200 classes (248 MB to download).
 
     The test split is ``val``: the labels of ``test`` were never published. Of two standard deviations in use,
@@ -31,12 +38,12 @@ def load_tiny_imagenet(root, train, access):
 
 
 @register_dataset("TinyImageNet32", mean=_MEAN, std=_STD, aliases=["tiny32"])
-def load_tiny_imagenet_32(root, train, access):
+def load_tiny_imagenet_32(root: Path, train: bool, access: Access) -> Loaded:
     """Tiny ImageNet resized to 32x32 pixels, as DeepCore uses it."""
     return _load(root, train, access, 32)
 
 
-def _load(root, train, access, size):
+def _load(root: Path, train: bool, access: Access, size: int) -> tuple[ImageFiles, np.ndarray, list[str]]:
     folder = root / FOLDER
     if not (folder / "train").is_dir():
         _obtain(root, access)
@@ -50,7 +57,7 @@ def _load(root, train, access, size):
     return images, labels, class_names(folder / "words.txt", wnids)
 
 
-def _obtain(root, access):
+def _obtain(root: Path, access: Access) -> None:
     folder, archive = root / FOLDER, root / f"{FOLDER}.zip"
     if folder.exists():
         raise MsCoresetError(f"{folder / 'train'} is missing: put it there, or move {folder} away to get the published "
@@ -62,7 +69,7 @@ def _obtain(root, access):
     unpack(archive, folder)
 
 
-def read_annotations(path):
+def read_annotations(path: Path) -> list[tuple[str, ...]]:
     """Pairs of a file's name and its class's, of each line of val_annotations.txt.
 
     Raises ``MsCoresetError`` for a line that holds something else, and for a file without lines.
@@ -81,7 +88,7 @@ def read_annotations(path):
     return pairs
 
 
-def _load_annotated(folder, wnids, scaling):
+def _load_annotated(folder: Path, wnids: list[str], scaling: Scaling) -> tuple[ImageFiles, np.ndarray]:
     """Images and labels of ``val``, sorted by class and name, wherever each file is: in ``images`` as published, or
     in its class's folder; both are allowed, so that a conversion that was stopped half-way does no harm."""
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
@@ -101,11 +108,11 @@ def _load_annotated(folder, wnids, scaling):
     return ImageFiles(FileIndex(folder, listing), scaling), labels
 
 
-def _names(folder):
+def _names(folder: Path) -> set[str]:
     return set(os.listdir(folder)) if folder.is_dir() else set()
 
 
-def _load_sorted(folder, wnids, scaling):
+def _load_sorted(folder: Path, wnids: list[str], scaling: Scaling) -> tuple[ImageFiles, np.ndarray]:
     if (folder / "val" / "images").is_dir():
         raise MsCoresetError(f"{folder / 'val' / ANNOTATIONS} is missing: it names the classes of val/images; get it "
                              "anew")

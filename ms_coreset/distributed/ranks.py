@@ -11,15 +11,22 @@ and an error on any rank is every rank's error. Only rank 0 prints and writes.
 ``current()`` is the group that the code at hand works in: ``Alone`` in a process that was not launched so.
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
 import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.terminal import complain
+
+if TYPE_CHECKING:
+    from mindspore import Tensor
 
 _GATHER, _SUM, _WAIT, _LEAVE, _FAILED = range(5)
 USER_ERROR = 2  # exit code
@@ -42,32 +49,32 @@ class Alone:
 
     rank, size, local_size, first = 0, 1, 1, True
 
-    def part(self, n, step=1):
+    def part(self, n: int, step: int = 1) -> slice:
         """This rank's share of n items in a row, a slice; shares begin at multiples of ``step``."""
         blocks = -(-n // step)
         begin, end = (min(n, blocks * rank // self.size * step) for rank in (self.rank, self.rank + 1))
         return slice(begin, end)
 
-    def gather(self, array):
+    def gather(self, array: np.ndarray) -> list[np.ndarray]:
         """Every rank's array, by rank: alike but for their lengths."""
         return [array]
 
-    def join(self, array):
+    def join(self, array: np.ndarray) -> np.ndarray:
         """Every rank's array, one after the other."""
         return np.concatenate(self.gather(array))
 
-    def sum(self, tensor):
+    def sum(self, tensor: Tensor) -> Tensor:
         """The sum over ranks of a MindSpore tensor of float32."""
         return tensor
 
-    def wait(self):
+    def wait(self) -> None:
         """Go on when all have come here."""
 
-    def agree(self, number):
+    def agree(self, number: int) -> int:
         """Rank 0's whole number."""
         return int(self.gather(np.array([number], np.int64))[0][0])
 
-    def from_first(self, make):
+    def from_first(self, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """What ``make()`` returns on rank 0, a dict of arrays; there alone it is called."""
         with alone():
             return make()
@@ -76,29 +83,29 @@ class Alone:
 class Ranks(Alone):
     """A group of several processes, connected by MindSpore's collectives."""
 
-    def __init__(self, rank, size, local_size):
+    def __init__(self, rank: int, size: int, local_size: int) -> None:
         from mindspore import ops
 
         self.rank, self.size, self.local_size, self.first = rank, size, local_size, rank == 0
         self.broken = False  # after which nothing can be exchanged any more
         self._all_gather, self._all_reduce = ops.AllGather(), ops.AllReduce()
 
-    def gather(self, array):
+    def gather(self, array: np.ndarray) -> list[np.ndarray]:
         array = np.ascontiguousarray(array)
         announced = self._announce(_GATHER, array.nbytes, len(array))
         parts = self._exchange_bytes(array.data.cast("B") if array.size else b"", announced[:, 1])
         return [np.frombuffer(part, array.dtype).reshape(length, *array.shape[1:])
                 for part, length in zip(parts, announced[:, 2].tolist(), strict=True)]
 
-    def sum(self, tensor):
+    def sum(self, tensor: Tensor) -> Tensor:
         self._announce(_SUM, tensor.size)
         with self._lost():
             return self._all_reduce(tensor)
 
-    def wait(self):
+    def wait(self) -> None:
         self._announce(_WAIT)
 
-    def from_first(self, make):
+    def from_first(self, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         packed = io.BytesIO()
         if self.first:
             with alone():
@@ -107,16 +114,16 @@ class Ranks(Alone):
         with np.load(io.BytesIO(received.tobytes()), allow_pickle=False) as arrays:
             return dict(arrays)
 
-    def fail(self, message):
+    def fail(self, message: str) -> None:
         """Let all ranks raise an error."""
-        message = message.encode()
-        self._announce(_FAILED, len(message), message=message)
+        told = message.encode()
+        self._announce(_FAILED, len(told), message=told)
 
-    def leave(self):
+    def leave(self) -> None:
         """The last exchange: no rank ends before all have come to their end."""
         self._announce(_LEAVE)
 
-    def _announce(self, what, size=0, length=0, message=b""):
+    def _announce(self, what: int, size: int = 0, length: int = 0, message: bytes = b"") -> np.ndarray:
         """(ranks, 3): what, size and length of every rank; raises ``FailedTogether`` where any has failed."""
         announced = self._gathered(np.array([what, size, length], np.int64))
         failed = announced[:, 0] == _FAILED
@@ -127,7 +134,7 @@ class Ranks(Alone):
             raise RuntimeError(f"the ranks are not at the same place: {announced[:, 0].tolist()}")
         return announced
 
-    def _exchange_bytes(self, own, sizes):
+    def _exchange_bytes(self, own: bytes | memoryview, sizes: np.ndarray) -> list[np.ndarray]:
         """Every rank's bytes, of ``sizes``, as uint8 arrays."""
         words = -(-int(sizes.max()) // 4)  # bytes can't be gathered everywhere, int32 can
         if not words:
@@ -136,7 +143,7 @@ class Ranks(Alone):
         sent.view(np.uint8)[:len(own)] = np.frombuffer(own, np.uint8)
         return [row.view(np.uint8)[:size] for row, size in zip(self._gathered(sent), sizes.tolist(), strict=True)]
 
-    def _gathered(self, array):
+    def _gathered(self, array: np.ndarray) -> np.ndarray:
         """(ranks, m): every rank's (m,), of int32 or int64; it is sent as int32, since not all devices send int64."""
         from mindspore import Tensor
 
@@ -145,7 +152,7 @@ class Ranks(Alone):
         return gathered.view(array.dtype).reshape(self.size, len(array))
 
     @contextlib.contextmanager
-    def _lost(self):
+    def _lost(self) -> Iterator[None]:
         """Tell what an exchange that fails means."""
         try:
             yield
@@ -155,7 +162,7 @@ class Ranks(Alone):
                                "first (msrun --log_dir) says why") from error
 
 
-def _told(messages, failed):
+def _told(messages: Sequence[str], failed: np.ndarray) -> str:
     """One message for all: what the lowest rank that failed says, and which that is where rank 0 has not."""
     rank = int(np.argmax(failed))
     return f"rank {rank}: {messages[rank]}" if rank else messages[rank]
@@ -167,33 +174,34 @@ _ALONE = Alone()
 class _Nowhere(io.TextIOBase):
     """A stream that takes everything and keeps nothing."""
 
-    def write(self, text):
+    def write(self, text: str) -> int:
         return len(text)
 
 
 class _Process:
     """What this process is in its run: its group once it is connected, and its own output streams."""
 
-    def __init__(self):
-        self.taking_part, self.group, self.in_turn = False, None, 0
-        self.streams = None
+    def __init__(self) -> None:
+        self.taking_part, self.in_turn = False, 0
+        self.group: Alone | None = None
+        self.streams: tuple[TextIO, TextIO] | None = None
 
 
 _process = _Process()
 
 
-def current():
+def current() -> Alone:
     """The group that the code at hand works in: this run's ranks, or ``Alone``."""
     return _ALONE if _process.group is None or _process.in_turn else _process.group
 
 
-def launched():
+def launched() -> bool:
     """Whether this process was started as one of several, by msrun or in its manner."""
     return "MS_ROLE" in os.environ or os.environ.get("RANK_SIZE", "1") not in ("", "1")
 
 
 @contextlib.contextmanager
-def alone():
+def alone() -> Iterator[None]:
     """Let the code within work by itself: what it would exchange concerns this rank only."""
     _process.in_turn += 1
     try:
@@ -203,7 +211,7 @@ def alone():
 
 
 @contextlib.contextmanager
-def first_before_others():
+def first_before_others() -> Iterator[None]:
     """Let rank 0 go through the block by itself, then the others: what it has made they find."""
     group = current()
     if not group.first:
@@ -214,7 +222,7 @@ def first_before_others():
         group.wait()
 
 
-def take_part(run):
+def take_part(run: Callable[[], int]) -> int:
     """Run ``run``, if msrun has started it so as one process of several, and return what it returns, an exit code.
 
     The scheduler does not run it, but waits for all others to end.
@@ -238,7 +246,7 @@ def take_part(run):
     return USER_ERROR
 
 
-def _schedule():
+def _schedule() -> int:
     from mindspore import communication
 
     try:
@@ -248,7 +256,7 @@ def _schedule():
     return 0
 
 
-def connect():
+def connect() -> None:
     """Find the others, once the device is set; does nothing where this process was not launched with others."""
     if not _process.taking_part or _process.group is not None:
         return
@@ -259,16 +267,17 @@ def connect():
     try:
         communication.init()
         size, local = communication.get_group_size(), communication.get_local_rank_size()
-        _process.group = Ranks(communication.get_rank(), size, local) if size > 1 else _ALONE
+        group = Ranks(communication.get_rank(), size, local) if size > 1 else _ALONE
     except (RuntimeError, ValueError) as error:
         _process.taking_part = False
         raise NotConnected(f"can't join the other processes: {str(error).splitlines()[0]}; start them with msrun "
                            "(docs/scale.md)") from error
-    _speak(_process.group.first)
+    _process.group = group
+    _speak(group.first)
 
 
 @contextlib.contextmanager
-def failing_together():
+def failing_together() -> Iterator[None]:
     """Make an error in the block every rank's: the same ``MsCoresetError`` on all of them."""
     try:
         yield
@@ -286,14 +295,14 @@ def failing_together():
         raise
 
 
-def _tell_others(message):
+def _tell_others(message: str) -> None:
     with contextlib.suppress(NotConnected):
         connect()
     if _process.taking_part and isinstance(_process.group, Ranks) and not _process.group.broken:
         _process.group.fail(message)
 
 
-def _leave():
+def _leave() -> FailedTogether | None:
     """End together, after what was printed is out: msrun ends all others as soon as one has failed.
 
     Returns the error of a rank that has failed when this one was through, or None.
@@ -316,11 +325,10 @@ def _leave():
     return late
 
 
-def _speak(aloud):
+def _speak(aloud: bool) -> None:
     """Print from now on, or write into nothing."""
-    if _process.streams is None:
-        _process.streams = sys.stdout, sys.stderr
+    streams = _process.streams = _process.streams or (sys.stdout, sys.stderr)
     if aloud:
-        sys.stdout, sys.stderr = _process.streams
-    elif sys.stdout is _process.streams[0]:
+        sys.stdout, sys.stderr = streams
+    elif sys.stdout is streams[0]:
         sys.stdout = sys.stderr = _Nowhere()

@@ -1,6 +1,9 @@
 """How far a network's input must move until its answer changes: DeepFool, for many images at once."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,12 +11,16 @@ from ms_coreset.datasets.split import Split
 from ms_coreset.device import filled_up
 from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind, require_network, require_number, require_same_classes, require_whole
+from ms_coreset.kinds import Network
 from ms_coreset.progress import Progress
 from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
+if TYPE_CHECKING:
+    from mindspore import Tensor
 
-def deepfool_distances(network: Any, split: Split, max_iter: int = 50, overshoot: float = 0.0, top_m: int | None = None,
-                       batch_size: int = 256) -> np.ndarray:
+
+def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, overshoot: float = 0.0,
+                       top_m: int | None = None, batch_size: int = 256) -> np.ndarray:
     """Squared length of DeepFool's perturbation of every image of ``split``: (n,) float64, at least 0.
 
     In evaluation mode, dataset order, on normalised images, without clipping to the range of images; see
@@ -43,7 +50,8 @@ def deepfool_distances(network: Any, split: Split, max_iter: int = 50, overshoot
     return ranks.join(distances)
 
 
-def squared_perturbations(logits, images, max_iter=50, overshoot=0.0, top_m=None, batch_size=256):
+def squared_perturbations(logits: Callable, images: np.ndarray, max_iter: int = 50, overshoot: float = 0.0,
+                          top_m: int | None = None, batch_size: int = 256) -> np.ndarray:
     """||r||^2 of the perturbations r that DeepFool finds: (n,) float64, at least 0.
 
     From x the first class k0 = argmax f(x) is left towards the nearest of the linearised boundaries, time and again
@@ -82,7 +90,7 @@ def squared_perturbations(logits, images, max_iter=50, overshoot=0.0, top_m=None
     return (1 + overshoot)**2 * (moved.reshape(len(images), -1)**2).sum(axis=1)
 
 
-def _steps(answers, gradients, classes, first):
+def _steps(answers: np.ndarray, gradients: np.ndarray, classes: np.ndarray, first: np.ndarray) -> np.ndarray:
     """The way to the nearest linearised boundary, of b images: like one image each, float64.
 
     answers: (b, C) logits; gradients: (b, m, ...) of the logits of ``classes`` (b, m); first: (b,) among these
@@ -102,20 +110,20 @@ def _steps(answers, gradients, classes, first):
 class _Differentiable:
     """A callable's logits and input gradients, as float64 arrays, ``batch_size`` images at a time."""
 
-    def __init__(self, logits, batch_size):
+    def __init__(self, logits: Callable, batch_size: int) -> None:
         import mindspore
 
-        def chosen_sum(images, chosen):
+        def chosen_sum(images: Tensor, chosen: Tensor) -> Tensor:
             return (logits(images) * chosen).sum()
 
         self._tensor, self._logits, self._batch_size = mindspore.Tensor, logits, batch_size
         self._gradient = mindspore.grad(chosen_sum)
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray) -> np.ndarray:
         """(n, C)."""
         return self._in_batches(self._logits, images)
 
-    def gradients(self, images, classes, outputs):
+    def gradients(self, images: np.ndarray, classes: np.ndarray, outputs: int) -> np.ndarray:
         """Of n images, the gradients (n, m, ...) of the logits of their ``classes`` (n, m), of ``outputs`` logits."""
         # Every image once for each of its classes: rows do not mix, so one backward pass serves all of them.
         n, m = classes.shape
@@ -123,12 +131,12 @@ class _Differentiable:
         chosen = np.eye(outputs, dtype=images.dtype)[classes.ravel()]
         return self._in_batches(self._gradient, copies, chosen).reshape(n, m, *images.shape[1:])
 
-    def _in_batches(self, function, *arrays):
+    def _in_batches(self, function: Callable, *arrays: np.ndarray) -> np.ndarray:
         n = len(arrays[0])
         parts = [self._of_batch(function, [array[begin:begin + self._batch_size] for array in arrays])
                  for begin in range(0, n, self._batch_size)]
         return np.concatenate(parts).astype(np.float64)
 
-    def _of_batch(self, function, arrays):
+    def _of_batch(self, function: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
         whole = (self._tensor(filled_up(array, self._batch_size)) for array in arrays)
         return function(*whole).asnumpy()[:len(arrays[0])]

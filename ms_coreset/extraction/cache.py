@@ -1,9 +1,13 @@
 """Extracted arrays on disk: memory-mapped, keyed by what they depend on, continued when interrupted."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +15,16 @@ from ms_coreset.distributed import Alone
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, create_array, open_array, read_json, write_json, write_rows
 from ms_coreset.identity import layers_digest, network_identity, normalization, weights_digest
+from ms_coreset.kinds import FilePath, Trainable
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.split import Split
 
 SAVE_INTERVAL = 20  # seconds between two notes of how far an extraction is
 _ALONE = Alone()
 
 
-def evidence_key(network, split):
+def evidence_key(network: Trainable, split: Split) -> str:
     """Name of the cache entry: a checksum of the weights, the architecture, the images and the normalisation."""
     described = {**network_identity(network), "layers": layers_digest(network), **normalization(split)}
     return array_digest(np.array([weights_digest(network), split.fingerprint(),
@@ -32,7 +40,8 @@ class ExtractionStore:
     arrays: name to array; done: rows that are filled in all of them
     """
 
-    def __init__(self, shapes, folder=None, ranks=_ALONE):
+    def __init__(self, shapes: dict[str, tuple[int, ...]], folder: FilePath | None = None,
+                 ranks: Alone = _ALONE) -> None:
         self._folder = None if folder is None else Path(folder)
         self._ranks = ranks
         self._noted = time.monotonic()
@@ -41,11 +50,11 @@ class ExtractionStore:
         self.done = min(rows for _, rows in opened.values())
 
     @property
-    def on_disk(self):
+    def on_disk(self) -> bool:
         """Whether the arrays are files."""
         return self._folder is not None
 
-    def write(self, rows, **values):
+    def write(self, rows: np.ndarray, **values: Callable[..., np.ndarray]) -> None:
         """Fill ``rows``, which follow one another, of each array from the function of its name."""
         for name, array in self.arrays.items():
             if self._ranks.size > 1 and self.on_disk:
@@ -58,20 +67,20 @@ class ExtractionStore:
         if time.monotonic() - self._noted > SAVE_INTERVAL:
             self.finish()
 
-    def meet(self, own, done):
+    def meet(self, own: slice, done: int) -> None:
         """Where each rank has filled the rows ``own`` (a slice), and together all before ``done``: have all of them."""
         if self._ranks.size > 1 and not self.on_disk:
             for array in self.arrays.values():
                 array[self.done:done] = self._ranks.join(array[own])
         self._ranks.wait()
         self.done = done
-        if self.on_disk and self._ranks.size > 1:
+        if self._folder is not None and self._ranks.size > 1:
             # Opened anew: what other machines have written, a map from before need not show.
             self.arrays = {name: open_array(self._folder / f"{name}.npy", "r+") for name in self.arrays}
         if self._ranks.first:
             self.finish()
 
-    def finish(self):
+    def finish(self) -> None:
         """Bring the arrays to disk, and then the note of how many rows are there."""
         self._noted = time.monotonic()
         if self._folder is None:
@@ -80,7 +89,7 @@ class ExtractionStore:
             array.flush()
             write_json(self._folder / f"{name}.json", {"rows": self.done, "shape": list(array.shape)})
 
-    def _open(self, name, shape):
+    def _open(self, name: str, shape: tuple[int, ...]) -> tuple[Any, int]:
         if self._folder is None:
             return np.empty(shape, np.float32), 0
         path = self._folder / f"{name}.npy"

@@ -1,10 +1,12 @@
 """One pass of a trained network over a split: embeddings and logits of every sample."""
 
+from __future__ import annotations
+
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import filled_up
@@ -19,14 +21,19 @@ from ms_coreset.errors import (
 )
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction.cache import ExtractionStore, evidence_key
+from ms_coreset.kinds import Network
 from ms_coreset.locks import locked
 from ms_coreset.progress import Progress
 from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
+if TYPE_CHECKING:
+    from ms_coreset.distributed import Alone
+    from ms_coreset.training.pipeline import Batch
+
 ROUND = 64  # batches of a rank between two notes of how far all are
 
 
-def extract(network: Any, split: Split, need: Iterable[str] = EXTRACTED, batch_size: int = 256,
+def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, batch_size: int = 256,
             cache: str | os.PathLike | None = None) -> Evidence:
     """What ``network`` says of every sample of ``split``: evaluation mode, dataset order, no augmentation.
 
@@ -68,7 +75,7 @@ def extract(network: Any, split: Split, need: Iterable[str] = EXTRACTED, batch_s
     return Evidence(labels=split.labels, **store.arrays)
 
 
-def _fill(store, network, split, batch_size, ranks):
+def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: int, ranks: Alone) -> None:
     """Fill what is missing: in one go, or several ranks in rounds, after each of which is noted how far they are."""
     together = evaluated_together(split, batch_size)
     step = len(split) if ranks.size == 1 or not store.on_disk else ROUND * together * ranks.size
@@ -83,7 +90,7 @@ def _fill(store, network, split, batch_size, ranks):
             store.meet(own, end)
 
 
-def _ask(store, network, batches, together, progress):
+def _ask(store: ExtractionStore, network: Network, batches: Iterator[Batch], together: int, progress: Progress) -> None:
     """together: rows of a whole batch."""
     from mindspore import Tensor
 
@@ -95,7 +102,7 @@ def _ask(store, network, batches, together, progress):
         progress.update(n)
 
 
-def _require_fitting(network, split):
+def _require_fitting(network: object, split: Split) -> None:
     description = getattr(network, "description", None) or {}
     channels = description.get("in_channels", split.in_channels)
     if channels != split.in_channels:

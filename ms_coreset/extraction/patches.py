@@ -1,10 +1,14 @@
 """Evidence without training: random patches of the images, and ridge regression's left-out answers."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import tempfile
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,6 +25,9 @@ from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, stream
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.memory import as_bytes
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.pictures import Pictures
 
 VERSION = 1  # of what is computed: a cache's evidence of another one is not taken
 SMALLEST, LARGEST = 4, 32  # pixels of a side; larger images are reduced to LARGEST
@@ -44,12 +51,13 @@ class PatchEvidence(Evidence):
     settings: how it was made, as plain values; "lam" is ridge regression's penalty, chosen by ``accuracy``
     """
 
+    _: KW_ONLY
     accuracy: float | None = None
     test_accuracy: float | None = None
     settings: dict = field(default_factory=dict)
 
 
-def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, test: Split | None = None,
+def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, test: Split | None = None,
                    memory: int | str | None = None, cache: str | os.PathLike | None = None) -> PatchEvidence:
     """What ridge regression on random patches says of each sample of ``split`` when fitted to all the others.
 
@@ -100,7 +108,7 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, test
     return _evidence(split.labels, arrays, notes, settings)
 
 
-def patch_settings(split, filters=None, seed=0):
+def patch_settings(split: Split, filters: int | None = None, seed: int = 0) -> dict[str, Any]:
     """How ``patch_evidence`` will be made of ``split``, as plain values; raises what it does."""
     height, width, channels = split.require_images().shape[1:]
     if min(height, width) < SMALLEST:
@@ -114,19 +122,20 @@ def patch_settings(split, filters=None, seed=0):
             "side": 4 if small else 6, "size": size, "mirrored": colour, "seed": check_seed(seed)}
 
 
-def _drawn(test, seed):
+def _drawn(test: Split, seed: int) -> Split:
     """At most ``TESTED`` samples of the test split."""
     return test.subset(np.sort(stream(seed, "patches tested").permutation(len(test))[:TESTED]))
 
 
-def _key(split, test, settings):
+def _key(split: Split, test: Split | None, settings: dict[str, Any]) -> str:
     """Name of the cache entry."""
     tested = () if test is None else (test.fingerprint(), array_digest(test.labels))
     return array_digest(np.array([split.fingerprint(), array_digest(split.labels), str(split.num_classes),
                                   repr(sorted(settings.items())), *tested]))
 
 
-def _made(split, test, settings, memory, folder):
+def _made(split: Split, test: Split | None, settings: dict[str, Any], memory: int | str | None,
+          folder: Path | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays by name, notes): from ``folder``, made anew unless they are there whole, or in memory."""
     shape = len(split), split.num_classes
     store = ExtractionStore({"features": shape, "logits": shape}, folder)
@@ -139,8 +148,10 @@ def _made(split, test, settings, memory, folder):
     return store.arrays, notes
 
 
-def _noted(folder):
+def _noted(folder: Path | None) -> dict[str, float | None] | None:
     """The notes on evidence that is there whole; None where it is not."""
+    if folder is None:
+        return None
     with contextlib.suppress(MsCoresetError, KeyError, TypeError, ValueError):
         notes = read_json(folder / NOTES)
         tested = notes["test_accuracy"]
@@ -150,14 +161,16 @@ def _noted(folder):
 
 
 @kernels.host_alone()
-def _fill(store, split, test, settings, memory, folder):
+def _fill(store: ExtractionStore, split: Split, test: Split | None, settings: dict[str, Any], memory: int | str | None,
+          folder: Path | None) -> dict[str, Any]:
     """Fill ``store`` with the evidence; returns the notes on it."""
     if folder is not None:
         (folder / NOTES).unlink(missing_ok=True)
-    filters = draw_filters(split.images, settings["filters"], settings["side"], stream(settings["seed"], "patches"))
+    images = split.require_images()
+    filters = draw_filters(images, settings["filters"], settings["side"], stream(settings["seed"], "patches"))
     encoder = Encoder(filters, settings["mirrored"])
     with _array((len(split), encoder.size), memory, folder) as features:
-        encode(split.images, encoder, features)
+        encode(images, encoder, features)
         found = ridge_left_out(features, split.labels, split.num_classes)
         for part in kernels.blocks(len(split), 16 * split.num_classes, ROUND_BYTES):
             answers = found.answers(part)
@@ -165,13 +178,13 @@ def _fill(store, split, test, settings, memory, folder):
                         features=lambda a=answers: _directions(a))
     tested = None
     if test is not None:
-        answers = found.answer(encode(test.images, encoder, np.empty((len(test), encoder.size), np.float32)))
+        answers = found.answer(encode(test.require_images(), encoder, np.empty((len(test), encoder.size), np.float32)))
         tested = float((answers.argmax(axis=1) == test.labels).mean())
     return {"accuracy": found.accuracy, "test_accuracy": tested, "lam": found.lam}
 
 
 @contextlib.contextmanager
-def _array(shape, memory, folder):
+def _array(shape: tuple[int, int], memory: int | str | None, folder: Path | None) -> Iterator[np.ndarray]:
     """An array of float32 to be filled, in memory, or beyond what may be used in a file that is removed again."""
     if 4 * shape[0] * shape[1] <= as_bytes(memory):
         yield np.empty(shape, np.float32)
@@ -180,13 +193,13 @@ def _array(shape, memory, folder):
         yield create_array(Path(scratch) / "patches.npy", np.float32, shape)
 
 
-def encode(images, encoder, out):
+def encode(images: np.ndarray | Pictures, encoder: Encoder, out: np.ndarray) -> np.ndarray:
     """Fill out (n, encoder.size) with the features of images (n, H, W, channels), a few in memory; returns it."""
     with Progress(len(images), "patches") as progress:
         for part in kernels.blocks(len(images), int(np.prod(images.shape[1:])), ROUND_BYTES):
             pixels, into = images[part], out[part]
 
-            def fill(few, pixels=pixels, into=into):
+            def fill(few: slice, pixels: np.ndarray = pixels, into: np.ndarray = into) -> None:
                 into[few] = encoder(pixels[few])
 
             kernels.in_threads(fill, [(few,) for few in kernels.blocks(len(pixels), 1, TASK)])
@@ -194,7 +207,7 @@ def encode(images, encoder, out):
     return out
 
 
-def _directions(answers):
+def _directions(answers: np.ndarray) -> np.ndarray:
     """Answers (m, C) less their row mean, at length 1; as long as they are where C is 2 or less."""
     answers = answers - answers.mean(axis=1, keepdims=True)
     if answers.shape[1] > 2:
@@ -203,17 +216,18 @@ def _directions(answers):
     return answers
 
 
-def _evidence(labels, arrays, notes, settings):
-    return PatchEvidence(labels, **arrays, accuracy=notes["accuracy"], test_accuracy=notes["test_accuracy"],
-                         settings={**settings, "lam": notes["lam"]})
+def _evidence(labels: np.ndarray, arrays: dict[str, np.ndarray], notes: dict[str, Any],
+              settings: dict[str, Any]) -> PatchEvidence:
+    return PatchEvidence(labels, arrays["features"], arrays["logits"], accuracy=notes["accuracy"],
+                         test_accuracy=notes["test_accuracy"], settings={**settings, "lam": notes["lam"]})
 
 
-def _packed(arrays, notes):
+def _packed(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> dict[str, np.ndarray]:
     """Both as arrays, which ranks can send; NaN for None."""
     return {**arrays, **{name: np.array(np.nan if value is None else value) for name, value in notes.items()}}
 
 
-def _unpacked(labels, found, settings):
+def _unpacked(labels: np.ndarray, found: dict[str, np.ndarray], settings: dict[str, Any]) -> PatchEvidence:
     notes = {name: found.pop(name).item() for name in ("accuracy", "test_accuracy", "lam")}
     if np.isnan(notes["test_accuracy"]):
         notes["test_accuracy"] = None
@@ -232,7 +246,7 @@ class Filters:
 
 
 @kernels.one_blas_thread
-def draw_filters(images, filters, side, rng):
+def draw_filters(images: np.ndarray | Pictures, filters: int, side: int, rng: np.random.RandomState) -> Filters:
     """``Filters`` from random patches of images (n, H, W, channels): at most so many, fewer where patches are few."""
     patches = _random_patches(images, side, rng)
     patches = patches - patches.mean(axis=1, keepdims=True)
@@ -251,17 +265,17 @@ def draw_filters(images, filters, side, rng):
     return Filters(weights.reshape(-1, side, side, images.shape[3]), offsets)
 
 
-def _random_patches(images, side, rng):
+def _random_patches(images: np.ndarray | Pictures, side: int, rng: np.random.RandomState) -> np.ndarray:
     """(m, side * side * channels) float64: patches at m different places, in random order."""
     chosen = np.sort(rng.permutation(len(images))[:SAMPLED_IMAGES])
     pixels = reduced(images[chosen])
-    windows = sliding_window_view(pixels, (side, side), (1, 2))
+    windows = sliding_window_view(pixels, (side, side), (1, 2))  # type: ignore[call-overload]  # typed for one axis
     shape = windows.shape[:3]
     places = rng.permutation(int(np.prod(shape)))[:SAMPLED]
     return windows[np.unravel_index(places, shape)].transpose(0, 2, 3, 1).reshape(len(places), -1).astype(np.float64)
 
 
-def reduced(images):
+def reduced(images: np.ndarray) -> np.ndarray:
     """Images (n, H, W, channels) as float32; of sides above ``LARGEST`` the means over as many equal parts."""
     pixels = np.asarray(images, np.float32)
     for axis in (1, 2):
@@ -271,7 +285,7 @@ def reduced(images):
     return pixels
 
 
-def _shares(size):
+def _shares(size: int) -> np.ndarray:
     """(LARGEST, size) float32: what share of each of ``LARGEST`` equal parts of a line each of its pixels is."""
     edges = np.linspace(0, size, LARGEST + 1)
     starts, pixels = edges[:-1, None], np.arange(size)
@@ -288,7 +302,7 @@ class Encoder:
     size: features of an image, 8 K
     """
 
-    def __init__(self, filters, mirrored=True, dtype=np.float32):
+    def __init__(self, filters: Filters, mirrored: bool = True, dtype: Any = np.float32) -> None:
         weights = np.asarray(filters.weights, dtype)
         count, self._side, _, channels = weights.shape
         self._half, self._mirrored, self._dtype = self._side // 2, mirrored, dtype
@@ -302,7 +316,7 @@ class Encoder:
         self._values = self._side**2 * channels  # of a patch
         self.size = 2 * GRID**2 * count
 
-    def __call__(self, images):
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         """Images (n, H, W, channels): (n, size)."""
         pixels = reduced(images).astype(self._dtype, copy=False)
         out = np.zeros((len(pixels), 2, GRID, GRID, len(self._low)), self._dtype)
@@ -315,7 +329,7 @@ class Encoder:
                     self._add(out[part, :, i], j, even[:, rows, columns], odd[:, rows, columns])
         return out.reshape(len(out), -1)
 
-    def _patches(self, pixels):
+    def _patches(self, pixels: np.ndarray) -> Iterable[np.ndarray]:
         """Views (m, rows, columns, side, side / 2, channels) of the sums and differences of patches' columns."""
         width = pixels.shape[2] - self._side + self._half
         left = sliding_window_view(pixels[:, :, :width], self._half, 2)
@@ -323,7 +337,7 @@ class Encoder:
         return (sliding_window_view(np.moveaxis(both, 4, 3), self._side, 1).transpose(0, 1, 2, 5, 3, 4)
                 for both in (left + right, left - right))
 
-    def _add(self, out, column, even, odd):
+    def _add(self, out: np.ndarray, column: int, even: np.ndarray, odd: np.ndarray) -> None:
         """Add the means of a part's answers to out (m, 2, GRID, K)."""
         images, places = len(even), even.shape[1] * even.shape[2]
         share = np.full((1, places), 1 / places, self._dtype)
@@ -332,7 +346,7 @@ class Encoder:
             out[:, 0, at] += (share @ np.maximum(z, self._high))[:, 0] - self._high
             out[:, 1, at] += self._low - (share @ np.minimum(z, self._low, out=z))[:, 0]
 
-    def _answers(self, even, odd):
+    def _answers(self, even: np.ndarray, odd: np.ndarray) -> tuple[np.ndarray, ...]:
         """Answers (patches, K) of the filters, and of their mirror images."""
         even, odd = (part.copy().reshape(-1, len(self._even)) for part in (even, odd))
         mean = even @ np.full(len(self._even), 1 / self._values, self._dtype)
@@ -345,6 +359,6 @@ class Encoder:
         return (first, np.subtract(sums, differences, out=sums)) if self._mirrored else (first,)
 
 
-def _halves(places):
+def _halves(places: int) -> tuple[slice, slice]:
     """Two slices of equal length that cover a line of places; of an odd number both have the middle one."""
     return slice(0, (places + 1) // 2), slice(places // 2, places)

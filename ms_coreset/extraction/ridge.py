@@ -1,15 +1,24 @@
 """Ridge regression whose answer to each sample is that of a fit to all the others."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.selectors import kernels
 
+if TYPE_CHECKING:
+    from mindspore import Tensor
+
 LAMBDAS = (1e-4, 1e-3, 1e-2, 1e-1)
 BLOCK_BYTES = 8 << 20  # of a block of rows in float64
 FLOOR = 1e-10  # of 1 - leverage: of less, rounding leaves no digit
 _STEADY = 1e-3  # of the overall deviation, added to each feature's
+# Eigenvalues; what makes rows of a slice; a product; what makes weights of such a product.
+Rotated = tuple[np.ndarray, Callable[[slice], np.ndarray], np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -24,15 +33,15 @@ class LeftOut:
     lam: float
     weights: np.ndarray
     leverage: np.ndarray
-    rows: "_Rows"
+    rows: _Rows
 
     @kernels.one_blas_thread
-    def answers(self, part=slice(None)):
+    def answers(self, part: slice = slice(None)) -> np.ndarray:
         """Left-out answers (m, C) float64 to the samples of a slice, of targets whose mean over all samples is 0."""
         begin, end, _ = part.indices(len(self.leverage))
         answers = np.empty((end - begin, self.weights.shape[1]))
 
-        def fill(block):
+        def fill(block: slice) -> None:
             at = slice(begin + block.start, begin + block.stop)
             fitted = kernels.product(self.rows.features(at), self.weights.T)
             answers[block] = _without_own(self.rows.targets(at), fitted, self.leverage[at])
@@ -41,13 +50,14 @@ class LeftOut:
         return answers
 
     @kernels.one_blas_thread
-    def answer(self, features):
+    def answer(self, features: np.ndarray) -> np.ndarray:
         """What the fit to all samples says of others: features (m, d), answers (m, C)."""
         return kernels.product(self.rows.standard(features), self.weights.T)
 
 
 @kernels.one_blas_thread
-def ridge_left_out(features, labels, classes, lambdas=LAMBDAS):
+def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
+                   *, lambdas: Sequence[float] = LAMBDAS) -> LeftOut:
     """Answers to each sample by ridge regression on all the others, without fitting n times: ``LeftOut``.
 
     features: (n, d), of any float type, in memory or mapped; labels: (n,), in 0 .. classes - 1
@@ -76,7 +86,7 @@ def ridge_left_out(features, labels, classes, lambdas=LAMBDAS):
 class _Rows:
     """Features and labels of n samples, a slice of them at a time in float64, as the regression takes them."""
 
-    def __init__(self, features, labels, classes):
+    def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> None:
         self._features, self.labels = features, labels
         self.width = features.shape[1]
         self._shares = np.bincount(labels, minlength=classes) / len(labels)
@@ -85,32 +95,32 @@ class _Rows:
         scale = np.sqrt(variance) + _STEADY * np.sqrt(variance.mean() + self._center.var())
         self._scale = np.where(scale > 0, scale, 1)  # where nothing varies at all
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def parts(self, n=None):
+    def parts(self, n: int | None = None) -> list[slice]:
         """Slices that cover all samples, or n."""
         return kernels.blocks(len(self) if n is None else n, 8 * self.width, BLOCK_BYTES)
 
-    def features(self, part):
+    def features(self, part: slice) -> Tensor:
         return self.standard(self._features[part])
 
-    def standard(self, features):
+    def standard(self, features: np.ndarray) -> np.ndarray:
         """Features (m, d) less the samples' mean, divided by their deviation."""
         rows = np.subtract(features, self._center, dtype=np.float64)
         rows /= self._scale
         return rows
 
-    def targets(self, part):
+    def targets(self, part: slice) -> np.ndarray:
         labels = self.labels[part]
         targets = np.tile(-self._shares, (len(labels), 1))
         targets[np.arange(len(labels)), labels] += 1
         return targets
 
 
-def _of_features(rows):
+def _of_features(rows: _Rows) -> Rotated:
     """Eigenvalues of X^T X / n = V E V^T; ``part -> X V`` of some rows; V^T X^T T; from such a product to weights."""
-    total = 0
+    total: Any = 0
     for part in rows.parts():
         total = total + kernels.gram(np.hstack([rows.features(part), rows.targets(part)]))
     d = rows.width
@@ -120,7 +130,7 @@ def _of_features(rows):
             lambda product: vectors @ product)
 
 
-def _of_samples(rows):
+def _of_samples(rows: _Rows) -> Rotated:
     """The same from X X^T / n = U E U^T, where X V = U sqrt(n E)."""
     features = rows.features(slice(None))
     values, vectors = np.linalg.eigh(kernels.gram(features.T) / len(rows))
@@ -132,13 +142,14 @@ def _of_samples(rows):
             lambda product: features.T @ (vectors @ (inverse[:, None] * product)))
 
 
-def _best(rows, rotated, products, shrinkages):
+def _best(rows: _Rows, rotated: Callable[[slice], np.ndarray], products: np.ndarray,
+          shrinkages: np.ndarray) -> tuple[int, np.ndarray, float]:
     """(place of the penalty with the best left-out accuracy, leverages (n,) at it, that accuracy)."""
     parts = rows.parts()
     right = np.zeros((len(parts), len(shrinkages)), np.int64)
     leverages = np.empty((len(shrinkages), len(rows)))
 
-    def measure(place, part):
+    def measure(place: int, part: slice) -> None:
         along, targets = rotated(part), rows.targets(part)
         fits = [kernels.product(along, (products * shrinkage[:, None]).T) for shrinkage in shrinkages]
         leverages[:, part] = kernels.product(shrinkages, along * along) + 1 / len(rows)
@@ -152,6 +163,6 @@ def _best(rows, rotated, products, shrinkages):
     return best, leverages[best], float(right[best] / len(rows))
 
 
-def _without_own(targets, fitted, leverage):
+def _without_own(targets: np.ndarray, fitted: np.ndarray, leverage: np.ndarray) -> np.ndarray:
     """Left-out answers from targets and fitted values (m, C) and leverages (m,)."""
     return targets - (targets - fitted) / np.maximum(1 - leverage, FLOOR)[:, None]

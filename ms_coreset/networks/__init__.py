@@ -7,9 +7,11 @@ MindSpore. ``register_network`` adds one of the user's.
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
+from types import ModuleType
 from typing import Any
 
 from ms_coreset.errors import MsCoresetError, require_whole
+from ms_coreset.kinds import Network, Shapes
 from ms_coreset.randomness import check_seed
 from ms_coreset.registry import Registry
 
@@ -35,7 +37,7 @@ _FAMILIES: dict[str, dict[str, list[str]]] = {
     "efficientnet": {"efficientnet_b0": ["efficientnet"]},
     "shufflenet": {"shufflenet_v2": ["shufflenet", "shufflenet_v2_x1_0"]},
 }
-_NETWORKS = Registry("network")  # name -> its family's file, or the function itself
+_NETWORKS: Registry[str | Callable] = Registry("network")  # name -> its family's file, or the function itself
 for _family, _names in _FAMILIES.items():
     for _name, _aliases in _names.items():
         _NETWORKS.add(_name, _family, _aliases)
@@ -47,7 +49,7 @@ def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
     The network is a ``blocks.Classifier``, or has as much of it: ``features(x)``, ``head``, ``num_features`` and
     ``variant``.
     """
-    def register(build):
+    def register(build: Callable) -> str | Callable:
         return _NETWORKS.add(name, build, aliases)
     return register
 
@@ -57,13 +59,13 @@ def list_networks(pattern: str = "*") -> list[str]:
     return _NETWORKS.names(pattern)
 
 
-def canonical_network(name):
+def canonical_network(name: str) -> str:
     """The registered spelling of a network's name; raises ``MsCoresetError`` for an unknown one."""
     return _NETWORKS.canonical(name)
 
 
-def create_network(name: str, num_classes: int, in_channels: int = 3, image_size: int = 32, width: int | None = None,
-                   seed: int = 0, **options: Any) -> Any:
+def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_size: int = 32, width: int | None = None,
+                   seed: int = 0, **options: Any) -> Network:
     """Build a network with weights drawn from ``RandomState(seed)``.
 
     name: one of ``list_networks()``, in any case
@@ -95,7 +97,7 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, image_size
     return network
 
 
-def _require_sizes(**sizes):
+def _require_sizes(**sizes: int) -> None:
     """Raise ``MsCoresetError`` unless all are whole numbers, from 1 to what a network can have."""
     for option, value in sizes.items():
         require_whole(option, value)
@@ -103,7 +105,7 @@ def _require_sizes(**sizes):
             raise MsCoresetError(f"{option} {value}: must be at most {_LARGEST[option]:,}")
 
 
-def describe(shapes):
+def describe(shapes: Shapes) -> dict[str, Any]:
     """What ``create_network`` needs for a network with weights of these ``shapes``, by MindSpore's names.
 
     Returns a dict with "arch", "num_classes" and options of the family, as far as shapes tell; empty when they are of
@@ -116,5 +118,5 @@ def describe(shapes):
         return {}
 
 
-def _family_of(family):
+def _family_of(family: str) -> ModuleType:
     return importlib.import_module(f"ms_coreset.networks.{family}")

@@ -1,7 +1,10 @@
 """A small fast network for 32-pixel images, after Keller Jordan's airbench."""
 
-from mindspore import nn, ops
+from typing import Any
 
+from mindspore import Tensor, nn, ops
+
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, batch_norm, conv2d, max_pool, require_side
 from ms_coreset.networks.initialisation import IDENTITY, initialise
 
@@ -12,7 +15,7 @@ _SCALE = 1 / 9  # of the features: small logits at the start, and a smaller step
 class Group(nn.Cell):
     """3x3 convolution, 2x2 max-pooling, BatchNorm, ReLU; then 3x3 convolution, BatchNorm, ReLU."""
 
-    def __init__(self, in_channels, channels):
+    def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
         self.conv1 = conv2d(in_channels, channels, 3, padding=1)
         self.pool = max_pool(2, 2)
@@ -20,7 +23,7 @@ class Group(nn.Cell):
         self.conv2 = conv2d(channels, channels, 3, padding=1)
         self.bn2 = _NORM(channels)
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         x = ops.relu(self.bn1(self.pool(self.conv1(x))))
         return ops.relu(self.bn2(self.conv2(x)))
 
@@ -32,7 +35,7 @@ class Airbench(Classifier):
     patches' whitening and its negative (``training.whitening``).
     """
 
-    def __init__(self, num_classes, in_channels, width):
+    def __init__(self, num_classes: int, in_channels: int, width: int) -> None:
         super().__init__()
         filters = 2 * 4 * in_channels
         self.whitening = conv2d(in_channels, filters, 2, bias=True)
@@ -43,13 +46,13 @@ class Airbench(Classifier):
             group.conv1.scheme = group.conv2.scheme = IDENTITY
         self.fc = nn.Dense(4 * width, num_classes, weight_init="zeros", has_bias=False)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = ops.relu(self.whitening(x))
         x = self.group3(self.group2(self.group1(x)))
         return ops.amax(x, (2, 3)) * _SCALE
 
 
-def airbench(num_classes, in_channels, image_size, width=16, seed=0):
+def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 16, seed: int = 0) -> nn.Cell:
     """airbench's network with groups of ``width``, 4 x ``width`` and 4 x ``width`` channels; 4 x ``width`` features.
 
     Convolutions of the groups begin as the identity: of their filters, as many as there are input channels pass one
@@ -64,7 +67,7 @@ def airbench(num_classes, in_channels, image_size, width=16, seed=0):
     return initialise(Airbench(num_classes, in_channels, width), seed)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an airbench with weights of these ``shapes``, or None for another network."""
     if not {"whitening.weight", "group3.conv2.weight", "fc.weight"} <= shapes.keys():
         return None

@@ -1,7 +1,10 @@
 """AlexNet (Krizhevsky 2014, "One weird trick ..."): DeepCore's for small images, torchvision's for large ones."""
 
+from typing import Any
+
 from mindspore import nn
 
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import (
     Dropout,
     Plain,
@@ -17,7 +20,8 @@ from ms_coreset.networks.initialisation import initialise
 _SMALLEST = 63  # of smaller images torchvision's poolings leave nothing
 
 
-def alexnet(num_classes, in_channels, image_size, variant=None, dropout=None, seed=0):
+def alexnet(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+            dropout: float | None = None, seed: int = 0) -> nn.Cell:
     """AlexNet: five convolutions, three of them followed by max-pooling, and no normalisation.
 
     variant: "cifar", DeepCore's (5x5 convolution, stride 1, and one dense layer; the embedding has 3072 dimensions),
@@ -39,20 +43,21 @@ def alexnet(num_classes, in_channels, image_size, variant=None, dropout=None, se
     return initialise(network, seed)
 
 
-def _small(num_classes, in_channels, padding, dropout):
+def _small(num_classes: int, in_channels: int, padding: int, dropout: float) -> Plain:
     convolutions = _convolutions(in_channels, (128, 192, 256, 192, 192), (5, 1, 2 + padding), pool=(2, 2))
     pooling = [nn.AdaptiveAvgPool2d(4), nn.Flatten(), Dropout(dropout)]
     return Plain("cifar", convolutions, pooling, [linear(192 * 4**2, num_classes)], name="fc")
 
 
-def _large(num_classes, in_channels, dropout):
+def _large(num_classes: int, in_channels: int, dropout: float) -> Plain:
     convolutions = _convolutions(in_channels, (64, 192, 384, 256, 256), (11, 4, 2), pool=(3, 2))
     dense = [Dropout(dropout), linear(256 * 6**2, 4096), nn.ReLU(),
              Dropout(dropout), linear(4096, 4096), nn.ReLU(), linear(4096, num_classes)]
     return Plain("imagenet", convolutions, [nn.AdaptiveAvgPool2d(6), nn.Flatten()], dense)
 
 
-def _convolutions(in_channels, channels, first, pool):
+def _convolutions(in_channels: int, channels: tuple[int, ...], first: tuple[int, int, int],
+                  pool: tuple[int, int]) -> list[nn.Cell]:
     """The five convolutions with ReLU. first: kernel, stride and padding of the first; pool: window and stride."""
     kernels = (first, (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
     layers = []
@@ -63,11 +68,12 @@ def _convolutions(in_channels, channels, first, pool):
     return layers
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an AlexNet with weights of these ``shapes``, or None for another network."""
     first = shapes.get("features.0.weight", ())
-    variant, head = {(5, 5): ("cifar", "fc.weight"), (11, 11): ("imagenet", "classifier.6.weight")}.get(
-        first[2:], (None, None))
+    kinds: dict[tuple[int, ...], tuple[str, str]] = {(5, 5): ("cifar", "fc.weight"),
+                                                     (11, 11): ("imagenet", "classifier.6.weight")}
+    variant, head = kinds.get(first[2:], ("", ""))
     if not {head, "features.3.weight", "features.10.weight"} <= shapes.keys():
         return None
     return {"arch": "alexnet", "variant": variant, "in_channels": first[1], "num_classes": shapes[head][0]}

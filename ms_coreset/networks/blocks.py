@@ -3,26 +3,30 @@
 Names of attributes follow torch and torchvision, so that weights carry over by name (see ``weights``).
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.device import current_device
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import Trainable
 
 VARIANTS = ("cifar", "imagenet")
 SMALL = 32  # side of the images that the "cifar" variants were published for
 _DRAWN = {"entry": None, "channel": 2, "sample": 1}  # how many leading dimensions have a draw of their own
 
 
-def conv2d(in_channels, out_channels, kernel_size, stride=1, padding=0, bias=False, groups=1):
+def conv2d(in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], stride: int = 1,
+           padding: int | tuple[int, ...] = 0, bias: bool = False, groups: int = 1) -> nn.Cell:
     """A convolution with explicit padding. Weights are zero until ``initialise`` draws them."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, pad_mode="pad", padding=padding, group=groups,
                      has_bias=bias, weight_init="zeros", bias_init="zeros")
 
 
-def linear(in_features, out_features):
+def linear(in_features: int, out_features: int) -> nn.Cell:
     """A dense layer with bias. Weights are zero until ``initialise`` draws them."""
     return nn.Dense(in_features, out_features, weight_init="zeros", bias_init="zeros")
 
@@ -31,19 +35,19 @@ class _EvenMaxPool(nn.MaxPool2d):
     """Max-pooling over windows side by side, by the adaptive kernel: its windows are the same where they fill the map,
     and on CPU its backward pass takes a tenth."""
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         height, width = (side // self.kernel_size for side in x.shape[2:])
         filled = x[:, :, :height * self.kernel_size, :width * self.kernel_size]
         return ops.adaptive_max_pool2d(filled if filled.shape != x.shape else x, (height, width))
 
 
-def max_pool(kernel_size, stride):
+def max_pool(kernel_size: int, stride: int) -> nn.Cell:
     """Max-pooling without padding; rows and columns that fill no window are left out."""
     side_by_side = kernel_size == stride
     return (_EvenMaxPool if side_by_side and current_device() == "CPU" else nn.MaxPool2d)(kernel_size, stride)
 
 
-def choose_variant(variant, image_size, imagenet_from=SMALL * 2 + 1):
+def choose_variant(variant: str | None, image_size: int, imagenet_from: int = SMALL * 2 + 1) -> str:
     """The variant asked for, or by the size of the images: "imagenet" for ``imagenet_from`` pixels and more.
 
     Raises ``MsCoresetError`` for one that there is not.
@@ -55,12 +59,13 @@ def choose_variant(variant, image_size, imagenet_from=SMALL * 2 + 1):
     return variant
 
 
-def fill_up(image_size, side=SMALL):
+def fill_up(image_size: int, side: int = SMALL) -> int:
     """Pixels of padding on every side that the first convolution adds, so that small images count as ``side``."""
     return max(0, -(-(side - image_size) // 2))
 
 
-def excite(x, squeeze, expand, activation=ops.relu, gate=ops.sigmoid):
+def excite(x: Tensor, squeeze: nn.Cell, expand: nn.Cell, activation: Callable = ops.relu,
+           gate: Callable = ops.sigmoid) -> Tensor:
     """Squeeze-and-excitation (Hu et al. 2018): x times gate(expand(activation(squeeze(mean of each channel)))).
 
     squeeze, expand: 1x1 convolutions with bias, to fewer channels and back
@@ -68,7 +73,8 @@ def excite(x, squeeze, expand, activation=ops.relu, gate=ops.sigmoid):
     return x * gate(expand(activation(squeeze(x.mean((2, 3), keep_dims=True)))))
 
 
-def require_side(image_size, least, network, otherwise="; the cifar variant takes smaller ones"):
+def require_side(image_size: int, least: int, network: str,
+                 otherwise: str = "; the cifar variant takes smaller ones") -> None:
     """Raise ``MsCoresetError`` for images of fewer than ``least`` pixels a side: pooling would leave nothing."""
     if image_size < least:
         raise MsCoresetError(f"image_size {image_size}: {network} takes images of {least} pixels and more{otherwise}")
@@ -118,7 +124,8 @@ class Plain(Classifier):
     name: of the dense layers: weights are called "<name>.<place>.weight", or "<name>.weight" if there is one layer
     """
 
-    def __init__(self, variant, convolutions, pooling, dense, name="classifier"):
+    def __init__(self, variant: str, convolutions: list[nn.Cell], pooling: list[nn.Cell], dense: list[nn.Cell],
+                 name: str = "classifier") -> None:
         super().__init__()
         self.variant = variant
         self.set_trunk(nn.SequentialCell(convolutions))
@@ -127,22 +134,22 @@ class Plain(Classifier):
         setattr(self, name, nn.SequentialCell(dense) if len(dense) > 1 else dense[0])
 
     @property
-    def dense(self):
+    def dense(self) -> list[nn.Cell]:
         dense = self._cells[self._name]
         return dense.cell_list if isinstance(dense, nn.SequentialCell) else [dense]
 
     @property
-    def head(self):
+    def head(self) -> nn.Cell:
         return self.dense[-1]
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.pooling(self.trunk(x))
         for layer in self.dense[:-1]:
             x = layer(x)
         return x
 
 
-def same(kernel_size):
+def same(kernel_size: int | tuple[int, int]) -> int | tuple[int, ...]:
     """Padding that leaves the size of a map as it is, for an odd kernel, k or (height, width)."""
     if isinstance(kernel_size, int):
         return kernel_size // 2
@@ -150,20 +157,21 @@ def same(kernel_size):
     return (height // 2, height // 2, width // 2, width // 2)
 
 
-def batch_norm(eps=1e-5, momentum=0.1):
+def batch_norm(eps: float = 1e-5, momentum: float = 0.1) -> Callable[..., nn.Cell]:
     """A maker of BatchNorm layers; ``momentum`` is the weight of the newest batch, as torch has it."""
     return partial(nn.BatchNorm2d, eps=eps, momentum=1 - momentum)
 
 
-def conv_norm_layers(in_channels, out_channels, kernel_size, stride=1, groups=1, activation=None, norm=nn.BatchNorm2d,
-                     padding=None):
+def conv_norm_layers(in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], stride: int = 1,
+                     groups: int = 1, activation: nn.Cell | None = None, norm: Callable[..., nn.Cell] = nn.BatchNorm2d,
+                     padding: int | tuple[int, ...] | None = None) -> list[nn.Cell]:
     """A list of convolution, normalisation and, where a layer is given, activation; by default map sizes stay."""
     padding = same(kernel_size) if padding is None else padding
     layers = [conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups), norm(out_channels)]
     return layers + ([activation] if activation else [])
 
 
-def conv_norm(*arguments, **options):
+def conv_norm(*arguments: Any, **options: Any) -> nn.Cell:
     """The ``conv_norm_layers`` as one cell, whose weights are called "0.weight", "1.gamma" and so on."""
     return nn.SequentialCell(conv_norm_layers(*arguments, **options))
 
@@ -171,13 +179,13 @@ def conv_norm(*arguments, **options):
 class SqueezeExcitation(nn.Cell):
     """``excite`` with the 1x1 convolutions ``fc1`` and ``fc2``, as torchvision calls them."""
 
-    def __init__(self, channels, squeezed, activation, gate):
+    def __init__(self, channels: int, squeezed: int, activation: Callable, gate: Callable) -> None:
         super().__init__()
         self.fc1 = conv2d(channels, squeezed, 1, bias=True)
         self.fc2 = conv2d(squeezed, channels, 1, bias=True)
         self.activation, self.gate = activation, gate
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         return excite(x, self.fc1, self.fc2, self.activation, self.gate)
 
 
@@ -192,8 +200,9 @@ class InvertedResidual(nn.Cell):
     Weights are named as torchvision's.
     """
 
-    def __init__(self, in_channels, expanded, out_channels, kernel_size, stride, activation, squeeze=None,
-                 norm=nn.BatchNorm2d, drop=0.0):
+    def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int, stride: int,
+                 activation: Callable[[], nn.Cell], squeeze: nn.Cell | None = None,
+                 norm: Callable[..., nn.Cell] = nn.BatchNorm2d, drop: float = 0.0) -> None:
         super().__init__()
         layers = []
         if expanded != in_channels:
@@ -205,12 +214,12 @@ class InvertedResidual(nn.Cell):
         self.drop = Dropout(drop, per="sample")
         self.shortcut = stride == 1 and in_channels == out_channels
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         y = self.block(x)
         return x + self.drop(y) if self.shortcut else y
 
 
-def freeze(cell):
+def freeze(cell: nn.Cell) -> nn.Cell:
     """Keep the weights of ``cell`` as they are in training; returns it."""
     for parameter in cell.get_parameters():
         parameter.requires_grad = False
@@ -225,13 +234,13 @@ class Dropout(nn.Cell):
     residual branch is stochastic depth (Huang et al. 2016). Raises ``MsCoresetError`` for a chance outside [0, 1).
     """
 
-    def __init__(self, p, per="entry"):
+    def __init__(self, p: float, per: str = "entry") -> None:
         super().__init__()
         if not 0 <= p < 1:
             raise MsCoresetError(f"dropout {p}: must be at least 0 and below 1")
         self.p, self.rng, self._drawn = p, np.random.RandomState(0), _DRAWN[per]
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
         drawn = x.shape[:self._drawn]
@@ -240,7 +249,7 @@ class Dropout(nn.Cell):
         return x * Tensor(mask)
 
 
-def reseed(network, rng):
+def reseed(network: Trainable, rng: np.random.RandomState) -> None:
     """Let all dropout of ``network`` draw from ``rng``, in the order in which the layers are passed."""
     for _, cell in network.cells_and_names():
         if isinstance(cell, Dropout):

@@ -1,8 +1,12 @@
 """EfficientNet-B0 (Tan and Le 2019), as the Moderate repository has it for small images or as torchvision's."""
 
-import numpy as np
-from mindspore import nn, ops
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import (
     Classifier,
     Dropout,
@@ -32,7 +36,8 @@ class SmallBlock(nn.Cell):
     along but not trained.
     """
 
-    def __init__(self, in_channels, expanded, out_channels, kernel_size, stride, squeeze, drop):
+    def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int,
+                 stride: int, squeeze: nn.Cell, drop: float) -> None:
         super().__init__()
         self.conv1 = conv2d(in_channels, expanded, 1)
         self.bn1 = nn.BatchNorm2d(expanded)
@@ -48,7 +53,7 @@ class SmallBlock(nn.Cell):
             freeze(self.conv1)
             freeze(self.bn1)
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         y = ops.silu(self.bn1(self.conv1(x))) if self.expands else x
         y = self.se(ops.silu(self.bn2(self.conv2(y))))
         y = self.bn3(self.conv3(y))
@@ -60,7 +65,8 @@ class SmallEfficientNet(Classifier):
 
     variant = "cifar"
 
-    def __init__(self, num_classes, in_channels, padding, dropout, stochastic_depth):
+    def __init__(self, num_classes: int, in_channels: int, padding: int, dropout: float,
+                 stochastic_depth: float) -> None:
         super().__init__()
         self.conv1 = conv2d(in_channels, _STEM, 3, padding=padding)
         self.bn1 = nn.BatchNorm2d(_STEM)
@@ -69,7 +75,7 @@ class SmallEfficientNet(Classifier):
         self.drop = Dropout(dropout)
         self.fc = linear(_STAGES[-1][3], num_classes)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.layers(ops.silu(self.bn1(self.conv1(x))))
         return self.drop(x.mean((2, 3)))
 
@@ -79,7 +85,8 @@ class EfficientNet(Classifier):
 
     variant = "imagenet"
 
-    def __init__(self, num_classes, in_channels, padding, dropout, stochastic_depth):
+    def __init__(self, num_classes: int, in_channels: int, padding: int, dropout: float,
+                 stochastic_depth: float) -> None:
         super().__init__()
         stem = conv_norm(in_channels, _STEM, 3, 2, activation=nn.SiLU(), padding=padding)
         last = conv_norm(_STAGES[-1][3], _LAST, 1, activation=nn.SiLU())
@@ -88,14 +95,14 @@ class EfficientNet(Classifier):
         self.classifier = nn.SequentialCell(Dropout(dropout), linear(_LAST, num_classes))
 
     @property
-    def head(self):
+    def head(self) -> nn.Cell:
         return self.classifier[-1]
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         return self.classifier[0](self.trunk(x).mean((2, 3)))
 
 
-def _stages(block, stochastic_depth):
+def _stages(block: Callable[..., nn.Cell], stochastic_depth: float) -> list[list[nn.Cell]]:
     """Lists of blocks; the chance to be passed by grows from 0 by equal steps, to almost ``stochastic_depth``."""
     chances = iter(stochastic_depth * np.arange(16) / 16)
     channels, stages = _STEM, []
@@ -109,20 +116,23 @@ def _stages(block, stochastic_depth):
     return stages
 
 
-def _block(in_channels, expanded, out_channels, kernel_size, stride, drop):
+def _block(in_channels: int, expanded: int, out_channels: int, kernel_size: int, stride: int,
+           drop: float) -> InvertedResidual:
     return InvertedResidual(in_channels, expanded, out_channels, kernel_size, stride, nn.SiLU,
                             _squeeze(in_channels, expanded), drop=drop)
 
 
-def _small_block(in_channels, expanded, out_channels, kernel_size, stride, drop):
+def _small_block(in_channels: int, expanded: int, out_channels: int, kernel_size: int, stride: int,
+                 drop: float) -> SmallBlock:
     return SmallBlock(in_channels, expanded, out_channels, kernel_size, stride, _squeeze(in_channels, expanded), drop)
 
 
-def _squeeze(in_channels, expanded):
+def _squeeze(in_channels: int, expanded: int) -> SqueezeExcitation:
     return SqueezeExcitation(expanded, in_channels // 4, nn.SiLU(), nn.Sigmoid())
 
 
-def efficientnet_b0(num_classes, in_channels, image_size, variant=None, dropout=0.2, stochastic_depth=None, seed=0):
+def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+                    dropout: float = 0.2, stochastic_depth: float | None = None, seed: int = 0) -> nn.Cell:
     """EfficientNet-B0 for images of any size.
 
     variant: "cifar" (the Moderate repository's: first convolution of stride 1, no convolution after the blocks) or
@@ -143,7 +153,7 @@ def efficientnet_b0(num_classes, in_channels, image_size, variant=None, dropout=
     return initialise(network, seed, **schemes)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an EfficientNet-B0 with these ``shapes``, or None for another network."""
     names = {"cifar": ("conv1.weight", "layers.15.conv3.weight", "layers.0.se.fc1.weight", "fc.weight"),
              "imagenet": ("features.0.0.weight", "features.7.0.block.3.0.weight", "features.1.0.block.1.fc1.weight",

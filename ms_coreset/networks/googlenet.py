@@ -1,7 +1,10 @@
 """GoogLeNet (Szegedy et al. 2015), as the Moderate repository has it for small images or as torchvision's."""
 
-from mindspore import nn, ops
+from typing import Any
 
+from mindspore import Tensor, nn, ops
+
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear
 from ms_coreset.networks.inception import ConvNorm, recentre, require_imagenet
 from ms_coreset.networks.initialisation import Scheme, initialise, normal, uniform_fan_in
@@ -21,7 +24,7 @@ class Inception(nn.Cell):
     after ``prefix``: as torchvision's for "branch", as the Moderate repository's for "b".
     """
 
-    def __init__(self, in_channels, widths, prefix):
+    def __init__(self, in_channels: int, widths: tuple[int, ...], prefix: str) -> None:
         super().__init__()
         only, reduced3, out3, reduced5, out5, pooled = widths
         small = prefix == "b"
@@ -36,15 +39,15 @@ class Inception(nn.Cell):
             setattr(self, name, nn.SequentialCell(layers) if len(layers) > 1 else layers[0])
         self.channels = only + out3 + out5 + pooled
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         return ops.cat([getattr(self, name)(x) for name in self.names], 1)
 
 
-def _unit(in_channels, out_channels, kernel_size):
+def _unit(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Cell]:
     return [ConvNorm(in_channels, out_channels, kernel_size)]
 
 
-def _biased(in_channels, out_channels, kernel_size):
+def _biased(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Cell]:
     return [conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=True),
             nn.BatchNorm2d(out_channels), nn.ReLU()]
 
@@ -52,7 +55,7 @@ def _biased(in_channels, out_channels, kernel_size):
 class Auxiliary(nn.Cell):
     """torchvision's auxiliary classifier, of which only the weights are kept."""
 
-    def __init__(self, in_channels, num_classes):
+    def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
         self.conv = ConvNorm(in_channels, 128, 1)
         self.fc1 = linear(2048, 1024)
@@ -65,7 +68,7 @@ class SmallGoogLeNet(Classifier):
 
     variant = "cifar"
 
-    def __init__(self, num_classes, in_channels, padding, dropout):
+    def __init__(self, num_classes: int, in_channels: int, padding: int, dropout: float) -> None:
         super().__init__()
         self.pre_layers = nn.SequentialCell(conv2d(in_channels, 192, 3, padding=padding, bias=True),
                                             nn.BatchNorm2d(192), nn.ReLU())
@@ -77,7 +80,7 @@ class SmallGoogLeNet(Classifier):
         self.drop = Dropout(dropout)
         self.fc = linear(channels, num_classes)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.pre_layers(x)
         for name in _MODULES:
             x = self.pool(x) if name in ("4a", "5a") else x
@@ -85,7 +88,7 @@ class SmallGoogLeNet(Classifier):
         return self.drop(x.mean((2, 3)))
 
 
-def _small_name(name):
+def _small_name(name: str) -> str:
     """The Moderate repository's: a3 for 3a."""
     return name[::-1]
 
@@ -95,7 +98,8 @@ class GoogLeNet(Classifier):
 
     variant = "imagenet"
 
-    def __init__(self, num_classes, in_channels, padding, dropout, aux, transform_input):
+    def __init__(self, num_classes: int, in_channels: int, padding: int, dropout: float, aux: bool,
+                 transform_input: bool) -> None:
         super().__init__()
         self.recentre = recentre if transform_input else nn.Identity()
         self.conv1 = ConvNorm(in_channels, 64, 7, 2, padding)
@@ -113,7 +117,7 @@ class GoogLeNet(Classifier):
         self.drop = Dropout(dropout)
         self.fc = linear(channels, num_classes)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.pool(self.conv1(self.recentre(x)))
         x = self.pool(self.conv3(self.conv2(x)))
         pools = {"4a": self.pool, "5a": self.last_pool}
@@ -123,8 +127,8 @@ class GoogLeNet(Classifier):
         return self.drop(x.mean((2, 3)))
 
 
-def googlenet(num_classes, in_channels, image_size, variant=None, dropout=None, aux=False, transform_input=False,
-              seed=0):
+def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+              dropout: float | None = None, aux: bool = False, transform_input: bool = False, seed: int = 0) -> nn.Cell:
     """GoogLeNet with BatchNorm for images of any size; the embedding has 1024 dimensions.
 
     variant: "cifar" (the Moderate repository's, with its names of weights: a stem of one convolution that does not
@@ -151,7 +155,7 @@ def googlenet(num_classes, in_channels, image_size, variant=None, dropout=None, 
     return initialise(network, seed, convolution=scheme, dense=scheme)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a GoogLeNet with weights of these ``shapes``, or None for another network."""
     names = {"cifar": ("pre_layers.0.weight", "b5.b3.6.weight"),
              "imagenet": ("conv1.conv.weight", "inception5b.branch4.1.conv.weight")}

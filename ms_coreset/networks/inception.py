@@ -3,28 +3,33 @@
 The parts that GoogLeNet is also made of are here: ``ConvNorm``, and torchvision's two options.
 """
 
+from typing import Any
+
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear, same
 from ms_coreset.networks.initialisation import TORCH, Scheme, initialise, normal, uniform_fan_in
 
 _EPS = {"cifar": 1e-5, "imagenet": 1e-3}
 _LEAST = 75  # pixels a side, below which torchvision's poolings would leave nothing
 _IMAGENET_MEAN, _IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+Layers = dict[str, tuple]  # see ``Mixed``
 
 
 class ConvNorm(nn.Cell):
     """Convolution ``conv`` without bias, normalisation ``bn`` and ReLU; by default map sizes stay."""
 
-    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=None, eps=1e-3):
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], stride: int = 1,
+                 padding: int | tuple[int, ...] | None = None, *, eps: float = 1e-3) -> None:
         super().__init__()
         padding = same(kernel_size) if padding is None else padding
         self.conv = conv2d(in_channels, out_channels, kernel_size, stride, padding)
         self.bn = nn.BatchNorm2d(out_channels, eps=eps)
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         return ops.relu(self.bn(self.conv(x)))
 
 
@@ -37,7 +42,7 @@ class Mixed(nn.Cell):
     Layers whose output no other takes are the last ones. ``channels`` is how many they have together.
     """
 
-    def __init__(self, in_channels, layers, eps):
+    def __init__(self, in_channels: int, layers: Layers, eps: float) -> None:
         super().__init__()
         channels = {"x": in_channels}
         for name, (source, *layer) in layers.items():
@@ -48,36 +53,36 @@ class Mixed(nn.Cell):
         self.last = tuple(name for name in layers if name not in self.sources.values())
         self.channels = sum(channels[name] for name in self.last)
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         maps = {"x": x}
         for name, source in self.sources.items():
             maps[name] = getattr(self, name)(maps[source])
         return ops.cat([maps[name] for name in self.last], 1)
 
 
-def _chain(name, *layers):
+def _chain(name: str, *layers: tuple) -> Layers:
     """Layers one after the other, called ``name``_1, ``name``_2 and so on."""
     names = ["x", *(f"{name}_{place}" for place in range(1, len(layers) + 1))]
     return {name: (source, *layer) for source, name, layer in zip(names, names[1:], layers, strict=False)}
 
 
-def _pooled(channels, kernel_size=1):
+def _pooled(channels: int, kernel_size: int | tuple[int, int] = 1) -> Layers:
     """Average pooling that leaves the size, then a convolution."""
     pool = nn.SequentialCell(nn.ZeroPad2d(1), nn.AvgPool2d(3, 1))  # MindSpore's own padding is refused on Ascend 910B
     return {"pool": ("x", pool), "branch_pool": ("pool", channels, kernel_size)}
 
 
-def _module_a(pooled, kernel_size):
+def _module_a(pooled: int, kernel_size: int) -> Layers:
     return {"branch1x1": ("x", 64, 1), **_chain("branch5x5", (48, 1), (64, 5)),
             **_chain("branch3x3dbl", (64, 1), (96, 3), (96, 3)), **_pooled(pooled, kernel_size)}
 
 
-def _module_b():
+def _module_b() -> Layers:
     return {"branch3x3": ("x", 384, 3, 2, 0), **_chain("branch3x3dbl", (64, 1), (96, 3), (96, 3, 2, 0)),
             "pool": ("x", nn.MaxPool2d(3, 2))}
 
 
-def _module_c(inside, small):
+def _module_c(inside: int, small: bool) -> Layers:
     wide, high = (1, 7), (7, 1)
     first, second = (high, wide) if small else (wide, high)
     return {"branch1x1": ("x", 192, 1), **_chain("branch7x7", (inside, 1), (inside, first), (192, second)),
@@ -85,13 +90,13 @@ def _module_c(inside, small):
             **_pooled(192)}
 
 
-def _module_d(pool):
+def _module_d(pool: type[nn.Cell]) -> Layers:
     return {**_chain("branch3x3", (192, 1), (320, 3, 2, 0)),
             **_chain("branch7x7x3", (192, 1), (192, (1, 7)), (192, (7, 1)), (192, 3, 2, 0)), "pool": ("x", pool(3, 2))}
 
 
-def _module_e():
-    def fork(name, source):
+def _module_e() -> Layers:
+    def fork(name: str, source: str) -> Layers:
         return {f"{name}a": (source, 384, (1, 3)), f"{name}b": (source, 384, (3, 1))}
 
     return {"branch1x1": ("x", 320, 1),
@@ -99,7 +104,7 @@ def _module_e():
             **_chain("branch3x3dbl", (448, 1), (384, 3)), **fork("branch3x3dbl_3", "branch3x3dbl_2"), **_pooled(192)}
 
 
-def _modules(small):
+def _modules(small: bool) -> dict[str, Layers]:
     """The modules by name, in order. The small variant's differences from torchvision's are DeepCore's."""
     kernel_size, pool = (3, nn.AvgPool2d) if small else (1, nn.MaxPool2d)
     return {"Mixed_5b": _module_a(32, kernel_size), "Mixed_5c": _module_a(64, kernel_size),
@@ -111,7 +116,7 @@ def _modules(small):
 class Auxiliary(nn.Cell):
     """torchvision's auxiliary classifier, of which only the weights are kept."""
 
-    def __init__(self, in_channels, num_classes):
+    def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
         self.conv0 = ConvNorm(in_channels, 128, 1)
         self.conv1 = ConvNorm(128, 768, 5)
@@ -123,13 +128,14 @@ class Auxiliary(nn.Cell):
 class Inception3(Classifier):
     """Five convolutions, eleven modules with two reductions among them, global average pooling, dropout, dense."""
 
-    def __init__(self, num_classes, in_channels, padding, variant, dropout, aux, transform_input):
+    def __init__(self, num_classes: int, in_channels: int, padding: int, variant: str, dropout: float, aux: bool,
+                 transform_input: bool) -> None:
         super().__init__()
         self.variant = variant
         small, eps = variant == "cifar", _EPS[variant]
         stride, inner, pool = (1, 1, nn.Identity) if small else (2, 0, lambda: nn.MaxPool2d(3, 2))
         self.recentre = recentre if transform_input else nn.Identity()
-        self.Conv2d_1a_3x3 = ConvNorm(in_channels, 32, 3, stride, padding, eps)
+        self.Conv2d_1a_3x3 = ConvNorm(in_channels, 32, 3, stride, padding, eps=eps)
         self.Conv2d_2a_3x3 = ConvNorm(32, 32, 3, padding=inner, eps=eps)
         self.Conv2d_2b_3x3 = ConvNorm(32, 64, 3, eps=eps)
         self.maxpool1 = pool()
@@ -146,7 +152,7 @@ class Inception3(Classifier):
         self.drop = Dropout(dropout)
         self.fc = linear(channels, num_classes)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(self.recentre(x))))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(self.maxpool1(x)))
         x = self.maxpool2(x)
@@ -155,7 +161,7 @@ class Inception3(Classifier):
         return self.drop(x.mean((2, 3)))
 
 
-def recentre(x):
+def recentre(x: Tensor) -> Tensor:
     """Images normalised by ImageNet's mean and deviation to ones by mean 0.5 and deviation 0.5, (B, 3, height, width).
 
     torchvision's ``transform_input``: its Inception and GoogLeNet weights, which are TensorFlow's, expect the latter.
@@ -164,11 +170,11 @@ def recentre(x):
     return x * _per_channel(scale) + _per_channel(shift)
 
 
-def _per_channel(values):
+def _per_channel(values: np.ndarray) -> Tensor:
     return Tensor(values.reshape(3, 1, 1).astype(np.float32))
 
 
-def require_imagenet(variant, in_channels, aux, transform_input):
+def require_imagenet(variant: str, in_channels: int, aux: bool, transform_input: bool) -> None:
     """Raise ``MsCoresetError`` where torchvision's options are given to a network that has no use for them."""
     if variant != "imagenet" and (aux or transform_input):
         option = "aux" if aux else "transform_input"
@@ -177,8 +183,8 @@ def require_imagenet(variant, in_channels, aux, transform_input):
         raise MsCoresetError(f"transform_input=True: is for images of 3 channels, not {in_channels}")
 
 
-def inception_v3(num_classes, in_channels, image_size, variant=None, dropout=0.5, aux=False, transform_input=False,
-                 seed=0):
+def inception_v3(num_classes: int, in_channels: int, image_size: int, variant: str | None = None, dropout: float = 0.5,
+                 aux: bool = False, transform_input: bool = False, seed: int = 0) -> nn.Cell:
     """Inception V3 for images of any size; the embedding has 2048 dimensions.
 
     variant: "cifar" (DeepCore's: a stem that does not reduce, 3x3 convolutions after the poolings of the first three
@@ -204,7 +210,7 @@ def inception_v3(num_classes, in_channels, image_size, variant=None, dropout=0.5
     return initialise(network, seed, convolution=scheme, dense=scheme)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an Inception V3 with these ``shapes``, or None for another network."""
     stem, pooled, head = "Conv2d_1a_3x3.conv.weight", "Mixed_5b.branch_pool.conv.weight", "fc.weight"
     if not {stem, pooled, head, "Mixed_7c.branch1x1.conv.weight"} <= shapes.keys():

@@ -4,49 +4,51 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Parameter, Tensor, nn
 
 from ms_coreset.randomness import check_seed
+
+Draw = Callable[[np.random.RandomState, tuple[int, ...], tuple[int, ...]], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Scheme:
     """How a kind of layer starts: ``weight`` and ``bias`` are functions (rng, shape, shape of the weight) -> array."""
 
-    weight: Callable
-    bias: Callable
+    weight: Draw
+    bias: Draw
 
 
-def zeros(rng, shape, weight_shape):
+def zeros(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
     """All zero; draws nothing."""
     return np.zeros(shape)
 
 
-def uniform_fan_in(rng, shape, weight_shape):
+def uniform_fan_in(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
     """Uniform in +-1/sqrt(fan_in): torch's default for weights and biases of convolutions and dense layers."""
     bound = 1 / np.sqrt(np.prod(weight_shape[1:]))
     return rng.uniform(-bound, bound, size=shape)
 
 
-def uniform_fan_out(rng, shape, weight_shape):
+def uniform_fan_out(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
     """Uniform in +-1/sqrt(number of outputs)."""
     bound = 1 / np.sqrt(weight_shape[0])
     return rng.uniform(-bound, bound, size=shape)
 
 
-def he_normal_fan_out(rng, shape, weight_shape):
+def he_normal_fan_out(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
     """Normal with variance 2 / (out_channels * k * k) (He et al. 2015, for the backward pass)."""
     return rng.normal(0, np.sqrt(2 / (weight_shape[0] * np.prod(weight_shape[2:]))), size=shape)
 
 
-def normal(deviation):
+def normal(deviation: float) -> Draw:
     """Normal with mean 0 and this standard deviation."""
-    def draw(rng, shape, weight_shape):
+    def draw(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
         return rng.normal(0, deviation, size=shape)
     return draw
 
 
-def identity(rng, shape, weight_shape):
+def identity(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
     """The first filters pass on one input channel each, at the kernel's centre; the others as ``uniform_fan_in``."""
     weight = uniform_fan_in(rng, shape, weight_shape)
     passed = min(shape[:2])
@@ -60,7 +62,7 @@ HE = Scheme(he_normal_fan_out, zeros)
 IDENTITY = Scheme(identity, zeros)
 
 
-def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, dense: Scheme = TORCH) -> nn.Cell:
+def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, *, dense: Scheme = TORCH) -> nn.Cell:
     """Draw all weights from one ``RandomState(seed)``, in order of definition, weight before bias; returns the network.
 
     The framework's generator is not used: the same seed gives the same network everywhere. Normalisation layers keep
@@ -77,5 +79,5 @@ def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, dense: 
     return network
 
 
-def _assign(parameter, values):
+def _assign(parameter: Parameter, values: np.ndarray) -> None:
     parameter.set_data(Tensor(values.astype(np.float32)))

@@ -1,7 +1,10 @@
 """LeNet-5 as DeepCore builds it, for images of any size."""
 
-from mindspore import nn, ops
+from typing import Any
 
+from mindspore import Tensor, nn, ops
+
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, conv2d, fill_up, linear, max_pool
 from ms_coreset.networks.initialisation import initialise
 
@@ -9,7 +12,7 @@ from ms_coreset.networks.initialisation import initialise
 class LeNet(Classifier):
     """Two 5x5 convolutions (6, 16 channels), each with ReLU and 2x2 max-pooling, then dense 120 - 84 - classes."""
 
-    def __init__(self, num_classes, in_channels, image_size):
+    def __init__(self, num_classes: int, in_channels: int, image_size: int) -> None:
         super().__init__()
         padding = fill_up(image_size)
         side = ((image_size + 2 * padding - 4) // 2 - 4) // 2
@@ -22,10 +25,10 @@ class LeNet(Classifier):
         self.fc3 = linear(84, num_classes)
 
     @property
-    def head(self):
+    def head(self) -> nn.Cell:
         return self.fc3
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         # The two change places without changing a value or a gradient; so ReLU has a quarter of the work.
         x = ops.relu(self.pool(self.conv1(x)))
         x = ops.relu(self.pool(self.conv2(x)))
@@ -33,7 +36,7 @@ class LeNet(Classifier):
         return ops.relu(self.fc2(x))
 
 
-def lenet(num_classes, in_channels, image_size, seed=0):
+def lenet(num_classes: int, in_channels: int, image_size: int, seed: int = 0) -> nn.Cell:
     """DeepCore's LeNet; the embedding has 84 dimensions.
 
     Departure: DeepCore pads grey images instead of small ones, and takes 28, 32 and coloured 224 pixels only. Here
@@ -42,7 +45,7 @@ def lenet(num_classes, in_channels, image_size, seed=0):
     return initialise(LeNet(num_classes, in_channels, image_size), seed)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a LeNet with weights of these ``shapes``, or None for another network."""
     if not {"conv1.weight", "conv2.weight", "fc1.weight", "fc3.weight"} <= shapes.keys():
         return None

@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 
 from ms_coreset.files import read_file, reading
+from ms_coreset.kinds import FilePath
 from ms_coreset.networks.safetensors_files import widened
 
 _TYPES = {**{kind: np.dtype(kind.lower()) for kind in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64",
@@ -18,7 +19,7 @@ _TYPES = {**{kind: np.dtype(kind.lower()) for kind in ("Int8", "UInt8", "Int16",
 _MARK, _MARKED = b"crc_num", 17  # bytes of the mark and the checksum
 
 
-def read_entries(path):
+def read_entries(path: FilePath) -> dict[str, np.ndarray | str]:
     """What a .ckpt file holds, by name: arrays, and texts as ``str``.
 
     Raises ``MsCoresetError`` naming the file when it is missing, damaged, or holds what is no array of numbers.
@@ -28,7 +29,7 @@ def read_entries(path):
         return {name: _value(parts) for name, parts in messages.items()}
 
 
-def _checked(content):
+def _checked(content: bytes) -> bytes:
     """The content without its checksum, which is compared if there is one."""
     if content[-_MARKED:][:len(_MARK)] != _MARK:
         return content
@@ -38,11 +39,12 @@ def _checked(content):
     return content
 
 
-def _messages(content):
+def _messages(content: bytes) -> dict[str, list]:
     """{name: the messages of its slices}, which follow each other."""
     from mindspore.train.checkpoint_pb2 import Checkpoint
 
-    parsed, found, last = Checkpoint(), {}, None
+    found: dict[str, list] = {}
+    parsed, last = Checkpoint(), None
     parsed.ParseFromString(content)
     for entry in parsed.value:
         if entry.tag in found and entry.tag != last:
@@ -56,7 +58,7 @@ def _messages(content):
     return found
 
 
-def _value(parts):
+def _value(parts: list) -> np.ndarray | str:
     """The array, or the text, of a parameter's slices."""
     content, kind, shape = b"".join(part.tensor_content for part in parts), parts[0].tensor_type, tuple(parts[0].dims)
     if kind == "str":

@@ -1,7 +1,10 @@
 """The two-layer perceptron of DeepCore."""
 
-from mindspore import nn, ops
+from typing import Any
 
+from mindspore import Tensor, nn, ops
+
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, linear
 from ms_coreset.networks.initialisation import initialise
 
@@ -9,7 +12,7 @@ from ms_coreset.networks.initialisation import initialise
 class MLP(Classifier):
     """Dense ``width`` - ReLU - dense ``width`` - ReLU - dense classes, on flattened images of any size."""
 
-    def __init__(self, num_classes, in_channels, image_size, width=128):
+    def __init__(self, num_classes: int, in_channels: int, image_size: int, width: int = 128) -> None:
         super().__init__()
         self.flatten = nn.Flatten()
         self.fc1 = linear(in_channels * image_size**2, width)
@@ -17,20 +20,20 @@ class MLP(Classifier):
         self.fc3 = linear(width, num_classes)
 
     @property
-    def head(self):
+    def head(self) -> nn.Cell:
         return self.fc3
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = ops.relu(self.fc1(self.flatten(x)))
         return ops.relu(self.fc2(x))
 
 
-def mlp(num_classes, in_channels, image_size, width=128, seed=0):
+def mlp(num_classes: int, in_channels: int, image_size: int, width: int = 128, seed: int = 0) -> nn.Cell:
     """DeepCore's MLP; the embedding has ``width`` dimensions. Any image size."""
     return initialise(MLP(num_classes, in_channels, image_size, width), seed)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an MLP with weights of these ``shapes``, or None for another network."""
     if not {"fc1.weight", "fc2.weight", "fc3.weight"} <= shapes.keys() or "conv1.weight" in shapes:
         return None

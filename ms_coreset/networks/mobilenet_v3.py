@@ -1,9 +1,12 @@
 """MobileNetV3, small and large (Howard et al. 2019), as DeepCore has it for small images or as torchvision's."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
-from mindspore import nn
+from mindspore import Tensor, nn
 
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import (
     Classifier,
     Dropout,
@@ -18,6 +21,7 @@ from ms_coreset.networks.blocks import (
 )
 from ms_coreset.networks.initialisation import HE, Scheme, initialise, normal, zeros
 
+Row = tuple[int, int, int, bool, bool, int]
 _STEM = 16
 # Rows of tables 1 and 2 of the paper: kernel, channels inside, channels out, squeeze-excitation, h-swish, stride.
 _LARGE = ((3, 16, 16, False, False, 1), (3, 64, 24, False, False, 2), (3, 72, 24, False, False, 1),
@@ -35,18 +39,19 @@ _NETWORKS = {"mobilenet_v3_small": (_SMALL, 1024), "mobilenet_v3_large": (_LARGE
 class DenseSqueezeExcitation(nn.Cell):
     """DeepCore's squeeze-excitation: dense layers where ``SqueezeExcitation`` has 1x1 convolutions."""
 
-    def __init__(self, channels, squeezed):
+    def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
         self.fc = nn.SequentialCell(linear(channels, squeezed), nn.ReLU(), linear(squeezed, channels), nn.HSigmoid())
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         return x * self.fc(x.mean((2, 3)))[:, :, None, None]
 
 
 class SmallInvertedResidual(nn.Cell):
     """DeepCore's block: ``InvertedResidual``, but after an expansion squeeze-excitation goes before activation."""
 
-    def __init__(self, in_channels, expanded, out_channels, kernel_size, stride, activation, squeeze):
+    def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int | tuple[int, int],
+                 stride: int, activation: Callable[[], nn.Cell], squeeze: nn.Cell | None) -> None:
         super().__init__()
         squeeze = squeeze or nn.Identity()
         depthwise = conv_norm_layers(expanded, expanded, kernel_size, stride, expanded)
@@ -59,7 +64,7 @@ class SmallInvertedResidual(nn.Cell):
         self.conv = nn.SequentialCell(layers)
         self.shortcut = stride == 1 and in_channels == out_channels
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         return x + self.conv(x) if self.shortcut else self.conv(x)
 
 
@@ -69,7 +74,8 @@ class MobileNetV3(Classifier):
     The embedding is the first dense layer's output after h-swish and dropout.
     """
 
-    def __init__(self, rows, dimensions, num_classes, in_channels, padding, variant, dropout):
+    def __init__(self, rows: Sequence[Row], dimensions: int, num_classes: int, in_channels: int, padding: int,
+                 variant: str, dropout: float) -> None:
         super().__init__()
         self.variant = variant
         small = variant == "cifar"
@@ -88,38 +94,39 @@ class MobileNetV3(Classifier):
                                             linear(dimensions, num_classes))
 
     @property
-    def head(self):
+    def head(self) -> nn.Cell:
         return self.classifier[-1]
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.conv(self.trunk(x)).mean((2, 3))
         for layer in self.classifier.cell_list[:-1]:
             x = layer(x)
         return x
 
 
-def _block(in_channels, row, norm):
+def _block(in_channels: int, row: Row, norm: Callable[..., nn.Cell]) -> InvertedResidual:
     kernel_size, inside, out_channels, squeezes, h_swish, stride = row
     squeeze = SqueezeExcitation(inside, _squeezed(inside), nn.ReLU(), nn.HSigmoid()) if squeezes else None
     activation = nn.HSwish if h_swish else nn.ReLU
     return InvertedResidual(in_channels, inside, out_channels, kernel_size, stride, activation, squeeze, norm)
 
 
-def _small_block(in_channels, row, norm):
+def _small_block(in_channels: int, row: Row, norm: Callable[..., nn.Cell]) -> SmallInvertedResidual:
     kernel_size, inside, out_channels, squeezes, h_swish, stride = row
     squeeze = DenseSqueezeExcitation(inside, _squeezed(inside)) if squeezes else None
     activation = nn.HSwish if h_swish else nn.ReLU
     return SmallInvertedResidual(in_channels, inside, out_channels, kernel_size, stride, activation, squeeze)
 
 
-def _squeezed(channels):
+def _squeezed(channels: int) -> int:
     """A quarter of the channels, as the nearest multiple of 8, but never less than nine tenths of the quarter."""
     quarter = channels // 4
     rounded = max(8, (quarter + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * quarter else rounded
 
 
-def mobilenet_v3(rows, dimensions, num_classes, in_channels, image_size, variant=None, dropout=0.2, seed=0):
+def mobilenet_v3(rows: Sequence[Row], dimensions: int, num_classes: int, in_channels: int, image_size: int,
+                 variant: str | None = None, dropout: float = 0.2, seed: int = 0) -> nn.Cell:
     """A MobileNetV3 for images of any size.
 
     variant: "cifar" (DeepCore's, with its names of weights) or "imagenet" (torchvision's, with its names); by default
@@ -140,7 +147,7 @@ def mobilenet_v3(rows, dimensions, num_classes, in_channels, image_size, variant
 mobilenet_v3_small, mobilenet_v3_large = (partial(mobilenet_v3, *network) for network in _NETWORKS.values())
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a MobileNetV3 with weights of these ``shapes``, or None for another network."""
     small = "features.1.conv.0.weight" in shapes
     head = f"classifier.{4 if small else 3}.weight"
@@ -149,5 +156,7 @@ def recognise(shapes):
     blocks = {name.split(".")[1] for name in shapes if ".conv." in name or ".block." in name}
     arch = next((arch for arch, (rows, dimensions) in _NETWORKS.items()
                  if (len(rows), dimensions) == (len(blocks), shapes[head][1])), None)
-    return arch and {"arch": arch, "variant": "cifar" if small else "imagenet",
-                     "in_channels": shapes["features.0.0.weight"][1], "num_classes": shapes[head][0]}
+    if arch is None:
+        return None
+    return {"arch": arch, "variant": "cifar" if small else "imagenet",
+            "in_channels": shapes["features.0.0.weight"][1], "num_classes": shapes[head][0]}

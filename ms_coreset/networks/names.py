@@ -5,6 +5,8 @@ Parameters are named as in torch and torchvision, but for normalization layers, 
 """
 
 import itertools
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,9 +25,10 @@ _SPELLINGS: tuple[dict[str, str], ...] = (  # theirs: torchvision's
 HEAD = ("fc.weight", "fc.bias")
 _HEADS = ("fc", "head", "linear", "classifier")
 _DEEPEST = 4  # wrappers around a network, beside what all names share
+V = TypeVar("V")
 
 
-def readings(arrays):
+def readings(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, str]]:
     """Ways to take the arrays of a file for those of one network, the plainest first.
 
     Yields {MindSpore's name of a parameter: its name in the file}: first of all arrays, as they are called; then
@@ -37,7 +40,7 @@ def readings(arrays):
     yield from _narrower(_without_prefix(_without_training(names, arrays)))
 
 
-def _narrower(names, deep=0):
+def _narrower(names: dict[str, str], deep: int = 0) -> Iterator[dict[str, str]]:
     yield from map(from_torch_names, _spelled(names))
     parts = {name.partition(".")[0] for name in names} if deep < _DEEPEST else set()
     for part in filter(parts.__contains__, WRAPPERS):
@@ -45,10 +48,10 @@ def _narrower(names, deep=0):
         yield from _narrower(_head_beside(names, part) | _without_prefix(below), deep + 1)
 
 
-def _without_training(names, arrays):
+def _without_training(names: dict[str, str], arrays: dict[str, np.ndarray]) -> dict[str, str]:
     """``names`` without counters, numbers that are of no layer, and without copies: what optimizers and averages keep
     of each parameter, under the parameter's name below one of their own, such as "moments."."""
-    groups = {}
+    groups: dict[str, list[str]] = {}
     for name in names:
         first, _, rest = name.partition(".")
         groups.setdefault(first, []).append(rest)
@@ -57,21 +60,21 @@ def _without_training(names, arrays):
     return {name: file for name, file in names.items() if name.partition(".")[0] not in copies | counters}
 
 
-def shared_prefix(names):
+def shared_prefix(names: Iterable[str]) -> str:
     """The layers that all names begin with, with a dot at the end, or "" if they share none."""
     layers = [name.split(".")[:-1] for name in names]
     ends = zip(min(layers, default=()), max(layers, default=()), strict=False)  # of all, in the order of their parts
     return "".join(f"{one}." for one, _ in itertools.takewhile(lambda both: both[0] == both[1], ends))
 
 
-def _without_prefix(names):
+def _without_prefix(names: dict[str, str]) -> dict[str, str]:
     shared = shared_prefix(names)
     return {name.removeprefix(shared): file for name, file in names.items()}
 
 
-def _head_beside(names, part):
+def _head_beside(names: dict[str, str], part: str) -> dict[str, str]:
     """A single dense layer at the end of a network that lies below ``part``, itself beside it."""
-    beside = {}
+    beside: dict[str, list[str]] = {}
     for name, file in names.items():
         layer, _, kind = name.rpartition(".")
         if not name.startswith(f"{part}.") and layer.rpartition(".")[2] in _HEADS and kind in ("weight", "bias"):
@@ -79,7 +82,7 @@ def _head_beside(names, part):
     return {name: files[0] for name, files in beside.items() if len(files) == 1}
 
 
-def _spelled(names):
+def _spelled(names: dict[str, str]) -> Iterator[dict[str, str]]:
     """``names`` in the spelling of each library."""
     for table in _SPELLINGS:
         spelled = {".".join(table.get(part, part) for part in name.split(".")): file for name, file in names.items()}
@@ -87,7 +90,7 @@ def _spelled(names):
             yield _with_plain_head(spelled)
 
 
-def _with_plain_head(names):
+def _with_plain_head(names: dict[str, str]) -> dict[str, str]:
     """``names`` with "fc." for "fc.1.", where the head is a sequence with a single dense layer, after dropout say."""
     places = {name.rpartition(".")[0] for name in names if name.startswith("fc.")}
     place = next(iter(places)) if len(places) == 1 else "fc"
@@ -95,7 +98,7 @@ def _with_plain_head(names):
             for name, file in names.items()}
 
 
-def to_torch_names(arrays):
+def to_torch_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """MindSpore's names to torch's; normalization layers get torch's ``num_batches_tracked``."""
     back = {theirs: ours for ours, theirs in _NORMALIZATION.items()}
     renamed = {}
@@ -107,7 +110,7 @@ def to_torch_names(arrays):
     return renamed
 
 
-def from_torch_names(arrays):
+def from_torch_names(arrays: dict[str, V]) -> dict[str, V]:
     """torch's names to MindSpore's, which stay. A layer with a ``running_mean`` is a normalization layer."""
     arrays = {name: array for name, array in arrays.items() if not is_batch_counter(name)}
     normalization = {name.rpartition(".")[0] for name in arrays if name.endswith(".running_mean")}
@@ -118,6 +121,6 @@ def from_torch_names(arrays):
     return renamed
 
 
-def is_batch_counter(name):
+def is_batch_counter(name: str) -> bool:
     """Whether this is what torch counts batches by, for an averaging that is not used here."""
     return name.endswith("num_batches_tracked")

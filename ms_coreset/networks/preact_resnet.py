@@ -1,9 +1,11 @@
 """Pre-activation ResNets (He et al. 2016, "Identity mappings in deep residual networks")."""
 
 from functools import partial
+from typing import Any
 
-from mindspore import nn, ops
+from mindspore import Tensor, nn, ops
 
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Dropout, choose_variant, conv2d
 from ms_coreset.networks.initialisation import initialise
 from ms_coreset.networks.resnet import ResNet, is_residual, recognise_residual, require_width
@@ -16,7 +18,7 @@ class PreActivated(nn.Cell):
     Subclasses give ``bn1``, ``branch(y)`` and ``downsample``, which is None for an unchanged input.
     """
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         y = ops.relu(self.bn1(x))
         return self.branch(y) + (x if self.downsample is None else self.downsample(y))
 
@@ -26,7 +28,7 @@ class PreActBlock(PreActivated):
 
     expansion = 1
 
-    def __init__(self, in_channels, channels, stride, dropout=0.0):
+    def __init__(self, in_channels: int, channels: int, stride: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv1 = conv2d(in_channels, channels, 3, stride, 1)
@@ -35,7 +37,7 @@ class PreActBlock(PreActivated):
         self.conv2 = conv2d(channels, channels, 3, 1, 1)
         self.downsample = _shortcut(in_channels, channels, stride)
 
-    def branch(self, y):
+    def branch(self, y: Tensor) -> Tensor:
         y = ops.relu(self.bn2(self.conv1(y)))
         return self.conv2(self.dropout(y))
 
@@ -45,7 +47,7 @@ class PreActBottleneck(PreActivated):
 
     expansion = 4
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv1 = conv2d(in_channels, channels, 1)
@@ -55,7 +57,7 @@ class PreActBottleneck(PreActivated):
         self.conv3 = conv2d(channels, channels * self.expansion, 1)
         self.downsample = _shortcut(in_channels, channels * self.expansion, stride)
 
-    def branch(self, y):
+    def branch(self, y: Tensor) -> Tensor:
         y = self.conv2(ops.relu(self.bn2(self.conv1(y))))
         return self.conv3(ops.relu(self.bn3(y)))
 
@@ -66,13 +68,14 @@ class PreActResNet(ResNet):
     normalised_stem = False
 
 
-def _shortcut(in_channels, out_channels, stride):
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Cell | None:
     if stride == 1 and in_channels == out_channels:
         return None
     return nn.SequentialCell(conv2d(in_channels, out_channels, 1, stride))
 
 
-def preact_resnet(block, depths, num_classes, in_channels, image_size, width=64, variant=None, seed=0):
+def preact_resnet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int,
+                  width: int = 64, variant: str | None = None, seed: int = 0) -> nn.Cell:
     """A pre-activation ResNet of ``width`` channels in its first stage, for images of any size.
 
     variant: "cifar", the usual one for CIFAR (3x3 convolution, stride 1), or "imagenet", the same with ResNet's stem
@@ -92,7 +95,7 @@ _BLOCKS = {"preact_resnet18": (PreActBlock, (2, 2, 2, 2)), "preact_resnet34": (P
 preact_resnet18, preact_resnet34, preact_resnet50 = (partial(preact_resnet, *blocks) for blocks in _BLOCKS.values())
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a network of this file with weights of these ``shapes``, or None."""
     if "bn1.gamma" in shapes or "layer1.0.fc1.weight" in shapes or not is_residual(shapes):
         return None

@@ -1,10 +1,13 @@
 """ResNets (He et al. 2016) and wide ones (Zagoruyko and Komodakis 2016), with CIFAR's stem or ImageNet's."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
-from mindspore import nn, ops
+from mindspore import Tensor, nn, ops
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, choose_variant, conv2d, linear
 from ms_coreset.networks.initialisation import HE, initialise
 
@@ -16,7 +19,7 @@ class BasicBlock(nn.Cell):
 
     expansion = 1
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         self.conv1 = conv2d(in_channels, channels, 3, stride, 1)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -24,7 +27,7 @@ class BasicBlock(nn.Cell):
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample = _shortcut(in_channels, channels, stride)
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         y = ops.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         return ops.relu(y + self.downsample(x))
@@ -36,7 +39,7 @@ class Bottleneck(nn.Cell):
     expansion = 4
     widening = 1  # how many times more channels the 3x3 convolution has
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         inner, out_channels = channels * self.widening, channels * self.expansion
         self.conv1 = conv2d(in_channels, inner, 1)
@@ -47,7 +50,7 @@ class Bottleneck(nn.Cell):
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         y = ops.relu(self.bn1(self.conv1(x)))
         y = ops.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -65,11 +68,12 @@ class ResNet(Classifier):
 
     normalised_stem = True  # whether the first convolution is followed by normalisation and ReLU
 
-    def __init__(self, block, depths, num_classes, in_channels, width, variant):
+    def __init__(self, block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_channels: int, width: int,
+                 variant: str) -> None:
         super().__init__()
         self.variant = variant
         self.conv1, self.pool = stem(in_channels, width, variant)
-        self.bn1 = nn.BatchNorm2d(width) if self.normalised_stem else None
+        self.bn1: nn.Cell = nn.BatchNorm2d(width) if self.normalised_stem else None
         channels = width
         for stage, depth in enumerate(depths):
             blocks = stack(block, channels, width << stage, depth, stride=1 if stage == 0 else 2)
@@ -77,40 +81,41 @@ class ResNet(Classifier):
             channels = (width << stage) * block.expansion
         self.fc = linear(channels, num_classes)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
         x = self.pool(ops.relu(self.bn1(x)) if self.normalised_stem else x)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3))
 
 
-def stem(in_channels, width, variant, padding=1):
+def stem(in_channels: int, width: int, variant: str, padding: int = 1) -> tuple[nn.Cell, nn.Cell]:
     """The first convolution, with this ``padding`` of small images, and the pooling after it."""
     if variant == "imagenet":
         return conv2d(in_channels, width, 7, 2, 3), nn.MaxPool2d(3, 2, pad_mode="pad", padding=1)
     return conv2d(in_channels, width, 3, 1, padding), nn.Identity()
 
 
-def stack(block, in_channels, channels, depth, stride, **options):
+def stack(block: type[nn.Cell], in_channels: int, channels: int, depth: int, stride: int, **options: Any) -> nn.Cell:
     """``depth`` blocks for ``channels`` channels each, the first of them with the ``stride``."""
     blocks = [block(in_channels, channels, stride, **options)]
     blocks += [block(channels * block.expansion, channels, 1, **options) for _ in range(depth - 1)]
     return nn.SequentialCell(*blocks)
 
 
-def _shortcut(in_channels, out_channels, stride):
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Cell:
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.SequentialCell(conv2d(in_channels, out_channels, 1, stride), nn.BatchNorm2d(out_channels))
 
 
-def require_width(width):
+def require_width(width: int) -> None:
     """Raise ``MsCoresetError`` for a width below 1."""
     if width < 1:
         raise MsCoresetError(f"width {width}: must be at least 1")
 
 
-def resnet(block, depths, num_classes, in_channels, image_size, width=64, variant=None, seed=0):
+def resnet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int,
+           width: int = 64, variant: str | None = None, seed: int = 0) -> nn.Cell:
     """A ResNet of ``width`` channels in its first stage, for images of any size.
 
     variant: "cifar" (3x3 convolution, stride 1) or "imagenet" (7x7, stride 2, then 3x3 max-pooling, as torchvision's);
@@ -133,7 +138,7 @@ resnet18, resnet34, resnet50, resnet101, resnet152, wide_resnet50_2, wide_resnet
     partial(resnet, *blocks) for blocks in _BLOCKS.values())
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a ResNet with weights of these ``shapes``, or None for another network."""
     if "bn1.gamma" not in shapes or "layer1.0.fc1.weight" in shapes or not is_residual(shapes):
         return None
@@ -144,16 +149,19 @@ def recognise(shapes):
     return recognise_residual(shapes, block, _BLOCKS)
 
 
-def is_residual(shapes):
+def is_residual(shapes: Shapes) -> bool:
     """Whether weights of these ``shapes`` are of four stages of blocks, as a ``ResNet`` of any kind has them."""
     return {"conv1.weight", "layer1.0.conv1.weight", "layer4.0.conv2.weight", "fc.weight"} <= shapes.keys()
 
 
-def recognise_residual(shapes, block, networks):
+def recognise_residual(shapes: Shapes, block: type[nn.Cell],
+                       networks: Mapping[str, tuple[type, tuple[int, ...]]]) -> dict[str, Any] | None:
     """What ``create_network`` needs for the one of ``networks``, name -> (block, depths), with these ``shapes``."""
     depths = tuple(len({name.split(".")[1] for name in shapes if name.startswith(f"layer{stage}.")})
                    for stage in (1, 2, 3, 4))
     arch = next((name for name, blocks in networks.items() if blocks == (block, depths)), None)
     width, in_channels, kernel, _ = shapes["conv1.weight"]
-    return arch and {"arch": arch, "width": width, "variant": "imagenet" if kernel == 7 else "cifar",
-                     "in_channels": in_channels, "num_classes": shapes["fc.weight"][0]}
+    if arch is None:
+        return None
+    return {"arch": arch, "width": width, "variant": "imagenet" if kernel == 7 else "cifar",
+            "in_channels": in_channels, "num_classes": shapes["fc.weight"][0]}

@@ -6,17 +6,20 @@ Memory is taken for what a file holds, never for what its header claims.
 import json
 import math
 import os
+from io import BufferedReader
+from typing import Any
 
 import numpy as np
 
 from ms_coreset.files import open_file, read_whole, reading
+from ms_coreset.kinds import FilePath
 
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
           "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?"}
 _LENGTH = 8  # bytes that tell the header's length
 
 
-def read_tensors(path):
+def read_tensors(path: FilePath) -> dict[str, np.ndarray]:
     """The tensors of a .safetensors file by name, as arrays; bfloat16, which NumPy lacks, becomes float32.
 
     Raises ``MsCoresetError`` naming the file when it is damaged or holds anything else.
@@ -29,7 +32,7 @@ def read_tensors(path):
         return {name: _array(name, entry, content) for name, entry in header.items()}
 
 
-def _header(stream):
+def _header(stream: BufferedReader) -> dict[str, Any]:
     """{name: {"dtype", "shape", "data_offsets"}}, without the notes."""
     length, size = int.from_bytes(stream.read(_LENGTH), "little"), os.fstat(stream.fileno()).st_size
     if length > size - _LENGTH:
@@ -41,14 +44,14 @@ def _header(stream):
     return header
 
 
-def _unique(pairs):
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         raise ValueError("its header names something twice")
     return made
 
 
-def _require_side_by_side(header, size):
+def _require_side_by_side(header: dict[str, Any], size: int) -> None:
     """Raise ``ValueError`` unless the tensors fill the file one after the other: two of the same bytes could claim
     much more than it holds."""
     end = 0
@@ -60,7 +63,7 @@ def _require_side_by_side(header, size):
         raise ValueError(f"its tensors take {end:,} bytes of {size:,}")
 
 
-def _array(name, entry, content):
+def _array(name: str, entry: dict[str, Any], content: bytes) -> np.ndarray:
     kind, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
     if kind not in _TYPES:
         raise ValueError(f"{name[:80]!r} is of type {str(kind)[:40]!r}")
@@ -73,6 +76,6 @@ def _array(name, entry, content):
     return widened(array) if entry["dtype"] == "BF16" else array
 
 
-def widened(halves):
+def widened(halves: np.ndarray) -> np.ndarray:
     """bfloat16, given by its bits, as float32: the upper half of the same number."""
     return (halves.astype(np.uint32) << 16).view(np.float32)

@@ -1,7 +1,11 @@
 """SENet-18 (Hu et al. 2018): pre-activation blocks with squeeze-and-excitation."""
 
 from functools import partial
+from typing import Any
 
+from mindspore import Tensor, nn
+
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import choose_variant, conv2d, excite
 from ms_coreset.networks.initialisation import initialise
 from ms_coreset.networks.preact_resnet import PreActBlock
@@ -13,17 +17,18 @@ _REDUCTION = 16
 class ExcitedBlock(PreActBlock):
     """A pre-activation block that scales each channel of what it adds by a gate in (0, 1)."""
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__(in_channels, channels, stride)
         squeezed = max(1, channels // _REDUCTION)
         self.fc1 = conv2d(channels, squeezed, 1, bias=True)
         self.fc2 = conv2d(squeezed, channels, 1, bias=True)
 
-    def branch(self, y):
+    def branch(self, y: Tensor) -> Tensor:
         return excite(super().branch(y), self.fc1, self.fc2)
 
 
-def senet(block, depths, num_classes, in_channels, image_size, width=64, variant=None, seed=0):
+def senet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int,
+          width: int = 64, variant: str | None = None, seed: int = 0) -> nn.Cell:
     """A ResNet of ``width`` channels in its first stage whose blocks squeeze and excite, for images of any size.
 
     variant: "cifar", the Moderate repository's (3x3 convolution, stride 1), or "imagenet", the same with ResNet's stem
@@ -42,7 +47,7 @@ _BLOCKS = {"senet18": (ExcitedBlock, (2, 2, 2, 2))}
 senet18 = partial(senet, *_BLOCKS["senet18"])
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a SENet with weights of these ``shapes``, or None for another network."""
     if not {"bn1.gamma", "layer1.0.fc1.weight"} <= shapes.keys() or not is_residual(shapes):
         return None

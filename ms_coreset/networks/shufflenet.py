@@ -1,7 +1,11 @@
 """ShuffleNet V2 1x (Ma et al. 2018), as the Moderate repository has it for small images or as torchvision's."""
 
-from mindspore import nn, ops
+from collections.abc import Callable
+from typing import Any
 
+from mindspore import Tensor, nn, ops
+
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, choose_variant, conv2d, fill_up, linear
 from ms_coreset.networks.initialisation import initialise
 
@@ -17,7 +21,7 @@ class Block(nn.Cell):
     and a 1x1 convolution. ReLU follows the 1x1 convolutions only.
     """
 
-    def __init__(self, in_channels, out_channels, stride):
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
         self.halves = stride == 1
         half = out_channels // 2
@@ -25,7 +29,7 @@ class Block(nn.Cell):
         left = [] if self.halves else [_depthwise(in_channels, stride), conv2d(in_channels, half, 1)]
         self.store(left, [conv2d(inputs, half, 1), _depthwise(half, stride), conv2d(half, half, 1)])
 
-    def construct(self, x):
+    def construct(self, x: Tensor) -> Tensor:
         first, second = ops.chunk(x, 2, 1) if self.halves else (x, x)
         return _shuffle(ops.cat([self.left(first), self.right(second)], 1))
 
@@ -33,35 +37,35 @@ class Block(nn.Cell):
 class LargeBlock(Block):
     """With torchvision's names of weights."""
 
-    def store(self, left, right):
+    def store(self, left: list[nn.Cell], right: list[nn.Cell]) -> None:
         """Keep the branches, lists of convolutions."""
         self.branch1 = nn.SequentialCell(_with_norms(left)) if left else nn.Identity()
         self.branch2 = nn.SequentialCell(_with_norms(right))
 
-    def left(self, x):
+    def left(self, x: Tensor) -> Tensor:
         return self.branch1(x)
 
-    def right(self, x):
+    def right(self, x: Tensor) -> Tensor:
         return self.branch2(x)
 
 
 class SmallBlock(Block):
     """With the Moderate repository's names: conv1, bn1, conv2 ... in both branches."""
 
-    def store(self, left, right):
+    def store(self, left: list[nn.Cell], right: list[nn.Cell]) -> None:
         """Keep the branches, lists of convolutions."""
         for place, convolution in enumerate(left + right, 1):
             setattr(self, f"conv{place}", convolution)
             setattr(self, f"bn{place}", nn.BatchNorm2d(convolution.out_channels))
         self.first_right, self.end = len(left) + 1, len(left + right) + 1
 
-    def left(self, x):
+    def left(self, x: Tensor) -> Tensor:
         return self._follow(x, range(1, self.first_right))
 
-    def right(self, x):
+    def right(self, x: Tensor) -> Tensor:
         return self._follow(x, range(self.first_right, self.end))
 
-    def _follow(self, x, places):
+    def _follow(self, x: Tensor, places: range) -> Tensor:
         for place in places:
             convolution = getattr(self, f"conv{place}")
             x = getattr(self, f"bn{place}")(convolution(x))
@@ -69,15 +73,15 @@ class SmallBlock(Block):
         return x
 
 
-def _depthwise(channels, stride):
+def _depthwise(channels: int, stride: int) -> nn.Cell:
     return conv2d(channels, channels, 3, stride, 1, groups=channels)
 
 
-def _is_depthwise(convolution):
+def _is_depthwise(convolution: nn.Cell) -> bool:
     return convolution.group > 1
 
 
-def _with_norms(convolutions):
+def _with_norms(convolutions: list[nn.Cell]) -> list[nn.Cell]:
     layers = []
     for convolution in convolutions:
         layers += [convolution, nn.BatchNorm2d(convolution.out_channels)]
@@ -85,7 +89,7 @@ def _with_norms(convolutions):
     return layers
 
 
-def _shuffle(x):
+def _shuffle(x: Tensor) -> Tensor:
     """Channels of the two halves by turns."""
     size, channels, height, width = x.shape
     return x.reshape(size, 2, channels // 2, height, width).swapaxes(1, 2).reshape(x.shape)
@@ -94,7 +98,7 @@ def _shuffle(x):
 class ShuffleNetV2(Classifier):
     """Convolution, three stages that halve the map, 1x1 convolution, global average pooling, dense."""
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         for stage in self.stages:
             x = stage(x)
         return self.last(x).mean((2, 3))
@@ -105,7 +109,7 @@ class LargeShuffleNet(ShuffleNetV2):
 
     variant = "imagenet"
 
-    def __init__(self, num_classes, in_channels, padding):
+    def __init__(self, num_classes: int, in_channels: int, padding: int) -> None:
         super().__init__()
         self.conv1 = nn.SequentialCell(_with_norms([conv2d(in_channels, _STEM, 3, 2, padding)]))
         self.maxpool = nn.MaxPool2d(3, 2, pad_mode="pad", padding=1)
@@ -114,10 +118,10 @@ class LargeShuffleNet(ShuffleNetV2):
         self.fc = linear(_LAST, num_classes)
 
     @property
-    def stages(self):
+    def stages(self) -> tuple[nn.Cell, ...]:
         return self.conv1, self.maxpool, self.stage2, self.stage3, self.stage4
 
-    def last(self, x):
+    def last(self, x: Tensor) -> Tensor:
         return self.conv5(x)
 
 
@@ -126,7 +130,7 @@ class SmallShuffleNet(ShuffleNetV2):
 
     variant = "cifar"
 
-    def __init__(self, num_classes, in_channels, padding):
+    def __init__(self, num_classes: int, in_channels: int, padding: int) -> None:
         super().__init__()
         self.conv1 = conv2d(in_channels, _STEM, 3, 1, padding)
         self.bn1 = nn.BatchNorm2d(_STEM)
@@ -136,14 +140,14 @@ class SmallShuffleNet(ShuffleNetV2):
         self.fc = linear(_LAST, num_classes)
 
     @property
-    def stages(self):
+    def stages(self) -> tuple[Callable, ...]:
         return self.conv1, self.bn1, ops.relu, self.layer1, self.layer2, self.layer3
 
-    def last(self, x):
+    def last(self, x: Tensor) -> Tensor:
         return ops.relu(self.bn2(self.conv2(x)))
 
 
-def _stages(block):
+def _stages(block: type[nn.Cell]) -> list[nn.Cell]:
     channels, stages = _STEM, []
     for out_channels, count in _STAGES:
         blocks = [block(channels, out_channels, 2)] + [block(out_channels, out_channels, 1) for _ in range(count - 1)]
@@ -152,7 +156,8 @@ def _stages(block):
     return stages
 
 
-def shufflenet_v2(num_classes, in_channels, image_size, variant=None, seed=0):
+def shufflenet_v2(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+                  seed: int = 0) -> nn.Cell:
     """ShuffleNet V2 of width 1 for images of any size; the embedding has 1024 dimensions.
 
     variant: "cifar" (the Moderate repository's) or "imagenet" (torchvision's shufflenet_v2_x1_0), each with its names
@@ -167,7 +172,7 @@ def shufflenet_v2(num_classes, in_channels, image_size, variant=None, seed=0):
     return initialise(build(num_classes, in_channels, 1 + fill_up(image_size)), seed)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a ShuffleNet V2 with these ``shapes``, or None for another network."""
     names = {"cifar": ("conv1.weight", "layer1.0.conv5.weight", "layer3.3.conv3.weight"),
              "imagenet": ("conv1.0.weight", "stage2.0.branch1.0.weight", "stage4.3.branch2.5.weight")}

@@ -9,12 +9,15 @@ import os
 import pickle
 import zipfile
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import open_file, read_stored, read_whole
+from ms_coreset.kinds import FilePath, Log
 from ms_coreset.networks.names import WRAPPERS
 from ms_coreset.networks.safetensors_files import widened
 from ms_coreset.pickles import PLAIN, Blank, Content, Refused, Unpickler, blank_mapping
@@ -25,7 +28,7 @@ _SHARED = 16  # times that all numbers of a file may be used: networks share few
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the former format: the first two of its pickles
 
 
-def read_state(path, log=lambda line: None):
+def read_state(path: FilePath, log: Log = lambda line: None) -> dict[str, np.ndarray]:
     """The tensors of a state dict as arrays, on its own or in a dictionary, below one of ``WRAPPERS`` or another key.
 
     bfloat16, which NumPy lacks, becomes float32. What programs keep beside the weights, such as options and dates, is
@@ -50,7 +53,7 @@ def read_state(path, log=lambda line: None):
         raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}{advice}") from error
 
 
-def _arrays(state, storages):
+def _arrays(state: dict[str, Any], storages: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The numbers of all. Raises ``Refused`` for many times those that the file holds: all may be views of the same."""
     arrays = {name: value for name, value in state.items() if not isinstance(value, _Tensor)}
     held = sum(map(len, storages.values()))
@@ -63,7 +66,7 @@ def _arrays(state, storages):
     return {name: arrays[name] for name in state}
 
 
-def _state_in(content, path, log):
+def _state_in(content: Any, path: Path, log: Log) -> dict[str, Any]:
     """The state dict to prefer of those in a file."""
     found = _states(content, set())
     if not found:
@@ -77,7 +80,7 @@ def _state_in(content, path, log):
     return found[first]
 
 
-def _states(content, seen):
+def _states(content: Any, seen: set[int]) -> dict[str, dict[str, Any]]:
     """{keys that lead to it: state dict} of those in a file, the one to prefer first; ``seen``: what was looked into.
 
     Under a key that is none of ``WRAPPERS`` only what has the names of layers counts.
@@ -93,7 +96,7 @@ def _states(content, seen):
             for rest, state in _states(content[key], seen).items()}
 
 
-def _is_state(content):
+def _is_state(content: Any) -> bool:
     return isinstance(content, dict) and len(content) > 0 and all(
         isinstance(name, str) and (isinstance(value, _Tensor) or (isinstance(value, np.ndarray)
                                                                   and value.dtype.kind in "fiub"))
@@ -118,7 +121,7 @@ class _Tensor:
     shape: tuple
     strides: tuple
 
-    def array(self, storages):
+    def array(self, storages: dict[str, np.ndarray]) -> np.ndarray:
         """The numbers, in an array of its own. Raises ``Refused`` for a view of more than there is."""
         stored = storages[self.storage.key]
         last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
@@ -130,7 +133,7 @@ class _Tensor:
         return widened(view) if self.storage.kind == "BFloat16" else view.copy()
 
 
-def _rebuild_tensor(storage, offset, shape, strides, *_):
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> _Tensor:
     whole = [offset, *shape, *strides]
     if not isinstance(storage, _Storage) or len(shape) != len(strides) or not all(
             isinstance(number, int) and number >= 0 for number in whole):
@@ -138,11 +141,11 @@ def _rebuild_tensor(storage, offset, shape, strides, *_):
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _rebuild_parameter(tensor, *_):
+def _rebuild_parameter(tensor: Any, *_: object) -> Any:
     return tensor
 
 
-def _ordered(pairs=()):
+def _ordered(pairs: Any = ()) -> dict[str, Any]:
     made = dict(pairs)
     if not all(isinstance(key, str) for key in made):
         raise Refused("it holds a dictionary whose keys are no texts")
@@ -170,7 +173,7 @@ _MAPPINGS = (("collections", "defaultdict"), ("collections", "Counter"), ("built
                                                         "lightning.pytorch.utilities.parsing",
                                                         "lightning_fabric.utilities.data",
                                                         "lightning.fabric.utilities.data")))
-_ADMITTED = {
+_ADMITTED: dict[tuple[str, str], object] = {
     **{(module, name): Blank for module, names in _HARMLESS.items() for name in names},
     **dict.fromkeys(_MAPPINGS, blank_mapping), **PLAIN,
     ("collections", "OrderedDict"): _ordered, ("torch", "Size"): tuple,
@@ -181,7 +184,7 @@ _ADMITTED = {
 }
 
 
-def _storage(key):
+def _storage(key: Any) -> _Storage:
     """The storage that a persistent id names; former files have the place of a view after it, which is empty."""
     match key:
         case ("storage", str(kind), str(name), _, int(length), *views) if kind in _TYPES and views in ([], [None]):
@@ -189,9 +192,9 @@ def _storage(key):
     raise Refused("it holds a persistent id that is of no tensor's storage")
 
 
-def _load(content, found):
+def _load(content: Content, found: dict[str, _Storage]) -> Any:
     """One pickle; the storages that it names are added to ``found``."""
-    def persistent(key):
+    def persistent(key: Any) -> _Storage:
         storage = _storage(key)
         if found.setdefault(storage.key, storage) != storage:
             raise Refused(f"it names the storage {storage.key[:40]!r} in two ways")
@@ -200,32 +203,33 @@ def _load(content, found):
     return Unpickler(content, _ADMITTED, persistent).load()
 
 
-def _from_archive(stream):
+def _from_archive(stream: BufferedReader) -> tuple[Any, dict[str, np.ndarray]]:
     size = os.fstat(stream.fileno()).st_size
     with zipfile.ZipFile(stream) as archive:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         if "data.pkl" not in entries or len(entries) != len(archive.infolist()):
             raise Refused("its archive is none of torch's")
 
-        def read(name):
+        def read(name: str) -> bytes:
             if name not in entries:
                 raise Refused(f"its archive lacks {name[:40]}")
             return read_stored(archive, entries[name], size)
 
-        order = ">" if "byteorder" in entries and read("byteorder") == b"big" else "<"
-        found = {}
+        order: Literal["<", ">"] = ">" if "byteorder" in entries and read("byteorder") == b"big" else "<"
+        found: dict[str, _Storage] = {}
         content = _load(Content(read("data.pkl")), found)
         return content, {key: _numbers(read(f"data/{key}"), storage, order) for key, storage in found.items()}
 
 
-def _from_former(stream):
+def _from_former(stream: BufferedReader) -> tuple[Any, dict[str, np.ndarray]]:
     """Five pickles, and then each storage: its length in eight bytes, and its numbers."""
     file = Content(read_whole(stream))
     header = [Unpickler(file).load() for _ in range(3)]
     if header[:2] != [_MAGIC, _VERSION] or not isinstance(header[2], dict):
         raise pickle.UnpicklingError("its header is none of torch's")
-    order = "<" if header[2].get("little_endian", True) else ">"
-    found, storages = {}, {}
+    order: Literal["<", ">"] = "<" if header[2].get("little_endian", True) else ">"
+    found: dict[str, _Storage] = {}
+    storages = {}
     content = _load(file, found)
     for key in Unpickler(file).load():
         storage = found[key]
@@ -234,7 +238,7 @@ def _from_former(stream):
     return content, storages
 
 
-def _numbers(content, storage, order):
+def _numbers(content: bytes, storage: _Storage, order: Literal["<", ">"]) -> np.ndarray:
     numbers = np.frombuffer(content, np.dtype(_TYPES[storage.kind]).newbyteorder(order))
     if len(numbers) != storage.length:
         raise Refused(f"its storage {storage.key[:40]!r} holds {len(numbers):,} numbers, not {storage.length:,}")

@@ -2,10 +2,12 @@
 
 import math
 from functools import partial
+from typing import Any
 
 from mindspore import nn
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import (
     Dropout,
     Plain,
@@ -23,7 +25,8 @@ _DEPTHS = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3
 _SMALLEST = 32  # of smaller images five poolings leave nothing
 
 
-def vgg(depths, num_classes, in_channels, image_size, variant=None, batch_norm=True, side=None, dropout=None, seed=0):
+def vgg(depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+        batch_norm: bool = True, side: int | None = None, dropout: float | None = None, seed: int = 0) -> nn.Cell:
     """A VGG with ``depths`` 3x3 convolutions in its five stages.
 
     variant: "cifar", DeepCore's (one dense layer; the embedding has 512 dimensions), or "imagenet", torchvision's
@@ -52,19 +55,19 @@ def vgg(depths, num_classes, in_channels, image_size, variant=None, batch_norm=T
     return initialise(network, seed, convolution=HE, dense=Scheme(normal(0.01), zeros))
 
 
-def _small(num_classes, convolutions, side, dropout):
+def _small(num_classes: int, convolutions: list[nn.Cell], side: int, dropout: float) -> Plain:
     pooling = [nn.AdaptiveAvgPool2d(side), nn.Flatten(), Dropout(dropout)]
     return Plain("cifar", convolutions, pooling, [linear(_CHANNELS[-1] * side**2, num_classes)])
 
 
-def _large(num_classes, convolutions, side, dropout):
+def _large(num_classes: int, convolutions: list[nn.Cell], side: int, dropout: float) -> Plain:
     dense = [linear(_CHANNELS[-1] * side**2, 4096), nn.ReLU(), Dropout(dropout),
              linear(4096, 4096), nn.ReLU(), Dropout(dropout), linear(4096, num_classes)]
     return Plain("imagenet", convolutions, [nn.AdaptiveAvgPool2d(side), nn.Flatten()], dense)
 
 
-def _convolutions(depths, in_channels, padding, batch_norm):
-    layers = []
+def _convolutions(depths: tuple[int, ...], in_channels: int, padding: int, batch_norm: bool) -> list[nn.Cell]:
+    layers: list[nn.Cell] = []
     for channels, depth in zip(_CHANNELS, depths, strict=True):
         for _ in range(depth):
             layers.append(conv2d(in_channels, channels, 3, padding=1 if layers else padding, bias=True))
@@ -77,19 +80,19 @@ def _convolutions(depths, in_channels, padding, batch_norm):
 vgg11, vgg13, vgg16, vgg19 = (partial(vgg, depths) for depths in _DEPTHS.values())
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a VGG with weights of these ``shapes``, or None for another network."""
     kernels = [shape for name, shape in shapes.items() if name.startswith("features.") and len(shape) == 4]
     arch = next((name for name, depths in _DEPTHS.items() if [shape[0] for shape in kernels] == _stages(depths)), None)
     dense = ("classifier.6", "classifier.0") if "classifier.6.weight" in shapes else ("classifier", "classifier")
     head, first = (shapes.get(f"{name}.weight") for name in dense)
-    if arch is None or head is None or {shape[2:] for shape in kernels} != {(3, 3)}:
+    if arch is None or head is None or first is None or {shape[2:] for shape in kernels} != {(3, 3)}:
         return None
     return {"arch": arch, "variant": "cifar" if head is first else "imagenet",
             "batch_norm": "features.1.gamma" in shapes, "side": math.isqrt(first[1] // _CHANNELS[-1]),
             "in_channels": kernels[0][1], "num_classes": head[0]}
 
 
-def _stages(depths):
+def _stages(depths: tuple[int, ...]) -> list[int]:
     """The channels of all convolutions, in their order."""
     return [channels for channels, depth in zip(_CHANNELS, depths, strict=True) for _ in range(depth)]

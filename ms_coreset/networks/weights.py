@@ -8,12 +8,14 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_network, require_path
 from ms_coreset.files import open_file, reserve
+from ms_coreset.kinds import FilePath, Log, Network, Trainable
 from ms_coreset.networks import create_network, describe
 from ms_coreset.networks.mindspore_files import read_entries
 from ms_coreset.networks.names import HEAD, is_batch_counter, readings, shared_prefix, to_torch_names
@@ -21,10 +23,11 @@ from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_state
 from ms_coreset.terminal import warn
 
+Kept = TypeVar("Kept", bound=Trainable)
 _HEADLESS = {"num_classes": 0}  # of a description: a network whose file lacks its last layer
 
 
-def read_weights(path, log=warn):
+def read_weights(path: FilePath, log: Log = warn) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read the weights of a network in a checkpoint.
 
     Returns ``(arrays, description)``: arrays under MindSpore's names, and what ``create_network`` needs to rebuild the
@@ -50,7 +53,7 @@ def read_weights(path, log=warn):
     return {name: arrays[file] for name, file in names.items()}, description
 
 
-def _read(path, log):
+def _read(path: FilePath, log: Log) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """(arrays as the file calls them, its notes)."""
     require_path("path", path)
     path = Path(path)
@@ -62,7 +65,7 @@ def _read(path, log):
     return (read_tensors(path) if kind == "safetensors" else read_state(path, log)), {}
 
 
-def _kind_of(path):
+def _kind_of(path: Path) -> str:
     """What wrote a file, by its first bytes."""
     try:
         with open_file(path) as stream:
@@ -78,7 +81,7 @@ def _kind_of(path):
     raise MsCoresetError(f"{path} is neither a whole .ckpt of MindSpore nor a .pth of torch nor a .safetensors file")
 
 
-def _described(arrays):
+def _described(arrays: dict[str, np.ndarray]) -> tuple[dict[str, str], dict[str, Any]]:
     """({parameter's name: name in the file}, description) of a network known here, or of all arrays and {}."""
     whole, *others = readings(arrays)
     for names in others:
@@ -93,7 +96,7 @@ def _described(arrays):
     return whole, {}
 
 
-def _tell_of_rest(path, names, arrays, log):
+def _tell_of_rest(path: FilePath, names: dict[str, str], arrays: dict[str, np.ndarray], log: Log) -> None:
     """Tell of arrays of more than one number that are left out, by where they are kept."""
     left = [name for name in arrays.keys() - set(names.values())
             if arrays[name].size > 1 and not is_batch_counter(name)]
@@ -103,7 +106,7 @@ def _tell_of_rest(path, names, arrays, log):
         log(f"{path}: {len(names)} of its arrays are taken for the network's; left out: {', '.join(parts)}")
 
 
-def load_weights(network: Any, path: str | os.PathLike) -> Any:
+def load_weights(network: Kept, path: str | os.PathLike) -> Kept:
     """Put the weights of a checkpoint into ``network``, all of them, and return it.
 
     Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
@@ -114,7 +117,7 @@ def load_weights(network: Any, path: str | os.PathLike) -> Any:
     return network
 
 
-def _fill(network, arrays, source, log):
+def _fill(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath, log: Log) -> None:
     """``assign`` the ``arrays`` of a file, by the reading of their names that comes nearest the network's."""
     wanted = {parameter.name for parameter in network.get_parameters()}
     names = min(readings(arrays), key=lambda names: len(wanted ^ names.keys()))
@@ -122,7 +125,7 @@ def _fill(network, arrays, source, log):
     _tell_of_rest(source, names, arrays, log)
 
 
-def save_weights(network: Any, path: str | os.PathLike) -> None:
+def save_weights(network: Trainable, path: str | os.PathLike) -> None:
     """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix."""
     require_path("path", path)
     require_network(network, "get_parameters")
@@ -136,7 +139,7 @@ def save_weights(network: Any, path: str | os.PathLike) -> None:
         raise MsCoresetError(f"can't save weights as {path}: the name must end in .ckpt or .pth")
 
 
-def assign(network, arrays, source):
+def assign(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath) -> None:
     """Set all parameters of ``network`` from ``arrays`` by name; ``source`` is named in the error if they differ."""
     from mindspore import Tensor
 
@@ -153,7 +156,7 @@ def assign(network, arrays, source):
         parameter.set_data(Tensor(arrays[name].astype(np.float32)))
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays and the notes (plain values) of a .ckpt file that ``write_checkpoint`` or MindSpore wrote."""
     entries = read_entries(path)
     text = entries.pop("notes", "{}")
@@ -166,29 +169,29 @@ def read_checkpoint(path):
     return {name: entry for name, entry in entries.items() if isinstance(entry, np.ndarray)}, notes
 
 
-def write_checkpoint(path, arrays, notes):
+def write_checkpoint(path: FilePath, arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
     """Write arrays and notes (plain values) as MindSpore's .ckpt, whole or not at all."""
     import mindspore
 
     entries = [{"name": name, "data": mindspore.Tensor(array)} for name, array in arrays.items()]
-    notes = json.dumps(notes)
-    _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": notes}, crc_check=True),
-             _size(arrays) + len(notes))
+    text = json.dumps(notes)
+    _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": text}, crc_check=True),
+             _size(arrays) + len(text))
 
 
-def write_torch(path, arrays):
+def write_torch(path: FilePath, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays under MindSpore's names as a torch state dict, whole or not at all."""
     torch = _torch()
     state = {name: torch.from_numpy(np.array(array)) for name, array in to_torch_names(arrays).items()}
     _replace(path, lambda part: torch.save(state, part), _size(arrays))
 
 
-def _size(arrays):
+def _size(arrays: dict[str, np.ndarray]) -> int:
     """Bytes that arrays take in a file, names and headers included, or a little less than that."""
     return sum(array.nbytes + len(name) for name, array in arrays.items())
 
 
-def _replace(path, write, size):
+def _replace(path: FilePath, write: Callable[[str], object], size: int) -> None:
     """Let ``write(name)`` make a file of about ``size`` bytes in a folder of its own, then move it to ``path``."""
     path = Path(path)
     try:
@@ -203,14 +206,14 @@ def _replace(path, write, size):
         raise MsCoresetError(f"can't write {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _require_space(folder, size):
+def _require_space(folder: str, size: int) -> None:
     """Raise ``OSError`` where ``size`` bytes do not fit: MindSpore would tell of it at length, on stderr."""
     with tempfile.TemporaryFile(dir=folder) as stream:
         reserve(stream, max(size, 1))
 
 
 def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: int | None = None,
-                         arch: str | None = None, log: Callable = warn) -> Any:
+                         *, arch: str | None = None, log: Log = warn) -> Network:
     """Build the network that a checkpoint belongs to and load it; see ``read_weights`` for the files.
 
     image_size, in_channels: of the images it is to see, used where the weights don't tell
@@ -239,12 +242,12 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
     return network
 
 
-def _shown(arrays):
+def _shown(arrays: dict[str, np.ndarray]) -> str:
     first = sorted(arrays)[:3]
     return ", ".join(first) + (", ..." if len(first) < len(arrays) else "")
 
 
-def _without_head(options, arrays, path, log):
+def _without_head(options: dict[str, Any], arrays: dict[str, np.ndarray], path: FilePath, log: Log) -> Network:
     """The network whose ``arrays`` lack the last layer, which is 0 for one class."""
     network = create_network(options.pop("arch"), **{**options, "num_classes": 1})
     head = {parameter.name: np.zeros(parameter.shape, np.float32) for parameter in network.get_parameters()
@@ -254,7 +257,7 @@ def _without_head(options, arrays, path, log):
     return network
 
 
-def _require_borne_out(description, arrays, path):
+def _require_borne_out(description: dict[str, Any], arrays: dict[str, np.ndarray], path: FilePath) -> None:
     """Raise ``MsCoresetError`` unless the sizes that a file's notes give are of its arrays: a network is made by them,
     and one of a thousand million classes would take all memory."""
     sides = {side for array in arrays.values() for side in array.shape}
@@ -265,7 +268,7 @@ def _require_borne_out(description, arrays, path):
                                  f"{description[name]!r}")
 
 
-def _torch():
+def _torch() -> ModuleType:
     try:
         import torch
     except ImportError as error:

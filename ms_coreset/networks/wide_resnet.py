@@ -2,9 +2,11 @@
 
 from collections import OrderedDict
 from functools import partial
+from typing import Any
 
-from mindspore import nn, ops
+from mindspore import Tensor, nn, ops
 
+from ms_coreset.kinds import Shapes
 from ms_coreset.networks.blocks import Classifier, choose_variant, fill_up, linear
 from ms_coreset.networks.initialisation import HE, Scheme, initialise, uniform_fan_in, zeros
 from ms_coreset.networks.preact_resnet import PreActBlock
@@ -16,7 +18,8 @@ _STEM = 16
 class WideResNet(Classifier):
     """Three stages of pre-activation blocks with 16, 32 and 64 times ``widening`` channels, average pooling, dense."""
 
-    def __init__(self, depth, widening, num_classes, in_channels, image_size, variant, dropout):
+    def __init__(self, depth: int, widening: int, num_classes: int, in_channels: int, image_size: int, variant: str,
+                 dropout: float) -> None:
         super().__init__()
         self.variant = variant
         self.conv1, self.pool = stem(in_channels, _STEM, variant, padding=1 + fill_up(image_size))
@@ -29,13 +32,14 @@ class WideResNet(Classifier):
         self.bn1 = nn.BatchNorm2d(channels)
         self.fc = linear(channels, num_classes)
 
-    def features(self, x):
+    def features(self, x: Tensor) -> Tensor:
         x = self.pool(self.conv1(x))
         x = self.block3(self.block2(self.block1(x)))
         return ops.relu(self.bn1(x)).mean((2, 3))
 
 
-def wide_resnet(depth, widening, num_classes, in_channels, image_size, variant=None, dropout=0.0, seed=0):
+def wide_resnet(depth: int, widening: int, num_classes: int, in_channels: int, image_size: int,
+                variant: str | None = None, dropout: float = 0.0, seed: int = 0) -> nn.Cell:
     """WRN-``depth``-``widening``: 6 n + 4 layers, three stages of n blocks.
 
     variant: "cifar", DeepCore's (3x3 convolution, stride 1), or "imagenet", the same with ResNet's stem for large
@@ -56,7 +60,7 @@ _SIZES = {"wrn16_8": (16, 8), "wrn28_2": (28, 2), "wrn28_10": (28, 10)}
 wrn16_8, wrn28_2, wrn28_10 = (partial(wide_resnet, *size) for size in _SIZES.values())
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a wide ResNet with weights of these ``shapes``, or None for another network."""
     if not {"conv1.weight", "block1.layer.0.conv1.weight", "bn1.gamma", "fc.weight"} <= shapes.keys():
         return None
@@ -64,5 +68,7 @@ def recognise(shapes):
     size = 6 * len(blocks) + 4, shapes["block1.layer.0.conv1.weight"][0] // _STEM
     arch = next((name for name, known in _SIZES.items() if known == size), None)
     _, in_channels, kernel, _ = shapes["conv1.weight"]
-    return arch and {"arch": arch, "variant": "imagenet" if kernel == 7 else "cifar", "in_channels": in_channels,
-                     "num_classes": shapes["fc.weight"][0]}
+    if arch is None:
+        return None
+    return {"arch": arch, "variant": "imagenet" if kernel == 7 else "cifar", "in_channels": in_channels,
+            "num_classes": shapes["fc.weight"][0]}

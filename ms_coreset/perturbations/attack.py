@@ -4,14 +4,20 @@ Both attacks live in the space of pixels in [0, 1]; a network that takes normali
 ``on_pixels``. The network answers in evaluation mode, so that an image's attack depends on that image alone.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.device import filled_up, mean_cross_entropy
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
+from ms_coreset.kinds import Trainable
 from ms_coreset.randomness import check_seed, stream
+
+if TYPE_CHECKING:
+    from mindspore import Tensor
 
 ATTACKS = ("gsa", "pgd")
 AGAINST = ("own", "true")
@@ -20,7 +26,7 @@ _DEFAULTS = {"gsa": {"against": "own", "steps": 1, "random_start": False},
              "pgd": {"against": "true", "steps": 10, "random_start": True}}
 
 
-def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, seed: int = 0, batch_size: int = 128,
+def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, *, seed: int = 0, batch_size: int = 128,
            **options: Any) -> tuple[np.ndarray, np.ndarray, dict]:
     """Attack every image: uint8 in, uint8 out.
 
@@ -49,7 +55,8 @@ def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, seed: int =
     return attacked, kinds, {**options, "n": len(images), "counts": np.bincount(kinds, minlength=3)[1:].tolist()}
 
 
-def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against=None, random_start=None, seed=0):
+def attack_options(attack: str = "gsa", eps: float = 8 / 255, alpha: float = 2 / 255, steps: int | None = None,
+                   against: str | None = None, random_start: bool | None = None, seed: int = 0) -> dict[str, Any]:
     """The options of an attack, checked, as the plain values that begin its manifest.
 
     attack: "gsa", one step of ``eps`` along the gradient's sign, or "pgd", projected gradient descent
@@ -79,7 +86,8 @@ def attack_options(attack="gsa", eps=8 / 255, alpha=2 / 255, steps=None, against
             "eps": float(eps), "alpha": float(eps if attack == "gsa" else alpha), **chosen, "seed": check_seed(seed)}
 
 
-def attack_rows(logits, images, labels, rows, options, batch_size):
+def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: np.ndarray, options: dict[str, Any],
+                batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """At most ``batch_size`` images attacked, and their kinds; see ``attack``.
 
     rows: (b,) their places in the whole data set
@@ -90,16 +98,17 @@ def attack_rows(logits, images, labels, rows, options, batch_size):
     before = answers(logits, clean)
     target = before if options["against"] == "own" else labels
     if options["attack"] == "gsa":
-        moved = gradient_sign(logits, clean, target, options["eps"])
+        moved = gradient_sign(logits, clean, target, eps=options["eps"])
     else:
         start = random_start(clean, rows, options["eps"], options["seed"]) if options["random_start"] else None
-        moved = projected_gradient(logits, clean, target, options["eps"], options["alpha"], options["steps"], start)
+        moved = projected_gradient(logits, clean, target, eps=options["eps"], alpha=options["alpha"],
+                                   steps=options["steps"], start=start)
     attacked = to_pixels(moved.transpose(0, 2, 3, 1), images, options["eps"])
     after = answers(logits, attacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255))
     return attacked[:b], np.where(after == before, 2, 1).astype(np.int8)[:b]
 
 
-def on_pixels(network: Any, mean: Sequence[float], std: Sequence[float]) -> Callable:
+def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -> Callable:
     """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
     from mindspore import Tensor
 
@@ -112,13 +121,13 @@ def on_pixels(network: Any, mean: Sequence[float], std: Sequence[float]) -> Call
     network.set_train(False)
     mean, std = (Tensor(np.reshape(values, (1, -1, 1, 1)).astype(np.float32)) for values in (mean, std))
 
-    def logits(pixels):
+    def logits(pixels: Tensor) -> Tensor:
         return network((pixels - mean) / std)
 
     return logits
 
 
-def _checked_labels(labels, n):
+def _checked_labels(labels: np.ndarray, n: int) -> np.ndarray:
     """Labels as an array; raises ``MsCoresetError`` unless they are n whole numbers of at least 0."""
     labels = np.asarray(labels)
     if labels.shape != (n,) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
@@ -127,7 +136,7 @@ def _checked_labels(labels, n):
     return labels
 
 
-def _require_known(labels, logits, images):
+def _require_known(labels: np.ndarray, logits: Callable, images: np.ndarray) -> None:
     """Raise ``MsCoresetError`` for a label that the network has no logit for: MindSpore would tell of it at length."""
     from mindspore import Tensor
 
@@ -136,12 +145,12 @@ def _require_known(labels, logits, images):
         raise MsCoresetError(f"label {labels.max()} is out of range: the network tells {classes} classes apart")
 
 
-def _require_callable(logits):
+def _require_callable(logits: object) -> None:
     if not callable(logits):
         raise MsCoresetError(f"logits must be a callable, such as on_pixels gives, got {type(logits).__name__}")
 
 
-def _require_pixels(name, images, shape=None):
+def _require_pixels(name: str, images: np.ndarray, shape: tuple[int, ...] | None = None) -> None:
     """Raise ``MsCoresetError`` unless images are (B, C, H, W) floating point in [0, 1]."""
     require_kind(name, images, np.ndarray)
     if images.dtype.kind != "f" or images.ndim != 4 or not images.size or not ((images >= 0) & (images <= 1)).all():
@@ -151,7 +160,7 @@ def _require_pixels(name, images, shape=None):
         raise MsCoresetError(f"{name} must be of shape {shape} like images, got {images.shape}")
 
 
-def answers(logits, images):
+def answers(logits: Callable, images: np.ndarray) -> np.ndarray:
     """The class of the highest logit, the first of equal ones, (B,) int64."""
     from mindspore import Tensor
 
@@ -159,7 +168,7 @@ def answers(logits, images):
 
 
 def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | None = None,
-                  eps: float = 8 / 255) -> np.ndarray:
+                  *, eps: float = 8 / 255) -> np.ndarray:
     """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``; where the gradient is exactly 0, x stays.
 
     logits: as in ``attack``; images: (B, C, H, W) float32 in [0, 1]
@@ -172,10 +181,10 @@ def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | Non
     _require_pixels("images", images)
     _require_callable(logits)
     labels = answers(logits, images) if labels is None else labels
-    return projected_gradient(logits, images, labels, eps, eps, 1)
+    return projected_gradient(logits, images, labels, eps=eps, alpha=eps, steps=1)
 
 
-def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray, eps: float = 8 / 255,
+def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray, *, eps: float = 8 / 255,
                        alpha: float = 2 / 255, steps: int = 10, start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times ``x <- clip(x + alpha sign(grad_x CE(f(x), y)))``, clipped to the eps-ball and to [0, 1].
 
@@ -203,13 +212,13 @@ def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray,
     return moved
 
 
-def random_start(images, rows, eps, seed):
+def random_start(images: np.ndarray, rows: np.ndarray, eps: float, seed: int) -> np.ndarray:
     """A place in the eps-ball of each image, uniform, clipped to [0, 1]; it depends on seed and row alone."""
     drawn = np.stack([stream(seed, "attack start", row).uniform(-eps, eps, images.shape[1:]) for row in rows])
     return np.clip(images + drawn.astype(np.float32), 0, 1)
 
 
-def to_pixels(moved, clean, eps):
+def to_pixels(moved: np.ndarray, clean: np.ndarray, eps: float) -> np.ndarray:
     """Rounded to uint8; what rounding puts outside ``floor(255 eps)`` grey levels of ``clean`` is brought back."""
     # The repository truncates, which would move pixels down by half a level on average.
     levels = int(255 * eps + 1e-6)
@@ -218,7 +227,7 @@ def to_pixels(moved, clean, eps):
     return np.clip(moved, np.maximum(clean - levels, 0), np.minimum(clean + levels, 255)).astype(np.uint8)
 
 
-def _loss_gradient(logits, labels):
+def _loss_gradient(logits: Callable, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images to the gradient of their summed cross entropy, as float32 arrays."""
     import mindspore
     from mindspore import Tensor
@@ -228,12 +237,12 @@ def _loss_gradient(logits, labels):
     cross_entropy = mean_cross_entropy()
     labels = Tensor(np.asarray(labels).astype(np.int32))
 
-    def loss(images):
+    def loss(images: Tensor) -> Tensor:
         return cross_entropy(logits(images), labels)
 
     gradient = mindspore.grad(loss)
 
-    def of(images):
+    def of(images: np.ndarray) -> np.ndarray:
         return gradient(Tensor(np.ascontiguousarray(images, np.float32))).asnumpy()
 
     return of

@@ -1,10 +1,18 @@
 """A sheet of small images in rows, to see what was done to them."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ms_coreset.files import atomic_write
+from ms_coreset.kinds import FilePath
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS = 8
 # Pixels: about the least side of an image on the sheet, between images, height of letters and of a line.
@@ -26,7 +34,7 @@ class Band:
     captions: list
 
 
-def write_contact_sheet(path, bands):
+def write_contact_sheet(path: FilePath, bands: Sequence[Band]) -> None:
     """Write the bands below each other as a PNG file; small images are enlarged without smoothing.
 
     Raises ``MsCoresetError`` when the file can't be written.
@@ -35,7 +43,7 @@ def write_contact_sheet(path, bands):
         draw_contact_sheet(bands).save(stream, "PNG")
 
 
-def draw_contact_sheet(bands):
+def draw_contact_sheet(bands: Sequence[Band]) -> Image.Image:
     """The sheet as a Pillow image; see ``write_contact_sheet``."""
     from PIL import Image, ImageDraw, ImageFont
 
@@ -55,18 +63,19 @@ def draw_contact_sheet(bands):
     return sheet
 
 
-def difference(clean, perturbed, gain=10):
+def difference(clean: np.ndarray, perturbed: np.ndarray, gain: int = 10) -> np.ndarray:
     """Grey where nothing changed, ``gain`` times the change elsewhere: uint8, to be looked at."""
     change = perturbed.astype(np.int16) - clean.astype(np.int16)
     return np.clip(128 + gain * change, 0, 255).astype(np.uint8)
 
 
-def _band_height(band, tile):
+def _band_height(band: Band, tile: int) -> int:
     lines = max(caption.count("\n") + 1 for caption in band.captions)
     return _TEXT + _GAP + len(band.rows) * (tile + _GAP) + lines * _LINE + 2 * _GAP
 
 
-def _draw_band(sheet, pen, font, band, margin, top, tile):
+def _draw_band(sheet: Image.Image, pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+               band: Band, margin: int, top: int, tile: int) -> None:
     pen.text((_GAP, top), band.title, _INK, font)
     top += _TEXT + _GAP
     for word, images in band.rows:
@@ -80,7 +89,8 @@ def _draw_band(sheet, pen, font, band, margin, top, tile):
             pen.text(corner, _fitting(pen, font, line, tile), _PALE, font)
 
 
-def _fitting(pen, font, text, width):
+def _fitting(pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, text: str,
+             width: int) -> str:
     if pen.textlength(text, font) <= width:
         return text
     while text and pen.textlength(text + "..", font) > width:
@@ -88,11 +98,11 @@ def _fitting(pen, font, text, width):
     return text + ".."
 
 
-def _scale(images):
+def _scale(images: np.ndarray) -> int:
     return max(1, round(_TILE / images.shape[1]))
 
 
-def _enlarged(image):
+def _enlarged(image: np.ndarray) -> Image.Image:
     from PIL import Image
 
     scale = _scale(image[None])

@@ -12,6 +12,7 @@ Departures in both: everything random is seeded, and which sample got what is kn
 """
 
 import numbers
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ MODES = ("paper", "repo")
 _NOISE_MEAN, _NOISE_DEVIATION = 0.2, 1.0
 
 
-def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, mode: str = "paper",
+def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, *, mode: str = "paper",
             random_occlusion: bool = False) -> tuple:
     """Corrupt a share of the images, each in one way.
 
@@ -48,7 +49,8 @@ def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, mode:
                               "images": array_digest(corrupted)}
 
 
-def corruption_options(shares=0.3, seed=0, mode="paper", random_occlusion=False):
+def corruption_options(shares: float | dict[str, float] = 0.3, seed: int = 0, mode: str = "paper",
+                       random_occlusion: bool = False) -> dict[str, Any]:
     """The arguments of ``corrupt``, checked, as the plain values that begin its manifest."""
     if not isinstance(shares, dict):
         # Checked as one number first, for a message about what was typed.
@@ -69,7 +71,7 @@ def corruption_options(shares=0.3, seed=0, mode="paper", random_occlusion=False)
             "seed": check_seed(seed), "mode": mode, "random_occlusion": bool(random_occlusion)}
 
 
-def assign_kinds(n, options):
+def assign_kinds(n: int, options: dict[str, Any]) -> np.ndarray:
     """Which corruption each of ``n`` samples gets, (n,) int8; see ``corrupt``.
 
     Without regard to classes: the first samples of a permutation are divided by the shares. The number of each kind
@@ -84,7 +86,7 @@ def assign_kinds(n, options):
     return kinds
 
 
-def corrupt_rows(images, kinds, rows, options):
+def corrupt_rows(images: np.ndarray, kinds: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     """Some images corrupted: a function of each image and its row alone, so that data can be done in parts.
 
     images: (b, height, width, channels) uint8; kinds: (b,) codes; rows: (b,) their places in the whole data set
@@ -97,12 +99,12 @@ def corrupt_rows(images, kinds, rows, options):
     return corrupted
 
 
-def count_kinds(kinds):
+def count_kinds(kinds: np.ndarray) -> list[int]:
     """How many samples there are of each kind."""
     return np.bincount(kinds, minlength=len(KINDS) + 1)[1:].tolist()
 
 
-def motion_blur(images, mode="paper"):
+def motion_blur(images: np.ndarray, mode: str = "paper") -> np.ndarray:
     """A horizontal smear of 15 pixels (3 for images of 8 pixels, 53 for 224), contrast stretched to 0 .. 255.
 
     The kernel is a diagonal that OpenCV's ``warpAffine`` turns by 45 degrees, two rows of unequal weights; borders
@@ -123,12 +125,12 @@ def motion_blur(images, mode="paper"):
     return np.stack([without_contrast[i] if flat[i] else _stretched(image) for i, image in enumerate(blurred)])
 
 
-def blur_degree(size):
+def blur_degree(size: int) -> int:
     """Length of the blur in pixels for images of ``size``: 15 from 32 to 64 pixels, else in proportion, odd."""
     return 2 * round((15 * size / _reference(size) - 1) / 2) + 1
 
 
-def blur_kernel(degree):
+def blur_kernel(degree: int) -> np.ndarray:
     """(degree, degree) integers: 1024 times a diagonal of ones, turned by 45 degrees about (degree/2, degree/2).
 
     In OpenCV's fixed-point numbers: places are rounded to 1/1024 and then to 1/32, and interpolated linearly.
@@ -145,7 +147,7 @@ def blur_kernel(degree):
     return upper * (32 - below) + lower * below
 
 
-def fog(images):
+def fog(images: np.ndarray) -> np.ndarray:
     """``t x + 0.5 (1 - t)`` for pixels x in [0, 1], in float64, unrounded, where t falls towards the middle.
 
     ``t = exp(-0.4 (sqrt(R) - 0.04 d))`` with R the side and d the distance to (R/2, R/2), for R of 32 to 64.
@@ -159,22 +161,22 @@ def fog(images):
     return images / 255 * t + 0.5 * (1 - t)
 
 
-def occlusion_box(size):
+def occlusion_box(size: int) -> tuple[int, int]:
     """(first row and column, side) of the black square: (5, 16) for 32 pixels, (5, 41) for 64."""
     reference = _reference(size)
     scale = size / reference
     return round(5 * scale), max(1, round((16 + (reference - 32) * 25 / 32) * scale))
 
 
-def _reference(size):
+def _reference(size: int) -> int:
     return min(max(size, 32), 64)
 
 
-def _blurred(images, rows, options):
+def _blurred(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     return motion_blur(images, options["mode"])
 
 
-def _stretched(image):
+def _stretched(image: np.ndarray) -> np.ndarray:
     low, high = float(image.min()), float(image.max())
     # As OpenCV: factor and offset in float32, multiplied and added with one rounding. It decides exact halves.
     factor = 255 * (1 / (high - low))
@@ -182,19 +184,19 @@ def _stretched(image):
     return np.rint(stretched.astype(np.float32)).astype(np.uint8)
 
 
-def _fogged(images, rows, options):
+def _fogged(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     # The repository forgets to multiply by 255, and every number below 1 becomes 0.
     return np.zeros_like(images) if options["mode"] == "repo" else np.rint(255 * fog(images)).astype(np.uint8)
 
 
-def _coarse(images, rows, options):
+def _coarse(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     """Shrunk to a quarter and enlarged again by Pillow's bicubic filter."""
     from PIL import Image
 
     height, width = images.shape[1:3]
     small = (max(1, round(width / 4)), max(1, round(height / 4)))
 
-    def there_and_back(image):
+    def there_and_back(image: np.ndarray) -> np.ndarray:
         picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
         picture = picture.resize(small, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
         return np.asarray(picture).reshape(image.shape)
@@ -202,7 +204,7 @@ def _coarse(images, rows, options):
     return np.stack([there_and_back(image) for image in images])
 
 
-def _occluded(images, rows, options):
+def _occluded(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     first, side = occlusion_box(images.shape[1])
     height, width = images.shape[1:3]
     for image, row in zip(images, rows, strict=True):
@@ -214,7 +216,7 @@ def _occluded(images, rows, options):
     return images
 
 
-def _noisy(images, rows, options):
+def _noisy(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     """Normal noise of mean 0.2 and deviation 1 added to pixels in [0, 1], and clipped."""
     noise = np.stack([stream(options["seed"], "gaussian noise", row).normal(
         _NOISE_MEAN, _NOISE_DEVIATION, images.shape[1:]) for row in rows])
@@ -222,6 +224,7 @@ def _noisy(images, rows, options):
     return (values if options["mode"] == "repo" else np.rint(values)).astype(np.uint8)
 
 
-def _require_share(what, share):
-    if isinstance(share, bool) or not isinstance(share, numbers.Real) or not 0 <= share <= 1:
+def _require_share(what: str, share: Any) -> None:
+    number = isinstance(share, numbers.Real) and not isinstance(share, bool)
+    if not number or not 0 <= share <= 1:
         raise MsCoresetError(f"{what} {share} is out of range: give a share from 0 to 1")

@@ -1,5 +1,8 @@
 """Label noise: a share of the labels replaced by wrong ones, drawn or given by people."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_number, require_whole
@@ -7,7 +10,7 @@ from ms_coreset.files import array_digest
 from ms_coreset.randomness import stream
 
 
-def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, seed: int = 0,
+def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, *, seed: int = 0,
                     exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by one of the other classes, all of them equally likely.
 
@@ -34,7 +37,7 @@ def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, se
                             exact=bool(exact))
 
 
-def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2, seed: int = 0,
+def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2, *, seed: int = 0,
                      exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by the one class that its own is mistaken for.
 
@@ -62,7 +65,7 @@ def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2
                             exact=bool(exact), targets=targets.tolist())
 
 
-def given_noise(labels, num_classes, given):
+def given_noise(labels: np.ndarray, num_classes: int, given: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """Labels that someone gave, (n,) integers, in the place of the true ones; returns as ``symmetric_noise``.
 
     Raises ``MsCoresetError`` for labels of another length or out of range.
@@ -101,7 +104,7 @@ _SUPERCLASSES = {"CIFAR100": """
     lawn_mower rocket streetcar tank tractor"""}
 
 
-def target_classes(name, classes, next_class=False):
+def target_classes(name: str, classes: Sequence[str], next_class: bool = False) -> tuple[np.ndarray, str]:
     """What each class of the data set ``name`` is mistaken for, (num_classes,), and a word for the rule.
 
     The published pairs of CIFAR10, CIFAR100 and MNIST, if its ``classes`` have those names and ``next_class`` is not
@@ -117,21 +120,21 @@ def target_classes(name, classes, next_class=False):
     return np.array([place[pairs.get(word, word)] for word in classes]), "published"
 
 
-def _drawn(candidates, ratio, exact, rng):
+def _drawn(candidates: np.ndarray, ratio: float, exact: bool, rng: np.random.RandomState) -> np.ndarray:
     """The places to flip: exactly the share of the candidates, or each with that chance."""
     if exact:
         return candidates[rng.permutation(len(candidates))[: round(ratio * len(candidates))]]
     return candidates[rng.random_sample(len(candidates)) < ratio]
 
 
-def _manifest(kind, labels, noisy, num_classes, **options):
+def _manifest(kind: str, labels: np.ndarray, noisy: np.ndarray, num_classes: int, **options: Any) -> dict[str, Any]:
     n, flipped = len(labels), int((noisy != labels).sum())
     return {"kind": f"{kind}_label_noise", **options, "ratio_realised": flipped / n if n else 0.0, "n": n,
             "num_classes": int(num_classes), "flipped": flipped, "clean_labels": array_digest(labels),
             "noisy_labels": array_digest(noisy)}
 
 
-def _checked(labels, num_classes, ratio=0.0):
+def _checked(labels: np.ndarray, num_classes: int, ratio: float = 0.0) -> np.ndarray:
     labels = np.asarray(labels)
     require_whole("num_classes", num_classes)
     require_number("noise ratio", ratio, 0, 1, "a share from 0 to 1")

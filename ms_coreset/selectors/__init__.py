@@ -24,7 +24,7 @@ __all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe"
 
 
 @one_blas_thread
-def select(method: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
@@ -56,7 +56,7 @@ def select(method: str, evidence: Evidence, rate: float, balance: bool = False, 
 
 
 @one_blas_thread
-def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: bool = False, seed: int = 0,
+def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
               memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
 
@@ -71,10 +71,12 @@ def select_by(score: str, rule: str, evidence: Evidence, rate: float, balance: b
     return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, plain(options), shared.SCORES)
 
 
-def _coreset(selection, name, evidence, request, options, how):
+def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
+             how: str) -> Coreset:
     manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how)}
-    return Coreset(selection.indices, len(evidence), float(request.rate), name, {**options, "balance": request.balance},
-                   int(request.seed), selection.weights, selection.scores, manifest=manifest)
+    return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
+                   options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
+                   scores=selection.scores, manifest=manifest)
 
 
 @one_blas_thread

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.quota import pick_by_group
+from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 
 
 @method("random", cost="n", source="Guo et al., DeepCore, 2022 (Uniform)", aliases=("uniform",))
-def random(evidence, request):
+def random(evidence: Evidence, request: Request) -> Selection:
     """Each sample equally likely, without replacement.
 
     Drawn by ``RandomState(seed).choice``, balanced from one stream over the classes in turn: DeepCore's indices.
@@ -18,6 +19,6 @@ def random(evidence, request):
 
 
 @method("full", cost="n", source="Guo et al., DeepCore, 2022 (Full)")
-def full(evidence, request):
+def full(evidence: Evidence, request: Request) -> Selection:
     """All samples, whatever the rate."""
     return Selection(np.arange(len(evidence)))

@@ -3,14 +3,15 @@
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from ms_coreset.distributed import current
-from ms_coreset.evidence import EXTRACTED
+from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.registry import Registry
 from ms_coreset.selectors import options
 
-METHODS = Registry("method")
-SCORES = Registry("score")
+METHODS: "Registry[Entry]" = Registry("method")
+SCORES: "Registry[Entry]" = Registry("score")
 
 Needs = tuple | Callable
 Flag = bool | Callable
@@ -47,29 +48,29 @@ class Entry:
     parallel: str | Callable = ""
     label_columns: Flag = False
 
-    def needs_for(self, options):
+    def needs_for(self, options: dict[str, Any]) -> tuple[str, ...]:
         """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
         return tuple(self._with(options, self.requirements))
 
-    def takes_for(self, options):
+    def takes_for(self, options: dict[str, Any]) -> tuple[str, ...]:
         """Fields of ``Evidence`` that it goes by where there are any, with these options over the defaults."""
         return tuple(self._with(options, self.takes))
 
-    def nested_for(self, options):
+    def nested_for(self, options: dict[str, Any]) -> bool:
         """Whether it is nested with these options over the defaults."""
         return self._with(options, self.nested)
 
-    def parallel_for(self, options):
+    def parallel_for(self, options: dict[str, Any]) -> str:
         """How several ranks share it with these options over the defaults."""
         return self._with(options, self.parallel)
 
-    def require(self, evidence, options):
+    def require(self, evidence: Evidence, options: dict[str, Any]) -> None:
         """Raise ``MsCoresetError`` unless ``evidence`` has what it needs with these options, and that can be used.
 
         Of several ranks each looks at a part of the samples.
         """
         needs, takes = self.needs_for(options), self.takes_for(options)
-        checked = [(evidence, needs, self.name)]
+        checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, needs, self.name)]
         if "runs" in takes and evidence.runs:  # their networks' answers are used, all else is the evidence's
             asked, others = ([need for need in needs if (need in EXTRACTED) == theirs] for theirs in (True, False))
             checked = [(evidence, others, self.name), *((run, asked, f"every run of {self.name}")
@@ -81,35 +82,35 @@ class Entry:
             if "logits" in fields and self._with(options, self.label_columns):
                 samples.require_label_columns(whose)
 
-    def _with(self, options, fact):
+    def _with(self, options: dict[str, Any], fact: Any) -> Any:
         """A fact, which may be a function of the options, with these over the defaults."""
         return fact({**self.options, **options}) if callable(fact) else fact
 
     @property
-    def needs(self):
+    def needs(self) -> tuple[str, ...]:
         """Fields of ``Evidence``, beside labels, that it needs with its default options."""
         return self.needs_for({})
 
     @property
-    def summary(self):
+    def summary(self) -> str:
         """The first line of the docstring; empty where there is none."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
 
     @property
-    def options(self):
+    def options(self) -> dict[str, Any]:
         """Keyword options with their defaults."""
         return {name: parameter.default for name, parameter in options.keywords(self.function).items()}
 
-    def canonical_value(self, option, value):
+    def canonical_value(self, option: str, value: Any) -> Any:
         """The value of one of its options in one spelling of all that mean the same."""
         return options.canonical_value(options.keywords(self.function)[option], value)
 
-    def check_options(self, given):
+    def check_options(self, given: dict[str, Any]) -> None:
         """Raise ``MsCoresetError`` for options that this entry does not have, and for values they may not have."""
         options.check(self.name, self.function, given)
 
 
-def method(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
+def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
            nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
            label_columns: Flag = False) -> Callable:
     """Decorator: register a function as a selection method; see ``Entry``."""
@@ -124,8 +125,8 @@ def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliase
                      parallel=parallel, label_columns=label_columns)
 
 
-def _register(registry, aliases, **facts):
-    def decorate(function):
+def _register(registry: Registry[Entry], aliases: Iterable[str], **facts: Any) -> Callable:
+    def decorate(function: Callable) -> Callable:
         registry.add(facts["name"], Entry(function=function, **facts), aliases)
         return function
     return decorate

@@ -3,13 +3,15 @@
 The text is a name, and options after it: "ccs:mis_ratio=0.3,strata=20", or any score by any rule, "el2n-strata".
 """
 
+from __future__ import annotations
+
 import contextlib
 import difflib
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.distributed import current
@@ -21,6 +23,9 @@ from ms_coreset.selectors.estimate import Estimate
 from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS, needs_of_rule
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.shared import estimate_on_ranks
+
+if TYPE_CHECKING:
+    from ms_coreset.selectors.catalogue import Entry
 
 # DeepCore's families of methods, and the one of each that is meant unless another is named.
 FAMILIES = {"submodular": "GraphCut", "uncertainty": "Entropy"}
@@ -44,13 +49,13 @@ class Choice:
     options: dict = field(default_factory=dict)
     seed: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         score, rule = _score_and_rule(self.name)
         object.__setattr__(self, "name", f"{score.name}-{rule}" if score else METHODS.canonical(self.name))
         self._check(score, rule)
 
     @classmethod
-    def parse(cls, text: str, families: dict[str, str] | None = None) -> "Choice":
+    def parse(cls, text: str, families: dict[str, str] | None = None) -> Choice:
         """The one that a text means. families: what a name of ``FAMILIES`` means."""
         name, options = split_text(text)
         return cls({**FAMILIES, **(families or {})}.get(name.lower(), name), options)
@@ -102,25 +107,26 @@ class Choice:
         return estimate_on_ranks(name, n, d, classes, request.rate, request.balance, request.memory, current().size,
                                  dtype, **options)
 
-    def _choose(self, evidence, request):
+    def _choose(self, evidence: Evidence, request: Request) -> Coreset:
         score, rule = _score_and_rule(self.name)
-        how = request.rate, request.balance, request.seed, request.memory
+        how: dict[str, Any] = {"rate": request.rate, "balance": request.balance, "seed": request.seed,
+                               "memory": request.memory}
         if score is not None:
-            return select_by(score.name, rule, evidence, *how, **self._own_options)
-        return select(self.name, evidence, *how, **self._own_options)
+            return select_by(score.name, rule, evidence, **how, **self._own_options)
+        return select(self.name, evidence, **how, **self._own_options)
 
     @property
-    def _own_options(self):
+    def _own_options(self) -> dict[str, Any]:
         return {name: value for name, value in self.options.items() if name != _HELD_OUT}
 
-    def _owner(self, option):
+    def _owner(self, option: str) -> Entry:
         """The entry that an option is of."""
         score, _ = _score_and_rule(self.name)
         if score is None:
             return METHODS[self.name]
         return score if option in score.options else METHODS["ccs"]
 
-    def _check(self, score, rule):
+    def _check(self, score: Entry | None, rule: str) -> None:
         known = options_of(self.name)
         for name in self.options:
             if name not in known:
@@ -176,7 +182,7 @@ def canonical(name: str, options: dict) -> dict:
         return options
 
 
-def _spell(value):
+def _spell(value: Any) -> str:
     """A value as a text from which ``value_of`` reads it."""
     with contextlib.suppress(MsCoresetError):
         if isinstance(value, str) and value_of(value, value) == value:
@@ -184,12 +190,12 @@ def _spell(value):
     return json.dumps(value, default=str)
 
 
-def _score_and_rule(name):
-    """(entry of the score, rule) of a name such as "el2n-strata", or (None, None) of a method, or an unknown one."""
+def _score_and_rule(name: str) -> tuple[Entry | None, str]:
+    """(entry of the score, rule) of a name such as "el2n-strata", or (None, "") of a method, or an unknown one."""
     folded = str(name).lower().replace("-", "_")
     if folded not in METHODS:
         for rule in sorted(RULE_NAMES, key=len, reverse=True):  # "weighted_random" before "random"
             score = folded.removesuffix(f"_{rule}")
             if score != folded and score in SCORES:
                 return SCORES[score], rule
-    return None, None
+    return None, ""

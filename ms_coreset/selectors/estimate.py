@@ -1,10 +1,12 @@
 """What a selection will take, before it starts: peak memory, and operations."""
 
+from __future__ import annotations
+
 import math
 import numbers
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +16,11 @@ from ms_coreset.selectors.kernels import quick_type
 from ms_coreset.selectors.memory import BLOCKS, BOUND, as_bytes, as_text, fits_converted, matrix_bytes
 from ms_coreset.selectors.quota import Request, budget
 
+if TYPE_CHECKING:
+    from ms_coreset.selectors.catalogue import Entry
+
 _LARGEST = 10**12  # samples, features or classes
+Work = Callable[["Size", int, dict[str, Any]], tuple[float, float, str]]  # see _WORK
 ROWS = 16 << 20  # of rows that are computed whenever they are needed
 
 
@@ -35,50 +41,50 @@ class Size:
     balance: bool
 
     @property
-    def largest(self):
+    def largest(self) -> int:
         """Samples of the largest class."""
         return max(samples for samples, _ in self.groups)
 
     @property
-    def pools(self):
+    def pools(self) -> tuple:
         """Samples that compete for one budget, and how many such pools there are: a class if balanced, else all."""
         return self.groups if self.balance else ((self.n, 1),)
 
     @property
-    def pool(self):
+    def pool(self) -> int:
         """Samples of the largest pool."""
         return max(samples for samples, _ in self.pools)
 
     @property
-    def k(self):
+    def k(self) -> int:
         """Budget of the largest pool."""
         return self.picks(self.pool)
 
-    def picks(self, m):
+    def picks(self, m: int) -> int:
         """Budget of a pool of m samples."""
         return max(1, budget(self.rate, m))
 
-    def over_pools(self, operations):
+    def over_pools(self, operations: Callable[[int, int], float]) -> float:
         """The sum of ``operations(m, k)`` over all pools."""
         return sum(pools * operations(m, self.picks(m)) for m, pools in self.pools)
 
-    def features_of(self, m):
+    def features_of(self, m: int) -> int:
         """Bytes of the features of m samples that are taken out of all, in their own type."""
         return self.types[0].itemsize * m * self.d if m < self.n else 0
 
-    def logits_of(self, m):
+    def logits_of(self, m: int) -> int:
         """Bytes of the logits of m samples that are taken out of all, in their own type."""
         return self.types[1].itemsize * m * self.columns if m < self.n else 0
 
-    def doubles_of(self, m):
+    def doubles_of(self, m: int) -> int:
         """Bytes of the features of m samples as float64, where they are not that already."""
         return 0 if self.types[0] == np.float64 else 8 * m * self.d
 
-    def gradients_of(self, m):
+    def gradients_of(self, m: int) -> int:
         """Bytes of m samples' last-layer gradients, factorised, and of what is computed along them."""
         return self.features_of(m) + self.logits_of(m) + self.doubles_of(m) + 16 * m * self.columns
 
-    def drawn(self, n):
+    def drawn(self, n: int) -> Size:
         """The size of a pool of n samples, as even over the classes as their sizes allow."""
         groups, left, classes = [], n, self.classes
         for samples, times in sorted(self.groups):
@@ -87,7 +93,7 @@ class Size:
         return replace(self, n=n, groups=tuple(groups))
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         """How many classes have samples."""
         return sum(times for _, times in self.groups)
 
@@ -103,21 +109,22 @@ class Estimate:
     method: str
     peak: int
     operations: float
+    _: KW_ONLY
     memory: int
     note: str = ""
     remedies: tuple = ()
 
     @property
-    def fits(self):
+    def fits(self) -> bool:
         """Whether the peak is within ``memory``."""
         return self.peak <= self.memory
 
-    def __str__(self):
+    def __str__(self) -> str:
         line = (f"{self.method}: about {as_text(self.peak)} of memory beside the data, of {as_text(self.memory)} that "
                 f"it may use; {self.operations:.1e} operations")
         return f"{line}; {self.note}" if self.note else line
 
-    def require_fit(self):
+    def require_fit(self) -> None:
         """Raise ``MsCoresetError``, saying what would fit, unless it fits."""
         if not self.fits:
             ways = ", or ".join([*self.remedies, f"memory {as_text(self.peak).replace(' ', '')} if there is as much"])
@@ -125,7 +132,7 @@ class Estimate:
                                  f"{as_text(self.memory)} it may use; what would fit: {ways}")
 
 
-def estimate(method: str, n: int, d: int, classes: int | Sequence[int], rate: float, balance: bool = False,
+def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate: float, balance: bool = False,
              memory: int | str | None = None, dtype: Any = "float32", **options: Any) -> Estimate:
     """What ``select`` with these arguments will take: an ``Estimate``.
 
@@ -150,12 +157,13 @@ def estimate(method: str, n: int, d: int, classes: int | Sequence[int], rate: fl
     return _estimate(entry, size, as_bytes(memory), {**entry.options, **options})
 
 
-def _require_size(name, value):
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not 1 <= value <= _LARGEST:
+def _require_size(name: str, value: Any) -> None:
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or not 1 <= value <= _LARGEST:
         raise MsCoresetError(f"{name} {value}: must be at least 1, a whole number, and at most {_LARGEST:,}")
 
 
-def _groups(n, classes):
+def _groups(n: int, classes: Any) -> tuple[int, tuple]:
     """(how many classes, ``Size.groups``) of n samples."""
     if np.ndim(classes) == 0:
         _require_size("classes", classes)
@@ -168,7 +176,7 @@ def _groups(n, classes):
     return len(sizes), tuple(zip(*(numbers.tolist() for numbers in found), strict=True))
 
 
-def _types(dtype):
+def _types(dtype: Any) -> tuple[np.dtype, ...]:
     pair = tuple(dtype) if isinstance(dtype, tuple | list) else (dtype, dtype)
     try:
         types = tuple(np.dtype(kind) for kind in pair if kind is not None)
@@ -180,15 +188,15 @@ def _types(dtype):
     return types
 
 
-def _estimate(entry, size, memory, options):
+def _estimate(entry: Entry, size: Size, memory: int, options: dict[str, Any]) -> Estimate:
     peak, operations, note = _work(entry.name)(size, memory, options)
-    found = Estimate(entry.name, int(peak + BLOCKS + 40 * size.n), float(operations), memory, note)
+    found = Estimate(entry.name, int(peak + BLOCKS + 40 * size.n), float(operations), memory=memory, note=note)
     return found if found.fits else replace(found, remedies=tuple(_remedies(entry, size, memory, options)))
 
 
-def _remedies(entry, size, memory, options):
+def _remedies(entry: Entry, size: Size, memory: int, options: dict[str, Any]) -> Iterator[str]:
     """Changes of the request that would fit."""
-    def fits(changed):
+    def fits(changed: Size) -> bool:
         peak, _, _ = _work(entry.name)(changed, memory, options)
         return peak + BLOCKS + 40 * changed.n <= memory
 
@@ -204,7 +212,7 @@ def _remedies(entry, size, memory, options):
         yield f"a pool of {pool} samples"
 
 
-def _work(name):
+def _work(name: str) -> Work:
     if name in _WORK:
         return _WORK[name]
     if name in SCORES:
@@ -214,36 +222,36 @@ def _work(name):
 
 # Each: (size, memory, options) -> (bytes beside blocks and a few numbers a sample, operations, note).
 
-def _row_by_row(size, memory, options):
+def _row_by_row(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     return 0, size.n * (size.d + size.columns), ""
 
 
-def _unknown(size, memory, options):
+def _unknown(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     return 0, size.n, "what the method itself takes is not known"
 
 
-def _places_only(size, memory, options):
+def _places_only(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     """24 bytes a sample; with scores and their order it would be the 40 of ``_estimate``."""
     return -16 * size.n, size.n, ""
 
 
-def _unit(m, size, options):
+def _unit(m: int, size: Size, options: dict[str, Any]) -> int:
     """Bytes of the features of m samples at length 1, where a method looks at those."""
     return 8 * m * size.d if options["metric"] == "cosine" else 0
 
 
-def _moderate(size, memory, options):
+def _moderate(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     doubles = 8 * size.largest * size.d if options["center"] == "geometric_median" else 0
     return size.features_of(size.largest) + _unit(size.largest, size, options) + doubles, size.n * size.d, ""
 
 
-def _gm_matching(size, memory, options):
+def _gm_matching(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     """Within each class, balanced or not."""
     operations = sum(times * m * (size.picks(m) + 20) for m, times in size.groups)  # some 20 steps to the median
     return size.features_of(size.largest) + 8 * size.largest * (size.d + 4), 2 * size.d * operations, ""
 
 
-def _cal(size, memory, options):
+def _cal(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     groups = size.groups if options["within_class"] else ((size.n, 1),)
     m = max(samples for samples, _ in groups)
     pairs = sum(times * samples**2 for samples, times in groups)
@@ -251,7 +259,7 @@ def _cal(size, memory, options):
     return arrays, 2 * pairs * size.d, ""
 
 
-def _herding(size, memory, options):
+def _herding(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     m, kind, note = size.pool, quick_type(size.types[0]), ""
     features = size.features_of(m) if kind == size.types[0] else kind.itemsize * m * size.d
     if kind != size.types[0] and not fits_converted(memory, size.n, m, kind.itemsize * size.d):
@@ -260,22 +268,22 @@ def _herding(size, memory, options):
     return features + _unit(m, size, options) + 60 * m, 2 * size.d * size.over_pools(lambda m, k: m * k), note
 
 
-def _short_list(m):
+def _short_list(m: int) -> int:
     return min(m, max(256, m // 16))
 
 
-def _k_center(size, memory, options):
+def _k_center(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     listed = 8 * size.d * _short_list(size.pool)
     features = size.features_of(size.pool) + _unit(size.pool, size, options)
     return features + listed, 2 * size.d * size.over_pools(lambda m, k: m * k), ""
 
 
-def _contextual_diversity(size, memory, options):
+def _contextual_diversity(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     peak = (16 * size.pool + 32 * _short_list(size.pool)) * size.columns
     return peak, 4 * size.columns * size.over_pools(lambda m, k: m * k), ""
 
 
-def _kernel_bytes(size, options):
+def _kernel_bytes(size: Size, options: dict[str, Any]) -> int:
     """Of a cosine, which has vectors of its own in float64."""
     m = size.pool
     if options["kernel"] == "features":
@@ -283,7 +291,8 @@ def _kernel_bytes(size, options):
     return size.features_of(m) + 8 * m * (size.d + 2 * size.columns) + BOUND * m
 
 
-def _matrix_or_rows(size, memory, options, base, together, groups):
+def _matrix_or_rows(size: Size, memory: int, options: dict[str, Any], base: int, together: Iterable[tuple[int, int]],
+                    groups: Iterable[tuple[int, int]]) -> tuple[float, float, str]:
     """Facility location within groups of samples, (samples, how many), of which some are held together."""
     width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
     columns = 1 if options.get("kernel") == "features" else size.columns
@@ -297,7 +306,7 @@ def _matrix_or_rows(size, memory, options, base, together, groups):
     return base + ROWS, 2 * pairs * width * evaluations, note
 
 
-def _facility_location(size, memory, options):
+def _facility_location(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     m, base = size.pool, _kernel_bytes(size, options)
     if options["neighbors"] is None:
         return _matrix_or_rows(size, memory, options, base, ((m, 1),), size.pools)
@@ -305,7 +314,7 @@ def _facility_location(size, memory, options):
     return base + 32 * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns), ""
 
 
-def _craig(size, memory, options):
+def _craig(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     m = size.pool
     base = size.gradients_of(m) + BOUND * m
     if not size.balance and size.classes > 1:
@@ -314,25 +323,25 @@ def _craig(size, memory, options):
     return _matrix_or_rows(size, memory, options, base, together, size.groups)
 
 
-def _graph_cut(size, memory, options):
+def _graph_cut(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     return _kernel_bytes(size, options), 8 * size.n * size.d * size.columns, ""
 
 
-def _growing(size):
+def _growing(size: Size) -> float:
     """Operations of a factor that grows by a row of all samples with every pick."""
     return 2 * size.over_pools(lambda m, k: m * k * (size.d + size.columns + k / 2))
 
 
-def _log_determinant(size, memory, options):
+def _log_determinant(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     return _kernel_bytes(size, options) + 8 * size.pool * size.k, _growing(size), ""
 
 
-def _gradmatch(size, memory, options):
+def _gradmatch(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     m, k = size.pool, size.k
     return size.gradients_of(m) + 8 * m * k + 24 * k**2, _growing(size), ""
 
 
-def _glister(size, memory, options):
+def _glister(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     rounds = options["rounds"]
     operations = size.over_pools(lambda m, k: m * (k if rounds is None else rounds))
     return size.gradients_of(size.pool) + 32 * size.pool * size.columns, 4 * size.d * size.columns * operations, ""

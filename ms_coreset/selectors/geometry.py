@@ -1,15 +1,17 @@
 """Samples chosen by where they lie: herding, k-center and contextual diversity."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import log_softmax, take, take_as
+from ms_coreset.evidence import Evidence, log_softmax, required, take, take_as
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.memory import fits_converted
 from ms_coreset.selectors.options import Metric, Variant
-from ms_coreset.selectors.quota import pick_by_group
+from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import TIE, first_best
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.shared import two_rounds
@@ -20,7 +22,8 @@ _SIGNS = {"paper": -1, "deepcore": 1}  # the sign of herding's distances, of whi
 
 @method("herding", needs=("features",), cost="n d k", nested=True, parallel="classes",
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
-def herding(evidence, request, variant: Variant = "paper", metric: Metric = "euclidean"):
+def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
+            metric: Metric = "euclidean") -> Selection:
     """Samples whose mean stays as near as can be to the mean of all.
 
     With mu the mean of the pool's features, the t-th pick is argmin_i || t mu - sum_{j in S} f_j - f_i || over the
@@ -31,16 +34,17 @@ def herding(evidence, request, variant: Variant = "paper", metric: Metric = "euc
         random by construction
     metric: "euclidean", or "cosine", where f_i / ||f_i|| takes the place of f_i; there a constant does change the picks
     """
-    def pick(rows, k):
-        kind = kernels.quick_type(evidence.features.dtype)
-        held = fits_converted(request.memory, len(evidence), len(rows), kind.itemsize * evidence.features.shape[1])
-        features = take_as(evidence.features, rows, kind) if held else take(evidence.features, rows)
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        given = required(evidence.features)
+        kind = kernels.quick_type(given.dtype)
+        held = fits_converted(request.memory_bytes, len(evidence), len(rows), kind.itemsize * given.shape[1])
+        features = take_as(given, rows, kind) if held else take(given, rows)
         return rows[_herd(kernels.in_metric(features, metric), k, _SIGNS[variant])]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
 
-def _herd(features, k, sign):
+def _herd(features: np.ndarray, k: int, sign: int) -> list[int]:
     points = kernels.Points(features)
     quick = kernels.QuickProducts(features)
     missing = np.zeros(features.shape[1])  # t mu - sum_{j in S} f_j - mu, of numbers that are small
@@ -59,7 +63,8 @@ def _herd(features, k, sign):
         nested=lambda options: not len(options["already_selected"]),
         parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
-def k_center(evidence, request, already_selected=(), metric: Metric = "euclidean"):
+def k_center(evidence: Evidence, request: Request, already_selected: Sequence[int] | np.ndarray = (),
+             metric: Metric = "euclidean") -> Selection:
     """Samples such that none is far from the nearest of them, by farthest-first traversal.
 
     The next pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place; at most twice the radius that is
@@ -77,7 +82,7 @@ def k_center(evidence, request, already_selected=(), metric: Metric = "euclidean
     """
     chosen = _checked_places(already_selected, len(evidence))
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         centres = np.flatnonzero(np.isin(rows, chosen))
         if k > len(rows) - len(centres):
             raise MsCoresetError(f"already_selected holds {len(centres)} of {len(rows)} samples: fewer are left than "
@@ -87,14 +92,14 @@ def k_center(evidence, request, already_selected=(), metric: Metric = "euclidean
                 farthest(candidates, k)])
         return rows[farthest(rows, k, centres)]
 
-    def farthest(rows, k, centres=()):
-        points = kernels.Points(kernels.in_metric(take(evidence.features, rows), metric))
+    def farthest(rows: np.ndarray, k: int, centres: Sequence[int] | np.ndarray = ()) -> list[int]:
+        points = kernels.Points(kernels.in_metric(take(required(evidence.features), rows), metric))
         return _farthest_first(points, k, request.seed, centres)
 
     return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))
 
 
-def _checked_places(places, n):
+def _checked_places(places: Sequence[int] | np.ndarray, n: int) -> np.ndarray:
     places = np.asarray(places)
     if not places.size:
         return np.empty(0, np.int64)
@@ -108,7 +113,7 @@ def _checked_places(places, n):
 @method("contextual_diversity", needs=("logits",), cost="n C k", aliases=("ContextualDiversity",), nested=True,
         parallel="classes",
         source="Agarwal et al., Contextual Diversity for Active Learning, ECCV 2020; DeepCore's form, on softmax rows")
-def contextual_diversity(evidence, request):
+def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
     """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.
 
     D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), from logits through log softmax in float64. First centre, order
@@ -118,14 +123,15 @@ def contextual_diversity(evidence, request):
     the same where DeepCore's is. The paper compares mixtures of a class's predictions within images; DeepCore, and
     this, the samples' predictions.
     """
-    def pick(rows, k):
-        distributions = kernels.Distributions(log_softmax(take(evidence.logits, rows)))
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        distributions = kernels.Distributions(log_softmax(take(required(evidence.logits), rows)))
         return rows[_farthest_first(distributions, k, request.seed)]
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
 
-def _farthest_first(space, k, seed, centres=()):
+def _farthest_first(space: kernels.Points | kernels.Distributions, k: int, seed: int,
+                    centres: Sequence[int] | np.ndarray = ()) -> list[int]:
     """k places of ``space`` in pick order, each the farthest from ``centres`` (or one at random) and those before it.
 
     ``space``: ``kernels.Points`` or ``kernels.Distributions``
@@ -146,7 +152,7 @@ def _farthest_first(space, k, seed, centres=()):
         picks.extend(since)
 
 
-def _from_short_list(space, nearest, k):
+def _from_short_list(space: kernels.Points | kernels.Distributions, nearest: np.ndarray, k: int) -> list[int]:
     """The next picks, at least one and at most k, as far as the farthest by ``nearest`` (n,) can tell."""
     first = first_best(nearest)
     size = min(len(space), max(SHORTEST, len(space) // 16, 1))
@@ -155,7 +161,7 @@ def _from_short_list(space, nearest, k):
     if first not in places:
         return [first]
     listed, distances = space.among(places), nearest[places].copy()
-    picks, place = [], np.searchsorted(places, first)
+    picks, place = [], int(np.searchsorted(places, first))
     while True:
         picks.append(places[place])
         if len(picks) == k:

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import numpy as np
 
-from ms_coreset.evidence import take
+from ms_coreset.evidence import Evidence, required, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.centers import geometric_median
 from ms_coreset.selectors.options import Metric, OneOf
-from ms_coreset.selectors.quota import pick_by_group, proportional
+from ms_coreset.selectors.quota import Request, pick_by_group, proportional
 from ms_coreset.selectors.rules import first_best
 from ms_coreset.selectors.selection import Selection
 
@@ -18,7 +18,7 @@ Start = Annotated[str, OneOf(("median", "mean", "random"))]
 
 @method("gm_matching", needs=("features",), cost="n d k", parallel="classes", aliases=("GMMatching",),
         source="Acharya et al., Geometric Median Matching for Robust k-Subset Selection from Noisy Data, ICML 2025")
-def gm_matching(evidence, request, metric: Metric = "cosine", start: Start = "median"):
+def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine", start: Start = "median") -> Selection:
     """Samples of each class whose mean is drawn to the geometric median of the class, by herding.
 
     With mu the geometric median of the class's features (``centers.geometric_median``) and theta = theta_0, each pick
@@ -35,15 +35,15 @@ def gm_matching(evidence, request, metric: Metric = "cosine", start: Start = "me
     Departures from the authors' code: theta_0 = mu is a copy there is none of, so that every step moves mu, too; its
     default is "random"; a budget that the classes do not divide is cut down.
     """
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         labels = evidence.labels[rows]
         members = [rows[labels == label] for label in np.unique(labels)]
         budgets = proportional(k, [len(places) for places in members])
         return np.concatenate([places[of_class(places, picks)]
                                for places, picks in zip(members, budgets, strict=True)])
 
-    def of_class(places, k):
-        features = take(evidence.features, places)
+    def of_class(places: np.ndarray, k: int) -> list[int]:
+        features = take(required(evidence.features), places)
         center = geometric_median(features)
         if metric == "cosine":
             rows, center = kernels.in_metric(features, metric), kernels.in_metric(center[None], metric)[0]
@@ -54,14 +54,14 @@ def gm_matching(evidence, request, metric: Metric = "cosine", start: Start = "me
     return Selection(pick_by_group(evidence.labels, request, pick))
 
 
-def _first(rows, center, start, seed):
+def _first(rows: np.ndarray, center: np.ndarray, start: str, seed: int) -> np.ndarray:
     """theta_0."""
     if start == "median":
         return center
     return kernels.class_mean(rows) if start == "mean" else rows[np.random.RandomState(seed).randint(len(rows))]
 
 
-def _matched(rows, center, theta, metric, k):
+def _matched(rows: np.ndarray, center: np.ndarray, theta: np.ndarray, metric: str, k: int) -> list[int]:
     """k places of rows (m, d), in the order of the picks."""
     squares = np.einsum("ij,ij->i", rows, rows)
     halves = squares / 2 if metric == "euclidean" else np.zeros(len(rows))  # of ||x||^2 - 2 <theta, x>

@@ -18,9 +18,9 @@ _ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the length
 
 @method("gradmatch", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d k + n k^2",
         parallel="classes", source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
-def gradmatch(evidence, request, lam: Positive = 0.5,
+def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
               refill: Annotated[str, OneOf(("projection", "none"))] = "projection", variant: Variant = "paper",
-              batch_size: Count = 128):
+              batch_size: Count = 128) -> Selection:
     """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
 
     With G_i the last-layer gradients, b the mean of all G_i (or of the validation samples'), minimises
@@ -47,7 +47,7 @@ def gradmatch(evidence, request, lam: Positive = 0.5,
     _require_fitting_validation(evidence)
     weights = np.zeros(len(evidence))
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         task = _task(evidence, rows, request, variant, batch_size)
         target = task.aim.mean()
         if variant == "deepcore":
@@ -75,7 +75,7 @@ class _Pursuit(NamedTuple):
     correlations: np.ndarray
 
 
-def _pursue(pool, target, k, lam, damp_first=True):
+def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, damp_first: bool = True) -> _Pursuit:
     """Orthogonal matching pursuit of k picks from ``ResidentGradients``, with one column of K each.
 
     L grows by a row per pick, and with it the basis: a step costs n (d + t), and <G_i, r> falls by a multiple of the
@@ -101,7 +101,8 @@ def _pursue(pool, target, k, lam, damp_first=True):
     return _Pursuit(picks, lower, basis, solved, correlations)
 
 
-def _match(pool, target, k, lam, refill):
+def _match(pool: ResidentGradients, target: np.ndarray, k: int, lam: float,
+           refill: str) -> tuple[np.ndarray, np.ndarray]:
     """Picks and weights above 0: pursuit, regularised non-negative least squares, refill."""
     pursuit = _pursue(pool, target, k, lam)
     if k == 1:
@@ -119,7 +120,7 @@ def _match(pool, target, k, lam, refill):
     return np.concatenate([picks, refills]), np.concatenate([weights, np.full(len(refills), smallest)])
 
 
-def _ridge_nnls(lower, solved):
+def _ridge_nnls(lower: np.ndarray, solved: np.ndarray) -> np.ndarray:
     """x >= 0 that minimises ||A x - b||^2 + lam ||x||^2, that is ||L^T x - L^-1 A^T b||^2."""
     from scipy.linalg import solve_triangular
     from scipy.optimize import nnls
@@ -130,7 +131,8 @@ def _ridge_nnls(lower, solved):
     return nnls(lower.T, solved, maxiter=30 * len(solved))[0]
 
 
-def _match_as_deepcore(pool, target, k, lam=1.0):
+def _match_as_deepcore(pool: ResidentGradients, target: np.ndarray, k: int,
+                       lam: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Picks and weights above 0 as DeepCore's code finds them; fewer than k where weights come out as 0."""
     from scipy.optimize import nnls
 
@@ -144,8 +146,9 @@ def _match_as_deepcore(pool, target, k, lam=1.0):
 @method("glister", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d C k", parallel="classes",
         nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
-def glister(evidence, request, eta: Positive = 0.1, aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean",
-            rounds: Count | None = None, variant: Variant = "paper", batch_size: Count = 128):
+def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
+            aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean", rounds: Count | None = None,
+            variant: Variant = "paper", batch_size: Count = 128) -> Selection:
     """The samples a training step on which lowers the validation loss most, greedily.
 
     The gain of a sample is <G_i, h(S)>, h the validation set's mean last-layer gradient after one step of rate eta on
@@ -167,12 +170,12 @@ def glister(evidence, request, eta: Positive = 0.1, aggregate: Annotated[str, On
     _require_fitting_validation(evidence)
     initial = np.empty(len(evidence))
 
-    def measure(rows, _):
+    def measure(rows: np.ndarray, _: int) -> np.ndarray:
         task = _task(evidence, rows, request, variant, batch_size)
         initial[rows] = task.pool.projections(task.aim.mean())
         return rows
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         if variant == "deepcore":
             return rows[_largest(initial[rows], k)]
         task = _task(evidence, rows, request, variant, batch_size)
@@ -184,14 +187,15 @@ def glister(evidence, request, eta: Positive = 0.1, aggregate: Annotated[str, On
     return Selection(pick_by_group(evidence.labels, request, pick), scores=initial)
 
 
-def _descend(task, gains, k, eta, aggregate, per_round):
+def _descend(task: "_Task", gains: np.ndarray, k: int, eta: float, aggregate: str, per_round: int) -> np.ndarray:
     """Pick ``per_round`` samples of largest gain, take the step, and again, until there are k."""
     logits = np.asarray(task.held_out.logits, np.float64)
     samples, truth = np.arange(len(logits)), task.held_out.labels
     shift = np.zeros_like(logits)
-    gains, picks = _Projections(task.pool, task.aim.mean(), gains), []
+    projections = _Projections(task.pool, task.aim.mean(), gains)
+    picks: list[int] = []
     while True:
-        latest = gains.largest(min(per_round, k - len(picks)))
+        latest = projections.largest(min(per_round, k - len(picks)))
         picks.extend(latest)
         if len(picks) == k:
             return np.array(picks)
@@ -199,7 +203,7 @@ def _descend(task, gains, k, eta, aggregate, per_round):
         rate = eta / len(picks) if aggregate == "mean" else eta
         errors = softmax(logits - rate * shift)
         errors[samples, truth] -= 1
-        gains.turn(task.aim.mean(errors))
+        projections.turn(task.aim.mean(errors))
 
 
 class _Projections:
@@ -209,16 +213,16 @@ class _Projections:
     may be among the best need be projected anew.
     """
 
-    def __init__(self, pool, direction, gains):
+    def __init__(self, pool: ResidentGradients, direction: np.ndarray, gains: np.ndarray) -> None:
         self._pool, self._lengths = pool, np.sqrt(pool.gradients.squared_norms())
         self._known_along = self._direction = direction
         self._known, self._free = gains, np.ones(len(pool), bool)
 
-    def turn(self, direction):
+    def turn(self, direction: np.ndarray) -> None:
         """Take another direction."""
         self._direction = direction
 
-    def largest(self, count):
+    def largest(self, count: int) -> np.ndarray:
         """The ``count`` places of the largest gains, which are not given again."""
         places = self._hopeful(count)
         if len(places) > len(self._pool) // 8:
@@ -231,7 +235,7 @@ class _Projections:
         self._free[picks] = False
         return picks
 
-    def _hopeful(self, count):
+    def _hopeful(self, count: int) -> np.ndarray:
         doubt = self._lengths * np.linalg.norm(self._direction - self._known_along)
         doubt += _ROUNDING * self._lengths * np.linalg.norm(self._direction)
         sure = (self._known - doubt)[self._free]
@@ -247,32 +251,33 @@ class _Task(NamedTuple):
     held_out: Evidence
 
 
-def _task(evidence, rows, request, variant, batch_size):
+def _task(evidence: Evidence, rows: np.ndarray, request: Request, variant: str, batch_size: int) -> "_Task":
     samples = evidence.part(rows, EXTRACTED)
     pool = _resident(samples, variant, batch_size)
-    if evidence.validation is None:
+    validation = evidence.validation
+    if validation is None:
         return _Task(pool, pool, samples)
-    held_out = evidence.validation.part(_validation_rows(evidence, rows, request.balance), EXTRACTED)
+    label = evidence.labels[rows[0]] if request.balance else None
+    held_out = validation.part(_rows_of(label, validation.labels), EXTRACTED)
     return _Task(pool, _resident(held_out, variant, batch_size), held_out)
 
 
-def _validation_rows(evidence, rows, balance):
-    labels = evidence.validation.labels
-    if not balance:
+def _rows_of(label: int | None, labels: np.ndarray) -> np.ndarray:
+    """The validation samples of a class, or all of them."""
+    if label is None:
         return np.arange(len(labels))
-    label = evidence.labels[rows[0]]
     same = np.flatnonzero(labels == label)
     if not len(same):
         raise MsCoresetError(f"validation has no sample of class {label}: add some, or select with balance=False")
     return same
 
 
-def _resident(samples, variant, batch_size):
+def _resident(samples: Evidence, variant: str, batch_size: int) -> ResidentGradients:
     gradients = LastLayerGradients.of(samples)
     return ResidentGradients(gradients.divided_by_batch(batch_size) if variant == "deepcore" else gradients)
 
 
-def _largest(values, count):
+def _largest(values: np.ndarray, count: int) -> np.ndarray:
     """The ``count`` places of the largest values, largest first; ties as ``first_best``."""
     values, places = values.copy(), np.empty(count, np.int64)
     for i in range(count):
@@ -281,7 +286,7 @@ def _largest(values, count):
     return places
 
 
-def _require_fitting_validation(evidence):
+def _require_fitting_validation(evidence: Evidence) -> None:
     if evidence.validation is None:
         return
     for field in EXTRACTED:

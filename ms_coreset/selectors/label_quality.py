@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_kind
-from ms_coreset.evidence import Evidence, log_softmax
+from ms_coreset.evidence import Evidence, log_softmax, required
 from ms_coreset.randomness import stream
 from ms_coreset.selectors.kernels import blocks
+from ms_coreset.selectors.quota import Request
 
 TAIL = 0.2  # share of the wrong labels, those that look worst, that are counted
 EASE = 1 / 3  # of the right labels that a coreset leaves out anyway, these that look worst are cut off, too
@@ -54,12 +55,12 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     require_kind("evidence", evidence, Evidence)
     evidence.require(("logits",), "estimate_label_noise")
     evidence.require_label_columns("estimate_label_noise")
-    assert evidence.logits is not None  # as was required
-    n, classes = evidence.logits.shape
+    logits = required(evidence.logits)
+    n, classes = logits.shape
     if classes < 2:
         raise MsCoresetError("estimate_label_noise compares labels with others: logits must have two columns or more")
     others = (evidence.labels.astype(np.int64) + stream(seed, "other labels").randint(1, classes, size=n)) % classes
-    given, drawn = _losses(evidence.logits, evidence.labels, others)
+    given, drawn = _losses(logits, evidence.labels, others)
     order = np.argsort(drawn, kind="stable")
     places = np.searchsorted(drawn[order], given)  # how many draws are below each
     chances = np.zeros(n)
@@ -70,7 +71,7 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     return LabelNoise(share, chances)
 
 
-def _losses(logits, *labels):
+def _losses(logits: np.ndarray, *labels: np.ndarray) -> np.ndarray:
     """(n,) float64 for each of labels (n,): their cross entropy. A block of rows at a time."""
     found = np.empty((len(labels), len(logits)))
     for part in blocks(len(logits), 16 * logits.shape[1]):
@@ -80,13 +81,13 @@ def _losses(logits, *labels):
     return found
 
 
-def _ranks(places, weights):
+def _ranks(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(n,): the share, by weight, of the first so many draws as ``places`` (n,) tell; weights: of the draws, rising."""
     below = np.concatenate([[0.0], np.cumsum(weights)])
     return below[places] / max(below[-1], np.finfo(float).tiny)
 
 
-def _chances(ranks, share):
+def _chances(ranks: np.ndarray, share: float) -> np.ndarray:
     """(n,): how likely each is of the uniform part, ``share`` of all, of ranks (n,) in [0, 1]."""
     from sklearn.isotonic import IsotonicRegression  # half a second, which --help has not to wait for
 
@@ -102,7 +103,7 @@ def _chances(ranks, share):
     return chances
 
 
-def share_to_cut_off(evidence, request):
+def share_to_cut_off(evidence: Evidence, request: Request) -> float:
     """The share of the samples with the highest loss to leave out, so that few wrong labels are left.
 
     With s ``estimate_label_noise``'s share and r the rate of a ``Request``:

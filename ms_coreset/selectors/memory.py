@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import re
+from collections.abc import Sequence
 
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
@@ -15,7 +16,7 @@ _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _MEMINFO, _CGROUP = "/proc/meminfo", "/sys/fs/cgroup/memory"
 
 
-def as_bytes(memory):
+def as_bytes(memory: int | str | None) -> int:
     """A number of bytes as an int: a number, a text such as "2G" or "500M" (powers of 1024), or None: ``SHARE`` of
     what is free, divided by the ranks on this machine. Raises ``MsCoresetError`` for anything else."""
     if memory is None:
@@ -26,23 +27,23 @@ def as_bytes(memory):
     return int(float(match[1]) * 2 ** _UNITS[match[2].upper()])
 
 
-def matrix_bytes(m, d, classes):
+def matrix_bytes(m: int, d: int, classes: int) -> int:
     """Bytes of the similarities of m samples as a float64 matrix, with the copies of the data (d features and so many
     classes of logits) that it is made of."""
     return 8 * m * (m + d + 3 * classes) + BOUND * m
 
 
-def fits_as_matrices(memory, sizes, d, classes):
+def fits_as_matrices(memory: int, sizes: Sequence[int], d: int, classes: int) -> bool:
     """Whether the similarities of pools of these sizes fit as matrices, see ``matrix_bytes``."""
     return sum(matrix_bytes(m, d, classes) for m in sizes) + BLOCKS <= memory
 
 
-def fits_converted(memory, n, m, row_bytes):
+def fits_converted(memory: int, n: int, m: int, row_bytes: int) -> bool:
     """Whether features of m of n samples fit in another type, of so many bytes a sample, with what herding counts."""
     return (row_bytes + 60) * m + 40 * n + BLOCKS <= memory
 
 
-def as_text(size):
+def as_text(size: float) -> str:
     """Bytes for people: "1.9 GB", in powers of 1024."""
     for unit, power in (("GB", 30), ("MB", 20)):
         if size >= 2**power:
@@ -50,7 +51,7 @@ def as_text(size):
     return f"{size / 2**10:.0f} KB"
 
 
-def free_bytes():
+def free_bytes() -> int:
     """Memory that this process may still take: what the system calls available, or less where a container says so."""
     free = _number_after("MemAvailable:", _MEMINFO, 1024)
     if free is None:
@@ -59,7 +60,7 @@ def free_bytes():
     return free if limit is None or used is None else min(free, max(0, limit - used))
 
 
-def _number_after(prefix, path, unit=1):
+def _number_after(prefix: str, path: str, unit: int = 1) -> int | None:
     """The number after a prefix in a file of the kernel's; None where there is none ("max" too)."""
     with contextlib.suppress(OSError, StopIteration, ValueError), open(path) as stream:
         line = next(line for line in stream if line.startswith(prefix))

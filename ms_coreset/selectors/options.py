@@ -24,7 +24,7 @@ class OneOf:
 
     names: Collection[str]
 
-    def check(self, option, value):
+    def check(self, option: str, value: Any) -> None:
         if not isinstance(value, str) or value not in self.names:
             raise MsCoresetError(f"{option} {value!r}: must be one of {', '.join(self.names)}")
 
@@ -35,7 +35,7 @@ class Whole:
 
     least: int
 
-    def check(self, option, value):
+    def check(self, option: str, value: Any) -> None:
         require_whole(option, value, self.least)
 
 
@@ -46,7 +46,7 @@ class Number:
     allows: Callable[[Any], bool]
     words: str
 
-    def check(self, option, value):
+    def check(self, option: str, value: Any) -> None:
         require_number(option, value, allowed=self.words)
         if not self.allows(value):
             raise MsCoresetError(f"{option} {value}: must be {self.words}")
@@ -58,7 +58,7 @@ class Named:
 
     registry: Registry
 
-    def check(self, option, value):
+    def check(self, option: str, value: Any) -> None:
         require_kind(option, value, str)
         self.registry.canonical(value)
 
@@ -69,7 +69,7 @@ class OrAuto:
 
     rule: Number
 
-    def check(self, option, value):
+    def check(self, option: str, value: Any) -> None:
         if not (isinstance(value, str) and value == AUTO):
             self.rule.check(option, value)
 
@@ -78,14 +78,14 @@ class OrAuto:
 class Slice:
     """Epochs of a training: a whole number N for the first N, or "A-B" or a pair (A, B) for A to B - 1, from 0."""
 
-    def check(self, option, value):
+    def check(self, option: str, value: Any) -> None:
         first, last = self.ends(value)
         if not 0 <= first < last:
             raise MsCoresetError(f"{option} {value!r}: must be a number of epochs, at least 1, or a part such as "
                                  "\"10-30\", the epochs 10 to 29, counted from 0")
 
     @staticmethod
-    def ends(value):
+    def ends(value: Any) -> tuple[int, int]:
         """(first, one after the last) of a value; (0, 0) of what is none."""
         if isinstance(value, str):
             value = value.split("-") if re.fullmatch(r"\d+-\d+", value) else ()
@@ -107,7 +107,7 @@ Window = Annotated[int, Whole(2)]  # epochs that are looked at together
 Positive = Annotated[float, Number(lambda value: value > 0, "a finite number above 0")]
 
 
-def check(name, function, options):
+def check(name: str, function: Callable, options: dict[str, Any]) -> None:
     """Raise ``MsCoresetError`` for options that ``function``, the method or score ``name``, does not have, and for
     values that they may not have."""
     known = keywords(function)
@@ -117,13 +117,13 @@ def check(name, function, options):
         _check_value(f"{name}: {option}", known[option], value)
 
 
-def keywords(function):
+def keywords(function: Callable) -> dict[str, inspect.Parameter]:
     """Option -> its ``inspect.Parameter``: all that have a default."""
     parameters = inspect.signature(function).parameters
     return {name: parameter for name, parameter in parameters.items() if parameter.default is not parameter.empty}
 
 
-def canonical_value(parameter, value):
+def canonical_value(parameter: inspect.Parameter, value: Any) -> Any:
     """A value that a parameter may have, in one spelling: names as they are registered, whole numbers of an option that
     is a real one as such."""
     for rule in _rules(parameter):
@@ -134,14 +134,14 @@ def canonical_value(parameter, value):
     return value
 
 
-def _rules(parameter):
+def _rules(parameter: inspect.Parameter) -> list:
     """What is said in a parameter's annotation of its values."""
     of_none_too = get_origin(parameter.annotation) in (Union, UnionType)
     kinds = get_args(parameter.annotation) if of_none_too else (parameter.annotation,)
     return [rule for kind in kinds for rule in getattr(kind, "__metadata__", ())]
 
 
-def _check_value(option, parameter, value):
+def _check_value(option: str, parameter: inspect.Parameter, value: Any) -> None:
     if value is None and parameter.default is None:
         return
     allowed = _rules(parameter)
@@ -151,7 +151,7 @@ def _check_value(option, parameter, value):
         _require_like(parameter.default, option, value)
 
 
-def _require_like(default, option, value):
+def _require_like(default: Any, option: str, value: Any) -> None:
     """Raise ``MsCoresetError`` for a value of another kind than an option's default: text, number, true or false."""
     if isinstance(default, bool):
         require_kind(option, value, bool, np.bool_)

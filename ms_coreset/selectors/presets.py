@@ -6,18 +6,19 @@ A score of the same name, kept from the top, is a method; ``moderate`` is the ce
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from ms_coreset.arrays import plain
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import shared
-from ms_coreset.selectors.catalogue import METHODS, SCORES, Flag, Needs, method, score
+from ms_coreset.selectors.catalogue import METHODS, SCORES, Entry, Flag, Needs, method, score
 from ms_coreset.selectors.label_quality import share_to_cut_off
 from ms_coreset.selectors.options import AUTO, Count, Named, Number, OrAuto
-from ms_coreset.selectors.quota import pick_by_group
+from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import RULES, after_cutoff, moderate_window, spread_over_strata
 from ms_coreset.selectors.scores.centre_distance import Center, Metric
 from ms_coreset.selectors.selection import Selection
@@ -29,19 +30,21 @@ ScoreName = Annotated[str, Named(SCORES)]
 _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
 
 
-def choose_by(values, rule, request, labels, hardness=None, strata=None, mis_ratio=None):
+def choose_by(values: np.ndarray, rule: str, request: Request, labels: np.ndarray, hardness: np.ndarray | None = None,
+              strata: int = 50, mis_ratio: float = 0.0) -> np.ndarray:
     """Draw ``request`` from scores (n,) by a rule of ``RULE_NAMES``, after the share ``mis_ratio`` of the highest
-    hardness (n,) is cut off, of each class if balanced.
+    hardness (n,), or of the scores, is cut off, of each class if balanced.
 
     Unbalanced and with nothing cut off, "window" is Moderate's (``rules.moderate_window``).
     """
     if rule not in RULE_NAMES:
         raise MsCoresetError(f"unknown rule {rule!r}: there are {', '.join(RULE_NAMES)}")
     rng = np.random.RandomState(request.seed)
+    ranking = values if hardness is None else hardness
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         if mis_ratio:
-            rows = rows[after_cutoff(hardness[rows], k, mis_ratio)]
+            rows = rows[after_cutoff(ranking[rows], k, mis_ratio)]
         if rule == "strata":
             return rows[spread_over_strata(values[rows], k, rng, strata)]
         if rule == "window" and not request.balance and not mis_ratio:
@@ -51,13 +54,13 @@ def choose_by(values, rule, request, labels, hardness=None, strata=None, mis_rat
     return pick_by_group(labels, request, pick)
 
 
-def _ruled(values, rule, *rest, **options):
+def _ruled(values: np.ndarray, rule: str, request: Request, labels: np.ndarray, **options: Any) -> Selection:
     """The ``Selection`` by a rule; of several ranks the first ranks, which takes several times the scores' memory."""
-    found = current().from_first(lambda: {"indices": choose_by(values, rule, *rest, **options)})
+    found = current().from_first(lambda: {"indices": choose_by(values, rule, request, labels, **options)})
     return Selection(found["indices"], scores=values)
 
 
-def by_score(evidence, request, score, rule="top", **options):
+def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top", **options: Any) -> Selection:
     """Any score with any rule; options are the score's and the rule's, ``RULE_OPTIONS``.
 
     The cut-off is made only for a ``mis_ratio`` above 0, so that its score is not asked for otherwise; "auto" is
@@ -77,11 +80,11 @@ def by_score(evidence, request, score, rule="top", **options):
         if of_rule["mis_ratio"] == AUTO:
             of_rule["mis_ratio"] = share_to_cut_off(evidence, request)
     values = shared.values(entry, evidence, options)
-    hardness = shared.values(cutoff, evidence, {}) if cutoff else values
-    return _ruled(values, rule, request, evidence.labels, hardness, **of_rule)
+    hardness = shared.values(cutoff, evidence, {}) if cutoff else None
+    return _ruled(values, rule, request, evidence.labels, hardness=hardness, **of_rule)
 
 
-def needs_of_rule(options):
+def needs_of_rule(options: dict[str, Any]) -> tuple[str, ...]:
     """Fields of ``Evidence`` that a rule needs with these options: the cut-off score's, where there is a cut-off."""
     if not options.get("mis_ratio"):
         return ()
@@ -90,8 +93,8 @@ def needs_of_rule(options):
 
 @method("moderate", needs=lambda options: dict.fromkeys(("features", *needs_of_rule(options))), cost="n d",
         parallel="scores", source="Xia et al., Moderate Coreset, ICLR 2023")
-def moderate(evidence, request, center: Center = "median", metric: Metric = "euclidean", mis_ratio: Share = 0.0,
-             cutoff_score: ScoreName = "loss"):
+def moderate(evidence: Evidence, request: Request, center: Center = "median", metric: Metric = "euclidean",
+             mis_ratio: Share = 0.0, cutoff_score: ScoreName = "loss") -> Selection:
     """The samples whose distance to their class's centre is nearest the median distance, by rank.
 
     center, metric: see ``center_distance``; "cosine" is ours
@@ -109,7 +112,7 @@ def moderate(evidence, request, center: Center = "median", metric: Metric = "euc
                     cutoff_score=cutoff_score)
 
 
-def _takes_of_score(options):
+def _takes_of_score(options: dict[str, Any]) -> tuple[str, ...]:
     """Fields of ``Evidence`` that the strata's score goes by where there are any."""
     return SCORES[options["score"]].takes_for({})
 
@@ -117,8 +120,8 @@ def _takes_of_score(options):
 @method("ccs", needs=lambda options: dict.fromkeys((*SCORES[options["score"]].needs, *needs_of_rule(options))),
         takes=_takes_of_score, cost="n T", parallel="scores",
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
-def ccs(evidence, request, score: ScoreName = "accumulated_margin", strata: Count = 50, mis_ratio: Share = 0.0,
-        cutoff_score: ScoreName = "accumulated_margin"):
+def ccs(evidence: Evidence, request: Request, score: ScoreName = "accumulated_margin", strata: Count = 50,
+        mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin") -> Selection:
     """Spread evenly over strata of a score, after a share of the hardest samples is cut off.
 
     score: any score, for the strata
@@ -136,26 +139,26 @@ RULE_OPTIONS = {"strata": {name: METHODS["ccs"].options[name] for name in ("stra
                 "window": {name: METHODS["moderate"].options[name] for name in ("mis_ratio", "cutoff_score")}}
 
 
-def _register_ranked(entry, aliases):
+def _register_ranked(entry: Entry, aliases: Iterable[str]) -> None:
     """Make a score a method: its top, with the score's options and documentation."""
 
-    def ranked(evidence, request, **options):
+    def ranked(evidence: Evidence, request: Request, **options: Any) -> Selection:
         reversed_here = options.get("variant") == "deepcore" and entry.name in _REVERSED_IN_DEEPCORE
         rule = "bottom" if reversed_here and not request.balance else "top"
         return _ruled(shared.values(entry, evidence, options), rule, request, evidence.labels)
 
     of_method = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("evidence", "request")]
     of_score = list(inspect.signature(entry.function).parameters.values())[1:]
-    ranked.__signature__ = inspect.Signature([*of_method, *of_score])
+    ranked.__signature__ = inspect.Signature([*of_method, *of_score])  # type: ignore[attr-defined]
     ranked.__doc__ = entry.function.__doc__
-    method(entry.name, entry.requirements, f"{entry.cost} + n log n", entry.source, aliases, nested=True,
+    method(entry.name, entry.requirements, f"{entry.cost} + n log n", source=entry.source, aliases=aliases, nested=True,
            takes=entry.takes, parallel="scores", label_columns=entry.label_columns)(ranked)
 
 
-def register_score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
+def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
                    parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False) -> Callable:
     """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
-    def register(function):
+    def register(function: Callable) -> Callable:
         score(name, needs, cost, source, aliases, takes, parallel, label_columns)(function)
         _register_ranked(SCORES[name], aliases)
         return function

@@ -1,13 +1,19 @@
 """How a budget is split over classes, and the one driver that every method uses for it."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.randomness import check_seed
 from ms_coreset.selectors.memory import as_bytes
+
+if TYPE_CHECKING:
+    from ms_coreset.coreset import Coreset
 
 
 @dataclass(frozen=True)
@@ -22,20 +28,25 @@ class Request:
     seed: int = 0
     memory: int | str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float | np.number) or not 0 < self.rate <= 1:
             raise MsCoresetError(f"rate {self.rate}: must be above 0 and at most 1, the share to keep")
         check_seed(self.seed)
         object.__setattr__(self, "memory", as_bytes(self.memory))
 
+    @property
+    def memory_bytes(self) -> int:
+        """``memory`` as the number that it has become."""
+        assert isinstance(self.memory, int)
+        return self.memory
 
-def budget(rate, n):
+
+def budget(rate: float, n: int) -> int:
     """How many of n samples a rate keeps: ``round(rate * n)``, half to even."""
     return round(float(rate) * n)
 
 
-def pick_by_group(labels: np.ndarray, request: Request,
-                  pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
     """Let ``pick(rows, k)`` choose k of ``rows`` (ascending places) from all samples, or from each class in turn.
 
     Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with
@@ -54,7 +65,7 @@ def pick_by_group(labels: np.ndarray, request: Request,
     return np.concatenate(picks)
 
 
-def cut(coreset, labels, rate):
+def cut(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
     """The coreset that a nested method (``catalogue.Entry.nested``) gives at a lower rate: its first picks.
 
     Of all, or of each class if it is balanced. Raises ``MsCoresetError`` as ``pick_by_group``, and for a coreset with
@@ -63,25 +74,25 @@ def cut(coreset, labels, rate):
     if coreset.weights is not None:
         raise MsCoresetError(f"{coreset.method} weighs its picks together: select anew at rate {rate}")
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         return coreset.indices[np.isin(coreset.indices, rows)][:k]
 
     indices = pick_by_group(labels, Request(rate, coreset.options["balance"], coreset.seed), pick)
     return replace(coreset, indices=indices, rate=float(rate), manifest={**coreset.manifest, "kept": len(indices)})
 
 
-def proportional(k, sizes):
+def proportional(k: int, sizes: Sequence[int]) -> list[int]:
     """How many of each of some groups, in proportion to their ``sizes``, k in all: a list of whole numbers.
 
     Group c gets floor(k n_c / n), and one more the groups with the largest remainders, of equal ones the first.
     """
-    sizes = np.asarray(sizes)
-    shares, remainders = np.divmod(k * sizes, sizes.sum())
+    counts = np.asarray(sizes)
+    shares, remainders = np.divmod(k * counts, counts.sum())
     shares[np.argsort(-remainders, kind="stable")[:k - shares.sum()]] += 1
     return shares.tolist()
 
 
-def classes(labels):
+def classes(labels: np.ndarray) -> list[np.ndarray]:
     """The ascending places of each class, classes by ascending label."""
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

@@ -9,7 +9,7 @@ TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding
 _FAR = 1e280  # a million of them, times strata, still are finite sums
 
 
-def first_best(values, scale=0.0):
+def first_best(values: np.ndarray, scale: float = 0.0) -> int:
     """The lowest place whose value is the largest, or nearer to it than rounding can tell.
 
     That is ``TIE`` of the largest value, or of ``scale`` if that is more: the size of the numbers that the values are
@@ -19,27 +19,27 @@ def first_best(values, scale=0.0):
     return int(np.argmax(values >= best - TIE * max(abs(best), scale)))
 
 
-def ascending(scores):
+def ascending(scores: np.ndarray) -> np.ndarray:
     """Places by rising score; of equal scores the lowest place first."""
     return np.argsort(scores, kind="stable")
 
 
-def top(scores, k, rng=None):
+def top(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None) -> np.ndarray:
     """The k highest, highest first."""
     return ascending(-scores)[:k]
 
 
-def bottom(scores, k, rng=None):
+def bottom(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None) -> np.ndarray:
     """The k lowest, lowest first."""
     return ascending(scores)[:k]
 
 
-def uniform(scores, k, rng):
+def uniform(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """k places, each equally likely, whatever the scores."""
     return rng.choice(len(scores), k, replace=False)
 
 
-def weighted(scores, k, rng):
+def weighted(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """k places without replacement, each draw with a chance that grows linearly from the lowest score (none, but for
     rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal."""
     scores = _within_reach(scores)
@@ -48,12 +48,12 @@ def weighted(scores, k, rng):
     return rng.choice(len(scores), k, replace=False, p=chances / chances.sum())
 
 
-def _within_reach(scores):
+def _within_reach(scores: np.ndarray) -> np.ndarray:
     """Scores, or where differences and sums of them may be no numbers these times 2^-100, which is exact."""
     return scores * 2.0**-100 if np.abs(scores).max() > _FAR else scores
 
 
-def window(scores, k, rng=None):
+def window(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None) -> np.ndarray:
     """The k places in the middle of the ranking, ascending: ranks from ``round((n - k) / 2)`` on.
 
     What balanced Moderate takes of each class.
@@ -62,7 +62,7 @@ def window(scores, k, rng=None):
     return ascending(scores)[low:low + k]
 
 
-def moderate_window(scores, rate):
+def moderate_window(scores: np.ndarray, rate: float) -> np.ndarray:
     """Moderate's window over a whole data set: ranks ``round(n (0.5 - rate/2))`` to ``round(n (0.5 + rate/2))``.
 
     Both ends are rounded (half to even), so that it can hold one more or less than ``round(rate n)``.
@@ -75,7 +75,7 @@ def moderate_window(scores, rate):
     return ascending(scores)[low:max(high, low + 1)]
 
 
-def stratum_of(scores, strata):
+def stratum_of(scores: np.ndarray, strata: int) -> np.ndarray:
     """The stratum of each score, 0 .. strata - 1: intervals of equal width from the lowest to the highest.
 
     The highest score belongs to the last stratum; equal scores are all in the first. Departure from CCS, which closes
@@ -89,7 +89,7 @@ def stratum_of(scores, strata):
     return np.minimum(((scores - low) * strata / (high - low)).astype(int), strata - 1)
 
 
-def stratum_budgets(sizes, k):
+def stratum_budgets(sizes: np.ndarray, k: int) -> np.ndarray:
     """How many of each stratum: as even as the sizes allow, k in all (fewer only if there are fewer).
 
     The strata share what is left by rising size (of equal sizes the first): the j-th of S takes
@@ -102,7 +102,7 @@ def stratum_budgets(sizes, k):
     return budgets
 
 
-def after_cutoff(hardness, k, mis_ratio):
+def after_cutoff(hardness: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
     """The places that are left, ascending, when the int(mis_ratio n) of the highest hardness (n,) are cut off.
 
     mis_ratio: in [0, 1). Raises ``MsCoresetError`` when fewer than k are left.
@@ -114,7 +114,7 @@ def after_cutoff(hardness, k, mis_ratio):
     return left
 
 
-def spread_over_strata(scores, k, rng, strata=50):
+def spread_over_strata(scores: np.ndarray, k: int, rng: np.random.RandomState, strata: int = 50) -> np.ndarray:
     """k places spread evenly over strata of the scores, drawn at random in each; the draws, strata ascending.
 
     strata: number of intervals, 1 or more. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.

@@ -6,15 +6,27 @@ by itself get a share of the classes: exact, too. What else there is rank 0 does
 k-center over all samples, which are chosen in two rounds (``two_rounds``): another result, and said to be.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ms_coreset.distributed import alone, current
 from ms_coreset.randomness import stream
 from ms_coreset.selectors.catalogue import METHODS
-from ms_coreset.selectors.estimate import estimate
+from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.quota import budget, classes
 from ms_coreset.selectors.selection import Selection
 
+if TYPE_CHECKING:
+    from ms_coreset.distributed import Alone
+    from ms_coreset.evidence import Evidence
+    from ms_coreset.selectors.catalogue import Entry
+    from ms_coreset.selectors.quota import Request
+
+Places = np.ndarray | list[int]
 SCORES, CLASSES, ROUNDS, FIRST = "scores", "classes", "rounds", ""
 _IN_WORDS = {SCORES: "a share of the scores each; one process chooses the same",
              CLASSES: "a share of the classes each; one process chooses the same",
@@ -22,7 +34,7 @@ _IN_WORDS = {SCORES: "a share of the scores each; one process chooses the same",
              ROUNDS: "two rounds, from each rank's part and from all these picks: not what one process chooses"}
 
 
-def values(entry, evidence, options):
+def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndarray:
     """The score ``entry`` of all samples, (n,) float64, on all ranks."""
     ranks, how = current(), entry.parallel_for(options)
     if ranks.size == 1 or not how:
@@ -34,7 +46,7 @@ def values(entry, evidence, options):
     return whole
 
 
-def _values_of(entry, evidence, options, rows):
+def _values_of(entry: Entry, evidence: Evidence, options: dict[str, Any], rows: np.ndarray) -> np.ndarray:
     """The score of the samples ``rows``, from what is known of these alone."""
     if not len(rows):
         return np.empty(0)
@@ -42,7 +54,7 @@ def _values_of(entry, evidence, options, rows):
         return np.asarray(entry.function(evidence.part(rows), **options), np.float64)
 
 
-def chosen(entry, evidence, request, options):
+def chosen(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any]) -> Selection:
     """What the method ``entry`` chooses, a ``Selection``, on all ranks."""
     ranks, how = current(), sharing(entry, request, options)
     if ranks.size == 1 or how in (SCORES, ROUNDS):
@@ -53,7 +65,7 @@ def chosen(entry, evidence, request, options):
     return Selection(found["indices"], found.get("weights"), found.get("scores"))
 
 
-def sharing(entry, request, options):
+def sharing(entry: Entry, request: Request, options: dict[str, Any]) -> str:
     """How the ranks share the method ``entry``: ``SCORES``, ``CLASSES``, ``ROUNDS``, or ``FIRST``: not at all."""
     how = entry.parallel_for(options)
     if request.balance:
@@ -61,18 +73,18 @@ def sharing(entry, request, options):
     return FIRST if how == CLASSES else how
 
 
-def noted(how):
+def noted(how: str) -> dict[str, Any]:
     """What a coreset's manifest says of the ranks that shared the work; of one process, nothing."""
     if current().size == 1:
         return {}
     return {"ranks": current().size, "shared": _IN_WORDS[how], "exact": how != ROUNDS}
 
 
-def _packed(selection):
+def _packed(selection: Selection) -> dict[str, np.ndarray]:
     return {name: value for name, value in selection._asdict().items() if value is not None}
 
 
-def _by_class(entry, evidence, request, options, ranks):
+def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any], ranks: Alone) -> Selection:
     """Each rank chooses from its classes; then all are put together, classes by rising label."""
     groups = classes(evidence.labels)
     empty = [rows for rows in groups if not budget(request.rate, len(rows))]
@@ -92,14 +104,15 @@ def _by_class(entry, evidence, request, options, ranks):
     return Selection(indices[order], None if weights is None else weights[order], scores)
 
 
-def _joined(values, ranks):
+def _joined(values: np.ndarray | None, ranks: Alone) -> np.ndarray | None:
     """Every rank's values, or None where rank 0 has none; a rank without classes has none, either."""
     if not ranks.agree(values is not None):
         return None
     return ranks.join(np.empty(0) if values is None else np.asarray(values, np.float64))
 
 
-def two_rounds(n, k, seed, pick, pick_last):
+def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Places],
+               pick_last: Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]) -> np.ndarray:
     """k of n samples in two rounds: (k,) places, on all ranks.
 
     The samples are dealt out at random. ``pick(rows, k)`` chooses on each rank from its own (ascending places);
@@ -120,27 +133,31 @@ def two_rounds(n, k, seed, pick, pick_last):
     return ranks.from_first(lambda: {"indices": pick_last(own, candidates, picks)})["indices"]
 
 
-def estimate_on_ranks(method, n, d, classes, rate, balance=False, memory=None, ranks=1, dtype="float32",
-                      **options):
+def estimate_on_ranks(method: str, n: int, d: int, classes: Any, rate: float, balance: bool = False,
+                      memory: int | str | None = None, ranks: int = 1, dtype: Any = "float32",
+                      **options: Any) -> Estimate:
     """What ``select`` will take of one rank, of several: as ``estimate``; of two rounds the one that takes more."""
     entry = METHODS[method]
     if balance or ranks == 1 or entry.parallel_for(options) != "rounds":
-        return estimate(method, n, d, classes, rate, balance, memory, dtype, **options)
+        return estimate(method, n, d, classes=classes, rate=rate, balance=balance, memory=memory, dtype=dtype,
+                        **options)
     k, own = budget(rate, n), -(-n // ranks)
     ground = min(n, own + (ranks - 1) * min(k, own))
     columns = classes if np.ndim(classes) == 0 else len(classes)  # over all samples, their sizes make no difference
-    rounds = [estimate(method, m, d, columns, min(1.0, k / m) or rate, False, memory, dtype, **options)
+    rounds = [estimate(method, m, d, classes=columns, rate=min(1.0, k / m) or rate, balance=False, memory=memory,
+                       dtype=dtype, **options)
               for m in (own, ground)]
     return max(rounds, key=lambda each: each.peak)
 
 
-def dealt(groups, ranks):
+def dealt(groups: Sequence[np.ndarray], ranks: int) -> list[np.ndarray]:
     """Groups of places dealt out so that the ranks have about as many places: for each rank all its places, ascending.
 
     The largest group first, each to the rank that has least; of equals the first.
     """
     sizes = np.array([len(rows) for rows in groups])
-    load, of_rank = np.zeros(ranks, np.int64), [[] for _ in range(ranks)]
+    load = np.zeros(ranks, np.int64)
+    of_rank: list[list[np.ndarray]] = [[] for _ in range(ranks)]
     for group in np.argsort(-sizes, kind="stable"):
         rank = int(np.argmin(load))
         load[rank] += sizes[group]

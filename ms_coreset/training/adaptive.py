@@ -1,12 +1,14 @@
 """Training on coresets that are chosen anew, every few epochs, by the network as it is then."""
 
+from __future__ import annotations
+
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +16,11 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import array_digest
+from ms_coreset.kinds import FilePath, Log, Network
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.split import Split
+    from ms_coreset.selectors.quota import Request
 
 _OF_A_WHOLE_RUN = "dynamics"  # what no network tells that is still learning
 
@@ -48,17 +55,18 @@ class Reselection:
 
     name: str
     needs: tuple
-    choose: Callable = field(compare=False, repr=False)
-    request: Any
+    choose: Callable[[Evidence, Request], Coreset] = field(compare=False, repr=False)
+    _: KW_ONLY
+    request: Request
     every: int
     warm: int = 0
     options: dict = field(default_factory=dict)
     top_m: int | None = None
     pool: np.ndarray | None = field(default=None, compare=False, repr=False)
     n: int | None = None
-    log: Callable = field(default=lambda line: None, compare=False, repr=False)
+    log: Log = field(default=lambda line: None, compare=False, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_whole("epochs between two selections,", self.every)
         require_whole("epochs before the first selection,", self.warm, 0)
         if _OF_A_WHOLE_RUN in self.needs:
@@ -66,21 +74,21 @@ class Reselection:
                                  f"still learning can't give; every few epochs work: {', '.join(_workable())}")
 
     @classmethod
-    def by(cls, method: str, rate: float, every: int, warm: int = 0, balance: bool = False, seed: int = 0,
-           memory: int | str | None = None, **options: Any) -> "Reselection":
+    def by(cls, method: str, rate: float, every: int, *, warm: int = 0, balance: bool = False, seed: int = 0,
+           memory: int | str | None = None, **options: Any) -> Reselection:
         """Reselection by a registered method; the rest as for ``select``, which also says what it raises."""
         from ms_coreset.selectors.choice import Choice
         from ms_coreset.selectors.quota import Request
 
         choice = Choice(method, options, seed)
-        return cls(choice.name, choice.needs, choice.choose, Request(rate, bool(balance), seed, memory), every, warm,
-                   options)
+        return cls(choice.name, choice.needs, choice.choose, request=Request(rate, bool(balance), seed, memory),
+                   every=every, warm=warm, options=options)
 
     def of_all(self, coreset: Coreset) -> Coreset:
         """A coreset of the samples as one of the data set that these are a pool of, if they are."""
         return coreset if self.pool is None or self.n is None else coreset.within(self.pool, self.n)
 
-    def __str__(self):
+    def __str__(self) -> str:
         """All that decides which coresets come, the data and the network apart."""
         options = "".join(f", {name} {value}" for name, value in sorted(self.options.items()))
         return (f"{self.name} at {self.request.rate:g}{' balanced' if self.request.balance else ''} every {self.every} "
@@ -88,13 +96,13 @@ class Reselection:
                 f"{f', top_m {self.top_m}' if self.top_m else ''}")
 
 
-def _workable():
+def _workable() -> list[str]:
     from ms_coreset.selectors import METHODS
 
     return [name for name in METHODS.names() if _OF_A_WHOLE_RUN not in METHODS[name].needs]
 
 
-def coreset_file(folder, epoch):
+def coreset_file(folder: FilePath, epoch: int) -> Path:
     """Where the coreset that is chosen after so many epochs is written."""
     return Path(folder) / f"epoch-{epoch + 1:03d}.npz"
 
@@ -106,28 +114,28 @@ class Coresets:
     folder: where each is written as epoch-<the first epoch it serves, from 1>.npz, or None
     """
 
-    def __init__(self, reselection, split, rows, folder=None):
+    def __init__(self, reselection: Reselection, split: Split, rows: np.ndarray, folder: Path | None = None) -> None:
         self._reselection, self._split, self._rows = reselection, split, rows
         self._folder = None if folder is None else Path(folder)
-        self.chosen = {}
+        self.chosen: dict[int, Coreset] = {}
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Samples of a coreset, up to what single methods depart from it."""
         return max(1, round(self._reselection.request.rate * len(self._rows)))
 
-    def presented_in(self, epochs):
+    def presented_in(self, epochs: int) -> int:
         """Samples that are presented in the first so many epochs, likewise."""
         warm = min(epochs, self._reselection.warm)
         return warm * len(self._rows) + (epochs - warm) * self.size
 
-    def parts(self, first, epochs):
+    def parts(self, first: int, epochs: int) -> Iterable[tuple[int, int]]:
         """(begin, end) of the runs of epochs from ``first`` to ``epochs`` that present the same samples."""
         choices = range(self._reselection.warm, epochs, self._reselection.every)
         following = [epoch for epoch in choices if epoch > first]
         return itertools.pairwise([first, *following, epochs] if first < epochs else [])
 
-    def presented(self, epoch, network):
+    def presented(self, epoch: int, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
         """(rows, weights or None) from ``epoch`` on: ascending places, and (n,) with a weight for each of them."""
         since = epoch - self._reselection.warm
         if since < 0:
@@ -141,7 +149,7 @@ class Coresets:
         weights[coreset.indices] = coreset.weights
         return np.sort(coreset.indices), weights
 
-    def _choose(self, epoch, network):
+    def _choose(self, epoch: int, network: Network) -> None:
         began, reselection = time.perf_counter(), self._reselection
         seed = reselection.request.seed + (epoch - reselection.warm) // reselection.every
         evidence = self._ask(network)
@@ -155,7 +163,7 @@ class Coresets:
         reselection.log(f"coreset from epoch {epoch + 1} on: {len(coreset):,} samples by {reselection.name}{news} "
                         f"({time.perf_counter() - began:.1f} s)")
 
-    def _ask(self, network):
+    def _ask(self, network: Network) -> Evidence:
         from ms_coreset.extraction import extract
         from ms_coreset.extraction.boundary import deepfool_distances
 
@@ -168,7 +176,7 @@ class Coresets:
             evidence = dataclasses.replace(evidence, boundary=boundary)
         return evidence
 
-    def _write(self, epoch, coreset):
+    def _write(self, epoch: int, coreset: Coreset) -> None:
         if self._folder is None:
             return
         if epoch == self._reselection.warm:
@@ -176,12 +184,13 @@ class Coresets:
                 former.unlink(missing_ok=True)
         self._reselection.of_all(coreset).save(coreset_file(self._folder, epoch))
 
-    def digests(self):
+    def digests(self) -> dict[str, str]:
         """Checksums of the coresets, by the epochs that were done, as texts: what ``restore`` compares with."""
         return {str(epoch): _digest(self._reselection.of_all(coreset)) for epoch, coreset in self.chosen.items()}
 
-    def restore(self, digests):
+    def restore(self, digests: dict[str, str]) -> None:
         """Read the coresets that an interrupted run has written; raises ``MsCoresetError`` if they are not those."""
+        assert self._folder is not None  # without one nothing can be resumed
         for epoch, digest in digests.items():
             path = coreset_file(self._folder, int(epoch))
             coreset = Coreset.load(path) if path.is_file() else None
@@ -190,14 +199,14 @@ class Coresets:
                                      f"{self._folder.parent} to train anew")
             self.chosen[int(epoch)] = self._of_pool(coreset)
 
-    def _of_pool(self, coreset):
+    def _of_pool(self, coreset: Coreset) -> Coreset:
         pool = self._reselection.pool
         if pool is None:
             return coreset
         return dataclasses.replace(coreset, indices=np.searchsorted(pool, coreset.indices), n=len(pool),
-                                   pool=np.searchsorted(pool, coreset.pool),
+                                   pool=None if coreset.pool is None else np.searchsorted(pool, coreset.pool),
                                    scores=None if coreset.scores is None else coreset.scores[pool])
 
 
-def _digest(coreset):
+def _digest(coreset: Coreset) -> str:
     return array_digest(coreset.indices, *(() if coreset.weights is None else (coreset.weights,)))

@@ -1,18 +1,28 @@
 """Random resized crops, and the resizing before a test, both by Pillow and on the images' own size."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from ms_coreset.datasets.pictures import as_pictures, in_threads
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ms_coreset.datasets.pictures import Pictures
+    from ms_coreset.datasets.split import Split
+    from ms_coreset.training.recipe import Recipe
 
 _TRIES = 10
 _RATIO = (3 / 4, 4 / 3)
 NUMBERS = 2 * _TRIES + 2  # uniform random numbers that a crop is made of: area and ratio of each try, and the place
 
 
-def crop_box(width, height, scale, numbers):
+def crop_box(width: int, height: int, scale: float, numbers: np.ndarray) -> tuple[int, int, int, int]:
     """(left, top, width, height) of a random crop of an image of ``width`` x ``height`` pixels.
 
     The first of ten tries that fits: its area a share, uniform in ``scale`` .. 1, of the image's, its ratio of width
@@ -35,17 +45,19 @@ def crop_box(width, height, scale, numbers):
     return (width - cropped[0]) // 2, (height - cropped[1]) // 2, *cropped
 
 
-def resized_crops(images, rows, recipe, numbers):
+def resized_crops(images: np.ndarray | Pictures, rows: np.ndarray, recipe: Recipe, numbers: np.ndarray) -> np.ndarray:
     """Random crops of the originals of ``images`` at ``rows``, resized to the images' size: (B, size, size, C) uint8.
 
     numbers: (B, ``NUMBERS``), uniform in [0, 1). A recipe with ``crop_size`` resizes to that first.
     """
+    scale = recipe.crop_scale
+    assert scale is not None  # else there is nothing to crop
     pictures = as_pictures(images).subset(rows)
     size = pictures.scaling.crop
 
-    def make(i):
+    def make(i: int) -> Image.Image:
         original = pictures.original(i)
-        left, top, width, height = crop_box(*original.size, recipe.crop_scale, numbers[i])
+        left, top, width, height = crop_box(*original.size, scale, numbers[i])
         cropped = original.crop((left, top, left + width, top + height))
         for side in (recipe.crop_size, size):
             if side is not None:
@@ -55,8 +67,8 @@ def resized_crops(images, rows, recipe, numbers):
     return in_threads(make, pictures.shape)
 
 
-def as_tested(split, recipe):
+def as_tested(split: Split, recipe: Recipe) -> Split:
     """``split`` as the recipe tests on it: with ``test_resize``, resized to that before the crop to its size."""
-    if split is None or recipe.test_resize is None:
+    if recipe.test_resize is None:
         return split
-    return dataclasses.replace(split, images=as_pictures(split.images).rescaled(recipe.test_resize))
+    return dataclasses.replace(split, images=as_pictures(split.require_images()).rescaled(recipe.test_resize))

@@ -1,7 +1,8 @@
 """What happened to every sample while a network learnt, recorded as it learns."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import log_softmax, require_label_columns
 from ms_coreset.files import create_array, open_array
+from ms_coreset.kinds import FilePath
 
 _LARGEST = np.finfo(np.float32).max
 FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")
@@ -37,11 +39,12 @@ class TrainingDynamics:
     probability: np.ndarray | None = None
     margin: np.ndarray | None = None
     logit_margin: np.ndarray | None = None
+    _: KW_ONLY
     error_norm: np.ndarray | None = None
     correct: np.ndarray | None = None
     loss: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         found = {name: as_array(f"the training dynamics' {name}", getattr(self, name)) for name in FIELDS
                  if getattr(self, name) is not None}
         for name, array in found.items():
@@ -68,7 +71,7 @@ class TrainingDynamics:
         return cls(**found)
 
 
-def measure(logits, labels):
+def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """The values of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays, float64.
 
     Those of logits that lie farther apart than float32 reaches are as large as that, so that it can hold them. Raises
@@ -86,13 +89,13 @@ def measure(logits, labels):
             "loss": np.minimum(-log_p[rows, labels], _LARGEST)}
 
 
-def _logit_lead(logits, labels):
+def _logit_lead(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Infinite where there is but one class, else as large as float32 can hold."""
     lead = _lead(logits, labels, -np.inf)
     return lead if logits.shape[1] == 1 else np.clip(lead, -_LARGEST, _LARGEST)
 
 
-def _lead(values, labels, least):
+def _lead(values: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
     """By how much the label's value is above the largest other one, or above ``least``, which no value is below."""
     rows = np.arange(len(labels))
     others = values.copy()
@@ -108,13 +111,14 @@ class Recorder:
     finished are written again.
     """
 
-    def __init__(self, fields, epochs, n, folder=None, resume=False):
+    def __init__(self, fields: Sequence[str], epochs: int, n: int, folder: FilePath | None = None,
+                 resume: bool = False) -> None:
         unknown = set(map(str, fields)) - set(FIELDS)
         if unknown:
             raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(FIELDS)}")
         self._arrays = {name: _array(name, (epochs, n), folder, resume) for name in fields}
 
-    def record(self, epoch, rows, logits, labels):
+    def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
         """Note a batch's outcome: logits (B, C) before the update, of samples ``rows`` with ``labels``."""
         if not self._arrays:
             return
@@ -122,22 +126,22 @@ class Recorder:
         for name, array in self._arrays.items():
             array[epoch, rows] = values[name]
 
-    def flush(self):
+    def flush(self) -> None:
         """Bring what was recorded to disk."""
         for array in self._arrays.values():
             if isinstance(array, np.memmap):
                 array.flush()
 
-    def dynamics(self):
+    def dynamics(self) -> TrainingDynamics:
         """What was recorded so far."""
         return TrainingDynamics(**self._arrays)
 
 
-def _dtype(name):
+def _dtype(name: str) -> np.dtype:
     return np.dtype(np.bool_ if name == "correct" else np.float32)
 
 
-def _array(name, shape, folder, resume):
+def _array(name: str, shape: tuple[int, ...], folder: FilePath | None, resume: bool) -> np.ndarray:
     dtype = _dtype(name)
     if folder is None:
         return np.full(shape, False if name == "correct" else np.nan, dtype)

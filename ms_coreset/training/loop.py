@@ -1,11 +1,13 @@
 """The training loop: batches in, a trained network, its dynamics and its results out."""
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import contents_digest, network_identity, normalization, tell_missing
+from ms_coreset.kinds import FilePath, Network, Trainable
 from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
@@ -33,6 +36,12 @@ from ms_coreset.training.pipeline import (
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.whitening import whiten
 
+if TYPE_CHECKING:
+    from mindspore import Tensor
+
+    from ms_coreset.distributed import Alone
+    from ms_coreset.training.pipeline import Batch
+
 LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"
 
 
@@ -47,19 +56,19 @@ class TrainingResult:
     coresets: of a reselection, by the number of epochs that were done when each was chosen
     """
 
-    network: Any
+    network: Network
     dynamics: TrainingDynamics
     history: list = field(default_factory=list)
     coresets: dict = field(default_factory=dict)
 
-    def best(self, key):
+    def best(self, key: str) -> dict[str, Any] | None:
         """The epoch's entry with the highest ``key``, the earliest of equal ones; None where it was never taken."""
         tested = [entry for entry in self.history if key in entry]
         return max(tested, key=lambda entry: entry[key], default=None)
 
 
-def train(network: Any, split: Split, recipe: Recipe, seed: int = 0, weights: np.ndarray | None = None,
-          record: Iterable[str] = FIELDS, folder: str | os.PathLike | None = None, resume: bool = False,
+def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weights: np.ndarray | None = None,
+          record: Sequence[str] = FIELDS, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
           reselection: Reselection | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
@@ -90,13 +99,15 @@ def train(network: Any, split: Split, recipe: Recipe, seed: int = 0, weights: np
     require_kind("record", record, list, tuple)
     if folder is not None:
         require_path("folder", folder)
+    elif resume:
+        raise MsCoresetError("resume: a run goes on from last.ckpt in its folder: give folder, too")
     check_seed(seed)
     if weights is not None and reselection is not None:
         raise MsCoresetError("weights and reselection: a coreset that is chosen anew brings its own weights, if any")
     weights = _checked_weights(weights, len(split))
-    run = _Run(network, split, recipe, seed, weights, record, None if folder is None else Path(folder), test,
-               save_interval, reselection)
-    first = run.restore() if resume else 0
+    place = None if folder is None else Path(folder)
+    run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection)
+    first = run.restore(place) if resume and place is not None else 0
     run.open_recorder(first > 0)
     with Progress(run.images(run.epochs), f"train {_name(network)}", start=run.images(first)) as progress:
         run.train(first, progress)
@@ -105,7 +116,7 @@ def train(network: Any, split: Split, recipe: Recipe, seed: int = 0, weights: np
     return TrainingResult(network, run.recorder.dynamics(), run.history, run.coresets.chosen if run.coresets else {})
 
 
-def predict(network: Any, split: Split, batch_size: int = 512) -> np.ndarray:
+def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarray:
     """The class that ``network`` gives each sample of ``split``, (n,) int64, in evaluation mode.
 
     On several ranks each asks it about its share, and all return the whole.
@@ -126,7 +137,7 @@ def predict(network: Any, split: Split, batch_size: int = 512) -> np.ndarray:
     return ranks.join(np.concatenate(answers))
 
 
-def evaluate(network: Any, split: Split, recipe: Recipe | None = None) -> dict:
+def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> dict:
     """Accuracy on ``split`` overall and per class, each in [0, 1] (None for a class without samples).
 
     recipe: the one whose ``test_resize`` holds
@@ -139,7 +150,7 @@ def evaluate(network: Any, split: Split, recipe: Recipe | None = None) -> dict:
     return {"accuracy": float(correct.mean()), "samples": len(split), "per_class": per_class}
 
 
-def finished(folder):
+def finished(folder: FilePath) -> bool:
     """Whether ``folder`` holds the result of training that ended: best.ckpt, and no last.ckpt of fewer epochs."""
     folder = Path(folder)
     if not (folder / BEST).is_file():
@@ -150,7 +161,7 @@ def finished(folder):
     return notes.get("epoch") == notes.get("epochs")
 
 
-def data_digest(split, weights=None):
+def data_digest(split: Split, weights: np.ndarray | None = None) -> str:
     """Checksum of what is trained on: images (lazy ones: see ``Split.fingerprint``), labels, weights, and the mean and
     deviation by which images are normalised."""
     numbers = [np.array(values) for values in normalization(split).values()]
@@ -160,15 +171,20 @@ def data_digest(split, weights=None):
 class _Run:
     """One training run's state; its methods are the steps of ``train``."""
 
-    def __init__(self, network, split, recipe, seed, weights, record, folder, test, save_interval=0, reselection=None):
+    def __init__(self, network: Network, split: Split, recipe: Recipe, seed: int, weights: np.ndarray | None,
+                 record: Sequence[str], folder: Path | None, test: Split | None, save_interval: float = 0,
+                 reselection: Reselection | None = None) -> None:
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
-        self.weights, self.folder, self.test = weights, folder, as_tested(test, recipe)
+        self.weights, self.folder = weights, folder
+        self.test = None if test is None else as_tested(test, recipe)
         self.rows, held_out = hold_out(len(split), recipe.validation, seed)
         self.validation = as_tested(split.subset(held_out), recipe) if len(held_out) else None
         self.reselection = reselection
-        self.coresets = reselection and Coresets(reselection, split, self.rows, folder and folder / CORESETS)
-        self.per_epoch = updates_per_epoch(self.coresets.size if reselection else len(self.rows), recipe.batch_size)
+        self.coresets = None
+        if reselection is not None:
+            self.coresets = Coresets(reselection, split, self.rows, folder and folder / CORESETS)
+        self.per_epoch = updates_per_epoch(self.coresets.size if self.coresets else len(self.rows), recipe.batch_size)
         self.epochs = recipe.num_epochs(self.per_epoch)
         if reselection and recipe.iterations:  # coresets may differ in size: epochs are what they have in common
             self.recipe = recipe.override(epochs=self.epochs)
@@ -178,20 +194,20 @@ class _Run:
         if recipe.whiten:
             whiten(network, split, self.rows)
         self.optimizer = SGD(list(network.trainable_params()), recipe)
-        self.record, self.recorder = record, None
-        self.history = []
+        self.record, self.recorder = record, Recorder((), 0, 0)
+        self.history: list[dict[str, Any]] = []
         self._save_interval, self._saved = save_interval, time.monotonic()
         self._step = _training_step(network, self.optimizer, self.ranks)
 
-    def open_recorder(self, resume):
+    def open_recorder(self, resume: bool) -> None:
         folder = self.folder and self.folder / "dynamics"
         self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder, resume)
 
-    def images(self, epochs):
+    def images(self, epochs: int) -> int:
         """How many are presented in the first so many epochs."""
         return self.coresets.presented_in(epochs) if self.coresets else epochs * len(self.rows)
 
-    def train(self, first, progress):
+    def train(self, first: int, progress: Progress) -> None:
         if self.coresets is None:
             self._train_on(self.rows, self.weights, first, self.epochs, progress)
             return
@@ -199,7 +215,7 @@ class _Run:
             rows, weights = self.coresets.presented(begin, self.network)
             self._train_on(rows, weights, begin, end, progress)
 
-    def _train_on(self, rows, weights, first, end, progress):
+    def _train_on(self, rows: np.ndarray, weights: np.ndarray | None, first: int, end: int, progress: Progress) -> None:
         """Epochs ``first`` to ``end - 1`` on the samples ``rows`` (m,), weighted by ``weights`` (n,) or None."""
         per_epoch = updates_per_epoch(len(rows), self.recipe.batch_size)
         update, sums = first * per_epoch, _Sums()
@@ -223,7 +239,7 @@ class _Run:
                 sums = _Sums()
                 self.network.set_train(True)
 
-    def _end_epoch(self, epoch, sums):
+    def _end_epoch(self, epoch: int, sums: _Sums) -> None:
         entry = {"epoch": epoch + 1, "loss": sums.loss, "accuracy": sums.accuracy,
                  "lr": self.recipe.learning_rate(epoch * self.per_epoch, self.per_epoch)}
         average_statistics(self.network, self.ranks)
@@ -235,13 +251,13 @@ class _Run:
         self.history.append(entry)
         self.recorder.flush()
         if self.folder is not None and self.ranks.first:
-            self._save(entry)
+            self._save(self.folder, entry)
 
-    def _save(self, entry):
+    def _save(self, folder: Path, entry: dict[str, Any]) -> None:
         best = max((old.get("validation_accuracy", -1) for old in self.history[:-1]), default=-1)
         improved = entry.get("validation_accuracy", -1) > best
         if improved if self.validation is not None else entry["epoch"] == self.epochs:
-            save_weights(self.network, self.folder / BEST)
+            save_weights(self.network, folder / BEST)
         elif time.monotonic() - self._saved < self._save_interval:
             return
         self._saved = time.monotonic()
@@ -251,11 +267,11 @@ class _Run:
                  "network": getattr(self.network, "description", None)}
         if self.coresets is not None:
             notes["coresets"] = self.coresets.digests()
-        write_checkpoint(self.folder / LAST, {**arrays, **self.optimizer.state()}, notes)
+        write_checkpoint(folder / LAST, {**arrays, **self.optimizer.state()}, notes)
 
-    def restore(self):
+    def restore(self, folder: Path) -> int:
         """Take up last.ckpt and return the number of epochs it has."""
-        path = self.folder / LAST
+        path = folder / LAST
         if not path.is_file():
             return 0
         arrays, notes = read_checkpoint(path)
@@ -270,7 +286,7 @@ class _Run:
             self.coresets.restore(notes["coresets"])
         return notes["epoch"]
 
-    def _identity(self):
+    def _identity(self) -> dict[str, Any]:
         return {**self.recipe.as_dict(), "seed": self.seed, "samples": len(self.split),
                 "reselection": self.reselection and str(self.reselection),
                 "network": network_identity(self.network), **normalization(self.split),
@@ -280,22 +296,23 @@ class _Run:
 class _Sums:
     """Running mean of loss and accuracy over the samples of an epoch."""
 
-    def __init__(self):
-        self._loss = self._correct = self._n = 0
+    def __init__(self) -> None:
+        self._loss, self._correct, self._n = 0.0, 0, 0
 
-    def add(self, loss, correct, n):
+    def add(self, loss: float, correct: int, n: int) -> None:
         self._loss, self._correct, self._n = self._loss + loss * n, self._correct + int(correct), self._n + n
 
     @property
-    def loss(self):
+    def loss(self) -> float:
         return float(self._loss / self._n)
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         return float(self._correct / self._n)
 
 
-def _training_step(network, optimizer, ranks):
+def _training_step(network: Network, optimizer: SGD,
+                   ranks: Alone) -> Callable[[Batch, np.ndarray | None, float], tuple[float, np.ndarray]]:
     """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network.
 
     On several ranks each goes through its share of the batch; loss, logits and update are of the whole.
@@ -306,11 +323,11 @@ def _training_step(network, optimizer, ranks):
     # Fused kernels: the mean of a batch, and a loss for each sample. ops.cross_entropy takes ten times as long on CPU.
     mean_loss, losses_of = mean_cross_entropy(), ops.SoftmaxCrossEntropyWithLogits()
 
-    def forward(images, labels):
+    def forward(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         logits = network(images)
         return mean_loss(logits, labels), logits
 
-    def weighted_forward(images, targets, shares):
+    def weighted_forward(images: Tensor, targets: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
         logits = network(images)
         losses, _ = losses_of(logits, targets)
         return (losses * shares).sum(), logits
@@ -318,7 +335,8 @@ def _training_step(network, optimizer, ranks):
     gradient = mindspore.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
     weighted_gradient = mindspore.value_and_grad(weighted_forward, None, optimizer.parameters, has_aux=True)
 
-    def backward(images, labels, weights):
+    def local(images: np.ndarray, labels: np.ndarray,
+              weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
         if weights is None:
             (loss, logits), gradients = gradient(Tensor(images), Tensor(labels))
         else:
@@ -327,9 +345,9 @@ def _training_step(network, optimizer, ranks):
             (loss, logits), gradients = weighted_gradient(Tensor(images), Tensor(targets), Tensor(shares))
         return loss, logits, gradients
 
-    backward = over_ranks(backward, network, optimizer.parameters, ranks)
+    backward = over_ranks(local, network, optimizer.parameters, ranks)
 
-    def step(batch, weights, learning_rate):
+    def step(batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
         loss, logits, gradients = backward(batch.images, batch.labels, weights)
         optimizer.step(gradients, learning_rate)
         loss, logits = float(loss.asnumpy()), logits.asnumpy()
@@ -341,11 +359,11 @@ def _training_step(network, optimizer, ranks):
     return step
 
 
-def _accuracy(network, split):
+def _accuracy(network: Network, split: Split) -> float:
     return float((predict(network, split) == split.labels).mean())
 
 
-def _checked_weights(weights, n):
+def _checked_weights(weights: Any, n: int) -> np.ndarray | None:
     if weights is None:
         return None
     weights = np.asarray(weights)
@@ -355,7 +373,7 @@ def _checked_weights(weights, n):
     return weights.astype(np.float64)
 
 
-def _require_notes(notes, path):
+def _require_notes(notes: dict[str, Any], path: Path) -> None:
     """Raise ``MsCoresetError`` unless the notes of a checkpoint are those of a training."""
     kinds = {"run": dict, "epoch": int, "history": list}
     if not all(isinstance(notes.get(name), kind) for name, kind in kinds.items()) or notes["epoch"] < 0 or not all(
@@ -363,7 +381,7 @@ def _require_notes(notes, path):
         raise MsCoresetError(f"can't resume from {path}: it holds no notes of a training; delete it to train anew")
 
 
-def _require_same(found, wanted, path):
+def _require_same(found: dict[str, Any], wanted: dict[str, Any], path: Path) -> None:
     unknown = tell_missing(found, wanted, path)
     for name, value in wanted.items():
         if found.get(name) != value and name not in unknown:
@@ -371,6 +389,6 @@ def _require_same(found, wanted, path):
                                  f"delete {path.parent} to train anew, or give the former options")
 
 
-def _name(network):
+def _name(network: Network) -> str:
     return (getattr(network, "description", None) or {}).get("arch", type(network).__name__)
 

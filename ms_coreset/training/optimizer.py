@@ -1,7 +1,17 @@
 """SGD as torch defines it, with a learning rate set for every update and a state that can be saved."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 from mindspore import Tensor, float32, ops
+
+if TYPE_CHECKING:
+    from mindspore import Parameter
+
+    from ms_coreset.training.recipe import Recipe
 
 
 class SGD:
@@ -15,7 +25,7 @@ class SGD:
     notice of ``use_nesterov`` there, 2.10.)
     """
 
-    def __init__(self, parameters, recipe):
+    def __init__(self, parameters: list[Parameter], recipe: Recipe) -> None:
         self.parameters = parameters
         self._clip_norm = recipe.clip_norm
         self._update = ops.SGD(0.0, recipe.weight_decay, recipe.nesterov)
@@ -24,7 +34,7 @@ class SGD:
         # All zeros: no update counts as the first, which would take the gradient for the velocity.
         self._stats = [ops.zeros_like(parameter) for parameter in parameters]
 
-    def step(self, gradients, learning_rate):
+    def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
         """Update the parameters in place."""
         if self._clip_norm is not None:
             gradients = _clipped(gradients, self._clip_norm)
@@ -33,17 +43,17 @@ class SGD:
                                                        strict=True):
             self._update(parameter, gradient, learning_rate, velocity, self._momentum, stat)
 
-    def state(self):
+    def state(self) -> dict[str, np.ndarray]:
         """The optimizer's memory as arrays by name."""
         return {f"velocity.{parameter.name}": velocity.asnumpy()
                 for parameter, velocity in zip(self.parameters, self._velocities, strict=True)}
 
-    def restore(self, arrays):
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what ``state`` gave."""
         self._velocities = [Tensor(np.array(arrays[f"velocity.{parameter.name}"])) for parameter in self.parameters]
 
 
-def _clipped(gradients, largest):
+def _clipped(gradients: Sequence[Tensor], largest: float) -> Sequence[Tensor]:
     """Gradients scaled so that the norm of all together is ``largest`` at most."""
     norms = ops.cat([(gradient**2).sum().reshape(1)**0.5 for gradient in gradients])
     factor = largest / ((norms**2).sum()**0.5 + 1e-6)

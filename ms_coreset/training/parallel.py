@@ -1,9 +1,23 @@
 """Data-parallel training: each rank goes through its share of every batch, and all make the same update."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from ms_coreset.kinds import Network, Trainable
 
-def over_ranks(local, network, parameters, ranks):
+if TYPE_CHECKING:
+    from mindspore import Parameter, Tensor
+
+    from ms_coreset.distributed import Alone
+
+Backward = Callable[[np.ndarray, np.ndarray, "np.ndarray | None"], "tuple[Tensor, Tensor, Sequence[Tensor]]"]
+
+
+def over_ranks(local: Backward, network: Network, parameters: list[Parameter], ranks: Alone) -> Backward:
     """``local``, a function (images, labels, weights) -> (loss, logits, gradients), for batches shared by ``ranks``.
 
     It is given the rank's images and the whole batch's labels and weights (None: all 1). With f_r the fraction of the
@@ -17,7 +31,7 @@ def over_ranks(local, network, parameters, ranks):
 
     borders = _borders(parameters)
 
-    def of_share(images, labels, weights, share):
+    def of_share(images: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, share: slice) -> list[Tensor]:
         answers = ops.zeros((len(labels), network.head.out_channels))
         if share.start == share.stop:
             return [ops.zeros(borders[-1] + 1), answers.reshape(-1)]
@@ -28,7 +42,8 @@ def over_ranks(local, network, parameters, ranks):
         return [*(fraction * gradient.reshape(-1) for gradient in gradients), fraction * loss.reshape(1),
                 *(part.reshape(-1) for part in around if len(part))]
 
-    def of_batch(images, labels, weights):
+    def of_batch(images: np.ndarray, labels: np.ndarray,
+                 weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
         total = ranks.sum(ops.cat(of_share(images, labels, weights, ranks.part(len(labels)))))
         gradients = [total[begin:end].reshape(parameter.shape)
                      for parameter, begin, end in zip(parameters, borders, borders[1:], strict=False)]
@@ -37,12 +52,12 @@ def over_ranks(local, network, parameters, ranks):
     return local if ranks.size == 1 else of_batch
 
 
-def total_weight(labels, weights):
+def total_weight(labels: np.ndarray, weights: np.ndarray | None) -> float:
     """What the summed losses of a batch are divided by: its weights' sum (None: all 1); 1 where all are 0."""
     return len(labels) if weights is None else weights.sum() or 1.0
 
 
-def average_statistics(network, ranks):
+def average_statistics(network: Trainable, ranks: Alone) -> None:
     """Give all ranks the mean of their batch normalisations' running statistics."""
     from mindspore import Tensor, ops
 
@@ -55,6 +70,6 @@ def average_statistics(network, ranks):
         parameter.set_data(Tensor(mean[begin:end].reshape(parameter.shape)))
 
 
-def _borders(parameters):
+def _borders(parameters: list[Parameter]) -> list[int]:
     """Where each parameter begins in one row of them all, and where the last one ends."""
     return np.cumsum([0, *(int(np.prod(parameter.shape)) for parameter in parameters)]).tolist()

@@ -4,7 +4,8 @@ import dataclasses
 import difflib
 import math
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ class Recipe:
     arch: str = "resnet50"
     width: int | None = None
     epochs: int | None = None
+    _: KW_ONLY
     iterations: int | None = None
     batch_size: int = 128
     lr: float = 0.1
@@ -71,7 +73,7 @@ class Recipe:
     validation: float = 0.0
     eval_every: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_kind("recipe: milestones", self.milestones, list, tuple)
         object.__setattr__(self, "milestones", tuple(self.milestones))
         for epoch in self.milestones:
@@ -102,7 +104,7 @@ class Recipe:
         if self.crop_size is not None and self.crop_scale is None:
             raise MsCoresetError(f"recipe: crop_size is {self.crop_size}, but without crop_scale nothing is cropped")
 
-    def _require(self, name, kind, admits, allowed):
+    def _require(self, name: str, kind: type | tuple[type, ...], admits: Callable[[Any], bool], allowed: str) -> None:
         value = getattr(self, name)
         if value is None and type(self).__dataclass_fields__[name].default is None:
             return
@@ -157,7 +159,7 @@ class Recipe:
         return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
 
 
-def config_folder():
+def config_folder() -> Path:
     """Where the YAML recipes are: in the repository, or in the installed package."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "configs"

@@ -1,16 +1,27 @@
 """A first convolution that whitens the patches of the images that are trained on, and stays as it is."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.kinds import Trainable
 from ms_coreset.training.pipeline import normalise
+
+if TYPE_CHECKING:
+    from mindspore import nn
+
+    from ms_coreset.datasets.split import Split
 
 SAMPLES = 5000
 _EPS = 5e-4  # added to the variances: what is below is noise
 _TOGETHER = 100  # images
 
 
-def whiten(network, split, rows):
+def whiten(network: Trainable, split: Split, rows: np.ndarray) -> None:
     """Make the first convolution of ``network`` whiten patches of the first ``SAMPLES`` of the samples ``rows``.
 
     With S = V E V^T the second moments of the k x k patches of normalised images, filter j is v_j / sqrt(e_j + 5e-4)
@@ -25,7 +36,7 @@ def whiten(network, split, rows):
     """
     from mindspore import Tensor
 
-    layer = _first_convolution(network, split.images.shape[3])
+    layer = _first_convolution(network, split.in_channels)
     filters, channels, side, _ = layer.weight.shape
     half = filters // 2
     moments = _second_moments(split, rows[:SAMPLES], side)
@@ -40,7 +51,7 @@ def whiten(network, split, rows):
         layer.bias.set_data(Tensor(np.zeros(filters, np.float32)))
 
 
-def _first_convolution(network, channels):
+def _first_convolution(network: Trainable, channels: int) -> nn.Cell:
     from mindspore import nn
 
     first = next((cell for _, cell in network.cells_and_names() if isinstance(cell, nn.Conv2d | nn.Dense)), None)
@@ -54,13 +65,14 @@ def _first_convolution(network, channels):
     return first
 
 
-def _second_moments(split, rows, side):
+def _second_moments(split: Split, rows: np.ndarray, side: int) -> np.ndarray:
     """(d, d) float64: the mean of p p^T over all patches p, of d = C side^2 numbers, of the images ``rows``."""
-    total, patches = 0, 0
+    pictures, total = split.require_images(), np.zeros(())
+    patches = 0
     for start in range(0, len(rows), _TOGETHER):
-        images = np.asarray(split.images[rows[start:start + _TOGETHER]]).transpose(0, 3, 1, 2)
+        images = np.asarray(pictures[rows[start:start + _TOGETHER]]).transpose(0, 3, 1, 2)
         images = normalise(images, split.mean, split.std)
-        windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), (2, 3)).transpose(0, 2, 3, 1, 4, 5)
-        windows = windows.reshape(-1, images.shape[1] * side * side).astype(np.float64)
+        windows = sliding_window_view(images, (side, side), (2, 3))  # type: ignore[call-overload]  # typed for one axis
+        windows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * side * side).astype(np.float64)
         total, patches = total + windows.T @ windows, patches + len(windows)
     return total / patches

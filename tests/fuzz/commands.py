@@ -168,11 +168,11 @@ def _lay_out(folder):
     folder.mkdir()
     readers.put(folder / "mine.npz", readers.dumped(np.savez, **{
         name: readers.ARRAYS[name] for name in ("labels", "images", "test_images", "test_labels")}))
-    network = mc.create_network("mlp", 2, 3, 8, width=3)
+    network = mc.create_network("mlp", 2, 3, image_size=8, width=3)
     for name in ("net.ckpt", "net.pth"):
         mc.save_weights(network, folder / name)
     for name in ("some", "other"):
-        coreset = mc.Coreset(readers.COMPLETE["indices"], readers.ROWS, 0.5, "el2n", {"balance": False},
+        coreset = mc.Coreset(readers.COMPLETE["indices"], readers.ROWS, 0.5, method="el2n", options={"balance": False},
                              weights=np.ones(2), scores=readers.COMPLETE["scores"], manifest={"dataset": "arrays"})
         coreset.save(folder / f"{name}.npz", dropped=folder / f"{name}.bin")
     readers.put(folder / "tiny.yaml", readers.yaml_text(_RECIPE))

@@ -57,14 +57,14 @@ def evidence():
 def split(train=True):
     import ms_coreset as mc
 
-    return mc.Split("mine", IMAGES, LABELS, ("a", "b", "c"), (0.5,), (0.2,), train)
+    return mc.Split("mine", IMAGES, LABELS, classes=("a", "b", "c"), mean=(0.5,), std=(0.2,), train=train)
 
 
 @functools.cache
 def network():
     import ms_coreset as mc
 
-    return mc.create_network("mlp", CLASSES, 1, 8, width=4)
+    return mc.create_network("mlp", CLASSES, 1, image_size=8, width=4)
 
 
 @functools.cache

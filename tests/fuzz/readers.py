@@ -428,7 +428,7 @@ def _human(root):
     from ms_coreset.datasets.overlays.human import read_human_labels
     from ms_coreset.datasets.split import Split
 
-    clean = Split("CIFAR10", PIXELS, LABELS, ("a", "b"), (0.5,) * 3, (0.2,) * 3)
+    clean = Split("CIFAR10", PIXELS, LABELS, classes=("a", "b"), mean=(0.5,) * 3, std=(0.2,) * 3)
     return read_human_labels(clean, root)[0]
 
 
@@ -448,7 +448,7 @@ def _overlaid(letter):
         from ms_coreset import Coreset
 
         split = quietly(f"arrays{letter}", root / "mine.npz")
-        Coreset(np.array([0]), ROWS, 0.5, "random").summary(split)
+        Coreset(np.array([0]), ROWS, 0.5, method="random").summary(split)
         return np.asarray(split.images), split.labels, split.clean_labels, split.bad, split.bad_kinds
     return read
 
@@ -501,7 +501,7 @@ def _ckpt(root):
     from ms_coreset import create_network, save_weights
 
     put(root / "net.ckpt", b"")
-    save_weights(create_network("mlp", 2, 1, 4, width=3), root / "net.ckpt")
+    save_weights(create_network("mlp", 2, 1, image_size=4, width=3), root / "net.ckpt")
 
 
 def _load_network(file):
@@ -519,7 +519,8 @@ def _ckpt_with(rng, _):
     from ms_coreset import create_network
 
     message = Checkpoint()
-    arrays = {entry.name: entry.asnumpy() for entry in create_network("mlp", 2, 1, 4, width=3).get_parameters()}
+    arrays = {entry.name: entry.asnumpy() for entry in create_network("mlp", 2, 1, image_size=4,
+                                                                      width=3).get_parameters()}
     odd = sorted(arrays)[rng.randint(len(arrays))]
     for name, array in arrays.items():
         value = message.value.add()

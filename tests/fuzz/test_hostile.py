@@ -46,7 +46,7 @@ from . import hostile, readers
 
 
 def human(path):
-    clean = Split("CIFAR10", readers.PIXELS, readers.LABELS, ("a", "b"), (0.5,) * 3, (0.2,) * 3)
+    clean = Split("CIFAR10", readers.PIXELS, readers.LABELS, classes=("a", "b"), mean=(0.5,) * 3, std=(0.2,) * 3)
     return read_human_labels(clean, path.parent)
 
 

@@ -4,7 +4,11 @@ A file is a family. Its functions give a module, with ``features(x)`` the exact 
 how its layers start (``initialisation.initialise``).
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
+from torch import nn
 
 from torch_ref.networks import (
     airbench,
@@ -22,9 +26,9 @@ from torch_ref.networks import (
     vgg,
     wide_resnet,
 )
-from torch_ref.networks.initialisation import initialise
+from torch_ref.networks.initialisation import Built, initialise
 
-_BUILDERS = {
+_BUILDERS: dict[str, Callable[..., Built]] = {
     "mlp": mlp.mlp,
     "lenet": lenet.lenet,
     "airbench": airbench.airbench,
@@ -57,7 +61,8 @@ _BUILDERS = {
 NETWORKS = tuple(_BUILDERS)
 
 
-def create_network(name, num_classes, in_channels=3, image_size=32, width=None, seed=0, **options):
+def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_size: int = 32, width: int | None = None,
+                   seed: int = 0, **options: Any) -> nn.Module:
     """Build a network with weights drawn from ``RandomState(seed)``.
 
     name: one of ``NETWORKS``, in any case

@@ -1,14 +1,16 @@
 """AlexNet (Krizhevsky 2014) as DeepCore and torchvision have it."""
 
+import torch
 from torch import nn
 
+from torch_ref.networks.initialisation import Built
 from torch_ref.networks.layers import Dropout, Trunked, border, variant_for
 
 
 class SmallAlexNet(Trunked):
     """DeepCore's AlexNet for 28 and 32 pixels; larger maps than 4x4 are averaged to that."""
 
-    def __init__(self, num_classes, in_channels, image_size, dropout):
+    def __init__(self, num_classes: int, in_channels: int, image_size: int, dropout: float) -> None:
         super().__init__()
         self.set_trunk(nn.Sequential(
             nn.Conv2d(in_channels, 128, 5, padding=2 + border(image_size)), nn.ReLU(), nn.MaxPool2d(2),
@@ -21,18 +23,18 @@ class SmallAlexNet(Trunked):
         self.dropout = Dropout(dropout)
         self.fc = nn.Linear(3072, num_classes)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 3072), the input of ``fc``."""
         return self.dropout(self.avgpool(self.trunk(x)).flatten(1))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(x))
 
 
 class LargeAlexNet(Trunked):
     """torchvision's AlexNet."""
 
-    def __init__(self, num_classes, in_channels, dropout):
+    def __init__(self, num_classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()
         self.set_trunk(nn.Sequential(
             nn.Conv2d(in_channels, 64, 11, stride=4, padding=2), nn.ReLU(), nn.MaxPool2d(3, 2),
@@ -46,15 +48,16 @@ class LargeAlexNet(Trunked):
                                         Dropout(dropout), nn.Linear(4096, 4096), nn.ReLU(),
                                         nn.Linear(4096, num_classes))
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 4096), the input of the last linear layer."""
         return self.classifier[:-1](self.avgpool(self.trunk(x)).flatten(1))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier[-1](self.features(x))
 
 
-def alexnet(num_classes, in_channels, image_size, variant=None, dropout=None):
+def alexnet(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+            dropout: float | None = None) -> Built:
     """An AlexNet; ``dropout`` is by default 0 for small images and 0.5 for large ones."""
     if variant_for(image_size, variant) == "cifar":
         return SmallAlexNet(num_classes, in_channels, image_size, 0.0 if dropout is None else dropout), {}

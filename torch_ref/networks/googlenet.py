@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from torch_ref.networks.inception import BasicConv2d, recentred, refuse_options
-from torch_ref.networks.initialisation import normal, uniform_fan_in
+from torch_ref.networks.initialisation import Built, normal, uniform_fan_in
 from torch_ref.networks.layers import Dropout, border, variant_for
 
 # Table 1 of the paper: input, 1x1, 3x3 reduced, 3x3, 5x5 reduced, 5x5, after pooling.
@@ -22,25 +22,26 @@ MODULES = {
 }
 
 
-def _same_max():
+def _same_max() -> nn.MaxPool2d:
     return nn.MaxPool2d(3, stride=1, padding=1)
 
 
 class Inception(nn.Module):
     """torchvision's module: 3x3 convolutions where the paper has 5x5."""
 
-    def __init__(self, in_channels, only, reduce3, three, reduce5, five, pooled):
+    def __init__(self, in_channels: int, only: int, reduce3: int, three: int, reduce5: int, five: int,
+                 pooled: int) -> None:
         super().__init__()
         self.branch1 = BasicConv2d(in_channels, only, 1)
         self.branch2 = nn.Sequential(BasicConv2d(in_channels, reduce3, 1), BasicConv2d(reduce3, three, 3, padding=1))
         self.branch3 = nn.Sequential(BasicConv2d(in_channels, reduce5, 1), BasicConv2d(reduce5, five, 3, padding=1))
         self.branch4 = nn.Sequential(_same_max(), BasicConv2d(in_channels, pooled, 1))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], dim=1)
 
 
-def _biased(*widths_and_kernels):
+def _biased(*widths_and_kernels: int) -> nn.Sequential:
     """Convolutions with bias, each with BatchNorm and ReLU: channels, then kernel and channels by turns."""
     layers = []
     for place in range(0, len(widths_and_kernels) - 2, 2):
@@ -52,21 +53,22 @@ def _biased(*widths_and_kernels):
 class SmallInception(nn.Module):
     """The Moderate repository's module: two 3x3 convolutions where the paper has one of 5x5."""
 
-    def __init__(self, in_channels, only, reduce3, three, reduce5, five, pooled):
+    def __init__(self, in_channels: int, only: int, reduce3: int, three: int, reduce5: int, five: int,
+                 pooled: int) -> None:
         super().__init__()
         self.b1 = nn.Sequential(*_biased(in_channels, 1, only))
         self.b2 = nn.Sequential(*_biased(in_channels, 1, reduce3, 3, three))
         self.b3 = nn.Sequential(*_biased(in_channels, 1, reduce5, 3, five, 3, five))
         self.b4 = nn.Sequential(_same_max(), *_biased(in_channels, 1, pooled))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.b1(x), self.b2(x), self.b3(x), self.b4(x)], dim=1)
 
 
 class InceptionAux(nn.Module):
     """An auxiliary classifier's weights, which do nothing here."""
 
-    def __init__(self, in_channels, num_classes):
+    def __init__(self, in_channels: int, num_classes: int) -> None:
         super().__init__()
         self.conv = BasicConv2d(in_channels, 128, 1)
         self.fc1 = nn.Linear(2048, 1024)
@@ -77,7 +79,8 @@ class InceptionAux(nn.Module):
 class GoogLeNet(nn.Module):
     """torchvision's; poolings count a window that hangs over the edge."""
 
-    def __init__(self, num_classes, in_channels, image_size, dropout, aux, transform_input):
+    def __init__(self, num_classes: int, in_channels: int, image_size: int, dropout: float, aux: bool,
+                 transform_input: bool) -> None:
         super().__init__()
         self.transform_input = transform_input
         self.conv1 = BasicConv2d(in_channels, 64, 7, 2, 3 + border(image_size))
@@ -91,7 +94,7 @@ class GoogLeNet(nn.Module):
         self.dropout = Dropout(dropout)
         self.fc = nn.Linear(1024, num_classes)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 1024), the input of ``fc``."""
         x = recentred(x) if self.transform_input else x
         x = F.max_pool2d(self.conv1(x), 3, 2, ceil_mode=True)
@@ -103,23 +106,23 @@ class GoogLeNet(nn.Module):
         x = self.inception5b(self.inception5a(x))
         return self.dropout(x.mean(dim=(2, 3)))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(x))
 
 
 class SmallGoogLeNet(nn.Module):
     """The Moderate repository's."""
 
-    def __init__(self, num_classes, in_channels, image_size, dropout):
+    def __init__(self, num_classes: int, in_channels: int, image_size: int, dropout: float) -> None:
         super().__init__()
         self.pre_layers = nn.Sequential(nn.Conv2d(in_channels, 192, 3, padding=1 + border(image_size)),
                                         nn.BatchNorm2d(192), nn.ReLU())
-        for (stage, letter), widths in MODULES.items():
-            self.add_module(letter + stage, SmallInception(*widths))
+        for name, widths in MODULES.items():
+            self.add_module(name[::-1], SmallInception(*widths))
         self.dropout = Dropout(dropout)
         self.fc = nn.Linear(1024, num_classes)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 1024), the input of ``fc``."""
         x = self.b3(self.a3(self.pre_layers(x)))
         x = F.max_pool2d(x, 3, stride=2, padding=1)
@@ -128,11 +131,12 @@ class SmallGoogLeNet(nn.Module):
         x = self.b5(self.a5(x))
         return self.dropout(x.mean(dim=(2, 3)))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(x))
 
 
-def googlenet(num_classes, in_channels, image_size, variant=None, dropout=None, aux=False, transform_input=False):
+def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+              dropout: float | None = None, aux: bool = False, transform_input: bool = False) -> Built:
     """A GoogLeNet, above 64 pixels torchvision's; that one has a dropout of 0.2 by default, the other none."""
     variant = variant_for(image_size, variant)
     refuse_options(variant, in_channels, aux, transform_input)

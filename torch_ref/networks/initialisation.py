@@ -1,41 +1,46 @@
 """First weights, from a NumPy ``RandomState``."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
+Draw = Callable[[np.random.RandomState, tuple[int, ...], torch.Tensor], np.ndarray]
+Scheme = tuple[Draw, Draw]  # of weight and bias
+Built = tuple[nn.Module, dict[str, Scheme]]  # a network, and how its layers start
 
-def zeros(rng, shape, weight):
+
+def zeros(rng: np.random.RandomState, shape: tuple[int, ...], weight: torch.Tensor) -> np.ndarray:
     """All zero."""
     return np.zeros(shape)
 
 
-def uniform_fan_in(rng, shape, weight):
+def uniform_fan_in(rng: np.random.RandomState, shape: tuple[int, ...], weight: torch.Tensor) -> np.ndarray:
     """U(-b, b), b = 1/sqrt(fan_in) of the layer's ``weight``: torch's default distribution."""
     bound = 1 / math.sqrt(weight[0].numel())
     return rng.uniform(-bound, bound, size=shape)
 
 
-def uniform_fan_out(rng, shape, weight):
+def uniform_fan_out(rng: np.random.RandomState, shape: tuple[int, ...], weight: torch.Tensor) -> np.ndarray:
     """U(-b, b), b = 1/sqrt(outputs)."""
     bound = 1 / math.sqrt(weight.shape[0])
     return rng.uniform(-bound, bound, size=shape)
 
 
-def he_fan_out(rng, shape, weight):
+def he_fan_out(rng: np.random.RandomState, shape: tuple[int, ...], weight: torch.Tensor) -> np.ndarray:
     """N(0, 2/(out_channels k k)) (He et al. 2015, fan-out)."""
     fan_out = weight.shape[0] * weight[0][0].numel()
     return rng.normal(0, math.sqrt(2 / fan_out), size=shape)
 
 
-def normal(deviation):
+def normal(deviation: float) -> Draw:
     """N(0, deviation^2)."""
     return lambda rng, shape, weight: rng.normal(0, deviation, size=shape)
 
 
-def identity(rng, shape, weight):
+def identity(rng: np.random.RandomState, shape: tuple[int, ...], weight: torch.Tensor) -> np.ndarray:
     """Filter i is 1 at the centre of input channel i, 0 elsewhere; filters beyond the inputs as ``uniform_fan_in``."""
     values = uniform_fan_in(rng, shape, weight)
     for i in range(min(shape[0], shape[1])):
@@ -50,7 +55,8 @@ HE = (he_fan_out, zeros)
 
 
 @torch.no_grad()
-def initialise(network, rng, convolution=TORCH, linear=TORCH):
+def initialise(network: nn.Module, rng: np.random.RandomState, convolution: Scheme = TORCH,
+               linear: Scheme = TORCH) -> nn.Module:
     """Draw the weights of all layers, in order of definition, weight before bias; returns the network.
 
     A layer's own ``scheme``, if it has one, goes before those of its kind. BatchNorm keeps gamma 1 and beta 0.

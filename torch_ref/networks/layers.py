@@ -6,14 +6,14 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def variant_for(image_size, variant=None, imagenet_from=65):
+def variant_for(image_size: int, variant: str | None = None, imagenet_from: int = 65) -> str:
     """``variant`` if it is "cifar" or "imagenet"; without one, "imagenet" for images of ``imagenet_from`` pixels on."""
     if variant not in (None, "cifar", "imagenet"):
         raise ValueError(f"variant is {variant!r}, must be 'cifar' or 'imagenet'")
     return variant or ("imagenet" if image_size >= imagenet_from else "cifar")
 
 
-def border(image_size, least=32):
+def border(image_size: int, least: int = 32) -> int:
     """Zeros that the first convolution adds on each side, so that images below ``least`` pixels become as large.
 
     They become a pixel larger where the difference is odd.
@@ -27,16 +27,18 @@ class Trunked(nn.Module):
     ``features`` itself is the method that gives the last layer's input.
     """
 
-    def set_trunk(self, trunk):
+    def set_trunk(self, trunk: nn.Module) -> None:
         """Register the convolutions."""
         self._modules["features"] = trunk
 
     @property
-    def trunk(self):
+    def trunk(self) -> nn.Module:
         return self._modules["features"]
 
 
-def conv_norm(in_channels, out_channels, kernel, stride=1, padding=None, groups=1, eps=1e-5, momentum=0.1, then=None):
+def conv_norm(in_channels: int, out_channels: int, kernel: int, stride: int = 1, padding: int | None = None,
+              groups: int = 1, eps: float = 1e-5, momentum: float = 0.1,
+              then: nn.Module | None = None) -> nn.Sequential:
     """Convolution (by default the map keeps its size), BatchNorm, and the module ``then``, if any, as a Sequential."""
     padding = (kernel - 1) // 2 if padding is None else padding
     convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
@@ -47,13 +49,13 @@ def conv_norm(in_channels, out_channels, kernel, stride=1, padding=None, groups=
 class SqueezeExcitation(nn.Module):
     """Channels times gate(fc2(inner(fc1(their means)))), with 1x1 convolutions fc1 and fc2 (Hu et al. 2018, eq. 3)."""
 
-    def __init__(self, channels, squeezed, inner, gate):
+    def __init__(self, channels: int, squeezed: int, inner: nn.Module, gate: nn.Module) -> None:
         super().__init__()
         self.fc1 = nn.Conv2d(channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
         self.inner, self.gate = inner, gate
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         means = F.adaptive_avg_pool2d(x, 1)
         return self.gate(self.fc2(self.inner(self.fc1(means)))) * x
 
@@ -64,13 +66,13 @@ class Dropout(nn.Module):
     per: "entry", "channel" (all of a channel or nothing) or "sample"
     """
 
-    def __init__(self, p, per="entry"):
+    def __init__(self, p: float, per: str = "entry") -> None:
         super().__init__()
         if not 0 <= p < 1:
             raise ValueError(f"dropout is {p}, must be in [0, 1)")
         self.p, self.per, self.rng = p, per, np.random.RandomState(0)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or self.p == 0:
             return x
         shape = {"entry": x.shape, "channel": x.shape[:2], "sample": x.shape[:1]}[self.per]
@@ -78,7 +80,7 @@ class Dropout(nn.Module):
         return x * kept[(...,) + (None,) * (x.dim() - kept.dim())] / (1 - self.p)
 
 
-def reseed(network, rng):
+def reseed(network: nn.Module, rng: np.random.RandomState) -> None:
     """Let every ``Dropout`` of ``network`` draw from ``rng``."""
     for module in network.modules():
         if isinstance(module, Dropout):

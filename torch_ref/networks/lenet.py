@@ -1,8 +1,10 @@
 """LeNet-5 of DeepCore."""
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
+from torch_ref.networks.initialisation import Built
 from torch_ref.networks.layers import border
 
 
@@ -13,7 +15,7 @@ class LeNet(nn.Module):
     border that makes them 32, and the first dense layer takes whatever larger ones leave.
     """
 
-    def __init__(self, num_classes, in_channels, image_size):
+    def __init__(self, num_classes: int, in_channels: int, image_size: int) -> None:
         super().__init__()
         padded = image_size + 2 * border(image_size)
         side = ((padded - 4) // 2 - 4) // 2
@@ -23,16 +25,16 @@ class LeNet(nn.Module):
         self.fc2 = nn.Linear(120, 84)
         self.fc3 = nn.Linear(84, num_classes)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 84), the input of ``fc3``."""
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         return F.relu(self.fc2(F.relu(self.fc1(x.flatten(1)))))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc3(self.features(x))
 
 
-def lenet(num_classes, in_channels, image_size):
+def lenet(num_classes: int, in_channels: int, image_size: int) -> Built:
     """A LeNet."""
     return LeNet(num_classes, in_channels, image_size), {}

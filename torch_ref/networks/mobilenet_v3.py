@@ -1,10 +1,13 @@
 """MobileNetV3 (Howard et al. 2019): DeepCore's and torchvision's."""
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
+import torch
 from torch import nn
 
-from torch_ref.networks.initialisation import HE, normal, zeros
+from torch_ref.networks.initialisation import HE, Built, normal, zeros
 from torch_ref.networks.layers import Dropout, SqueezeExcitation, Trunked, border, conv_norm, variant_for
 
 # Tables 1 and 2 of the paper, a row as: kernel, expanded size, output, SE, nonlinearity, stride.
@@ -24,12 +27,12 @@ SQUEEZED = {16: 8, 72: 24, 96: 24, 120: 32, 144: 40, 240: 64, 288: 72, 480: 120,
 class DenseSE(nn.Module):
     """Squeeze-excitation with dense layers (DeepCore's SELayer)."""
 
-    def __init__(self, channels):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.fc = nn.Sequential(nn.Linear(channels, SQUEEZED[channels]), nn.ReLU(),
                                 nn.Linear(SQUEEZED[channels], channels), nn.Hardsigmoid())
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * self.fc(x.mean(dim=(2, 3)))[:, :, None, None]
 
 
@@ -40,16 +43,16 @@ class Bneck(nn.Module):
         list, in which SE goes before the depthwise convolution's nonlinearity if there is an expansion
     """
 
-    def __init__(self, in_channels, row, variant):
+    def __init__(self, in_channels: int, row: str, variant: str) -> None:
         super().__init__()
-        kernel, expanded, out_channels, se, nonlinearity, stride = (
-            int(field) if field.isdigit() else field for field in row.split())
+        *sizes, se, nonlinearity, last = row.split()
+        kernel, expanded, out_channels, stride = map(int, (*sizes, last))
         activation = {"RE": nn.ReLU, "HS": nn.Hardswish}[nonlinearity]
         self.out_channels = out_channels
         self.has_shortcut = stride == 1 and in_channels == out_channels
         expands = expanded != in_channels
         if variant == "imagenet":
-            norm = {"eps": 1e-3, "momentum": 0.01}
+            norm: dict[str, Any] = {"eps": 1e-3, "momentum": 0.01}
             layers = [conv_norm(in_channels, expanded, 1, then=activation(), **norm)] if expands else []
             layers.append(conv_norm(expanded, expanded, kernel, stride, groups=expanded, then=activation(), **norm))
             if se == "SE":
@@ -65,7 +68,7 @@ class Bneck(nn.Module):
             self.conv = nn.Sequential(*layers)
         self.kind = "block" if variant == "imagenet" else "conv"
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = getattr(self, self.kind)(x)
         return x + y if self.has_shortcut else y
 
@@ -73,10 +76,11 @@ class Bneck(nn.Module):
 class MobileNetV3(Trunked):
     """Convolution of stride 2 (16), the rows, 1x1 convolution, mean over the map, dense, h-swish, dropout, dense."""
 
-    def __init__(self, rows, dimensions, num_classes, in_channels, image_size, variant, dropout):
+    def __init__(self, rows: Sequence[str], dimensions: int, num_classes: int, in_channels: int, image_size: int,
+                 variant: str, dropout: float) -> None:
         super().__init__()
         large = variant == "imagenet"
-        norm = {"eps": 1e-3, "momentum": 0.01} if large else {}
+        norm: dict[str, Any] = {"eps": 1e-3, "momentum": 0.01} if large else {}
         stem = conv_norm(in_channels, 16, 3, 2, padding=1 + border(image_size), then=nn.Hardswish(), **norm)
         layers, channels = [stem], 16
         for row in rows:
@@ -89,15 +93,16 @@ class MobileNetV3(Trunked):
         self.classifier = nn.Sequential(nn.Linear(6 * channels, dimensions), nn.Hardswish(), Dropout(dropout), *unnamed,
                                         nn.Linear(dimensions, num_classes))
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, dimensions), the input of the last dense layer."""
         return self.classifier[:-1](self.conv(self.trunk(x)).mean(dim=(2, 3)))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.classifier[-1](self.features(x))
 
 
-def mobilenet_v3(rows, dimensions, num_classes, in_channels, image_size, variant=None, dropout=0.2):
+def mobilenet_v3(rows: Sequence[str], dimensions: int, num_classes: int, in_channels: int, image_size: int,
+                 variant: str | None = None, dropout: float = 0.2) -> Built:
     """A MobileNetV3; above 64 pixels torchvision's."""
     variant = variant_for(image_size, variant)
     network = MobileNetV3(rows, dimensions, num_classes, in_channels, image_size, variant, dropout)

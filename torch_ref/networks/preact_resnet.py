@@ -2,9 +2,11 @@
 
 from functools import partial
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
+from torch_ref.networks.initialisation import Built
 from torch_ref.networks.layers import Dropout, variant_for
 
 
@@ -13,7 +15,7 @@ class PreActBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels, channels, stride, dropout=0.0):
+    def __init__(self, in_channels: int, channels: int, stride: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
@@ -22,13 +24,13 @@ class PreActBlock(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
         self.downsample = _shortcut(in_channels, channels, stride)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         activated = F.relu(self.bn1(x))
         y = self.conv1(activated)
         y = self.conv2(self.dropout(F.relu(self.bn2(y))))
         return self.scaled(y) + (self.downsample(activated) if self.downsample else x)
 
-    def scaled(self, y):
+    def scaled(self, y: torch.Tensor) -> torch.Tensor:
         """What is added to the shortcut."""
         return y
 
@@ -38,7 +40,7 @@ class PreActBottleneck(nn.Module):
 
     expansion = 4
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(in_channels)
         self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
@@ -48,7 +50,7 @@ class PreActBottleneck(nn.Module):
         self.conv3 = nn.Conv2d(channels, channels * self.expansion, 1, bias=False)
         self.downsample = _shortcut(in_channels, channels * self.expansion, stride)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         activated = F.relu(self.bn1(x))
         y = self.conv1(activated)
         y = self.conv2(F.relu(self.bn2(y)))
@@ -56,7 +58,7 @@ class PreActBottleneck(nn.Module):
         return y + (self.downsample(activated) if self.downsample else x)
 
 
-def _shortcut(in_channels, out_channels, stride):
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     """A 1x1 convolution, or None where the shape stays."""
     if stride == 1 and in_channels == out_channels:
         return None
@@ -69,7 +71,8 @@ class PreActResNet(nn.Module):
     stem_norm: whether BN and ReLU follow the first convolution (SENet's do, pre-activation ResNet's do not)
     """
 
-    def __init__(self, block, depths, num_classes, in_channels, width, variant, stem_norm=False):
+    def __init__(self, block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, width: int,
+                 variant: str, stem_norm: bool = False) -> None:
         super().__init__()
         self.large, self.stem_norm = variant == "imagenet", stem_norm
         kernel, stride, padding = (7, 2, 3) if self.large else (3, 1, 1)
@@ -85,7 +88,7 @@ class PreActResNet(nn.Module):
             self.add_module(f"layer{number + 1}", nn.Sequential(*stage))
         self.fc = nn.Linear(inputs, num_classes)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 8 * width * expansion), the input of ``fc``."""
         x = self.conv1(x)
         if self.stem_norm:
@@ -95,11 +98,12 @@ class PreActResNet(nn.Module):
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean(dim=(2, 3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(x))
 
 
-def preact_resnet(block, depths, num_classes, in_channels, image_size, width=64, variant=None):
+def preact_resnet(block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int,
+                  width: int = 64, variant: str | None = None) -> Built:
     """A pre-activation ResNet."""
     return PreActResNet(block, depths, num_classes, in_channels, width, variant_for(image_size, variant)), {}
 

@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import HE
+from torch_ref.networks.initialisation import HE, Built
 from torch_ref.networks.layers import variant_for
 
 
@@ -14,7 +15,7 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
@@ -22,7 +23,7 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.downsample = _shortcut(in_channels, channels, stride)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
         y = self.bn2(self.conv2(y))
         return F.relu(y + self.downsample(x))
@@ -37,7 +38,7 @@ class Bottleneck(nn.Module):
     expansion = 4
     factor = 1
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
         narrow, out_channels = channels * self.factor, channels * self.expansion
         self.conv1 = nn.Conv2d(in_channels, narrow, 1, bias=False)
@@ -48,7 +49,7 @@ class Bottleneck(nn.Module):
         self.bn3 = nn.BatchNorm2d(out_channels)
         self.downsample = _shortcut(in_channels, out_channels, stride)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.relu(self.bn1(self.conv1(x)))
         y = F.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
@@ -61,7 +62,7 @@ class DoubledBottleneck(Bottleneck):
     factor = 2
 
 
-def _shortcut(in_channels, out_channels, stride):
+def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
@@ -74,7 +75,8 @@ class ResNet(nn.Module):
     variant: "cifar" (3x3, stride 1, no pooling) or "imagenet" (7x7, stride 2, 3x3 max pooling of stride 2)
     """
 
-    def __init__(self, block, depths, num_classes, in_channels, width, variant):
+    def __init__(self, block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, width: int,
+                 variant: str) -> None:
         super().__init__()
         self.pooled_stem = variant == "imagenet"
         kernel, stride, padding = (7, 2, 3) if self.pooled_stem else (3, 1, 1)
@@ -87,7 +89,7 @@ class ResNet(nn.Module):
         self.layer4 = _stage(block, depths[3], 4 * outputs, 8 * width, stride=2)
         self.fc = nn.Linear(8 * outputs, num_classes)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 8 * width * expansion), the input of ``fc``."""
         x = F.relu(self.bn1(self.conv1(x)))
         if self.pooled_stem:
@@ -95,17 +97,18 @@ class ResNet(nn.Module):
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean(dim=(2, 3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(x))
 
 
-def _stage(block, depth, in_channels, channels, stride):
+def _stage(block: type[nn.Module], depth: int, in_channels: int, channels: int, stride: int) -> nn.Sequential:
     first = block(in_channels, channels, stride)
     others = [block(channels * block.expansion, channels, 1) for _ in range(depth - 1)]
     return nn.Sequential(first, *others)
 
 
-def resnet(block, depths, num_classes, in_channels, image_size, width=64, variant=None):
+def resnet(block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int,
+           width: int = 64, variant: str | None = None) -> Built:
     """A ResNet; from 64 pixels on with ImageNet's stem (as the Moderate repository has it for Tiny-ImageNet)."""
     variant = variant_for(image_size, variant, imagenet_from=64)
     return ResNet(block, depths, num_classes, in_channels, width, variant), {"convolution": HE}

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from torch_ref.networks.initialisation import Built
 from torch_ref.networks.layers import variant_for
 from torch_ref.networks.preact_resnet import PreActBlock, PreActResNet
 
@@ -11,17 +12,17 @@ from torch_ref.networks.preact_resnet import PreActBlock, PreActResNet
 class SqueezedBlock(PreActBlock):
     """A pre-activation block, each channel of its output times sigmoid(fc2(relu(fc1(its mean))))."""
 
-    def __init__(self, in_channels, channels, stride):
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__(in_channels, channels, stride)
         self.fc1 = nn.Conv2d(channels, max(channels // 16, 1), 1)
         self.fc2 = nn.Conv2d(max(channels // 16, 1), channels, 1)
 
-    def scaled(self, y):
+    def scaled(self, y: torch.Tensor) -> torch.Tensor:
         gate = F.relu(self.fc1(y.mean(dim=(2, 3), keepdim=True)))
         return y * torch.sigmoid(self.fc2(gate))
 
 
-def senet18(num_classes, in_channels, image_size, width=64, variant=None):
+def senet18(num_classes: int, in_channels: int, image_size: int, width: int = 64, variant: str | None = None) -> Built:
     """A SENet of two blocks a stage."""
     variant = variant_for(image_size, variant)
     return PreActResNet(SqueezedBlock, (2, 2, 2, 2), num_classes, in_channels, width, variant, stem_norm=True), {}

@@ -1,10 +1,12 @@
 """VGG (Simonyan and Zisserman 2015) as DeepCore and torchvision have it."""
 
+from collections.abc import Sequence
 from functools import partial
 
+import torch
 from torch import nn
 
-from torch_ref.networks.initialisation import HE, normal, zeros
+from torch_ref.networks.initialisation import HE, Built, normal, zeros
 from torch_ref.networks.layers import Dropout, Trunked, border, variant_for
 
 
@@ -15,33 +17,35 @@ class VGG(Trunked):
     hidden: units of the two dense layers before the last, or None for no such layers
     """
 
-    def __init__(self, layers, num_classes, in_channels, padding, batch_norm, side, hidden, dropout):
+    def __init__(self, layers: Sequence[int | str], num_classes: int, in_channels: int, padding: int, batch_norm: bool,
+                 side: int, hidden: int | None, dropout: float) -> None:
         super().__init__()
         self.set_trunk(_convolutions(layers, in_channels, padding, batch_norm))
         self.avgpool = nn.AdaptiveAvgPool2d(side)
         self.dropout = Dropout(dropout)
         self.deep = hidden is not None
-        sizes = (512 * side * side, hidden, hidden, num_classes)
-        self.classifier = self._perceptron(*sizes) if self.deep else nn.Linear(sizes[0], num_classes)
+        size = 512 * side * side
+        self.classifier = (nn.Linear(size, num_classes) if hidden is None else
+                           self._perceptron(size, hidden, hidden, num_classes))
 
-    def _perceptron(self, inputs, first, second, outputs):
+    def _perceptron(self, inputs: int, first: int, second: int, outputs: int) -> nn.Sequential:
         return nn.Sequential(nn.Linear(inputs, first), nn.ReLU(), self.dropout,
                              nn.Linear(first, second), nn.ReLU(), self.dropout, nn.Linear(second, outputs))
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, d), the input of the last linear layer."""
         x = self.avgpool(self.trunk(x)).flatten(1)
         return self.classifier[:-1](x) if self.deep else self.dropout(x)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         last = self.classifier[-1] if self.deep else self.classifier
         return last(self.features(x))
 
 
-def _convolutions(layers, in_channels, padding, batch_norm):
+def _convolutions(layers: Sequence[int | str], in_channels: int, padding: int, batch_norm: bool) -> nn.Sequential:
     modules = []
     for layer in layers:
-        if layer == "pool":
+        if isinstance(layer, str):
             modules.append(nn.MaxPool2d(2))
             continue
         modules.append(nn.Conv2d(in_channels, layer, 3, padding=padding))
@@ -52,7 +56,8 @@ def _convolutions(layers, in_channels, padding, batch_norm):
     return nn.Sequential(*modules)
 
 
-def vgg(layers, num_classes, in_channels, image_size, variant=None, batch_norm=True, side=None, dropout=None):
+def vgg(layers: Sequence[int | str], num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+        batch_norm: bool = True, side: int | None = None, dropout: float | None = None) -> Built:
     """A VGG; ``dropout`` is by default 0 for small images and 0.5 for large ones, ``side`` 1 and 7."""
     if variant_for(image_size, variant) == "cifar":
         return VGG(layers, num_classes, in_channels, 1 + border(image_size), batch_norm, side or 1, hidden=None,

@@ -2,10 +2,11 @@
 
 from functools import partial
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import HE, uniform_fan_in, zeros
+from torch_ref.networks.initialisation import HE, Built, uniform_fan_in, zeros
 from torch_ref.networks.layers import border, variant_for
 from torch_ref.networks.preact_resnet import PreActBlock
 
@@ -13,18 +14,19 @@ from torch_ref.networks.preact_resnet import PreActBlock
 class Group(nn.Module):
     """Blocks one after the other, called ``layer``."""
 
-    def __init__(self, *blocks):
+    def __init__(self, *blocks: nn.Module) -> None:
         super().__init__()
         self.layer = nn.Sequential(*blocks)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layer(x)
 
 
 class WideResNet(nn.Module):
     """16 channels, then three groups of ``n`` blocks of 16k, 32k and 64k channels, BN, ReLU (table 1)."""
 
-    def __init__(self, n, k, num_classes, in_channels, image_size, variant, dropout):
+    def __init__(self, n: int, k: int, num_classes: int, in_channels: int, image_size: int, variant: str,
+                 dropout: float) -> None:
         super().__init__()
         self.large = variant == "imagenet"
         kernel, stride, padding = (7, 2, 3) if self.large else (3, 1, 1 + border(image_size))
@@ -35,7 +37,7 @@ class WideResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(64 * k)
         self.fc = nn.Linear(64 * k, num_classes)
 
-    def features(self, x):
+    def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 64 k), the input of ``fc``."""
         x = self.conv1(x)
         if self.large:
@@ -43,16 +45,17 @@ class WideResNet(nn.Module):
         x = self.block3(self.block2(self.block1(x)))
         return F.relu(self.bn1(x)).mean(dim=(2, 3))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(x))
 
 
-def _group(n, in_channels, channels, stride, dropout):
+def _group(n: int, in_channels: int, channels: int, stride: int, dropout: float) -> Group:
     others = [PreActBlock(channels, channels, 1, dropout) for _ in range(n - 1)]
     return Group(PreActBlock(in_channels, channels, stride, dropout), *others)
 
 
-def wide_resnet(depth, k, num_classes, in_channels, image_size, variant=None, dropout=0.0):
+def wide_resnet(depth: int, k: int, num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
+                dropout: float = 0.0) -> Built:
     """WRN-depth-k, with depth = 6n + 4."""
     variant = variant_for(image_size, variant)
     network = WideResNet((depth - 4) // 6, k, num_classes, in_channels, image_size, variant, dropout)

@@ -47,8 +47,8 @@ def reselection_of(arguments):
 
     plan = plan_of(arguments)
     request = Request(arguments.rate, bool(arguments.balance), arguments.seed, arguments.memory)
-    return Reselection(plan.name, plan.needs, _within_memory(plan), request, arguments.reselect_every,
-                       arguments.warm_epochs or 0, plan.options, arguments.top_m, log=note)
+    return Reselection(plan.name, plan.needs, _within_memory(plan), request=request, every=arguments.reselect_every,
+                       warm=arguments.warm_epochs or 0, options=plan.options, top_m=arguments.top_m, log=note)
 
 
 def _require_none_given(arguments):

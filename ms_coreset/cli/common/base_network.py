@@ -22,7 +22,8 @@ def build_network(recipe, split, seed):
     """The recipe's network for the images of ``split``, with its first weights."""
     from ms_coreset.networks import create_network
 
-    return create_network(recipe.arch, split.num_classes, split.in_channels, split.image_size, recipe.width, seed)
+    return create_network(recipe.arch, split.num_classes, split.in_channels, image_size=split.image_size,
+                          width=recipe.width, seed=seed)
 
 
 def base_network(arguments, dataset, split, device, steps, run=0):
@@ -51,7 +52,7 @@ def _given_network(arguments, split, log):
     from ms_coreset.networks.weights import network_from_weights
 
     arch = arguments.arch and _canonical_network(arguments.arch)
-    return network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch, log)
+    return network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch=arch, log=log)
 
 
 def trained_network(arguments, split, recipe, folder, seed, steps):
@@ -65,7 +66,7 @@ def trained_network(arguments, split, recipe, folder, seed, steps):
                 _train_base(arguments, split, recipe, folder, seed)
     path = folder / BEST
     with steps("load"):
-        network = network_from_weights(path, split.image_size, split.in_channels, _canonical_network(recipe.arch))
+        network = network_from_weights(path, split.image_size, split.in_channels, arch=_canonical_network(recipe.arch))
     _tell_of_base(path, {**recipe.as_dict(), "seed": seed}, split)
     return network, path
 
@@ -92,7 +93,7 @@ def _train_base(arguments, split, recipe, folder, seed):
          f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
     network = build_network(recipe, split, seed)
     _note_ranks(network)
-    train(network, split, recipe, seed, folder=folder, resume=resume, test=load_split(arguments, train=False))
+    train(network, split, recipe, seed=seed, folder=folder, resume=resume, test=load_split(arguments, train=False))
 
 
 def _note_ranks(network):

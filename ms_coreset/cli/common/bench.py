@@ -118,8 +118,8 @@ class Bench:
         steps, begun = Steps(), finished(folder)
         with steps("train"):
             network = build_network(recipe, data.split, run.cell.seed)
-            result = train(network, part, recipe, run.cell.seed, weights, record, folder, True, data.test,
-                           save_interval)
+            result = train(network, part, recipe, seed=run.cell.seed, weights=weights, record=record, folder=folder,
+                           resume=True, test=data.test, save_interval=save_interval)
         costs = self._note(folder, "train", None if begun else steps)
         return result, {**costs, "last": evaluate(result.network, data.test, recipe)}
 

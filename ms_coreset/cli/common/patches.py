@@ -40,8 +40,8 @@ def ask_patches(arguments, split, steps):
     if size > LARGEST:
         note(f"images of {size} x {size} pixels are reduced to {LARGEST} x {LARGEST} for random patches")
     with steps("patches"):
-        return patch_evidence(split, arguments.filters, arguments.seed, test, getattr(arguments, "memory", None),
-                              arguments.cache)
+        return patch_evidence(split, arguments.filters, arguments.seed, test=test,
+                              memory=getattr(arguments, "memory", None), cache=arguments.cache)
 
 
 def is_of_patches(evidence):

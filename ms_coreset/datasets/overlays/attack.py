@@ -1,8 +1,10 @@
 """Attacked images, laid over the clean training split when ``...A`` is loaded."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
@@ -10,18 +12,22 @@ from ms_coreset.datasets.split import Split
 from ms_coreset.errors import require_kind, require_network, require_same_classes, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import network_identity, normalization, weights_digest
+from ms_coreset.kinds import FilePath, Log, Network
 from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
+
+if TYPE_CHECKING:
+    import numpy as np
 
 # The names under which the Moderate repository writes and reads its own.
 _STEMS = {"CIFAR100": "cifar_train", "TinyImageNet": "tiny_img"}
 
 
-def attack_path(root, base, variant=""):
+def attack_path(root: FilePath, base: str, variant: str = "") -> Path:
     """Where the attacked images of the clean data set ``base`` lie."""
     return overlay_path(root, "attack", _STEMS.get(base, base.lower()), variant)
 
 
-def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int = 0, batch_size: int = 128,
+def make_attack(clean: Split, network: Network, root: str | os.PathLike, *, seed: int = 0, batch_size: int = 128,
                 force: bool = False, variant: str = "", notes: dict | None = None, **options: Any) -> Path:
     """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
 
@@ -45,7 +51,7 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
     plan = {**options, "batch_size": batch_size, "weights": weights_digest(network),
             "network": network_identity(network), **normalization(clean), "clean_labels": array_digest(clean.labels)}
 
-    def perturb(images, rows):
+    def perturb(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return attack_rows(logits, images, clean.labels[rows], rows, options, batch_size)
 
     path = attack_path(root, clean.name, variant)
@@ -53,7 +59,7 @@ def make_attack(clean: Split, network: Any, root: str | os.PathLike, seed: int =
     return path
 
 
-def apply_attack(clean, root, variant, log):
+def apply_attack(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the attacked images that lie below ``root``; all of its samples are ``bad``.
 
     Sets the fields that ``apply_corruption`` sets. Raises ``MsCoresetError`` as ``lay_images``, and for images that

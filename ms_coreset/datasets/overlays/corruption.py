@@ -1,20 +1,27 @@
 """Corrupted images, laid over the clean training split when ``...C`` is loaded."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
 from ms_coreset.datasets.split import Split
+from ms_coreset.kinds import FilePath, Log
 from ms_coreset.perturbations.corruption import assign_kinds, corrupt_rows, corruption_options
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def corruption_path(root, base, variant=""):
+
+def corruption_path(root: FilePath, base: str, variant: str = "") -> Path:
     """Where the corrupted images of the clean data set ``base`` lie."""
     return overlay_path(root, "corrupt", base.lower(), variant)
 
 
-def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict = 0.3, seed: int = 0,
+def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict = 0.3, *, seed: int = 0,
                     mode: str = "paper", random_occlusion: bool = False, force: bool = False,
                     variant: str = "") -> Path:
     """Write corrupted images for the training split ``clean``; see ``perturbations.corruption.corrupt``.
@@ -31,7 +38,7 @@ def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict 
     options = corruption_options(shares, seed, mode, random_occlusion)
     kinds = assign_kinds(len(clean), options)
 
-    def perturb(images, rows):
+    def perturb(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return corrupt_rows(images, kinds[rows], rows, options), kinds[rows]
 
     path = corruption_path(root, clean.name, variant)
@@ -39,7 +46,7 @@ def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict 
     return path
 
 
-def apply_corruption(clean, root, variant, log):
+def apply_corruption(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the corrupted images that lie below ``root``.
 
     Those without a variant are made with the defaults if they are missing. Sets ``images``, ``clean_labels`` (the

@@ -1,11 +1,18 @@
 """Labels that people gave: CIFAR-10N and CIFAR-100N (https://github.com/UCSC-REAL/cifar-10-100n, CC BY-NC 4.0)."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import digest, read_pickle
+from ms_coreset.kinds import FilePath
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.split import Split
 
 # Data set -> (published file, name of the labels -> key in the file). The first one is the default.
 PUBLISHED = {
@@ -17,7 +24,7 @@ KINDS = tuple(kind for _, keys in PUBLISHED.values() for kind in keys)
 _FOLDERS = ("cifar-n", "")
 
 
-def read_human_labels(clean, root, kind=None):
+def read_human_labels(clean: Split, root: FilePath, kind: str | None = None) -> tuple[np.ndarray, dict[str, str]]:
     """The published labels of a kind for the training split ``clean``, (n,) integers, and where they come from.
 
     kind: for CIFAR10 "aggre" (the majority of three people), "random1", "random2", "random3" (one of the three) or
@@ -43,7 +50,7 @@ def read_human_labels(clean, root, kind=None):
     return _labels(content, keys[kind], path), {"human": kind, "file": file, "file_md5": digest(path)}
 
 
-def _find(root, file):
+def _find(root: Path, file: str) -> Path:
     for folder in _FOLDERS:
         if (root / folder / file).is_file():
             return root / folder / file
@@ -51,7 +58,7 @@ def _find(root, file):
                          "cifar-10-100n (folder data; CC BY-NC 4.0) and put it there")
 
 
-def _labels(content, key, path):
+def _labels(content: Any, key: str, path: Path) -> np.ndarray:
     labels = content.get(key) if isinstance(content, dict) else None
     if not isinstance(labels, np.ndarray) or labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise MsCoresetError(f"{path} holds no labels {key!r}; get the file anew")

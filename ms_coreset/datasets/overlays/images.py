@@ -1,23 +1,35 @@
 """Perturbed images on disk: written in parts, continued when interrupted, and read as a memory map."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import os
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.datasets.overlays.places import is_made, lock_path
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, atomic_write, create_array, open_array, read_json, write_json
+from ms_coreset.kinds import Log
 from ms_coreset.locks import locked
 from ms_coreset.progress import Progress
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.pictures import Pictures
+    from ms_coreset.datasets.split import Split
 
 SAVE_INTERVAL = 1  # seconds between two notes of how far a run is
 _PROBES = 256  # rows by which a file of images is known again without reading all of it
 
 
-def write_images(path, clean, plan, perturb, block=128, notes=None, force=False):
+def write_images(path: Path, clean: Split, plan: dict[str, Any],
+                 perturb: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]], block: int = 128,
+                 notes: dict[str, Any] | None = None, force: bool = False) -> None:
     """Write the perturbed images of the split ``clean`` to ``path``, with their kinds and a manifest beside them.
 
     plan: plain values that decide every byte; an interrupted run of the same plan is continued
@@ -28,6 +40,7 @@ def write_images(path, clean, plan, perturb, block=128, notes=None, force=False)
 
     Raises ``MsCoresetError`` for images that are there by another plan, and when the files can't be written.
     """
+    images = clean.require_images()
     plan = {**plan, "dataset": clean.name, "clean_images": clean.fingerprint()}
     with locked(lock_path(path)):
         if is_made(path, plan, force):
@@ -37,26 +50,26 @@ def write_images(path, clean, plan, perturb, block=128, notes=None, force=False)
             with Progress(len(clean), plan["kind"].replace("_", " "), start=part.done) as progress:
                 for begin in range(part.done, len(clean), block):
                     rows = np.arange(begin, min(begin + block, len(clean)))
-                    part.write(rows, *perturb(np.asarray(clean.images[rows[0]:rows[-1] + 1]), rows))
+                    part.write(rows, *perturb(np.asarray(images[rows[0]:rows[-1] + 1]), rows))
                     progress.update(len(rows))
         finally:
             part.note()
         part.publish({**plan, **(notes or {})})
 
 
-def lay_images(clean, name, path, log):
+def lay_images(clean: Split, name: str, path: Path, log: Log) -> Split:
     """The training split ``clean`` with the images of ``path``; sets ``bad``, ``bad_kinds`` and ``manifest``.
 
     Images without a manifest, such as the Moderate repository's, are taken as they are, with a word to ``log``.
     Raises ``MsCoresetError`` for images that are damaged, or by their manifest belong to other data.
     """
-    images = _open(path, np.uint8, clean.images.shape, clean)
+    images = _open(path, np.uint8, clean.require_images().shape, clean)
     manifest_path = path.with_suffix(".json")
     if manifest_path.exists():
         kinds = np.array(_open(path.with_suffix(".kinds.npy"), np.int8, (len(clean),), clean))
         manifest = _checked_manifest(path, clean, images, kinds)
     else:
-        kinds = _differing(clean.images, images).astype(np.int8)
+        kinds = _differing(clean.require_images(), images).astype(np.int8)
         log(f"{path} has no manifest: taken as it is, {kinds.sum()} of {len(kinds)} images differ from the clean ones")
         manifest = {"kind": "images", "dataset": clean.name, "kinds": ["changed"], "n": len(kinds),
                     "counts": [int(kinds.sum())]}
@@ -68,7 +81,7 @@ def lay_images(clean, name, path, log):
 class _Part:
     """Images and kinds under way, beside the place where they are to lie, with a note of how many rows are done."""
 
-    def __init__(self, path, clean, plan):
+    def __init__(self, path: Path, clean: Split, plan: dict[str, Any]) -> None:
         self._path, self._plan, self._noted = path, plan, time.monotonic()
         hidden = path.with_name(f".{path.stem}.part.npy")
         self._files = {"images": hidden, "kinds": hidden.with_suffix(".kinds.npy"), "note": hidden.with_suffix(".json")}
@@ -78,24 +91,24 @@ class _Part:
         else:
             with contextlib.suppress(OSError):
                 self._files["note"].unlink()
-            self._images = create_array(self._files["images"], np.uint8, clean.images.shape)
+            self._images = create_array(self._files["images"], np.uint8, clean.require_images().shape)
             self._kinds = create_array(self._files["kinds"], np.int8, (len(clean),))
 
-    def write(self, rows, images, kinds):
+    def write(self, rows: np.ndarray, images: np.ndarray, kinds: np.ndarray) -> None:
         """Take in the next rows."""
         self._images[rows[0]:rows[-1] + 1], self._kinds[rows[0]:rows[-1] + 1] = images, kinds
         self.done = int(rows[-1]) + 1
         if time.monotonic() - self._noted > SAVE_INTERVAL:
             self.note()
 
-    def note(self):
+    def note(self) -> None:
         """Bring the rows to disk, and then the note of how many there are."""
         self._noted = time.monotonic()
         self._images.flush()
         self._kinds.flush()
         write_json(self._files["note"], {"rows": self.done, "plan": self._plan})
 
-    def publish(self, manifest):
+    def publish(self, manifest: dict[str, Any]) -> None:
         """Give the files their names. The images come last: where they are, everything is."""
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
@@ -109,19 +122,19 @@ class _Part:
         for name in ("note", "kinds"):
             self._files[name].unlink()
 
-    def _done(self, clean):
+    def _done(self, clean: Split) -> int:
         try:
             note = read_json(self._files["note"])
             images, kinds = (open_array(self._files[name]) for name in ("images", "kinds"))
             fit = (images.dtype, images.shape, kinds.dtype, kinds.shape) == (
-                np.uint8, tuple(clean.images.shape), np.int8, (len(clean),))
+                np.uint8, tuple(clean.require_images().shape), np.int8, (len(clean),))
             rows = note["rows"] if fit and note["plan"] == self._plan else 0
             return rows if isinstance(rows, int) and 0 <= rows <= len(clean) else 0
         except (MsCoresetError, KeyError, TypeError):
             return 0
 
 
-def _open(path, dtype, shape, clean):
+def _open(path: Path, dtype: type, shape: tuple[int, ...], clean: Split) -> np.memmap:
     """A read-only memory map; raises ``MsCoresetError`` unless it is of this type and shape."""
     try:
         array = open_array(path)
@@ -133,7 +146,7 @@ def _open(path, dtype, shape, clean):
     return array
 
 
-def _checked_manifest(path, clean, images, kinds):
+def _checked_manifest(path: Path, clean: Split, images: np.ndarray, kinds: np.ndarray) -> dict[str, Any]:
     manifest_path = path.with_suffix(".json")
     manifest = read_json(manifest_path)
     anew = f"delete {path} to have it made anew"
@@ -147,11 +160,11 @@ def _checked_manifest(path, clean, images, kinds):
     return manifest
 
 
-def _probe(images):
+def _probe(images: np.ndarray) -> str:
     """Checksum of some images, evenly spread."""
     return array_digest(np.stack([images[row] for row in np.linspace(0, len(images) - 1, _PROBES).astype(int)]))
 
 
-def _differing(first, second, block=512):
+def _differing(first: np.ndarray | Pictures, second: np.ndarray, block: int = 512) -> np.ndarray:
     parts = [slice(begin, begin + block) for begin in range(0, len(second), block)]
     return np.concatenate([(np.asarray(first[rows]) != second[rows]).any(axis=(1, 2, 3)) for rows in parts])

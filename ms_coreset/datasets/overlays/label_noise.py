@@ -4,6 +4,7 @@ import dataclasses
 import io
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ms_coreset.datasets.overlays.places import is_made, lock_path, mark, missin
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, atomic_write, open_array, read_file, read_json, write_json
+from ms_coreset.kinds import FilePath, Log
 from ms_coreset.locks import locked
 from ms_coreset.perturbations.label_noise import asymmetric_noise, given_noise, symmetric_noise, target_classes
 
@@ -20,12 +22,12 @@ NOISES = ("symmetric", "asymmetric", "human")
 _STEMS = {"CIFAR100": "cifar", "TinyImageNet": "tiny_target"}
 
 
-def label_noise_path(root, base, variant=""):
+def label_noise_path(root: FilePath, base: str, variant: str = "") -> Path:
     """Where the noisy labels of the clean data set ``base`` lie."""
     return overlay_path(root, "noisy", _STEMS.get(base, base.lower()), variant)
 
 
-def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, seed: int = 0, exact: bool = True,
+def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, *, seed: int = 0, exact: bool = True,
                      force: bool = False, variant: str = "", noise: str = "symmetric", next_class: bool = False,
                      human: str | None = None) -> Path:
     """Write noisy labels for the training split ``clean``.
@@ -43,10 +45,10 @@ def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, 
     if noise not in NOISES:
         raise MsCoresetError(f"unknown label noise {noise!r}: there are {', '.join(NOISES)}")
     if noise == "symmetric":
-        noisy, manifest = symmetric_noise(clean.labels, clean.num_classes, ratio, seed, exact)
+        noisy, manifest = symmetric_noise(clean.labels, clean.num_classes, ratio, seed=seed, exact=exact)
     elif noise == "asymmetric":
         targets, what = target_classes(clean.name, clean.classes, next_class)
-        noisy, manifest = asymmetric_noise(clean.labels, targets, ratio, seed, exact)
+        noisy, manifest = asymmetric_noise(clean.labels, targets, ratio, seed=seed, exact=exact)
         manifest["pairs"] = what
     else:
         given, source = read_human_labels(clean, root, human)
@@ -60,7 +62,7 @@ def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, 
     return path
 
 
-def _publish(path, noisy, manifest):
+def _publish(path: Path, noisy: np.ndarray, manifest: dict[str, Any]) -> None:
     """Write both files. The labels come last: where they are, the manifest beside them is theirs."""
     buffer = io.BytesIO()
     np.save(buffer, noisy, allow_pickle=False)
@@ -72,7 +74,7 @@ def _publish(path, noisy, manifest):
         stream.write(content)
 
 
-def apply_label_noise(clean, root, variant, log):
+def apply_label_noise(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the noisy labels that lie below ``root``.
 
     Those without a variant are made with the defaults if they are missing. Sets ``labels``, ``clean_labels``, ``bad``
@@ -95,7 +97,7 @@ def apply_label_noise(clean, root, variant, log):
                                bad_kinds=bad.astype(np.int8), manifest=manifest)
 
 
-def _read_labels(path, clean):
+def _read_labels(path: Path, clean: Split) -> np.ndarray:
     anew = f"delete {path} to have it made anew"
     try:
         # A memory map refuses a file that is shorter than its header claims before anything is allocated.
@@ -111,7 +113,7 @@ def _read_labels(path, clean):
     return np.array(stored, dtype=np.int64)
 
 
-def _read_manifest(path, clean, labels, log):
+def _read_manifest(path: Path, clean: Split, labels: np.ndarray, log: Log) -> dict[str, Any]:
     manifest_path = path.with_suffix(".json")
     anew = f"delete {path} to have it made anew"
     if not manifest_path.exists():

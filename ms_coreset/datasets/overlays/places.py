@@ -3,14 +3,16 @@
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.files import read_json
 from ms_coreset.identity import tell_missing
+from ms_coreset.kinds import FilePath
 
 
-def overlay_path(root, folder, stem, variant):
+def overlay_path(root: FilePath, folder: str, stem: str, variant: str) -> Path:
     """``<root>/<folder>/<stem>[@<variant>].npy``; raises ``MsCoresetError`` for a variant that could be a path."""
     require_kind("root", root, str, os.PathLike)
     require_kind("variant", variant, str)
@@ -19,24 +21,24 @@ def overlay_path(root, folder, stem, variant):
     return Path(root) / folder / f"{stem}{mark(variant)}.npy"
 
 
-def lock_path(path):
+def lock_path(path: Path) -> Path:
     """The file to lock while the overlay ``path`` is made."""
     return path.with_name(f".{path.stem}.lock")
 
 
-def mark(variant):
+def mark(variant: str) -> str:
     """What a variant adds to a name: ``@0.35``, or nothing for the one without a name of its own."""
     return f"@{variant}" if variant else ""
 
 
-def require_clean(split, what):
+def require_clean(split: Split, what: str) -> None:
     """Raise ``MsCoresetError`` unless ``split`` is unperturbed training data."""
     require_kind("clean", split, Split)
     if not split.train or split.clean_labels is not None:
         raise MsCoresetError(f"{split.name}: {what} laid over clean training data only; load the base data set")
 
 
-def is_made(path, wanted, force):
+def is_made(path: Path, wanted: dict[str, Any], force: bool) -> bool:
     """Whether the overlay ``path`` is there, made as ``wanted``: plain values of its manifest.
 
     Raises ``MsCoresetError`` when it is there otherwise, unless a new one is forced.
@@ -54,6 +56,6 @@ def is_made(path, wanted, force):
     return True
 
 
-def missing(path, name, command):
+def missing(path: Path, name: str, command: str) -> MsCoresetError:
     """The error for an overlay that is not there and not made by itself."""
     return MsCoresetError(f"{path} is missing: make it with ms-coreset {command} --dataset {name}")

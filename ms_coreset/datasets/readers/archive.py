@@ -1,21 +1,26 @@
 """Unpacking published archives, whole or some members of them, and never outside their folder."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import struct
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write, most_from, open_file
+from ms_coreset.kinds import FilePath
 
 _BLOCK = 1 << 20
 _END, _END_MARK, _COUNTED_ELSEWHERE = struct.Struct("<4s4H2LH"), b"PK\5\6", 0xFFFF  # of a .zip without a comment
 
 
-def unpack(archive, folder):
+def unpack(archive: Path, folder: FilePath) -> None:
     """Unpack the .zip or .tar.gz ``archive`` as the new ``folder``, whose name its members may begin with.
 
     The folder gets its name when all is there. Raises ``MsCoresetError`` for an archive that is damaged, holds anything
@@ -38,12 +43,12 @@ def unpack(archive, folder):
                              ) from error
 
 
-def _is_zip(archive):
+def _is_zip(archive: Path) -> bool:
     with open_file(archive) as file:
         return zipfile.is_zipfile(file)
 
 
-def _zip_members(archive, room):
+def _zip_members(archive: Path, room: _Room) -> Iterator[tuple[str, IO[bytes]]]:
     with open_file(archive) as file, zipfile.ZipFile(file) as opened:
         _require_all(opened)
         for member in opened.infolist():
@@ -55,17 +60,23 @@ def _zip_members(archive, room):
                     yield member.filename, stream
 
 
-def _tar_members(archive, room):
+def _tar_members(archive: Path, room: _Room) -> Iterator[tuple[str, IO[bytes]]]:
     with open_file(archive) as file, tarfile.open(archive, "r:gz", fileobj=file) as opened:
         for member in opened:
             _require_plain(archive, member.name, member.isdir() or (member.isreg() and not member.issparse()))
             if not member.isdir():
                 room.take(member.size)
-                yield member.name, opened.extractfile(member)
+                yield member.name, _stream_of(opened, member)
         _read_to_the_end(opened)
 
 
-def _read_to_the_end(opened):
+def _stream_of(opened: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    stream = opened.extractfile(member)
+    assert stream is not None  # of a plain file
+    return stream
+
+
+def _read_to_the_end(opened: tarfile.TarFile) -> None:
     """gzip compares its checksum at the very end, where nothing else looks."""
     while opened.fileobj.read(_BLOCK):
         pass
@@ -74,19 +85,20 @@ def _read_to_the_end(opened):
 class _Room:
     """What an archive may unpack to in all: a published one is images, which hardly shrink."""
 
-    def __init__(self, archive):
+    def __init__(self, archive: Path) -> None:
         self._archive, self._left = archive, most_from(os.path.getsize(archive))
 
-    def take(self, size):
+    def take(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
             raise MsCoresetError(f"{self._archive} unpacks to more than any archive of images does; get the archive "
                                  "anew")
 
 
-def _require_all(opened):
+def _require_all(opened: zipfile.ZipFile) -> None:
     """Raise ``BadZipFile`` unless the directory has the members that the archive's end counts: zipfile does not
     compare, and a damaged end hides some of them, or all."""
+    assert opened.fp is not None  # only a closed one has none
     opened.fp.seek(-_END.size, os.SEEK_END)
     mark, *_, counted, _, _, _ = _END.unpack(opened.fp.read(_END.size))
     found = len(opened.infolist())
@@ -94,12 +106,12 @@ def _require_all(opened):
         raise zipfile.BadZipFile(f"its directory has {found:,} members")
 
 
-def _require_plain(archive, name, plain):
+def _require_plain(archive: Path, name: str, plain: bool) -> None:
     if not plain:
         raise MsCoresetError(f"{archive}: {name} is no plain file; get the archive anew")
 
 
-def _inside(archive, name, top):
+def _inside(archive: Path, name: str, top: str) -> Path:
     """The way to a member below the folder; a leading ``top`` is left out."""
     path = PurePosixPath(name)
     parts = path.parts[1:] if path.parts[:1] == (top,) else path.parts
@@ -108,13 +120,13 @@ def _inside(archive, name, top):
     return Path(*parts)
 
 
-def _write(stream, path):
+def _write(stream: IO[bytes], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "xb") as target:
         shutil.copyfileobj(stream, target)
 
 
-def extract(archive, root, members):
+def extract(archive: Path, root: Path, members: Iterable[str]) -> None:
     """Extract the named ``members`` of a .tar.gz below ``root``, and nothing else; each must be a plain file.
 
     The targets are made of ``members`` alone, so that nothing inside the archive decides where is written. Raises
@@ -137,8 +149,9 @@ def extract(archive, root, members):
         raise MsCoresetError(f"{archive} is damaged: {error}; get the archive anew") from error
 
 
-def _extract_one(tar, source, target):
+def _extract_one(tar: tarfile.TarFile, source: tarfile.TarInfo, target: Path) -> None:
     if not source.isreg() or source.issparse():
-        raise MsCoresetError(f"{tar.name}: {source.name} is not a plain file; get the archive anew")
+        name = str(tar.name)
+        raise MsCoresetError(f"{name}: {source.name} is not a plain file; get the archive anew")
     with atomic_write(target) as stream:
-        shutil.copyfileobj(tar.extractfile(source), stream)
+        shutil.copyfileobj(_stream_of(tar, source), stream)

@@ -6,6 +6,8 @@ import math
 import os
 import struct
 import zlib
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +18,7 @@ _BLOCK = 1 << 20
 _TYPES = {8: ("bytes", "u1"), 12: ("32-bit integers", ">i4")}  # code in the header: name, NumPy's type
 
 
-def read_idx(path, item_shape, code=8):
+def read_idx(path: Path, item_shape: tuple[int, ...], code: int = 8) -> np.ndarray:
     """Read an IDX file, plain or ``.gz``: (n, *item_shape), uint8, or big-endian int32 for the type's ``code`` 12.
 
     Raises ``MsCoresetError`` naming the file when it is missing, damaged, of another type or shape, or not exactly
@@ -39,11 +41,11 @@ def read_idx(path, item_shape, code=8):
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _opened(file, path):
+def _opened(file: BufferedReader, path: Path) -> gzip.GzipFile | contextlib.nullcontext[BufferedReader]:
     return gzip.open(file) if path.suffix == ".gz" else contextlib.nullcontext(file)
 
 
-def _require_room(announced, path):
+def _require_room(announced: int, path: Path) -> None:
     """Raise ``MsCoresetError`` where a header announces more than its file can stand for."""
     stored = os.path.getsize(path)
     if announced > (most_from(stored) if path.suffix == ".gz" else stored):
@@ -51,7 +53,7 @@ def _require_room(announced, path):
                              "anew")
 
 
-def _read_header(stream, path, item_shape, code):
+def _read_header(stream: BufferedIOBase, path: Path, item_shape: tuple[int, ...], code: int) -> tuple[int, ...]:
     dimensions = 1 + len(item_shape)
     header = stream.read(4 + 4 * dimensions)
     if header[:4] != bytes((0, 0, code, dimensions)) or len(header) != 4 + 4 * dimensions:
@@ -63,7 +65,7 @@ def _read_header(stream, path, item_shape, code):
     return shape
 
 
-def _read_upto(stream, limit):
+def _read_upto(stream: BufferedIOBase, limit: int) -> bytearray:
     content = bytearray()
     while block := stream.read(min(_BLOCK, limit - len(content))):
         content += block

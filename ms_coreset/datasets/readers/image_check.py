@@ -1,11 +1,20 @@
 """Which images of a data set can't be decoded: all are tried once, in threads, and what was found is kept in a file."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ms_coreset.datasets.pictures import in_order
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, read_json, write_json
 from ms_coreset.progress import Progress
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.readers.image_files import ImageFiles
+    from ms_coreset.datasets.split import Split
 
 _BLOCK = 256
 _NAMED = 5
@@ -21,22 +30,23 @@ class Check:
     broken: split -> {place: why it can't be decoded}
     """
 
-    def __init__(self, parts, path):
+    def __init__(self, parts: dict[str, ImageFiles], path: Path) -> None:
         self._parts, self._path, self._digest = parts, path, _digest_of(parts)
-        self.broken = _known.get(self._digest) or self._read()
-        if self.broken is None:
-            self.broken = self._find()
+        self._kept = True
+        known = _known.get(self._digest) or self._read()
+        self.broken = self._find() if known is None else known
+        if known is None:
             self._write()
         _known[self._digest] = self.broken
 
-    def require_none(self, name):
+    def require_none(self, name: str) -> None:
         """Raise ``MsCoresetError``, which names some and the file that lists all, if any image is broken."""
         if lines := self._lines():
             named = "; ".join(lines[:_NAMED]) + ("; ..." if len(lines) > _NAMED else "")
             raise MsCoresetError(f"{len(lines):,} of {self._total:,} images of {name} can't be used: {named}"
                                  f"{self._listed()}; get them anew, delete them, or leave them out with --skip-broken")
 
-    def whole(self, split, part):
+    def whole(self, split: Split, part: str) -> tuple[Split, str | None]:
         """``split``, which is ``part``, without its broken images, and a line that says so, or None.
 
         Raises ``MsCoresetError`` where a class of the training split has no others.
@@ -51,8 +61,8 @@ class Check:
         return rest, (f"{len(broken):,} of {len(split):,} images of {split.name}, {part}, can't be used and are left "
                       f"out: places are counted without them{self._listed()}")
 
-    def _find(self):
-        found = {part: {} for part in self._parts}
+    def _find(self) -> dict[str, dict[int, str]]:
+        found: dict[str, dict[int, str]] = {part: {} for part in self._parts}
         with Progress(self._total, "checking images") as progress:
             for part, images in self._parts.items():
                 for begin in range(0, len(images), _BLOCK):
@@ -62,15 +72,15 @@ class Check:
                     progress.update(len(places))
         return found
 
-    def _write(self):
+    def _write(self) -> None:
         listed = [{"part": part, "place": place, "file": self._parts[part].name(place), "why": why}
                   for part, places in self.broken.items() for place, why in places.items()]
         try:
             write_json(self._path, {"images": self._total, "digest": self._digest, "broken": listed})
         except MsCoresetError:  # data that can only be read
-            self._path = None
+            self._kept = False
 
-    def _read(self):
+    def _read(self) -> dict[str, dict[int, str]] | None:
         """What the file tells of these images; None if there is none, or it is of others or damaged.
 
         Broken images are tried again: a disk or a network that failed once does not condemn them.
@@ -79,7 +89,7 @@ class Check:
             kept = read_json(self._path)
             if kept["digest"] != self._digest:
                 return None
-            found = {part: {} for part in self._parts}
+            found: dict[str, dict[int, str]] = {part: {} for part in self._parts}
             for entry in kept["broken"]:
                 place, images = entry["place"], self._parts[entry["part"]]
                 fault = images.fault(place) if type(place) is int and 0 <= place < len(images) else None
@@ -90,17 +100,17 @@ class Check:
         except (MsCoresetError, KeyError, TypeError):
             return None
 
-    def _lines(self):
+    def _lines(self) -> list[str]:
         return [f"{self._parts[part].name(place)}: {why}" for part, places in self.broken.items()
                 for place, why in places.items()]
 
     @property
-    def _total(self):
+    def _total(self) -> int:
         return sum(map(len, self._parts.values()))
 
-    def _listed(self):
-        return f"; all are listed in {self._path}" if self._path and self._path.exists() else ""
+    def _listed(self) -> str:
+        return f"; all are listed in {self._path}" if self._kept and self._path.exists() else ""
 
 
-def _digest_of(parts):
+def _digest_of(parts: dict[str, ImageFiles]) -> str:
     return array_digest(np.array([f"{part} {images.files_digest()} {images.bits}" for part, images in parts.items()]))

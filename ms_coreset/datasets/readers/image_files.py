@@ -1,10 +1,14 @@
 """Folders of image files: a class a folder, read as torchvision's ImageFolder reads them, decoded when needed."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import io
 import itertools
 import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NoReturn
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -13,6 +17,7 @@ from ms_coreset.datasets.pictures import Pictures, Scaling
 from ms_coreset.datasets.split import class_order
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.files import array_digest, open_file, read_whole
+from ms_coreset.kinds import FilePath
 from ms_coreset.terminal import one_line
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -34,24 +39,24 @@ class FileIndex:
     listing: pairs of a folder, relative to the root, and the names in it
     """
 
-    def __init__(self, root, listing):
+    def __init__(self, root: FilePath, listing: Sequence[tuple[str, Sequence[str]]]) -> None:
         self._root = os.fsencode(root)
-        listing = [(os.fsencode(folder), [os.fsencode(name) for name in names]) for folder, names in listing]
-        self._folders = [folder for folder, _ in listing]
-        self._folder_of = np.repeat(np.arange(len(listing), dtype=np.int32), [len(names) for _, names in listing])
-        lengths = np.fromiter((len(name) for _, names in listing for name in names), np.int64, len(self._folder_of))
+        encoded = [(os.fsencode(folder), [os.fsencode(name) for name in names]) for folder, names in listing]
+        self._folders = [folder for folder, _ in encoded]
+        self._folder_of = np.repeat(np.arange(len(encoded), dtype=np.int32), [len(names) for _, names in encoded])
+        lengths = np.fromiter((len(name) for _, names in encoded for name in names), np.int64, len(self._folder_of))
         self._ends = np.cumsum(lengths)
-        self._names = b"".join(itertools.chain.from_iterable(names for _, names in listing))
+        self._names = b"".join(itertools.chain.from_iterable(names for _, names in encoded))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._ends)
 
-    def relative(self, row):
+    def relative(self, row: int) -> bytes:
         """A file's name below the root, as bytes."""
         start = self._ends[row - 1] if row else 0
         return os.path.join(self._folders[self._folder_of[row]], self._names[start:self._ends[row]])
 
-    def path(self, row):
+    def path(self, row: int) -> bytes:
         """A file's whole name, as bytes."""
         return os.path.join(self._root, self.relative(row))
 
@@ -65,25 +70,26 @@ class ImageFiles(Pictures):
     ``in_colour`` refuses, or of more than 67 million pixels, which an attack on memory may have.
     """
 
-    def __init__(self, index, scaling, rows=None, bits=None):
+    def __init__(self, index: FileIndex, scaling: Scaling, rows: np.ndarray | None = None,
+                 bits: int | None = None) -> None:
         super().__init__(np.arange(len(index)) if rows is None else rows, 3, scaling)
         if bits is not None:
             require_whole("bits", bits, 8, 31)
         self._index, self.bits = index, bits
 
-    def original(self, place):
+    def original(self, place: int) -> Image.Image:
         with open_image(self._index.path(self._rows[place])) as picture:
             return in_colour(picture, self.bits)
 
-    def with_bits(self, bits):
+    def with_bits(self, bits: int) -> ImageFiles:
         """A view of the same images, whose deep ones have values of so many ``bits``."""
         return ImageFiles(self._index, self.scaling, self._rows, bits)
 
-    def name(self, place):
+    def name(self, place: int) -> str:
         """The file of image ``place``, below the root, for a message."""
         return _shown(self._index.relative(self._rows[place]))
 
-    def fault(self, place):
+    def fault(self, place: int) -> str | None:
         """Why image ``place`` can't be decoded, or None. JPEG files are decoded at an eighth of their size."""
         try:
             with open_image(self._index.path(self._rows[place])) as picture:
@@ -91,14 +97,15 @@ class ImageFiles(Pictures):
                 in_colour(picture, self.bits)
         except MsCoresetError as error:
             return one_line(_reason(error.__cause__))
+        return None
 
-    def _view(self, rows, scaling):
+    def _view(self, rows: np.ndarray, scaling: Scaling) -> ImageFiles:
         return ImageFiles(self._index, scaling, rows, self.bits)
 
-    def _content_digest(self):
+    def _content_digest(self) -> str:
         return self.files_digest() if self.bits is None else f"{self.files_digest()} {self.bits} bits"
 
-    def files_digest(self):
+    def files_digest(self) -> str:
         """Of the names below the root, the sizes and the times of change, never of pixels.
 
         Decoding a million images takes an hour or so, and this is asked before each use of a cache. An image that
@@ -107,19 +114,19 @@ class ImageFiles(Pictures):
         return array_digest(self._name_bytes(), self._stamps)
 
     @functools.cached_property
-    def origin(self):
+    def origin(self) -> str:
         """Checksum of the names below the root and the sizes."""
         return array_digest(self._name_bytes(), self._stamps[:, 0])
 
-    def _name_bytes(self):
+    def _name_bytes(self) -> np.ndarray:
         return np.frombuffer(b"\0".join(map(self._index.relative, self._rows)), np.uint8)
 
     @functools.cached_property
-    def _stamps(self):
+    def _stamps(self) -> np.ndarray:
         """(n, 2): bytes of each file, and when it was changed."""
         return np.fromiter(map(self._stamp, self._rows), np.dtype((np.int64, 2)), len(self))
 
-    def _stamp(self, row):
+    def _stamp(self, row: int) -> tuple[int, int]:
         try:
             status = os.stat(self._index.path(row))
         except OSError as error:
@@ -128,7 +135,7 @@ class ImageFiles(Pictures):
 
 
 @contextlib.contextmanager
-def open_image(path):
+def open_image(path: str | bytes) -> Iterator[Image.Image]:
     """The Pillow image of a file; what goes wrong with it, here or in the block, raises ``MsCoresetError``."""
     try:
         # From memory: a damaged length then asks for no more than there is, and a file that is cut short does no harm.
@@ -143,7 +150,7 @@ def open_image(path):
                              "delete it") from error
 
 
-def _reason(error):
+def _reason(error: BaseException | None) -> str:
     if isinstance(error, UnidentifiedImageError):  # its text has an address in memory
         return "it is none of " + ", ".join(_FORMATS)
     return str(error).partition("\n")[0] or type(error).__name__
@@ -153,7 +160,7 @@ class UnknownRange(ValueError):
     """A deep image whose values don't tell what is black and what is white."""
 
 
-def in_colour(picture, bits=None):
+def in_colour(picture: Image.Image, bits: int | None = None) -> Image.Image:
     """A Pillow image in RGB of 8 bits: as Pillow converts it, but deep grey ones scaled, ``round(255 x / white)``.
 
     Scaled are modes "I", "I;16" and their kin, and "F", which Pillow would cut off at 255. White is the same for all
@@ -191,7 +198,7 @@ def in_colour(picture, bits=None):
     return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey).convert("RGB")
 
 
-def _scaled(values, white):
+def _scaled(values: np.ndarray, white: int) -> np.ndarray:
     """``round(255 x / white)`` in uint8, by blocks: float64 of all would take eight times the image."""
     grey = np.empty(values.size, np.uint8)
     flat = values.reshape(-1)
@@ -201,7 +208,7 @@ def _scaled(values, white):
     return grey.reshape(values.shape)
 
 
-def _white(form, stored, highest, bits):
+def _white(form: str | None, stored: int, highest: float, bits: int | None) -> int:
     """The value of white in a file of whole numbers of ``stored`` bits, the largest of which is ``highest``."""
     if form == "PPM" or stored < 16:
         return 65535 if form == "PPM" else 2**stored - 1
@@ -214,19 +221,20 @@ def _white(form, stored, highest, bits):
     return 65535
 
 
-def _content(path):
+def _content(path: str | bytes) -> bytes:
     with open_file(path) as stream:
         if os.fstat(stream.fileno()).st_size > _LARGEST_FILE:
             raise ValueError(f"more than {_LARGEST_FILE:,} bytes")
         return read_whole(stream)
 
 
-def default_scaling(size):
+def default_scaling(size: int) -> Scaling:
     """To ``size`` pixels: small ones (to 64) by resizing alone, others with ImageNet's margin of 256 to 224."""
     return Scaling(size if size <= 64 else round(size * 256 / 224), size)
 
 
-def load_tree(root, parts, scaling, classes=None):
+def load_tree(root: FilePath, parts: Sequence[str], scaling: Scaling,
+              classes: list[str] | None = None) -> tuple[ImageFiles, np.ndarray, list[str]]:
     """(images, labels, classes) of the folders ``parts`` of ``root``, one after the other, as torchvision's
     ImageFolder has each.
 
@@ -239,10 +247,10 @@ def load_tree(root, parts, scaling, classes=None):
     Raises ``MsCoresetError`` for a folder that can't be read, has no class folders, or one without images, or one
     that ``classes`` lacks.
     """
+    listings = [_class_listings(root, part) for part in parts]
+    classes = class_order(listings[0]) if classes is None else classes
     listing, labels = [], []
-    for part in parts:
-        found = _class_listings(root, part)
-        classes = class_order(found) if classes is None else classes
+    for part, found in zip(parts, listings, strict=True):
         unknown = sorted(set(found) - set(classes))
         if unknown:
             raise MsCoresetError(f"{os.path.join(root, part, unknown[0])}: there is no such class among the "
@@ -254,7 +262,7 @@ def load_tree(root, parts, scaling, classes=None):
     return ImageFiles(FileIndex(root, listing), scaling), np.array(labels, np.int64), classes
 
 
-def _class_listings(root, part):
+def _class_listings(root: FilePath, part: str) -> dict[str, list[tuple[str, list[str]]]]:
     """Of each class folder of root/part, by name, what ``list_images`` gives."""
     found = {name: list_images(root, os.path.join(part, name)) for name in class_folders(os.path.join(root, part))}
     if not found:
@@ -267,7 +275,7 @@ def _class_listings(root, part):
     return found
 
 
-def class_folders(folder):
+def class_folders(folder: FilePath) -> list[str]:
     """Names of the folders in ``folder``, sorted, without hidden ones and ``_LEFTOVERS``; raises ``MsCoresetError`` if
     unreadable."""
     try:
@@ -277,20 +285,20 @@ def class_folders(folder):
         raise _unreadable(error) from error
 
 
-def list_images(root, folder):
+def list_images(root: FilePath, folder: str) -> list[tuple[str, list[str]]]:
     """Pairs of a folder, relative to ``root``, and the sorted names of the images in it, of all below root/folder."""
     found = ((os.path.relpath(place, root), image_names(names)) for place, names in _walk(os.path.join(root, folder)))
     return sorted((place, names) for place, names in found if names)
 
 
-def image_names(names):
+def image_names(names: Iterable[str]) -> list[str]:
     """The names that are of images and not hidden, sorted."""
     return sorted(name for name in names if name.lower().endswith(EXTENSIONS) and not name.startswith("."))
 
 
-def _walk(top):
+def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
     """Pairs of a folder and its files' names, links followed, each folder once."""
-    def fail(error):
+    def fail(error: OSError) -> NoReturn:
         raise _unreadable(error)
 
     seen = set()
@@ -304,15 +312,15 @@ def _walk(top):
         yield place, names
 
 
-def _passed_over(name):
+def _passed_over(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
-def _unreadable(error):
+def _unreadable(error: OSError) -> MsCoresetError:
     return MsCoresetError(f"can't read {_shown(error.filename)}: {error.strerror}")
 
 
-def _shown(path):
+def _shown(path: str | bytes) -> str:
     """A file's name for a message of one line, whatever its bytes."""
     name = os.fsencode(path).decode(errors="backslashreplace")
     return name if name.isprintable() else name.encode("unicode_escape").decode()

@@ -8,6 +8,10 @@ import math
 import os
 import struct
 import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, Union
 
 import numpy as np
 
@@ -22,9 +26,10 @@ _LARGEST_HEADER = 1024  # bytes of a name or a shape
 _STRUCT, _CHAR = 2, 4  # classes of an array
 _CODINGS = {1: "latin1", 2: "latin1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}  # of texts, by their type
 _MOST_STRUCTS, _LARGEST_FIELD = 100_000, 1 << 16  # structs in an array; bytes of a field
+Source = Union[BufferedReader, io.BytesIO, "_Inflated"]
 
 
-def read_matlab(path, names):
+def read_matlab(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
     """Read the arrays ``names`` of a MATLAB 5 file: (name -> array), in the types they are stored in.
 
     Arrays that are not real and numeric count as not there. Raises ``MsCoresetError`` naming the file when it is
@@ -39,7 +44,7 @@ def read_matlab(path, names):
     return arrays
 
 
-def read_structs(path, name, fields):
+def read_structs(path: Path, name: str, fields: Sequence[str]) -> list[tuple]:
     """The array of structs ``name`` of a MATLAB 5 file: a list of tuples of their ``fields``, arrays and texts.
 
     Raises ``MsCoresetError`` as ``read_matlab``, and for structs that lack a field, or hold something else there.
@@ -54,7 +59,8 @@ def read_structs(path, name, fields):
                              "the file anew") from error
 
 
-def _read(path, names, read):
+def _read(path: Path, names: Collection[str],
+          read: Callable[[Source, str, Collection[str]], tuple[str, Any] | None]) -> dict[str, Any]:
     try:
         with open_file(path) as stream:
             return dict(_read_arrays(stream, names, read))
@@ -64,7 +70,8 @@ def _read(path, names, read):
         raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
 
 
-def _read_arrays(stream, names, read):
+def _read_arrays(stream: BufferedReader, names: Collection[str],
+                 read: Callable[[Source, str, Collection[str]], tuple[str, Any] | None]) -> Iterator[tuple[str, Any]]:
     order = _byte_order(_exactly(stream, 128))
     size = os.fstat(stream.fileno()).st_size
     while stream.tell() < size:
@@ -73,25 +80,25 @@ def _read_arrays(stream, names, read):
         if end > size:
             raise EOFError(f"an element ends at byte {end:,}, the file at {size:,}")
         if kind == _COMPRESSED:
-            source = _Inflated(stream, length)
+            source: Source = _Inflated(stream, length)
             kind, _ = struct.unpack(f"{order}II", _exactly(source, 8))
         else:
             source = stream
         if kind == _MATRIX and (array := read(source, order, names)) is not None:
-            if source is not stream:
+            if isinstance(source, _Inflated):
                 source.finish()
             yield array
         stream.seek(end)
 
 
-def _byte_order(header):
+def _byte_order(header: bytearray) -> str:
     marks = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}  # version 1.0, and the letters MI as one number
     if (mark := bytes(header[124:])) not in marks:
         raise ValueError("its header says otherwise")
     return marks[mark]
 
 
-def _read_matrix(source, order, names):
+def _read_matrix(source: Source, order: str, names: Collection[str]) -> tuple[str, np.ndarray] | None:
     """(name, array) of one matrix, or None for one that is not wanted, or no real numbers."""
     flags, shape, name = _read_header(source, order)
     if name not in names or flags & 0xFF not in _NUMERIC or flags & _COMPLEX:
@@ -99,40 +106,38 @@ def _read_matrix(source, order, names):
     return name, _read_numbers(source, order, shape, name)
 
 
-def _read_header(source, order):
+def _read_header(source: Source, order: str) -> tuple[int, tuple[int, ...], str]:
     """(flags, shape, name), which every array begins with."""
-    _, flags = _read_element(source, order)
-    _, shape = _read_element(source, order)
-    _, name = _read_element(source, order)
-    flags, shape = struct.unpack(f"{order}II", flags)[0], struct.unpack(f"{order}{len(shape) // 4}i", shape)
-    name = name.decode("latin1")
+    (_, bits), (_, sides), (_, letters) = (_read_element(source, order) for _ in range(3))
+    flags, shape = struct.unpack(f"{order}II", bits)[0], struct.unpack(f"{order}{len(sides) // 4}i", sides)
+    name = letters.decode("latin1")
     if min(shape, default=-1) < 0:
         raise ValueError(f"{name!r} is of shape {shape}")
     return flags, shape, name
 
 
-def _read_numbers(source, order, shape, name):
+def _read_numbers(source: Source, order: str, shape: tuple[int, ...], name: str) -> np.ndarray:
     kind, content = _read_element(source, order, largest=8 * math.prod(shape))
     if kind not in _TYPES or len(content) != math.prod(shape) * np.dtype(_TYPES[kind]).itemsize:
         raise ValueError(f"{name!r} of shape {shape} is stored in {len(content):,} bytes of type {kind}")
     return np.frombuffer(content, order + _TYPES[kind]).reshape(shape, order="F")
 
 
-def _read_structs(source, order, names):
+def _read_structs(source: Source, order: str, names: Collection[str]) -> tuple[str, list[dict[str, Any]]] | None:
     """(name, list of dicts) of one array of structs, or None for one that is not wanted, or no structs."""
     flags, shape, name = _read_header(source, order)
     if name not in names or flags & 0xFF != _STRUCT:
         return None
     (width,) = struct.unpack(f"{order}i", _read_element(source, order)[1])
-    _, labels = _read_element(source, order)
+    _, letters = _read_element(source, order)
     if width < 1 or math.prod(shape) > _MOST_STRUCTS:
         raise ValueError(f"{name!r} is of shape {shape}, with names of {width} letters")
-    labels = [labels[start:start + width] for start in range(0, len(labels), width)]
+    labels = [letters[start:start + width] for start in range(0, len(letters), width)]
     fields = [label.partition(b"\0")[0].decode("latin1") for label in labels]
     return name, [_read_fields(source, order, fields) for _ in range(math.prod(shape))]
 
 
-def _read_fields(source, order, fields):
+def _read_fields(source: Source, order: str, fields: Sequence[str]) -> dict[str, Any]:
     """{field: array of numbers, or text} of one struct, without those that hold anything else."""
     found = {}
     for field in fields:
@@ -145,7 +150,7 @@ def _read_fields(source, order, fields):
     return found
 
 
-def _plain(source, order, field):
+def _plain(source: Source, order: str, field: str) -> np.ndarray | str | None:
     flags, shape, _ = _read_header(source, order)
     if flags & 0xFF in _NUMERIC and not flags & _COMPLEX:
         return _read_numbers(source, order, shape, field)
@@ -158,7 +163,7 @@ def _plain(source, order, field):
     return content.decode(coding + ("" if coding != "utf-16" else "-le" if order == "<" else "-be"))
 
 
-def _read_element(source, order, largest=_LARGEST_HEADER):
+def _read_element(source: Source, order: str, largest: int = _LARGEST_HEADER) -> tuple[int, bytearray]:
     """(type, content) of the next element; up to four bytes are stored within the tag."""
     tag = _exactly(source, 8)
     kind, length = struct.unpack(f"{order}II", tag)
@@ -173,7 +178,7 @@ def _read_element(source, order, largest=_LARGEST_HEADER):
     return kind, content
 
 
-def _exactly(source, length):
+def _exactly(source: Source, length: int) -> bytearray:
     content = bytearray()
     while len(content) < length:
         block = source.read(min(_BLOCK, length - len(content)))
@@ -186,11 +191,11 @@ def _exactly(source, length):
 class _Inflated:
     """The content of a compressed element of ``length`` bytes, which ``stream`` stands at."""
 
-    def __init__(self, stream, length):
+    def __init__(self, stream: BufferedReader, length: int) -> None:
         self._stream, self._left, self.most = stream, length, most_from(length)
         self._inflate = zlib.decompressobj()
 
-    def read(self, length):
+    def read(self, length: int) -> bytes:
         """Between one and ``length`` bytes; none at the end, where zlib has compared its checksum."""
         content = b""
         while not content and not self._inflate.eof:
@@ -200,12 +205,12 @@ class _Inflated:
                 break
         return content
 
-    def _compressed(self):
+    def _compressed(self) -> bytes:
         block = self._stream.read(min(_BLOCK, self._left))
         self._left -= len(block)
         return block
 
-    def finish(self):
+    def finish(self) -> None:
         """Raise ``ValueError`` unless all was read, and is what was compressed."""
         if self.read(1) or not self._inflate.eof:
             raise ValueError("a compressed element is longer than its array, or lacks its end")

@@ -1,12 +1,14 @@
 """Names for classes that are folders named by WordNet numbers, such as n01443537."""
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_file
 
 
-def class_names(path, wnids):
+def class_names(path: Path, wnids: Sequence[str]) -> list[str]:
     """The classes' names by the file ``path`` (a number, a tab and its words in a line), or ``wnids`` without it."""
     if not path.is_file():
         return list(wnids)
@@ -17,7 +19,7 @@ def class_names(path, wnids):
     return distinct_names(wnids, dict(line.partition("\t")[::2] for line in lines))
 
 
-def distinct_names(wnids, words):
+def distinct_names(wnids: Sequence[str], words: dict[str, str]) -> list[str]:
     """The first word for each number; with the number after it for words of two classes (crane: bird and machine).
 
     words: number to words, separated by commas; a number that it lacks is its own name

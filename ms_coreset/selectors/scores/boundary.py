@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ms_coreset.evidence import EXTRACTED, log_softmax, take
+from ms_coreset.evidence import EXTRACTED, Evidence, log_softmax, required, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Count, Metric, OneOf, Variant
@@ -16,8 +16,9 @@ DIRECTIONS = {"highest": 1, "lowest": -1}
 @score("cal", needs=EXTRACTED, cost="n^2 d",
        parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
-def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated[str, OneOf(DIRECTIONS)] = "highest",
-        variant: Variant = "paper", metric: Metric = "euclidean"):
+def cal(evidence: Evidence, neighbors: Count = 10, within_class: bool = True,
+        direction: Annotated[str, OneOf(DIRECTIONS)] = "highest", variant: Variant = "paper",
+        metric: Metric = "euclidean") -> np.ndarray:
     """How unlike a sample's nearest neighbours' its class probabilities are, s_i = mean_{j in kNN(i)} D(p_i, p_j).
 
     D(p, q) = 1/2 sum_c (p_c - q_c)(log p_c - log q_c), the mean of both Kullback-Leibler divergences, from log
@@ -39,13 +40,13 @@ def cal(evidence, neighbors: Count = 10, within_class=True, direction: Annotated
     divergence = np.zeros(len(evidence))
     for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:
-            log_p = log_softmax(take(evidence.logits, rows))
-            features = kernels.in_metric(take(evidence.features, rows), metric)
+            log_p = log_softmax(take(required(evidence.logits), rows))
+            features = kernels.in_metric(take(required(evidence.features), rows), metric)
             divergence[rows] = _local_divergence(features, log_p, neighbors, variant == "paper")
     return DIRECTIONS[direction] * divergence
 
 
-def _local_divergence(features, log_p, neighbors, exclude_self):
+def _local_divergence(features: np.ndarray, log_p: np.ndarray, neighbors: int, exclude_self: bool) -> np.ndarray:
     p, k = np.exp(log_p), min(neighbors, len(features) - 1)
     divergence = np.empty(len(features))
     for rows, nearest in kernels.neighbour_blocks(features, k, exclude_self):
@@ -57,7 +58,7 @@ def _local_divergence(features, log_p, neighbors, exclude_self):
 
 @score("deepfool", needs=("boundary",), cost="n", parallel="samples",
        source="Ducoffe and Precioso, Adversarial Active Learning, 2018; Moosavi-Dezfooli et al., DeepFool, CVPR 2016")
-def deepfool(evidence):
+def deepfool(evidence: Evidence) -> np.ndarray:
     """Nearness to the decision boundary, minus the squared length of DeepFool's perturbation, -||r_i||^2.
 
     Returns (n,), at most 0; high = a small push changes the network's answer = keep. DeepCore's value is the

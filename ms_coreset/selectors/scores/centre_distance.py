@@ -1,10 +1,11 @@
 """Distance to the centre of one's class."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import numpy as np
 
-from ms_coreset.evidence import take
+from ms_coreset.evidence import Evidence, required, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.centers import geometric_median
@@ -17,7 +18,7 @@ Center = Annotated[str, OneOf(CENTERS)]
 
 @score("center_distance", needs=("features",), cost="n d", parallel="classes",
        source="Xia et al., Moderate Coreset, ICLR 2023", aliases=("centre_distance",))
-def center_distance(evidence, center: Center = "median", metric: Metric = "euclidean"):
+def center_distance(evidence: Evidence, center: Center = "median", metric: Metric = "euclidean") -> np.ndarray:
     """Distance of a sample's features to the centre of its class, d_i = ||f_i - c_{y_i}||_2.
 
     center: "median", c the per-dimension median of the class (as the authors' code; the mean of the two middle
@@ -34,10 +35,10 @@ def center_distance(evidence, center: Center = "median", metric: Metric = "eucli
     """
     distances = np.empty(len(evidence))
     for rows in classes(evidence.labels):
-        distances[rows] = _from_centre(take(evidence.features, rows), CENTERS[center], metric)
+        distances[rows] = _from_centre(take(required(evidence.features), rows), CENTERS[center], metric)
     return distances
 
 
-def _from_centre(block, centre, metric):
+def _from_centre(block: np.ndarray, centre: Callable[[np.ndarray], np.ndarray], metric: str) -> np.ndarray:
     rows = kernels.in_metric(block, metric)
     return kernels.row_distances(rows, centre(rows))

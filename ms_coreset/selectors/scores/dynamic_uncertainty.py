@@ -1,8 +1,12 @@
 """How much the probability of the label moves while the network learns: Dyn-Unc and DUAL."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Epochs, Window
@@ -13,7 +17,7 @@ LENGTH = 10  # of a window, in both papers
 
 @score("dyn_unc", needs=("dynamics",), cost="n T J", parallel="samples", aliases=("DynUnc",),
        source="He et al., Large-scale Dataset Pruning with Dynamic Uncertainty, CVPR Workshops 2024")
-def dyn_unc(evidence, window: Window | None = None, epochs: Epochs | None = None):
+def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
     """Mean over all windows of J epochs of how much the label's probability varies within one.
 
     U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1.
@@ -30,7 +34,7 @@ def dyn_unc(evidence, window: Window | None = None, epochs: Epochs | None = None
 @score("dual", needs=("dynamics",), cost="n T J", parallel="samples",
        source="Cho et al., Lightweight Dataset Pruning without Full Training via Example Difficulty and Prediction "
               "Uncertainty, ICML 2025")
-def dual(evidence, window: Window | None = None, epochs: Epochs | None = None):
+def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
     """Mean over all windows of J epochs of uncertainty times difficulty.
 
     D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), p the label's probability.
@@ -43,7 +47,8 @@ def dual(evidence, window: Window | None = None, epochs: Epochs | None = None):
     return _mean_over_windows(evidence, "dual", window, epochs, lambda mean, deviation: deviation * (1 - mean))
 
 
-def _mean_over_windows(evidence, name, window, epochs, value):
+def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs: Any,
+                       value: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """(n,): the mean over windows of ``value(means, deviations)`` of the label's probability in them."""
     probability = recorded(evidence, name, "probability", epochs)
     length = min(LENGTH, len(probability)) if window is None else window
@@ -55,9 +60,13 @@ def _mean_over_windows(evidence, name, window, epochs, value):
                            for part in parts])
 
 
-def _moments(values, length):
+def _moments(values: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Means and deviations (T - J + 1, n) of the windows of J = ``length`` rows of values (T, n)."""
     count = len(values) - length + 1
-    mean = sum(values[first:first + count] for first in range(length)) / length
-    squares = sum((values[first:first + count] - mean) ** 2 for first in range(length))
+    mean, squares = np.zeros((2, count, values.shape[1]))
+    for first in range(length):
+        mean += values[first:first + count]
+    mean /= length
+    for first in range(length):
+        squares += (values[first:first + count] - mean) ** 2
     return mean, np.sqrt(squares / (length - 1))

@@ -1,16 +1,17 @@
 """What happened to a sample while the network learnt."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Epochs, OneOf, Slice
 from ms_coreset.selectors.scores.error import dynamics_of
 
 
-def recorded(evidence, name, field, epochs=None):
+def recorded(evidence: Evidence, name: str, field: str, epochs: Any = None) -> np.ndarray:
     """A field of the training dynamics (T, n), of ``epochs`` (``options.Slice``) or of all; which must be recorded."""
     values = dynamics_of(evidence, name, field)
     if epochs is None:
@@ -23,8 +24,8 @@ def recorded(evidence, name, field, epochs=None):
 
 @score("forgetting", needs=("dynamics",), cost="n T", parallel="samples",
        source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
-def forgetting(evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs",
-               epochs: Epochs | None = None):
+def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs",
+               epochs: Epochs | None = None) -> np.ndarray:
     """How often a sample that was classified correctly was wrong at its next presentation.
 
     F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, a_i(t) whether it was correct in epoch t, a_i(-1) = 0.
@@ -43,7 +44,7 @@ def forgetting(evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))
 
 @score("correctness", needs=("dynamics",), cost="n T", parallel="samples",
        source="Swayamdipta et al., Dataset Cartography, EMNLP 2020")
-def correctness(evidence, epochs: Epochs | None = None):
+def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the number of epochs in which a sample was classified correctly.
 
     epochs: see ``forgetting``
@@ -55,7 +56,7 @@ def correctness(evidence, epochs: Epochs | None = None):
 
 @score("aum", needs=("dynamics",), cost="n T", parallel="samples",
        source="Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2")
-def aum(evidence, epochs: Epochs | None = None):
+def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
 
     epochs: see ``forgetting``
@@ -67,7 +68,7 @@ def aum(evidence, epochs: Epochs | None = None):
 
 @score("accumulated_margin", needs=("dynamics",), cost="n T", parallel="samples",
        source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
-def accumulated_margin(evidence, epochs: Epochs | None = None):
+def accumulated_margin(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.
 
     epochs: see ``forgetting``

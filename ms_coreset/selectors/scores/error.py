@@ -1,12 +1,21 @@
 """How wrong a network is about a sample's label."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, batch_sizes, log_softmax, row_wise, softmax
+from ms_coreset.evidence import (
+    EXTRACTED,
+    Evidence,
+    LastLayerGradients,
+    batch_sizes,
+    log_softmax,
+    required,
+    row_wise,
+    softmax,
+)
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Count, Variant, Whole
 
@@ -17,7 +26,7 @@ _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 @score("grand", needs=EXTRACTED, takes=("runs",), label_columns=True, cost="R n (C + d)",
        parallel=lambda options: "samples" if options["variant"] == "paper" else "",  # which divides by batches of all
        source=f"{_DATA_DIET}, def. 2.1")
-def grand(evidence, variant: Variant = "paper", batch_size: Count = 128):
+def grand(evidence: Evidence, variant: Variant = "paper", batch_size: Count = 128) -> np.ndarray:
     """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2), g = softmax(z) - onehot.
 
     variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, the
@@ -30,22 +39,22 @@ def grand(evidence, variant: Variant = "paper", batch_size: Count = 128):
     return np.mean([_gradient_norms(run, variant, batch_size) for run in runs_of(evidence)], axis=0)
 
 
-def _gradient_norms(evidence, variant, batch_size):
-    def of_rows(labels, features, logits):
+def _gradient_norms(evidence: Evidence, variant: str, batch_size: int) -> np.ndarray:
+    def of_rows(labels: np.ndarray, features: np.ndarray, logits: np.ndarray) -> np.ndarray:
         return LastLayerGradients.of(Evidence(labels, features, logits)).squared_norms()
 
-    norms = np.sqrt(row_wise(of_rows, evidence.labels, evidence.features, evidence.logits))
+    norms = np.sqrt(row_wise(of_rows, evidence.labels, required(evidence.features), required(evidence.logits)))
     return norms / batch_sizes(len(norms), batch_size) if variant == "deepcore" else norms
 
 
-def _by_logits(options):
+def _by_logits(options: dict[str, Any]) -> bool:
     return options["first"] is None and options["last"] is None
 
 
 @score("el2n", needs=lambda options: ("logits",) if _by_logits(options) else ("dynamics",),
        takes=lambda options: ("runs",) if _by_logits(options) else (), label_columns=_by_logits, cost="R n C",
        parallel="samples", source=f"{_DATA_DIET}, def. 2.2")
-def el2n(evidence, first: Epoch | None = None, last: Epoch | None = None):
+def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = None) -> np.ndarray:
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
     first, last: epochs, counted from 0; with either, the mean over the epochs ``first .. last - 1`` of the training
@@ -59,34 +68,34 @@ def el2n(evidence, first: Epoch | None = None, last: Epoch | None = None):
     return np.mean([_error_norms(run) for run in runs_of(evidence)], axis=0)
 
 
-def _error_norms(evidence):
-    def of_rows(labels, logits):
+def _error_norms(evidence: Evidence) -> np.ndarray:
+    def of_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
         errors = softmax(logits)
         errors[np.arange(len(errors)), labels] -= 1
         return np.sqrt(np.einsum("ic,ic->i", errors, errors))
 
-    return row_wise(of_rows, evidence.labels, evidence.logits)
+    return row_wise(of_rows, evidence.labels, required(evidence.logits))
 
 
 @score("loss", needs=("logits",), label_columns=True, cost="n C", parallel="samples",
        source="Zheng et al., CCS, ICLR 2023 (its code)")
-def loss(evidence):
+def loss(evidence: Evidence) -> np.ndarray:
     """Cross entropy of the label, -log p_y.
 
     Returns (n,), at least 0 nats; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
     """
-    def of_rows(labels, logits):
+    def of_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
         return -log_softmax(logits)[np.arange(len(labels)), labels]
 
-    return row_wise(of_rows, evidence.labels, evidence.logits)
+    return row_wise(of_rows, evidence.labels, required(evidence.logits))
 
 
-def runs_of(evidence):
+def runs_of(evidence: Evidence) -> tuple[Evidence, ...]:
     """The runs that a score averages over: ``evidence.runs``, or the evidence itself."""
     return evidence.runs or (evidence,)
 
 
-def _window(evidence, name, field, first, last):
+def _window(evidence: Evidence, name: str, field: str, first: int | None, last: int | None) -> np.ndarray:
     """Epochs ``first .. last - 1`` of a field of the dynamics."""
     values = dynamics_of(evidence, name, field)
     first, last = 0 if first is None else first, len(values) if last is None else last
@@ -95,7 +104,7 @@ def _window(evidence, name, field, first, last):
     return values[first:last]
 
 
-def dynamics_of(evidence, name, field):
+def dynamics_of(evidence: Evidence, name: str, field: str) -> np.ndarray:
     """A recorded field of the training dynamics, (T, n); raises ``MsCoresetError`` when it was not recorded."""
     evidence.require(("dynamics",), name)
     values = getattr(evidence.dynamics, field, None)
@@ -115,7 +124,7 @@ def dynamics_of(evidence, name, field):
     return values
 
 
-def _with_gaps(dynamics, values):
+def _with_gaps(dynamics: object, values: np.ndarray) -> np.ndarray:
     """``values``, or in place of booleans, which can't be NaN, a field that tells where nothing was recorded."""
     if values.dtype != bool:
         return values

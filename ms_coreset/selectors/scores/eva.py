@@ -1,10 +1,11 @@
 """How much the error moves early and late in the training: EVA."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Epochs, Number, Slice
 from ms_coreset.selectors.scores.dynamics import recorded
@@ -15,7 +16,8 @@ Weight = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
 
 @score("eva", needs=("dynamics",), cost="n T",
        source="Hong et al., Evolution-aware Variance Coreset Selection for Medical Image Classification, ACM MM 2024")
-def eva(evidence, early: Epochs | None = None, late: Epochs | None = None, weight: Weight = 0.5):
+def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = None,
+        weight: Weight = 0.5) -> np.ndarray:
     """How much the distance of the probabilities to the label varies in a part early and in one late in the training.
 
     s_i = w A_i / sum_j A_j + (1 - w) B_i / sum_j B_j, A and B the variances (dividing by one less than the epochs) of
@@ -32,11 +34,11 @@ def eva(evidence, early: Epochs | None = None, late: Epochs | None = None, weigh
     were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch.
     """
     errors = recorded(evidence, "eva", "error_norm")
-    parts = _parts(len(errors), early, late)
-    return sum(share * _shares(errors[part]) for share, part in zip((weight, 1 - weight), parts, strict=True))
+    first, second = _parts(len(errors), early, late)
+    return weight * _shares(errors[first]) + (1 - weight) * _shares(errors[second])
 
 
-def _parts(epochs, early, late):
+def _parts(epochs: int, early: Any, late: Any) -> list[slice]:
     """Slices of the early and the late part of so many epochs."""
     length = max(2, min(_LENGTH, epochs // 2))
     middle = min(epochs // 2, epochs - length)
@@ -50,7 +52,7 @@ def _parts(epochs, early, late):
     return [slice(*part) for part in parts]
 
 
-def _shares(errors):
+def _shares(errors: np.ndarray) -> np.ndarray:
     """Each sample's share of the variances of errors (T, n) over time, all of which are 1."""
     variances = np.var(errors, axis=0, ddof=1, dtype=np.float64)
     total = variances.sum()

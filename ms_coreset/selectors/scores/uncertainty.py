@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ms_coreset.evidence import log_softmax, row_wise, softmax
+from ms_coreset.evidence import Evidence, log_softmax, required, row_wise, softmax
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.options import Variant
 
@@ -11,7 +11,7 @@ _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., 
 
 @score("least_confidence", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE,
        aliases=("LeastConfidence",))
-def least_confidence(evidence, variant: Variant = "paper"):
+def least_confidence(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """One minus the highest class probability, 1 - max_c p_c.
 
     variant: "paper", or "deepcore": minus the highest raw logit, -max_c z_c, without softmax
@@ -19,39 +19,39 @@ def least_confidence(evidence, variant: Variant = "paper"):
     Returns (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
     """
     if variant == "deepcore":
-        return row_wise(lambda logits: -logits.max(axis=1).astype(np.float64), evidence.logits)
-    return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), evidence.logits)
+        return row_wise(lambda logits: -logits.max(axis=1).astype(np.float64), required(evidence.logits))
+    return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), required(evidence.logits))
 
 
 @score("entropy", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE, aliases=("Uncertainty",))
-def entropy(evidence, variant: Variant = "paper"):
+def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """Entropy of the class probabilities, -sum_c p_c log p_c.
 
     variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6)
 
     Returns (n,) in [0, log C] nats; high = unsure = keep.
     """
-    def of_rows(logits):
+    def of_rows(logits: np.ndarray) -> np.ndarray:
         log_p = log_softmax(logits)
         p = np.exp(log_p)
         return -np.einsum("ic,ic->i", p, np.log(p + 1e-6) if variant == "deepcore" else log_p)
 
-    return row_wise(of_rows, evidence.logits)
+    return row_wise(of_rows, required(evidence.logits))
 
 
 @score("margin", needs=("logits",), cost="n C", parallel="samples", source=_SOURCE)
-def margin(evidence, variant: Variant = "paper"):
+def margin(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
 
     variant: the same score in both; as a method, see ``presets`` for what "deepcore" keeps
 
     Returns (n,) in [0, 1]; high = unsure = keep. The label is not looked at.
     """
-    def of_rows(logits):
+    def of_rows(logits: np.ndarray) -> np.ndarray:
         shares, rows = softmax(logits), np.arange(len(logits))
         likeliest = shares.argmax(axis=1)
         first = shares[rows, likeliest]
         shares[rows, likeliest] = 0  # no share is less: of one class alone the lead is the whole
         return 1 - (first - shares.max(axis=1))
 
-    return row_wise(of_rows, evidence.logits)
+    return row_wise(of_rows, required(evidence.logits))

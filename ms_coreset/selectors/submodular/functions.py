@@ -5,13 +5,38 @@ which makes S one larger; and ``batch``, how many gains are cheaper together tha
 at any time. How they are maximised is ``greedy``'s business.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
 import numpy as np
 
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.submodular.similarity import Dense, blocks
 
+if TYPE_CHECKING:
+    from ms_coreset.selectors.submodular.similarity import Cosine, Similarity
+
 SMALLEST_VARIANCE = 1e-12
 _EQUAL_SIMILARITY = 1e-12
+
+
+class SetFunction(Protocol):
+    """What the maximisers ask of a set function; see above."""
+
+    @property
+    def batch(self) -> int | None:
+        """How many gains are cheaper together, or None."""
+
+    def __len__(self) -> int:
+        """The size of the pool."""
+
+    def gains(self, places: np.ndarray) -> np.ndarray:
+        """f(S + j) - f(S) for each j of ``places``."""
+
+    def add(self, place: int) -> None:
+        """Make S one larger."""
 
 
 class FacilityLocation:
@@ -20,16 +45,16 @@ class FacilityLocation:
     gain_j = sum_i max(s_ij, m_i) - sum_i m_i with m_i = max_{j in S} s_ij: n operations for a candidate.
     """
 
-    def __init__(self, similarity):
+    def __init__(self, similarity: Similarity) -> None:
         self._similarity = similarity
         self._covered, self._scratch = np.zeros(len(similarity)), np.empty(len(similarity))
         self._value = 0.0
         self.batch = similarity.batch
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._covered)
 
-    def gains(self, places):
+    def gains(self, places: np.ndarray) -> np.ndarray:
         if not self._value and len(places) == len(self):
             return self._similarity.column_sums()[places]
         if isinstance(self._similarity, Dense):
@@ -37,7 +62,7 @@ class FacilityLocation:
         return np.concatenate([self._gains_in_turn(self._similarity.rows(block), len(block))
                                for block in blocks(places, len(self))])
 
-    def _gains_in_turn(self, rows, count):
+    def _gains_in_turn(self, rows: Iterable[np.ndarray], count: int) -> np.ndarray:
         # Row by row, nothing leaves the cache.
         gains = np.empty(count)
         for i, row in enumerate(rows):
@@ -45,7 +70,7 @@ class FacilityLocation:
             gains[i] = np.add.reduce(self._scratch)
         return gains - self._value
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         np.maximum(self._covered, self._similarity.rows(np.array([place]))[0], out=self._covered)
         self._value = np.add.reduce(self._covered)
 
@@ -59,7 +84,7 @@ class NeighbourFacilityLocation:
 
     batch = 16
 
-    def __init__(self, similarity, count):
+    def __init__(self, similarity: Similarity, count: int) -> None:
         n = len(similarity)
         self._covered = np.zeros(n)
         neighbours, values = np.empty((n, count), np.int32), np.empty((n, count))
@@ -73,20 +98,20 @@ class NeighbourFacilityLocation:
         self._values = values.ravel()[by_candidate]
         self._elements = np.floor_divide(by_candidate, count, out=by_candidate).astype(np.int32)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._covered)
 
-    def gains(self, places):
+    def gains(self, places: np.ndarray) -> np.ndarray:
         return np.array([self._gain(*self._of(place)) for place in places])
 
-    def _of(self, place):
+    def _of(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         part = slice(self._starts[place], self._starts[place + 1])
         return self._elements[part], self._values[part]
 
-    def _gain(self, elements, values):
+    def _gain(self, elements: np.ndarray, values: np.ndarray) -> float:
         return np.maximum(values - self._covered[elements], 0).sum()
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         elements, values = self._of(place)
         self._covered[elements] = np.maximum(self._covered[elements], values)
 
@@ -94,7 +119,7 @@ class NeighbourFacilityLocation:
 class Separate:
     """The sum of functions of parts of a pool: ``parts``, one (ascending places, function) for each."""
 
-    def __init__(self, parts):
+    def __init__(self, parts: Sequence[tuple[np.ndarray, FacilityLocation]]) -> None:
         self._functions = [function for _, function in parts]
         self.batch = max(function.batch for function in self._functions)
         n = sum(len(places) for places, _ in parts)
@@ -102,10 +127,10 @@ class Separate:
         for part, (places, _) in enumerate(parts):
             self._part[places], self._local[places] = part, np.arange(len(places))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._part)
 
-    def gains(self, places):
+    def gains(self, places: np.ndarray) -> np.ndarray:
         if len(places) == 1:
             return self._functions[self._part[places[0]]].gains(self._local[places])
         gains = np.empty(len(places))
@@ -114,7 +139,7 @@ class Separate:
             gains[here] = self._functions[part].gains(self._local[places][here])
         return gains
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         self._functions[self._part[place]].add(self._local[place])
 
 
@@ -128,17 +153,17 @@ class GraphCut:
 
     batch = 128
 
-    def __init__(self, similarity, lam=1.0):
+    def __init__(self, similarity: Cosine | Dense, lam: float = 1.0) -> None:
         self._before = lam * similarity.column_sums()
         self._chosen = similarity.sum_of_rows()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._before)
 
-    def gains(self, places):
+    def gains(self, places: np.ndarray) -> np.ndarray:
         return self._before[places] - 2 * self._chosen.at(places)
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         self._chosen.add(place)
 
 
@@ -152,7 +177,7 @@ class LogDeterminant:
 
     batch: int | None = None  # all gains are known at any time
 
-    def __init__(self, similarity, k, jitter=1e-6):
+    def __init__(self, similarity: Cosine | Dense, k: int, jitter: float = 1e-6) -> None:
         self._similarity = similarity
         self._jitter = jitter
         self._factor = np.empty((k, len(similarity)))
@@ -161,16 +186,16 @@ class LogDeterminant:
         self._variance = self._prior.copy()
         self._gains = self._gains_now()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._prior)
 
-    def gains(self, places):
+    def gains(self, places: np.ndarray) -> np.ndarray:
         return self._gains[places]
 
-    def _gains_now(self):
+    def _gains_now(self) -> np.ndarray:
         return np.log(self._variance)
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         row = self._similarity.rows(np.array([place]))[0]
         row[place] += self._jitter
         factor = self._factor[:self._size]
@@ -191,8 +216,8 @@ class ExplainedVariance(LogDeterminant):
 
     batch = 1
 
-    def __init__(self, similarity, k):
+    def __init__(self, similarity: Cosine | Dense, k: int) -> None:
         super().__init__(similarity, k, jitter=0.0)
 
-    def _gains_now(self):
+    def _gains_now(self) -> np.ndarray:
         return self._prior - self._variance

@@ -1,28 +1,37 @@
 """Set functions maximised by several ranks in two rounds: GreeDi."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ms_coreset.selectors.shared import two_rounds
+
+if TYPE_CHECKING:
+    from ms_coreset.selectors.submodular.functions import SetFunction
+    from ms_coreset.selectors.submodular.greedy import Maximiser
 
 
 class Restricted:
     """A set function of a pool of which only ``candidates`` (ascending places) may be picked, by their own numbers."""
 
-    def __init__(self, function, candidates):
+    def __init__(self, function: SetFunction, candidates: np.ndarray) -> None:
         self._function, self._candidates = function, candidates
         self.batch = function.batch
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._candidates)
 
-    def gains(self, places):
+    def gains(self, places: np.ndarray) -> np.ndarray:
         return self._function.gains(self._candidates[places])
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         self._function.add(self._candidates[place])
 
 
-def value(function, picks):
+def value(function: SetFunction, picks: Iterable[int]) -> float:
     """f(S) - f({}) of a set function for S the places ``picks``, which it holds afterwards."""
     total = 0.0
     for place in picks:
@@ -31,7 +40,8 @@ def value(function, picks):
     return total
 
 
-def greedi(n, k, seed, pool, maximise):
+def greedi(n: int, k: int, seed: int, pool: Callable[[np.ndarray, float], Callable[[int], SetFunction]],
+           maximise: Maximiser) -> np.ndarray:
     """k places of n, greedily on each rank from its part, then from the union of these picks.
 
     pool: (rows, share) -> a function that makes, of k, the set function of the samples ``rows``, ``share`` of all
@@ -41,10 +51,10 @@ def greedi(n, k, seed, pool, maximise):
     is the union's. The result is the best, by that f, of the last round's and each rank's own. Source: see
     ``two_rounds``; f over one random part, Mirzasoleiman et al., section 4.5.
     """
-    def pick(rows, count):
+    def pick(rows: np.ndarray, count: int) -> np.ndarray:
         return maximise(pool(rows, len(rows) / n)(count), count)
 
-    def pick_last(own, candidates, picks):
+    def pick_last(own: np.ndarray, candidates: np.ndarray, picks: list[np.ndarray]) -> np.ndarray:
         ground = np.union1d(own, candidates)
         function, places = pool(ground, len(ground) / n), np.searchsorted(ground, candidates)
         last = places[maximise(Restricted(function(k), places), k)]

@@ -4,26 +4,33 @@ All take the lowest place of the best candidates, and go on to k picks even wher
 can't tell apart is ``rules.TIE`` of the first pick's gain: later gains are what is left of sums of that size.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from ms_coreset.selectors.rules import TIE, first_best
+from ms_coreset.selectors.submodular.functions import SetFunction
 
+Maximiser = Callable[[SetFunction, int], np.ndarray]
 NAMES = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
-def optimizer(greedy, epsilon=0.1, beta=0.9, seed=0):
+def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 0) -> Maximiser:
     """The maximiser named ``greedy``, one of ``NAMES``.
 
     epsilon: in (0, 1), of "stochastic"; beta: in (0, 1], of "approximate_lazy"; seed: of the one stream of
         "stochastic", which goes on from call to call
     """
-    return {"naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
-            "stochastic": partial(stochastic, epsilon=epsilon, rng=np.random.RandomState(seed))}[greedy]
+    named: dict[str, Maximiser] = {
+        "naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
+        "stochastic": partial(stochastic, epsilon=epsilon, rng=np.random.RandomState(seed))}
+    return named[greedy]
 
 
-def naive(function, k):
+def naive(function: SetFunction, k: int) -> np.ndarray:
     """The gain of every candidate at every pick."""
     left = np.arange(len(function))
     picks, scale = [], 0.0
@@ -37,7 +44,7 @@ def naive(function, k):
     return np.array(picks)
 
 
-def lazy(function, k):
+def lazy(function: SetFunction, k: int) -> np.ndarray:
     """The picks of ``naive``, at fewer gains (Minoux 1978): a gain known from before bounds the one now.
 
     Candidates are brought up to date from the largest bound down, ``function.batch`` at a time, until no bound left
@@ -55,13 +62,14 @@ def lazy(function, k):
     return np.array(picks)
 
 
-def _size(first_gain):
+def _size(first_gain: float) -> float:
     """What later gains are compared with: the first, or next to nothing where that is 0."""
-    return abs(first_gain) or np.finfo(float).tiny
+    return abs(first_gain) or float(np.finfo(float).tiny)
 
 
-def _best_now(function, bounds, scale):
+def _best_now(function: SetFunction, bounds: np.ndarray, scale: float) -> int:
     """The place of the best gain now, given bounds (n,) of all, which become the gains where they were in question."""
+    assert function.batch is not None  # else all gains are known
     fresh, best = [], -np.inf
     places = _largest(bounds, function.batch)
     places = places[bounds[places] > -np.inf]
@@ -77,7 +85,7 @@ def _best_now(function, bounds, scale):
     return int(places[order[first_best(gains[order], scale)]])
 
 
-def _largest(bounds, count):
+def _largest(bounds: np.ndarray, count: int) -> np.ndarray:
     """Places of the ``count`` largest bounds, or of all there are; of one alone the lowest of equals."""
     if count >= len(bounds):
         return np.arange(len(bounds))
@@ -86,7 +94,7 @@ def _largest(bounds, count):
     return np.argpartition(bounds, -count)[-count:]
 
 
-def approximate_lazy(function, k, beta):
+def approximate_lazy(function: SetFunction, k: int, beta: float) -> np.ndarray:
     """The first candidate, by falling bound, whose gain is still ``beta`` of its bound.
 
     Each pick's gain is at least about beta times the best. Departure from DeepCore: the test is
@@ -102,7 +110,7 @@ def approximate_lazy(function, k, beta):
     return np.array(picks)
 
 
-def _confirmed(function, bounds, beta, scale):
+def _confirmed(function: SetFunction, bounds: np.ndarray, beta: float, scale: float) -> int:
     while True:
         place = first_best(bounds, scale)
         gain = function.gains(np.array([place]))[0]
@@ -111,7 +119,7 @@ def _confirmed(function, bounds, beta, scale):
         bounds[place] = gain
 
 
-def stochastic(function, k, epsilon, rng):
+def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.RandomState) -> np.ndarray:
     """The best of max(round(-ln(epsilon) n / k), 1) candidates drawn anew for every pick.
 
     Its value is at least 1 - 1/e - epsilon of the best in expectation, for monotone functions.

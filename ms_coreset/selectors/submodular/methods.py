@@ -1,14 +1,15 @@
 """Facility location, graph cut, log determinant and CRAIG."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import numpy as np
 
 from ms_coreset.distributed import current
-from ms_coreset.evidence import EXTRACTED, LastLayerGradients, take
+from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, required, take
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.options import Count, Number, OneOf, Positive, Variant
-from ms_coreset.selectors.quota import pick_by_group
+from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import TIE
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.functions import (
@@ -18,14 +19,15 @@ from ms_coreset.selectors.submodular.functions import (
     LogDeterminant,
     NeighbourFacilityLocation,
     Separate,
+    SetFunction,
 )
 from ms_coreset.selectors.submodular.greedi import greedi
-from ms_coreset.selectors.submodular.greedy import NAMES, optimizer
-from ms_coreset.selectors.submodular.similarity import Cosine, GradientDistance, blocks, held
+from ms_coreset.selectors.submodular.greedy import NAMES, Maximiser, optimizer
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, GradientDistance, Similarity, blocks, held
 
 _DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
 _SIMILARITIES = {"gradient": lambda evidence, rows: Cosine.of_gradients(_gradients(evidence, rows)),
-                 "features": lambda evidence, rows: Cosine.of_features(take(evidence.features, rows))}
+                 "features": lambda evidence, rows: Cosine.of_features(take(required(evidence.features), rows))}
 
 Kernel = Annotated[str, OneOf(_SIMILARITIES)]
 Greedy = Annotated[str, OneOf(NAMES)]
@@ -34,27 +36,27 @@ Beta = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at mos
 NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
 
 
-def _needs(options):
+def _needs(options: dict[str, Any]) -> tuple[str, ...]:
     return ("features",) if options["kernel"] == "features" else EXTRACTED
 
 
-def _by_gradients(options):
+def _by_gradients(options: dict[str, Any]) -> bool:
     return options["kernel"] == "gradient"
 
 
-def _nested(options):
+def _nested(options: dict[str, Any]) -> bool:
     return options["greedy"] != "stochastic"  # which draws the more candidates the fewer are to be picked
 
 
-def _parallel(options):
+def _parallel(options: dict[str, Any]) -> str:
     return "rounds" if options["greedy"] != "stochastic" else ""  # whose draws go on from class to class
 
 
 @method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
         nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
-def facility_location(evidence, request, kernel: Kernel = "gradient", greedy: Greedy = "lazy", epsilon: Epsilon = 0.1,
-                      beta: Beta = 0.9, neighbors: Count | None = None):
+def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
+                      epsilon: Epsilon = 0.1, beta: Beta = 0.9, neighbors: Count | None = None) -> Selection:
     """Samples such that every sample has a similar one among them.
 
     Maximises f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
@@ -75,7 +77,7 @@ def facility_location(evidence, request, kernel: Kernel = "gradient", greedy: Gr
     logits. Departures from DeepCore: order of the picks kept; ties to the lowest place; zero gradients, on which its
     lazy greedy never ends, are allowed.
     """
-    def function(similarity, k, share):
+    def function(similarity: Similarity, k: int, share: float) -> FacilityLocation | NeighbourFacilityLocation:
         if neighbors is None:
             return FacilityLocation(similarity)
         return NeighbourFacilityLocation(similarity, min(neighbors, len(similarity)))
@@ -87,8 +89,8 @@ def facility_location(evidence, request, kernel: Kernel = "gradient", greedy: Gr
 @method("graph_cut", needs=_needs, cost="n C d, and C d per gain", aliases=("GraphCut", "Submodular"),
         nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {_DEEPCORE}")
-def graph_cut(evidence, request, lam: NotNegative = 1.0, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
-              epsilon: Epsilon = 0.1, beta: Beta = 0.9):
+def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kernel: Kernel = "gradient",
+              greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
     """Samples similar to all and unlike one another.
 
     Maximises lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily by the gain
@@ -109,8 +111,9 @@ def graph_cut(evidence, request, lam: NotNegative = 1.0, kernel: Kernel = "gradi
 @method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", aliases=("LogDeterminant",),
         nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {_DEEPCORE}")
-def log_determinant(evidence, request, jitter: Positive = 1e-6, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
-                    epsilon: Epsilon = 0.1, beta: Beta = 0.9, variant: Variant = "paper"):
+def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-6, kernel: Kernel = "gradient",
+                    greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
+                    variant: Variant = "paper") -> Selection:
     """Samples whose similarities span the largest volume: diverse ones.
 
     Maximises log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj).
@@ -123,26 +126,26 @@ def log_determinant(evidence, request, jitter: Positive = 1e-6, kernel: Kernel =
 
     Memory for k rows of n, never n x n. Raises ``MsCoresetError`` as ``facility_location`` does.
     """
-    def function(similarity, k, share):
+    def function(similarity: Cosine | Dense, k: int, share: float) -> LogDeterminant | ExplainedVariance:
         return LogDeterminant(similarity, k, jitter) if variant == "paper" else ExplainedVariance(similarity, k)
 
     return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
                    function)
 
 
-def _select(evidence, request, kernel, maximise, function, hold=False):
+def _select(evidence: Evidence, request: Request, kernel: str, maximise: Maximiser,
+            function: Callable[[Cosine | Dense, int, float], SetFunction], hold: bool = False) -> Selection:
     """Maximise ``function(similarity, k, share)`` of the kernel over all samples, or each class.
 
     share: what part of the samples that f is about these are, below 1 in GreeDi only
     hold: keep the similarities as a matrix where it fits
     """
-    def pool(rows, share):
-        similarity = _SIMILARITIES[kernel](evidence, rows)
-        if hold:
-            similarity, = held([similarity], request.memory)
+    def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
+        given = [_SIMILARITIES[kernel](evidence, rows)]
+        similarity, = held(given, request.memory_bytes) if hold else given
         return lambda k: function(similarity, k, share)
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         if current().size > 1 and not request.balance:
             return greedi(len(rows), k, request.seed, pool, maximise)
         return rows[maximise(pool(rows, 1.0)(k), k)]
@@ -150,15 +153,15 @@ def _select(evidence, request, kernel, maximise, function, hold=False):
     return Selection(pick_by_group(evidence.labels, request, pick))
 
 
-def _gradients(evidence, rows):
+def _gradients(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:
     return LastLayerGradients.of(evidence.part(rows, EXTRACTED))
 
 
 @method("craig", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C), and n_c per gain",
         parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
-def craig(evidence, request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
-          variant: Variant = "paper", batch_size: Count = 128):
+def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
+          variant: Variant = "paper", batch_size: Count = 128) -> Selection:
     """Samples with weights, whose weighted gradients stand for those of all samples of their class.
 
     Facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last layer's
@@ -180,13 +183,13 @@ def craig(evidence, request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, be
     maximise = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
 
-    def pick(rows, k):
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
         gradients = _gradients(evidence, rows)
         if variant == "deepcore":
             gradients = gradients.divided_by_batch(batch_size)
         labels = evidence.labels[rows]
         members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
-        distances = held([GradientDistance(gradients.take(places)) for places in members], request.memory)
+        distances = held([GradientDistance(gradients.take(places)) for places in members], request.memory_bytes)
         similarities = [block.nearness() for block in distances]
         parts = zip(members, map(FacilityLocation, similarities), strict=True)
         picks = maximise(Separate(list(parts)), k)
@@ -199,7 +202,7 @@ def craig(evidence, request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, be
     return Selection(indices, weights[indices])
 
 
-def cluster_sizes(similarity, picked):
+def cluster_sizes(similarity: Similarity, picked: np.ndarray) -> np.ndarray:
     """How many elements are most similar to each of the ascending places ``picked``: (len(picked),), the first of ties.
 
     None picked: empty.

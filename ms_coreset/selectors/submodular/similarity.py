@@ -5,39 +5,48 @@ fresh array; ``column_sums()``, (n,); and ``batch``, how many rows are cheaper t
 graph cut and log determinant use have ``diagonal()``, (n,), and ``sum_of_rows()``, of places added one by one, too.
 """
 
+from __future__ import annotations
+
 import mmap
+from collections.abc import Sequence
 from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.memory import fits_as_matrices
 
+if TYPE_CHECKING:
+    from ms_coreset.evidence import LastLayerGradients
+
 BLOCK_BYTES = 16 << 20
 TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache; a power of two would clash in it
 NEARNESS_MARGIN = 1e-3
 HUGE_PAGES_FROM = 4 << 20
 
+Made = TypeVar("Made", "Cosine", "GradientDistance")
 
-def blocks(places, n):
+
+def blocks(places: np.ndarray, n: int) -> list[np.ndarray]:
     """``places`` in parts whose rows of n take no more than ``BLOCK_BYTES``."""
     return [places[part] for part in kernels.blocks(len(places), 8 * n, BLOCK_BYTES)]
 
 
-def held(similarities, memory):
+def held(similarities: Sequence[Made], memory: int) -> Sequence[Made | Dense]:
     """The similarities, each as a matrix made once, if these and the data's own copies take no more than ``memory``
     bytes; else as given."""
     fits = fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
     return [_dense(similarity) for similarity in similarities] if fits else similarities
 
 
-def _dense(similarity):
+def _dense(similarity: Cosine | GradientDistance) -> Dense:
     """The matrix, its upper half computed in tiles and mirrored."""
     n = len(similarity)
     matrix = _unfilled(n)
     tiles = kernels.blocks(n, 1, TILE)
 
-    def fill(rows, columns):
+    def fill(rows: slice, columns: slice) -> None:
         tile = similarity.rows(np.arange(n)[rows], columns)
         matrix[rows, columns] = tile
         matrix[columns, rows] = tile.T
@@ -46,7 +55,7 @@ def _dense(similarity):
     return Dense(matrix)
 
 
-def _unfilled(n):
+def _unfilled(n: int) -> np.ndarray:
     """An (n, n) array, in small pages of memory.
 
     From 4 MB on NumPy asks the system for huge ones, for which a machine that has run for a while must move others'
@@ -56,34 +65,51 @@ def _unfilled(n):
     return np.frombuffer(mmap.mmap(-1, size)).reshape(n, n) if size >= HUGE_PAGES_FROM else np.empty((n, n))
 
 
+class Similarity(Protocol):
+    """What facility location asks of similarities; see above."""
+
+    @property
+    def batch(self) -> int:
+        """How many rows are cheaper together than one by one."""
+
+    def __len__(self) -> int:
+        """How many elements there are."""
+
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        """The similarities of some places, (m, n)."""
+
+    def column_sums(self) -> np.ndarray:
+        """Each element's similarities to all, summed up: (n,)."""
+
+
 class Dense:
     """A symmetric matrix (n, n)."""
 
     batch = 8
 
-    def __init__(self, matrix):
+    def __init__(self, matrix: np.ndarray) -> None:
         self._matrix = matrix
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._matrix)
 
-    def rows(self, places, columns=slice(None)):
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         return self._matrix[places, columns]
 
-    def row(self, place):
+    def row(self, place: int) -> np.ndarray:
         """A view (n,) of one row."""
         return self._matrix[place]
 
-    def column_sums(self):
+    def column_sums(self) -> np.ndarray:
         return self._matrix.sum(axis=0)
 
-    def diagonal(self):
+    def diagonal(self) -> np.ndarray:
         return np.diag(self._matrix).copy()
 
-    def sum_of_rows(self):
+    def sum_of_rows(self) -> _SumOfRows:
         return _SumOfRows(self)
 
-    def nearness(self):
+    def nearness(self) -> Dense:
         """The similarities of these distances, see ``Nearness``; written over them."""
         top = NEARNESS_MARGIN + self._matrix.max()
         return Dense(np.subtract(top, self._matrix, out=self._matrix))
@@ -92,14 +118,14 @@ class Dense:
 class _SumOfRows:
     """sum_{i in S} s_ij of any j, for an S that grows."""
 
-    def __init__(self, similarity):
+    def __init__(self, similarity: Dense) -> None:
         self._similarity = similarity
         self._total = np.zeros(len(similarity))
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         self._total += self._similarity.rows(np.array([place]))[0]
 
-    def at(self, places):
+    def at(self, places: np.ndarray) -> np.ndarray:
         return self._total[places]
 
 
@@ -114,27 +140,27 @@ class Cosine:
 
     batch = 32
 
-    def __init__(self, left, right):
+    def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
         self._left, self._right = _unit(left), _unit(right)
         self.width = right.shape[1], left.shape[1]
         self._resident = [kernels.resident_rows(factor) for factor in (self._left, self._right)]
 
     @classmethod
-    def of_features(cls, features):
+    def of_features(cls, features: np.ndarray) -> Cosine:
         """Of features (n, d)."""
         return cls(np.ones((len(features), 1)), np.array(features, np.float64))
 
     @classmethod
-    def of_gradients(cls, gradients):
+    def of_gradients(cls, gradients: LastLayerGradients) -> Cosine:
         """Of ``LastLayerGradients``."""
         inputs = np.empty((len(gradients), gradients.features.shape[1] + 1))
         inputs[:, 0], inputs[:, 1:] = 1, gradients.features
         return cls(gradients.errors.copy(), inputs)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._left)
 
-    def rows(self, places, columns=slice(None)):
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         left, right = self._resident
         cosines = right.products(self._right[places], columns)
         cosines *= left.products(self._left[places], columns)
@@ -143,45 +169,45 @@ class Cosine:
         cosines += 0.5
         return cosines
 
-    def column_sums(self):
+    def column_sums(self) -> np.ndarray:
         """sum_i s_ij from the sum of all l_i r_i^T: n C d operations, not n^2."""
         total = _SumOfCosines(self._left, self._right)
         total.add_all(kernels.product(self._left.T, self._right.T))
         return total.at(np.arange(len(self)))
 
-    def diagonal(self):
+    def diagonal(self) -> np.ndarray:
         """Exactly 1, or 0.5 of a zero vector: log determinant's first pick is a tie that rounding must not break."""
         nonzero = self._left.any(axis=1) & self._right.any(axis=1)
         return np.where(nonzero, 1.0, 0.5)
 
-    def sum_of_rows(self):
+    def sum_of_rows(self) -> _SumOfCosines:
         return _SumOfCosines(self._left, self._right)
 
 
 class _SumOfCosines:
     """sum_{i in S} s_ij = |S| / 2 + l_j^T M r_j / 2 with M = sum_{i in S} l_i r_i^T (C, d): no row is ever needed."""
 
-    def __init__(self, left, right):
+    def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
         self._left, self._right = left, right
         self._total = np.zeros((left.shape[1], right.shape[1]))
         self._size = 0
 
-    def add(self, place):
+    def add(self, place: int) -> None:
         self._total += np.outer(self._left[place], self._right[place])
         self._size += 1
 
-    def add_all(self, total):
+    def add_all(self, total: np.ndarray) -> None:
         """Add all elements, whose l_i r_i^T sum to ``total``."""
         self._total += total
         self._size += len(self._left)
 
-    def at(self, places):
+    def at(self, places: np.ndarray) -> np.ndarray:
         cosines = [np.einsum("jd,jd->j", self._left[block] @ self._total, self._right[block])
                    for block in blocks(places, 8 * self._right.shape[1])]
         return 0.5 * self._size + 0.5 * np.concatenate(cosines)
 
 
-def _unit(rows):
+def _unit(rows: np.ndarray) -> np.ndarray:
     norms = np.sqrt(kernels.squared_norms(rows))[:, None]
     return np.divide(rows, norms, out=rows, where=norms > 0)
 
@@ -189,19 +215,19 @@ def _unit(rows):
 class GradientDistance:
     """d_ij = ||G_i - G_j|| of ``LastLayerGradients``, at least 1e-6; see ``kernels.distances_from_products``."""
 
-    def __init__(self, gradients):
+    def __init__(self, gradients: LastLayerGradients) -> None:
         self._resident = kernels.ResidentGradients(gradients)
         self._squares = gradients.squared_norms()
         self.width = gradients.features.shape[1], gradients.errors.shape[1]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._resident)
 
-    def rows(self, places, columns=slice(None)):
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         gram = self._resident.gram(self._resident.gradients.take(places), columns)
         return kernels.distances_from_products(gram, self._squares[places], self._squares[columns])
 
-    def nearness(self):
+    def nearness(self) -> Nearness:
         """The similarities of these distances."""
         return Nearness(self)
 
@@ -211,17 +237,17 @@ class Nearness:
 
     batch = Cosine.batch
 
-    def __init__(self, distances):
+    def __init__(self, distances: GradientDistance) -> None:
         self._distances = distances
         n = len(distances)
         self._top = NEARNESS_MARGIN + max(distances.rows(block).max() for block in blocks(np.arange(n), n))
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._distances)
 
-    def rows(self, places, columns=slice(None)):
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         return self._top - self._distances.rows(places, columns)
 
-    def column_sums(self):
+    def column_sums(self) -> np.ndarray:
         n = len(self)
         return np.concatenate([self.rows(block).sum(axis=1) for block in blocks(np.arange(n), n)])
