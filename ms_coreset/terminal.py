@@ -41,6 +41,11 @@ def complain(*lines):
     say(*lines, stream=sys.stderr)
 
 
+def note(line):
+    """Tell the user something beside the result, on standard error."""
+    complain(f"note: {line}")
+
+
 def warn(line):
     """Tell ``logging`` a line, as the logger ``ms_coreset``: on standard error, unless it is set up otherwise."""
     logging.getLogger("ms_coreset").warning("%s", one_line(line))

@@ -1,5 +1,6 @@
 """Images in folders, decoded when they are needed, in every layout that is known: generated trees and real ones."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -25,16 +26,13 @@ from PIL import Image
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.options import (
-    add_data_options,
-    add_network_options,
-    dataset_in_files,
-    new_parser,
-    resolve_recipe,
-)
+from ms_coreset.cli.common.options import add_data_options, add_network_options, new_parser
+from ms_coreset.cli.common.sources import data_of, network_of
 from ms_coreset.datasets import default_overlay_path, download, pictures, tiny_imagenet
 from ms_coreset.datasets.readers import archive, image_check, image_files
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.jobs.default_recipe import recipe_of
+from ms_coreset.jobs.sources import NetworkSource
 from ms_coreset.training import pipeline
 from ms_coreset.training.crops import NUMBERS, as_tested, crop_box, resized_crops
 from ms_coreset.training.loop import data_digest
@@ -398,45 +396,43 @@ def test_sets_of_one_size_have_no_other(tmp_path):
     refused("image size 64: digits has images of one size", "digits", tmp_path, image_size=64)
 
 
+def sources_by(*typed):
+    """(data set, network) that a command's options describe."""
+    options = new_parser("x", "x")
+    add_data_options(options)
+    add_network_options(options)
+    arguments = options.parse_args(typed)
+    return data_of(arguments), network_of(arguments)
+
+
 @pytest.mark.parametrize(("typed", "expected"), [
     (["--dataset", "TinyImageNet", "--data", "x"], ("tiny", "lenet")),
     (["--dataset", "CIFAR10", "--data", "tiny-imagenet"], ("moderate", "laptop")),  # never by the path
     (["--dataset", "CIFAR100N"], ("moderate", "laptop-100")),
     (["--dataset", "CIFAR10"], ("moderate", "laptop")), (["--dataset", "ImageNet"], ("imagenet", "lenet"))])
 def test_recipes_go_by_the_data_sets_name(typed, expected):
-    options = new_parser("x", "x")
-    add_data_options(options)
-    add_network_options(options)
-    arguments = options.parse_args(typed)
+    data, network = sources_by(*typed)
     for device, name in zip(("GPU", "CPU"), expected, strict=True):
-        assert resolve_recipe(arguments, device) == mc.load_recipe(name)
+        assert recipe_of(network, data.name, device) == mc.load_recipe(name)
 
 
 @pytest.mark.parametrize(("arch", "name"), [("airbench", "laptop"), ("AirBench", "laptop"), ("mlp", "lenet"),
                                             ("resnet18", "lenet")])
 def test_recipes_of_one_network_are_for_no_other(arch, name):
     """A learning rate of 0.25 and whitened patches would undo any other network."""
-    options = new_parser("x", "x")
-    add_data_options(options)
-    add_network_options(options)
-    typed = options.parse_args(["--dataset", "CIFAR10", "--arch", arch])
-    assert resolve_recipe(typed, "CPU") == mc.load_recipe(name, arch=arch)
-    typed.arch = None
-    assert resolve_recipe(typed, "CPU", arch=arch) == mc.load_recipe(name)
+    _, network = sources_by("--dataset", "CIFAR10", "--arch", arch)
+    assert recipe_of(network, "CIFAR10", "CPU") == mc.load_recipe(name, arch=arch)
+    assert recipe_of(NetworkSource(), "CIFAR10", "CPU", arch=arch) == mc.load_recipe(name)
 
 
 def test_recipes_and_files_of_a_folder_go_by_size_and_name(tmp_path):
-    options = new_parser("x", "x")
-    add_data_options(options)
-    add_network_options(options)
-    arguments = options.parse_args(["--dataset", "folderN", "--data", str(tmp_path / "cats")])
+    data, network = sources_by("--dataset", "folderN", "--data", str(tmp_path / "cats"))
     for size, name, on_cpu in ((8, "moderate", "lenet"), (32, "moderate", "laptop"), (64, "tiny", "lenet"),
                                (224, "imagenet", "lenet")):
-        assert resolve_recipe(arguments, "Ascend", size) == mc.load_recipe(name)
-        assert resolve_recipe(arguments, "CPU", size) == mc.load_recipe(on_cpu)
-    assert dataset_in_files(arguments) == "folder-catsN"
-    arguments.image_size = 64
-    assert dataset_in_files(arguments) == "folder-catsN-64px"
+        assert recipe_of(network, data.name, "Ascend", size) == mc.load_recipe(name)
+        assert recipe_of(network, data.name, "CPU", size) == mc.load_recipe(on_cpu)
+    assert data.name_in_files == "folder-catsN"
+    assert dataclasses.replace(data, image_size=64).name_in_files == "folder-catsN-64px"
 
 
 def test_commands_on_a_folder_with_and_without_a_test_part(tree, tmp_path, monkeypatch, capsys):

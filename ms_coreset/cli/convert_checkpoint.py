@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ms_coreset.cli.common.options import new_parser, note
+from ms_coreset.cli.common.options import new_parser
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.terminal import say
+from ms_coreset.terminal import note, say
 
 _EXAMPLES = """examples:
   convert_checkpoint resnet18.pth resnet18.ckpt

@@ -1,7 +1,8 @@
 """``label-noise``: make the label noise of a data set's ...N."""
 
 from ms_coreset.cli.common.options import add, add_data_options, new_parser
-from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
+from ms_coreset.cli.common.sources import data_of
 from ms_coreset.datasets import make_label_noise
 from ms_coreset.datasets.overlays.human import KINDS
 from ms_coreset.datasets.overlays.label_noise import NOISES
@@ -38,12 +39,13 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    clean, name, variant, root = clean_split(arguments, "N")
-    path = make_label_noise(clean, root, arguments.ratio, arguments.seed, not arguments.chance, arguments.force,
+    data, name, variant = data_of(arguments).clean("N")
+    clean = data.load(train=True)
+    path = make_label_noise(clean, data.home, arguments.ratio, arguments.seed, not arguments.chance, arguments.force,
                             variant, arguments.noise, arguments.next_class, arguments.kind)
     made = read_json(path.with_suffix(".json"))
     told = f"seed {made['seed']}" if "seed" in made else f"by people, {made['human']}"
     say(f"label noise of {name}: {made['flipped']:,} of {made['n']:,} labels flipped "
           f"({made['ratio_realised']:.2%}), {told}")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments, clean, name, lambda before, after: [("image", before.images)])
+    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [("image", before.images)])
