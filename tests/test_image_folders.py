@@ -27,11 +27,11 @@ from PIL import Image
 import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.cli.common.options import add_data_options, add_network_options, new_parser
-from ms_coreset.cli.common.sources import data_of, network_of
 from ms_coreset.datasets import default_overlay_path, download, pictures, tiny_imagenet
 from ms_coreset.datasets.readers import archive, image_check, image_files
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.default_recipe import recipe_of
+from ms_coreset.jobs.options import data_of, network_of
 from ms_coreset.jobs.sources import NetworkSource
 from ms_coreset.training import pipeline
 from ms_coreset.training.crops import NUMBERS, as_tested, crop_box, resized_crops
@@ -401,8 +401,8 @@ def sources_by(*typed):
     options = new_parser("x", "x")
     add_data_options(options)
     add_network_options(options)
-    arguments = options.parse_args(typed)
-    return data_of(arguments), network_of(arguments)
+    given = vars(options.parse_args(typed))
+    return data_of(given), network_of(given)
 
 
 @pytest.mark.parametrize(("typed", "expected"), [

@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
-from ms_coreset.cli.common.sources import sources_of
 from ms_coreset.datasets.overlays import attack_path
 from ms_coreset.datasets.overlays.places import is_made
 from ms_coreset.device import set_device
 from ms_coreset.files import read_json
+from ms_coreset.jobs.options import sources_of
 from ms_coreset.perturbations.attack import AGAINST, ATTACKS, attack_options
 from ms_coreset.perturbations.contact_sheet import difference
 from ms_coreset.terminal import say
@@ -55,7 +55,7 @@ def run(arguments):
     set_device(arguments.device, arguments.precision)
     options = {name: getattr(arguments, name) for name in
                ("attack", "eps", "alpha", "steps", "against", "random_start")}
-    sources = sources_of(arguments)
+    sources = sources_of(vars(arguments))
     data, name, variant = sources.data.clean("A")
     clean = data.load(train=True)
     # Said before a network is trained; the weights are compared later.

@@ -2,10 +2,10 @@
 
 from ms_coreset.cli.common.options import add, add_data_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
-from ms_coreset.cli.common.sources import data_of
 from ms_coreset.datasets import make_corruption
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_json
+from ms_coreset.jobs.options import data_of
 from ms_coreset.perturbations.corruption import KINDS, MODES
 from ms_coreset.terminal import say
 
@@ -38,7 +38,7 @@ def parser(typed):
 def run(arguments):
     """Run the command."""
     shares = _parsed(arguments.shares) if arguments.shares else arguments.ratio
-    data, name, variant = data_of(arguments).clean("C")
+    data, name, variant = data_of(vars(arguments)).clean("C")
     clean = data.load(train=True)
     path = make_corruption(clean, data.home, shares, arguments.seed, arguments.mode, arguments.random_occlusion,
                            arguments.force, variant)

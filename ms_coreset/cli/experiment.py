@@ -16,11 +16,11 @@ from ms_coreset.cli.common.options import (
     add_run_options,
 )
 from ms_coreset.cli.common.plugins import add_plugin_option
-from ms_coreset.cli.common.sources import data_of, runtime_of, sources_of
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import MOST_RUNS, PROTOCOLS
-from ms_coreset.experiment.planning import METHODS, OWN, RATES, Preparation, StudyJob, StudyPlan
+from ms_coreset.experiment.planning import METHODS, OWN, RATES, SELECTION, Preparation, study_job
+from ms_coreset.jobs.options import data_of
 from ms_coreset.jobs.sources import NETWORK, PATCHES
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.choice import FAMILIES
@@ -35,9 +35,8 @@ A method's options follow its name: "el2n:last=5", "glister:rounds=10,eta=0.5"; 
 The same command typed again goes on where it was; typed twice at the same time, the two share the work."""
 _NOT_PLANNED = ("config", "dry_run", "retry", "allow_plugins")  # about this call, not about the study
 _OVERLAY_COMMANDS = {"label-noise": "N", "corrupt": "C", "attack": "A"}
-# Options of the training of the networks that are asked, each --selection-..., with its type and DeepCore's short name.
-_SELECTION = {"epochs": (int, "-se"), "batch_size": (int,), "lr": (float, "-slr"), "momentum": (float, "-sm"),
-              "weight_decay": (float, "-swd")}
+# DeepCore's short names of some of --selection-...
+_SHORT = {"epochs": ["-se"], "lr": ["-slr"], "momentum": ["-sm"], "weight_decay": ["-swd"]}
 # What the study says for the commands of --prepare, too: in their words' place, or where these say nothing.
 _SHARED = ("data", "no_download", "image_size", "bits", "skip_broken")
 _SHARED_BY_NETWORKS = ("model_dir", "device", "precision")
@@ -114,9 +113,10 @@ def _add_selection_options(group):
     add(group, "--cache", metavar="DIR", help="folder of extracted evidence (default: the study's evidence-cache)")
     add(group, "--evidence", nargs="+", choices=(NETWORK, PATCHES), default=[NETWORK], help="features and logits of a "
         "network, or, without training, of random patches and ridge regression, or of each (default: network)")
-    for name, (kind, *short) in _SELECTION.items():
-        add(group, f"--selection-{name.replace('_', '-')}", *short, type=kind, metavar="N" if kind is int else "X",
-            help=f"{name.replace('_', ' ')} of the base networks' training (default: as on coresets)")
+    for name, kind in SELECTION.items():
+        add(group, f"--selection-{name.replace('_', '-')}", *_SHORT.get(name, ()), type=kind,
+            metavar="N" if kind is int else "X", help=f"{name.replace('_', ' ')} of the base networks' training "
+            "(default: as on coresets)")
 
 
 class _Cross(argparse.Action):
@@ -159,31 +159,11 @@ def job_of(arguments):
     if not arguments.datasets:
         raise MsCoresetError("--datasets is missing; --help shows what there is")
     name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
-    if name in (".", "..") or Path(name).name != name:
-        raise MsCoresetError(f"--name {name}: a study's name is no path; --save names its folder")
-    folder = Path(arguments.save or f"results/{name}")
     places = [action.dest for action in places_of(parser("experiment"))]
-    return StudyJob(_plan(arguments, folder), folder, runtime_of(arguments), _labels(arguments.label),
-                    tuple(_preparation(line, arguments, folder) for line in arguments.prepare), arguments.retry,
-                    settings_of(vars(arguments) | {"name": name}, leave_out=(*_NOT_PLANNED, *places)),
+    options = vars(arguments) | {"name": name, "label": _labels(arguments.label)}
+    job = study_job(options, settings_of(vars(arguments) | {"name": name}, leave_out=(*_NOT_PLANNED, *places)),
                     tuple(arguments.typed))
-
-
-def _plan(arguments, folder):
-    sources = sources_of(arguments, arguments.datasets[0])
-    network = replace(sources.network, folder=_model_dir(arguments, folder))
-    evidence = replace(sources.evidence, cache=arguments.cache or str(folder / "evidence-cache"))
-    lists = {name: tuple(getattr(arguments, name) or ()) for name in
-             ("datasets", "methods", "rates", "seeds", "archs", "protocols", "evidence")}
-    return StudyPlan(replace(sources, network=network, evidence=evidence), **lists,
-                     balances=tuple(arguments.balance or [True]), train_archs=tuple(arguments.train_archs or [OWN]),
-                     pool_seed=arguments.pool_seed,
-                     selection={name: getattr(arguments, f"selection_{name}") for name in _SELECTION},
-                     families={name: getattr(arguments, name) for name in FAMILIES})
-
-
-def _model_dir(arguments, folder):
-    return arguments.model_dir or str(folder / "ckpt")
+    return replace(job, prepare=tuple(_preparation(line, arguments, job) for line in arguments.prepare))
 
 
 def _labels(entries):
@@ -197,7 +177,7 @@ def _labels(entries):
     return labels
 
 
-def _preparation(line, arguments, folder):
+def _preparation(line, arguments, job):
     """The ``Preparation`` by a command of --prepare, which a file may spell: it runs no code, and names no place.
 
     Raises ``MsCoresetError`` for one that would.
@@ -212,13 +192,13 @@ def _preparation(line, arguments, folder):
     command = importlib.import_module(f"ms_coreset.cli.{name.replace('-', '_')}")
     options = command.parser(name)
     _require_no_places(options, options.parse_args(words), line)
-    study = vars(arguments) | {"model_dir": _model_dir(arguments, folder)}
+    study = vars(arguments) | {"model_dir": job.plan.sources.network.folder}
     shared = _SHARED + (_SHARED_BY_NETWORKS if name == "attack" else ())
     options.set_defaults(**{option: study[option] for option in shared})
     given = options.parse_args(words)
     family, letter, _ = find_dataset(given.dataset)
     made = given.dataset if letter else f"{family.name}{_OVERLAY_COMMANDS[name]}"
-    return Preparation(data_of(given, made), functools.partial(command.run, given))
+    return Preparation(data_of(vars(given) | {"dataset": made}), functools.partial(command.run, given))
 
 
 def _require_no_places(options, given, line):

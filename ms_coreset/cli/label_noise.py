@@ -2,11 +2,11 @@
 
 from ms_coreset.cli.common.options import add, add_data_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
-from ms_coreset.cli.common.sources import data_of
 from ms_coreset.datasets import make_label_noise
 from ms_coreset.datasets.overlays.human import KINDS
 from ms_coreset.datasets.overlays.label_noise import NOISES
 from ms_coreset.files import read_json
+from ms_coreset.jobs.options import data_of
 from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
@@ -39,7 +39,7 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    data, name, variant = data_of(arguments).clean("N")
+    data, name, variant = data_of(vars(arguments)).clean("N")
     clean = data.load(train=True)
     path = make_label_noise(clean, data.home, arguments.ratio, arguments.seed, not arguments.chance, arguments.force,
                             variant, arguments.noise, arguments.next_class, arguments.kind)

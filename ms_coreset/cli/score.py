@@ -8,7 +8,7 @@ from ms_coreset.cli.common.options import (
     add_run_options,
     new_parser,
 )
-from ms_coreset.cli.common.sources import runtime_of, sources_of
+from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.sources import COSTLY
 from ms_coreset.selectors import list_scores
 from ms_coreset.terminal import say
@@ -37,11 +37,11 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    sources = sources_of(arguments)
+    sources = sources_of(vars(arguments))
 
     from ms_coreset.jobs.scoring import score_all
 
-    result = score_all(sources, arguments.scores or (), arguments.save, runtime_of(arguments))
+    result = score_all(sources, arguments.scores or (), arguments.save, runtime_of(vars(arguments)))
     say(f"{len(result.values)} scores of {len(result.rows):,} samples of {sources.data.name_in_files}, high = keep, by "
         f"{result.trust or result.checkpoint or arguments.data}")
     for name, line in [*result.steps.lines(), ("wrote", f"{result.stem}.npz, {result.stem}.csv")]:

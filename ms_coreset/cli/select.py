@@ -16,7 +16,7 @@ from ms_coreset.cli.common.options import (
     new_parser,
 )
 from ms_coreset.cli.common.repeat import former_options, options_of
-from ms_coreset.cli.common.sources import runtime_of, sources_of
+from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.unsaid import TYPED
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
@@ -69,10 +69,10 @@ def run(arguments):
     if arguments.list:
         return _print_methods()
     if not arguments.from_manifest:
-        _select(arguments, sources_of(arguments))
+        _select(arguments, sources_of(vars(arguments)))
         return 0
     former, again, recipe = former_options(parser("select"), arguments)
-    sources = sources_of(again)
+    sources = sources_of(vars(again))
     sources = replace(sources, network=replace(sources.network, recipe=recipe))
     return _compared(arguments.from_manifest, _select(again, sources, former).changes)
 
@@ -85,7 +85,7 @@ def _select(arguments, sources, former=None):
     from ms_coreset.jobs.selection import SelectionJob, select
 
     result = select(SelectionJob(
-        sources, choice, request, arguments.save, runtime_of(arguments), shlex.join(["select", *arguments.typed]),
+        sources, choice, request, arguments.save, runtime_of(vars(arguments)), shlex.join(["select", *arguments.typed]),
         options_of(parser("select"), arguments), former))
     if result.files:
         _print_summary(sources.data, result)

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from ms_coreset.datasets.family import canonical_name, find_dataset
-from ms_coreset.experiment.plan import WHOLE, Cell, order, require_few
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.plan import PROTOCOLS, WHOLE, Cell, order, require_few
 from ms_coreset.jobs.default_recipe import recipe_of
+from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.patches import require_evidence
-from ms_coreset.jobs.sources import NETWORK, PATCHES, DataSource, Runtime, Sources
+from ms_coreset.jobs.sources import NETWORK, PATCHES, DataSource, EvidenceSource, Runtime, Sources
 from ms_coreset.networks import canonical_network
 from ms_coreset.randomness import check_seed
-from ms_coreset.selectors.choice import Choice
+from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
 
 OWN = "own"  # in --train-archs: the network that was asked
+# Fields of the recipe of the networks that are asked, each an option selection_..., with its type.
+SELECTION = {"epochs": int, "batch_size": int, "lr": float, "momentum": float, "weight_decay": float}
+_LISTS = ("datasets", "methods", "rates", "seeds", "archs", "protocols", "evidence")
 METHODS, RATES = ("random", "moderate", WHOLE), (0.2,)  # that are compared where none are named
 
 
@@ -78,6 +83,31 @@ class StudyJob:
     words: tuple = ()
 
 
+def study_job(options, settings, words):
+    """The ``StudyJob`` that options of ``experiment`` describe, by their names; "label" is a mapping. settings, words:
+    see there.
+
+    Raises ``MsCoresetError`` for what can't be meant.
+    """
+    name = options["name"]
+    if name in (".", "..") or Path(name).name != name:
+        raise MsCoresetError(f"--name {name}: a study's name is no path; --save names its folder")
+    folder = Path(options.get("save") or f"results/{name}")
+    return StudyJob(_plan(options, folder), folder, runtime_of(options), options.get("label") or {},
+                    retry=options.get("retry", False), settings=settings, words=words)
+
+
+def _plan(options, folder):
+    own = {"dataset": options["datasets"][0], "evidence": None, "arch": None,
+           "model_dir": options.get("model_dir") or str(folder / "ckpt"),
+           "cache": options.get("cache") or str(folder / "evidence-cache")}
+    lists = {name: tuple(options.get(name) or ()) for name in _LISTS}
+    return StudyPlan(sources_of({**options, **own}), **lists, balances=tuple(options["balance"] or [True]),
+                     train_archs=tuple(options.get("train_archs") or [OWN]), pool_seed=options.get("pool_seed", 0),
+                     selection={name: options.get(f"selection_{name}") for name in SELECTION},
+                     families={name: options[name] for name in FAMILIES if name in options})
+
+
 def planned(study, device):
     """The runs of a ``StudyPlan`` in their order; raises ``MsCoresetError`` for what can't be meant."""
     require_few(study.datasets, study.methods, study.rates, study.seeds, study.balances, study.archs,
@@ -87,6 +117,11 @@ def planned(study, device):
     require_evidence(study.sources, {method.text: method.needs for method in methods}, study.evidence)
     for rate in study.rates:
         Request(rate)
+    for kind in study.evidence:
+        EvidenceSource(kind)
+    for protocol in study.protocols:
+        if protocol not in PROTOCOLS:
+            raise MsCoresetError(f"protocol {protocol!r}: must be one of {', '.join(PROTOCOLS)}")
     seeds = [check_seed(seed) for seed in study.seeds]
     others = [name for name in study.train_archs if name != OWN]
     recipes = {(dataset, arch): _recipe(study.sources, device, dataset, arch)

@@ -1,16 +1,28 @@
 """A study from its plan to its results: every run once, by any number of processes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name
 from ms_coreset.device import set_device
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.experiment.bench import Bench
-from ms_coreset.experiment.planning import StudyJob, command_of, labels_of, planned
+from ms_coreset.experiment.planning import (
+    METHODS,
+    OWN,
+    RATES,
+    SELECTION,
+    StudyJob,
+    command_of,
+    labels_of,
+    planned,
+    study_job,
+)
 from ms_coreset.experiment.store import Claims, Store
 from ms_coreset.experiment.sweep import sweep
 from ms_coreset.experiment.tally import Tally, list_runs
@@ -18,9 +30,16 @@ from ms_coreset.experiment.work import Work
 from ms_coreset.files import atomic_write
 from ms_coreset.identity import normalization
 from ms_coreset.jobs.base_network import require_writable
+from ms_coreset.jobs.options import KNOWN, require_known, spelled, words_of
+from ms_coreset.jobs.sources import NETWORK
 from ms_coreset.jobs.versions import made_with
+from ms_coreset.selectors.choice import FAMILIES
 from ms_coreset.terminal import note
+from ms_coreset.training.recipe import Recipe
 
+_OPTIONS = (*(name for name in KNOWN if name not in ("dataset", "seed", "arch", "memory")), "pool_seed", "label",
+            *(f"selection_{name}" for name in SELECTION), *FAMILIES)  # beside the parameters of ``run_study``
+_PLACES = ("save", "data", "model_dir", "cache", "ckpt", "device")
 _OF_DATA = {"data": "other images or labels", "normalization": "images of another mean or deviation"}
 
 
@@ -68,6 +87,48 @@ def do_study(job: StudyJob) -> StudyResult:
 
     sweep(runs, store, claims, work.perform, finish, job.retry)
     return StudyResult(store.path, [store.record_of(run) for run in runs])
+
+
+def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rates: Sequence[float] = RATES,
+              seeds: Sequence[int] = (0,), balance: Sequence[bool] = (False,), archs: Sequence[str] = (),
+              train_archs: Sequence[str] = (OWN,), protocols: Sequence[str] = (), evidence: Sequence[str] = (NETWORK,),
+              pool: int | None = None, recipe: str | Recipe | None = None, name: str = "study",
+              save: str | None = None, data: str = "data", device: str = "auto", retry: bool = False,
+              **options: Any) -> StudyResult:
+    """Select with every method at every rate, train on every coreset, and keep the results in a study's folder: what
+    the command ``experiment`` does, with its defaults. The same call again goes on where it was.
+
+    datasets, data: names of the data sets, and the folder where they lie
+    methods: texts such as "moderate", "ccs:mis_ratio=0.3", "el2n-strata", or "full" for all samples
+    rates: shares to keep; balance: whether the same share of every class, or with both values, each
+    archs: networks that are asked, each with its width if wanted, "resnet18-w16"; none: the recipe's
+    train_archs: networks that are trained on the coresets; "own" is the one that was asked
+    protocols: "epochs" or "iterations", as many as on all the data; none: what the recipe states
+    evidence: "network", "patches", or both
+    pool: work on so many samples, a class-balanced part
+    save: folder of the study; None: results/<name>
+    retry: do failed runs again
+    options: others of the command by their names, such as epochs, pool_seed, label (a mapping), model_dir, cache
+
+    Raises ``MsCoresetError`` for what can't be meant, and data that is missing; what single runs raise is in their
+    records.
+    """
+    require_known(options, _OPTIONS)
+    lists = {"datasets": datasets, "methods": methods, "rates": rates, "seeds": seeds, "balance": balance,
+             "archs": archs, "train_archs": train_archs, "protocols": protocols, "evidence": evidence}
+    for option, values in lists.items():
+        require_kind(option, values, list, tuple)
+    given = {**lists, "pool": pool, "recipe": recipe, "name": name, "save": save, "data": data, "device": device,
+             **options}
+    settings = spelled({option: value for option, value in given.items() if option not in _PLACES})
+    return do_study(study_job({**given, "retry": retry}, settings, tuple(words_of(_typed(given)))))
+
+
+def _typed(given):
+    """Options as they are typed, the labels and balances in their words."""
+    words = {"label": [f"{name}={text}" for name, text in (given.get("label") or {}).items()],
+             "balance": ["yes" if balanced else "no" for balanced in given["balance"]]}
+    return spelled(given | words)
 
 
 def _begun(job):

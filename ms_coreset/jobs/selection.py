@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import Split
@@ -10,6 +11,7 @@ from ms_coreset.distributed import current
 from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool, sizes_to_gather
+from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spelled
 from ms_coreset.jobs.patches import require_evidence
 from ms_coreset.jobs.provenance import base_of, changed_arrays, tell_changes
 from ms_coreset.jobs.sources import Runtime, Sources
@@ -17,10 +19,11 @@ from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, WrongLabels, tell_if_poor, trust_in, wrong_labels
 from ms_coreset.jobs.unsaid import by_patches, goes_by_patches, nothing_said, with_defaults
 from ms_coreset.jobs.versions import made_with
-from ms_coreset.selectors.choice import Choice
+from ms_coreset.selectors.choice import Choice, split_text
 from ms_coreset.selectors.estimate import Estimate
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import note
+from ms_coreset.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,36 @@ def select(job: SelectionJob) -> SelectionResult:
     changes = tuple(changed_arrays(job.former, coreset)) if job.former else ()
     files = _saved(wanted, coreset, changes, steps)
     return SelectionResult(coreset, whole, expected, steps, trusted, wrong, tuple(given), files, changes)
+
+
+def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None, balance: bool = False,
+                  evidence: str | None = None, recipe: str | Recipe | None = None, ckpt: str | None = None,
+                  pool: int | None = None, seed: int = 0, memory: int | str | None = None, save: str | None = None,
+                  data: str = "data", device: str = "auto", **options: Any) -> SelectionResult:
+    """Choose the part of a data set that is worth keeping: what the command ``select`` does, with its defaults.
+
+    dataset, data: name of the data set, and the folder where it lies
+    rate: share to keep, in (0, 1]; balance: the same share of every class
+    method: a text such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; None: Moderate as published, but on a CPU,
+        where nothing is said of method, evidence or network either, CCS by random patches
+    evidence: "network" or "patches", which need no training
+    recipe, ckpt: by which the network that is asked is trained, or a file of one
+    pool: work on so many samples, a class-balanced part
+    save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and what
+        was extracted, are kept in ``model_dir`` and ``cache``, as the command does
+    options: others of the command by their names: of the data such as image_size, of the network such as arch and
+        epochs, of the evidence such as runs and filters, and model_dir, cache, precision
+
+    Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory.
+    """
+    require_known(options, KNOWN)
+    given = {"dataset": dataset, "data": data, "method": method, "rate": rate, "balance": balance, "evidence": evidence,
+             "recipe": recipe, "ckpt": ckpt, "pool": pool, "seed": seed, "memory": memory, "device": device, **options}
+    sources = sources_of(given)
+    choice = None if method is None else Choice(*split_text(method), seed)
+    recorded = spelled(given)
+    return select(SelectionJob(sources, choice, Request(rate, balance, seed, memory), save, runtime_of(given),
+                               command_line("select", recorded), recorded))
 
 
 def _asked_for(job, whole, given):

@@ -122,6 +122,8 @@ class EvidenceSource:
     filters: random patches, None for as many as the image size asks for; memory: what asking them may use
     runs: networks of as many seeds; top_m: of the distances to the decision boundary, see ``deepfool_distances``
     cache: folder of extracted evidence
+
+    Raises ``MsCoresetError`` for another kind.
     """
 
     kind: str | None = None
@@ -130,6 +132,10 @@ class EvidenceSource:
     top_m: int | None = None
     cache: str = "cache"
     memory: int | str | None = None
+
+    def __post_init__(self):
+        if self.kind not in (None, NETWORK, PATCHES):
+            raise MsCoresetError(f"evidence {self.kind!r}: must be one of {NETWORK}, {PATCHES}")
 
     @property
     def said(self) -> bool:

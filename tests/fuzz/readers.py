@@ -760,7 +760,7 @@ def _report(root):
     from ms_coreset.experiment.report import write_report
     from ms_coreset.experiment.store import Store
 
-    sections, _ = write_report(root / "study", root / "page.html", data=root / "no data")
+    sections = write_report(root / "study", output=root / "page.html", data=root / "no data").sections
     return len(Store(root / "study").records), sections
 
 

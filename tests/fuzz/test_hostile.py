@@ -385,7 +385,7 @@ def test_a_report_of_more_runs_than_any_study_has_is_refused(tmp_path):
     readers._study(tmp_path)
     readers.put(tmp_path / "study/study.yaml", LISTS.encode())
     with pytest.raises(MsCoresetError, match=r"a study of .* runs"):
-        write_report(tmp_path / "study", tmp_path / "page.html", data=tmp_path)
+        write_report(tmp_path / "study", output=tmp_path / "page.html", data=tmp_path)
 
 
 def test_a_run_s_coreset_lies_in_its_study(tmp_path):
