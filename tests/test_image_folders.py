@@ -25,6 +25,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ms_coreset as mc
+from ms_coreset import batches
+from ms_coreset.batches import evaluation_batches
 from ms_coreset.cli import main
 from ms_coreset.cli.common.options import add_data_options, add_network_options, new_parser
 from ms_coreset.datasets import default_overlay_path, download, pictures, tiny_imagenet
@@ -33,10 +35,9 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.jobs.options import data_of, network_of
 from ms_coreset.jobs.sources import NetworkSource
-from ms_coreset.training import pipeline
 from ms_coreset.training.crops import NUMBERS, as_tested, crop_box, resized_crops
 from ms_coreset.training.loop import data_digest
-from ms_coreset.training.pipeline import EpochPlan, evaluation_batches, training_batches
+from ms_coreset.training.pipeline import EpochPlan, training_batches
 
 mc.set_device("CPU")
 WNIDS = ["n01443537", "n01641577", "n02012849", "n03126707"]
@@ -204,7 +205,7 @@ def test_lazy_evaluation_equals_that_of_arrays_from_any_start(tree):
 
 def test_large_images_are_evaluated_fewer_at_a_time(tree, monkeypatch):
     split = load("folder", tree, image_size=16)
-    monkeypatch.setattr(pipeline, "_LARGEST_EVALUATED", 4 * 16 * 16 * 3 * 6)
+    monkeypatch.setattr(batches, "_LARGEST_EVALUATED", 4 * 16 * 16 * 3 * 6)
     assert [len(batch.rows) for batch in evaluation_batches(split, 100)] == [6, 6, 6, 2]
 
 
@@ -220,20 +221,20 @@ def test_evidence_of_lazy_images_is_that_of_arrays(tree, tmp_path):
 def test_few_batches_wait_when_they_are_large(tree, monkeypatch):
     split = load("folder", tree, image_size=16).subset(np.arange(400) % 20)
     prepared = []
-    get = pipeline._EvaluationSource.__getitem__
-    monkeypatch.setattr(pipeline._EvaluationSource, "__getitem__",
+    get = batches._EvaluationSource.__getitem__
+    monkeypatch.setattr(batches._EvaluationSource, "__getitem__",
                         lambda self, item: prepared.append(item) or get(self, item))
 
     def ahead():
         prepared.clear()
-        batches = evaluation_batches(split, 4)
-        next(batches)
+        read = evaluation_batches(split, 4)
+        next(read)
         time.sleep(1)
-        batches.close()
+        read.close()
         return len(prepared)
 
     assert 10 < ahead() < 25
-    monkeypatch.setattr(pipeline, "QUEUE_BYTES", 4 * 16 * 16 * 3 * 4)  # one batch
+    monkeypatch.setattr(batches, "QUEUE_BYTES", 4 * 16 * 16 * 3 * 4)  # one batch
     assert ahead() <= 4
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import filled_up
 from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind, require_network, require_number, require_same_classes, require_whole
 from ms_coreset.progress import Progress
-from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
 
 def deepfool_distances(network: Any, split: Split, max_iter: int = 50, overshoot: float = 0.0, top_m: int | None = None,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import filled_up
 from ms_coreset.distributed import current, first_before_others
@@ -21,7 +22,6 @@ from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction.cache import ExtractionStore, evidence_key
 from ms_coreset.locks import locked
 from ms_coreset.progress import Progress
-from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
 ROUND = 64  # batches of a rank between two notes of how far all are
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from ms_coreset.batches import normalise
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.training.pipeline import normalise
 
 SAMPLES = 5000
 _EPS = 5e-4  # added to the variances: what is below is noise

@@ -24,6 +24,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "training/crops": "image_folders training parity/training",
     "training/parallel": "training distributed",
     "training/pipeline": "training image_folders adaptive parity/training",
+    "batches": "training image_folders parity/training",
     "extraction": "extraction reproducible parity/pipeline",
     "extraction/boundary": "boundary",
     "datasets": "datasets image_folders array_datasets overlays parity/readers",
