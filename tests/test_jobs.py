@@ -71,6 +71,7 @@ def test_what_it_saves_is_repeated_by_the_command(here, capsys):
     ({"dataset": "digitN"}, "unknown data set 'digitN': did you mean 'digitsN'"),
     ({"dataset": "digits", "rate": 2}, "rate 2: must be"),
     ({"dataset": "digits", "method": "moderat"}, "unknown method 'moderat'"),
+    ({"dataset": "digits", "method": 3}, "method"),
     ({"dataset": "digits", "epoch": 3}, "no option 'epoch', did you mean 'epochs'"),
     ({"dataset": "digits", "from_manifest": "x"}, "no option 'from_manifest'"),
     ({"dataset": "digits", "evidence": "patches", "ckpt": "x"}, "--ckpt is about networks"),
@@ -120,6 +121,11 @@ def test_a_study_goes_on_where_it_was_by_call_or_by_command(here, capsys):
 
 def test_a_study_s_mistakes(here):
     for given, message in [({"datasets": "digits"}, "datasets"), ({"datasets": ["digits"], "arch": "mlp"}, "'archs'"),
+                           ({"datasets": []}, "--datasets is missing"), ({"datasets": ["nix"]}, "unknown data set"),
+                           ({"datasets": ["digits"], "methods": [mc.select]}, "method"),
+                           ({"datasets": ["digits"], "label": "Digits"}, "label"),
+                           ({"datasets": ["digits"], "evidence": ["patch"]}, "evidence 'patch': must be one of"),
+                           ({"datasets": ["digits"], "protocols": ["steps"]}, "protocol 'steps': must be one of"),
                            ({"datasets": ["digits"], "name": "../x"}, "a study's name is no path")]:
         with pytest.raises(MsCoresetError, match=re.escape(message)):
             mc.run_study(**given)

@@ -156,8 +156,6 @@ def run(arguments):
 
 def job_of(arguments):
     """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for what can't be meant."""
-    if not arguments.datasets:
-        raise MsCoresetError("--datasets is missing; --help shows what there is")
     name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
     places = [action.dest for action in places_of(parser("experiment"))]
     options = vars(arguments) | {"name": name, "label": _labels(arguments.label)}

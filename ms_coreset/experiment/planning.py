@@ -89,6 +89,8 @@ def study_job(options, settings, words):
 
     Raises ``MsCoresetError`` for what can't be meant.
     """
+    if not options["datasets"]:
+        raise MsCoresetError("--datasets is missing; --help shows what there is")
     name = options["name"]
     if name in (".", "..") or Path(name).name != name:
         raise MsCoresetError(f"--name {name}: a study's name is no path; --save names its folder")

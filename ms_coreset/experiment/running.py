@@ -113,13 +113,16 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rate
     Raises ``MsCoresetError`` for what can't be meant, and data that is missing; what single runs raise is in their
     records.
     """
-    require_known(options, _OPTIONS)
     lists = {"datasets": datasets, "methods": methods, "rates": rates, "seeds": seeds, "balance": balance,
              "archs": archs, "train_archs": train_archs, "protocols": protocols, "evidence": evidence}
     for option, values in lists.items():
         require_kind(option, values, list, tuple)
-    given = {**lists, "pool": pool, "recipe": recipe, "name": name, "save": save, "data": data, "device": device,
-             **options}
+    given = {**lists, "pool": pool, "recipe": recipe, "name": name, "save": save, "data": data, "device": device}
+    require_known(options, (*given, *_OPTIONS))
+    given |= options
+    require_kind("label", given.get("label"), dict, type(None))
+    for text in methods:
+        require_kind("method", text, str)
     settings = spelled({option: value for option, value in given.items() if option not in _PLACES})
     return do_study(study_job({**given, "retry": retry}, settings, tuple(words_of(_typed(given)))))
 

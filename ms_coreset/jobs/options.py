@@ -57,8 +57,8 @@ def require_known(options: Mapping, known: Collection) -> None:
     for name in options:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            raise MsCoresetError(f"no option {name!r}" + (f", did you mean {near[0]!r}?" if near else
-                                                          f"; there are {', '.join(known)}"))
+            hint = f", did you mean {near[0]!r}?" if near else f"; there are {', '.join(dict.fromkeys(known))}"
+            raise MsCoresetError(f"no option {name!r}{hint}")
 
 
 def spelled(options: Mapping) -> dict[str, Any]:

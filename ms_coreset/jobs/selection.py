@@ -8,6 +8,7 @@ from typing import Any
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import Split
 from ms_coreset.distributed import current
+from ms_coreset.errors import require_kind
 from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool, sizes_to_gather
@@ -128,9 +129,11 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
 
     Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory.
     """
-    require_known(options, KNOWN)
     given = {"dataset": dataset, "data": data, "method": method, "rate": rate, "balance": balance, "evidence": evidence,
-             "recipe": recipe, "ckpt": ckpt, "pool": pool, "seed": seed, "memory": memory, "device": device, **options}
+             "recipe": recipe, "ckpt": ckpt, "pool": pool, "seed": seed, "memory": memory, "device": device}
+    require_known(options, (*given, *KNOWN))
+    given |= options
+    require_kind("method", method, str, type(None))
     sources = sources_of(given)
     choice = None if method is None else Choice(*split_text(method), seed)
     recorded = spelled(given)
