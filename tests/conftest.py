@@ -3,6 +3,10 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # the processes of a run share the cores; before NumPy starts threads
+    _workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // _workers)))
+
 
 @pytest.fixture(scope="session")
 def real_data():

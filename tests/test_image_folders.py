@@ -426,6 +426,17 @@ def test_recipes_of_one_network_are_for_no_other(arch, name):
     assert recipe_of(NetworkSource(), "CIFAR10", "CPU", arch=arch) == mc.load_recipe(name)
 
 
+def test_every_field_of_a_recipe_can_be_typed_but_those_of_the_steps_of_multistep():
+    _, network = sources_by("--dataset", "digits")
+    assert {field.name for field in dataclasses.fields(mc.Recipe)} - network.overrides.keys() == {"milestones", "gamma"}
+    _, network = sources_by("--dataset", "digits", "--epochs", "3", "--schedule", "linear", "--min-lr", "0.01",
+                            "--warmup", "0.25", "--warmup-from", "0.5", "--whiten")
+    expected = {"epochs": 3, "schedule": "linear", "min_lr": 0.01, "warmup": 0.25, "warmup_from": 0.5, "whiten": True}
+    assert recipe_of(network, "digits", "CPU") == mc.load_recipe("digits", **expected)
+    _, network = sources_by("--dataset", "CIFAR10", "--no-whiten")
+    assert not recipe_of(network, "CIFAR10", "CPU").whiten
+
+
 def test_recipes_and_files_of_a_folder_go_by_size_and_name(tmp_path):
     data, network = sources_by("--dataset", "folderN", "--data", str(tmp_path / "cats"))
     for size, name, on_cpu in ((8, "moderate", "lenet"), (32, "moderate", "laptop"), (64, "tiny", "lenet"),

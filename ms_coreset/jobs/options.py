@@ -3,6 +3,7 @@
 import difflib
 import shlex
 from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any
 
 from ms_coreset.errors import MsCoresetError
@@ -17,10 +18,9 @@ _EVIDENCE = {"evidence": "kind", "filters": "filters", "runs": "runs", "top_m": 
              "memory": "memory"}
 _SOURCES = {"pool": "pool", "seed": "seed"}
 _RUNTIME = {"device": "device", "precision": "precision"}
+_OF_STEPS = ("milestones", "gamma")  # fields of recipes that are no options
 # Options that go over the recipe's fields of the same name.
-_RECIPE = ("arch", "width", "epochs", "iterations", "batch_size", "lr", "momentum", "weight_decay", "nesterov",
-           "schedule", "clip_norm", "crop_padding", "padding_mode", "flip", "crop_scale", "crop_size", "test_resize",
-           "validation", "eval_every")
+_RECIPE = tuple(one.name for one in fields(Recipe) if one.name not in _OF_STEPS)
 KNOWN = (*_DATA, "no_download", *_NETWORK, *_EVIDENCE, *_SOURCES, *_RUNTIME, *_RECIPE)
 
 

@@ -158,7 +158,8 @@ def _mistyped(rng, words):
 OPTIONS = ("--rate", "--dataset", "--data", "--arch", "--ckpt", "--seed", "--epochs", "--batch-size", "--lr", "--width",
            "--image-size", "--runs", "--pool", "--memory", "--record", "--resume", "--verify", "--top-m", "--cache",
            "--validation", "--crop-padding", "--crop-scale", "--test-resize", "--balance", "--list", "--iterations",
-           "--recipe", "--nothing", "--preview", "--flip", "--eval-every", "--schedule", "--momentum", "--clip-norm")
+           "--recipe", "--nothing", "--preview", "--flip", "--warmup", "--whiten", "--eval-every",
+           "--schedule", "--momentum", "--clip-norm")
 
 
 def _lay_out(folder):

@@ -68,6 +68,10 @@ def add_network_options(parser):
     add(group, "--weight-decay", type=float, metavar="X")
     add(group, "--nesterov", action=argparse.BooleanOptionalAction, default=None)
     add(group, "--schedule", choices=SCHEDULES)
+    add(group, "--min-lr", type=float, metavar="X", help="learning rate in the end, of cosine and linear schedules")
+    add(group, "--warmup", type=float, metavar="SHARE", help="share of the updates in which the learning rate rises to "
+        "--lr (0: none)")
+    add(group, "--warmup-from", type=float, metavar="SHARE", help="of --lr, from which it rises")
     add(group, "--clip-norm", type=float, metavar="X", help="largest norm of the gradient")
     add(group, "--crop-padding", type=int, metavar="N", help="random crop after padding by so many pixels (0: none)")
     add(group, "--padding-mode", choices=PADDING_MODES)
@@ -75,6 +79,8 @@ def add_network_options(parser):
     add(group, "--crop-scale", type=float, metavar="X", help="instead, random resized crop of at least this share")
     add(group, "--crop-size", type=int, metavar="N", help="resize such a crop to N pixels, and then to the image size")
     add(group, "--test-resize", type=int, metavar="N", help="for testing, resize to N pixels before the central crop")
+    add(group, "--whiten", action=argparse.BooleanOptionalAction, default=None, help="the first convolution whitens "
+        "the images' patches and stays as it is")
     add(group, "--validation", type=float, metavar="SHARE", help="share of the training samples that chooses the best "
         "epoch (default: the recipe's, 0: the last epoch is taken)")
     add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
