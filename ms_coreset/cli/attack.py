@@ -1,17 +1,13 @@
 """``attack``: make the attacked images of a data set's ...A."""
 
 import argparse
-from dataclasses import replace
 from fractions import Fraction
 
 from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
-from ms_coreset.datasets.overlays import attack_path
-from ms_coreset.datasets.overlays.places import is_made
-from ms_coreset.device import set_device
 from ms_coreset.files import read_json
-from ms_coreset.jobs.options import sources_of
-from ms_coreset.perturbations.attack import AGAINST, ATTACKS, attack_options
+from ms_coreset.jobs.options import runtime_of, sources_of
+from ms_coreset.perturbations.attack import AGAINST, ATTACKS
 from ms_coreset.perturbations.contact_sheet import difference
 from ms_coreset.terminal import say
 
@@ -50,19 +46,14 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    from ms_coreset.jobs.attacked import make_attacked
-
-    set_device(arguments.device, arguments.precision)
-    options = {name: getattr(arguments, name) for name in
-               ("attack", "eps", "alpha", "steps", "against", "random_start")}
     sources = sources_of(vars(arguments))
-    data, name, variant = sources.data.clean("A")
-    clean = data.load(train=True)
-    # Said before a network is trained; the weights are compared later.
-    is_made(attack_path(data.home, clean.name, variant), attack_options(seed=arguments.seed, **options),
-            arguments.force)
-    path = make_attacked(replace(sources, data=data), clean, variant, force=arguments.force,
-                         batch_size=arguments.attack_batch, **options)
+    data, name, _ = sources.data.clean("A")
+    options = {option: getattr(arguments, option) for option in
+               ("force", "attack", "eps", "alpha", "steps", "against", "random_start")}
+
+    from ms_coreset.jobs.attacked import attack
+
+    clean, path = attack(sources, runtime_of(vars(arguments)), batch_size=arguments.attack_batch, **options)
     made = read_json(path.with_suffix(".json"))
     say(f"{name}: {made['n']:,} images attacked, {made['attack']}, eps {255 * made['eps']:g}/255, "
           f"steps {made['steps']}, against {made['against']} labels, seed {made['seed']}; by {made['checkpoint']}")

@@ -111,7 +111,7 @@ class NetworkSource:
     @property
     def said(self) -> bool:
         """Whether anything is said of the network."""
-        return not (self.recipe is None and self.checkpoint is None and set(self.overrides.values()) <= {None})
+        return any(value is not None for value in (self.recipe, self.checkpoint, *self.overrides.values()))
 
 
 @dataclass(frozen=True)
