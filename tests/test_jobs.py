@@ -56,14 +56,15 @@ def test_a_selection_is_the_command_s(here, capsys, typed, given, name):
 
 def test_what_it_saves_is_repeated_by_the_command(here, capsys):
     made = mc.run_selection(dataset="digitsN", rate=0.2, method="el2n-strata:mis_ratio=0.2", pool=300, save="mine",
-                            recipe=mc.load_recipe("digits", epochs=2))
+                            recipe=mc.load_recipe("digits"), epochs=2)
     assert Path(made.files["npz"]) == Path("mine/digitsN-el2n-strata-0.2.npz")
     assert Path(made.files["bin"]).is_file()
+    assert made.coreset.manifest["recipe"]["epochs"] == 2
     assert call("--from-manifest mine/digitsN-el2n-strata-0.2.npz --save again") == 0
     assert "the same coreset now, byte for byte" in capsys.readouterr().out
     command = made.coreset.manifest["command"]
     assert command.startswith("select --dataset digitsN --data data --method el2n-strata:mis_ratio=0.2 --rate 0.2 ")
-    assert call(f"{command.removeprefix('select ')} --epoch 2 --save by_command") == 0
+    assert call(f"{command.removeprefix('select ')} --save by_command") == 0
     assert arrays_of(mc.Coreset.load("by_command/digitsN-el2n-strata-0.2.npz")) == arrays_of(made.coreset)
 
 

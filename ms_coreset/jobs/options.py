@@ -38,9 +38,11 @@ def data_of(options: Mapping) -> DataSource:
 
 
 def network_of(options: Mapping) -> NetworkSource:
-    """The ``NetworkSource`` that options describe."""
-    return NetworkSource(overrides={name: options[name] for name in _RECIPE if name in options},
-                         **_fields(options, _NETWORK))
+    """The ``NetworkSource`` that options describe; a whole ``Recipe`` has what goes over it."""
+    given, overrides = _fields(options, _NETWORK), {name: options[name] for name in _RECIPE if name in options}
+    if isinstance(given.get("recipe"), Recipe):
+        given["recipe"] = given["recipe"].override(**overrides)
+    return NetworkSource(overrides=overrides, **given)
 
 
 def runtime_of(options: Mapping) -> Runtime:
