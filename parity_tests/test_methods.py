@@ -21,13 +21,19 @@ COSINE = {"metric": "cosine"}
 GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
 # What is tried of the options beside the defaults.
 SCORE_OPTIONS = {
-    "center_distance": [{"center": "mean"}, COSINE],
+    "center_distance": [{"center": "mean"}, {"center": "geometric_median"}, COSINE],
     "least_confidence": [{"variant": "deepcore"}],
     "entropy": [{"variant": "deepcore"}],
     "margin": [{"variant": "deepcore"}],
     "grand": [DEEPCORE],
     "el2n": [{"first": 1, "last": 4}, {"last": 2}, {"first": 3}],
-    "forgetting": [{"never_learned": "zero"}],
+    "forgetting": [{"never_learned": "zero"}, {"epochs": 3}],
+    "correctness": [{"epochs": "1-3"}],
+    "aum": [{"epochs": (1, 4)}],
+    "accumulated_margin": [{"epochs": 2}],
+    "dyn_unc": [{"window": 2}, {"window": 3, "epochs": "1-4"}],
+    "dual": [{"window": 2}, {"epochs": 3}],
+    "eva": [{"early": 2, "late": "2-4", "weight": 0.3}, {"weight": 0.0}],
     "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}, COSINE],
 }
 METHOD_OPTIONS = {
@@ -37,6 +43,8 @@ METHOD_OPTIONS = {
     "ccs": [{"score": "aum", "cutoff_score": "aum", "mis_ratio": 0.2, "strata": 7},
             {"score": "forgetting", "strata": 6}, {"score": "el2n", "cutoff_score": "loss", "mis_ratio": 0.3}],
     "herding": [{"variant": "deepcore"}, COSINE],
+    "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
+                    {"metric": "euclidean", "start": "random"}],
     "k_center": [{"already_selected": (3, 1)}, COSINE],
     "craig": [*GREEDY, DEEPCORE],
     "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-if "PYTEST_XDIST_WORKER_COUNT" in os.environ:  # the processes of a run share the cores; before NumPy starts threads
-    _workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, os.cpu_count() // _workers)))
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _PROCESSES > 1:  # they share the processors; said before NumPy starts threads
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _PROCESSES)))
 
 
 @pytest.fixture(scope="session")

@@ -168,7 +168,9 @@ def by_hand(balance):
     return {
         "random": (-16 * N, N), "full": (-16 * N, N), "moderate": (4 * 400 * D, N * D),
         "cal": (4 * 400 * D + 4 * 400 * D + 16 * 400 * C + 4 * 400 * C, 2 * N * 400 * D),
-        "herding": (copy + 60 * m, one_by_one), "k_center": (copy + 8 * D * 256, one_by_one),
+        "herding": (copy + 60 * m, one_by_one),
+        "gm_matching": (4 * 400 * D + 8 * 400 * (D + 4), 2 * D * 3 * 400 * (40 + 20)),  # within classes, always
+        "k_center": (copy + 8 * D * 256, one_by_one),
         "contextual_diversity": (16 * m * C + 32 * 256 * C, 4 * pools * m * C * k),
         "facility_location": (kernel + 8 * m * m, pools * m * m * (D + C)),
         "craig": (apart + 8 * pairs, pools * pairs * (D + C)),

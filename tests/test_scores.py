@@ -114,6 +114,66 @@ def test_margins_and_windows_by_hand():
         mc.score("forgetting", outcome)
 
 
+# Probabilities of the label of two samples in five epochs.
+MOVING = mc.Evidence(np.array([0, 1]), dynamics=mc.TrainingDynamics(
+    probability=np.array([[0, 0.5], [1, 0.5], [0, 0.5], [0, 0.5], [0, 0.5]])))
+
+
+@pytest.mark.parametrize(("window", "epochs", "expected"), [
+    (2, None, [2 * 0.5 ** 0.5 / 4, 0]), (3, None, [2 * (1 / 3) ** 0.5 / 3, 0]), (5, None, [0.2 ** 0.5, 0]),
+    (None, None, [0.2 ** 0.5, 0]),  # fewer than ten epochs: all
+    (2, 3, [0.5 ** 0.5, 0]), (2, "2-5", [0, 0]), (None, (0, 2), [0.5 ** 0.5, 0])])
+def test_dynamic_uncertainty_by_hand(window, epochs, expected):
+    np.testing.assert_allclose(mc.score("dyn_unc", MOVING, window=window, epochs=epochs), expected, atol=1e-15)
+
+
+def test_uncertainty_and_difficulty_by_hand():
+    """Deviations of three epochs: 3^-1/2 where one is 1, whose mean is 1/3; none in the last window."""
+    np.testing.assert_allclose(mc.score("dual", MOVING, window=3), [2 * (1 / 3) ** 0.5 * (2 / 3) / 3, 0], atol=1e-15)
+
+
+def test_the_window_that_ends_with_the_last_epoch_counts():
+    """Dyn-Unc's own code leaves it out."""
+    late = mc.TrainingDynamics(probability=np.array([[0.5], [0.5], [0.5], [1.0]]))
+    assert mc.score("dyn_unc", mc.Evidence(np.zeros(1, int), dynamics=late), window=2)[0] == 0.125 ** 0.5 / 3
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"window": 6}, "a window of 6 epochs is longer than the 5"), ({"epochs": 1}, "a window of 2 epochs"),
+    ({"window": 4, "epochs": "1-4"}, "longer than the 3"), ({"epochs": 6}, "epochs 6: 5 were recorded"),
+    ({"epochs": "3-9"}, "epochs 3-9: 5 were recorded")])
+def test_windows_that_are_not_there(options, message):
+    for name in ("dyn_unc", "dual"):
+        with pytest.raises(MsCoresetError, match=message):
+            mc.score(name, MOVING, **options)
+
+
+def test_evolution_by_hand():
+    """Variances of two samples: early 1/2 and 1/8, late 0 and 2."""
+    errors = np.array([[0, 0.5], [1, 1], [0, 0], [0, 0.7], [0.5, 1], [0.5, 1.2]])
+    evidence = mc.Evidence(np.array([0, 1]), dynamics=mc.TrainingDynamics(error_norm=errors))
+    parts = {"early": 2, "late": "2-4"}
+    np.testing.assert_allclose(mc.score("eva", evidence, **parts), [0.4, 0.6])
+    np.testing.assert_allclose(mc.score("eva", evidence, **parts, weight=1.0), [0.8, 0.2])
+    np.testing.assert_allclose(mc.score("eva", evidence, early=2, late=(4, 6), weight=0.0), [0, 1])  # the last epoch
+    still = mc.Evidence(np.zeros(4, int), dynamics=mc.TrainingDynamics(error_norm=np.ones((6, 4))))
+    assert mc.score("eva", still).tolist() == [0.25] * 4
+    for wrong in ({"early": 3, "late": "2-4"}, {"early": 1}, {"late": "4-9"}, {"early": "4-6", "late": "0-2"}):
+        with pytest.raises(MsCoresetError, match="of two epochs or more, one after the other"):
+            mc.score("eva", evidence, **wrong)
+
+
+def test_scores_over_time_of_some_epochs():
+    dynamics = mc.TrainingDynamics(correct=np.array([[1, 0], [0, 0], [1, 1], [0, 1]], bool),
+                                   logit_margin=np.array([[1.0, 2], [3, 4], [5, 6], [7, 8]]),
+                                   margin=np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6], [0.7, 0.8]]))
+    evidence = mc.Evidence(np.array([0, 1]), dynamics=dynamics)
+    assert mc.score("forgetting", evidence, epochs=2).tolist() == [1, 2]
+    assert mc.score("correctness", evidence, epochs="1-3").tolist() == [-1, -1]
+    assert mc.score("aum", evidence, epochs=(2, 4)).tolist() == [-6, -7]
+    np.testing.assert_allclose(mc.score("accumulated_margin", evidence, epochs=1), [-0.1, -0.2], rtol=1e-6)
+
+
 def test_dynamics_of_other_or_unseen_samples_are_refused():
     dynamics = mc.TrainingDynamics(logit_margin=np.array([[2.0, np.nan, 1]]))
     with pytest.raises(MsCoresetError, match="no training dynamics of sample 1: it was held out"):

@@ -1,4 +1,4 @@
-"""Methods that look at where samples lie: herding, k-centre and contextual diversity."""
+"""Methods that look at where samples lie: herding, geometric median matching, k-centre and contextual diversity."""
 
 import numpy as np
 import torch
@@ -30,6 +30,59 @@ def herding(evidence, rate, balance, seed, variant="paper", metric="euclidean"):
         return rows[best_in_turn(values_of, len(rows), k, float(pool.norm(dim=1).max()))]
 
     return joined(pick(rows, k) for rows, k in budgets(evidence.labels, rate, balance)), None, None
+
+
+def gm_matching(evidence, rate, balance, seed, metric="cosine", start="median"):
+    """In each class picks whose mean is drawn to its geometric median mu: argmax <theta, x>, theta += mu - x.
+
+    metric: "cosine", x and mu at length 1, or "euclidean", where the pick is the nearest to theta
+    start: theta in the beginning: "median", mu; "mean"; or "random", a row of ``RandomState(seed).randint(n_c)``
+    Not balanced, classes share the budget in proportion to their sizes, largest remainders first.
+
+    Source: Acharya et al., Geometric Median Matching, ICML 2025.
+    """
+    check_choice("start", start, ("median", "mean", "random"))
+    labels, given, unit = np.asarray(evidence.labels), features_in(evidence, "euclidean"), features_in(evidence, metric)
+
+    def of_class(rows, k):
+        center, pool = geometric_median(given[rows]), unit[rows]
+        if metric == "cosine":
+            center = center / center.norm().clamp(min=torch.finfo(torch.float64).tiny)
+        else:
+            pool, center = pool - center, torch.zeros_like(center)
+        drawn = np.random.RandomState(seed).randint(len(rows))
+        theta = {"median": center, "mean": pool.mean(dim=0), "random": pool[drawn]}[start]
+        squares, picked = pool.square().sum(dim=1), []
+        for _ in range(k):
+            gains = pool @ theta - (squares / 2 if metric == "euclidean" else 0)
+            picked.append(first_best(gains, np.setdiff1d(np.arange(len(rows)), picked), float(squares.max())))
+            theta = theta + center - pool[picked[-1]]
+        return rows[picked]
+
+    def pick(rows, k):
+        members = [rows[labels[rows] == label] for label in np.unique(labels[rows])]
+        exact = np.array([len(each) for each in members]) * k
+        shares = exact // len(rows)
+        shares[np.argsort(-(exact % len(rows)), kind="stable")[:k - shares.sum()]] += 1
+        return joined(of_class(each, share) for each, share in zip(members, shares, strict=True))
+
+    return joined(pick(rows, k) for rows, k in budgets(labels, rate, balance)), None, None
+
+
+def geometric_median(rows):
+    """The point of least summed distance to the rows, (d,), by Weiszfeld's steps from their mean."""
+    start = rows[0] + (rows - rows[0]).mean(dim=0)
+    rows, point = rows - start, torch.zeros_like(start)
+    for _ in range(5000):
+        apart = _distances(rows, point)
+        scale = apart.mean()
+        if scale == 0:
+            break
+        inverse = 1 / apart.clamp(min=1e-8 * scale)
+        before, point = point, (rows * inverse[:, None]).sum(dim=0) / inverse.sum()
+        if (point - before).norm() <= 1e-6 * scale:
+            break
+    return start + point
 
 
 def k_center(evidence, rate, balance, seed, already_selected=(), metric="euclidean"):

@@ -5,7 +5,7 @@ import inspect
 import numpy as np
 import torch
 
-from torch_ref.geometry import divergences
+from torch_ref.geometry import divergences, geometric_median
 from torch_ref.pools import pools
 from torch_ref.quantities import (
     batch_sizes,
@@ -26,7 +26,8 @@ def center_distance(evidence, center="median", metric="euclidean"):
     """Distance of each sample's features to the centre of its class: d_i = ||f_i - P_{y_i}||_2.
 
     evidence: ``labels`` (n,), any integers, and ``features`` (n, d)
-    center: "median" (per dimension; of an even number the mean of the two middle values) or "mean", in float64
+    center: "median" (per dimension; of an even number the mean of the two middle values), "mean" or
+        "geometric_median", in float64
     metric: "euclidean", or "cosine": features at length 1
 
     Returns (n,) float64, at least 0; a class of one sample has distance 0. Raises ``ValueError`` without features,
@@ -36,7 +37,7 @@ def center_distance(evidence, center="median", metric="euclidean"):
     if evidence.features is None:
         raise ValueError("center_distance needs evidence.features: extract them with need=('features',)")
     if center not in _CENTERS:
-        raise ValueError(f"center is {center!r}, must be median or mean")
+        raise ValueError(f"center is {center!r}, must be one of {', '.join(_CENTERS)}")
     if len(evidence.features) != len(evidence.labels):
         raise ValueError(f"{len(evidence.features)} rows of features for {len(evidence.labels)} labels")
     features = features_in(evidence, metric)
@@ -60,7 +61,8 @@ def _mean(rows):
     return rows[0] + (rows - rows[0]).mean(dim=0)
 
 
-_CENTERS = {"median": _median, "mean": _mean}
+_CENTERS = {"median": _median, "mean": _mean, "geometric_median": geometric_median}
+
 
 def least_confidence(evidence, variant="paper"):
     """1 - max_c p_c; variant "deepcore": -max_c z_c, of the raw logits. Source: DeepCore, eq. 2."""
@@ -119,37 +121,111 @@ def loss(evidence):
     return -(log_p * one_hot(evidence.labels, log_p.shape[1])).sum(dim=1)
 
 
-def forgetting(evidence, never_learned="epochs"):
+def forgetting(evidence, never_learned="epochs", epochs=None):
     """How many epochs find a sample wrong that was correct in the one before.
 
     never_learned: score of a sample that was never correct: "epochs", their number, or "zero" (as DeepCore)
+    epochs: the first so many, or those from A to B - 1, as "A-B" or (A, B)
 
     Source: Toneva et al., ICLR 2019, definition 2.1; their code ranks what was never learned highest.
     """
     check_choice("never_learned", never_learned, ("epochs", "zero"))
-    correct = _recorded(evidence, "correct").bool()
+    correct = _recorded(evidence, "correct", epochs).bool()
     forgotten = (correct[:-1] & ~correct[1:]).sum(dim=0).double()
     if never_learned == "epochs":
         forgotten[~correct.any(dim=0)] = len(correct)
     return forgotten
 
 
-def correctness(evidence):
+def correctness(evidence, epochs=None):
     """Minus the number of epochs in which the sample was correct. Source: Swayamdipta et al., EMNLP 2020."""
-    return -_recorded(evidence, "correct").sum(dim=0)
+    return -_recorded(evidence, "correct", epochs).sum(dim=0)
 
 
-def aum(evidence):
+def aum(evidence, epochs=None):
     """Minus the mean over epochs of z_y - max_{j != y} z_j.
 
     Source: Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2.
     """
-    return -_recorded(evidence, "logit_margin").mean(dim=0)
+    return -_recorded(evidence, "logit_margin", epochs).mean(dim=0)
 
 
-def accumulated_margin(evidence):
+def accumulated_margin(evidence, epochs=None):
     """Minus the sum over epochs of p_y - max_{j != y} p_j. Source: the code of CCS (Zheng et al., ICLR 2023)."""
-    return -_recorded(evidence, "margin").sum(dim=0)
+    return -_recorded(evidence, "margin", epochs).sum(dim=0)
+
+
+def dyn_unc(evidence, window=None, epochs=None):
+    """Mean over the windows of J epochs of the standard deviation of p_y in the window.
+
+    window: J, 10 or all where there are fewer. Source: He et al., CVPR Workshops 2024, with the last window.
+    """
+    return _mean_of([_deviation(part) for part in _windows(evidence, window, epochs)])
+
+
+def dual(evidence, window=None, epochs=None):
+    """Mean over the windows of J epochs of the standard deviation of p_y times 1 minus its mean.
+
+    Source: Cho et al., ICML 2025.
+    """
+    parts = _windows(evidence, window, epochs)
+    return _mean_of([_deviation(part) * (1 - _mean_of(part)) for part in parts])
+
+
+def _windows(evidence, window, epochs):
+    p = _recorded(evidence, "probability", epochs)
+    window = window or min(10, len(p))
+    if window < 2 or window > len(p):
+        raise ValueError(f"a window of {window} of {len(p)} epochs")
+    return [p[start:start + window] for start in range(len(p) - window + 1)]
+
+
+def _mean_of(rows):
+    """The mean of tensors (n,), added up one after the other: torch's own differs between equal columns in a bit."""
+    return sum(rows) / len(rows)
+
+
+def _deviation(rows):
+    """Standard deviation (n,) of the columns of (J, n), dividing by J - 1."""
+    mean = _mean_of(rows)
+    return (sum((row - mean).square() for row in rows) / (len(rows) - 1)).sqrt()
+
+
+def eva(evidence, early=None, late=None, weight=0.5):
+    """Weighted sum of each sample's share of the variances of the error norm, of an early and of a late part.
+
+    early, late: the first so many epochs, or those from A to B - 1, as "A-B" or (A, B); by default ten from the start
+    and ten from the middle on, or as many as half of all, but two at least. Source: Hong et al., ACM MM 2024.
+    """
+    errors = _recorded(evidence, "error_norm")
+    first, second = _halves(len(errors), early, late)
+    score = torch.zeros(errors.shape[1], dtype=torch.float64)
+    for share, (start, last) in ((weight, first), (1 - weight, second)):
+        variances = _deviation(errors[start:last]).square()
+        even = torch.full_like(variances, 1 / len(variances))
+        score += share * (variances / variances.sum() if variances.sum() > 0 else even)
+    return score
+
+
+def _halves(total, early, late):
+    """(first epoch, one after the last) of the early and of the late part of ``total`` epochs."""
+    length = max(2, min(10, total // 2))
+    middle = min(total // 2, total - length)
+    first = (0, length) if early is None else _ends(early)
+    second = (middle, middle + length) if late is None else _ends(late)
+    chosen = early is not None or late is not None
+    if (chosen and first[1] > second[0]) or second[0] < 0 or max(first[1], second[1]) > total or min(
+            last - start for start, last in (first, second)) < 2:
+        raise ValueError(f"parts {first} and {second} of {total} epochs")
+    return first, second
+
+
+def _ends(epochs):
+    """(first epoch, one after the last)."""
+    if isinstance(epochs, str):
+        epochs = epochs.split("-")
+    first, last = (0, epochs) if isinstance(epochs, int) else epochs
+    return int(first), int(last)
 
 
 def cal(evidence, neighbors=10, within_class=True, direction="highest", variant="paper", metric="euclidean"):
@@ -191,20 +267,24 @@ def _runs(evidence):
     return (evidence,) if runs is None else runs
 
 
-def _recorded(evidence, field):
-    """(T, n) float64 of the dynamics."""
+def _recorded(evidence, field, epochs=None):
+    """(T, n) float64 of the dynamics, of ``epochs`` or of all."""
     if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
         raise ValueError(f"evidence lacks dynamics with {field}")
     recorded = torch.tensor(np.array(getattr(evidence.dynamics, field), np.float64))
     if recorded.shape[1] != len(evidence.labels):
         raise ValueError(f"dynamics of {recorded.shape[1]} samples for {len(evidence.labels)} labels")
-    return recorded
+    if epochs is None:
+        return recorded
+    first, last = _ends(epochs)
+    if not 0 <= first < last <= len(recorded):
+        raise ValueError(f"epochs {epochs} are not within the {len(recorded)} that were recorded")
+    return recorded[first:last]
 
 
 SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
-    accumulated_margin, cal, deepfool)}
-
+    accumulated_margin, dyn_unc, dual, eva, cal, deepfool)}
 
 
 def score(name, evidence, **options):

@@ -201,9 +201,9 @@ RULES = {"top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "
 
 _RANKED = [name for name in SCORES if name != "center_distance"]
 _OTHERS = (
-    random, full, moderate, ccs, geometry.herding, geometry.k_center, geometry.contextual_diversity, gradient.craig,
-    gradient.gradmatch, gradient.glister, submodular.facility_location, submodular.graph_cut,
-    submodular.log_determinant)
+    random, full, moderate, ccs, geometry.herding, geometry.gm_matching, geometry.k_center,
+    geometry.contextual_diversity, gradient.craig, gradient.gradmatch, gradient.glister, submodular.facility_location,
+    submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _ranked(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: _options(SCORES[name]) for name in _RANKED} | {function.__name__: _options(function)
                                                                 for function in _OTHERS}

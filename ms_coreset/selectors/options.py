@@ -6,6 +6,7 @@
 
 import inspect
 import numbers
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from types import UnionType
@@ -73,10 +74,36 @@ class OrAuto:
             self.rule.check(option, value)
 
 
+@dataclass(frozen=True)
+class Slice:
+    """Epochs of a training: a whole number N for the first N, or "A-B" or a pair (A, B) for A to B - 1, from 0."""
+
+    def check(self, option, value):
+        first, last = self.ends(value)
+        if not 0 <= first < last:
+            raise MsCoresetError(f"{option} {value!r}: must be a number of epochs, at least 1, or a part such as "
+                                 "\"10-30\", the epochs 10 to 29, counted from 0")
+
+    @staticmethod
+    def ends(value):
+        """(first, one after the last) of a value; (0, 0) of what is none."""
+        if isinstance(value, str):
+            value = value.split("-") if re.fullmatch(r"\d+-\d+", value) else ()
+        elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            value = (0, value)
+        try:
+            first, last = map(int, value)
+        except (TypeError, ValueError):
+            return 0, 0
+        return first, last
+
+
 AUTO = "auto"
 Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
 Metric = Annotated[str, OneOf(("euclidean", "cosine"))]  # of features as given, or each at length 1
 Count = Annotated[int, Whole(1)]
+Epochs = Annotated[int | str | tuple, Slice()]
+Window = Annotated[int, Whole(2)]  # epochs that are looked at together
 Positive = Annotated[float, Number(lambda value: value > 0, "a finite number above 0")]
 
 

@@ -70,6 +70,17 @@ def cut(coreset, labels, rate):
     return replace(coreset, indices=indices, rate=float(rate), manifest={**coreset.manifest, "kept": len(indices)})
 
 
+def proportional(k, sizes):
+    """How many of each of some groups, in proportion to their ``sizes``, k in all: a list of whole numbers.
+
+    Group c gets floor(k n_c / n), and one more the groups with the largest remainders, of equal ones the first.
+    """
+    sizes = np.asarray(sizes)
+    shares, remainders = np.divmod(k * sizes, sizes.sum())
+    shares[np.argsort(-remainders, kind="stable")[:k - shares.sum()]] += 1
+    return shares.tolist()
+
+
 def classes(labels):
     """The ascending places of each class, classes by ascending label."""
     order = np.argsort(labels, kind="stable")

@@ -13,6 +13,8 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "selectors": "scores geometry submodular selectors parity/methods",
     "selectors/estimate": "estimate selectors",
     "selectors/geometry": "geometry selectors parity/methods",
+    "selectors/centers": "gm_matching parity/methods",
+    "selectors/gm_matching": "gm_matching parity/methods",
     "selectors/gradient": "gradient selectors parity/methods",
     "selectors/kernels": "geometry gradient submodular boundary scores selectors parity/methods",
     "selectors/memory": "estimate shared selectors",

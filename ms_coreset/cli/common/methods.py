@@ -10,7 +10,8 @@ from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of
 from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS
 
 _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
-_FLAGS = {"batch_size": "--selection-batch"}  # --batch-size is training's; DeepCore has both names, too
+# --batch-size, which DeepCore has both names for, and --epochs are training's.
+_FLAGS = {"batch_size": "--selection-batch", "epochs": "--score-epochs"}
 
 
 def add_method_options(parser):

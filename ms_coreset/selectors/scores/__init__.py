@@ -1,5 +1,13 @@
 """Scores: pure functions from evidence to one value per sample, high = keep."""
 
-from ms_coreset.selectors.scores import boundary, centre_distance, dynamics, error, uncertainty
+from ms_coreset.selectors.scores import (
+    boundary,
+    centre_distance,
+    dynamic_uncertainty,
+    dynamics,
+    error,
+    eva,
+    uncertainty,
+)
 
-__all__ = ["boundary", "centre_distance", "dynamics", "error", "uncertainty"]
+__all__ = ["boundary", "centre_distance", "dynamic_uncertainty", "dynamics", "error", "eva", "uncertainty"]

@@ -7,10 +7,11 @@ import numpy as np
 from ms_coreset.evidence import take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.centers import geometric_median
 from ms_coreset.selectors.options import Metric, OneOf
 from ms_coreset.selectors.quota import classes
 
-CENTERS = {"median": kernels.class_median, "mean": kernels.class_mean}
+CENTERS = {"median": kernels.class_median, "mean": kernels.class_mean, "geometric_median": geometric_median}
 Center = Annotated[str, OneOf(CENTERS)]
 
 
@@ -20,7 +21,8 @@ def center_distance(evidence, center: Center = "median", metric: Metric = "eucli
     """Distance of a sample's features to the centre of its class, d_i = ||f_i - c_{y_i}||_2.
 
     center: "median", c the per-dimension median of the class (as the authors' code; the mean of the two middle
-        values for an even number), or "mean" (as the paper's text)
+        values for an even number), "mean" (as the paper's text), or "geometric_median", which half of the samples can't
+        draw away (``centers.geometric_median``; Acharya et al., ICML 2025)
     metric: "euclidean" (the paper's), or "cosine", which is ours: f_i / ||f_i|| in the place of f_i, so that how large
         features are, which tells how sure a network is, has no say
 

@@ -1,0 +1,63 @@
+"""How much the probability of the label moves while the network learns: Dyn-Unc and DUAL."""
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import kernels
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.options import Epochs, Window
+from ms_coreset.selectors.scores.dynamics import recorded
+
+LENGTH = 10  # of a window, in both papers
+
+
+@score("dyn_unc", needs=("dynamics",), cost="n T J", parallel="samples", aliases=("DynUnc",),
+       source="He et al., Large-scale Dataset Pruning with Dynamic Uncertainty, CVPR Workshops 2024")
+def dyn_unc(evidence, window: Window | None = None, epochs: Epochs | None = None):
+    """Mean over all windows of J epochs of how much the label's probability varies within one.
+
+    U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1.
+
+    window: J, at least 2; by default the paper's 10, or all epochs where fewer are there
+    epochs: see ``forgetting``
+
+    Returns (n,) in [0, 1); high = uncertain = keep. Raises ``MsCoresetError`` for a window that is longer than the
+    epochs. Departure from the authors' code, which leaves out the window that ends with the last epoch.
+    """
+    return _mean_over_windows(evidence, "dyn_unc", window, epochs, lambda mean, deviation: deviation)
+
+
+@score("dual", needs=("dynamics",), cost="n T J", parallel="samples",
+       source="Cho et al., Lightweight Dataset Pruning without Full Training via Example Difficulty and Prediction "
+              "Uncertainty, ICML 2025")
+def dual(evidence, window: Window | None = None, epochs: Epochs | None = None):
+    """Mean over all windows of J epochs of uncertainty times difficulty.
+
+    D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), p the label's probability.
+
+    window: J, see ``dyn_unc``
+    epochs: see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90), and trains no longer
+
+    Returns (n,) in [0, 1); high = keep. Raises ``MsCoresetError`` as ``dyn_unc``.
+    """
+    return _mean_over_windows(evidence, "dual", window, epochs, lambda mean, deviation: deviation * (1 - mean))
+
+
+def _mean_over_windows(evidence, name, window, epochs, value):
+    """(n,): the mean over windows of ``value(means, deviations)`` of the label's probability in them."""
+    probability = recorded(evidence, name, "probability", epochs)
+    length = min(LENGTH, len(probability)) if window is None else window
+    if not 2 <= length <= len(probability):
+        raise MsCoresetError(f"{name}: a window of {max(length, 2)} epochs is longer than the {len(probability)} that "
+                             "there are")
+    parts = kernels.blocks(probability.shape[1], 8 * len(probability))
+    return np.concatenate([value(*_moments(np.asarray(probability[:, part], np.float64), length)).mean(axis=0)
+                           for part in parts])
+
+
+def _moments(values, length):
+    """Means and deviations (T - J + 1, n) of the windows of J = ``length`` rows of values (T, n)."""
+    count = len(values) - length + 1
+    mean = sum(values[first:first + count] for first in range(length)) / length
+    squares = sum((values[first:first + count] - mean) ** 2 for first in range(length))
+    return mean, np.sqrt(squares / (length - 1))

@@ -1,0 +1,57 @@
+"""How much the error moves early and late in the training: EVA."""
+
+from typing import Annotated
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.options import Epochs, Number, Slice
+from ms_coreset.selectors.scores.dynamics import recorded
+
+_LENGTH = 10  # of both parts, in the paper
+Weight = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
+
+
+@score("eva", needs=("dynamics",), cost="n T",
+       source="Hong et al., Evolution-aware Variance Coreset Selection for Medical Image Classification, ACM MM 2024")
+def eva(evidence, early: Epochs | None = None, late: Epochs | None = None, weight: Weight = 0.5):
+    """How much the distance of the probabilities to the label varies in a part early and in one late in the training.
+
+    s_i = w A_i / sum_j A_j + (1 - w) B_i / sum_j B_j, A and B the variances (dividing by one less than the epochs) of
+    e_t(i) = ||p_t(i) - onehot(y_i)||_2 over the early and over the late part. Where all variances of a part are 0,
+    1 / n stands for its share.
+
+    early, late: at least two epochs each, the early ones before the late ones: a number N for the first N, or "A-B"
+        for A to B - 1, counted from 0. By default the first ten and the ten from the middle on (the paper's 0-10 and
+        100-110 of 200), of fewer than 20 epochs the first and the last half, of fewer than four the first and the
+        last two
+    weight: w
+
+    Returns (n,), at least 0, 1 in all; high = keep. Raises ``MsCoresetError`` for parts that overlap, are too short or
+    were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch.
+    """
+    errors = recorded(evidence, "eva", "error_norm")
+    parts = _parts(len(errors), early, late)
+    return sum(share * _shares(errors[part]) for share, part in zip((weight, 1 - weight), parts, strict=True))
+
+
+def _parts(epochs, early, late):
+    """Slices of the early and the late part of so many epochs."""
+    length = max(2, min(_LENGTH, epochs // 2))
+    middle = min(epochs // 2, epochs - length)
+    parts = [Slice.ends(part) if part is not None else default
+             for part, default in ((early, (0, length)), (late, (middle, middle + length)))]
+    (first, end), (start, last) = parts
+    overlap = end > start and (early, late) != (None, None)
+    if overlap or min(end - first, last - start) < 2 or not 0 <= start < last <= epochs or end > epochs:
+        raise MsCoresetError(f"eva: epochs {first} to {end - 1} and {start} to {last - 1} of {epochs}: the early and "
+                             "the late part must be of two epochs or more, one after the other, that were recorded")
+    return [slice(*part) for part in parts]
+
+
+def _shares(errors):
+    """Each sample's share of the variances of errors (T, n) over time, all of which are 1."""
+    variances = np.var(errors, axis=0, ddof=1, dtype=np.float64)
+    total = variances.sum()
+    return variances / total if total else np.full(len(variances), 1 / len(variances))
