@@ -209,7 +209,7 @@ def _mapped(case, folder):
 # One run.
 
 def _measure(side, case, arguments):
-    from ms_coreset.cli.common.steps import Steps
+    from ms_coreset.jobs.steps import Steps
 
     arrays = _mapped(case, arguments.scratch) if case.mapped else pool(case)
     run = _SIDES[side][case.method] if isinstance(_SIDES[side], dict) else _SIDES[side]

@@ -43,6 +43,11 @@ def complain(*lines: object) -> None:
     say(*lines, stream=sys.stderr)
 
 
+def note(line: object) -> None:
+    """Tell the user something beside the result, on standard error."""
+    complain(f"note: {line}")
+
+
 def warn(line: object) -> None:
     """Tell ``logging`` a line, as the logger ``ms_coreset``: on standard error, unless it is set up otherwise."""
     logging.getLogger("ms_coreset").warning("%s", one_line(line))

@@ -20,10 +20,10 @@ from mindspore._c_expression import MSContext
 
 import ms_coreset as mc
 from ms_coreset import device
-from ms_coreset.cli.common.versions import made_with
 from ms_coreset.distributed import ranks
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.identity import network_identity
+from ms_coreset.jobs.versions import made_with
 from ms_coreset.networks.inception import _pooled
 from ms_coreset.perturbations.attack import attack, on_pixels
 from ms_coreset.training.optimizer import _clipped

@@ -11,14 +11,15 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.evidence import gather, load_pool, sizes_of, sizes_to_gather
-from ms_coreset.cli.common.methods import plan_of
-from ms_coreset.cli.common.steps import Steps
-from ms_coreset.cli.common.unsaid import with_defaults
+from ms_coreset.cli.common.methods import choice_of
 from ms_coreset.cli.select import parser
 from ms_coreset.datasets.split import class_balanced_indices
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.jobs.gather import gather, load_pool, sizes_of, sizes_to_gather
+from ms_coreset.jobs.sources import DataSource, EvidenceSource, NetworkSource, Runtime, Sources
+from ms_coreset.jobs.steps import Steps
 from ms_coreset.selectors import memory
+from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.estimate import Size
 from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices, free_bytes
 from ms_coreset.selectors.quota import Request
@@ -29,7 +30,7 @@ import ctypes, json, os, sys
 import mindspore, scipy.linalg, ms_coreset.selectors
 import numpy as np
 import ms_coreset as mc
-from ms_coreset.cli.common.steps import Steps
+from ms_coreset.jobs.steps import Steps
 
 mc.set_device("CPU")
 
@@ -332,7 +333,7 @@ def test_mistakes(arguments, message):
 @pytest.mark.parametrize("typed", ["--method gradmatch --lam 0.1", "--score el2n --rule strata",
                                    "--score center_distance --rule top"])
 def test_a_plan_knows_its_estimate(typed):
-    plan = plan_of(parser("select").parse_args(["--dataset", "digits", *typed.split()]))
+    plan = choice_of(parser("select").parse_args(["--dataset", "digits", *typed.split()]))
     evidence = mc.Evidence(np.arange(100) % 5, np.ones((100, 8), np.float32), np.ones((100, 5), np.float32))
     assert sizes_of(evidence) == (100, 8, (20, 20, 20, 20, 20), ("float32", "float32"))
     assert plan.estimate(*sizes_of(evidence), Request(0.2, memory="1G")).fits
@@ -373,17 +374,16 @@ def test_the_command_says_it_before_and_refuses(method, tmp_path, monkeypatch, c
 
 def test_what_is_said_before_a_network_is_trained_is_what_is_found_after(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    typed = with_defaults(parser("select").parse_args(
-        ["--dataset", "digits", "--pool", "50", "--epoch", "1", "--seed", "3"]))
-    plan = plan_of(typed)
-    device, _, _, split = load_pool(typed, Steps())
-    before = sizes_to_gather(typed, split, device, plan.needs)
-    evidence, checkpoint = gather(typed, "digits", split, device, Steps(), ("features", "logits"))
+    sources = Sources(DataSource("digits"), NetworkSource(overrides={"epochs": 1}), EvidenceSource("network"), 50, 3)
+    needs = Choice("moderate").needs
+    device, _, _, split = load_pool(sources, Runtime(), Steps())
+    before = sizes_to_gather(sources, split, device, needs)
+    evidence, checkpoint = gather(sources, split, device, Steps(), ("features", "logits"))
     assert before == sizes_of(evidence)
-    typed.ckpt = checkpoint
-    assert sizes_to_gather(typed, split, device, plan.needs) == before
+    by_file = dataclasses.replace(sources, network=NetworkSource(checkpoint=checkpoint))
+    assert sizes_to_gather(by_file, split, device, needs) == before
     known = dataclasses.replace(split, known={"features": np.ones((50, 7), np.float16)})
-    assert sizes_to_gather(typed, known, device, plan.needs) == (50, 7, (5,) * 10, ("float16", "float32"))
+    assert sizes_to_gather(by_file, known, device, needs) == (50, 7, (5,) * 10, ("float16", "float32"))
 
 
 @pytest.mark.slow

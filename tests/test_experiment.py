@@ -18,11 +18,11 @@ import yaml
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.study import planned
-from ms_coreset.cli.experiment import parser
+from ms_coreset.cli.experiment import job_of, parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, Run
+from ms_coreset.experiment.planning import planned
 from ms_coreset.experiment.store import Claims, Store
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
@@ -360,8 +360,7 @@ def test_a_claim_is_one_s_own_until_it_ends_however_it_ends(tmp_path):
 
 def plans(line):
     arguments = parser("experiment").parse_args(shlex.split(line))
-    arguments.device = "CPU"
-    return planned(arguments)
+    return planned(job_of(arguments).plan, "CPU")
 
 
 def test_equal_inputs_have_equal_keys_and_others_have_others():
@@ -410,8 +409,7 @@ def test_deepcore_s_command_is_understood():
     arguments = parser("experiment").parse_args(shlex.split(
         "--fraction 0.5 --dataset CIFAR10 --num_exp 2 -se 10 --selection Glister --model ResNet18 --cross LeNet "
         "--lr 0.1 -sp ./result --batch 128 --balance True --data_path d --epochs 30"))
-    arguments.device = "CPU"
-    runs = planned(arguments)
+    runs = planned(job_of(arguments).plan, "CPU")
     assert [(run.cell.seed, run.train_arch) for run in runs] == [
         (seed, arch) for seed in (0, 1) for arch in ("resnet18", "lenet")]
     first = runs[0]

@@ -25,21 +25,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ms_coreset as mc
+from ms_coreset import batches
+from ms_coreset.batches import evaluation_batches
 from ms_coreset.cli import main
-from ms_coreset.cli.common.options import (
-    add_data_options,
-    add_network_options,
-    dataset_in_files,
-    new_parser,
-    resolve_recipe,
-)
+from ms_coreset.cli.common.options import add_data_options, add_network_options, new_parser
 from ms_coreset.datasets import default_overlay_path, download, pictures, tiny_imagenet
 from ms_coreset.datasets.readers import archive, image_check, image_files
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.training import pipeline
+from ms_coreset.jobs.default_recipe import recipe_of
+from ms_coreset.jobs.options import data_of, network_of
+from ms_coreset.jobs.sources import NetworkSource
 from ms_coreset.training.crops import NUMBERS, as_tested, crop_box, resized_crops
 from ms_coreset.training.loop import data_digest
-from ms_coreset.training.pipeline import EpochPlan, evaluation_batches, training_batches
+from ms_coreset.training.pipeline import EpochPlan, training_batches
 
 mc.set_device("CPU")
 WNIDS = ["n01443537", "n01641577", "n02012849", "n03126707"]
@@ -207,7 +205,7 @@ def test_lazy_evaluation_equals_that_of_arrays_from_any_start(tree):
 
 def test_large_images_are_evaluated_fewer_at_a_time(tree, monkeypatch):
     split = load("folder", tree, image_size=16)
-    monkeypatch.setattr(pipeline, "_LARGEST_EVALUATED", 4 * 16 * 16 * 3 * 6)
+    monkeypatch.setattr(batches, "_LARGEST_EVALUATED", 4 * 16 * 16 * 3 * 6)
     assert [len(batch.rows) for batch in evaluation_batches(split, 100)] == [6, 6, 6, 2]
 
 
@@ -223,20 +221,20 @@ def test_evidence_of_lazy_images_is_that_of_arrays(tree, tmp_path):
 def test_few_batches_wait_when_they_are_large(tree, monkeypatch):
     split = load("folder", tree, image_size=16).subset(np.arange(400) % 20)
     prepared = []
-    get = pipeline._EvaluationSource.__getitem__
-    monkeypatch.setattr(pipeline._EvaluationSource, "__getitem__",
+    get = batches._EvaluationSource.__getitem__
+    monkeypatch.setattr(batches._EvaluationSource, "__getitem__",
                         lambda self, item: prepared.append(item) or get(self, item))
 
     def ahead():
         prepared.clear()
-        batches = evaluation_batches(split, 4)
-        next(batches)
+        read = evaluation_batches(split, 4)
+        next(read)
         time.sleep(1)
-        batches.close()
+        read.close()
         return len(prepared)
 
     assert 10 < ahead() < 25
-    monkeypatch.setattr(pipeline, "QUEUE_BYTES", 4 * 16 * 16 * 3 * 4)  # one batch
+    monkeypatch.setattr(batches, "QUEUE_BYTES", 4 * 16 * 16 * 3 * 4)  # one batch
     assert ahead() <= 4
 
 
@@ -401,59 +399,54 @@ def test_sets_of_one_size_have_no_other(tmp_path):
     refused("image size 64: digits has images of one size", "digits", tmp_path, image_size=64)
 
 
+def sources_by(*typed):
+    """(data set, network) that a command's options describe."""
+    options = new_parser("x", "x")
+    add_data_options(options)
+    add_network_options(options)
+    given = vars(options.parse_args(typed))
+    return data_of(given), network_of(given)
+
+
 @pytest.mark.parametrize(("typed", "expected"), [
     (["--dataset", "TinyImageNet", "--data", "x"], ("tiny", "lenet")),
     (["--dataset", "CIFAR10", "--data", "tiny-imagenet"], ("moderate", "laptop")),  # never by the path
     (["--dataset", "CIFAR100N"], ("moderate", "laptop-100")),
     (["--dataset", "CIFAR10"], ("moderate", "laptop")), (["--dataset", "ImageNet"], ("imagenet", "lenet"))])
 def test_recipes_go_by_the_data_sets_name(typed, expected):
-    options = new_parser("x", "x")
-    add_data_options(options)
-    add_network_options(options)
-    arguments = options.parse_args(typed)
+    data, network = sources_by(*typed)
     for device, name in zip(("GPU", "CPU"), expected, strict=True):
-        assert resolve_recipe(arguments, device) == mc.load_recipe(name)
+        assert recipe_of(network, data.name, device) == mc.load_recipe(name)
 
 
 @pytest.mark.parametrize(("arch", "name"), [("airbench", "laptop"), ("AirBench", "laptop"), ("mlp", "lenet"),
                                             ("resnet18", "lenet")])
 def test_recipes_of_one_network_are_for_no_other(arch, name):
     """A learning rate of 0.25 and whitened patches would undo any other network."""
-    options = new_parser("x", "x")
-    add_data_options(options)
-    add_network_options(options)
-    typed = options.parse_args(["--dataset", "CIFAR10", "--arch", arch])
-    assert resolve_recipe(typed, "CPU") == mc.load_recipe(name, arch=arch)
-    typed.arch = None
-    assert resolve_recipe(typed, "CPU", arch=arch) == mc.load_recipe(name)
+    _, network = sources_by("--dataset", "CIFAR10", "--arch", arch)
+    assert recipe_of(network, "CIFAR10", "CPU") == mc.load_recipe(name, arch=arch)
+    assert recipe_of(NetworkSource(), "CIFAR10", "CPU", arch=arch) == mc.load_recipe(name)
 
 
 def test_every_field_of_a_recipe_can_be_typed_but_those_of_the_steps_of_multistep():
-    options = new_parser("x", "x")
-    add_data_options(options)
-    add_network_options(options)
-    fields = {field.name for field in dataclasses.fields(mc.Recipe)}
-    assert fields - vars(options.parse_args(["--dataset", "digits"])).keys() == {"milestones", "gamma"}
-    typed = options.parse_args(["--dataset", "digits", "--epochs", "3", "--schedule", "linear", "--min-lr", "0.01",
-                                "--warmup", "0.25", "--warmup-from", "0.5", "--whiten"])
+    _, network = sources_by("--dataset", "digits")
+    assert {field.name for field in dataclasses.fields(mc.Recipe)} - network.overrides.keys() == {"milestones", "gamma"}
+    _, network = sources_by("--dataset", "digits", "--epochs", "3", "--schedule", "linear", "--min-lr", "0.01",
+                            "--warmup", "0.25", "--warmup-from", "0.5", "--whiten")
     expected = {"epochs": 3, "schedule": "linear", "min_lr": 0.01, "warmup": 0.25, "warmup_from": 0.5, "whiten": True}
-    assert resolve_recipe(typed, "CPU") == mc.load_recipe("digits", **expected)
-    typed = options.parse_args(["--dataset", "CIFAR10", "--no-whiten"])
-    assert not resolve_recipe(typed, "CPU").whiten
+    assert recipe_of(network, "digits", "CPU") == mc.load_recipe("digits", **expected)
+    _, network = sources_by("--dataset", "CIFAR10", "--no-whiten")
+    assert not recipe_of(network, "CIFAR10", "CPU").whiten
 
 
 def test_recipes_and_files_of_a_folder_go_by_size_and_name(tmp_path):
-    options = new_parser("x", "x")
-    add_data_options(options)
-    add_network_options(options)
-    arguments = options.parse_args(["--dataset", "folderN", "--data", str(tmp_path / "cats")])
+    data, network = sources_by("--dataset", "folderN", "--data", str(tmp_path / "cats"))
     for size, name, on_cpu in ((8, "moderate", "lenet"), (32, "moderate", "laptop"), (64, "tiny", "lenet"),
                                (224, "imagenet", "lenet")):
-        assert resolve_recipe(arguments, "Ascend", size) == mc.load_recipe(name)
-        assert resolve_recipe(arguments, "CPU", size) == mc.load_recipe(on_cpu)
-    assert dataset_in_files(arguments) == "folder-catsN"
-    arguments.image_size = 64
-    assert dataset_in_files(arguments) == "folder-catsN-64px"
+        assert recipe_of(network, data.name, "Ascend", size) == mc.load_recipe(name)
+        assert recipe_of(network, data.name, "CPU", size) == mc.load_recipe(on_cpu)
+    assert data.name_in_files == "folder-catsN"
+    assert dataclasses.replace(data, image_size=64).name_in_files == "folder-catsN-64px"
 
 
 def test_commands_on_a_folder_with_and_without_a_test_part(tree, tmp_path, monkeypatch, capsys):

@@ -124,7 +124,7 @@ def study(tmp_path):
 def report_of(folder, **options):
     """The page of a study, as text."""
     output = folder / "report.html"
-    write_report(folder, output, data=folder / "no-data", **options)
+    write_report(folder, output=output, data=folder / "no-data", **options)
     return output.read_text(encoding="utf-8")
 
 
@@ -660,7 +660,7 @@ def test_another_rate_and_the_best_epoch(study):
     for record in lines:
         record["accuracy"]["best"] = min(1, record["accuracy"]["last"] + 0.01)
     (study / "runs.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
-    page = report_of(study, rate=0.2, which="best")
+    page = report_of(study, rate=0.2, accuracy="best")
     assert "Difference to random, 20 % kept" in page
     assert Tables(page).starting("Test accuracy in % after the best")["random"][0].startswith("2nd 73.00 ± 2.00")
     with pytest.raises(mc.MsCoresetError, match=r"rate 0.3.*0.1, 0.2"):

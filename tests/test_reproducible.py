@@ -16,10 +16,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.repeat import changed_arrays
 from ms_coreset.coreset import Coreset
 from ms_coreset.files import digest
 from ms_coreset.identity import data_identity
+from ms_coreset.jobs.provenance import changed_arrays
 from ms_coreset.selectors import kernels
 from ms_coreset.training.dynamics import measure
 
@@ -252,8 +252,8 @@ def test_another_base_network_is_named(here, made, capsys):
 
 
 def test_other_versions_are_named_though_the_coreset_is_the_same(here, made, capsys, monkeypatch):
-    monkeypatch.setattr("ms_coreset.cli.common.versions.revision", lambda: "abc")
-    monkeypatch.setattr("ms_coreset.cli.common.versions.__version__", "99")
+    monkeypatch.setattr("ms_coreset.jobs.versions.revision", lambda: "abc")
+    monkeypatch.setattr("ms_coreset.jobs.versions.__version__", "99")
     assert call("--from-manifest former.npz") == 0
     printed = capsys.readouterr()
     assert f"note: versions ms_coreset: {mc.__version__}, now 99" in printed.err

@@ -129,7 +129,8 @@ def test_no_command_prints_control_characters(words, hostile, monkeypatch, capsy
 
 
 def test_markdown_and_page_of_a_hostile_study(hostile):
-    write_report(hostile / "study", hostile / "page.html", data=hostile, markdown=hostile / "tables.md", command=EVIL)
+    write_report(hostile / "study", output=hostile / "page.html", data=hostile, markdown=hostile / "tables.md",
+                 command=EVIL)
     for name in ("page.html", "tables.md"):
         text = (hostile / name).read_text(encoding="utf-8")
         assert "alert(1)" in text and "<script" not in text and control_characters(text) is None

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from mindspore import Tensor, nn
 
 import ms_coreset as mc
+from ms_coreset.batches import evaluation_batches, normalise
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks.blocks import batch_norm
 from ms_coreset.training import loop
 from ms_coreset.training.dynamics import FIELDS, Recorder, measure
-from ms_coreset.training.pipeline import EpochPlan, augment, evaluation_batches, normalise, training_batches
+from ms_coreset.training.pipeline import EpochPlan, augment, training_batches
 
 mc.set_device("CPU")
 

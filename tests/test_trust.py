@@ -9,8 +9,8 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.trust import Trust, wrong_labels
 from ms_coreset.extraction.patches import PatchEvidence
+from ms_coreset.jobs.trust import Trust, wrong_labels
 
 
 def call(line, command="select"):
@@ -77,7 +77,7 @@ def test_the_estimate_of_wrong_labels_is_near_what_is_true():
     evidence, flipped = patch_evidence()
     for method in ("random", "el2n", "loss"):
         coreset = mc.select(method, evidence, 0.2)
-        data, kept = map(float, re.findall(r"(\d+\.\d)%", wrong_labels(evidence, coreset)))
+        data, kept = map(float, re.findall(r"(\d+\.\d)%", str(wrong_labels(evidence, coreset))))
         assert data == pytest.approx(25, abs=2)
         assert kept == pytest.approx(100 * flipped[coreset.indices].mean(), abs=4)
 

@@ -7,8 +7,8 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.unsaid import TYPED
 from ms_coreset.cli.select import parser
+from ms_coreset.jobs.unsaid import TYPED
 
 BARE = "--dataset digitsN --rate 0.2 --pool 300"
 SAYS = "nothing says how to choose"
@@ -82,11 +82,11 @@ def test_images_without_features_are_asked_by_patches(here, capsys):
 
 
 def test_on_an_accelerator_it_is_as_published(here, capsys, monkeypatch):
-    from ms_coreset.cli.common import evidence
+    from ms_coreset.jobs import gather, selection
 
-    load = evidence.load_pool
-    monkeypatch.setattr(evidence, "load_pool", lambda *given: ("GPU", *load(*given)[1:]))
-    monkeypatch.setattr(evidence, "first_network", lambda *given: pytest.fail("a network is asked"))
+    load = gather.load_pool
+    monkeypatch.setattr(selection, "load_pool", lambda *given: ("GPU", *load(*given)[1:]))
+    monkeypatch.setattr(gather, "first_network", lambda *given: pytest.fail("a network is asked"))
     with pytest.raises(pytest.fail.Exception, match="a network is asked"):
         call(BARE)
     assert SAYS not in capsys.readouterr().err

@@ -3,14 +3,12 @@
 import argparse
 from fractions import Fraction
 
-from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser, note
-from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
-from ms_coreset.datasets import default_overlay_path
-from ms_coreset.datasets.family import find_dataset
-from ms_coreset.datasets.overlays import attack_path
-from ms_coreset.datasets.overlays.places import is_made
+from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
+from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.files import read_json
-from ms_coreset.perturbations.attack import AGAINST, ATTACKS, attack_options
+from ms_coreset.jobs.options import runtime_of, sources_of
+from ms_coreset.perturbations.attack import AGAINST, ATTACKS
+from ms_coreset.perturbations.contact_sheet import difference
 from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
@@ -48,55 +46,23 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    from ms_coreset.device import set_device
-    from ms_coreset.perturbations.contact_sheet import difference
+    sources = sources_of(vars(arguments))
+    data, name, _ = sources.data.clean("A")
+    options = {option: getattr(arguments, option) for option in
+               ("force", "attack", "eps", "alpha", "steps", "against", "random_start")}
 
-    set_device(arguments.device, arguments.precision)
-    options = {name: getattr(arguments, name) for name in
-               ("attack", "eps", "alpha", "steps", "against", "random_start")}
-    clean, name, variant, root = clean_split(arguments, "A")
-    # Said before a network is trained; the weights are compared later.
-    is_made(attack_path(root, clean.name, variant), attack_options(seed=arguments.seed, **options), arguments.force)
-    path = _make(arguments, clean, root, variant, arguments.ckpt, force=arguments.force,
-                 batch_size=arguments.attack_batch, **options)
+    from ms_coreset.jobs.attacked import attack
+
+    clean, path = attack(sources, runtime_of(vars(arguments)), batch_size=arguments.attack_batch, **options)
     made = read_json(path.with_suffix(".json"))
     say(f"{name}: {made['n']:,} images attacked, {made['attack']}, eps {255 * made['eps']:g}/255, "
           f"steps {made['steps']}, against {made['against']} labels, seed {made['seed']}; by {made['checkpoint']}")
     for kind, count in zip(made["kinds"], made["counts"], strict=True):
         say(f"  {kind:<15} {count:,} ({count / made['n']:.1%})")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments, clean, name, lambda before, after: [
+    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [
         ("clean", before.images), ("attacked", after.images),
         ("10 x change", difference(before.images, after.images))])
-
-
-def make_if_missing(arguments):
-    """Make the attacked images that --dataset names, with the defaults, unless they are there or have a variant.
-
-    The base network of the clean data set, by the options, is trained first if there is none.
-    """
-    _, letter, variant = find_dataset(arguments.dataset)
-    path = default_overlay_path(arguments.data, arguments.dataset) if letter == "A" else None
-    if path is None or variant or path.exists():
-        return
-    note(f"attacked images {path} are missing: making them by gsa with eps 8/255 (others: attack --help)")
-    given = argparse.Namespace(**vars(arguments))
-    clean, _, _, root = clean_split(given, "A")
-    _make(given, clean, root, "", checkpoint=None)
-
-
-def _make(arguments, clean, root, variant, checkpoint, **options):
-    from ms_coreset.cli.common.base_network import base_network
-    from ms_coreset.cli.common.options import dataset_in_files
-    from ms_coreset.cli.common.steps import Steps
-    from ms_coreset.datasets import make_attack
-    from ms_coreset.device import current_device, device_settings
-
-    asked = argparse.Namespace(**{**vars(arguments), "ckpt": checkpoint, "pool": None})
-    device = current_device()
-    network, path = base_network(asked, dataset_in_files(asked), clean, device, Steps())
-    notes = {"checkpoint": str(path), "network": network.description, "device": device, **device_settings()}
-    return make_attack(clean, network, root, seed=arguments.seed, variant=variant, notes=notes, **options)
 
 
 def _fraction(text):

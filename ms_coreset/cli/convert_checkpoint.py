@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from ms_coreset.cli.common.options import new_parser, note
+from ms_coreset.cli.common.options import new_parser
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.terminal import say
+from ms_coreset.networks.weights import read_weights, write_checkpoint, write_torch
+from ms_coreset.terminal import note, say
 
 _EXAMPLES = """examples:
   convert_checkpoint resnet18.pth resnet18.ckpt
@@ -26,8 +27,6 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    from ms_coreset.networks.weights import read_weights, write_checkpoint, write_torch
-
     target = Path(arguments.target)
     if target.suffix not in (".ckpt", ".pth", ".pt"):
         raise MsCoresetError(f"can't convert to {target}: the name must end in .ckpt, .pth or .pt")

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 
-from ms_coreset.cli.common.options import add, add_data_options, image_options, new_parser, note
+from ms_coreset.cli.common.options import add, add_data_options, new_parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.identity import misfit, same_samples
-from ms_coreset.terminal import say
+from ms_coreset.terminal import note, say
 
 _EXAMPLES = """examples:
   coreset show index/CIFAR100N-moderate-0.2.npz
@@ -67,13 +67,18 @@ def _data(arguments, coreset):
         root = arguments.data or "data"
         if letter and not default_overlay_path(root, name).exists():
             raise MsCoresetError(f"{default_overlay_path(root, name)} is not there")  # looking makes nothing
-        return load_dataset(name, root, **(then if family.resizable else image_options(arguments)), download=False,
+        return load_dataset(name, root, **(then if family.resizable else _image_options(arguments)), download=False,
                             broken="skip" if skip else None, verify=arguments.verify, log=note)
     except MsCoresetError as error:
         if arguments.dataset:
             raise
         note(f"without classes and bad samples: {error}")
         return None
+
+
+def _image_options(arguments):
+    """The options that decide what images are made of image files."""
+    return {"image_size": arguments.image_size, "bits": arguments.bits}
 
 
 def _typed_then(arguments, coreset):
@@ -86,7 +91,7 @@ def _typed_then(arguments, coreset):
     recorded = recorded if isinstance(recorded, dict) else {}
     names = (arguments.dataset, recorded.get("dataset"), coreset.manifest.get("dataset"))
     then = {key: recorded.get(key.replace("_", "-")) if typed is None else typed
-            for key, typed in image_options(arguments).items()}
+            for key, typed in _image_options(arguments).items()}
     return (next((name for name in names if isinstance(name, str)), None),
             {key: value if type(value) is int else None for key, value in then.items()},
             arguments.skip_broken or recorded.get("skip-broken") is True)

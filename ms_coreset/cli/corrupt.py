@@ -1,10 +1,11 @@
 """``corrupt``: make the corrupted images of a data set's ...C."""
 
 from ms_coreset.cli.common.options import add, add_data_options, new_parser
-from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.datasets import make_corruption
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_json
+from ms_coreset.jobs.options import data_of
 from ms_coreset.perturbations.corruption import KINDS, MODES
 from ms_coreset.terminal import say
 
@@ -37,8 +38,9 @@ def parser(typed):
 def run(arguments):
     """Run the command."""
     shares = _parsed(arguments.shares) if arguments.shares else arguments.ratio
-    clean, name, variant, root = clean_split(arguments, "C")
-    path = make_corruption(clean, root, shares, seed=arguments.seed, mode=arguments.mode,
+    data, name, variant = data_of(vars(arguments)).clean("C")
+    clean = data.load(train=True)
+    path = make_corruption(clean, data.home, shares, seed=arguments.seed, mode=arguments.mode,
                            random_occlusion=arguments.random_occlusion, force=arguments.force, variant=variant)
     made = read_json(path.with_suffix(".json"))
     say(f"{name}: {sum(made['counts']):,} of {made['n']:,} images corrupted "
@@ -46,7 +48,8 @@ def run(arguments):
     for kind, count in zip(made["kinds"], made["counts"], strict=True):
         say(f"  {kind.replace('_', ' '):<15} {count:,}")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments, clean, name, lambda before, after: [("clean", before.images), ("corrupted", after.images)])
+    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [
+        ("clean", before.images), ("corrupted", after.images)])
 
 
 def _parsed(typed):

@@ -1,31 +1,27 @@
 """``experiment``: data sets x methods x rates x seeds x networks, each run once, whatever happens in between."""
 
 import argparse
+import functools
 import importlib
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
-from ms_coreset.cli.common.configuration import ConfiguredParser, places_of, shipped_recipe, write_configuration
+from ms_coreset.cli.common.configuration import ConfiguredParser, places_of, settings_of, shipped_recipe
 from ms_coreset.cli.common.options import (
-    NETWORK,
-    PATCHES,
     add,
     add_data_options,
     add_evidence_options,
     add_network_options,
     add_run_options,
-    image_options,
-    note,
 )
 from ms_coreset.cli.common.plugins import add_plugin_option
-from ms_coreset.cli.common.study import OWN, SELECTION, command_of, labels_of, planned
-from ms_coreset.cli.common.tally import Tally, list_runs
-from ms_coreset.cli.common.versions import made_with
-from ms_coreset.datasets import default_overlay_path
-from ms_coreset.datasets.family import canonical_name, find_dataset
+from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import MOST_RUNS, PROTOCOLS, WHOLE
-from ms_coreset.identity import normalization
+from ms_coreset.experiment.plan import MOST_RUNS, PROTOCOLS
+from ms_coreset.experiment.planning import METHODS, OWN, RATES, SELECTION, Preparation, study_job
+from ms_coreset.jobs.options import data_of
+from ms_coreset.jobs.sources import NETWORK, PATCHES
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.choice import FAMILIES
 from ms_coreset.terminal import say
@@ -38,8 +34,12 @@ _EXAMPLES = """examples:
 A method's options follow its name: "el2n:last=5", "glister:rounds=10,eta=0.5"; any score by any rule is "el2n-strata".
 The same command typed again goes on where it was; typed twice at the same time, the two share the work."""
 _NOT_PLANNED = ("config", "dry_run", "retry", "allow_plugins")  # about this call, not about the study
-_OF_DATA = {"data": "other images or labels", "normalization": "images of another mean or deviation"}
 _OVERLAY_COMMANDS = {"label-noise": "N", "corrupt": "C", "attack": "A"}
+# DeepCore's short names of some of --selection-...
+_SHORT = {"epochs": ["-se"], "lr": ["-slr"], "momentum": ["-sm"], "weight_decay": ["-swd"]}
+# What the study says for the commands of --prepare, too: in their words' place, or where these say nothing.
+_SHARED = ("data", "no_download", "image_size", "bits", "skip_broken")
+_SHARED_BY_NETWORKS = ("model_dir", "device", "precision")
 
 
 def parser(typed):
@@ -100,22 +100,23 @@ def _add_lists(data, network, run):
 
 
 def _add_selection_options(group):
-    add(group, "--methods", "--method", "--selection", dest="methods", nargs="+", default=["random", "moderate", WHOLE],
+    add(group, "--methods", "--method", "--selection", dest="methods", nargs="+", default=list(METHODS),
         metavar="NAME", help=f"of {', '.join(list_methods())} (default: random moderate full)")
     add(group, "--submodular", default=FAMILIES["submodular"], metavar="NAME", help="DeepCore: the function that "
         "the method Submodular means (default: GraphCut)")
     add(group, "--uncertainty", default=FAMILIES["uncertainty"], metavar="NAME", help="DeepCore: the score that "
         "the method Uncertainty means (default: Entropy)")
-    add(group, "--rates", "--rate", "--fraction", dest="rates", nargs="+", type=float, default=[0.2], metavar="X",
+    add(group, "--rates", "--rate", "--fraction", dest="rates", nargs="+", type=float, default=list(RATES), metavar="X",
         help="shares to keep (default: 0.2)")
     add(group, "--balance", nargs="*", type=_yes_or_no, default=[False], metavar="yes|no", help="the same share of "
         "every class (default: no; without a value: yes)")
     add(group, "--cache", metavar="DIR", help="folder of extracted evidence (default: the study's evidence-cache)")
     add(group, "--evidence", nargs="+", choices=(NETWORK, PATCHES), default=[NETWORK], help="features and logits of a "
         "network, or, without training, of random patches and ridge regression, or of each (default: network)")
-    for name, (kind, *short) in SELECTION.items():
-        add(group, f"--selection-{name.replace('_', '-')}", *short, type=kind, metavar="N" if kind is int else "X",
-            help=f"{name.replace('_', ' ')} of the base networks' training (default: as on coresets)")
+    for name, kind in SELECTION.items():
+        add(group, f"--selection-{name.replace('_', '-')}", *_SHORT.get(name, ()), type=kind,
+            metavar="N" if kind is int else "X", help=f"{name.replace('_', ' ')} of the base networks' training "
+            "(default: as on coresets)")
 
 
 class _Cross(argparse.Action):
@@ -138,86 +139,44 @@ def _yes_or_no(text):
 
 def run(arguments):
     """Run the command."""
-    if not arguments.datasets:
-        raise MsCoresetError("--datasets is missing; --help shows what there is")
-    arguments.name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
-    if arguments.name in (".", "..") or Path(arguments.name).name != arguments.name:
-        raise MsCoresetError(f"--name {arguments.name}: a study's name is no path; --save names its folder")
-    folder = Path(arguments.save or f"results/{arguments.name}")
-    arguments.save = str(folder)
-    arguments.model_dir = arguments.model_dir or str(folder / "ckpt")
-    arguments.cache = arguments.cache or str(folder / "evidence-cache")
+    job = job_of(arguments)
 
-    from ms_coreset.device import set_device
-    from ms_coreset.experiment.store import Store
+    from ms_coreset.experiment.running import do_study, list_study
 
-    arguments.device = set_device(arguments.device, arguments.precision)
-    runs = planned(arguments)
-    store = Store(folder)
     if arguments.dry_run:
-        return list_runs(runs, store, folder)
-    return _sweep(arguments, runs, store, folder)
-
-
-def _sweep(arguments, runs, store, folder):
-    from ms_coreset.cli.common.base_network import require_writable
-    from ms_coreset.cli.common.bench import Bench
-    from ms_coreset.cli.common.steps import Steps
-    from ms_coreset.experiment.store import Claims
-    from ms_coreset.experiment.sweep import sweep
-    from ms_coreset.experiment.work import Work
-
-    require_writable(folder)
-    places = [action.dest for action in places_of(parser("experiment"))]
-    write_configuration(folder / "study.yaml", arguments, leave_out=(*_NOT_PLANNED, *places))
-    labels = labels_of(arguments)
-    bench = Bench(arguments, arguments.device, Claims(Path(arguments.model_dir) / ".locks"), labels,
-                  {run.cell for run in runs})
-    claims = Claims(folder / ".locks")
-    work = Work(folder, claims, bench, runs, Steps, made_with(arguments.device), lambda run: command_of(arguments, run))
-    counted = Tally(runs, store, arguments.retry)
-    with claims.claim("prepare", wait=True):
-        _prepare(arguments)
-        counted.begin(_check_data(counted.pending, bench, store))
-
-    _clear(runs, store, claims, work)
-
-    def finish(run, record):
-        work.clear(run)
-        counted.tell(run, record)
-
-    sweep(runs, store, claims, work.perform, finish, arguments.retry)
-    failed = [run for run in runs if store.record_of(run)["status"] == "failed"]
-    say(f"{len(runs) - len(failed)} of {len(runs)} runs done"
-          + (f", {len(failed)} failed (--retry does them again)" if failed else "") + f": {store.path}")
+        return list_study(job)
+    result = do_study(job)
+    runs, failed = len(result.records), len(result.failed)
+    say(f"{runs - failed} of {runs} runs done" + (f", {failed} failed (--retry does them again)" if failed else "")
+        + f": {result.path}")
     return 1 if failed else 0
 
 
-def _clear(runs, store, claims, work):
-    """Remove the checkpoints of recorded runs that are still there, because a process ended in between."""
-    for run in runs:
-        if store.record_of(run):
-            with claims.claim(run.work()) as mine:
-                if mine:
-                    work.clear(run)
 
 
-def _prepare(arguments):
-    """Run the commands of --prepare whose data is wanted and not there."""
-    wanted = set(map(canonical_name, arguments.datasets))
-    for line in arguments.prepare:
-        name, command, given = _overlay_command(line, arguments)
-        shared = ("data", "no_download") + (("model_dir", "device", "precision") if name == "attack" else ())
-        vars(given).update({option: getattr(arguments, option) for option in shared})
-        family, letter, _ = find_dataset(given.dataset)
-        named = given.dataset if letter else f"{family.name}{_OVERLAY_COMMANDS[name]}"
-        if canonical_name(named) in wanted and not default_overlay_path(given.data, named).exists():
-            note(f"preparing {named}")
-            command.run(given)
+def job_of(arguments):
+    """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for what can't be meant."""
+    name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
+    places = [action.dest for action in places_of(parser("experiment"))]
+    options = vars(arguments) | {"name": name, "label": _labels(arguments.label)}
+    job = study_job(options, settings_of(vars(arguments) | {"name": name}, leave_out=(*_NOT_PLANNED, *places)),
+                    tuple(arguments.typed))
+    return replace(job, prepare=tuple(_preparation(line, arguments, job) for line in arguments.prepare))
 
 
-def _overlay_command(line, arguments):
-    """(name, module, options) of a command of --prepare, which a file may spell: it runs no code, and names no place.
+def _labels(entries):
+    """Name -> text of the entries of --label."""
+    labels = {}
+    for entry in entries:
+        name, equals, text = entry.partition("=")
+        if not equals:
+            raise MsCoresetError(f"--label {entry}: write NAME=TEXT")
+        labels[name] = text
+    return labels
+
+
+def _preparation(line, arguments, job):
+    """The ``Preparation`` by a command of --prepare, which a file may spell: it runs no code, and names no place.
 
     Raises ``MsCoresetError`` for one that would.
     """
@@ -230,27 +189,19 @@ def _overlay_command(line, arguments):
         raise MsCoresetError(f"--prepare {line!r}: begin with one of {', '.join(_OVERLAY_COMMANDS)}")
     command = importlib.import_module(f"ms_coreset.cli.{name.replace('-', '_')}")
     options = command.parser(name)
-    shared = argparse.Namespace(**image_options(arguments), skip_broken=arguments.skip_broken)
-    given = options.parse_args(words, shared)
+    _require_no_places(options, options.parse_args(words), line)
+    study = vars(arguments) | {"model_dir": job.plan.sources.network.folder}
+    shared = _SHARED + (_SHARED_BY_NETWORKS if name == "attack" else ())
+    options.set_defaults(**{option: study[option] for option in shared})
+    given = options.parse_args(words)
+    family, letter, _ = find_dataset(given.dataset)
+    made = given.dataset if letter else f"{family.name}{_OVERLAY_COMMANDS[name]}"
+    return Preparation(data_of(vars(given) | {"dataset": made}), functools.partial(command.run, given))
+
+
+def _require_no_places(options, given, line):
+    """Raise ``MsCoresetError`` for a command of --prepare, parsed as ``given``, that names a place or code."""
     named = [action.option_strings[0] for action in places_of(options) if getattr(given, action.dest) != action.default]
     named += ["--plugin"] * bool(given.plugin) + ["--recipe"] * (not shipped_recipe(getattr(given, "recipe", None)))
     if named:
         raise MsCoresetError(f"--prepare {line!r}: leave out {', '.join(named)}, which the study itself says")
-    return name, command, given
-
-
-def _check_data(runs, bench, store):
-    """Load every data set that is needed: better now than after hours. Returns the number of samples by data set."""
-    recorded = {(str(record.get("dataset")), str(record.get("pool"))): record for record in store.records.values()
-                if record["status"] == "done"}
-    sizes = {}
-    for cell in {(run.cell.dataset, run.cell.pool): run.cell for run in runs}.values():
-        data = bench.load(cell)
-        record = recorded.get((cell.dataset, str(cell.pool)), {})
-        now = {"data": data.digest, "normalization": normalization(data.split)}
-        others = [what for name, what in _OF_DATA.items() if record.get(name, now[name]) != now[name]]
-        if others:
-            raise MsCoresetError(f"{store.path} holds results on {others[0]} of {cell.dataset}: give another --save, "
-                                 "or a variant of another name")
-        sizes[cell.dataset] = len(data.split)
-    return sizes

@@ -1,11 +1,12 @@
 """``label-noise``: make the label noise of a data set's ...N."""
 
 from ms_coreset.cli.common.options import add, add_data_options, new_parser
-from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, clean_split, draw_preview
+from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.datasets import make_label_noise
 from ms_coreset.datasets.overlays.human import KINDS
 from ms_coreset.datasets.overlays.label_noise import NOISES
 from ms_coreset.files import read_json
+from ms_coreset.jobs.options import data_of
 from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
@@ -38,8 +39,9 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    clean, name, variant, root = clean_split(arguments, "N")
-    path = make_label_noise(clean, root, arguments.ratio, seed=arguments.seed, exact=not arguments.chance,
+    data, name, variant = data_of(vars(arguments)).clean("N")
+    clean = data.load(train=True)
+    path = make_label_noise(clean, data.home, arguments.ratio, seed=arguments.seed, exact=not arguments.chance,
                             force=arguments.force, variant=variant, noise=arguments.noise,
                             next_class=arguments.next_class, human=arguments.kind)
     made = read_json(path.with_suffix(".json"))
@@ -47,4 +49,4 @@ def run(arguments):
     say(f"label noise of {name}: {made['flipped']:,} of {made['n']:,} labels flipped "
           f"({made['ratio_realised']:.2%}), {told}")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments, clean, name, lambda before, after: [("image", before.images)])
+    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [("image", before.images)])

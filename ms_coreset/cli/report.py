@@ -1,9 +1,9 @@
 """``report``: a study's results as one HTML page."""
 
 import shlex
-from pathlib import Path
 
 from ms_coreset.cli.common.options import add, new_parser
+from ms_coreset.experiment.report import write_report
 from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
@@ -34,17 +34,15 @@ def parser(typed):
 
 def run(arguments):
     """Run the command."""
-    from ms_coreset.experiment.report import write_report
-
-    output = Path(arguments.output or Path(arguments.study) / "report.html")
-    sections, figures = write_report(arguments.study, output, data=arguments.data, which=arguments.accuracy,
-                                     rate=arguments.rate, sheets=arguments.sheets, png=arguments.png,
-                                     markdown=arguments.markdown, command=_repeated(arguments))
-    say(f"{output}: {sections} section{'s' * (sections != 1)}, {figures} figures, {output.stat().st_size:,} bytes")
+    made = write_report(arguments.study, output=arguments.output, data=arguments.data, rate=arguments.rate,
+                        accuracy=arguments.accuracy, sheets=arguments.sheets, png=arguments.png,
+                        markdown=arguments.markdown, command=_repeated(arguments))
+    say(f"{made.path}: {made.sections} section{'s' * (made.sections != 1)}, {made.figures} figures, "
+        f"{made.path.stat().st_size:,} bytes")
     if arguments.markdown:
         say(f"{arguments.markdown}: the tables")
     if arguments.png:
-        say(f"{output.with_name(f'{output.stem}-figures')}: {figures} PNG files")
+        say(f"{made.path.with_name(f'{made.path.stem}-figures')}: {made.figures} PNG files")
 
 
 def _repeated(arguments):

@@ -2,36 +2,22 @@
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from ms_coreset.cli.common.methods import add_method_options, flag_of, plan_of
+from ms_coreset.cli.common.methods import add_method_options, choice_of, flag_of
 from ms_coreset.cli.common.options import (
     add,
     add_data_options,
     add_evidence_options,
     add_network_options,
     add_run_options,
-    canonical_dataset,
-    dataset_in_files,
     image_words,
     new_parser,
-    note,
 )
-from ms_coreset.cli.common.patches import base_of_patches, require_evidence
-from ms_coreset.cli.common.repeat import (
-    base_of,
-    changed_arrays,
-    former_options,
-    options_of,
-    tell_changes,
-)
-from ms_coreset.cli.common.steps import Steps
-from ms_coreset.cli.common.trust import tell_if_poor, trust_in, wrong_labels
-from ms_coreset.cli.common.unsaid import TYPED, by_patches, goes_by_patches, nothing_said, with_defaults
-from ms_coreset.cli.common.versions import made_with
-from ms_coreset.distributed import current
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.identity import data_identity
+from ms_coreset.cli.common.repeat import former_options, options_of
+from ms_coreset.jobs.options import runtime_of, sources_of
+from ms_coreset.jobs.unsaid import TYPED
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.selectors.quota import Request
@@ -82,69 +68,28 @@ def run(arguments):
     """Run the command."""
     if arguments.list:
         return _print_methods()
-    former = None
-    if arguments.from_manifest:
-        former, arguments = former_options(parser("select"), arguments)
-    if arguments.dataset is None:
-        raise MsCoresetError("--dataset is missing; --help shows what there is")
-    return _select(arguments, former)
+    if not arguments.from_manifest:
+        _select(arguments, sources_of(vars(arguments)))
+        return 0
+    former, again, recipe = former_options(parser("select"), arguments)
+    sources = sources_of(vars(again))
+    sources = replace(sources, network=replace(sources.network, recipe=recipe))
+    return _compared(arguments.from_manifest, _select(again, sources, former).changes)
 
 
-def _select(arguments, former):
-    from ms_coreset.cli.common.evidence import gather, load_pool, sizes_to_gather
+def _select(arguments, sources, former=None):
+    """Choose, and tell of the coreset that was written."""
+    choice = choice_of(arguments)
+    request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
 
-    unsaid = former is None and nothing_said(parser("select"), arguments)
-    arguments, dataset = with_defaults(arguments), dataset_in_files(arguments)
-    plan, request = _wanted(arguments)
-    steps = Steps()
-    device, whole, pool, split = load_pool(arguments, steps)
-    if unsaid and goes_by_patches(device, split, plan.needs):
-        arguments = by_patches(arguments)
-        plan, request = _wanted(arguments)
-    given = [name for name in plan.needs if name in split.known]
-    notes = {**_manifest(arguments, dataset, whole, given, former), **made_with(device),
-             "data": data_identity(whole, given)}
-    tell_changes(former, notes)
-    expected = plan.estimate(*sizes_to_gather(arguments, split, device, plan.needs), request)
-    note(expected)
-    expected.require_fit()
-    evidence, checkpoint = gather(arguments, dataset, split, device, steps, plan.needs)
-    based = base_of(checkpoint) | base_of_patches(evidence)
-    tell_changes(former, based)
-    trusted = trust_in(arguments, split, evidence, checkpoint, device)
-    tell_if_poor(trusted)
-    with steps("select"):
-        coreset = plan.choose(evidence, request)
-    wrong = wrong_labels(evidence, coreset)
-    if pool is not None:
-        coreset = coreset.within(pool, len(whole))
-    coreset.manifest.update({**notes, **based})
-    told = {"evidence": trusted, "wrong": wrong, "by": f"{', '.join(given)} of {arguments.data}" if given else None}
-    return _keep(arguments, dataset, coreset, whole, told, steps, former)
+    from ms_coreset.jobs.selection import SelectionJob, select
 
-
-def _wanted(arguments):
-    """(how to choose, how much): a ``Choice`` and a ``Request``."""
-    plan = plan_of(arguments)
-    require_evidence(arguments, {plan.name: plan.needs})
-    return plan, Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
-
-
-def _keep(arguments, dataset, coreset, split, told, steps, former):
-    """Save the coreset and tell of it; the exit code.
-
-    told: lines by name on what it was chosen by; None for those that there is nothing to say of
-    """
-    files = _result_files(arguments, dataset, coreset)
-    changes = changed_arrays(former, coreset) if former else []
-    if changes and files["npz"].exists():
-        note(f"{files['npz']} is left as it is: another --save keeps the other coreset beside it")
-    else:
-        with steps("save"):
-            if current().first:
-                coreset.save(files["npz"], dropped=files["bin"])
-        _print_summary(arguments, dataset, coreset, split, told, steps, files)
-    return _compared(arguments.from_manifest, changes) if former else 0
+    result = select(SelectionJob(
+        sources, choice, request, arguments.save, runtime_of(vars(arguments)), shlex.join(["select", *arguments.typed]),
+        options_of(parser("select"), arguments), former))
+    if result.files:
+        _print_summary(sources.data, result)
+    return result
 
 
 def _compared(path, changes):
@@ -155,24 +100,8 @@ def _compared(path, changes):
     return ANOTHER if changes else 0
 
 
-def _result_files(arguments, dataset, coreset):
-    folder, balanced = Path(arguments.save), "-balanced" if arguments.balance else ""
-    return {"bin": folder / f"{dataset}.bin",
-            "npz": folder / f"{dataset}-{coreset.method}{balanced}-{arguments.rate:g}.npz"}
-
-
-def _manifest(arguments, dataset, whole, given, former):
-    if former is None:
-        called = shlex.join(["select", *arguments.typed]), options_of(parser("select"), arguments)
-    else:  # what is repeated goes by the command that made it first
-        command = former.manifest.get("command")
-        called = command if isinstance(command, str) else None, former.manifest["arguments"]
-    return {"dataset": dataset, "perturbation": whole.manifest, "came_with_data": given,
-            **dict(zip(("command", "arguments"), called, strict=True))}
-
-
-def _print_summary(arguments, dataset, coreset, split, told, steps, files):
-    summary = coreset.summary(split)
+def _print_summary(data, result):
+    coreset, summary = result.coreset, result.summary
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
     lines = [("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})"),
@@ -181,19 +110,22 @@ def _print_summary(arguments, dataset, coreset, split, told, steps, files):
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
                   for name, (before, after) in summary["bad_by_kind"].items() if len(summary["bad_by_kind"]) > 1]
-    lines += [(name, line) for name, line in told.items() if line]
+    given = f"{', '.join(result.came_with_data)} of {data.root}" if result.came_with_data else None
+    told = {"evidence": result.trust, "wrong": result.wrong, "by": given}
+    lines += [(name, line) for name, line in told.items() if line is not None]
     if "shared" in coreset.manifest:
         lines.append(("ranks", f"{coreset.manifest['ranks']}: {coreset.manifest['shared']}"))
-    lines += [*steps.lines(), ("wrote", f"{files['npz']} (everything)"), ("", f"{files['bin']} (dropped samples)")]
-    say(f"{coreset.method} coreset of {dataset}, rate {coreset.rate:g}")
+    lines += [*result.steps.lines(), ("wrote", f"{result.files['npz']} (everything)"),
+              ("", f"{result.files['bin']} (dropped samples)")]
+    say(f"{coreset.method} coreset of {data.name_in_files}, rate {coreset.rate:g}")
     for name, value in lines:
         say(f"  {name:<10} {value}")
-    if split.images is None:
+    if result.split.images is None:
         return
-    say(f"next: {_train_command()} --dataset {shlex.quote(canonical_dataset(arguments))} "
-          f"--coreset {shlex.quote(str(files['npz']))}"
-          + (f" --data {shlex.quote(arguments.data)}" if arguments.data != "data" else "")
-          + "".join(f" {word}" for word in image_words(arguments)))
+    say(f"next: {_train_command()} --dataset {shlex.quote(data.canonical_name)} "
+          f"--coreset {shlex.quote(str(result.files['npz']))}"
+          + (f" --data {shlex.quote(data.root)}" if data.root != "data" else "")
+          + "".join(f" {word}" for word in image_words(data)))
 
 
 def _train_command():

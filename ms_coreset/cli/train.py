@@ -1,31 +1,11 @@
 """``train``: a network on a data set, on a coreset of it, or on coresets that it chooses anew while it learns."""
 
-import contextlib
-import glob
-import time
 from pathlib import Path
 
-import numpy as np
-
-from ms_coreset import __version__
-from ms_coreset.cli.common.adaptive import add_reselection_options, of_pool, reselected, reselection_of
-from ms_coreset.cli.common.base_network import at_work_in, build_network, checkpoint_folder, require_writable
-from ms_coreset.cli.common.options import (
-    add,
-    add_data_options,
-    add_network_options,
-    add_run_options,
-    dataset_in_files,
-    draw_pool,
-    load_split,
-    new_parser,
-    note,
-    resolve_recipe,
-)
-from ms_coreset.coreset import Coreset, read_dropped
+from ms_coreset.cli.common.adaptive import add_reselection_options, reselection_of
+from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import is_device, read_pickle, write_json
-from ms_coreset.identity import is_relabeled, misfit
+from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.terminal import say
 from ms_coreset.training.dynamics import FIELDS
 
@@ -64,112 +44,25 @@ def run(arguments):
     """Run the command."""
     if arguments.no_weights and not arguments.coreset:
         raise MsCoresetError("--no-weights is about the weights of a coreset file: it goes with --coreset FILE")
-    dataset, reselection = dataset_in_files(arguments), reselection_of(arguments)
+    sources, reselection, record = sources_of(vars(arguments)), reselection_of(arguments), arguments.record
 
-    from ms_coreset.device import device_settings, set_device
-    from ms_coreset.training.loop import CORESETS, LAST, evaluate, train
+    from ms_coreset.jobs.training import TrainingJob, train_network
 
-    device = set_device(arguments.device, arguments.precision)
-    split = load_split(arguments, train=True)
-    recipe = resolve_recipe(arguments, device, split.image_size)
-    test = load_split(arguments, train=False)
-    rows, weights, what = _part(arguments, split)
-    part = split if rows is None else split.subset(rows)
-    if reselection is not None:
-        reselection, what = of_pool(reselection, rows, len(split)), _called(reselection)
-    folder = checkpoint_folder(arguments, dataset, recipe, what)
-    if not arguments.no_save:
-        require_writable(folder)
-    if (folder / LAST).is_file() and not arguments.resume and not arguments.no_save:
-        note(f"training anew over {folder} (--resume goes on from its last epoch)")
-    result_file = Path(arguments.result) if arguments.result else folder / "result.json"
-    if not is_device(result_file):
-        require_writable(result_file.parent)
-    record = arguments.record if arguments.record is not None else (() if what else FIELDS)
-    began = time.perf_counter()
-    with contextlib.nullcontext() if arguments.no_save else at_work_in(folder):
-        result = train(build_network(recipe, split, arguments.seed), part, recipe, seed=arguments.seed, weights=weights,
-                       record=record, folder=None if arguments.no_save else folder, resume=arguments.resume, test=test,
-                       reselection=reselection)
-    seconds = time.perf_counter() - began
-    outcome = {"dataset": dataset, "coreset": arguments.coreset or arguments.prune, "samples": len(part),
-               "no_weights": arguments.no_weights, "recipe": recipe.as_dict(),
-               "protocol": "epochs" if recipe.epochs else "iterations",
-               "seed": arguments.seed, "device": device, **device_settings(), "version": __version__,
-               "seconds": seconds, "last": test and evaluate(result.network, test, recipe),
-               "best": _best(result, recipe), "history": result.history}
-    if reselection is not None:
-        coresets = result_file.with_name(f"{result_file.stem}-coresets") if arguments.no_save else folder / CORESETS
-        outcome |= reselected(result, reselection, coresets, split, write=arguments.no_save)
-    write_json(result_file, outcome)
-    _print_outcome(dataset, recipe, outcome, result_file, None if arguments.no_save else folder)
+    _print_outcome(train_network(TrainingJob(
+        sources, runtime_of(vars(arguments)), arguments.coreset, arguments.prune, not arguments.no_weights, reselection,
+        None if record is None else tuple(record), not arguments.no_save, arguments.resume, arguments.result)))
 
 
-def _part(arguments, split):
-    """(places or None for all, weights or None, a word for the folder or None) of what is trained on."""
-    if arguments.coreset:
-        return _of_coreset(arguments, split)
-    if arguments.prune:
-        return _of_dropped(arguments.prune, split), None, f"{Path(arguments.prune).stem}-pruned"
-    return draw_pool(split, arguments.pool, arguments.seed)[0], None, None
-
-
-def _of_coreset(arguments, split):
-    coreset = Coreset.load(arguments.coreset)
-    _require_fitting(coreset, arguments.coreset, split)
-    (places, weights), what = coreset.ascending(), Path(arguments.coreset).stem
-    if arguments.no_weights and weights is not None:
-        return places, None, f"{what}-unweighted"
-    return places, weights, what
-
-
-def _of_dropped(path, split):
-    """The places that a file of dropped ones leaves. It tells of no data, but the coreset's file beside it does."""
-    kept, dropped = read_dropped(path, len(split)), read_pickle(path)
-    for beside in sorted(Path(path).parent.glob(f"{glob.escape(Path(path).stem)}-*.npz")):
-        with contextlib.suppress(MsCoresetError):
-            coreset = Coreset.load(beside)
-            if np.array_equal(coreset.dropped, dropped):
-                break
-    else:
-        return kept
-    _require_fitting(coreset, f"{path}, as {beside.name} tells,", split)
-    return kept
-
-
-def _require_fitting(coreset, path, split):
-    """Raise ``MsCoresetError`` for a coreset of other data; of the same images, relabelled, it is told."""
-    reason = misfit(coreset, split, split.name, may_differ=("labels",))
-    if reason is not None:
-        raise MsCoresetError(f"{path} {reason}: give the --dataset, --data and --image-size that it was chosen from")
-    if is_relabeled(coreset, split):
-        note(f"{path} was chosen by other labels of these images than {split.name} has, which are trained on")
-
-
-def _called(reselection):
-    """A word for the folder of an adaptive training."""
-    request = reselection.request
-    return f"{reselection.name}{'-balanced' if request.balance else ''}-{request.rate:g}-every{reselection.every}" + (
-        f"-warm{reselection.warm}" if reselection.warm else "")
-
-
-def _best(result, recipe):
-    """The best tested epoch, and what chose it."""
-    key = "validation_accuracy" if recipe.validation else "test_accuracy"
-    chosen_by = "validation share" if recipe.validation else "test split: for comparison with papers that do so only"
-    entry = result.best(key)
-    return entry and {"chosen_by": chosen_by, "epoch": entry["epoch"], "accuracy": entry.get("test_accuracy")}
-
-
-def _print_outcome(dataset, recipe, outcome, result_file, folder):
-    say(f"{recipe.arch} on {outcome['samples']:,} samples of {dataset}: {outcome['seconds']:.1f} s")
+def _print_outcome(result):
+    outcome = result.told
+    say(f"{result.recipe.arch} on {outcome['samples']:,} samples of {outcome['dataset']}: {outcome['seconds']:.1f} s")
     if "coresets" in outcome:
         _print_coresets(outcome["coresets"], outcome["reselection"])
     if outcome["last"] is None:
         say(f"  last epoch  {outcome['history'][-1]['accuracy']:.2%} of the training samples; nothing to test on")
     else:
         _print_tested(outcome["last"], outcome["best"])
-    say(f"  wrote       {result_file}" + (f", checkpoints in {folder}" if folder else ""))
+    say(f"  wrote       {result.file}" + (f", checkpoints in {result.folder}" if result.folder else ""))
 
 
 def _print_coresets(coresets, reselection):

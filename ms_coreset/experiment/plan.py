@@ -5,10 +5,10 @@ import json
 import math
 from dataclasses import dataclass
 
+from ms_coreset.batches import updates_per_epoch
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.extraction.patches import VERSION
 from ms_coreset.selectors.choice import Choice
-from ms_coreset.training.pipeline import updates_per_epoch
 
 PROTOCOLS = ("epochs", "iterations")
 WHOLE = "full"

@@ -14,6 +14,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import checksum
 from ms_coreset.experiment.sweep import Busy
 from ms_coreset.identity import data_identity, misfit, normalization
+from ms_coreset.jobs.steps import Steps
 from ms_coreset.selectors.quota import Request, cut
 from ms_coreset.terminal import complain
 
@@ -47,8 +48,8 @@ class Work:
     command: ``run -> the command that repeats it``
     """
 
-    def __init__(self, folder, claims, bench, runs, steps, notes, command):
-        self._folder, self._claims, self._bench, self._steps = Path(folder), claims, bench, steps
+    def __init__(self, folder, claims, bench, runs, notes, command):
+        self._folder, self._claims, self._bench = Path(folder), claims, bench
         self._notes, self._command = notes, command
         self._rates = {}
         for run in runs:
@@ -119,7 +120,7 @@ class Work:
         wanted = [(rate, other) for rate, other in sorted(rates.items(), reverse=True)
                   if not (self._folder / "indices" / _file_name(other)).is_file()]
         evidence, costs = self._gather(run, data)
-        steps = self._steps()
+        steps = Steps()
         with steps("select"):
             ranking = run.method.choose(evidence, Request(wanted[0][0], run.balance, run.cell.seed))
         costs = {"seconds": {**costs["seconds"], **steps.seconds}, "peak_mb": {**costs["peak_mb"], **steps.peak_mb},

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import filled_up
 from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind, require_network, require_number, require_same_classes, require_whole
 from ms_coreset.kinds import Network
 from ms_coreset.progress import Progress
-from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
 if TYPE_CHECKING:
     from mindspore import Tensor

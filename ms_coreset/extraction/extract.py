@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import filled_up
 from ms_coreset.distributed import current, first_before_others
@@ -24,7 +25,6 @@ from ms_coreset.extraction.cache import ExtractionStore, evidence_key
 from ms_coreset.kinds import Network
 from ms_coreset.locks import locked
 from ms_coreset.progress import Progress
-from ms_coreset.training.pipeline import evaluated_together, evaluation_batches
 
 if TYPE_CHECKING:
     from ms_coreset.distributed import Alone

@@ -15,12 +15,16 @@ import numpy as np
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.extraction import extract
+from ms_coreset.extraction.boundary import deepfool_distances
 from ms_coreset.files import array_digest
 from ms_coreset.kinds import FilePath, Log, Network
+from ms_coreset.selectors import METHODS
+from ms_coreset.selectors.choice import Choice
+from ms_coreset.selectors.quota import Request
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
-    from ms_coreset.selectors.quota import Request
 
 _OF_A_WHOLE_RUN = "dynamics"  # what no network tells that is still learning
 
@@ -77,9 +81,6 @@ class Reselection:
     def by(cls, method: str, rate: float, every: int, *, warm: int = 0, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> Reselection:
         """Reselection by a registered method; the rest as for ``select``, which also says what it raises."""
-        from ms_coreset.selectors.choice import Choice
-        from ms_coreset.selectors.quota import Request
-
         choice = Choice(method, options, seed)
         return cls(choice.name, choice.needs, choice.choose, request=Request(rate, bool(balance), seed, memory),
                    every=every, warm=warm, options=options)
@@ -97,8 +98,6 @@ class Reselection:
 
 
 def _workable() -> list[str]:
-    from ms_coreset.selectors import METHODS
-
     return [name for name in METHODS.names() if _OF_A_WHOLE_RUN not in METHODS[name].needs]
 
 
@@ -164,9 +163,6 @@ class Coresets:
                         f"({time.perf_counter() - began:.1f} s)")
 
     def _ask(self, network: Network) -> Evidence:
-        from ms_coreset.extraction import extract
-        from ms_coreset.extraction.boundary import deepfool_distances
-
         every_sample = len(self._rows) == len(self._split)
         part = self._split if every_sample else self._split.subset(self._rows)
         asked = [name for name in EXTRACTED if name in self._reselection.needs]

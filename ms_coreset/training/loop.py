@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ms_coreset.batches import evaluated_together, evaluation_batches, updates_per_epoch
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import filled_up, mean_cross_entropy
 from ms_coreset.distributed import current
@@ -27,12 +28,7 @@ from ms_coreset.training.crops import as_tested
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics, measure
 from ms_coreset.training.optimizer import SGD
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
-from ms_coreset.training.pipeline import (
-    evaluated_together,
-    evaluation_batches,
-    training_batches,
-    updates_per_epoch,
-)
+from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.whitening import whiten
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from ms_coreset.batches import normalise
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Trainable
-from ms_coreset.training.pipeline import normalise
 
 if TYPE_CHECKING:
     from mindspore import nn

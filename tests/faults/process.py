@@ -16,7 +16,7 @@ def prepare():
     import mindspore  # noqa: F401
     import sklearn.datasets  # noqa: F401
 
-    import ms_coreset.cli.common.bench
+    import ms_coreset.experiment.bench
     import ms_coreset.experiment.work
     import ms_coreset.perturbations.contact_sheet  # noqa: F401
 

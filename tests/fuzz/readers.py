@@ -721,8 +721,9 @@ def _load_recipe(root):
 def _plan(root):
     import contextlib
 
-    from ms_coreset.cli.experiment import parser, planned
+    from ms_coreset.cli.experiment import job_of, parser
     from ms_coreset.errors import MsCoresetError
+    from ms_coreset.experiment.planning import planned
 
     with contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -730,10 +731,7 @@ def _plan(root):
         except SystemExit as error:  # argparse's own way to refuse
             assert error.code == 2, error.code
             raise MsCoresetError("refused by the parser") from error
-    if not arguments.datasets:
-        raise MsCoresetError("--datasets is missing")
-    arguments.device = "CPU"
-    return [run.place() for run in planned(arguments)]
+    return [run.place() for run in planned(job_of(arguments).plan, "CPU")]
 
 
 RUN = {"key": "a1", "work": "b2", "status": "done", "dataset": "digits", "method": "el2n", "rate": 0.5, "seed": 0,
@@ -763,7 +761,7 @@ def _report(root):
     from ms_coreset.experiment.report import write_report
     from ms_coreset.experiment.store import Store
 
-    sections, _ = write_report(root / "study", root / "page.html", data=root / "no data")
+    sections = write_report(root / "study", output=root / "page.html", data=root / "no data").sections
     return len(Store(root / "study").records), sections
 
 

@@ -139,7 +139,7 @@ from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.datasets.readers.matlab import read_matlab
 import contextlib, io
 from ms_coreset.cli import coreset, experiment, main
-from ms_coreset.cli.common.study import planned
+from ms_coreset.experiment.planning import planned
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.files import open_array, read_pickle
 from ms_coreset.networks.safetensors_files import read_tensors
@@ -373,8 +373,8 @@ LISTS = "datasets: digits\nmethods: [random]\nrates: [{}]\nseeds: [{}]\n".format
 
 def test_studies_of_more_runs_than_any_has_take_no_memory(tmp_path, capsys):
     path = readers.put(tmp_path / "mine.yaml", LISTS.encode())
-    refused_in_little_memory([(f"planned(experiment.parser('').parse_args(['--config', {str(path)!r}]))",
-                               "a study of 3,998,000 runs")])
+    arguments = f"experiment.parser('').parse_args(['--config', {str(path)!r}])"
+    refused_in_little_memory([(f"planned(experiment.job_of({arguments}).plan, 'CPU')", "a study of 3,998,000 runs")])
     readers.put(path, b"datasets: digits\nnum-exp: 1000000000\n")
     with pytest.raises(SystemExit) as stopped:
         experiment.parser("experiment").parse_args(["--config", str(path)])
@@ -385,7 +385,7 @@ def test_a_report_of_more_runs_than_any_study_has_is_refused(tmp_path):
     readers._study(tmp_path)
     readers.put(tmp_path / "study/study.yaml", LISTS.encode())
     with pytest.raises(MsCoresetError, match=r"a study of .* runs"):
-        write_report(tmp_path / "study", tmp_path / "page.html", data=tmp_path)
+        write_report(tmp_path / "study", output=tmp_path / "page.html", data=tmp_path)
 
 
 def test_a_run_s_coreset_lies_in_its_study(tmp_path):
@@ -462,7 +462,7 @@ def test_what_is_no_regular_file_does_not_hang_a_reader_of_whole_sets(kind, tmp_
 
 def test_every_reader_opens_by_the_one_function():
     """Nothing opens a file for reading but ``files.open_file``; what writes, and the system's own files, may."""
-    allowed = {"files.py": 4, "cli/common/steps.py": 2, "selectors/memory.py": 1, "datasets/download.py": 1,
+    allowed = {"files.py": 4, "jobs/steps.py": 2, "selectors/memory.py": 1, "datasets/download.py": 1,
                "datasets/readers/archive.py": 1}
     package = Path(ms_coreset.__file__).parent
     for path in package.rglob("*.py"):

@@ -1,13 +1,12 @@
-"""The options of training on coresets that are chosen anew every few epochs, and what is told of these."""
+"""The options of training on coresets that are chosen anew every few epochs."""
 
-import dataclasses
-
-from ms_coreset.cli.common.evidence import sizes_of
-from ms_coreset.cli.common.methods import add_method_options, flag_of, plan_of
-from ms_coreset.cli.common.options import add, note
+from ms_coreset.cli.common.methods import add_method_options, choice_of, flag_of
+from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.jobs.sources import ReselectionSource
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
+from ms_coreset.selectors.quota import Request
 
 _OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m")
 
@@ -32,7 +31,10 @@ def add_reselection_options(parser):
 
 
 def reselection_of(arguments):
-    """The ``Reselection`` that the options describe, or None; raises ``MsCoresetError`` for some that do not fit."""
+    """The ``ReselectionSource`` that the options describe, or None.
+
+    Raises ``MsCoresetError`` for some that do not fit.
+    """
     if arguments.reselect_every is None:
         return _require_none_given(arguments)
     chosen = "coreset" if arguments.coreset else "prune" if arguments.prune else None
@@ -42,13 +44,9 @@ def reselection_of(arguments):
         if getattr(arguments, name) is None:
             raise MsCoresetError(f"--reselect-every needs a --{name}, as in: --reselect-every 5 --method gradmatch "
                                  "--rate 0.1")
-    from ms_coreset.selectors.quota import Request
-    from ms_coreset.training.adaptive import Reselection
-
-    plan = plan_of(arguments)
     request = Request(arguments.rate, bool(arguments.balance), arguments.seed, arguments.memory)
-    return Reselection(plan.name, plan.needs, _within_memory(plan), request=request, every=arguments.reselect_every,
-                       warm=arguments.warm_epochs or 0, options=plan.options, top_m=arguments.top_m, log=note)
+    return ReselectionSource(choice_of(arguments), request, arguments.reselect_every, arguments.warm_epochs or 0,
+                             arguments.top_m)
 
 
 def _require_none_given(arguments):
@@ -59,33 +57,3 @@ def _require_none_given(arguments):
         flag = flag_of(name.removeprefix("option_")) if name.startswith("option_") else f"--{name.replace('_', '-')}"
         raise MsCoresetError(f"{flag} is about choosing: it goes with --reselect-every R, or with select, whose result "
                              "is trained on with --coreset")
-
-
-def _within_memory(plan):
-    def choose(evidence, request):
-        plan.estimate(*sizes_of(evidence), request).require_fit()
-        return plan.choose(evidence, request)
-
-    return choose
-
-
-def reselected(result, reselection, folder, split, write):
-    """What the result file tells of the coresets, which are in ``folder``, or are written there if ``write``."""
-    from ms_coreset.training.adaptive import coreset_file
-
-    told = []
-    for epoch, chosen in sorted(result.coresets.items()):
-        coreset, path = reselection.of_all(chosen), coreset_file(folder, epoch)
-        if write:
-            coreset.save(path)
-        told.append({"from_epoch": epoch + 1, "samples": len(coreset), "weighted": coreset.weights is not None,
-                     "bad": coreset.summary(split)["bad_kept"], "file": str(path)})
-    request = reselection.request
-    return {"reselection": {"method": reselection.name, "options": reselection.options, "rate": request.rate,
-                            "balance": request.balance, "every": reselection.every,
-                            "warm": reselection.warm}, "coresets": told}
-
-
-def of_pool(reselection, pool, n):
-    """``reselection`` among the places ``pool`` of a data set of n, or among all of it if that is None."""
-    return reselection and dataclasses.replace(reselection, pool=pool, n=n)

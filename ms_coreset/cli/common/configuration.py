@@ -5,11 +5,9 @@ import difflib
 import sys
 from pathlib import Path
 
-import yaml
-
 from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import atomic_write, read_yaml
+from ms_coreset.files import read_yaml
 from ms_coreset.training.recipe import config_folder, list_recipes
 
 _TYPED_ONLY = ("config", "help", "allow_plugins")  # a file can't ask for these
@@ -30,10 +28,10 @@ class ConfiguredParser(OneLineParser):
     def parse_args(self, args=None, namespace=None):
         """As ever; raises ``MsCoresetError`` for a file that is missing or no YAML, has unknown keys or a place."""
         typed = sys.argv[1:] if args is None else list(args)
+        self.set_defaults(typed=typed)
         arguments = super().parse_args(typed, namespace)
         if arguments.config:
             arguments = super().parse_args(typed, self._configured(self._find(arguments.config), arguments))
-        arguments.typed = typed
         return arguments
 
     def _find(self, name):
@@ -169,9 +167,7 @@ def _require_allowed(given, typed, path):
                              "FILE runs yours instead")
 
 
-def write_configuration(path, arguments, leave_out=()):
-    """Write all options that have a value to a YAML file that --config understands."""
-    values = {name.replace("_", "-"): value for name, value in vars(arguments).items()
-              if value not in (None, []) and name not in ("typed", *leave_out)}
-    with atomic_write(path, "w", encoding="utf-8") as stream:
-        yaml.safe_dump(values, stream, sort_keys=False, allow_unicode=True)
+def settings_of(options, leave_out=()):
+    """Those of ``options`` that have a value, by their names in a file that --config understands."""
+    return {name.replace("_", "-"): value for name, value in options.items()
+            if value not in (None, []) and name not in ("typed", *leave_out)}

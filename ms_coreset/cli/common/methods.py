@@ -4,6 +4,7 @@ import argparse
 
 from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.jobs.unsaid import PUBLISHED
 from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
 from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS
@@ -27,19 +28,22 @@ def _value(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no value, such as 0.5, true or median") from error
 
 
-def plan_of(arguments):
-    """The ``Choice`` that the options describe; raises ``MsCoresetError`` for options that it does not have.
+def choice_of(arguments):
+    """The ``Choice`` that the options describe, or None where none of them says anything of a method; raises
+    ``MsCoresetError`` for options that it does not have.
 
     --method is a text of a method, too, with its options in it. The samples that --held-out holds out follow from the
-    seed in ``arguments`` or, without one, in the request.
+    seed.
     """
     typed = {name: value for name in _owners() if (value := getattr(arguments, f"option_{name}")) is not None}
+    if not (arguments.method or arguments.rule or typed):
+        return None
     if arguments.rule:
         if "score" not in typed:
             raise MsCoresetError(f"--rule {arguments.rule} needs a --score: one of {', '.join(SCORES.names())}")
         name, options = f"{SCORES.canonical(typed.pop('score'))}-{arguments.rule}", {}
     else:
-        name, options = split_text(arguments.method)
+        name, options = split_text(arguments.method or PUBLISHED)
     known = options_of(name)
     if "score" in typed and "score" not in known:
         raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(RULE_NAMES)}")
@@ -47,7 +51,7 @@ def plan_of(arguments):
     if unknown:
         raise MsCoresetError(f"{title_of(name)} has no option {flag_of(unknown[0])}; its options: "
                              f"{', '.join(map(flag_of, known)) or 'none'}")
-    return Choice(name, {**options, **typed}, getattr(arguments, "seed", None))
+    return Choice(name, {**options, **typed}, arguments.seed)
 
 
 def flag_of(name):

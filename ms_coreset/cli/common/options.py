@@ -1,30 +1,15 @@
-"""Options that several commands share, and what follows from them."""
+"""Options that several commands share."""
 
 import argparse
-import dataclasses
-import math
 import sys
 
 from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.cli.common.plugins import add_plugin_option
-from ms_coreset.datasets import class_balanced_indices, load_dataset
-from ms_coreset.datasets.family import DATASETS, canonical_name, find_dataset
+from ms_coreset.datasets.family import DATASETS
 from ms_coreset.device import DEVICES, PRECISIONS
-from ms_coreset.distributed import first_before_others
-from ms_coreset.networks import canonical_network, list_networks
-from ms_coreset.terminal import complain
-from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, Recipe, list_recipes, load_recipe
-
-NETWORK, PATCHES = "network", "patches"  # what --evidence may be
-# A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
-_RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST": ("mnist", "mnist"),
-            "FashionMNIST": ("mnist", "mnist"), "SVHN": ("svhn", "mnist"), "SVHNextra": ("svhn", "mnist"),
-            "CIFAR100": ("moderate", "laptop-100"), "TinyImageNet": ("tiny", "lenet"),
-            "ImageNet": ("imagenet", "lenet")}
-# Of the others, the first whose images are not larger.
-_RECIPES_BY_SIZE = {16: ("moderate", "lenet"), 32: ("moderate", "laptop"), 64: ("tiny", "lenet"),
-                    math.inf: ("imagenet", "lenet")}
-_OF_AIRBENCH = ("laptop", "laptop-100")  # whose learning rate and whitening are for that network: others take lenet's
+from ms_coreset.jobs.sources import NETWORK, PATCHES
+from ms_coreset.networks import list_networks
+from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes
 
 
 class _Parser(OneLineParser):
@@ -32,9 +17,8 @@ class _Parser(OneLineParser):
 
     def parse_args(self, args=None, namespace=None):
         typed = sys.argv[1:] if args is None else list(args)
-        arguments = super().parse_args(typed, namespace)
-        arguments.typed = typed
-        return arguments
+        self.set_defaults(typed=typed)
+        return super().parse_args(typed, namespace)
 
 
 def new_parser(typed, description, epilog=None):
@@ -131,82 +115,8 @@ def add_run_options(parser):
     return group
 
 
-def note(line):
-    """Tell the user something beside the result, on stderr."""
-    complain(f"note: {line}")
-
-
-def load_split(arguments, train):
-    """The training or the test split that the options name; attacked images that are missing are made."""
-    with first_before_others():  # which find what it has fetched or made
-        if train:
-            from ms_coreset.cli.attack import make_if_missing
-
-            make_if_missing(arguments)
-        split = load_dataset(arguments.dataset, arguments.data, train, **image_options(arguments),
-                             broken=_of_broken(arguments), download=not arguments.no_download,
-                             verify=arguments.verify, log=note)
-    return split.with_probabilities() if train and getattr(arguments, "probabilities", False) else split
-
-
-def image_options(arguments):
-    """The options that decide what images are made of image files."""
-    return {"image_size": arguments.image_size, "bits": arguments.bits}
-
-
-def image_words(arguments):
-    """The options that decide what images there are, as they are typed."""
-    words = [word for name, value in image_options(arguments).items() if value is not None
-             for word in (f"--{name.replace('_', '-')}", str(value))]
-    return words + (["--skip-broken"] if arguments.skip_broken else [])
-
-
-def _of_broken(arguments):
-    """What ``load_dataset`` does about broken images: of a user's own, which nobody published, all are tried."""
-    if arguments.skip_broken:
-        return "skip"
-    return "refuse" if arguments.verify or find_dataset(arguments.dataset)[0].by_path else None
-
-
-def draw_pool(split, size, seed):
-    """(places, part) of a class-balanced pool of ``size`` samples, or (None, split) without a size."""
-    if size is None:
-        return None, split
-    pool = class_balanced_indices(split.labels, size, seed)
-    return pool, split.subset(pool)
-
-
-def resolve_recipe(arguments, device, image_size=32, arch=None):
-    """The recipe that the options name, with the options over it; by default the data set's, or its image size's.
-
-    arch: the network that it will be for, if that is not in the options
-    """
-    if isinstance(arguments.recipe, Recipe):  # of a coreset that is repeated: complete
-        return arguments.recipe
-    family, *_ = find_dataset(arguments.dataset)
-    by_size = next(recipes for size, recipes in _RECIPES_BY_SIZE.items() if image_size <= size)
-    default = _RECIPES.get(family.name, by_size)[device == "CPU"]
-    if default in _OF_AIRBENCH and canonical_network(arch or arguments.arch or "airbench") != "airbench":
-        default = "lenet"
-    overrides = {field.name: getattr(arguments, field.name) for field in dataclasses.fields(Recipe)
-                 if hasattr(arguments, field.name)}
-    recipe = load_recipe(arguments.recipe or default, **overrides)
-    canonical_network(recipe.arch)  # an unknown one is refused here, before anything is said or done with it
-    return recipe
-
-
-def canonical_dataset(arguments):
-    """The registered spelling of --dataset; raises ``MsCoresetError`` for an unknown one."""
-    return canonical_name(arguments.dataset)
-
-
-def dataset_in_files(arguments):
-    """The data set's name in file names: ``canonical_dataset``, and where --data is the set itself, that one's, too.
-
-    A size or number of bits that was asked for follows it: networks of two sizes are not one another's.
-    """
-    family, *_ = find_dataset(arguments.dataset)
-    name = canonical_dataset(arguments).replace(family.name, family.called(arguments.data), 1)
-    size = "" if arguments.image_size is None else f"-{arguments.image_size}px"
-    return name + size + ("" if arguments.bits is None else f"-{arguments.bits}bit")
-
+def image_words(data):
+    """What decides which images a ``DataSource`` has, as it is typed."""
+    sizes = {"--image-size": data.image_size, "--bits": data.bits}
+    words = [word for flag, value in sizes.items() if value is not None for word in (flag, str(value))]
+    return words + (["--skip-broken"] if data.skip_broken else [])

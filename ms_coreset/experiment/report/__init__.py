@@ -1,5 +1,8 @@
 """The report of a study: one HTML page that needs nothing else, and its figures as PNG files."""
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
@@ -10,43 +13,53 @@ from ms_coreset.experiment.report.study import Study
 from ms_coreset.experiment.report.tables import markdown as tables
 from ms_coreset.files import atomic_write
 
-__all__ = ["write_report"]
+__all__ = ["Report", "write_report"]
 
 
-def write_report(folder, output, data="data", which="last", rate=None, sheets=None, png=False, markdown=None,
-                 command="report"):
-    """Write the report of a study's folder to ``output``.
+@dataclass(frozen=True)
+class Report:
+    """path: of the page; sections, figures: how many it has."""
 
+    path: Path
+    sections: int
+    figures: int
+
+
+def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None = None, data: str | os.PathLike = "data",
+                 rate: float | None = None, accuracy: str = "last", sheets: Sequence[str] | None = None,
+                 png: bool = False, markdown: str | os.PathLike | None = None, command: str = "report") -> Report:
+    """Write the report of a study's folder: what the command ``report`` does, with its defaults.
+
+    output: the page; None: report.html in the study's folder
     data: folder of the data sets, for the contact sheets
-    which: the accuracy to report, of the "last" or of the "best" epoch
     rate: of the figures that show one rate; None: in each section the one with most finished runs
+    accuracy: to report, of the "last" or of the "best" epoch
     sheets: methods to show images of; None: some of each section, see ``sheets.Sheets``
     png: also write every figure to the folder ``<output without suffix>-figures``
     markdown: also write the tables of accuracy, of bad samples kept and of difficulty to this file, see ``tables``
     command: what to say the page was made with
 
-    Returns ``(sections, figures)`` counts. Raises ``MsCoresetError`` when the folder is no study, or no section has a
-    finished run at ``rate``.
+    Raises ``MsCoresetError`` when the folder is no study, or no section has a finished run at ``rate``.
     """
-    study, output = Study.read(folder, which), Path(output)
-    sections = study.sections()
+    found, path = Study.read(study, accuracy), Path(output or Path(study) / "report.html")
+    sections = found.sections()
     if rate is not None and all(section.detail_rate(rate) is None for section in sections):
         known = sorted({rate for section in sections for rate in section.compared_rates})
         raise MsCoresetError(f"rate {rate}: no method's finished run kept this share; there are "
                              + (", ".join(f"{rate:g}" for rate in known) or "none"))
     every_look, contact = shared_looks(sections), Sheets(data, sheets)
-    reports = [SectionReport(study, section, number, every_look, rate, contact)
+    reports = [SectionReport(found, section, number, every_look, rate, contact)
                for number, section in enumerate(sections, 1)]
-    written = page(study, reports, command)
-    with atomic_write(output, "w", encoding="utf-8", errors="backslashreplace") as stream:
+    written = page(found, reports, command)
+    with atomic_write(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(written)
     figures = [figure for report in reports for figure in report.figures]
     if markdown:
         with atomic_write(markdown, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(tables(sections, [report.difficulty for report in reports]))
     if png:
-        _write_pngs(figures, output.with_name(f"{output.stem}-figures"))
-    return len(sections), len(figures)
+        _write_pngs(figures, path.with_name(f"{path.stem}-figures"))
+    return Report(path, len(sections), len(figures))
 
 
 def _write_pngs(figures, folder):

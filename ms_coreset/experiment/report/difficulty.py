@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report.markup import MISSING, signed
@@ -31,6 +30,8 @@ class Difficulty:
     def agreement(self, section, rate):
         """Kendall's tau-b between the methods' mean places and their mean accuracies: 1 where harder is always better,
         -1 where easier is; None with fewer than three methods, or where all have one place or one accuracy."""
+        from scipy.stats import kendalltau
+
         pairs = []
         for name in section.compared:
             places = section.values(name, rate, self.of)
@@ -78,6 +79,8 @@ def _ladder(study, section, judge, seed):
 
 
 def _places(scores):
+    from scipy.stats import rankdata
+
     there = np.isfinite(scores)
     places = np.full(len(scores), np.nan)
     places[there] = (rankdata(scores[there]) - 0.5) / there.sum()

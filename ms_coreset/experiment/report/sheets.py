@@ -5,6 +5,8 @@ import io
 
 import numpy as np
 
+from ms_coreset.datasets import default_overlay_path, load_dataset
+from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report.markup import joined, rate_name, tag
 from ms_coreset.experiment.report.study import BASELINE
@@ -129,9 +131,6 @@ class Sheets:
 
 
 def _load(name, root):
-    from ms_coreset.datasets import default_overlay_path, load_dataset
-    from ms_coreset.datasets.family import find_dataset
-
     _, letter, _ = find_dataset(name)
     if letter and not default_overlay_path(root, name).exists():  # a report makes no data
         raise MsCoresetError(f"{default_overlay_path(root, name)} is not there; give the folder of the study's data "

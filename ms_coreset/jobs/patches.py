@@ -1,28 +1,31 @@
-"""``--evidence patches``: what takes a network's place where none is trained."""
+"""Evidence of random patches: what takes a network's place where none is trained."""
 
-from ms_coreset.cli.common.options import PATCHES, load_split, note
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import EXTRACTED
+from ms_coreset.extraction.patches import LARGEST, patch_evidence
+from ms_coreset.jobs.sources import PATCHES
+from ms_coreset.terminal import note
 
 
-def require_evidence(arguments, wanted):
+def require_evidence(sources, wanted, kinds=None):
     """Raise ``MsCoresetError`` where options are not those of the evidence that is asked for, or it lacks what a
     method needs.
 
-    wanted: name -> needs, of each method or score
+    wanted: name -> needs, of each method or score; kinds: of evidence, where there are several
     """
-    kinds = arguments.evidence if isinstance(arguments.evidence, list) else [arguments.evidence]
-    if PATCHES not in kinds:
-        if arguments.filters is not None:
-            raise MsCoresetError(f"--filters {arguments.filters} is about random patches: it goes with --evidence "
+    evidence = sources.evidence
+    if PATCHES not in (kinds or [evidence.kind]):
+        if evidence.filters is not None:
+            raise MsCoresetError(f"--filters {evidence.filters} is about random patches: it goes with --evidence "
                                  f"{PATCHES}")
         return
-    if arguments.filters is not None:
-        require_whole("--filters", arguments.filters)
-    given = [f"--{name}" for name, without in (("ckpt", None), ("runs", 1), ("top_m", None))
-             if getattr(arguments, name) != without]
+    if evidence.filters is not None:
+        require_whole("--filters", evidence.filters)
+    given = [flag for flag, is_given in (("--ckpt", sources.network.checkpoint is not None),
+                                         ("--runs", evidence.runs != 1), ("--top-m", evidence.top_m is not None))
+             if is_given]
     if given:
-        raise MsCoresetError(f"{given[0].replace('_', '-')} is about networks: --evidence {PATCHES} asks none")
+        raise MsCoresetError(f"{given[0]} is about networks: --evidence {PATCHES} asks none")
     for name, needs in wanted.items():
         lacking = [need for need in needs if need not in EXTRACTED]
         if lacking:
@@ -31,17 +34,15 @@ def require_evidence(arguments, wanted):
                                  f"{remedy}")
 
 
-def ask_patches(arguments, split, steps):
+def ask_patches(sources, split, steps):
     """The ``PatchEvidence`` of a split, with its accuracy on the test split, made or taken from the cache."""
-    from ms_coreset.extraction.patches import LARGEST, patch_evidence
-
-    test = load_split(arguments, train=False)
+    test, evidence = sources.data.load(train=False), sources.evidence
     size = split.image_size
     if size > LARGEST:
         note(f"images of {size} x {size} pixels are reduced to {LARGEST} x {LARGEST} for random patches")
     with steps("patches"):
-        return patch_evidence(split, arguments.filters, arguments.seed, test=test,
-                              memory=getattr(arguments, "memory", None), cache=arguments.cache)
+        return patch_evidence(split, evidence.filters, sources.seed, test=test, memory=evidence.memory,
+                              cache=evidence.cache)
 
 
 def is_of_patches(evidence):

@@ -1,19 +1,22 @@
 """What the runs of a study are made with: data sets, base networks, their evidence, and training."""
 
-import argparse
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
-from ms_coreset.cli.common.base_network import build_network, checkpoint_folder, trained_network
-from ms_coreset.cli.common.evidence import gather
-from ms_coreset.cli.common.options import NETWORK, dataset_in_files, draw_pool, load_split
-from ms_coreset.cli.common.steps import Steps
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import checksum
 from ms_coreset.experiment.sweep import Busy
 from ms_coreset.experiment.work import Data
 from ms_coreset.files import read_json, write_json
 from ms_coreset.identity import contents_digest
+from ms_coreset.jobs.attacked import training_split
+from ms_coreset.jobs.base_network import build_network, checkpoint_folder, trained_network
+from ms_coreset.jobs.gather import draw_pool, gather
+from ms_coreset.jobs.sources import NETWORK
+from ms_coreset.jobs.steps import Steps
+from ms_coreset.training.dynamics import FIELDS
+from ms_coreset.training.loop import data_digest, evaluate, finished, train
 
 SAVE_INTERVAL = 60  # seconds of training that an interruption may cost
 _COSTS = "costs.json"
@@ -22,23 +25,21 @@ _COSTS = "costs.json"
 class Bench:
     """``experiment.work.Work``'s bench.
 
-    arguments: of the command; labels: data set -> what reports call it; cells: all of the study
+    sources: of the study; labels: data set -> what reports call it; cells: all of the study
     """
 
-    def __init__(self, arguments, device, claims, labels, cells):
-        self._arguments, self._device, self._claims, self._labels = arguments, device, claims, labels
+    def __init__(self, sources, device, claims, labels, cells):
+        self._sources, self._device, self._claims, self._labels = sources, device, claims, labels
         self._bases = {(cell.dataset, cell.recipe) for cell in cells if cell.evidence == NETWORK}
         self._loaded = (None, None)
 
     def load(self, cell):
         """The cell's ``Data``; the last one is kept in memory."""
-        from ms_coreset.training.loop import data_digest
-
         wanted = (cell.dataset, cell.pool, cell.pool_seed)
         if self._loaded[0] != wanted:
             self._loaded = (None, None)
-            options = self._options(cell)
-            whole, test = load_split(options, train=True), load_split(options, train=False)
+            sources = self._sources_of(cell)
+            whole, test = training_split(sources), sources.data.load(train=False)
             whole.require_images()
             if test is None:
                 raise MsCoresetError(f"{cell.dataset} has no test split: there is nothing to compare coresets by")
@@ -50,7 +51,7 @@ class Bench:
     def gather(self, cell, data, needs):
         """(evidence of the cell's base networks, costs); see ``Work``."""
         if not needs:
-            evidence, _ = gather(self._options(cell), cell.dataset, data.split, self._device, Steps(), ())
+            evidence, _ = gather(self._sources_of(cell), data.split, self._device, Steps(), ())
             return evidence, {"seconds": {"base": 0.0, "extract": 0.0}, "peak_mb": {}, "base_accuracy": None}
         if cell.evidence != NETWORK:
             return self._patches(cell, data, needs)
@@ -62,28 +63,26 @@ class Bench:
 
     def _patches(self, cell, data, needs):
         """(evidence of random patches, costs), these as of when it was made."""
-        folder = Path(self._arguments.cache) / f"patches-{checksum([data.digest, cell.seed, cell.base()])}"
+        folder = Path(self._sources.evidence.cache) / f"patches-{checksum([data.digest, cell.seed, cell.base()])}"
         with contextlib.ExitStack() as claims:
             self._claim(folder, claims)
             steps = Steps()
-            evidence, _ = gather(self._options(cell), cell.dataset, data.split, self._device, steps, needs)
+            evidence, _ = gather(self._sources_of(cell), data.split, self._device, steps, needs)
             made = self._note(folder, "patches", steps, "patches")
         return evidence, {"seconds": {"base": 0.0, "extract": made["seconds"]}, "peak_mb": {"extract": made["peak_mb"]},
                           "base_accuracy": getattr(evidence, "test_accuracy", None)}
 
     def _ask(self, cell, data, needs, folders):
-        from ms_coreset.training.loop import evaluate
-
         asked, steps = [], Steps()
 
-        def find(arguments, _, split, __, ___, run):
+        def find(sources, split, _, __, run):
             own = Steps()
-            found = trained_network(arguments, split, cell.recipe, folders[run], cell.seed + run, own)
+            found = trained_network(sources.data, split, cell.recipe, folders[run], cell.seed + run, own)
             self._note(folders[run], "train", own)
             asked.append(found[0])
             return found
 
-        evidence, _ = gather(self._options(cell), cell.dataset, data.split, self._device, steps, needs, find)
+        evidence, _ = gather(self._sources_of(cell), data.split, self._device, steps, needs, find)
         if not asked:
             return evidence, {"seconds": {"base": 0.0, "extract": 0.0}, "peak_mb": {}, "base_accuracy": None}
         extraction = self._note(folders[0], f"extract {' '.join(needs)}", steps, "extract")
@@ -102,8 +101,6 @@ class Bench:
 
         Training on the whole data by a base network's recipe is that base network's training.
         """
-        from ms_coreset.training.dynamics import FIELDS
-
         if not run.whole or (run.cell.dataset, run.recipe) not in self._bases:
             recipe = run.recipe_for(len(data.split), len(part))
             return self._train(run, recipe, part, weights, folder, data, (), SAVE_INTERVAL)
@@ -113,8 +110,6 @@ class Bench:
             return self._train(run, run.recipe, part, weights, folder, data, FIELDS, 0)
 
     def _train(self, run, recipe, part, weights, folder, data, record, save_interval):
-        from ms_coreset.training.loop import evaluate, finished, train
-
         steps, begun = Steps(), finished(folder)
         with steps("train"):
             network = build_network(recipe, data.split, run.cell.seed)
@@ -133,8 +128,8 @@ class Bench:
 
     def _folder(self, cell, recipe, seed, data):
         """Where a network's training lies: another for other images, labels, normalisation or options."""
-        options = self._options(cell)
-        folder, former = (checkpoint_folder(options, dataset_in_files(options), recipe,
+        sources = self._sources_of(cell)
+        folder, former = (checkpoint_folder(sources, recipe,
                                             f"seed{seed}-{checksum([digest, recipe.as_dict(), seed])}")
                           for digest in (data.identity, data.digest))
         return former if former.is_dir() else folder  # of before 0.2, which does not tell the normalisation
@@ -143,11 +138,12 @@ class Bench:
         if not claims.enter_context(self._claims.claim(folder.name)):
             raise Busy
 
-    def _options(self, cell):
-        """The command's options as those of the other commands, for one cell."""
-        options = {"dataset": cell.dataset, "pool": cell.pool, "seed": cell.seed, "runs": cell.runs,
-                   "top_m": cell.top_m, "evidence": cell.evidence, "ckpt": None, "arch": None}
-        return argparse.Namespace(**{**vars(self._arguments), **options})
+    def _sources_of(self, cell):
+        """The study's sources for one cell."""
+        sources = self._sources
+        evidence = replace(sources.evidence, kind=cell.evidence, runs=cell.runs, top_m=cell.top_m)
+        return replace(sources, data=sources.data.named(cell.dataset), evidence=evidence, pool=cell.pool,
+                       seed=cell.seed, network=replace(sources.network, checkpoint=None))
 
 
 def _costs(folder):

@@ -1,9 +1,8 @@
-"""What ``experiment`` tells of a study: its runs, what became of them, and how long the rest will take."""
+"""What is told of a study: its runs, what became of them, and how long the rest will take."""
 
 import time
 
-from ms_coreset.cli.common.options import note
-from ms_coreset.terminal import say
+from ms_coreset.terminal import note, say
 
 
 def is_open(run, store, retry=False):

@@ -18,7 +18,7 @@ def made_with(device):
 
 def revision():
     """The commit of the checkout that runs, with "+dirty" if it was changed; None outside a checkout."""
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
 

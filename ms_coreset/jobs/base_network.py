@@ -4,69 +4,74 @@ import contextlib
 import os
 from pathlib import Path
 
-from ms_coreset.cli.common.options import load_split, note, resolve_recipe
+from mindspore import nn
+
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import atomic_write
 from ms_coreset.identity import contents_digest, normalization, tell_missing
+from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.locks import locked
+from ms_coreset.networks import canonical_network, create_network
+from ms_coreset.networks.blocks import Dropout
+from ms_coreset.networks.weights import network_from_weights, read_checkpoint
+from ms_coreset.terminal import note
+from ms_coreset.training.loop import BEST, LAST, finished, train
 
 
-def checkpoint_folder(arguments, dataset, recipe, what=None):
-    """``<model-dir>/<dataset>[-pool<N>]/<arch>[-w<width>][-<what>]``."""
-    pool = getattr(arguments, "pool", None)
+def checkpoint_folder(sources, recipe, what=None):
+    """``<folder of networks>/<dataset>[-pool<N>]/<arch>[-w<width>][-<what>]``."""
+    dataset = sources.data.name_in_files + (f"-pool{sources.pool}" if sources.pool else "")
     arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + (f"-{what}" if what else "")
-    return Path(arguments.model_dir) / (dataset + (f"-pool{pool}" if pool else "")) / arch
+    return Path(sources.network.folder) / dataset / arch
 
 
 def build_network(recipe, split, seed):
     """The recipe's network for the images of ``split``, with its first weights."""
-    from ms_coreset.networks import create_network
-
     return create_network(recipe.arch, split.num_classes, split.in_channels, image_size=split.image_size,
                           width=recipe.width, seed=seed)
 
 
-def base_network(arguments, dataset, split, device, steps, run=0):
-    """(network, path of its checkpoint): --ckpt, or the base network in its folder, trained or finished if need be.
+def base_network(sources, split, device, steps, run=0):
+    """(network, path of its checkpoint): the user's own, or the base network in its folder, trained or finished if
+    need be.
 
     run: 0, or the number of a further network, trained with the seed that is so much higher
     """
-    if arguments.ckpt and not run:
+    if sources.network.checkpoint and not run:
         with steps("load"):
-            network = _given_network(arguments, split, note)
-        return network, Path(arguments.ckpt)
-    recipe = resolve_recipe(arguments, device, split.image_size)
-    seed = arguments.seed + run
-    folder = checkpoint_folder(arguments, dataset, recipe, f"seed{seed}" if run else None)
-    return trained_network(arguments, split, recipe, folder, seed, steps)
+            network = _given_network(sources.network, split, note)
+        return network, Path(sources.network.checkpoint)
+    recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
+    seed = sources.seed + run
+    folder = checkpoint_folder(sources, recipe, f"seed{seed}" if run else None)
+    return trained_network(sources.data, split, recipe, folder, seed, steps)
 
 
-def first_network(arguments, split, device):
+def first_network(sources, split, device):
     """A network of the kind that ``base_network`` finds, before it is trained."""
-    if arguments.ckpt:
-        return _given_network(arguments, split, log=lambda line: None)  # what is to tell is told of the one asked
-    return build_network(resolve_recipe(arguments, device, split.image_size), split, arguments.seed)
+    if sources.network.checkpoint:
+        return _given_network(sources.network, split, log=lambda line: None)  # all there is to tell comes when asked
+    return build_network(recipe_of(sources.network, sources.data.name, device, split.image_size), split, sources.seed)
 
 
-def _given_network(arguments, split, log):
-    from ms_coreset.networks.weights import network_from_weights
-
-    arch = arguments.arch and _canonical_network(arguments.arch)
-    return network_from_weights(arguments.ckpt, split.image_size, split.in_channels, arch=arch, log=log)
+def _given_network(source, split, log):
+    arch = source.arch and canonical_network(source.arch)
+    return network_from_weights(source.checkpoint, split.image_size, split.in_channels, arch=arch, log=log)
 
 
-def trained_network(arguments, split, recipe, folder, seed, steps):
-    """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be."""
-    from ms_coreset.networks.weights import network_from_weights
-    from ms_coreset.training.loop import BEST, finished
+def trained_network(data, split, recipe, folder, seed, steps):
+    """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be.
 
+    data: the ``DataSource`` of its test split
+    """
     if not current().agree(finished(folder)):
         with steps("train"), at_work_in(folder):
             if not current().agree(finished(folder)):  # by another process meanwhile
-                _train_base(arguments, split, recipe, folder, seed)
+                _train_base(data, split, recipe, folder, seed)
     path = folder / BEST
     with steps("load"):
-        network = network_from_weights(path, split.image_size, split.in_channels, arch=_canonical_network(recipe.arch))
+        network = network_from_weights(path, split.image_size, split.in_channels, arch=canonical_network(recipe.arch))
     _tell_of_base(path, {**recipe.as_dict(), "seed": seed}, split)
     return network, path
 
@@ -82,9 +87,7 @@ def at_work_in(folder):
         yield
 
 
-def _train_base(arguments, split, recipe, folder, seed):
-    from ms_coreset.training.loop import LAST, train
-
+def _train_base(data, split, recipe, folder, seed):
     # Of training that ended, of which best.ckpt is gone, nothing is left to go on with.
     notes = training_notes(folder / LAST)
     resume = bool(current().agree(bool(notes) and notes.get("epoch") != notes.get("epochs")))
@@ -93,15 +96,11 @@ def _train_base(arguments, split, recipe, folder, seed):
          f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
     network = build_network(recipe, split, seed)
     _note_ranks(network)
-    train(network, split, recipe, seed=seed, folder=folder, resume=resume, test=load_split(arguments, train=False))
+    train(network, split, recipe, seed=seed, folder=folder, resume=resume, test=data.load(train=False))
 
 
 def _note_ranks(network):
     """Say what training on several ranks does to this network that training on one would not."""
-    from mindspore import nn
-
-    from ms_coreset.networks.blocks import Dropout
-
     ranks, cells = current(), [cell for _, cell in network.cells_and_names()]
     apart = [name for name, kind in (("batch normalisation", nn.BatchNorm2d), ("dropout", Dropout))
              if any(isinstance(cell, kind) for cell in cells)]
@@ -111,16 +110,8 @@ def _note_ranks(network):
     note(f"{ranks.size} ranks share every batch{departure}")
 
 
-def _canonical_network(name):
-    from ms_coreset.networks import canonical_network
-
-    return canonical_network(name)
-
-
 def _tell_of_base(path, wanted, split):
     """Say which network is asked, and in what it differs from the one that the options would train."""
-    from ms_coreset.training.loop import LAST
-
     notes = training_notes(path)
     trained = notes.get("run", {})
     epochs = f" ({notes['epoch']} epochs, seed {trained.get('seed')})" if trained else ""
@@ -138,17 +129,12 @@ def _tell_of_base(path, wanted, split):
 
 def training_notes(path):
     """What last.ckpt beside the checkpoint ``path`` tells of its training: "run", "epoch", ...; nothing without one."""
-    from ms_coreset.networks.weights import read_checkpoint
-    from ms_coreset.training.loop import LAST
-
     last = Path(path).with_name(LAST)
     return read_checkpoint(last)[1] if last.is_file() else {}
 
 
 def require_writable(folder):
     """Raise ``MsCoresetError`` unless files can be made in ``folder``: better before hours of work than after."""
-    from ms_coreset.files import atomic_write
-
     probe = Path(folder) / f".probe-{os.getpid()}"
     with atomic_write(probe) as stream:
         stream.write(b"0")

@@ -4,9 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ms_coreset.cli.common.base_network import first_network, training_notes
-from ms_coreset.cli.common.options import PATCHES, load_split, note
-from ms_coreset.cli.common.patches import is_of_patches
+from ms_coreset.jobs.base_network import first_network, training_notes
+from ms_coreset.jobs.patches import is_of_patches
+from ms_coreset.jobs.sources import PATCHES
+from ms_coreset.randomness import stream
+from ms_coreset.selectors.label_quality import estimate_label_noise
+from ms_coreset.terminal import note
+from ms_coreset.training.loop import evaluate
 
 POOR = 0.15  # of the way from guessing to knowing
 TESTED = 2000  # samples of the test split that a network of the user's is asked about
@@ -38,19 +42,19 @@ class Trust:
         return self.tested is not None and self.tested < self.guessed + POOR * (1 - self.guessed)
 
 
-def trust_in(arguments, split, evidence, checkpoint, device):
+def trust_in(sources, split, evidence, checkpoint, device):
     """The ``Trust`` in evidence of ``split``, or None where nothing was asked about its images.
 
-    checkpoint: of the network, if one was asked. One that was trained here tells how it did; --ckpt's is asked about at
-        most 2,000 samples of the test split.
+    checkpoint: of the network, if one was asked. One that was trained here tells how it did; a user's own is asked
+        about at most 2,000 samples of the test split.
     """
     guessed = float(np.bincount(split.labels).max() / len(split))
     if is_of_patches(evidence):
         return Trust(_PATCHES, "left-out labels", evidence.accuracy, evidence.test_accuracy, guessed)
     if checkpoint is None:
         return None
-    if arguments.ckpt:
-        given, tested = None, _tested(first_network(arguments, split, device), split, arguments)
+    if sources.network.checkpoint:
+        given, tested = None, _tested(first_network(sources, split, device), split, sources)
     else:
         given, tested = _noted(checkpoint)
     if evidence.logits is not None:
@@ -68,15 +72,12 @@ def _noted(checkpoint):
     return tuple(share if isinstance(share, float) else None for share in known)
 
 
-def _tested(network, split, arguments):
+def _tested(network, split, sources):
     """Share of the test split that a network tells right; None where there is none, or it has other classes."""
-    from ms_coreset.randomness import stream
-    from ms_coreset.training.loop import evaluate
-
-    test = load_split(arguments, train=False)
+    test = sources.data.load(train=False)
     if test is None or test.images is None or network.head.out_channels != split.num_classes:
         return None
-    drawn = np.sort(stream(arguments.seed, "network tested").permutation(len(test))[:TESTED])
+    drawn = np.sort(stream(sources.seed, "network tested").permutation(len(test))[:TESTED])
     return evaluate(network, test.subset(drawn))["accuracy"]
 
 
@@ -90,13 +91,21 @@ def tell_if_poor(trusted):
          f"{better}")
 
 
+@dataclass(frozen=True)
+class WrongLabels:
+    """The estimated shares of wrong labels in the data and in a coreset of them."""
+
+    data: float
+    coreset: float
+
+    def __str__(self):
+        return f"about {self.data:.1%} of the data, {self.coreset:.1%} of the coreset (estimated)"
+
+
 def wrong_labels(evidence, coreset):
-    """A line on the share of wrong labels in the data and in a coreset of them, estimated; None for a network's
-    evidence, which has learnt wrong labels, too."""
+    """``WrongLabels`` of the data and of a coreset; None for a network's evidence, which has learnt wrong labels,
+    too."""
     if not is_of_patches(evidence) or evidence.logits.shape[1] < 2:
         return None
-    from ms_coreset.selectors.label_quality import estimate_label_noise
-
     found = estimate_label_noise(evidence, coreset.seed)
-    return (f"about {found.share:.1%} of the data, {found.chances[coreset.indices].mean():.1%} of the coreset "
-            "(estimated)")
+    return WrongLabels(float(found.share), float(found.chances[coreset.indices].mean()))

@@ -4,43 +4,55 @@ import dataclasses
 
 import numpy as np
 
-from ms_coreset.cli.common.base_network import base_network, first_network, require_writable, training_notes
-from ms_coreset.cli.common.options import PATCHES, draw_pool, load_split, note
-from ms_coreset.cli.common.patches import ask_patches
+from ms_coreset.datasets import class_balanced_indices
+from ms_coreset.device import set_device
 from ms_coreset.errors import MsCoresetError, require_same_classes
 from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.extraction import extract
+from ms_coreset.extraction.boundary import deepfool_distances
 from ms_coreset.identity import contents_digest
+from ms_coreset.jobs.attacked import training_split
+from ms_coreset.jobs.base_network import base_network, first_network, training_notes
+from ms_coreset.jobs.patches import ask_patches
+from ms_coreset.jobs.sources import PATCHES
+from ms_coreset.terminal import note
+from ms_coreset.training.dynamics import TrainingDynamics
 
 
-def load_pool(arguments, steps):
-    """(device, training split, pool's places or None for all, the pool as a split), when --save can be written."""
-    from ms_coreset.device import set_device
-
-    require_writable(arguments.save)
+def load_pool(sources, runtime, steps):
+    """(device, training split, pool's places or None for all, the pool as a split)."""
     with steps("load"):
-        device = set_device(arguments.device, arguments.precision)
-        whole = load_split(arguments, train=True)
-        return device, whole, *draw_pool(whole, arguments.pool, arguments.seed)
+        device = set_device(runtime.device, runtime.precision)
+        whole = training_split(sources)
+        return device, whole, *draw_pool(whole, sources.pool, sources.seed)
 
 
-def gather(arguments, dataset, split, device, steps, needs, find=base_network):
+def draw_pool(split, size, seed):
+    """(places, part) of a class-balanced pool of ``size`` samples, or (None, split) without a size."""
+    if size is None:
+        return None, split
+    pool = class_balanced_indices(split.labels, size, seed)
+    return pool, split.subset(pool)
+
+
+def gather(sources, split, device, steps, needs, find=base_network):
     """(evidence, path of the base network's checkpoint or None) with the fields ``needs``.
 
     What came with the data is used. A network is trained or loaded only if something else is needed; further ones for
-    --runs. ``find`` finds them, as ``base_network`` does. With --evidence patches none is. Raises ``MsCoresetError``
-    when something else is needed and there are no images.
+    several runs. ``find`` finds them, as ``base_network`` does. For evidence of patches none is. Raises
+    ``MsCoresetError`` when something else is needed and there are no images.
     """
-    known, wanted = _known_and_wanted(arguments, split, needs)
+    known, wanted = _known_and_wanted(sources.evidence.runs, split, needs)
     if not wanted:
         return Evidence(labels=split.labels, **known), None
-    if arguments.evidence == PATCHES:
-        return _with(ask_patches(arguments, split, steps), **known), None
-    first, checkpoint = _ask(arguments, split, steps, wanted, *find(arguments, dataset, split, device, steps, 0))
+    if sources.evidence.kind == PATCHES:
+        return _with(ask_patches(sources, split, steps), **known), None
+    first, checkpoint = _ask(sources.evidence, split, steps, wanted, *find(sources, split, device, steps, 0))
     first = _with(first, **known)
-    if arguments.runs == 1:
+    if sources.evidence.runs == 1:
         return first, checkpoint
-    others = [_ask(arguments, split, steps, wanted, *find(arguments, dataset, split, device, steps, run))[0]
-              for run in range(1, arguments.runs)]
+    others = [_ask(sources.evidence, split, steps, wanted, *find(sources, split, device, steps, run))[0]
+              for run in range(1, sources.evidence.runs)]
     return _with(first, runs=(first, *(_with(other, **known) for other in others))), checkpoint
 
 
@@ -51,13 +63,13 @@ def sizes_of(evidence):
     return _sizes(evidence.labels, 0 if logits is None else logits.shape[1], features, logits)
 
 
-def sizes_to_gather(arguments, split, device, needs):
+def sizes_to_gather(sources, split, device, needs):
     """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained; raises what it does."""
-    known, wanted = _known_and_wanted(arguments, split, needs)
+    known, wanted = _known_and_wanted(sources.evidence.runs, split, needs)
     features = known.get("features")
     if "features" in wanted:
-        patches = arguments.evidence == PATCHES
-        width = split.num_classes if patches else first_network(arguments, split, device).num_features
+        patches = sources.evidence.kind == PATCHES
+        width = split.num_classes if patches else first_network(sources, split, device).num_features
         features = np.empty((0, width), np.float32)
     return _sizes(split.labels, split.num_classes, features, known.get("logits"))
 
@@ -69,13 +81,13 @@ def _sizes(labels, columns, features, logits):
     return len(labels), 1 if features is None else features.shape[1], tuple(counts), types
 
 
-def _known_and_wanted(arguments, split, needs):
+def _known_and_wanted(runs, split, needs):
     """What of ``needs`` came with the data, and the names of what a network is to be asked for."""
-    if arguments.runs < 1:
-        raise MsCoresetError(f"runs {arguments.runs}: must be at least 1")
+    if runs < 1:
+        raise MsCoresetError(f"runs {runs}: must be at least 1")
     known = {name: split.known[name] for name in needs if name in split.known}
     wanted = tuple(name for name in needs if name not in known)
-    _require_askable(split, known, wanted, arguments.runs)
+    _require_askable(split, known, wanted, runs)
     return known, wanted
 
 
@@ -97,9 +109,7 @@ def _listed(names):
     return ", ".join(names) or "nothing"
 
 
-def _ask(arguments, split, steps, needs, network, checkpoint):
-    from ms_coreset.extraction import extract
-
+def _ask(source, split, steps, needs, network, checkpoint):
     if set(needs) != {"features"}:
         require_same_classes(network, split, ", ".join(name for name in needs if name != "features"))
     elif network.head.out_channels != split.num_classes:
@@ -107,17 +117,15 @@ def _ask(arguments, split, steps, needs, network, checkpoint):
              "features serve")
     with steps("extract"):
         asked = [name for name in EXTRACTED if name in needs]
-        evidence = extract(network, split, asked, cache=arguments.cache) if asked else Evidence(labels=split.labels)
+        evidence = extract(network, split, asked, cache=source.cache) if asked else Evidence(labels=split.labels)
         if "dynamics" in needs:
             evidence = _with(evidence, dynamics=_dynamics(checkpoint, split))
         if "boundary" in needs:
-            evidence = _with(evidence, boundary=_boundary(network, split, arguments.top_m))
+            evidence = _with(evidence, boundary=_boundary(network, split, source.top_m))
     return evidence, checkpoint
 
 
 def _dynamics(checkpoint, split):
-    from ms_coreset.training.dynamics import TrainingDynamics
-
     dynamics = TrainingDynamics.load(checkpoint.parent / "dynamics")
     trained_on = training_notes(checkpoint).get("run", {}).get("data")
     if dynamics.loss is not None and dynamics.loss.shape[1] != len(split):
@@ -131,8 +139,6 @@ def _dynamics(checkpoint, split):
 
 
 def _boundary(network, split, top_m):
-    from ms_coreset.extraction.boundary import deepfool_distances
-
     classes = f"{top_m} classes" if top_m else f"all {split.num_classes} classes (fewer: --top-m)"
     note(f"distances to the decision boundary of {len(split):,} samples against {classes}")
     return deepfool_distances(network, split, top_m=top_m)

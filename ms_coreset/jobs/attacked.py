@@ -1,0 +1,59 @@
+"""Attacked images, which take a network: made as the command ``attack`` is told, or when they are missing."""
+
+import dataclasses
+
+from ms_coreset.datasets import default_overlay_path, make_attack
+from ms_coreset.datasets.family import find_dataset
+from ms_coreset.datasets.overlays import attack_path
+from ms_coreset.datasets.overlays.places import is_made
+from ms_coreset.device import current_device, device_settings, set_device
+from ms_coreset.distributed import first_before_others
+from ms_coreset.jobs.base_network import base_network
+from ms_coreset.jobs.steps import Steps
+from ms_coreset.perturbations.attack import attack_options
+from ms_coreset.terminal import note
+
+
+def training_split(sources):
+    """The training split; attacked images that are missing are made first."""
+    with first_before_others():
+        _make_if_missing(sources)
+    return sources.data.load(train=True)
+
+
+def _make_if_missing(sources):
+    """Make the attacked images that the data set is of, with the defaults, unless they are there or have a variant.
+
+    The base network of the clean data set is trained first if there is none.
+    """
+    data = sources.data
+    _, letter, variant = find_dataset(data.name)
+    path = default_overlay_path(data.root, data.name) if letter == "A" else None
+    if path is None or variant or path.exists():
+        return
+    note(f"attacked images {path} are missing: making them by gsa with eps 8/255 (others: attack --help)")
+    network = dataclasses.replace(sources.network, checkpoint=None)
+    clean, *_ = data.clean("A")
+    _make(dataclasses.replace(sources, data=clean, network=network), clean.load(train=True))
+
+
+def attack(sources, runtime, force, batch_size, **options):
+    """The job of the command: (clean training split, file of the attacked images).
+
+    options: of ``attack_options``; the rest as for ``make_attack``
+    """
+    set_device(runtime.device, runtime.precision)
+    data, _, variant = sources.data.clean("A")
+    clean = data.load(train=True)
+    # Said before a network is trained; the weights are compared later.
+    is_made(attack_path(data.home, clean.name, variant), attack_options(seed=sources.seed, **options), force)
+    return clean, _make(dataclasses.replace(sources, data=data), clean, variant, force=force, batch_size=batch_size,
+                        **options)
+
+
+def _make(sources, clean, variant="", **options):
+    """Attack the split ``clean`` of ``sources`` by their base network; the file of the result."""
+    device, asked = current_device(), dataclasses.replace(sources, pool=None)
+    network, path = base_network(asked, clean, device, Steps())
+    notes = {"checkpoint": str(path), "network": network.description, "device": device, **device_settings()}
+    return make_attack(clean, network, sources.data.home, seed=sources.seed, variant=variant, notes=notes, **options)

@@ -1,0 +1,70 @@
+"""By what a coreset was chosen, and in what a repetition of the choice differs."""
+
+import dataclasses
+
+import numpy as np
+
+from ms_coreset.files import digest
+from ms_coreset.jobs.base_network import training_notes
+from ms_coreset.jobs.patches import base_of_patches
+from ms_coreset.terminal import note
+from ms_coreset.training.recipe import Recipe
+
+_ARRAYS = ("indices", "weights", "scores", "pool")
+_SETTINGS = ("n", "rate", "method", "options", "seed")
+# Notes that are compared. What others say of the data and the network, their checksums say, too.
+_COMPARED = ("versions", "revision", "device", "precision", "data", "base", "recipe")
+
+
+def base_of(checkpoint, evidence):
+    """Notes on what was asked: the base network's file, checksum and seed, and its recipe as far as they are known, or
+    the random patches' settings.
+
+    checkpoint: the network's file, or None where none was asked
+    """
+    if checkpoint is None:
+        return {"checkpoint": None, **base_of_patches(evidence)}
+    trained = training_notes(checkpoint).get("run", {})
+    recipe = {field.name: trained[field.name] for field in dataclasses.fields(Recipe) if field.name in trained}
+    return {"checkpoint": str(checkpoint), "base": {"network": digest(checkpoint), "seed": trained.get("seed")},
+            "recipe": recipe or None}
+
+
+def tell_changes(former, notes):
+    """Say in which of ``notes`` a repetition differs from the coreset ``former``: "data images: A, now B"."""
+    for name in [name for name in _COMPARED if former and name in notes]:
+        then, now = _flat(name, former.manifest.get(name)), _flat(name, notes[name])
+        for key in dict.fromkeys([*then, *now]):
+            if then.get(key) != now.get(key):
+                note(f"{key}: {then.get(key, 'not recorded')}, now {now.get(key)}")
+
+
+def _flat(name, value):
+    return {f"{name} {key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
+
+
+def changed_arrays(former, coreset):
+    """Lines on what differs between two coresets themselves; none when every array is the same, byte for byte."""
+    lines = [f"{name}: {getattr(former, name)}, now {getattr(coreset, name)}" for name in _SETTINGS
+             if getattr(former, name) != getattr(coreset, name)]
+    for name in _ARRAYS:
+        then, now = getattr(former, name), getattr(coreset, name)
+        if not _same(then, now):
+            lines.append(f"{name}: {_told(name, then, now)}")
+    return lines
+
+
+def _same(then, now):
+    if then is None or now is None:
+        return then is now
+    return then.dtype == now.dtype and then.shape == now.shape and then.tobytes() == now.tobytes()
+
+
+def _told(name, then, now):
+    if then is None or now is None:
+        return "there were none" if then is None else "there are none now"
+    if name in ("indices", "pool"):
+        return f"{len(np.intersect1d(then, now)):,} of {len(then):,} samples are the same"
+    if then.shape != now.shape:
+        return f"{then.shape}, now {now.shape}"
+    return f"differ by up to {np.nanmax(np.abs(then - now)):.3g}"

@@ -1,0 +1,54 @@
+"""Training on coresets that are chosen anew: how they are asked for, and what is told of them."""
+
+import dataclasses
+
+from ms_coreset.jobs.gather import sizes_of
+from ms_coreset.terminal import note
+from ms_coreset.training.adaptive import Reselection, coreset_file
+
+
+def reselection_of(source):
+    """The ``Reselection`` that a ``ReselectionSource`` describes, which keeps to the request's memory; None for None.
+
+    Raises ``MsCoresetError`` as ``Reselection`` does.
+    """
+    if source is None:
+        return None
+    choice = source.choice
+    return Reselection(choice.name, choice.needs, _within_memory(choice), request=source.request, every=source.every,
+                       warm=source.warm, options=choice.options, top_m=source.top_m, log=note)
+
+
+def _within_memory(choice):
+    def choose(evidence, request):
+        choice.estimate(*sizes_of(evidence), request).require_fit()
+        return choice.choose(evidence, request)
+
+    return choose
+
+
+def of_pool(reselection, pool, n):
+    """``reselection`` among the places ``pool`` of a data set of n, or among all of it if that is None."""
+    return dataclasses.replace(reselection, pool=pool, n=n)
+
+
+def called(reselection):
+    """A word for the folder of an adaptive training."""
+    request = reselection.request
+    return f"{reselection.name}{'-balanced' if request.balance else ''}-{request.rate:g}-every{reselection.every}" + (
+        f"-warm{reselection.warm}" if reselection.warm else "")
+
+
+def reselected(result, reselection, folder, split, write):
+    """What the result file tells of the coresets, which are in ``folder``, or are written there if ``write``."""
+    told = []
+    for epoch, chosen in sorted(result.coresets.items()):
+        coreset, path = reselection.of_all(chosen), coreset_file(folder, epoch)
+        if write:
+            coreset.save(path)
+        told.append({"from_epoch": epoch + 1, "samples": len(coreset), "weighted": coreset.weights is not None,
+                     "bad": coreset.summary(split)["bad_kept"], "file": str(path)})
+    request = reselection.request
+    return {"reselection": {"method": reselection.name, "options": reselection.options, "rate": request.rate,
+                            "balance": request.balance, "every": reselection.every,
+                            "warm": reselection.warm}, "coresets": told}

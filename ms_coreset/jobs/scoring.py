@@ -1,0 +1,88 @@
+"""The job of ``score``: every score of every sample, in one file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset.distributed import current
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import EXTRACTED
+from ms_coreset.files import atomic_write
+from ms_coreset.jobs.base_network import require_writable
+from ms_coreset.jobs.gather import gather, load_pool
+from ms_coreset.jobs.patches import is_of_patches, require_evidence
+from ms_coreset.jobs.sources import COSTLY, PATCHES
+from ms_coreset.jobs.steps import Steps
+from ms_coreset.jobs.trust import Trust, tell_if_poor, trust_in
+from ms_coreset.selectors import SCORES, list_scores, score
+from ms_coreset.terminal import note
+
+
+@dataclass(frozen=True)
+class ScoringResult:
+    """Scores by name, (n,) each, high = keep, of the samples at ``rows`` of the training split.
+
+    trust: in the evidence, or None; checkpoint: of the network that was asked, or None
+    stem: of the .npz and the .csv that they were written to
+    """
+
+    values: Mapping
+    rows: np.ndarray
+    trust: Trust | None
+    checkpoint: Path | None
+    steps: Steps
+    stem: Path
+
+
+def score_all(sources, names, save, runtime):
+    """The ``ScoringResult`` of the scores ``names``, or of all that can be had but ``COSTLY`` ones, written to the
+    folder ``save``."""
+    names = [SCORES.canonical(name) for name in names]
+    require_evidence(sources, {name: SCORES[name].needs for name in names})
+    require_writable(save)
+    steps = Steps()
+    device, whole, pool, split = load_pool(sources, runtime, steps)
+    names = names or _possible(sources.evidence.kind, split)
+    needs = dict.fromkeys(need for name in names for need in SCORES[name].needs)
+    evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
+    with steps("score"):
+        values = {name: score(name, evidence) for name in names}
+    rows = np.arange(len(whole)) if pool is None else pool
+    asked = checkpoint.parent.name if checkpoint else PATCHES if is_of_patches(evidence) else None
+    dataset = sources.data.name_in_files
+    stem = Path(save) / (f"{dataset}-{asked}" if asked else dataset)
+    if current().first:
+        _save(stem, rows, split, values)
+    trusted = trust_in(sources, split, evidence, checkpoint, device)
+    tell_if_poor(trusted)
+    return ScoringResult(values, rows, trusted, checkpoint, steps, stem)
+
+
+def _possible(kind, split):
+    """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
+    patches, those that need no training's dynamics."""
+    names = [name for name in list_scores() if name not in COSTLY]
+    if kind == PATCHES:
+        names = [name for name in names if set(SCORES[name].needs) <= {*EXTRACTED}]
+    if split.images is not None:
+        return names
+    possible = [name for name in names if set(SCORES[name].needs) <= split.known.keys()]
+    if not possible:
+        raise MsCoresetError(f"{split.name} brings no images, features or logits: there is nothing to score by")
+    note(f"{split.name} brings {', '.join(split.known)} and no images: {len(possible)} of {len(names)} scores")
+    return possible
+
+
+def _save(stem, rows, split, values):
+    """The same table twice: arrays by name, and text with a line a sample."""
+    known = {"index": rows, "label": split.labels}
+    if split.bad is not None:
+        known |= {"clean_label": split.clean_labels, "bad": split.bad.astype(int)}
+    with atomic_write(f"{stem}.npz") as arrays, atomic_write(f"{stem}.csv", "w", encoding="utf-8") as text:
+        np.savez_compressed(arrays, **known, **values)
+        text.write(",".join((*known, *values)) + "\n")
+        columns = [column.tolist() for column in (*known.values(), *values.values())]
+        text.writelines(",".join(map(repr, row)) + "\n" for row in zip(*columns, strict=True))
+        text.flush()

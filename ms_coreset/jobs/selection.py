@@ -1,0 +1,170 @@
+"""The job of ``select``: train or load a network, ask it about every sample, choose who stays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ms_coreset.coreset import Coreset
+from ms_coreset.datasets import Split
+from ms_coreset.distributed import current
+from ms_coreset.errors import require_kind
+from ms_coreset.identity import data_identity
+from ms_coreset.jobs.base_network import require_writable
+from ms_coreset.jobs.gather import gather, load_pool, sizes_to_gather
+from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spelled
+from ms_coreset.jobs.patches import require_evidence
+from ms_coreset.jobs.provenance import base_of, changed_arrays, tell_changes
+from ms_coreset.jobs.sources import Runtime, Sources
+from ms_coreset.jobs.steps import Steps
+from ms_coreset.jobs.trust import Trust, WrongLabels, tell_if_poor, trust_in, wrong_labels
+from ms_coreset.jobs.unsaid import by_patches, goes_by_patches, nothing_said, with_defaults
+from ms_coreset.jobs.versions import made_with
+from ms_coreset.selectors.choice import Choice, split_text
+from ms_coreset.selectors.estimate import Estimate
+from ms_coreset.selectors.quota import Request
+from ms_coreset.terminal import note
+from ms_coreset.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class SelectionJob:
+    """A selection that is wanted.
+
+    choice: how to choose; None: as ``unsaid`` has it
+    save: folder of the result, or None
+    command, options: what the coreset's file tells of how it was asked for: the command, and the options of ``select``
+        by their names, of which those that are None are left out
+    former: the coreset that is repeated by this, if one is, whose file's command and options go on
+    """
+
+    sources: Sources
+    choice: Choice | None
+    request: Request
+    save: str | None = None
+    runtime: Runtime = field(default_factory=Runtime)
+    command: str | None = None
+    options: Mapping = field(default_factory=dict)
+    former: Coreset | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionResult:
+    """A coreset, and what it was chosen by.
+
+    split: the whole training split, of which ``coreset.indices`` are places
+    estimate: what choosing was expected to take; steps: seconds and peak memory of each step
+    trust: how far the evidence can be trusted, None where nothing was asked about the images
+    wrong: the estimate of wrong labels, None where there is no ground for one
+    came_with_data: fields of the evidence that nobody had to be asked for
+    files: {"npz": everything, "bin": the dropped samples}; empty where nothing was written
+    changes: lines on what differs from the coreset that was repeated
+    """
+
+    coreset: Coreset
+    split: Split
+    estimate: Estimate
+    steps: Steps
+    trust: Trust | None = None
+    wrong: WrongLabels | None = None
+    came_with_data: tuple = ()
+    files: Mapping = field(default_factory=dict)
+    changes: tuple = ()
+
+    @property
+    def summary(self) -> dict:
+        """Counts of samples, of each class and of bad samples; see ``Coreset.summary``."""
+        return self.coreset.summary(self.split)
+
+
+def select(job: SelectionJob) -> SelectionResult:
+    """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory."""
+    unsaid, wanted, steps = job.former is None and nothing_said(job), with_defaults(job), Steps()
+    require_evidence(wanted.sources, {wanted.choice.name: wanted.choice.needs})
+    if job.save is not None:
+        require_writable(job.save)
+    device, whole, pool, split = load_pool(job.sources, job.runtime, steps)
+    if unsaid and goes_by_patches(device, split, wanted.choice.needs):
+        wanted = by_patches(wanted)
+    sources, choice, request = wanted.sources, wanted.choice, wanted.request
+    given = [name for name in choice.needs if name in split.known]
+    notes = {**_asked_for(wanted, whole, given), **made_with(device), "data": data_identity(whole, given)}
+    tell_changes(job.former, notes)
+    expected = choice.estimate(*sizes_to_gather(sources, split, device, choice.needs), request)
+    note(expected)
+    expected.require_fit()
+    evidence, checkpoint = gather(sources, split, device, steps, choice.needs)
+    based = base_of(checkpoint, evidence)
+    tell_changes(job.former, based)
+    trusted = trust_in(sources, split, evidence, checkpoint, device)
+    tell_if_poor(trusted)
+    with steps("select"):
+        coreset = choice.choose(evidence, request)
+    wrong = wrong_labels(evidence, coreset)
+    if pool is not None:
+        coreset = coreset.within(pool, len(whole))
+    coreset.manifest.update({**notes, **based})
+    changes = tuple(changed_arrays(job.former, coreset)) if job.former else ()
+    files = _saved(wanted, coreset, changes, steps)
+    return SelectionResult(coreset=coreset, split=whole, estimate=expected, steps=steps, trust=trusted, wrong=wrong,
+                           came_with_data=tuple(given), files=files, changes=changes)
+
+
+def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None, balance: bool = False,
+                  evidence: str | None = None, recipe: str | Recipe | None = None, ckpt: str | None = None,
+                  pool: int | None = None, seed: int = 0, memory: int | str | None = None, save: str | None = None,
+                  data: str = "data", device: str = "auto", **options: Any) -> SelectionResult:
+    """Choose the part of a data set that is worth keeping: what the command ``select`` does, with its defaults.
+
+    dataset, data: name of the data set, and the folder where it lies
+    rate: share to keep, in (0, 1]; balance: the same share of every class
+    method: a text such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; None: Moderate as published, but on a CPU,
+        where nothing is said of method, evidence or network either, CCS by random patches
+    evidence: "network" or "patches", which need no training
+    recipe, ckpt: by which the network that is asked is trained, or a file of one
+    pool: work on so many samples, a class-balanced part
+    save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and what
+        was extracted, are kept in ``model_dir`` and ``cache``, as the command does
+    options: others of the command by their names: of the data such as image_size, of the network such as arch and
+        epochs, of the evidence such as runs and filters, and model_dir, cache, precision
+
+    Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory.
+    """
+    given = {"dataset": dataset, "data": data, "method": method, "rate": rate, "balance": balance, "evidence": evidence,
+             "recipe": recipe, "ckpt": ckpt, "pool": pool, "seed": seed, "memory": memory, "device": device}
+    require_known(options, (*given, *KNOWN))
+    given |= options
+    require_kind("method", method, str, type(None))
+    sources = sources_of(given)
+    choice = None if method is None else Choice(*split_text(method), seed)
+    recorded = spelled(given)
+    return select(SelectionJob(sources, choice, Request(rate, balance, seed, memory), save, runtime_of(given),
+                               command_line("select", recorded), recorded))
+
+
+def _asked_for(job, whole, given):
+    """Notes on what was asked for. What is repeated goes by the command that made it first."""
+    options = {name: value for name, value in job.options.items() if value is not None}
+    command = job.command
+    if job.former is not None:
+        former = job.former.manifest
+        command, options = former.get("command"), former["arguments"]
+    return {"dataset": job.sources.data.name_in_files, "perturbation": whole.manifest, "came_with_data": given,
+            "command": command if isinstance(command, str) else None, "arguments": options}
+
+
+def _saved(job, coreset, changes, steps):
+    """The files that the coreset is written to; none for one that differs from what lies there to be repeated."""
+    if job.save is None:
+        return {}
+    folder, dataset = Path(job.save), job.sources.data.name_in_files
+    balanced = "-balanced" if job.request.balance else ""
+    files = {"bin": folder / f"{dataset}.bin",
+             "npz": folder / f"{dataset}-{coreset.method}{balanced}-{job.request.rate:g}.npz"}
+    if changes and files["npz"].exists():
+        note(f"{files['npz']} is left as it is: another --save keeps the other coreset beside it")
+        return {}
+    with steps("save"):
+        if current().first:
+            coreset.save(files["npz"], dropped=files["bin"])
+    return files

@@ -1,0 +1,155 @@
+"""The job of ``train``: a network on a data set, on a coreset of it, or on coresets that it chooses anew."""
+
+import contextlib
+import glob
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ms_coreset import __version__
+from ms_coreset.coreset import Coreset, read_dropped
+from ms_coreset.device import device_settings, set_device
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import is_device, read_pickle, write_json
+from ms_coreset.identity import is_relabeled, misfit
+from ms_coreset.jobs.attacked import training_split
+from ms_coreset.jobs.base_network import at_work_in, build_network, checkpoint_folder, require_writable
+from ms_coreset.jobs.default_recipe import recipe_of
+from ms_coreset.jobs.gather import draw_pool
+from ms_coreset.jobs.reselection import called, of_pool, reselected, reselection_of
+from ms_coreset.jobs.sources import ReselectionSource, Runtime, Sources
+from ms_coreset.terminal import note
+from ms_coreset.training.dynamics import FIELDS
+from ms_coreset.training.loop import CORESETS, LAST, evaluate, train
+from ms_coreset.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A training that is wanted.
+
+    coreset: a file of the samples to train on; dropped: one of those to leave out; neither: all, or the pool
+    weighted: by the coreset's weights, if it has any
+    reselection: coresets that the network itself chooses anew, or None
+    record: fields of ``TrainingDynamics`` to keep; None: all, none on a coreset
+    keep: write the checkpoints; resume: go on from them
+    result: file of the results; None: result.json beside the checkpoints
+    """
+
+    sources: Sources
+    runtime: Runtime = field(default_factory=Runtime)
+    coreset: str | None = None
+    dropped: str | None = None
+    weighted: bool = True
+    reselection: ReselectionSource | None = None
+    record: tuple | None = None
+    keep: bool = True
+    resume: bool = False
+    result: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """told: what the result file holds, as plain values; file: that; folder: of the checkpoints, None where none are
+    kept."""
+
+    recipe: Recipe
+    told: dict
+    file: Path
+    folder: Path | None
+
+
+def train_network(job: TrainingJob) -> TrainingOutcome:
+    """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or is of other data."""
+    sources, reselection = job.sources, reselection_of(job.reselection)
+    device = set_device(job.runtime.device, job.runtime.precision)
+    split = training_split(sources)
+    recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
+    test = sources.data.load(train=False)
+    rows, weights, what = _part(job, split)
+    part = split if rows is None else split.subset(rows)
+    if reselection is not None:
+        reselection, what = of_pool(reselection, rows, len(split)), called(reselection)
+    folder = checkpoint_folder(sources, recipe, what)
+    result_file = _result_file(job, folder)
+    record = job.record if job.record is not None else (() if what else FIELDS)
+    began = time.perf_counter()
+    with at_work_in(folder) if job.keep else contextlib.nullcontext():
+        result = train(build_network(recipe, split, sources.seed), part, recipe, seed=sources.seed, weights=weights,
+                       record=record, folder=folder if job.keep else None, resume=job.resume, test=test,
+                       reselection=reselection)
+    seconds = time.perf_counter() - began
+    told = {"dataset": sources.data.name_in_files, "coreset": job.coreset or job.dropped, "samples": len(part),
+            "no_weights": not job.weighted, "recipe": recipe.as_dict(),
+            "protocol": "epochs" if recipe.epochs else "iterations",
+            "seed": sources.seed, "device": device, **device_settings(), "version": __version__,
+            "seconds": seconds, "last": test and evaluate(result.network, test, recipe),
+            "best": _best(result, recipe), "history": result.history}
+    if reselection is not None:
+        coresets = folder / CORESETS if job.keep else result_file.with_name(f"{result_file.stem}-coresets")
+        told |= reselected(result, reselection, coresets, split, write=not job.keep)
+    write_json(result_file, told)
+    return TrainingOutcome(recipe, told, result_file, folder if job.keep else None)
+
+
+def _result_file(job, folder):
+    """Where the results go; raises ``MsCoresetError`` unless all that is to be written can be."""
+    if job.keep:
+        require_writable(folder)
+    if (folder / LAST).is_file() and job.keep and not job.resume:
+        note(f"training anew over {folder} (--resume goes on from its last epoch)")
+    path = Path(job.result) if job.result else folder / "result.json"
+    if not is_device(path):
+        require_writable(path.parent)
+    return path
+
+
+def _part(job, split):
+    """(places or None for all, weights or None, a word for the folder or None) of what is trained on."""
+    if job.coreset:
+        return _of_coreset(job, split)
+    if job.dropped:
+        return _of_dropped(job.dropped, split), None, f"{Path(job.dropped).stem}-pruned"
+    return draw_pool(split, job.sources.pool, job.sources.seed)[0], None, None
+
+
+def _of_coreset(job, split):
+    coreset = Coreset.load(job.coreset)
+    _require_fitting(coreset, job.coreset, split)
+    (places, weights), what = coreset.ascending(), Path(job.coreset).stem
+    if weights is not None and not job.weighted:
+        return places, None, f"{what}-unweighted"
+    return places, weights, what
+
+
+def _of_dropped(path, split):
+    """The places that a file of dropped ones leaves. It tells of no data, but the coreset's file beside it does."""
+    kept, dropped = read_dropped(path, len(split)), read_pickle(path)
+    for beside in sorted(Path(path).parent.glob(f"{glob.escape(Path(path).stem)}-*.npz")):
+        with contextlib.suppress(MsCoresetError):
+            coreset = Coreset.load(beside)
+            if np.array_equal(coreset.dropped, dropped):
+                break
+    else:
+        return kept
+    _require_fitting(coreset, f"{path}, as {beside.name} tells,", split)
+    return kept
+
+
+def _require_fitting(coreset, path, split):
+    """Raise ``MsCoresetError`` for a coreset of other data; of the same images, relabelled, it is told."""
+    reason = misfit(coreset, split, split.name, may_differ=("labels",))
+    if reason is not None:
+        raise MsCoresetError(f"{path} {reason}: give the --dataset, --data and --image-size that it was chosen from")
+    if is_relabeled(coreset, split):
+        note(f"{path} was chosen by other labels of these images than {split.name} has, which are trained on")
+
+
+def _best(result, recipe):
+    """The best tested epoch, and what chose it."""
+    key = "validation_accuracy" if recipe.validation else "test_accuracy"
+    chosen_by = "validation share" if recipe.validation else "test split: for comparison with papers that do so only"
+    entry = result.best(key)
+    return entry and {"chosen_by": chosen_by, "epoch": entry["epoch"], "accuracy": entry.get("test_accuracy")}
