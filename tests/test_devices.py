@@ -69,7 +69,8 @@ def called(node, imported):
     """The full name that an expression has in MindSpore, or None."""
     if isinstance(node, ast.Name):
         return imported.get(node.id)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_mindspore":
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (
+            "_mindspore", "require_mindspore"):
         return "mindspore"
     start = called(node.value, imported) if isinstance(node, ast.Attribute) else None
     return start and f"{start}.{node.attr}"

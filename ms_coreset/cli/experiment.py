@@ -163,10 +163,12 @@ def _sweep(arguments, runs, store, folder):
     from ms_coreset.cli.common.base_network import require_writable
     from ms_coreset.cli.common.bench import Bench
     from ms_coreset.cli.common.steps import Steps
+    from ms_coreset.device import require_mindspore
     from ms_coreset.experiment.store import Claims
     from ms_coreset.experiment.sweep import sweep
     from ms_coreset.experiment.work import Work
 
+    require_mindspore()  # better now than in every run
     require_writable(folder)
     places = [action.dest for action in places_of(parser("experiment"))]
     write_configuration(folder / "study.yaml", arguments, leave_out=(*_NOT_PLANNED, *places))

@@ -238,9 +238,22 @@ def take_part(run):
     return USER_ERROR
 
 
-def _schedule():
-    from mindspore import communication
+def _communication():
+    """MindSpore's; raises ``NotConnected`` where it is not installed."""
+    try:
+        from mindspore import communication
+    except ModuleNotFoundError as error:
+        raise NotConnected("can't join the other processes without MindSpore, which is not installed: pip install "
+                           '"ms-coreset[mindspore]"') from error
+    return communication
 
+
+def _schedule():
+    try:
+        communication = _communication()
+    except NotConnected as error:
+        complain(f"error: {error}")
+        return USER_ERROR
     try:
         communication.init()
     except RuntimeError:  # a worker has gone; its own log says why
@@ -254,8 +267,7 @@ def connect():
         return
     # Read when MCCL is first used.
     os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", str(_PATIENCE))
-    from mindspore import communication
-
+    communication = _communication()
     try:
         communication.init()
         size, local = communication.get_group_size(), communication.get_local_rank_size()

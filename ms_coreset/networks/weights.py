@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.device import require_mindspore
 from ms_coreset.errors import MsCoresetError, require_network, require_path
 from ms_coreset.files import open_file, reserve
 from ms_coreset.networks import create_network, describe
@@ -109,6 +110,7 @@ def load_weights(network: Any, path: str | os.PathLike) -> Any:
     Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
     another shape. See ``read_weights`` for the files.
     """
+    require_mindspore()
     require_network(network, "get_parameters")
     _fill(network, _read(path, warn)[0], path, warn)
     return network
@@ -125,6 +127,7 @@ def _fill(network, arrays, source, log):
 def save_weights(network: Any, path: str | os.PathLike) -> None:
     """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix."""
     require_path("path", path)
+    require_mindspore()
     require_network(network, "get_parameters")
     path = Path(path)
     arrays = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
@@ -168,8 +171,7 @@ def read_checkpoint(path):
 
 def write_checkpoint(path, arrays, notes):
     """Write arrays and notes (plain values) as MindSpore's .ckpt, whole or not at all."""
-    import mindspore
-
+    mindspore = require_mindspore()
     entries = [{"name": name, "data": mindspore.Tensor(array)} for name, array in arrays.items()]
     notes = json.dumps(notes)
     _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": notes}, crc_check=True),

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.device import filled_up, mean_cross_entropy
+from ms_coreset.device import filled_up, mean_cross_entropy, require_mindspore
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
 from ms_coreset.randomness import check_seed, stream
 
@@ -101,6 +101,7 @@ def attack_rows(logits, images, labels, rows, options, batch_size):
 
 def on_pixels(network: Any, mean: Sequence[float], std: Sequence[float]) -> Callable:
     """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
+    require_mindspore()
     from mindspore import Tensor
 
     require_network(network)
@@ -137,6 +138,7 @@ def _require_known(labels, logits, images):
 
 
 def _require_callable(logits):
+    require_mindspore()
     if not callable(logits):
         raise MsCoresetError(f"logits must be a callable, such as on_pixels gives, got {type(logits).__name__}")
 

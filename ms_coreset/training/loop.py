@@ -10,19 +10,17 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up, mean_cross_entropy
+from ms_coreset.device import filled_up, mean_cross_entropy, require_mindspore
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import contents_digest, network_identity, normalization, tell_missing
-from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import as_tested
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics, measure
-from ms_coreset.training.optimizer import SGD
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import (
     evaluated_together,
@@ -83,6 +81,7 @@ def train(network: Any, split: Split, recipe: Recipe, seed: int = 0, weights: np
     Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit
     or come with a reselection, and when the loss is no longer finite.
     """
+    require_mindspore()
     require_network(network)
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe)
@@ -110,6 +109,7 @@ def predict(network: Any, split: Split, batch_size: int = 512) -> np.ndarray:
 
     On several ranks each asks it about its share, and all return the whole.
     """
+    require_mindspore()
     from mindspore import Tensor
 
     require_network(network)
@@ -161,6 +161,8 @@ class _Run:
     """One training run's state; its methods are the steps of ``train``."""
 
     def __init__(self, network, split, recipe, seed, weights, record, folder, test, save_interval=0, reselection=None):
+        from ms_coreset.training.optimizer import SGD
+
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
         self.weights, self.folder, self.test = weights, folder, as_tested(test, recipe)
@@ -201,6 +203,8 @@ class _Run:
 
     def _train_on(self, rows, weights, first, end, progress):
         """Epochs ``first`` to ``end - 1`` on the samples ``rows`` (m,), weighted by ``weights`` (n,) or None."""
+        from ms_coreset.networks.blocks import reseed
+
         per_epoch = updates_per_epoch(len(rows), self.recipe.batch_size)
         update, sums = first * per_epoch, _Sums()
         batches = training_batches(self.split, rows, self.recipe, self.seed, first, end)

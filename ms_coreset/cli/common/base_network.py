@@ -82,8 +82,10 @@ def at_work_in(folder):
 
 
 def _train_base(arguments, split, recipe, folder, seed):
+    from ms_coreset.device import require_mindspore
     from ms_coreset.training.loop import LAST, train
 
+    require_mindspore()  # before it says that it trains
     # Of training that ended, of which best.ckpt is gone, nothing is left to go on with.
     notes = training_notes(folder / LAST)
     resume = bool(current().agree(bool(notes) and notes.get("epoch") != notes.get("epochs")))
