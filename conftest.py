@@ -1,9 +1,16 @@
 """Settings of all tests."""
 
+import importlib.util
 import os
 import signal
 
+import pytest
 from hypothesis import settings
+
+MINDSPORE = importlib.util.find_spec("mindspore") is not None
+# Without MindSpore: what it is about, and can't even be imported.
+collect_ignore = [] if MINDSPORE else [f"tests/test_{name}.py" for name in (
+    "attack", "boundary", "devices", "identity", "training")]
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and press it on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -12,3 +19,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("fresh", deadline=None)
 settings.load_profile("fixed" if os.environ.get("CI") else "fresh")
+
+
+def pytest_report_header():
+    left_out = ", ".join(collect_ignore)
+    return None if MINDSPORE else f"MindSpore is not installed: left out are tests that need it, {left_out}"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if not MINDSPORE and item.get_closest_marker("mindspore"):
+            item.add_marker(pytest.mark.skip(reason="MindSpore is not installed"))
