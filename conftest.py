@@ -8,9 +8,12 @@ import pytest
 from hypothesis import settings
 
 MINDSPORE = importlib.util.find_spec("mindspore") is not None
-# Without MindSpore: what it is about, and can't even be imported.
+# What is about networks or begins by training one, and has nothing to do without MindSpore. Elsewhere such tests are
+# marked.
 collect_ignore = [] if MINDSPORE else [f"tests/test_{name}.py" for name in (
-    "attack", "boundary", "devices", "identity", "training")]
+    "adaptive", "attack", "boundary", "checkpoint_files", "cli", "devices", "distributed", "docs", "experiment",
+    "extending", "extraction", "faults", "held_out", "identity", "networks", "reproducible", "robust_cli", "training",
+    "trust", "tutorial", "unsaid")]
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and press it on.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -351,7 +351,8 @@ def test_a_pool_is_as_even_as_those_that_are_drawn(size):
     assert [samples for samples, _ in whole.drawn(size).groups] == pytest.approx(np.sort(drawn).tolist(), abs=1)
 
 
-@pytest.mark.parametrize("method", ["random", "gradmatch"])  # without a network, and before one is trained
+@pytest.mark.parametrize("method", [
+    "random", pytest.param("gradmatch", marks=pytest.mark.mindspore)])  # without a network, and before one is trained
 def test_the_command_says_it_before_and_refuses(method, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     typed = ["select", "--dataset", "digits", "--rate", "0.2", "--method", method, "--memory"]
@@ -365,6 +366,7 @@ def test_the_command_says_it_before_and_refuses(method, tmp_path, monkeypatch, c
         assert main([*typed, "1G"]) == 0
 
 
+@pytest.mark.mindspore
 def test_what_is_said_before_a_network_is_trained_is_what_is_found_after(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     typed = with_defaults(parser("select").parse_args(
