@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
 
-_FAR = 1 << 40  # the byte locked on Windows, where what is locked can't be read: behind the end of any file here
+_FAR = 2**31 - 2  # the byte locked on Windows, where what is locked can't be read: behind the end of any file here
 _TURN = 0.05  # seconds between two tries there, where waiting for a lock gives up after ten seconds
 
 

@@ -82,7 +82,7 @@ def names_of_mindspore(source):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mindspore":
             imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    names = {called(node, imported) for node in ast.walk(tree)} - {None}
+    names = {called(node, imported) for node in ast.walk(tree)} - {None, "mindspore"}
     return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
 
 
