@@ -23,7 +23,7 @@ _PEERS = """
 ## The peers' own code, array by array
 
 Each array that the code of DeepCore, CORDS, Moderate-DS, CCS, submodlib and apricot computed on scikit-learn's digits,
-compared with `ms_coreset` and with `torch_ref`; `parity_tests/test_peer_vectors.py` does the same as tests.
+compared with `ms_coreset` and with `torch_ref`; `parity_tests/test_peer*.py` do the same as tests.
 
 """
 

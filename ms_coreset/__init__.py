@@ -6,7 +6,8 @@
     evidence = mc.extract(network, split)
     coreset  = mc.select("moderate", evidence, rate=0.2)
 
-Names are imported when they are first used, so that ``import ms_coreset`` does not start MindSpore.
+Names are imported when they are first used, and MindSpore when a network, an accelerator or other processes are:
+selection from arrays on a CPU goes without it, installed or not.
 """
 
 import importlib
@@ -42,6 +43,7 @@ _HOMES = {
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
 }
+_OF_MINDSPORE = ("ms_coreset.networks.blocks", "ms_coreset.networks.initialisation")  # can't be imported without it
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)
@@ -50,6 +52,8 @@ __all__ = sorted(_HOME_OF)
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'ms_coreset' has no attribute {name!r}")
+    if _HOME_OF[name] in _OF_MINDSPORE:
+        importlib.import_module("ms_coreset.device").require_mindspore()
     value = getattr(importlib.import_module(_HOME_OF[name]), name)
     globals()[name] = value
     return value

@@ -1,16 +1,23 @@
-"""Which device there is, and what MindSpore needs on it."""
+"""Which device there is, and MindSpore: whether it is installed, when it is loaded, and what it needs on a device.
+
+What NumPy can do on a CPU goes without it.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import functools
+import importlib.metadata
+import importlib.util
 import os
 import platform
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ms_coreset.distributed import connect
+from ms_coreset.distributed import connect, launched
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.terminal import warn
 
@@ -35,8 +42,68 @@ def _quiet_runtime() -> None:
 _quiet_runtime()
 
 
+def require_mindspore() -> Any:
+    """MindSpore, set up for the device that ``set_device`` was asked for.
+
+    Whatever needs it calls this before it imports any of it. Raises ``MsCoresetError`` where it is not installed, which
+    says how to get it, or can't be imported.
+    """
+    if not mindspore_installed():
+        raise _missing("this")
+    try:
+        import mindspore
+    except ImportError as error:
+        raise MsCoresetError(f"MindSpore is installed, but can't be imported: {error}") from error
+    while _postponed:
+        _compute_on(_postponed.pop())
+    return mindspore
+
+
+def mindspore_installed() -> bool:
+    """Whether MindSpore is there, told without its import, which takes seconds."""
+    return _loaded() or importlib.util.find_spec("mindspore") is not None
+
+
+def mindspore_version() -> str | None:
+    """The version of the MindSpore that is installed, or None."""
+    if _loaded():
+        return require_mindspore().__version__
+    if not mindspore_installed():
+        return None
+    try:
+        return importlib.metadata.version("mindspore")
+    except importlib.metadata.PackageNotFoundError:  # a build for one device, which has another name
+        packages = importlib.metadata.packages_distributions().get("mindspore", ())
+        return next(map(importlib.metadata.version, packages), None)
+
+
+def _missing(what: str) -> MsCoresetError:
+    return MsCoresetError(f'{what} needs MindSpore, which is not installed: pip install "ms-coreset[mindspore]", on '
+                          "Python 3.11 or 3.12; what goes without it is selection from arrays and --evidence patches")
+
+
+def _loaded() -> bool:
+    return sys.modules.get("mindspore") is not None
+
+
+def _idle() -> bool:
+    """Whether MindSpore is not loaded, and has no other device here than the CPU, or is not there at all."""
+    return not _loaded() and not _accelerated()
+
+
+@functools.cache
+def _accelerated() -> bool:
+    return mindspore_installed() and bool(_with_driver())
+
+
+_postponed: list = []  # the device that MindSpore is to be told of when it is loaded
+
+
 def available_devices() -> list[str]:
-    """The devices that MindSpore can really use here, best first; "CPU" is always the last."""
+    """The devices that MindSpore can really use here, best first; "CPU", which needs no MindSpore, is always the
+    last."""
+    if not mindspore_installed():
+        return ["CPU"]
     return [*(device for device in _with_driver() if _number_of(device)), "CPU"]
 
 
@@ -56,16 +123,15 @@ def _loads(library: str) -> bool:
 
 def _number_of(device: str) -> int:
     """How many devices of a kind MindSpore can use."""
-    from mindspore import device_context
-
+    mindspore = require_mindspore()
     try:
-        return getattr(device_context, device.lower()).device_count()
+        return getattr(mindspore.device_context, device.lower()).device_count()
     except RuntimeError:  # no plug-in for it, or a toolkit without a device
         return 0
 
 
 def set_device(name: str = "auto", precision: str = "float32") -> str:
-    """Make MindSpore compute on ``name`` and return the device's name.
+    """Compute on ``name``, and return the device's name. On a CPU MindSpore is loaded when it is first needed.
 
     name: "auto" (the best that is there), "CPU", "GPU" or "Ascend", in any case
     precision: of convolutions on an accelerator. "float32": its 24 bits, so that features and who is chosen are those
@@ -74,8 +140,8 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
 
     An accelerator then repeats its results to the bit (``mindspore.set_deterministic``), which costs some speed.
 
-    Raises ``MsCoresetError`` for another name, for a device that is not there, saying which are, and where MindSpore
-    has computed on another one, or in another precision, already.
+    Raises ``MsCoresetError`` for another name, for a device that is not there, saying which are, for an accelerator
+    without MindSpore, and where that has computed on another one, or in another precision, already.
     """
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
@@ -96,17 +162,21 @@ def _chosen(device: str) -> str:
     """``device``, or for "auto" the best; where there is only a driver for a better one, that is said."""
     available = available_devices()
     if device == "auto":
-        for idle in [] if available != ["CPU"] else _with_driver():
+        for idle in _with_driver() if available == ["CPU"] and mindspore_installed() else []:
             warn(f"there is a driver for {idle}, but MindSpore can use no such device here: computing on the CPU")
         return available[0]
     if device not in available:
+        if not mindspore_installed():
+            raise _missing(f"device {device}")
         raise MsCoresetError(f"device {device} is not available here; available: {', '.join(available)}")
     return device
 
 
 def _compute_on(device: str) -> None:
-    import mindspore
-
+    if _idle() and not launched():
+        _postponed[:] = [device]
+        return
+    mindspore = require_mindspore()
     try:
         mindspore.set_device(device)
         if device == "CPU":
@@ -123,8 +193,7 @@ _settings: dict = {}  # of an accelerator, which a process can make once
 
 def _set_up(device: str, precision: str) -> None:
     """Make the settings of an accelerator, before anything is computed or sent to other processes."""
-    import mindspore
-
+    mindspore = require_mindspore()
     if _settings:
         if _settings["precision"] != precision:
             raise MsCoresetError(f"precision {precision}: MindSpore computes in {_settings['precision']} already")
@@ -153,10 +222,10 @@ def device_settings() -> dict[str, Any]:
 
 
 def current_device() -> str:
-    """The device that MindSpore computes on now."""
-    import mindspore
-
-    return mindspore.get_current_device().device_target
+    """The device that is computed on now: MindSpore's, or the CPU where that is not loaded and knows no other."""
+    if _idle():
+        return "CPU"
+    return require_mindspore().get_current_device().device_target
 
 
 def filled_up(array: np.ndarray, rows: int) -> np.ndarray:
@@ -174,6 +243,7 @@ def mean_cross_entropy() -> Callable[[Tensor, Tensor], Tensor]:
 
     Its sparse form is for GPU and CPU.
     """
+    require_mindspore()
     from mindspore import Tensor, float32, ops
 
     if current_device() != "Ascend":

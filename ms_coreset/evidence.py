@@ -140,7 +140,7 @@ def _as_labels(given: Any) -> np.ndarray:
     labels = np.asarray(as_array("labels", given))
     whole = labels
     flat = labels.ndim == 1  # else it may be a view of any size, which is not to be written out
-    if flat and (labels.dtype.kind == "b" or (labels.dtype.kind == "f" and (abs(labels) < 2**53).all())):
+    if flat and (labels.dtype.kind == "b" or (labels.dtype.kind == "f" and (abs(labels) < np.float64(2**53)).all())):
         whole = labels.astype(np.int64)
     if not flat or not len(labels) or whole.dtype.kind not in "iu" or (whole != labels).any():
         raise MsCoresetError(f"labels must be a non-empty (n,) array of integers, got {labels.dtype} of shape "

@@ -1,4 +1,6 @@
-"""Both packages against what the peers' own code computed.
+"""The twin against what the peers' own code computed, and that all of it is compared.
+
+``ms_coreset`` against the same is in test_peers_arrays.
 
 The vectors lie in the folder that the environment variable MS_CORESET_VECTORS names, by default in
 ``../shared/vectors`` beside the repository: a sub-folder for each set of inputs. See ``peer_cases`` for what is
@@ -13,7 +15,6 @@ import pytest
 import torch
 from mindspore import ops
 
-import ms_coreset as mc
 import torch_ref
 from ms_coreset.extraction.boundary import squared_perturbations
 from parity_tests.peer_cases import CASES, NOT_COMPARED, cosine_kernel, load
@@ -46,11 +47,10 @@ def distances_by_mindspore(layers, images):
     return squared_perturbations(logits, images)
 
 
-@pytest.mark.parametrize("package", [mc, torch_ref], ids=["mindspore", "torch"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.key)
-def test_peer(case, package, folder):
+def test_peer(case, folder):
     inputs, peers = load(folder)
-    case.rule(case.compute(package, inputs), peers[case.key], inputs)
+    case.rule(case.compute(torch_ref, inputs), peers[case.key], inputs)
 
 
 def test_every_array_is_compared_or_has_a_reason(folder):

@@ -681,6 +681,7 @@ def test_training_without_images_is_refused(here, capsys):
                                        "about it\n")
 
 
+@pytest.mark.mindspore
 def test_what_is_not_in_the_file_is_asked_of_a_network(here, capsys):
     assert command("--dataset arrays --data images.npz --method craig --rate 0.2 --arch mlp --epoch 1") == 0
     printed = capsys.readouterr()

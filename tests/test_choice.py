@@ -148,6 +148,7 @@ def test_the_report_finds_finished_runs_however_they_were_typed(tmp_path):
     assert section.named("moderate") is None
 
 
+@pytest.mark.mindspore
 def test_a_study_typed_in_other_spellings_is_done_and_reported(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     line = "--dataset digits --pool 60 --epochs 1 --rates 0.2 --methods"

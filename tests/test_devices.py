@@ -69,7 +69,8 @@ def called(node, imported):
     """The full name that an expression has in MindSpore, or None."""
     if isinstance(node, ast.Name):
         return imported.get(node.id)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_mindspore":
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (
+            "_mindspore", "require_mindspore"):
         return "mindspore"
     start = called(node.value, imported) if isinstance(node, ast.Attribute) else None
     return start and f"{start}.{node.attr}"
@@ -81,7 +82,7 @@ def names_of_mindspore(source):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mindspore":
             imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    names = {called(node, imported) for node in ast.walk(tree)} - {None}
+    names = {called(node, imported) for node in ast.walk(tree)} - {None, "mindspore"}
     return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
 
 

@@ -143,6 +143,7 @@ def bomb():
     return bytes(content)
 
 
+@pytest.mark.mindspore
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 @pytest.mark.parametrize("use", ["index", "train", "evaluate"])
 def test_a_file_that_is_no_whole_image_is_named(tree, damage, use):
@@ -172,6 +173,7 @@ def test_names_of_any_bytes(tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.mindspore
 @pytest.mark.parametrize("options", [{}, {"crop_size": None}, {"crop_scale": None, "crop_size": None, "flip": False}])
 def test_batches_do_not_depend_on_the_number_of_threads(tree, monkeypatch, options):
     split = load("folder", tree, image_size=16)
@@ -191,6 +193,7 @@ def test_batches_do_not_depend_on_the_number_of_threads(tree, monkeypatch, optio
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.mindspore
 def test_lazy_evaluation_equals_that_of_arrays_from_any_start(tree):
     lazy = load("folder", tree, image_size=16)
     arrays = mc.Split("arrays", lazy.images[:], lazy.labels, classes=lazy.classes, mean=lazy.mean, std=lazy.std)
@@ -203,12 +206,14 @@ def test_lazy_evaluation_equals_that_of_arrays_from_any_start(tree):
                 assert one.dtype == other.dtype
 
 
+@pytest.mark.mindspore
 def test_large_images_are_evaluated_fewer_at_a_time(tree, monkeypatch):
     split = load("folder", tree, image_size=16)
     monkeypatch.setattr(batches, "_LARGEST_EVALUATED", 4 * 16 * 16 * 3 * 6)
     assert [len(batch.rows) for batch in evaluation_batches(split, 100)] == [6, 6, 6, 2]
 
 
+@pytest.mark.mindspore
 def test_evidence_of_lazy_images_is_that_of_arrays(tree, tmp_path):
     lazy = load("folder", tree, image_size=16)
     arrays = mc.Split("arrays", lazy.images[:], lazy.labels, classes=lazy.classes, mean=lazy.mean, std=lazy.std)
@@ -218,6 +223,7 @@ def test_evidence_of_lazy_images_is_that_of_arrays(tree, tmp_path):
     assert len(list((tmp_path / "cache").iterdir())) == 2  # a cache of lazy images is not that of an array
 
 
+@pytest.mark.mindspore
 def test_few_batches_wait_when_they_are_large(tree, monkeypatch):
     split = load("folder", tree, image_size=16).subset(np.arange(400) % 20)
     prepared = []
@@ -326,6 +332,7 @@ def test_one_way_of_cropping_takes_the_place_of_the_other():
     assert (resized.crop_scale, resized.crop_padding) == (0.5, 0)
 
 
+@pytest.mark.mindspore
 def test_training_on_lazy_images_is_training_on_arrays(tree):
     lazy = load("folder", tree, image_size=16)
     arrays = mc.Split("arrays", lazy.images[:], lazy.labels, classes=lazy.classes, mean=lazy.mean, std=lazy.std)
@@ -449,6 +456,7 @@ def test_recipes_and_files_of_a_folder_go_by_size_and_name(tmp_path):
     assert dataclasses.replace(data, image_size=64).name_in_files == "folder-catsN-64px"
 
 
+@pytest.mark.mindspore
 def test_commands_on_a_folder_with_and_without_a_test_part(tree, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     short = ["--arch", "mlp", "--width", "8", "--epoch", "2", "--batch-size", "8"]
@@ -771,6 +779,7 @@ def test_the_quick_try_of_jpegs_finds_what_decoding_finds(tmp_path):
     assert faults == [decoded(place) for place in range(len(images))] and 6 <= sum(faults) < len(faults) / 2
 
 
+@pytest.mark.mindspore
 def test_commands_name_all_broken_images_and_leave_them_out(broken, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     short = ["--dataset", "folder", "--data", "photos", "--arch", "mlp", "--width", "8", "--epoch", "1"]

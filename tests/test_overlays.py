@@ -129,6 +129,7 @@ def test_the_same_again_is_no_error_and_other_is(tmp_path, clean):
     assert quietly("digitsC", tmp_path).manifest["seed"] == 1
 
 
+@pytest.mark.mindspore
 def test_only_clean_training_images_are_perturbed(tmp_path, network):
     for split in (quietly("digitsC", tmp_path), quietly("digits", tmp_path, train=False)):
         with pytest.raises(MsCoresetError, match="clean training data only"):
@@ -137,6 +138,7 @@ def test_only_clean_training_images_are_perturbed(tmp_path, network):
             make_attack(split, network, tmp_path, force=True)
 
 
+@pytest.mark.mindspore
 def test_data_without_images_can_not_be_corrupted(tmp_path, network):
     split = Split("features", None, np.array([0, 1]), classes=("a", "b"), mean=None, std=None)
     for make in (lambda: make_corruption(split, tmp_path), lambda: make_attack(split, network, tmp_path)):
@@ -151,6 +153,7 @@ def test_images_are_mapped_not_read(tmp_path):
     assert part.bad.all() and (part.bad_kinds > 0).all() and part.images.shape == (5, 8, 8, 1)
 
 
+@pytest.mark.mindspore
 def test_images_in_files_are_perturbed_beside_their_folder(tmp_path, network):
     """The files are read, never written."""
     from PIL import Image
@@ -209,6 +212,7 @@ def test_interrupted_corruption_goes_on_to_the_same_bytes(tmp_path, clean, monke
     assert files(path.parent) == ["digits.json", "digits.kinds.npy", "digits.npy"]
 
 
+@pytest.mark.mindspore
 @pytest.mark.parametrize("name", ["gsa", "pgd"])
 def test_interrupted_attack_goes_on_to_the_same_bytes(tmp_path, clean, network, monkeypatch, name):
     from ms_coreset.datasets.overlays import attack as module
@@ -358,6 +362,7 @@ def test_full_disk_is_an_error_of_one_line(tmp_path, clean, monkeypatch):
 # Attacked images
 
 
+@pytest.mark.mindspore
 def test_attack_on_disk_is_the_pure_function(tmp_path, clean, network):
     path = make_attack(clean, network, tmp_path, seed=5, batch_size=100, attack="pgd", steps=2,
                        notes={"checkpoint": "a"})
@@ -372,12 +377,14 @@ def test_attack_on_disk_is_the_pure_function(tmp_path, clean, network):
     assert read_json(path.with_suffix(".json"))["weights"] == weights
 
 
+@pytest.mark.mindspore
 @pytest.mark.parametrize("size", [0, -1, 1.5])
 def test_attack_in_batches_of_no_size(tmp_path, clean, network, size):
     with pytest.raises(MsCoresetError, match=f"batch_size {size}"):
         make_attack(clean, network, tmp_path, batch_size=size)
 
 
+@pytest.mark.mindspore
 def test_an_attack_on_another_network_is_another(tmp_path, clean, network):
     make_attack(clean, network, tmp_path)
     with pytest.raises(MsCoresetError, match=r"exists already \(weights "):

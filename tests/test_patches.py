@@ -389,6 +389,7 @@ def test_larger_images_are_said_to_be_reduced(here, capsys):
     assert "100.0% of the test split" in said.out
 
 
+@pytest.mark.mindspore
 def test_a_study_sets_patches_beside_a_network(here):
     line = ("--dataset digitsN --pool 200 --methods random moderate --rates 0.3 --evidence network patches --epoch 1 "
             "--filters 20 --arch mlp")

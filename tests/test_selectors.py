@@ -275,6 +275,7 @@ def test_class_median_of_columns_in_parts(monkeypatch):
     np.testing.assert_array_equal(kernels.class_median(block), np.median(block.astype(np.float64), axis=0))
 
 
+@pytest.mark.mindspore
 @pytest.mark.parametrize("device", ["GPU", "Ascend"])
 def test_class_median_and_distances_are_the_hosts_on_an_accelerator(device, monkeypatch):
     """Ascend sorts the last axis only, and in float32."""
@@ -285,6 +286,7 @@ def test_class_median_and_distances_are_the_hosts_on_an_accelerator(device, monk
     np.testing.assert_array_equal(mc.score("center_distance", evidence), expected)
 
 
+@pytest.mark.mindspore
 @pytest.mark.parametrize("balance", [False, True])
 @pytest.mark.parametrize("name", EVERY_METHOD)
 def test_mindspores_arithmetic_chooses_what_numpys_does(name, balance, monkeypatch):

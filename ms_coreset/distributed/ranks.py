@@ -18,6 +18,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
@@ -246,9 +247,22 @@ def take_part(run: Callable[[], int]) -> int:
     return USER_ERROR
 
 
-def _schedule() -> int:
-    from mindspore import communication
+def _communication() -> ModuleType:
+    """MindSpore's; raises ``NotConnected`` where it is not installed."""
+    try:
+        from mindspore import communication
+    except ModuleNotFoundError as error:
+        raise NotConnected("can't join the other processes without MindSpore, which is not installed: pip install "
+                           '"ms-coreset[mindspore]"') from error
+    return communication
 
+
+def _schedule() -> int:
+    try:
+        communication = _communication()
+    except NotConnected as error:
+        complain(f"error: {error}")
+        return USER_ERROR
     try:
         communication.init()
     except RuntimeError:  # a worker has gone; its own log says why
@@ -262,8 +276,7 @@ def connect() -> None:
         return
     # Read when MCCL is first used.
     os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", str(_PATIENCE))
-    from mindspore import communication
-
+    communication = _communication()
     try:
         communication.init()
         size, local = communication.get_group_size(), communication.get_local_rank_size()

@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import open_file, read_whole
-from ms_coreset.locks import locked
+from ms_coreset.locks import lock, locked
 from ms_coreset.selectors.choice import canonical
 
 RUNS = "runs.jsonl"
@@ -72,7 +71,7 @@ class Store:
             # Not O_APPEND: a torn last line is to be overwritten, and the lock keeps others away.
             handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
             with os.fdopen(handle, "r+b", buffering=0) as stream:
-                fcntl.flock(stream, fcntl.LOCK_EX)
+                lock(stream.fileno())
                 end = _end_of_lines(stream)
                 stream.truncate(end)
                 stream.seek(end)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up
+from ms_coreset.device import filled_up, require_mindspore
 from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind, require_network, require_number, require_same_classes, require_whole
 from ms_coreset.kinds import Network
@@ -30,6 +30,7 @@ def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, ov
 
     Raises ``MsCoresetError`` for an option outside its range, and for a network of another number of classes.
     """
+    require_mindspore()
     require_network(network, "head")
     require_kind("split", split, Split)
     require_same_classes(network, split, "boundaries between classes")

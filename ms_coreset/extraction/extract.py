@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up
+from ms_coreset.device import filled_up, require_mindspore
 from ms_coreset.distributed import current, first_before_others
 from ms_coreset.errors import (
     MsCoresetError,
@@ -48,6 +48,7 @@ def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, 
     Returns ``Evidence`` with the split's labels. Raises ``MsCoresetError`` for an unknown field, for images that the
     network was not built for, and for logits of another number of classes than the split has: its features serve.
     """
+    require_mindspore()
     require_network(network, "features", "head", "num_features")
     require_kind("split", split, Split)
     require_whole("batch_size", batch_size)

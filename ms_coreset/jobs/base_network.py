@@ -4,8 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from mindspore import nn
-
+from ms_coreset.device import require_mindspore
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write
@@ -13,7 +12,6 @@ from ms_coreset.identity import contents_digest, normalization, tell_missing
 from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.locks import locked
 from ms_coreset.networks import canonical_network, create_network
-from ms_coreset.networks.blocks import Dropout
 from ms_coreset.networks.weights import network_from_weights, read_checkpoint
 from ms_coreset.terminal import note
 from ms_coreset.training.loop import BEST, LAST, finished, train
@@ -88,6 +86,7 @@ def at_work_in(folder):
 
 
 def _train_base(data, split, recipe, folder, seed):
+    require_mindspore()  # before it says that it trains
     # Of training that ended, of which best.ckpt is gone, nothing is left to go on with.
     notes = training_notes(folder / LAST)
     resume = bool(current().agree(bool(notes) and notes.get("epoch") != notes.get("epochs")))
@@ -101,11 +100,16 @@ def _train_base(data, split, recipe, folder, seed):
 
 def _note_ranks(network):
     """Say what training on several ranks does to this network that training on one would not."""
-    ranks, cells = current(), [cell for _, cell in network.cells_and_names()]
-    apart = [name for name, kind in (("batch normalisation", nn.BatchNorm2d), ("dropout", Dropout))
-             if any(isinstance(cell, kind) for cell in cells)]
+    ranks = current()
     if ranks.size == 1:
         return
+    from mindspore import nn
+
+    from ms_coreset.networks.blocks import Dropout
+
+    cells = [cell for _, cell in network.cells_and_names()]
+    apart = [name for name, kind in (("batch normalisation", nn.BatchNorm2d), ("dropout", Dropout))
+             if any(isinstance(cell, kind) for cell in cells)]
     departure = f"; by share go {' and '.join(apart)}: not the network that one process trains" if apart else ""
     note(f"{ranks.size} ranks share every batch{departure}")
 

@@ -1,7 +1,7 @@
 """Seconds and peak memory of each step of a command."""
 
 import contextlib
-import resource
+import sys
 import time
 
 
@@ -39,4 +39,10 @@ def _peak_mb():
     with contextlib.suppress(OSError, ValueError), open("/proc/self/status") as stream:
         peak = next(line for line in stream if line.startswith("VmHWM"))
         return int(peak.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)

@@ -4,15 +4,15 @@ import subprocess
 from pathlib import Path
 
 from ms_coreset import __version__
-from ms_coreset.device import device_settings
+from ms_coreset.device import device_settings, mindspore_version
 
 
 def made_with(device):
-    """Plain values for a result's notes: versions, the checkout's revision, the device and its settings."""
-    import mindspore
+    """Plain values for a result's notes: versions (None: not installed), the checkout's revision, the device and its
+    settings."""
     import numpy
 
-    versions = {"ms_coreset": __version__, "mindspore": mindspore.__version__, "numpy": numpy.__version__}
+    versions = {"ms_coreset": __version__, "mindspore": mindspore_version(), "numpy": numpy.__version__}
     return {"versions": versions, "revision": revision(), "device": device, **device_settings()}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
+from ms_coreset.device import require_mindspore
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.kinds import Network, Shapes
 from ms_coreset.randomness import check_seed
@@ -77,13 +78,14 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
         batch_norm, side: of the VGGs, see ``vgg``
 
     Returns a Cell: ``network(x)`` logits (B, num_classes), ``network.features(x)`` embeddings (B, d), for float32
-    images (B, in_channels, image_size, image_size). Raises ``MsCoresetError`` for an unknown name and for an option
-    that the family does not have.
+    images (B, in_channels, image_size, image_size). Raises ``MsCoresetError`` for an unknown name, for an option that
+    the family does not have, and without MindSpore.
     """
     name = _NETWORKS.canonical(name)
     _require_sizes(num_classes=num_classes, in_channels=in_channels, image_size=image_size,
                    width=1 if width is None else width)
     check_seed(seed)
+    require_mindspore()
     entry = _NETWORKS[name]
     build = entry if callable(entry) else getattr(_family_of(entry), name)
     options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
@@ -119,4 +121,5 @@ def describe(shapes: Shapes) -> dict[str, Any]:
 
 
 def _family_of(family: str) -> ModuleType:
+    require_mindspore()
     return importlib.import_module(f"ms_coreset.networks.{family}")

@@ -9,6 +9,7 @@ import zlib
 
 import numpy as np
 
+from ms_coreset.device import require_mindspore
 from ms_coreset.files import read_file, reading
 from ms_coreset.kinds import FilePath
 from ms_coreset.networks.safetensors_files import widened
@@ -22,8 +23,10 @@ _MARK, _MARKED = b"crc_num", 17  # bytes of the mark and the checksum
 def read_entries(path: FilePath) -> dict[str, np.ndarray | str]:
     """What a .ckpt file holds, by name: arrays, and texts as ``str``.
 
-    Raises ``MsCoresetError`` naming the file when it is missing, damaged, or holds what is no array of numbers.
+    Raises ``MsCoresetError`` naming the file when it is missing, damaged, or holds what is no array of numbers, and
+    without MindSpore, which knows the messages.
     """
+    require_mindspore()
     with reading(path, "MindSpore checkpoint"):
         messages = _messages(_checked(read_file(path)))
         return {name: _value(parts) for name, parts in messages.items()}

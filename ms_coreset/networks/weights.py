@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ms_coreset.device import require_mindspore
 from ms_coreset.errors import MsCoresetError, require_network, require_path
 from ms_coreset.files import open_file, reserve
 from ms_coreset.kinds import FilePath, Log, Network, Trainable
@@ -112,6 +113,7 @@ def load_weights(network: Kept, path: str | os.PathLike) -> Kept:
     Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
     another shape. See ``read_weights`` for the files.
     """
+    require_mindspore()
     require_network(network, "get_parameters")
     _fill(network, _read(path, warn)[0], path, warn)
     return network
@@ -128,6 +130,7 @@ def _fill(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath, l
 def save_weights(network: Trainable, path: str | os.PathLike) -> None:
     """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix."""
     require_path("path", path)
+    require_mindspore()
     require_network(network, "get_parameters")
     path = Path(path)
     arrays = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
@@ -171,8 +174,7 @@ def read_checkpoint(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, An
 
 def write_checkpoint(path: FilePath, arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
     """Write arrays and notes (plain values) as MindSpore's .ckpt, whole or not at all."""
-    import mindspore
-
+    mindspore = require_mindspore()
     entries = [{"name": name, "data": mindspore.Tensor(array)} for name, array in arrays.items()]
     text = json.dumps(notes)
     _replace(path, lambda part: mindspore.save_checkpoint(entries, part, append_dict={"notes": text}, crc_check=True),

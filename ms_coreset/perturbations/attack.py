@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ms_coreset.device import filled_up, mean_cross_entropy
+from ms_coreset.device import filled_up, mean_cross_entropy, require_mindspore
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
 from ms_coreset.kinds import Trainable
 from ms_coreset.randomness import check_seed, stream
@@ -110,6 +110,7 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
 
 def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -> Callable:
     """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
+    require_mindspore()
     from mindspore import Tensor
 
     require_network(network)
@@ -146,6 +147,7 @@ def _require_known(labels: np.ndarray, logits: Callable, images: np.ndarray) -> 
 
 
 def _require_callable(logits: object) -> None:
+    require_mindspore()
     if not callable(logits):
         raise MsCoresetError(f"logits must be a callable, such as on_pixels gives, got {type(logits).__name__}")
 

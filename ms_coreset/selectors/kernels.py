@@ -419,7 +419,7 @@ class QuickProducts:
 
     def __init__(self, rows: np.ndarray) -> None:
         self._rows, self._kind = np.ascontiguousarray(rows), quick_type(rows.dtype)
-        precision = np.finfo(self._kind if on_host() else np.float32).eps
+        precision = float(np.finfo(self._kind if on_host() else np.float32).eps)
         # Accelerators may round the factors to 10 bits.
         self._error = float((rows.shape[1] + 4) * precision + (0 if on_host() else 2.0**-9))
         self._device = None if on_host() else _mindspore().Tensor(self._rows, _mindspore().float32)

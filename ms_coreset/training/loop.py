@@ -13,20 +13,18 @@ import numpy as np
 
 from ms_coreset.batches import evaluated_together, evaluation_batches, updates_per_epoch
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up, mean_cross_entropy
+from ms_coreset.device import filled_up, mean_cross_entropy, require_mindspore
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import contents_digest, network_identity, normalization, tell_missing
 from ms_coreset.kinds import FilePath, Network, Trainable
-from ms_coreset.networks.blocks import reseed
 from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import as_tested
 from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics, measure
-from ms_coreset.training.optimizer import SGD
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from mindspore import Tensor
 
     from ms_coreset.distributed import Alone
+    from ms_coreset.training.optimizer import SGD
     from ms_coreset.training.pipeline import Batch
 
 LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"
@@ -88,6 +87,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit
     or come with a reselection, and when the loss is no longer finite.
     """
+    require_mindspore()
     require_network(network)
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe)
@@ -117,6 +117,7 @@ def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarr
 
     On several ranks each asks it about its share, and all return the whole.
     """
+    require_mindspore()
     from mindspore import Tensor
 
     require_network(network)
@@ -170,6 +171,8 @@ class _Run:
     def __init__(self, network: Network, split: Split, recipe: Recipe, seed: int, weights: np.ndarray | None,
                  record: Sequence[str], folder: Path | None, test: Split | None, save_interval: float = 0,
                  reselection: Reselection | None = None) -> None:
+        from ms_coreset.training.optimizer import SGD
+
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
         self.weights, self.folder = weights, folder
@@ -213,6 +216,8 @@ class _Run:
 
     def _train_on(self, rows: np.ndarray, weights: np.ndarray | None, first: int, end: int, progress: Progress) -> None:
         """Epochs ``first`` to ``end - 1`` on the samples ``rows`` (m,), weighted by ``weights`` (n,) or None."""
+        from ms_coreset.networks.blocks import reseed
+
         per_epoch = updates_per_epoch(len(rows), self.recipe.batch_size)
         update, sums = first * per_epoch, _Sums()
         batches = training_batches(self.split, rows, self.recipe, self.seed, first, end)
