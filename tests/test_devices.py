@@ -76,13 +76,21 @@ def called(node, imported):
     return start and f"{start}.{node.attr}"
 
 
+def annotations(tree):
+    """What a module says of types, which runs nowhere."""
+    for node in ast.walk(tree):
+        for kind in (getattr(node, "annotation", None), getattr(node, "returns", None)):
+            yield from ast.walk(kind) if kind else ()
+
+
 def names_of_mindspore(source):
     """The full names of all of MindSpore that a module's text uses."""
     tree, imported = ast.parse(source), {"mindspore": "mindspore"}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mindspore":
             imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    names = {called(node, imported) for node in ast.walk(tree)} - {None, "mindspore"}
+    types = set(map(id, annotations(tree)))
+    names = {called(node, imported) for node in ast.walk(tree) if id(node) not in types} - {None, "mindspore"}
     return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
 
 
@@ -115,7 +123,7 @@ def test_names_are_found_wherever_they_are_used():
     source = """
 import mindspore
 from mindspore import Tensor as T, ops, nn
-def _f():
+def _f(x: mindspore.Parameter) -> nn.Dense:
     mindspore.set_device("CPU"), ops.sort(T(1)), _mindspore().ops.MatMul(), nn.Cell().construct
 """
     assert names_of_mindspore(source) == {"mindspore.set_device", "mindspore.ops.sort", "mindspore.Tensor",

@@ -31,11 +31,11 @@ for name in mc.list_scores():
 for name in mc.list_methods():
     for place, options in enumerate(OPTIONS.get(name, [{}])):
         for balance in (False, True):
-            coreset = mc.select(name, known, RATE, balance, seed=3, **options)
+            coreset = mc.select(name, known, RATE, balance=balance, seed=3, **options)
             for what in ("indices", "weights", "scores"):
                 if getattr(coreset, what) is not None:
                     found[f"{name}.{place}.{balance}.{what}"] = getattr(coreset, what)
-    mc.estimate(name, 500, 12, 6, rate=RATE)
+    mc.estimate(name, 500, 12, classes=6, rate=RATE)
 np.savez(sys.argv[1], **found)
 assert mc.set_device("auto") == "CPU"
 """
@@ -119,9 +119,9 @@ import json
 import numpy as np
 import ms_coreset as mc
 
-split = mc.Split("toy", np.zeros((4, 8, 8, 1), np.uint8), np.arange(4) % 2, ("a", "b"), (0.4,), (0.3,))
+split = mc.Split("toy", np.zeros((4, 8, 8, 1), np.uint8), np.arange(4) % 2, classes=("a", "b"), mean=(0.4,), std=(0.3,))
 pixels = np.zeros((1, 1, 8, 8), np.float32)
-calls = {"create_network": lambda: mc.create_network("lenet", 2, 1, 8), "Classifier": lambda: mc.Classifier,
+calls = {"create_network": lambda: mc.create_network("lenet", 2, 1, image_size=8), "Classifier": lambda: mc.Classifier,
          "initialise": lambda: mc.initialise, "train": lambda: mc.train(None, split, mc.load_recipe("digits")),
          "predict": lambda: mc.predict(None, split), "evaluate": lambda: mc.evaluate(None, split),
          "extract": lambda: mc.extract(None, split), "deepfool_distances": lambda: mc.deepfool_distances(None, split),
@@ -189,7 +189,7 @@ import mindspore
 calls = []
 for owner, name in ((mindspore, "set_device"), (mindspore.runtime, "launch_blocking")):
     setattr(owner, name, lambda *values, name=name: calls.append((name, *values)))
-mc.create_network("lenet", 2, 1, 8)
-mc.create_network("lenet", 2, 1, 8)
+mc.create_network("lenet", 2, 1, image_size=8)
+mc.create_network("lenet", 2, 1, image_size=8)
 print(calls)""")
     assert done.stdout == "[('set_device', 'CPU'), ('launch_blocking',)]\n"

@@ -6,6 +6,7 @@ from fractions import Fraction
 from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.files import read_json
+from ms_coreset.jobs.attacked import attack
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.perturbations.attack import AGAINST, ATTACKS
 from ms_coreset.perturbations.contact_sheet import difference
@@ -50,8 +51,6 @@ def run(arguments):
     data, name, _ = sources.data.clean("A")
     options = {option: getattr(arguments, option) for option in
                ("force", "attack", "eps", "alpha", "steps", "against", "random_start")}
-
-    from ms_coreset.jobs.attacked import attack
 
     clean, path = attack(sources, runtime_of(vars(arguments)), batch_size=arguments.attack_batch, **options)
     made = read_json(path.with_suffix(".json"))

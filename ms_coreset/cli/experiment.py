@@ -20,6 +20,7 @@ from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import MOST_RUNS, PROTOCOLS
 from ms_coreset.experiment.planning import METHODS, OWN, RATES, SELECTION, Preparation, study_job
+from ms_coreset.experiment.running import do_study, list_study
 from ms_coreset.jobs.options import data_of
 from ms_coreset.jobs.sources import NETWORK, PATCHES
 from ms_coreset.selectors import list_methods
@@ -140,8 +141,6 @@ def _yes_or_no(text):
 def run(arguments):
     """Run the command."""
     job = job_of(arguments)
-
-    from ms_coreset.experiment.running import do_study, list_study
 
     if arguments.dry_run:
         return list_study(job)

@@ -9,6 +9,7 @@ from ms_coreset.cli.common.options import (
     new_parser,
 )
 from ms_coreset.jobs.options import runtime_of, sources_of
+from ms_coreset.jobs.scoring import score_all
 from ms_coreset.jobs.sources import COSTLY
 from ms_coreset.selectors import list_scores
 from ms_coreset.terminal import say
@@ -38,8 +39,6 @@ def parser(typed):
 def run(arguments):
     """Run the command."""
     sources = sources_of(vars(arguments))
-
-    from ms_coreset.jobs.scoring import score_all
 
     result = score_all(sources, arguments.scores or (), arguments.save, runtime_of(vars(arguments)))
     say(f"{len(result.values)} scores of {len(result.rows):,} samples of {sources.data.name_in_files}, high = keep, by "

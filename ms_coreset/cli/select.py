@@ -17,6 +17,7 @@ from ms_coreset.cli.common.options import (
 )
 from ms_coreset.cli.common.repeat import former_options, options_of
 from ms_coreset.jobs.options import runtime_of, sources_of
+from ms_coreset.jobs.selection import SelectionJob, select
 from ms_coreset.jobs.unsaid import TYPED
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
@@ -81,8 +82,6 @@ def _select(arguments, sources, former=None):
     """Choose, and tell of the coreset that was written."""
     choice = choice_of(arguments)
     request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
-
-    from ms_coreset.jobs.selection import SelectionJob, select
 
     result = select(SelectionJob(
         sources, choice, request, arguments.save, runtime_of(vars(arguments)), shlex.join(["select", *arguments.typed]),

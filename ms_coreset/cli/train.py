@@ -6,6 +6,7 @@ from ms_coreset.cli.common.adaptive import add_reselection_options, reselection_
 from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.options import runtime_of, sources_of
+from ms_coreset.jobs.training import TrainingJob, train_network
 from ms_coreset.terminal import say
 from ms_coreset.training.dynamics import FIELDS
 
@@ -45,8 +46,6 @@ def run(arguments):
     if arguments.no_weights and not arguments.coreset:
         raise MsCoresetError("--no-weights is about the weights of a coreset file: it goes with --coreset FILE")
     sources, reselection, record = sources_of(vars(arguments)), reselection_of(arguments), arguments.record
-
-    from ms_coreset.jobs.training import TrainingJob, train_network
 
     _print_outcome(train_network(TrainingJob(
         sources, runtime_of(vars(arguments)), arguments.coreset, arguments.prune, not arguments.no_weights, reselection,

@@ -9,7 +9,7 @@ import yaml
 
 from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name
-from ms_coreset.device import set_device
+from ms_coreset.device import require_mindspore, set_device
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.experiment.bench import Bench
 from ms_coreset.experiment.planning import (
@@ -67,6 +67,7 @@ def do_study(job: StudyJob) -> StudyResult:
     is not that of the results that are there; what single runs raise is in their records."""
     device, runs, store = _begun(job)
     folder, plan = job.folder, job.plan
+    require_mindspore()  # better now than in every run
     require_writable(folder)
     with atomic_write(folder / "study.yaml", "w", encoding="utf-8") as stream:
         yaml.safe_dump(dict(job.settings), stream, sort_keys=False, allow_unicode=True)
