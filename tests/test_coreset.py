@@ -198,8 +198,8 @@ OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[na
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_options_of_numpy_are_saved_as_they_were_chosen_by(name, option, tmp_path):
     rng, labels = np.random.RandomState(0), np.arange(40) % 4
-    dynamics = mc.TrainingDynamics(**{name: rng.rand(3, 40).astype(np.float32) for name in FIELDS[:4]},
-                                   correct=rng.rand(3, 40) < 0.5, loss=rng.rand(3, 40).astype(np.float32))
+    dynamics = mc.TrainingDynamics(**{name: rng.rand(4, 40).astype(np.float32) for name in FIELDS[:4]},
+                                   correct=rng.rand(4, 40) < 0.5, loss=rng.rand(4, 40).astype(np.float32))
     evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics=dynamics, boundary=rng.rand(40))
     value = NUMPY_VALUES[option]
     chosen = mc.select(name, evidence, np.float32(0.25), balance=np.bool_(True), seed=np.int64(3), **{option: value})
