@@ -230,11 +230,11 @@ def vanishing(monkeypatch, where, name, path):
 
 def test_files_that_vanish_in_the_middle(here, capsys, monkeypatch, undisturbed):
     from ms_coreset.datasets.overlays import label_noise
-    from ms_coreset.networks import weights
+    from ms_coreset.jobs import base_network
 
     extraction = importlib.import_module("ms_coreset.extraction.extract")
     checkpoint = "ckpt/digitsN/mlp-w16/best.ckpt"
-    for where, name, path in ((weights, "network_from_weights", checkpoint),
+    for where, name, path in ((base_network, "network_from_weights", checkpoint),
                               (label_noise, "_read_labels", "data/noisy/digits.npy"),
                               (extraction, "ExtractionStore", "cache")):
         shutil.rmtree("cache", ignore_errors=True)

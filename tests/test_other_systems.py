@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from ms_coreset.cli.common import steps
 from ms_coreset.experiment.store import Store
+from ms_coreset.jobs import steps
 from ms_coreset.locks import locked
 
 fcntl = pytest.importorskip("fcntl", reason="the stand-ins are for systems that have no need of them")
