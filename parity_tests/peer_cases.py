@@ -667,7 +667,7 @@ def _within(key, label, name, rule=None, **options):
         rate = len(inputs.peers[key]) / len(evidence.labels)
         if rule is None:
             return package.select(name, evidence, rate, **options).indices
-        return package.select_by(name, rule, evidence, rate, balance=True, **options).indices
+        return package.select_by(name, rule, evidence, rate=rate, balance=True, **options).indices
     return compute
 
 
