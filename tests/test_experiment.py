@@ -237,6 +237,8 @@ def test_networks_and_protocols_share_what_is_the_same(here, capsys):
     found = records()
     whole = [record for record in found if record["method"] == "full"]
     assert len({record["accuracy"]["last"] for record in whole if record["train_arch"] == "mlp-w8"}) == 1
+    base = {record["select_arch"]: record["seconds"]["base"] for record in found if record["method"] == "moderate"}
+    assert {record["train_arch"]: record["seconds"]["train"] for record in whole} == base  # the same trainings
     assert {record["recipe"]["iterations"] for record in found if record["protocol"] == "iterations"} == {2}
     assert {record["recipe"]["epochs"] for record in found if record["protocol"] == "epochs"} == {1}
     assert all(f"--protocols {record['protocol']} " in record["command"] for record in found)
