@@ -226,6 +226,7 @@ def test_batches_do_not_change_the_distances(lenet, split):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"max_iter": 0}, "max_iter 0: must be a whole number, 1 or more"), ({"top_m": 1}, "top_m 1"),
+    ({"top_m": "2"}, "top_m 2: must be a whole number"),
     ({"overshoot": -0.1}, "overshoot -0.1"), ({"overshoot": float("nan")}, "overshoot nan"),
     ({"batch_size": 0}, "batch_size 0")])
 def test_impossible_options_of_deepfool_are_refused(lenet, split, options, message):

@@ -19,6 +19,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
+from ms_coreset.training.dynamics import Recorder
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -111,6 +112,7 @@ def test_a_base_network_of_other_options_is_used_and_said(selected_here, capsys)
 def test_pruned_training_leaves_out_what_the_bin_file_lists(selected_here, capsys):
     assert call("--dataset digitsN --prune index/digitsN.bin --epoch 2 --no-save --result r.json", "train") == 0
     assert json.loads((selected_here / "r.json").read_text())["samples"] == 287
+    assert capsys.readouterr().out.endswith("\n  wrote       r.json\n")
     assert not (selected_here / "ckpt/digitsN/mlp-digitsN-pruned").exists()
 
 
@@ -179,7 +181,9 @@ def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selected_he
     assert weighted != plain == left_aside
     line = "--dataset digitsN --coreset w/digitsN-craig-balanced-0.1.npz --no-weights --epoch 1"
     assert call(line, "train") == 0
-    assert Path("ckpt/digitsN/mlp-digitsN-craig-balanced-0.1-unweighted/result.json").is_file()
+    folder = "ckpt/digitsN/mlp-digitsN-craig-balanced-0.1-unweighted"
+    assert Path(f"{folder}/result.json").is_file()
+    assert f"\n  wrote       {folder}/result.json, checkpoints in {folder}\n" in capsys.readouterr().out
     assert "--no-weights is about the weights of a coreset file: it goes with --coreset FILE" in refused(
         capsys, "--dataset", "digitsN", "--no-weights", command="train")
 
@@ -415,6 +419,28 @@ def test_ctrl_c_in_the_middle_and_again(here):
     straight.mkdir()
     run(*arguments, cwd=straight, check=0)
     assert (here / "index/digits.bin").read_bytes() == (straight / "index/digits.bin").read_bytes()
+
+
+def test_a_base_network_is_finished_or_trained_anew(here, capsys, monkeypatch):
+    """An interrupted training goes on; of one that ended, whose best.ckpt is gone, nothing is left to go on with."""
+    def stopped(self, epoch, *values):
+        record(self, epoch, *values)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    line, record = "--dataset digits --pool 50 --rate 0.2 --epoch 2", Recorder.record
+    assert call(f"{line} --model-dir straight --save straight") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "record", stopped)
+        assert call(line) == 130
+    capsys.readouterr()
+    assert call(f"{line} --save finished") == 0
+    assert "no base network in ckpt/digits-pool50/mlp: going on with its training" in capsys.readouterr().err
+    Path("ckpt/digits-pool50/mlp/best.ckpt").unlink()
+    assert call(f"{line} --save anew") == 0
+    assert "no base network in ckpt/digits-pool50/mlp: training mlp first (2 epochs" in capsys.readouterr().err
+    first, *others = (Path(folder, "digits.bin").read_bytes() for folder in ("straight", "finished", "anew"))
+    assert others == [first, first]
 
 
 def test_closed_pipe_is_no_error(here):

@@ -1,5 +1,7 @@
 """Several processes do together what one does alone: what they exchange, and two real ones under msrun."""
 
+import importlib
+import json
 import os
 import re
 import shutil
@@ -14,6 +16,7 @@ from distributed_job import RATE, everything, evidence, worth
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
 from ms_coreset.device import set_device
@@ -62,8 +65,9 @@ def test_alone_nothing_is_exchanged():
     assert ranks.from_first(lambda: {"a": np.ones(2)})["a"].sum() == 2
 
 
+@pytest.mark.parametrize("n", [5, 1])  # 1: the first has none
 @pytest.mark.parametrize("weighted", [False, True])
-def test_the_shares_of_a_batch_make_up_the_whole(weighted):
+def test_the_shares_of_a_batch_make_up_the_whole(weighted, n):
     import mindspore
     from mindspore import Tensor, ops
 
@@ -85,17 +89,36 @@ def test_the_shares_of_a_batch_make_up_the_whole(weighted):
         return loss, logits, gradients
 
     rng = np.random.RandomState(0)
-    images, labels = rng.randn(5, 1, 4, 4).astype(np.float32), rng.randint(0, 3, 5).astype(np.int32)
-    weights = np.array([2, 0, 1, 0.5, 3]) if weighted else None
+    images, labels = rng.randn(n, 1, 4, 4).astype(np.float32), rng.randint(0, 3, n).astype(np.int32)
+    weights = np.array([2, 0, 1, 0.5, 3])[:n] if weighted else None
     whole = local(images, labels, weights)
     shares = []
     for rank in range(2):  # each sums with itself alone
         group = OfRank(rank, 2)
-        shares.append(over_ranks(local, network, parameters, group)(images[group.part(5)], labels, weights))
+        shares.append(over_ranks(local, network, parameters, group)(images[group.part(n)], labels, weights))
     for found, expected in zip(zip(*(share[2] for share in shares), strict=True), whole[2], strict=True):
         assert np.allclose(sum(gradient.asnumpy() for gradient in found), expected.asnumpy(), atol=1e-6)
     assert sum(float(share[0]) for share in shares) == pytest.approx(float(whole[0]))
     assert np.allclose(shares[0][1].asnumpy() + shares[1][1].asnumpy(), whole[1].asnumpy(), atol=1e-6)
+
+
+def test_ranks_note_after_every_round_how_far_they_are(tmp_path, monkeypatch):
+    """An interruption costs a round: here two batches of 10 of each of two ranks."""
+    def stopping(self, x):
+        seen.append(len(x))
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return features(self, x)
+
+    module = importlib.import_module("ms_coreset.extraction.extract")
+    network, split = mc.create_network("mlp", 10, 1, image_size=8), mc.load_dataset("digits").subset(np.arange(100))
+    features, seen = type(network).features, []
+    monkeypatch.setattr(type(network), "features", stopping)
+    monkeypatch.setattr(module, "ROUND", 2)
+    monkeypatch.setattr(module, "current", lambda: OfRank(0, 2))
+    with pytest.raises(KeyboardInterrupt):
+        mc.extract(network, split, batch_size=10, cache=tmp_path)
+    assert [json.loads(path.read_text())["rows"] for path in tmp_path.glob("*/features.json")] == [40]
 
 
 def _launch(folder, *command, ranks=2):

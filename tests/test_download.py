@@ -1,10 +1,12 @@
 import hashlib
 import socket
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ms_coreset.datasets import download
 from ms_coreset.datasets.download import Access, fetch
 from ms_coreset.errors import MsCoresetError
 
@@ -71,6 +73,13 @@ def test_fetch_writes_the_file_and_shows_progress_on_stderr(server, path, capsys
 def test_fetch_is_quiet_when_asked(server, path, capsys):
     fetch(server.url, path, progress=False)
     assert path.read_bytes() == CONTENT and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("terminal", "seconds"), [(True, 0.1), (False, 10)])
+def test_a_log_gets_a_line_of_progress_every_ten_seconds(monkeypatch, terminal, seconds):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    with download._bar("file", 0, 100, progress=True) as bar:
+        assert bar.mininterval == seconds
 
 
 def test_interrupted_transfer_goes_on_where_it_stopped(server, path):

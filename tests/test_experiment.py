@@ -156,6 +156,7 @@ def test_coreset_show_tells_what_weights_are_worth(here, capsys):
     mc.Coreset([4, 2, 7], 10, 0.3, method="craig", weights=np.array([1.0, 1.0, 2.0])).save("weighted.npz")
     assert call("show weighted.npz --no-data", "coreset") == 0
     shown = capsys.readouterr().out
+    assert "kept       3 of 10; dropped 7\n" in shown
     assert "weights    1 to 2, sum 4\n" in shown
     assert "worth      2.667 samples of equal weight\n" in shown  # 4 squared over 6
 
@@ -236,6 +237,8 @@ def test_networks_and_protocols_share_what_is_the_same(here, capsys):
     found = records()
     whole = [record for record in found if record["method"] == "full"]
     assert len({record["accuracy"]["last"] for record in whole if record["train_arch"] == "mlp-w8"}) == 1
+    base = {record["select_arch"]: record["seconds"]["base"] for record in found if record["method"] == "moderate"}
+    assert {record["train_arch"]: record["seconds"]["train"] for record in whole} == base  # the same trainings
     assert {record["recipe"]["iterations"] for record in found if record["protocol"] == "iterations"} == {2}
     assert {record["recipe"]["epochs"] for record in found if record["protocol"] == "epochs"} == {1}
     assert all(f"--protocols {record['protocol']} " in record["command"] for record in found)
@@ -381,6 +384,21 @@ def test_seeds_are_outermost_and_nothing_is_planned_twice():
     runs = plans("--dataset digits MNIST --methods moderate random --rates 0.1 0.1 0.2 --seeds 1 0 --archs lenet")
     assert [(run.cell.seed, run.cell.dataset, run.method.name, run.rate) for run in runs] == list(itertools.product(
         (1, 0), ("digits", "MNIST"), ("moderate", "random"), (0.1, 0.2)))
+
+
+def test_the_recipe_s_width_is_of_its_own_network(tmp_path):
+    """Another network has the width of its name, or none; one that --width gives goes before the recipe's."""
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("arch: airbench\nwidth: 16\nepochs: 2\n")
+    line = f"--dataset digits --recipe {recipe} --archs airbench airbench-w8 mlp mlp-w4"
+
+    def widths(line):
+        return [(run.cell.arch, run.cell.recipe.arch, run.cell.recipe.width) for run in plans(line)]
+
+    assert widths(f"{line} --method moderate") == [
+        ("airbench-w16", "airbench", 16), ("airbench-w8", "airbench", 8), ("mlp", "mlp", None), ("mlp-w4", "mlp", 4)]
+    assert widths(f"{line} --method moderate --width 12")[::2] == [
+        ("airbench-w12", "airbench", 12), ("mlp-w12", "mlp", 12)]
 
 
 def run_of(protocol, **recipe):

@@ -397,6 +397,21 @@ def test_small_squares_of_one_size_keep_it(tmp_path, sizes, expected):
     assert load("folder", tmp_path).images.shape[1:] == (expected, expected, 3)
 
 
+@pytest.mark.parametrize(("classes", "looked_at"), [("ab", 32), ("abc", 33)])
+def test_some_images_tell_the_size_however_many_there_are(tmp_path, monkeypatch, classes, looked_at):
+    """32, rounded up to as many of every class, from its first to its last."""
+    for name in classes:
+        write_image(tmp_path / name / "00.png", 0)
+        for number in range(1, 40):
+            shutil.copy(tmp_path / name / "00.png", tmp_path / name / f"{number:02}.png")
+    opened = []
+    monkeypatch.setattr("ms_coreset.datasets.folder.open_image",
+                        lambda path: opened.append(path) or image_files.open_image(path))
+    assert load("folder", tmp_path).image_size == 16
+    assert len(opened) == len(set(opened)) == looked_at
+    assert {str(tmp_path / name / f"{number}.png") for name in classes for number in ("00", "39")} <= set(opened)
+
+
 @pytest.mark.parametrize("size", [0, -3])
 def test_impossible_sizes_are_refused(tree, size):
     refused("at least 1", "folder", tree, image_size=size)
@@ -535,6 +550,16 @@ def test_deep_values_are_rounded_and_not_stretched(tmp_path):
     assert pixels[0, :4].tolist() == [0, 1, 1, 2] and pixels.max() == round(values.max() / 257) < 240
     expected = [round(Fraction(int(value), 257)) for value in values.ravel()]
     assert pixels.ravel().tolist() == expected
+
+
+def test_values_from_2_to_the_14_on_are_of_16_bits(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name, highest in (("0.png", 16384), ("1.png", 20000), ("2.png", 32767)):
+        pillow(tmp_path / "a" / name, np.full((16, 16), highest, np.uint16))
+    assert load("folder", tmp_path).images[:][:, 0, 0, 0].tolist() == [64, 78, 127]  # 63.75, 77.82 and 127.498
+    pillow(tmp_path / "a" / "3.png", np.full((16, 16), 16383, np.uint16))
+    with pytest.raises(MsCoresetError, match="largest value is 16,383, which fits 14"):
+        load("folder", tmp_path).images[3]
 
 
 def test_other_modes_are_as_pillow_converts_them(tmp_path):

@@ -342,6 +342,16 @@ def test_images_without_a_manifest_are_taken_with_a_word(tmp_path, clean):
                    method="x").summary(split)["bad_by_kind"] == {"changed": (2 / 1437, 0.5)}
 
 
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda images: images.astype(np.int8), r"int8 of shape \(1437, 8, 8, 1\), but digits needs uint8"),
+    (lambda images: images[:-1], r"uint8 of shape \(1436, 8, 8, 1\), but .* of shape \(1437, 8, 8, 1\)")])
+def test_images_without_a_manifest_are_of_the_data_s_type_and_shape(tmp_path, clean, change, message):
+    path = tmp_path / "attack" / "digits.npy"
+    path.parent.mkdir()
+    np.save(path, change(clean.images))
+    refused(f"{message}.*; delete {path} to have it made anew", "digitsA", tmp_path)
+
+
 def test_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     (tmp_path / "corrupt").write_text("a file where a folder is needed")
     refused("can't write .*corrupt", "digitsC", tmp_path)

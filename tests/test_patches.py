@@ -119,6 +119,15 @@ def test_answers_of_one_filter_by_hand():
     np.testing.assert_allclose(offset[1], [[2 / 3 * 1.75, 1.75]] * 2, atol=1e-12)
 
 
+def test_images_that_are_not_square():
+    """Rows for columns in images and filters is rows for columns in the grid."""
+    rng = np.random.RandomState(0)
+    images, weights, offsets = rng.randint(0, 256, (3, 8, 14, 1)), rng.randn(2, 4, 4, 1), rng.randn(2)
+    straight, turned = (Encoder(Filters(weights.transpose(0, *axes, 3), offsets), False, np.float64)(
+        images.transpose(0, *axes, 3)).reshape(3, 2, 2, 2, 2) for axes in ((1, 2), (2, 1)))
+    np.testing.assert_allclose(straight, turned.transpose(0, 1, 3, 2, 4), atol=1e-12)
+
+
 @pytest.mark.parametrize("size", [8, 13, 28, 32])
 def test_colour_images_and_their_mirror_images_have_the_same_features(size):
     split = striped(20, size)
@@ -135,6 +144,12 @@ def test_filters_are_of_patches_with_something_in_them():
     norms = np.linalg.norm(filters.weights.reshape(25, -1), axis=1)
     assert norms.min() > 0
     np.testing.assert_allclose(filters.weights.mean(axis=(1, 2, 3)), 0, atol=1e-12)
+
+
+def test_filters_follow_from_100_000_patches_of_10_000_images():
+    rng = np.random.RandomState(0)
+    assert patches._random_patches(np.zeros((140, 32, 32, 1), np.uint8), 6, rng).shape == (100_000, 36)
+    assert patches._random_patches(np.zeros((10_001, 4, 4, 1), np.uint8), 4, rng).shape == (10_000, 16)
 
 
 @pytest.mark.parametrize(("size", "first"), [(64, 0.5), (48, 1 / 3), (40, 0)])

@@ -306,6 +306,9 @@ def test_every_array_of_another_coreset_is_named():
     for name, array in changed.items():
         [line] = changed_arrays(former, dataclasses.replace(former, **{name: array}))
         assert line.startswith(f"{name}: ")
+    fewer = dataclasses.replace(former, weights=None)
+    assert changed_arrays(former, fewer) == ["weights: there are none now"]
+    assert changed_arrays(fewer, former) == ["weights: there were none"]
 
 
 def test_the_order_of_labels_is_in_their_digest():

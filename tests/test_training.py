@@ -74,12 +74,17 @@ def test_iterations_are_rounded_up_to_whole_passes():
 def test_other_epochs_move_the_milestones():
     assert mc.load_recipe("moderate", epochs=20).milestones == (6, 12, 16)
     assert mc.load_recipe("moderate", epochs=20, milestones=(10,)).milestones == (10,)
+    shortest = mc.load_recipe("moderate", epochs=1)
+    assert shortest.milestones == (0, 1, 1)  # of 60, 120 and 160 of 200
+    assert shortest.learning_rate(0, 10) == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(("values", "message"), [
     ({"epochs": 0}, "epochs is 0"), ({"epochs": 1.5}, "epochs is 1.5"), ({"lr": -1}, "lr is -1"),
     ({"lr": float("nan")}, "lr is nan"), ({"batch_size": True}, "batch_size is True"),
-    ({"validation": 1}, "validation"),
+    ({"validation": 1}, "validation"), ({"milestones": [-1]}, "a milestone, -1"),
+    ({"momentum": -0.1}, "momentum is -0.1"), ({"weight_decay": float("inf")}, "weight_decay is inf"),
+    ({"min_lr": "0"}, "min_lr is '0'"),
     ({"schedule": "step"}, "one of multistep, cosine, linear, constant"), ({"padding_mode": "same"}, "zeros, reflect"),
     ({"flip": 1}, "flip is 1"), ({"epochs": None}, "either epochs or iterations"),
     ({"iterations": 10}, "either epochs or iterations")])
@@ -252,6 +257,12 @@ def test_resuming_another_run_is_refused(tmp_path, change, field):
     mc.train(new_network(), **options, folder=tmp_path)
     with pytest.raises(MsCoresetError, match=rf"can't resume from .*last\.ckpt: {field} was .*, is .* now"):
         mc.train(new_network(), **{**options, **change}, folder=tmp_path, resume=True)
+
+
+def test_resuming_from_weights_alone_is_refused(tmp_path):
+    mc.save_weights(new_network(), tmp_path / loop.LAST)
+    with pytest.raises(MsCoresetError, match=r"last\.ckpt: it holds no notes of a training; delete it to train anew"):
+        mc.train(new_network(), toy_split(), RECIPE, folder=tmp_path, resume=True)
 
 
 def test_resuming_without_a_folder_is_refused():
