@@ -1,5 +1,7 @@
 """Studies: every run once, whatever happens in between."""
 
+import contextlib
+import io
 import itertools
 import json
 import os
@@ -22,7 +24,7 @@ from ms_coreset.cli.experiment import job_of, parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, Run
-from ms_coreset.experiment.planning import planned
+from ms_coreset.experiment.planning import command_of, planned
 from ms_coreset.experiment.store import Claims, Store
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
@@ -71,9 +73,11 @@ def device():
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A folder where a small study ran without disturbance."""
+    """A folder where a small study ran without disturbance, and what it printed."""
     folder = tmp_path_factory.mktemp("study")
-    return folder, undisturbed(SMALL, folder)
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as output:
+        assert call(SMALL) == 0
+    return folder, output.getvalue()
 
 
 @pytest.fixture
@@ -101,6 +105,10 @@ def test_a_study_runs_everything_seed_by_seed_and_records_it(study, inside):
         assert record["recipe"]["epochs"] == 2
         assert record["device"] == "CPU"
         assert set(record["versions"]) == {"ms_coreset", "mindspore", "numpy"}
+    lines = re.findall(r"^\[(\d+)/14\] (.*): (\d+\.\d\d%), .*% bad, [\d.]+ s; about .* left$", study[1], re.MULTILINE)
+    assert [int(place) for place, *_ in lines] == list(range(1, 15))
+    assert lines[0][1] == "digitsN random 0.1 seed 0 mlp epochs"
+    assert [accuracy for *_, accuracy in lines] == [f"{record['accuracy']['last']:.2%}" for record in found]
     assert "14 of 14 runs done" in study[1]
     assert not Path("results/study/running").exists()
     assert not Path("results/study/.locks").exists()
@@ -381,6 +389,16 @@ def test_seeds_are_outermost_and_nothing_is_planned_twice():
     runs = plans("--dataset digits MNIST --methods moderate random --rates 0.1 0.1 0.2 --seeds 1 0 --archs lenet")
     assert [(run.cell.seed, run.cell.dataset, run.method.name, run.rate) for run in runs] == list(itertools.product(
         (1, 0), ("digits", "MNIST"), ("moderate", "random"), (0.1, 0.2)))
+
+
+def test_a_run_s_command_plans_that_run_alone():
+    line = ("--dataset digits MNIST --archs mlp lenet --cross mlp --methods moderate entropy --rates 0.1 0.2 "
+            "--seed 3 --protocols epochs iterations --balance yes no --evidence network patches --epochs 2")
+    study, runs = job_of(parser("experiment").parse_args(shlex.split(line))).plan, plans(line)
+    assert len(runs) == 160  # 5 pairs of what is asked and what trains, and 2 of each other
+    for run in runs[::3]:
+        command = command_of(study, shlex.split(line), run).removeprefix("experiment ")
+        assert [alone.key() for alone in plans(command)] == [run.key()]
 
 
 def run_of(protocol, **recipe):
