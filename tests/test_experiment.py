@@ -26,6 +26,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import Cell, Run
 from ms_coreset.experiment.planning import command_of, planned
 from ms_coreset.experiment.store import Claims, Store
+from ms_coreset.experiment.tally import Tally
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
 
@@ -306,6 +307,29 @@ def test_ctrl_c_ends_cleanly(tmp_path):
     assert errors.strip().splitlines()[-1].startswith("interrupted; what was finished is kept")
     assert "Traceback" not in errors
     assert all(record["status"] == "done" for record in records(tmp_path / "results/study"))
+
+
+def test_the_time_left_goes_by_the_samples_that_are_presented(tmp_path, monkeypatch, capsys):
+    runs = plans("--dataset digits --arch mlp --method random --rates 0.1 0.2 0.3 0.4 --epochs 2")
+    store = Store(tmp_path)
+    store.append({"key": runs[3].key(), "status": "failed"})
+    store.refresh()
+    tally, now = Tally(runs, store, retry=True), iter((1000.0, 1050.0, 1120.0, 1180.0, 1240.0))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    tally.begin({"digits": 100})
+    done = {"status": "done", "accuracy": {"last": 0.5}, "bad": {"kept": 0.25}, "seconds": {"train": 8.0}}
+    for run, told in zip(runs, (done, {**done, "bad": None}, {**done, "seconds": {"train": None}},
+                                {"status": "failed", "error": "no"}), strict=True):
+        record = {"key": run.key(), **told}
+        store.append(record)
+        store.refresh()
+        tally.tell(run, record)
+    # 10, 20, 30 and 40 samples an epoch: after 50 s a tenth is done, after 120 s three tenths, after 180 s six.
+    assert capsys.readouterr().out.splitlines() == [
+        "[1/4] digits random 0.1 seed 0 mlp epochs: 50.00%, 25.0% bad, 8.0 s; about 8 minutes left",
+        "[2/4] digits random 0.2 seed 0 mlp epochs: 50.00%, 8.0 s; about 5 minutes left",
+        "[3/4] digits random 0.3 seed 0 mlp epochs: 50.00%, 25.0% bad; about 2 minutes left",
+        "[4/4] digits random 0.4 seed 0 mlp epochs: failed: no; about 0 s left"]
 
 
 def test_a_torn_last_line_is_ignored_and_overwritten(tmp_path):
