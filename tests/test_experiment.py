@@ -23,6 +23,7 @@ from ms_coreset.cli import main
 from ms_coreset.cli.experiment import job_of, parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment import bench
 from ms_coreset.experiment.plan import Cell, Run
 from ms_coreset.experiment.planning import command_of, planned
 from ms_coreset.experiment.store import Claims, Store
@@ -330,6 +331,24 @@ def test_the_time_left_goes_by_the_samples_that_are_presented(tmp_path, monkeypa
         "[2/4] digits random 0.2 seed 0 mlp epochs: 50.00%, 8.0 s; about 5 minutes left",
         "[3/4] digits random 0.3 seed 0 mlp epochs: 50.00%, 25.0% bad; about 2 minutes left",
         "[4/4] digits random 0.4 seed 0 mlp epochs: failed: no; about 0 s left"]
+
+
+@pytest.mark.parametrize(("measured", "seconds"), [((3, 4), 7), ((3,), None), ((4,), None), ((), None)])
+def test_what_several_base_networks_cost_is_their_sum_if_all_is_known(here, monkeypatch, measured, seconds):
+    """Where a process ended after a training and before it noted its cost, that is not known."""
+    def trained(data, split, recipe, folder, seed, steps):
+        if seed in measured:
+            steps.seconds["train"], steps.peak_mb["train"] = seed, 1.0
+        return mc.create_network("mlp", 10, 1, image_size=8), folder / "best.ckpt"
+
+    monkeypatch.setattr(bench, "trained_network", trained)
+    sources = job_of(parser("experiment").parse_args(["--dataset", "digits"])).plan.sources
+    cell = Cell("digits", 100, 0, 3, "mlp", mc.load_recipe("digits", arch="mlp"), runs=2)
+    asked = bench.Bench(sources, "CPU", Claims(here / "locks"), {}, {cell})
+    for _ in range(2):  # the second time by what is noted
+        evidence, costs = asked.gather(cell, asked.load(cell), ("features",))
+        assert len(evidence.runs) == 2 and evidence.features.shape[0] == 100
+        assert costs["seconds"]["base"] == seconds and costs["seconds"]["extract"] > 0
 
 
 def test_a_torn_last_line_is_ignored_and_overwritten(tmp_path):
