@@ -37,6 +37,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "datasets/download": "download datasets",
     "datasets/family": "datasets array_datasets image_folders overlays extending",
     "datasets/overlays": "overlays label_noise corruption robust_cli",
+    "datasets/overlays/label_noise": "datasets overlays label_noise robust_cli",
     "datasets/readers/matlab": "array_datasets fuzz/hostile parity/readers_arrays",
     "datasets/split": "datasets image_folders array_datasets coreset overlays",
     "datasets/svhn": "array_datasets parity/readers_arrays",
