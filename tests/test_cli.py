@@ -111,8 +111,14 @@ def test_a_base_network_of_other_options_is_used_and_said(selected_here, capsys)
 
 def test_pruned_training_leaves_out_what_the_bin_file_lists(selected_here, capsys):
     assert call("--dataset digitsN --prune index/digitsN.bin --epoch 2 --no-save --result r.json", "train") == 0
-    assert json.loads((selected_here / "r.json").read_text())["samples"] == 287
-    assert capsys.readouterr().out.endswith("\n  wrote       r.json\n")
+    result = json.loads((selected_here / "r.json").read_text())
+    assert result["samples"] == 287
+    last, best = result["last"], result["best"]
+    worst = min((accuracy, name) for name, accuracy in last["per_class"].items())
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        f"  last epoch  {last['accuracy']:.2%} of 360 test samples; worst class {worst[1]} {worst[0]:.2%}",
+        f"  best epoch  {best['accuracy']:.2%}, epoch {best['epoch']} (chosen by {best['chosen_by']})",
+        "  wrote       r.json"]
     assert not (selected_here / "ckpt/digitsN/mlp-digitsN-pruned").exists()
 
 

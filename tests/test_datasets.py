@@ -491,6 +491,12 @@ def test_a_split_has_a_column_of_labels(labels):
         Split("toy", None, np.asarray(labels), classes=("a", "b"), mean=(), std=())
 
 
+@pytest.mark.parametrize(("labels", "wrong"), [([0, 1, 2, 0], 2), ([0, 1, -1, 5], -1)])
+def test_the_first_label_out_of_range_is_named(labels, wrong):
+    with pytest.raises(MsCoresetError, match=rf"toy: label {wrong} is out of range \(0 to 1\)"):
+        Split("toy", None, np.array(labels), classes=("a", "b"), mean=(), std=())
+
+
 def test_idx_label_out_of_range_is_named(tmp_path):
     folder = tmp_path / "MNIST"
     write_mnist(folder)

@@ -1,5 +1,7 @@
 """Studies: every run once, whatever happens in between."""
 
+import contextlib
+import io
 import itertools
 import json
 import os
@@ -21,9 +23,11 @@ from ms_coreset.cli import main
 from ms_coreset.cli.experiment import job_of, parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment import bench
 from ms_coreset.experiment.plan import Cell, Run
-from ms_coreset.experiment.planning import planned
+from ms_coreset.experiment.planning import command_of, planned
 from ms_coreset.experiment.store import Claims, Store
+from ms_coreset.experiment.tally import Tally
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
 
@@ -71,9 +75,11 @@ def device():
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """A folder where a small study ran without disturbance."""
+    """A folder where a small study ran without disturbance, and what it printed."""
     folder = tmp_path_factory.mktemp("study")
-    return folder, undisturbed(SMALL, folder)
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as output:
+        assert call(SMALL) == 0
+    return folder, output.getvalue()
 
 
 @pytest.fixture
@@ -101,6 +107,10 @@ def test_a_study_runs_everything_seed_by_seed_and_records_it(study, inside):
         assert record["recipe"]["epochs"] == 2
         assert record["device"] == "CPU"
         assert set(record["versions"]) == {"ms_coreset", "mindspore", "numpy"}
+    lines = re.findall(r"^\[(\d+)/14\] (.*): (\d+\.\d\d%), .*% bad, [\d.]+ s; about .* left$", study[1], re.MULTILINE)
+    assert [int(place) for place, *_ in lines] == list(range(1, 15))
+    assert lines[0][1] == "digitsN random 0.1 seed 0 mlp epochs"
+    assert [accuracy for *_, accuracy in lines] == [f"{record['accuracy']['last']:.2%}" for record in found]
     assert "14 of 14 runs done" in study[1]
     assert not Path("results/study/running").exists()
     assert not Path("results/study/.locks").exists()
@@ -303,6 +313,47 @@ def test_ctrl_c_ends_cleanly(tmp_path):
     assert all(record["status"] == "done" for record in records(tmp_path / "results/study"))
 
 
+def test_the_time_left_goes_by_the_samples_that_are_presented(tmp_path, monkeypatch, capsys):
+    runs = plans("--dataset digits --arch mlp --method random --rates 0.1 0.2 0.3 0.4 --epochs 2")
+    store = Store(tmp_path)
+    store.append({"key": runs[3].key(), "status": "failed"})
+    store.refresh()
+    tally, now = Tally(runs, store, retry=True), iter((1000.0, 1050.0, 1120.0, 1180.0, 1240.0))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    tally.begin({"digits": 100})
+    done = {"status": "done", "accuracy": {"last": 0.5}, "bad": {"kept": 0.25}, "seconds": {"train": 8.0}}
+    for run, told in zip(runs, (done, {**done, "bad": None}, {**done, "seconds": {"train": None}},
+                                {"status": "failed", "error": "no"}), strict=True):
+        record = {"key": run.key(), **told}
+        store.append(record)
+        store.refresh()
+        tally.tell(run, record)
+    # 10, 20, 30 and 40 samples an epoch: after 50 s a tenth is done, after 120 s three tenths, after 180 s six.
+    assert capsys.readouterr().out.splitlines() == [
+        "[1/4] digits random 0.1 seed 0 mlp epochs: 50.00%, 25.0% bad, 8.0 s; about 8 minutes left",
+        "[2/4] digits random 0.2 seed 0 mlp epochs: 50.00%, 8.0 s; about 5 minutes left",
+        "[3/4] digits random 0.3 seed 0 mlp epochs: 50.00%, 25.0% bad; about 2 minutes left",
+        "[4/4] digits random 0.4 seed 0 mlp epochs: failed: no; about 0 s left"]
+
+
+@pytest.mark.parametrize(("measured", "seconds"), [((3, 4), 7), ((3,), None), ((4,), None), ((), None)])
+def test_what_several_base_networks_cost_is_their_sum_if_all_is_known(here, monkeypatch, measured, seconds):
+    """Where a process ended after a training and before it noted its cost, that is not known."""
+    def trained(data, split, recipe, folder, seed, steps):
+        if seed in measured:
+            steps.seconds["train"], steps.peak_mb["train"] = seed, 1.0
+        return mc.create_network("mlp", 10, 1, image_size=8), folder / "best.ckpt"
+
+    monkeypatch.setattr(bench, "trained_network", trained)
+    sources = job_of(parser("experiment").parse_args(["--dataset", "digits"])).plan.sources
+    cell = Cell("digits", 100, 0, 3, "mlp", mc.load_recipe("digits", arch="mlp"), runs=2)
+    asked = bench.Bench(sources, "CPU", Claims(here / "locks"), {}, {cell})
+    for _ in range(2):  # the second time by what is noted
+        evidence, costs = asked.gather(cell, asked.load(cell), ("features",))
+        assert len(evidence.runs) == 2 and evidence.features.shape[0] == 100
+        assert costs["seconds"]["base"] == seconds and costs["seconds"]["extract"] > 0
+
+
 def test_a_torn_last_line_is_ignored_and_overwritten(tmp_path):
     store = Store(tmp_path)
     store.append({"key": "a", "status": "done"})
@@ -399,6 +450,16 @@ def test_the_recipe_s_width_is_of_its_own_network(tmp_path):
         ("airbench-w16", "airbench", 16), ("airbench-w8", "airbench", 8), ("mlp", "mlp", None), ("mlp-w4", "mlp", 4)]
     assert widths(f"{line} --method moderate --width 12")[::2] == [
         ("airbench-w12", "airbench", 12), ("mlp-w12", "mlp", 12)]
+
+
+def test_a_run_s_command_plans_that_run_alone():
+    line = ("--dataset digits MNIST --archs mlp lenet --cross mlp --methods moderate entropy --rates 0.1 0.2 "
+            "--seed 3 --protocols epochs iterations --balance yes no --evidence network patches --epochs 2")
+    study, runs = job_of(parser("experiment").parse_args(shlex.split(line))).plan, plans(line)
+    assert len(runs) == 160  # 5 pairs of what is asked and what trains, and 2 of each other
+    for run in runs[::3]:
+        command = command_of(study, shlex.split(line), run).removeprefix("experiment ")
+        assert [alone.key() for alone in plans(command)] == [run.key()]
 
 
 def run_of(protocol, **recipe):

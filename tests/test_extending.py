@@ -167,6 +167,18 @@ def test_plugins_that_fail(text, message, here, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("words", "message"), [
+    ("--p mine.py", "ambiguous option: --p could match --plugin"),
+    ("--plugin", "--plugin: expected at least one argument")])
+def test_what_is_wrong_with_the_words_the_command_s_own_parser_says(words, message, here, capsys):
+    Path("mine.py").write_text("open('canary', 'w')")
+    with pytest.raises(SystemExit):
+        main(["--dataset", "digits", "--rate", "0.1", *words.split()], "select")
+    errors = capsys.readouterr().err
+    assert message in errors and "--from-manifest" in errors
+    assert not Path("canary").exists()
+
+
 def test_what_a_method_takes_is_said_to_be_unknown():
     with taken_out_again():
         @mc.register_method("mine")

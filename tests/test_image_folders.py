@@ -450,6 +450,12 @@ def test_recipes_of_one_network_are_for_no_other(arch, name):
     assert recipe_of(NetworkSource(), "CIFAR10", "CPU", arch=arch) == mc.load_recipe(name)
 
 
+def test_a_recipe_of_no_network_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("arch: resnet19\nepochs: 2")
+    with pytest.raises(MsCoresetError, match="unknown network 'resnet19'"):
+        recipe_of(NetworkSource(recipe=str(tmp_path / "mine.yaml")), "digits", "CPU")
+
+
 def test_every_field_of_a_recipe_can_be_typed_but_those_of_the_steps_of_multistep():
     _, network = sources_by("--dataset", "digits")
     assert {field.name for field in dataclasses.fields(mc.Recipe)} - network.overrides.keys() == {"milestones", "gamma"}
@@ -577,6 +583,7 @@ def test_other_modes_are_as_pillow_converts_them(tmp_path):
 
 REFUSED = {"12 bits.png": (lambda path: pillow(path, GREY.astype(np.uint16) * 16), "fits 12: are all .*--bits 12"),
            "14 bits.tif": (lambda path: pillow(path, GREY.astype(np.uint16) * 64), "fits 14.*--bits 14"),
+           "10 bits.tif": (lambda path: pillow(path, GREY.astype(np.int32) + 256), "fits 10: .*--bits 10"),
            "8 bits.tif": (lambda path: pillow(path, GREY.astype(np.int32)), "fits 8.*--bits 8"),
            "large.tif": (lambda path: pillow(path, GREY.astype(np.int32) * 70000), "from 0 to 1.785e\\+07, not"),
            "negative.tif": (lambda path: pillow(path, GREY.astype(np.int32) * 257 - 5), "from -5 to 65530, not"),
@@ -680,6 +687,12 @@ def test_what_may_not_be_meant_is_said(tmp_path, places, classes, message):
     split, lines = said(tmp_path / "photos")
     assert list(split.classes) == classes and len(lines) == (message is not None)
     assert message is None or re.search(message, lines[0])
+
+
+def test_parts_without_classes_are_no_classes(tmp_path):
+    for number, part in enumerate(("train", "test")):
+        write_image(tmp_path / part / "0.png", number)
+    refused("train has no class folders", "folder", tmp_path)
 
 
 def test_two_folders_for_one_part_are_refused(tree):

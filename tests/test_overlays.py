@@ -12,7 +12,7 @@ import ms_coreset as mc
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset, make_attack, make_corruption, make_label_noise
 from ms_coreset.datasets.family import canonical_name, find_dataset
-from ms_coreset.datasets.overlays import human, images
+from ms_coreset.datasets.overlays import human, images, label_noise
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import array_digest, read_json
@@ -276,6 +276,19 @@ def test_stopped_while_the_files_get_their_names(tmp_path, clean, monkeypatch, l
     for suffix in (".npy", ".kinds.npy", ".json"):
         assert path.with_suffix(suffix).read_bytes() == whole.with_suffix(suffix).read_bytes()
     assert files(path.parent) == ["digits.json", "digits.kinds.npy", "digits.npy"]
+
+
+def test_labels_of_before_are_not_left_with_the_manifest_of_others(tmp_path, clean, monkeypatch):
+    def stopping(path):
+        raise Stop
+
+    path = make_label_noise(clean, tmp_path, 0.1)
+    former = path.read_bytes()
+    monkeypatch.setattr(label_noise, "atomic_write", stopping)
+    for ratio, left in ((0.1, former), (0.2, None)):
+        with pytest.raises(Stop):
+            make_label_noise(clean, tmp_path, ratio, force=True)
+        assert (path.read_bytes() if path.exists() else None) == left
 
 
 def test_two_processes_at_once_make_it_once(tmp_path):

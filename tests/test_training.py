@@ -15,6 +15,7 @@ from ms_coreset.networks.blocks import batch_norm
 from ms_coreset.training import loop
 from ms_coreset.training.dynamics import FIELDS, Recorder, measure
 from ms_coreset.training.pipeline import EpochPlan, augment, training_batches
+from ms_coreset.training.whitening import whiten
 
 mc.set_device("CPU")
 
@@ -293,6 +294,45 @@ def test_of_equally_good_epochs_the_first_is_the_best(tmp_path, monkeypatch):
         assert result.best("validation_accuracy")["epoch"] == 2
         best.append(mc.load_weights(new_network(), tmp_path / name / "best.ckpt"))
     assert_same_weights(*best)
+
+
+def test_the_best_of_the_tested_epochs_is_kept_where_not_every_epoch_is(tmp_path):
+    result = mc.train(new_network(), toy_split(), dataclasses.replace(RECIPE, validation=0.25, eval_every=2),
+                      folder=tmp_path)
+    assert ["validation_accuracy" in entry for entry in result.history] == [False, True, False, True]
+    assert (tmp_path / "best.ckpt").is_file()
+
+
+# Whitening
+
+def convolution_whitened(split, rows, filters=6, side=2):
+    network = nn.SequentialCell(nn.Conv2d(split.images.shape[3], filters, side, pad_mode="valid", has_bias=True))
+    whiten(network, split, rows)
+    return network[0]
+
+
+def test_answers_to_whitened_patches_are_uncorrelated_and_of_length_one():
+    split = toy_split(n=30, size=6, channels=3)
+    layer = convolution_whitened(split, np.arange(30))
+    images = normalise(split.images.transpose(0, 3, 1, 2), split.mean, split.std)
+    answers = layer(Tensor(images)).asnumpy().transpose(0, 2, 3, 1).reshape(-1, 6)
+    patches = np.concatenate([images[:, :, row:row + 2, column:column + 2].reshape(-1, 12)
+                              for row in range(5) for column in range(5)]).astype(np.float64)
+    largest = np.linalg.eigvalsh(patches.T @ patches / len(patches))[:-4:-1]
+    np.testing.assert_allclose(answers[:, :3].T @ answers[:, :3] / len(answers), np.diag(largest / (largest + 5e-4)),
+                               atol=1e-4)
+    np.testing.assert_array_equal(answers[:, 3:], -answers[:, :3])
+    filters = layer.weight.asnumpy()[:3].reshape(3, 12)
+    np.testing.assert_array_equal(filters.max(axis=1), np.abs(filters).max(axis=1))
+    assert not layer.weight.requires_grad and layer.bias.requires_grad
+
+
+def test_whitening_looks_at_the_first_5000_samples():
+    split = toy_split(n=5001, size=8)
+    split.images[-1] = 255
+    of_5000, of_4999 = (convolution_whitened(split, np.arange(n)).weight.asnumpy() for n in (5000, 4999))
+    np.testing.assert_array_equal(convolution_whitened(split, np.arange(5001)).weight.asnumpy(), of_5000)
+    assert (of_5000 != of_4999).any()
 
 
 # Modes
