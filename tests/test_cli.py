@@ -203,6 +203,18 @@ def test_runs_are_trained_with_further_seeds(selected_here, capsys):
     assert "runs 0" in refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--method", "grand", "--runs", "0")
 
 
+def test_scores_that_the_evidence_does_not_do_for_are_left_out_unless_asked_for(here, capsys):
+    line = "--dataset digits --arch mlp --width 8 --epoch 1 --pool 100"
+    assert call(line, "score") == 0
+    said = capsys.readouterr()
+    for reason in ("note: left out, dyn_unc: a window of 2 epochs", "note: left out, eva: there is but one epoch"):
+        assert reason in said.err
+    with np.load("scores/digits-mlp-w8.npz") as table:
+        assert {"el2n", "forgetting"} <= {*table.files} and not {"dyn_unc", "dual", "eva"} & {*table.files}
+    assert call(f"{line} --scores el2n dual", "score") == 2
+    assert "dual: a window of 2 epochs is longer than the 1" in capsys.readouterr().err
+
+
 def test_score_writes_the_same_table_twice(selected_here, capsys):
     assert call("--dataset digitsN", "score") == 0
     with np.load("scores/digitsN-mlp.npz") as arrays:

@@ -163,6 +163,12 @@ def test_evolution_by_hand():
             mc.score("eva", evidence, **wrong)
 
 
+def test_one_epoch_does_not_vary():
+    one = mc.Evidence(np.zeros(2, int), dynamics=mc.TrainingDynamics(error_norm=np.ones((1, 2))))
+    with pytest.raises(MsCoresetError, match="but one epoch"):
+        mc.score("eva", one)
+
+
 def test_scores_over_time_of_some_epochs():
     dynamics = mc.TrainingDynamics(correct=np.array([[1, 0], [0, 0], [1, 1], [0, 1]], bool),
                                    logit_margin=np.array([[1.0, 2], [3, 4], [5, 6], [7, 8]]),

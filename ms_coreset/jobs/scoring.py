@@ -38,17 +38,17 @@ class ScoringResult:
 
 def score_all(sources, names, save, runtime):
     """The ``ScoringResult`` of the scores ``names``, or of all that can be had but ``COSTLY`` ones, written to the
-    folder ``save``."""
+    folder ``save``. Of these, such as the evidence does not do for (of one epoch, say) are left out, which is said."""
     names = [SCORES.canonical(name) for name in names]
     require_evidence(sources, {name: SCORES[name].needs for name in names})
     require_writable(save)
     steps = Steps()
     device, whole, pool, split = load_pool(sources, runtime, steps)
-    names = names or _possible(sources.evidence.kind, split)
-    needs = dict.fromkeys(need for name in names for need in SCORES[name].needs)
+    wanted = names or _possible(sources.evidence.kind, split)
+    needs = dict.fromkeys(need for name in wanted for need in SCORES[name].needs)
     evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
     with steps("score"):
-        values = {name: score(name, evidence) for name in names}
+        values = {name: score(name, evidence) for name in names} or _all_that_go(wanted, evidence)
     rows = np.arange(len(whole)) if pool is None else pool
     asked = checkpoint.parent.name if checkpoint else PATCHES if is_of_patches(evidence) else None
     dataset = sources.data.name_in_files
@@ -58,6 +58,22 @@ def score_all(sources, names, save, runtime):
     trusted = trust_in(sources, split, evidence, checkpoint, device)
     tell_if_poor(trusted)
     return ScoringResult(values, rows, trusted, checkpoint, steps, stem)
+
+
+def _all_that_go(names, evidence):
+    """Scores by name; raises ``MsCoresetError`` where none goes, which the last one's words tell."""
+    values: dict[str, np.ndarray] = {}
+    failed: dict[str, MsCoresetError] = {}
+    for name in names:
+        try:
+            values[name] = score(name, evidence)
+        except MsCoresetError as error:
+            failed[name] = error
+    if not values:
+        raise failed[names[-1]]
+    for name, error in failed.items():
+        note(f"left out, {error}" if str(error).startswith(name) else f"left out, {name}: {error}")
+    return values
 
 
 def _possible(kind, split):

@@ -40,6 +40,8 @@ def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = N
 
 def _parts(epochs: int, early: Any, late: Any) -> list[slice]:
     """Slices of the early and the late part of so many epochs."""
+    if epochs < 2:
+        raise MsCoresetError("eva: there is but one epoch: how much errors vary is told by two or more")
     length = max(2, min(_LENGTH, epochs // 2))
     middle = min(epochs // 2, epochs - length)
     parts = [Slice.ends(part) if part is not None else default
