@@ -71,8 +71,8 @@ def _all_that_go(names, evidence):
             failed[name] = error
     if not values:
         raise failed[names[-1]]
-    for name, error in failed.items():
-        note(f"left out, {error}" if str(error).startswith(name) else f"left out, {name}: {error}")
+    for name, reason in failed.items():
+        note(f"left out, {reason}" if str(reason).startswith(name) else f"left out, {name}: {reason}")
     return values
 
 
