@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ms_coreset as mc
-from ms_coreset import batches
+from ms_coreset import batches, progress
 from ms_coreset.batches import evaluation_batches
 from ms_coreset.cli import main
 from ms_coreset.cli.common.options import add_data_options, add_network_options, new_parser
@@ -710,6 +710,12 @@ def test_all_broken_images_are_named_in_one_run(broken, train):
     assert [(entry["part"], entry["place"], entry["file"]) for entry in listed["broken"]] == [
         ("train", 1, "train/a/1.png"), ("train", 12, "train/c/2.png"), ("train", 13, "train/c/3.png"),
         ("test", 6, "val/d/0.png")]
+
+
+def test_checking_tells_how_far_it_is(broken, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_INTERVAL", 0)
+    load("folder", broken, broken="skip")
+    assert re.findall(r"checking images: (\d+) of 28 images", capsys.readouterr().err) == ["20", "28"]
 
 
 def test_broken_images_are_left_out_and_the_data_is_another(broken):

@@ -54,7 +54,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "jobs/trust": "trust",
     "jobs/unsaid": "unsaid",
     "experiment": "experiment report",
-    "experiment/bench": "report experiment",
+    "experiment/bench": "experiment patches report",
     "experiment/running": "experiment jobs",
     "experiment/planning": "experiment report held_out",
     "cli": "cli estimate held_out reproducible robust_cli experiment",
