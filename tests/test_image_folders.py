@@ -1,6 +1,7 @@
 """Images in folders, decoded when they are needed, in every layout that is known: generated trees and real ones."""
 
 import dataclasses
+import gzip
 import io
 import itertools
 import json
@@ -1111,6 +1112,19 @@ def test_archives_are_unpacked_whole_or_not_at_all(tmp_path, pack):
         with pytest.raises(MsCoresetError, match="can't unpack"):
             archive.unpack(packed, tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["packed", "set"]
+
+
+@pytest.mark.parametrize("padding", [0, 3 << 20])
+def test_the_sum_at_the_end_of_a_tar_is_compared_however_far_it_is(tmp_path, padding):
+    packed = tmp_path / "packed"
+    tar_of(packed, [("set/a.png", "content", 0o100644)])
+    whole = gzip.compress(gzip.decompress(packed.read_bytes()) + bytes(padding))
+    packed.write_bytes(whole[:-8] + bytes(4) + whole[-4:])
+    with pytest.raises(MsCoresetError, match=r"can't unpack .*CRC check failed"):
+        archive.unpack(packed, tmp_path / "set")
+    packed.write_bytes(whole)
+    archive.unpack(packed, tmp_path / "set")
+    assert list(contents(tmp_path / "set")) == ["a.png"]
 
 
 # Real images, and many of them

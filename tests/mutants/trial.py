@@ -45,6 +45,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "jobs/attacked": "robust_cli overlays",
     "jobs/default_recipe": "image_folders cli",
     "jobs/base_network": "cli identity held_out experiment",
+    "jobs/gather": "jobs array_datasets estimate cli patches trust unsaid",
     "jobs/options": "jobs image_folders cli",
     "jobs/patches": "patches trust unsaid",
     "jobs/provenance": "reproducible",
