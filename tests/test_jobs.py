@@ -87,6 +87,7 @@ def test_mistakes_are_told_as_by_the_command(given, message, here):
 
 STUDY = {"datasets": ["digitsN"], "methods": ["random", "moderate", "full"], "rates": [0.1, 0.2], "pool": 200,
          "epochs": 2}
+@pytest.mark.mindspore
 @pytest.mark.parametrize(("top_m", "classes"), [(None, "all 10 classes (fewer: --top-m)"), (3, "3 classes")])
 def test_it_is_said_how_many_classes_the_distances_are_to(top_m, classes, monkeypatch, capsys):
     monkeypatch.setattr(gather, "deepfool_distances", lambda network, split, top_m: np.full(len(split), top_m or 10))
