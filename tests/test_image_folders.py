@@ -1,6 +1,7 @@
 """Images in folders, decoded when they are needed, in every layout that is known: generated trees and real ones."""
 
 import dataclasses
+import gzip
 import io
 import itertools
 import json
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ms_coreset as mc
-from ms_coreset import batches
+from ms_coreset import batches, progress
 from ms_coreset.batches import evaluation_batches
 from ms_coreset.cli import main
 from ms_coreset.cli.common.options import add_data_options, add_network_options, new_parser
@@ -737,6 +738,12 @@ def test_all_broken_images_are_named_in_one_run(broken, train):
         ("test", 6, "val/d/0.png")]
 
 
+def test_checking_tells_how_far_it_is(broken, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_INTERVAL", 0)
+    load("folder", broken, broken="skip")
+    assert re.findall(r"checking images: (\d+) of 28 images", capsys.readouterr().err) == ["20", "28"]
+
+
 def test_broken_images_are_left_out_and_the_data_is_another(broken):
     lines = []
     whole = load("folder", broken)
@@ -1130,6 +1137,19 @@ def test_archives_are_unpacked_whole_or_not_at_all(tmp_path, pack):
         with pytest.raises(MsCoresetError, match="can't unpack"):
             archive.unpack(packed, tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["packed", "set"]
+
+
+@pytest.mark.parametrize("padding", [0, 3 << 20])
+def test_the_sum_at_the_end_of_a_tar_is_compared_however_far_it_is(tmp_path, padding):
+    packed = tmp_path / "packed"
+    tar_of(packed, [("set/a.png", "content", 0o100644)])
+    whole = gzip.compress(gzip.decompress(packed.read_bytes()) + bytes(padding))
+    packed.write_bytes(whole[:-8] + bytes(4) + whole[-4:])
+    with pytest.raises(MsCoresetError, match=r"can't unpack .*CRC check failed"):
+        archive.unpack(packed, tmp_path / "set")
+    packed.write_bytes(whole)
+    archive.unpack(packed, tmp_path / "set")
+    assert list(contents(tmp_path / "set")) == ["a.png"]
 
 
 # Real images, and many of them

@@ -327,6 +327,20 @@ def test_answers_to_whitened_patches_are_uncorrelated_and_of_length_one():
     assert not layer.weight.requires_grad and layer.bias.requires_grad
 
 
+@pytest.mark.parametrize(("layer", "message"), [
+    (nn.Conv2d(3, 5, 2), "has 5 filters of 2 x 2"), (nn.Conv2d(3, 26, 2), "26 filters .*, at most 24"),
+    (nn.Conv2d(3, 6, (2, 3)), "6 filters of 2 x 3"), (nn.Conv2d(1, 2, 2), "does not begin with a convolution"),
+    (nn.Dense(108, 2), "does not begin with a convolution")])
+def test_what_can_not_be_whitened_is_refused(layer, message):
+    with pytest.raises(MsCoresetError, match=f"whiten is true, but .*{message}"):
+        whiten(nn.SequentialCell(layer, nn.Conv2d(3, 6, 2)), toy_split(n=4, size=6, channels=3), np.arange(4))
+
+
+def test_as_many_filters_as_there_can_be_are_whitened():
+    weight = convolution_whitened(toy_split(n=9, size=6, channels=3), np.arange(9), filters=24).weight.asnumpy()
+    assert np.linalg.matrix_rank(weight.reshape(24, 12)) == 12
+
+
 def test_whitening_looks_at_the_first_5000_samples():
     split = toy_split(n=5001, size=8)
     split.images[-1] = 255
