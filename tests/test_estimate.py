@@ -45,13 +45,13 @@ def measured(method, sizes, d, rate, balance, dtype, options):
     whole = evidence(sizes, d, dtype)
     options = {"memory": "8G", **options}
     few = evidence([max(5, 200 // len(sizes))] * len(sizes), d, dtype)
-    mc.select(method, few, 0.2 if balance else 0.02, balance, **options)
+    mc.select(method, few, 0.2 if balance else 0.02, balance=balance, **options)
     ctypes.CDLL(None).malloc_trim(0)  # what was freed before would be taken again, uncounted
     with open("/proc/self/statm") as stream:  # what libraries and their own buffers take is not counted
         before = int(stream.read().split()[1]) * 4096
     steps = Steps()
     with steps("select"):
-        mc.select(method, whole, rate, balance, **options)
+        mc.select(method, whole, rate, balance=balance, **options)
     return steps.peak_mb["select"] * 2**20 - before
 
 for line in sys.stdin:  # each in a process of its own, without what others have left
