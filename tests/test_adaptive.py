@@ -414,6 +414,7 @@ def test_validation_set_of_glister_stays_the_same_and_is_never_chosen(tmp_path, 
 
 @pytest.mark.parametrize(("options", "message"), [
     ("--reselect-every 2", "--reselect-every needs a --method"),
+    ("--reselect-every 2 --method= --rate 0.1", "--reselect-every needs a --method"),
     ("--reselect-every 2 --method gradmatch", "--reselect-every needs a --rate"),
     ("--reselect-every 2 --rate 0.1 --rule top", "--rule top needs a --score"),
     ("--reselect-every 0 --method gradmatch --rate 0.1", "epochs between two selections, 0"),

@@ -745,6 +745,12 @@ def test_noise_of_arrays_is_made_by_command_and_used(here, capsys):
     assert (here / "index/arrays-knownN-moderate-0.5.npz").is_file()
 
 
+def test_nothing_is_drawn_where_there_are_no_images(here, capsys):
+    assert command("--dataset arrays --data known.npz --preview noisy.png", "label-noise") == 2
+    assert capsys.readouterr().err.startswith("error: arrays-known has no images")
+    assert not (here / "noisy.png").exists()
+
+
 def test_probabilities_in_the_place_of_logits(here, capsys):
     with np.load("known.npz") as known:
         arrays = {name: known[name] for name in known}

@@ -498,6 +498,15 @@ def test_commands_on_a_folder_with_and_without_a_test_part(tree, tmp_path, monke
     assert captured.startswith("error: ") and "train/a/1.png" in captured
 
 
+@pytest.mark.mindspore
+def test_attacked_images_are_drawn_beside_the_files(tree, monkeypatch, capsys):
+    monkeypatch.chdir(tree.parent)
+    assert main(["attack", "--dataset", "folder", "--data", "photos", "--arch", "mlp", "--epoch", "1", "--eps",
+                 "16/255", "--preview", "attacked.png"]) == 0
+    assert "drew  attacked.png" in capsys.readouterr().out
+    assert Image.open("attacked.png").format == "PNG"
+
+
 # Pictures of more than 8 bits
 
 GREY = np.random.RandomState(4).randint(0, 256, (16, 16)).astype(np.uint8)

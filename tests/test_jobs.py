@@ -14,8 +14,10 @@ from ms_coreset.cli import experiment, main, report, select
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs import gather
 from ms_coreset.jobs.options import KNOWN
-from ms_coreset.jobs.sources import DataSource, EvidenceSource, NetworkSource, Sources
+from ms_coreset.jobs.scoring import score_all
+from ms_coreset.jobs.sources import DataSource, EvidenceSource, NetworkSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
+from ms_coreset.registry import Registry
 
 ARRAYS = ("indices", "weights", "scores", "pool")
 
@@ -145,6 +147,22 @@ def test_a_study_s_mistakes(here):
         with pytest.raises(MsCoresetError, match=re.escape(message)):
             mc.run_study(**given)
     assert not list(here.iterdir())
+
+
+def test_bad_samples_are_told_where_nobody_knows_their_true_labels(here, monkeypatch):
+    monkeypatch.setattr("ms_coreset.datasets.family.DATASETS", Registry("data set"))
+
+    @mc.register_dataset("Marked", mean=None, std=None)
+    def load_marked(root, train, access):
+        logits = np.eye(2)[[0, 0, 1, 1]] * [[4], [3], [2], [1]]
+        return mc.Split("Marked", None, np.array([0, 1, 1, 0]), classes=("a", "b"), mean=(), std=(),
+                        bad=np.array([False, True, False, True]), known={"logits": logits})
+
+    result = score_all(Sources(DataSource("Marked")), ["entropy"], "scores", Runtime("CPU"))
+    with np.load(result.stem.with_suffix(".npz")) as table:
+        assert {*table} == {"index", "label", "bad", "entropy"}
+        assert table["bad"].tolist() == [0, 1, 0, 1]
+    assert result.stem.with_suffix(".csv").read_text(encoding="utf-8").startswith("index,label,bad,entropy\n0,0,0,")
 
 
 @pytest.mark.parametrize(("function", "command", "words", "unlike"), [

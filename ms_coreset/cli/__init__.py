@@ -6,6 +6,8 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from ms_coreset.cli.common.plugins import load_plugins, load_typed
 from ms_coreset.distributed import failing_together, launched, take_part
@@ -29,7 +31,7 @@ SHARED = ("select", "score")  # what several processes can do together
 USER_ERROR, INTERRUPTED = 2, 130
 
 
-def main(arguments=None, command=None):
+def main(arguments: Iterable[str] | None = None, command: str | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for a user's mistake (one line on stderr), 130 after Ctrl-C.
 
     arguments: as typed after the command; by default the process's
@@ -40,7 +42,7 @@ def main(arguments=None, command=None):
     return take_part(lambda: _main(arguments, command))
 
 
-def _main(arguments, command):
+def _main(arguments: Iterable[str] | None, command: str | None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     typed = f"python {sys.argv[0]}" if command else f"ms-coreset {arguments[0] if arguments else ''}"
     try:
@@ -64,9 +66,9 @@ def _main(arguments, command):
         return 1
 
 
-def _noting(show):
+def _noting(show: Callable[..., object]) -> Callable[..., None]:
     """``warnings.showwarning`` that prints this library's own warnings as notes, and all others as ``show`` does."""
-    def shown(message, category, *where, **more):
+    def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, MsCoresetWarning):
             complain(f"note: {message}")
         else:
@@ -75,7 +77,7 @@ def _noting(show):
     return shown
 
 
-def _let_go(interruption):
+def _let_go(interruption: BaseException) -> None:
     """Collect what was interrupted in the middle, without a word.
 
     An archive that was being written, say, is closed when it is collected, fails at that, and Python would print the
@@ -89,14 +91,14 @@ def _let_go(interruption):
         sys.unraisablehook = former
 
 
-def _reason(error):
+def _reason(error: OSError | MemoryError) -> str:
     """What the system says, of which file; or that memory is used up."""
     if isinstance(error, MemoryError):
         return "out of memory: give --memory, a smaller --batch-size, or a part of the data by --pool"
     return one_line(f"{error.filename}: {error.strerror}" if error.filename else error)
 
 
-def _run(arguments, command, typed):
+def _run(arguments: Sequence[str], command: str | None, typed: str) -> int:
     if command is None:
         command, arguments = _command(arguments)
     if launched() and command not in SHARED:
@@ -108,7 +110,7 @@ def _run(arguments, command, typed):
     return module.run(parsed) or 0
 
 
-def _command(arguments):
+def _command(arguments: Sequence[str]) -> tuple[str, Sequence[str]]:
     if arguments and arguments[0] in COMMANDS:
         return arguments[0], arguments[1:]
     lines = "\n".join(f"  {name:<20}{what}" for name, what in COMMANDS.items())

@@ -19,7 +19,7 @@ _EXAMPLES = """examples:
 """
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Attack every training image with the gradient of a network that was trained on the "
                          "clean ones.\n" + ABOUT_NAMES.format(letter="A") + "\nAn attack that was interrupted goes on "
@@ -45,7 +45,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     sources = sources_of(vars(arguments))
     data, name, _ = sources.data.clean("A")
@@ -60,11 +60,10 @@ def run(arguments):
         say(f"  {kind:<15} {count:,} ({count / made['n']:.1%})")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
     draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [
-        ("clean", before.images), ("attacked", after.images),
-        ("10 x change", difference(before.images, after.images))])
+        ("clean", before), ("attacked", after), ("10 x change", difference(before, after))])
 
 
-def _fraction(text):
+def _fraction(text: str) -> float:
     """A number, or one over another: "8/255"."""
     try:
         return float(Fraction(text))

@@ -1,5 +1,6 @@
 """``convert-checkpoint``: torch's weights to MindSpore's .ckpt and back."""
 
+import argparse
 from pathlib import Path
 
 from ms_coreset.cli.common.options import new_parser
@@ -14,7 +15,7 @@ _EXAMPLES = """examples:
 """
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Turn torch's weights (.pth, .safetensors) into a MindSpore checkpoint (.ckpt), or "
                          "into a state dict of torch (.pth), without loss.\nThe networks known here are found in what "
@@ -25,7 +26,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     target = Path(arguments.target)
     if target.suffix not in (".ckpt", ".pth", ".pt"):

@@ -1,8 +1,10 @@
 """``convert-tiny``: the published Tiny ImageNet's val, one folder for all, into a folder a class."""
 
+import argparse
 import os
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from ms_coreset.cli.common.options import add, new_parser
@@ -18,7 +20,7 @@ _EXAMPLES = """examples:
 _PUBLISHED = (10_000, 50)  # files, of them in each class
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, f"Sort {FOLDER}/val/images into {FOLDER}/val/<class>, by {ANNOTATIONS}, for programs "
                          "that read\na folder a class (this one reads both). test/ and the annotations stay; stopped "
@@ -28,7 +30,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     folder = Path(arguments.data).expanduser() / FOLDER / "val"
     pairs = read_annotations(folder / ANNOTATIONS)
@@ -42,7 +44,7 @@ def run(arguments):
     _report(folder, Counter(wnid for _, wnid in pairs), len(set(pairs)))
 
 
-def _sort(folder, name, wnid, copy):
+def _sort(folder: Path, name: str, wnid: str, copy: bool) -> bool:
     """Bring one file to its class's folder, unless it is there already; False if it is nowhere."""
     source, target = folder / "images" / name, folder / wnid / name
     sorted_before = target.is_file() or (folder / wnid / "images" / name).is_file()
@@ -60,7 +62,7 @@ def _sort(folder, name, wnid, copy):
     return True
 
 
-def _report(folder, sizes, files):
+def _report(folder: Path, sizes: Mapping[str, int], files: int) -> None:
     smallest, largest = min(sizes.values()), max(sizes.values())
     say(f"{folder}: {files:,} files in {len(sizes)} classes, {smallest} to {largest} in each")
     if (files, smallest) != _PUBLISHED:

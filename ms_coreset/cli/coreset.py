@@ -1,6 +1,9 @@
 """``coreset``: what a coreset file holds, and how two differ."""
 
+import argparse
 import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,7 @@ from ms_coreset.cli.common.options import add, add_data_options, new_parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.identity import misfit, same_samples
 from ms_coreset.terminal import note, say
@@ -18,8 +22,10 @@ _EXAMPLES = """examples:
   coreset show index/digitsN-ccs-balanced-0.2.npz --export kept.csv
 """
 
+Line = tuple[str, str]  # what it is about, and the text
 
-def parser(typed):
+
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Show what a coreset file (.npz) holds, or how two of them differ. Classes and bad "
                          "samples are counted where the data set is at hand.", _EXAMPLES)
@@ -33,7 +39,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     wanted = {"show": 1, "diff": 2}[arguments.action]
     if len(arguments.files) != wanted:
@@ -42,18 +48,19 @@ def run(arguments):
     coresets = [Coreset.load(path) for path in arguments.files]
     split = None if arguments.no_data else _data(arguments, coresets[0])
     if arguments.action == "diff":
-        _require_comparable(*coresets, *arguments.files)
+        _require_comparable(coresets[0], coresets[1], *arguments.files)
     for coreset, path in zip(coresets, arguments.files, strict=True):
         _require_fitting(coreset, path, split, () if coreset is coresets[0] else ("images",))
     if arguments.action == "diff":
-        return _diff(arguments, *coresets, split)
-    _show(arguments, *coresets, split)
+        first, second = coresets
+        return _diff(arguments, first, second, split)
+    _show(arguments, coresets[0], split)
     if arguments.export:
         coresets[0].export(arguments.export)
         say(f"  wrote      {arguments.export}")
 
 
-def _data(arguments, coreset):
+def _data(arguments: argparse.Namespace, coreset: Coreset) -> Split | None:
     """The training split that the coreset is of, or None, with a word about it, where it is not at hand."""
     name, then, skip = _typed_then(arguments, coreset)
     if name is None:
@@ -76,12 +83,12 @@ def _data(arguments, coreset):
         return None
 
 
-def _image_options(arguments):
+def _image_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that decide what images are made of image files."""
     return {"image_size": arguments.image_size, "bits": arguments.bits}
 
 
-def _typed_then(arguments, coreset):
+def _typed_then(arguments: argparse.Namespace, coreset: Coreset) -> tuple[str | None, dict[str, Any], bool]:
     """(name, options of its images, whether broken ones are left out) of the data set: as they are typed now, or were
     when the coreset was chosen, or None.
 
@@ -97,7 +104,7 @@ def _typed_then(arguments, coreset):
             arguments.skip_broken or recorded.get("skip-broken") is True)
 
 
-def _require_comparable(first, second, path, other):
+def _require_comparable(first: Coreset, second: Coreset, path: str, other: str) -> None:
     if first.n != second.n:
         different = f"{first.n} samples, {other} of {second.n}"
     elif not same_samples(first, second):
@@ -107,12 +114,12 @@ def _require_comparable(first, second, path, other):
     raise MsCoresetError(f"{path} is of {different}: only coresets of the same data can be compared")
 
 
-def _require_fitting(coreset, path, split, may_differ=()):
+def _require_fitting(coreset: Coreset, path: str, split: Split | None, may_differ: Collection[str] = ()) -> None:
     if split is not None and (reason := misfit(coreset, split, split.name, may_differ)) is not None:
         raise MsCoresetError(f"{path} {reason}: give its --dataset and --data, or --no-data")
 
 
-def _show(arguments, coreset, split):
+def _show(arguments: argparse.Namespace, coreset: Coreset, split: Split | None) -> None:
     available = coreset.n if coreset.pool is None else len(coreset.pool)
     options = ", ".join(f"{name} {value}" for name, value in coreset.options.items())
     lines = [("method", f"{coreset.method}, rate {coreset.rate:g}, seed {coreset.seed}"), ("options", options),
@@ -135,7 +142,7 @@ def _show(arguments, coreset, split):
     _print(arguments.files[0], lines)
 
 
-def _diff(arguments, first, second, split):
+def _diff(arguments: argparse.Namespace, first: Coreset, second: Coreset, split: Split | None) -> None:
     common = len(np.intersect1d(first.indices, second.indices, assume_unique=True))
     either = len(first) + len(second) - common
     chance = _chance(first, second)
@@ -152,16 +159,17 @@ def _diff(arguments, first, second, split):
     _print(f"{arguments.files[0]} and {arguments.files[1]}", lines)
 
 
-def _chance(first, second):
+def _chance(first: Coreset, second: Coreset) -> float | None:
     """The Jaccard index of two random coresets of these sizes, of their expected overlap; None for unlike pools."""
     one, other = (None if each.pool is None or len(each.pool) == each.n else each.pool for each in (first, second))
-    if not np.array_equal(one, other):  # of None and None it is true
+    alike = one is other if one is None or other is None else np.array_equal(one, other)
+    if not alike:
         return None
     overlap = len(first) * len(second) / (first.n if one is None else len(one))
     return overlap / (len(first) + len(second) - overlap)
 
 
-def _compared(arguments, first, second, split):
+def _compared(arguments: argparse.Namespace, first: Coreset, second: Coreset, split: Split) -> list[Line]:
     """Classes and bad samples of two coresets side by side."""
     lines = []
     for one, other in zip(_class_lines(arguments, first, split) + _bad_lines(first, split),
@@ -170,13 +178,13 @@ def _compared(arguments, first, second, split):
     return lines
 
 
-def _relative_weights(coreset):
+def _relative_weights(coreset: Coreset) -> np.ndarray | None:
     """The weights over the largest, or None where there are none to compare by."""
     weights = coreset.weights
     return None if weights is None or weights.min() < 0 or not weights.any() else weights / weights.max()
 
 
-def _class_lines(arguments, coreset, split):
+def _class_lines(arguments: argparse.Namespace, coreset: Coreset, split: Split) -> list[Line]:
     kept = split.labels[coreset.indices]
     low, middle, high = coreset.summary(split)["per_class"]
     overall = f"min {low}, median {middle:g}, max {high}"
@@ -189,7 +197,7 @@ def _class_lines(arguments, coreset, split):
     return [("per class", overall), *(("", line) for line in classes if arguments.classes)]
 
 
-def _bad_lines(coreset, split):
+def _bad_lines(coreset: Coreset, split: Split) -> list[Line]:
     summary = coreset.summary(split)
     if summary["bad_kept"] is None:
         return []
@@ -198,32 +206,33 @@ def _bad_lines(coreset, split):
              f"{after:.1%} of the coreset") for kind, (before, after) in shares.items()]
 
 
-def _shortened(places):
+def _shortened(places: np.ndarray) -> str:
     head = ", ".join(map(str, places[:8]))
     return head + (f", ... {places[-1]}" if len(places) > 8 else "")
 
 
-def _range(scores):
+def _range(scores: np.ndarray) -> str:
     scores = scores[~np.isnan(scores)]  # outside the pool there are none
     return f"{scores.min():.4g} to {scores.max():.4g}" if len(scores) else "none"
 
 
-def _entries(notes):
+def _entries(notes: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
     """Every entry by its name and, where it has named ones inside, theirs."""
     return {(name, inner): entry for name, value in notes.items()
             for inner, entry in (value.items() if isinstance(value, dict) else [("", value)])}
 
 
-def _lines(texts):
+def _lines(texts: Mapping[tuple[str, str], str]) -> list[Line]:
     """A line for each text of ``_entries``; a name is said once."""
-    lines, said = [], None
+    lines: list[Line] = []
+    said = None
     for (name, inner), text in texts.items():
         lines.append((name if name != said else "", f"{inner}: {text}" if inner else text))
         said = name
     return lines
 
 
-def _plain(value):
+def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_plain(entry)}" for name, entry in value.items())
     if isinstance(value, float):
@@ -231,7 +240,7 @@ def _plain(value):
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _print(title, lines):
+def _print(title: str, lines: Sequence[Line]) -> None:
     say(title)
     width = max(10, *(len(name) for name, _ in lines))
     for name, value in lines:

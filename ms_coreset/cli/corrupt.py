@@ -1,5 +1,8 @@
 """``corrupt``: make the corrupted images of a data set's ...C."""
 
+import argparse
+from collections.abc import Iterable
+
 from ms_coreset.cli.common.options import add, add_data_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.datasets import make_corruption
@@ -16,7 +19,7 @@ _EXAMPLES = """examples:
 """
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Corrupt a share of the training images: motion blur, fog, low resolution, occlusion, "
                          "Gaussian noise.\n" + ABOUT_NAMES.format(letter="C"), _EXAMPLES)
@@ -35,7 +38,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     shares = _parsed(arguments.shares) if arguments.shares else arguments.ratio
     data, name, variant = data_of(vars(arguments)).clean("C")
@@ -49,10 +52,10 @@ def run(arguments):
         say(f"  {kind.replace('_', ' '):<15} {count:,}")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
     draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [
-        ("clean", before.images), ("corrupted", after.images)])
+        ("clean", before), ("corrupted", after)])
 
 
-def _parsed(typed):
+def _parsed(typed: Iterable[str]) -> dict[str, float]:
     shares = {}
     for entry in typed:
         kind, _, share = entry.partition("=")

@@ -4,11 +4,14 @@ import argparse
 import functools
 import importlib
 import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ms_coreset.cli.common.configuration import ConfiguredParser, places_of, settings_of, shipped_recipe
 from ms_coreset.cli.common.options import (
+    Group,
     add,
     add_data_options,
     add_evidence_options,
@@ -19,7 +22,7 @@ from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import MOST_RUNS, PROTOCOLS
-from ms_coreset.experiment.planning import METHODS, OWN, RATES, SELECTION, Preparation, study_job
+from ms_coreset.experiment.planning import METHODS, OWN, RATES, SELECTION, Preparation, StudyJob, study_job
 from ms_coreset.experiment.running import do_study, list_study
 from ms_coreset.jobs.options import data_of
 from ms_coreset.jobs.sources import NETWORK, PATCHES
@@ -43,7 +46,7 @@ _SHARED = ("data", "no_download", "image_size", "bits", "skip_broken")
 _SHARED_BY_NETWORKS = ("model_dir", "device", "precision")
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     # Here there are several of what other commands have one of: options are defined anew.
     options = ConfiguredParser(
@@ -60,7 +63,7 @@ def parser(typed):
     return options
 
 
-def _add_study_options(group):
+def _add_study_options(group: Group) -> None:
     add(group, "--config", metavar="FILE", help="YAML file, or a name in configs/experiments; keys are these options, "
         "which are over it when they are typed, too. Where things are, and the device, are typed only")
     add(group, "--allow-plugins", action="store_true", help="run the plugins that the --config names")
@@ -74,7 +77,7 @@ def _add_study_options(group):
     add(group, "--retry", action="store_true", help="do failed runs again")
 
 
-def _add_lists(data, network, run):
+def _add_lists(data: Group, network: Group, run: Group) -> None:
     add(data, "--datasets", "--dataset", dest="datasets", nargs="+", metavar="NAME", help="as for select, perturbed "
         "ones included")
     add(data, "--data", "--data-path", "--data_path", dest="data", default="data", metavar="DIR",
@@ -100,7 +103,7 @@ def _add_lists(data, network, run):
         "0 to N - 1")
 
 
-def _add_selection_options(group):
+def _add_selection_options(group: Group) -> None:
     add(group, "--methods", "--method", "--selection", dest="methods", nargs="+", default=list(METHODS),
         metavar="NAME", help=f"of {', '.join(list_methods())} (default: random moderate full)")
     add(group, "--submodular", default=FAMILIES["submodular"], metavar="NAME", help="DeepCore: the function that "
@@ -121,29 +124,31 @@ def _add_selection_options(group):
 
 
 class _Cross(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: str | None = None) -> None:
         namespace.train_archs = [OWN, *values]
 
 
-def _first_seeds(text):
+def _first_seeds(text: str) -> list[int]:
     if not 0 < int(text) <= MOST_RUNS:
         raise argparse.ArgumentTypeError(f"{text} seeds: 1 to {MOST_RUNS:,}")
     return list(range(int(text)))
 
 
-def _yes_or_no(text):
+def _yes_or_no(text: str) -> bool:
     words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
     if text.lower() not in words:
         raise argparse.ArgumentTypeError(f"{text!r} is neither yes nor no")
     return words[text.lower()]
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     job = job_of(arguments)
 
     if arguments.dry_run:
-        return list_study(job)
+        list_study(job)
+        return 0
     result = do_study(job)
     runs, failed = len(result.records), len(result.failed)
     say(f"{runs - failed} of {runs} runs done" + (f", {failed} failed (--retry does them again)" if failed else "")
@@ -153,7 +158,7 @@ def run(arguments):
 
 
 
-def job_of(arguments):
+def job_of(arguments: argparse.Namespace) -> StudyJob:
     """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for what can't be meant."""
     name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
     places = [action.dest for action in places_of(parser("experiment"))]
@@ -163,7 +168,7 @@ def job_of(arguments):
     return replace(job, prepare=tuple(_preparation(line, arguments, job) for line in arguments.prepare))
 
 
-def _labels(entries):
+def _labels(entries: Iterable[str]) -> dict[str, str]:
     """Name -> text of the entries of --label."""
     labels = {}
     for entry in entries:
@@ -174,7 +179,7 @@ def _labels(entries):
     return labels
 
 
-def _preparation(line, arguments, job):
+def _preparation(line: str, arguments: argparse.Namespace, job: StudyJob) -> Preparation:
     """The ``Preparation`` by a command of --prepare, which a file may spell: it runs no code, and names no place.
 
     Raises ``MsCoresetError`` for one that would.
@@ -198,7 +203,7 @@ def _preparation(line, arguments, job):
     return Preparation(data_of(vars(given) | {"dataset": made}), functools.partial(command.run, given))
 
 
-def _require_no_places(options, given, line):
+def _require_no_places(options: argparse.ArgumentParser, given: argparse.Namespace, line: str) -> None:
     """Raise ``MsCoresetError`` for a command of --prepare, parsed as ``given``, that names a place or code."""
     named = [action.option_strings[0] for action in places_of(options) if getattr(given, action.dest) != action.default]
     named += ["--plugin"] * bool(given.plugin) + ["--recipe"] * (not shipped_recipe(getattr(given, "recipe", None)))

@@ -1,5 +1,7 @@
 """``label-noise``: make the label noise of a data set's ...N."""
 
+import argparse
+
 from ms_coreset.cli.common.options import add, add_data_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.datasets import make_label_noise
@@ -17,7 +19,7 @@ _EXAMPLES = """examples:
 """
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Replace a share of the training labels by wrong ones.\n"
                          + ABOUT_NAMES.format(letter="N"), _EXAMPLES)
@@ -37,7 +39,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     data, name, variant = data_of(vars(arguments)).clean("N")
     clean = data.load(train=True)
@@ -49,4 +51,4 @@ def run(arguments):
     say(f"label noise of {name}: {made['flipped']:,} of {made['n']:,} labels flipped "
           f"({made['ratio_realised']:.2%}), {told}")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [("image", before.images)])
+    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [("image", before)])

@@ -1,5 +1,6 @@
 """``report``: a study's results as one HTML page."""
 
+import argparse
 import shlex
 
 from ms_coreset.cli.common.options import add, new_parser
@@ -12,7 +13,7 @@ _EXAMPLES = """examples:
 """
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Write a study's report: one HTML page that needs no other file.", _EXAMPLES)
     options.add_argument("study", metavar="FOLDER", help="folder of the study, with its runs.jsonl")
@@ -32,7 +33,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     made = write_report(arguments.study, output=arguments.output, data=arguments.data, rate=arguments.rate,
                         accuracy=arguments.accuracy, sheets=arguments.sheets, png=arguments.png,
@@ -45,7 +46,7 @@ def run(arguments):
         say(f"{made.path.with_name(f'{made.path.stem}-figures')}: {made.figures} PNG files")
 
 
-def _repeated(arguments):
+def _repeated(arguments: argparse.Namespace) -> str:
     """The command that writes the same page again."""
     said = [arguments.study]
     said += ["--output", arguments.output] if arguments.output else []

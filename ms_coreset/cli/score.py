@@ -1,5 +1,7 @@
 """``score``: every score of every sample, in one file."""
 
+import argparse
+
 from ms_coreset.cli.common.options import (
     add,
     add_data_options,
@@ -21,7 +23,7 @@ _EXAMPLES = """examples:
 """
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Write the scores of every training sample, high = keep.", _EXAMPLES)
     group = options.add_argument_group("scores")
@@ -36,7 +38,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     sources = sources_of(vars(arguments))
 

@@ -1,7 +1,9 @@
 """``select``: train or load a network, ask it about every sample, choose who stays."""
 
+import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +18,10 @@ from ms_coreset.cli.common.options import (
     new_parser,
 )
 from ms_coreset.cli.common.repeat import former_options, options_of
+from ms_coreset.coreset import Coreset
 from ms_coreset.jobs.options import runtime_of, sources_of
-from ms_coreset.jobs.selection import SelectionJob, select
+from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
+from ms_coreset.jobs.sources import DataSource, Sources
 from ms_coreset.jobs.unsaid import TYPED
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
@@ -40,7 +44,7 @@ replaces a file. A network or data that is missing and can't be made again is an
 ANOTHER = 1  # exit code of a repetition that gave another coreset
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Choose the part of a data set that is worth keeping.", _EXAMPLES)
     group = options.add_argument_group("selection")
@@ -65,10 +69,11 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.list:
-        return _print_methods()
+        _print_methods()
+        return 0
     if not arguments.from_manifest:
         _select(arguments, sources_of(vars(arguments)))
         return 0
@@ -78,7 +83,7 @@ def run(arguments):
     return _compared(arguments.from_manifest, _select(again, sources, former).changes)
 
 
-def _select(arguments, sources, former=None):
+def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | None = None) -> SelectionResult:
     """Choose, and tell of the coreset that was written."""
     choice = choice_of(arguments)
     request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
@@ -91,7 +96,7 @@ def _select(arguments, sources, former=None):
     return result
 
 
-def _compared(path, changes):
+def _compared(path: str, changes: Sequence[str]) -> int:
     """Say how the coreset of the file ``path`` was repeated; the exit code."""
     say(f"{path}: " + ("another coreset now" if changes else "the same coreset now, byte for byte"))
     for line in changes:
@@ -99,12 +104,13 @@ def _compared(path, changes):
     return ANOTHER if changes else 0
 
 
-def _print_summary(data, result):
+def _print_summary(data: DataSource, result: SelectionResult) -> None:
     coreset, summary = result.coreset, result.summary
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
-    lines = [("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})"),
-             ("per class", f"min {low}, median {middle:g}, max {high}")]
+    lines: list[tuple[str, object]] = [
+        ("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})"),
+        ("per class", f"min {low}, median {middle:g}, max {high}")]
     if summary["bad_kept"] is not None:
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
@@ -127,12 +133,12 @@ def _print_summary(data, result):
           + "".join(f" {word}" for word in image_words(data)))
 
 
-def _train_command():
+def _train_command() -> str:
     program = Path(sys.argv[0])
     return f"python {program.with_name('train.py')}" if program.name == "select.py" else "ms-coreset train"
 
 
-def _print_methods():
+def _print_methods() -> None:
     for name in list_methods():
         entry = describe(name)
         say(f"{name}: {entry['summary'] or 'not described'}")

@@ -1,12 +1,15 @@
 """``train``: a network on a data set, on a coreset of it, or on coresets that it chooses anew while it learns."""
 
+import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ms_coreset.cli.common.adaptive import add_reselection_options, reselection_of
 from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.options import runtime_of, sources_of
-from ms_coreset.jobs.training import TrainingJob, train_network
+from ms_coreset.jobs.training import TrainingJob, TrainingOutcome, train_network
 from ms_coreset.terminal import say
 from ms_coreset.training.dynamics import FIELDS
 
@@ -18,7 +21,7 @@ _EXAMPLES = """examples:
 """
 
 
-def parser(typed):
+def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Train a network on a data set, on a coreset of it, or on coresets that it chooses "
                          "anew while it learns.", _EXAMPLES)
@@ -41,7 +44,7 @@ def parser(typed):
     return options
 
 
-def run(arguments):
+def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     if arguments.no_weights and not arguments.coreset:
         raise MsCoresetError("--no-weights is about the weights of a coreset file: it goes with --coreset FILE")
@@ -52,7 +55,7 @@ def run(arguments):
         None if record is None else tuple(record), not arguments.no_save, arguments.resume, arguments.result)))
 
 
-def _print_outcome(result):
+def _print_outcome(result: TrainingOutcome) -> None:
     outcome = result.told
     say(f"{result.recipe.arch} on {outcome['samples']:,} samples of {outcome['dataset']}: {outcome['seconds']:.1f} s")
     if "coresets" in outcome:
@@ -64,14 +67,14 @@ def _print_outcome(result):
     say(f"  wrote       {result.file}" + (f", checkpoints in {result.folder}" if result.folder else ""))
 
 
-def _print_coresets(coresets, reselection):
+def _print_coresets(coresets: Sequence[Mapping[str, Any]], reselection: Mapping[str, Any]) -> None:
     bad = [f"{coreset['bad']:.1%}" for coreset in coresets if coreset["bad"] is not None]
     say(f"  presented   {coresets[0]['samples']:,} of them, chosen anew by {reselection['method']} every "
           f"{reselection['every']} epochs" + (f"; bad: {', '.join(bad)}" if bad else ""))
     say(f"  coresets    {len(coresets)} in {Path(coresets[0]['file']).parent}")
 
 
-def _print_tested(last, best):
+def _print_tested(last: Mapping[str, Any], best: Mapping[str, Any]) -> None:
     worst = min((value, name) for name, value in last["per_class"].items() if value is not None)
     say(f"  last epoch  {last['accuracy']:.2%} of {last['samples']:,} test samples; "
           f"worst class {worst[1]} {worst[0]:.2%}")

@@ -1,22 +1,30 @@
 """What the runs of a study are made with: data sets, base networks, their evidence, and training."""
 
 import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import checksum
+from ms_coreset.evidence import Evidence
+from ms_coreset.experiment.plan import Cell, Run, checksum
+from ms_coreset.experiment.store import Claims
 from ms_coreset.experiment.sweep import Busy
-from ms_coreset.experiment.work import Data
+from ms_coreset.experiment.work import Costs, Data
 from ms_coreset.files import read_json, write_json
 from ms_coreset.identity import contents_digest
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import build_network, checkpoint_folder, trained_network
 from ms_coreset.jobs.gather import draw_pool, gather
-from ms_coreset.jobs.sources import NETWORK
+from ms_coreset.jobs.sources import NETWORK, Sources
 from ms_coreset.jobs.steps import Steps
+from ms_coreset.kinds import Network
 from ms_coreset.training.dynamics import FIELDS
-from ms_coreset.training.loop import data_digest, evaluate, finished, train
+from ms_coreset.training.loop import TrainingResult, data_digest, evaluate, finished, train
+from ms_coreset.training.recipe import Recipe
 
 SAVE_INTERVAL = 60  # seconds of training that an interruption may cost
 _COSTS = "costs.json"
@@ -28,16 +36,17 @@ class Bench:
     sources: of the study; labels: data set -> what reports call it; cells: all of the study
     """
 
-    def __init__(self, sources, device, claims, labels, cells):
+    def __init__(self, sources: Sources, device: str, claims: Claims, labels: Mapping[str, str],
+                 cells: Iterable[Cell]) -> None:
         self._sources, self._device, self._claims, self._labels = sources, device, claims, labels
         self._bases = {(cell.dataset, cell.recipe) for cell in cells if cell.evidence == NETWORK}
-        self._loaded = (None, None)
+        self._loaded: tuple[tuple[str, int | None, int], Data] | None = None
 
-    def load(self, cell):
+    def load(self, cell: Cell) -> Data:
         """The cell's ``Data``; the last one is kept in memory."""
         wanted = (cell.dataset, cell.pool, cell.pool_seed)
-        if self._loaded[0] != wanted:
-            self._loaded = (None, None)
+        if self._loaded is None or self._loaded[0] != wanted:
+            self._loaded = None
             sources = self._sources_of(cell)
             whole, test = training_split(sources), sources.data.load(train=False)
             whole.require_images()
@@ -48,7 +57,7 @@ class Bench:
             self._loaded = (wanted, Data(whole, places, split, test, contents_digest(split), data_digest(split), label))
         return self._loaded[1]
 
-    def gather(self, cell, data, needs):
+    def gather(self, cell: Cell, data: Data, needs: Sequence[str]) -> tuple[Evidence, Costs]:
         """(evidence of the cell's base networks, costs); see ``Work``."""
         if not needs:
             evidence, _ = gather(self._sources_of(cell), data.split, self._device, Steps(), ())
@@ -61,7 +70,7 @@ class Bench:
                 self._claim(folder, claims)
             return self._ask(cell, data, needs, folders)
 
-    def _patches(self, cell, data, needs):
+    def _patches(self, cell: Cell, data: Data, needs: Sequence[str]) -> tuple[Evidence, Costs]:
         """(evidence of random patches, costs), these as of when it was made."""
         folder = Path(self._sources.evidence.cache) / f"patches-{checksum([data.digest, cell.seed, cell.base()])}"
         with contextlib.ExitStack() as claims:
@@ -72,10 +81,10 @@ class Bench:
         return evidence, {"seconds": {"base": 0.0, "extract": made["seconds"]}, "peak_mb": {"extract": made["peak_mb"]},
                           "base_accuracy": getattr(evidence, "test_accuracy", None)}
 
-    def _ask(self, cell, data, needs, folders):
+    def _ask(self, cell: Cell, data: Data, needs: Sequence[str], folders: Sequence[Path]) -> tuple[Evidence, Costs]:
         asked, steps = [], Steps()
 
-        def find(sources, split, _, __, run):
+        def find(sources: Sources, split: Split, _: str, __: Steps, run: int) -> tuple[Network, Path]:
             own = Steps()
             found = trained_network(sources.data, split, cell.recipe, folders[run], cell.seed + run, own)
             self._note(folders[run], "train", own)
@@ -96,7 +105,8 @@ class Bench:
                    "extract": extraction["seconds"]}
         return evidence, {"seconds": seconds, "peak_mb": {"extract": extraction["peak_mb"]}, "base_accuracy": accuracy}
 
-    def train(self, run, part, weights, folder, data):
+    def train(self, run: Run, part: Split, weights: np.ndarray | None, folder: Path,
+              data: Data) -> tuple[TrainingResult, Costs]:
         """(result, costs) of training on a part of the data; see ``Work``.
 
         Training on the whole data by a base network's recipe is that base network's training.
@@ -109,7 +119,8 @@ class Bench:
             self._claim(folder, claims)
             return self._train(run, run.recipe, part, weights, folder, data, FIELDS, 0)
 
-    def _train(self, run, recipe, part, weights, folder, data, record, save_interval):
+    def _train(self, run: Run, recipe: Recipe, part: Split, weights: np.ndarray | None, folder: Path, data: Data,
+               record: Sequence[str], save_interval: float) -> tuple[TrainingResult, Costs]:
         steps, begun = Steps(), finished(folder)
         with steps("train"):
             network = build_network(recipe, data.split, run.cell.seed)
@@ -118,7 +129,7 @@ class Bench:
         costs = self._note(folder, "train", None if begun else steps)
         return result, {**costs, "last": evaluate(result.network, data.test, recipe)}
 
-    def _note(self, folder, name, steps=None, step="train"):
+    def _note(self, folder: Path, name: str, steps: Steps | None = None, step: str = "train") -> Costs:
         """What a step cost when it was taken, which is kept in ``folder``; None where the process ended before that."""
         costs = _costs(folder)
         if name not in costs and steps is not None and step in steps.seconds:
@@ -126,7 +137,7 @@ class Bench:
             write_json(folder / _COSTS, costs)
         return costs.get(name, {"seconds": None, "peak_mb": None})
 
-    def _folder(self, cell, recipe, seed, data):
+    def _folder(self, cell: Cell, recipe: Recipe, seed: int, data: Data) -> Path:
         """Where a network's training lies: another for other images, labels, normalisation or options."""
         sources = self._sources_of(cell)
         folder, former = (checkpoint_folder(sources, recipe,
@@ -134,11 +145,11 @@ class Bench:
                           for digest in (data.identity, data.digest))
         return former if former.is_dir() else folder  # of before 0.2, which does not tell the normalisation
 
-    def _claim(self, folder, claims):
+    def _claim(self, folder: Path, claims: contextlib.ExitStack) -> None:
         if not claims.enter_context(self._claims.claim(folder.name)):
             raise Busy
 
-    def _sources_of(self, cell):
+    def _sources_of(self, cell: Cell) -> Sources:
         """The study's sources for one cell."""
         sources = self._sources
         evidence = replace(sources.evidence, kind=cell.evidence, runs=cell.runs, top_m=cell.top_m)
@@ -146,6 +157,6 @@ class Bench:
                        seed=cell.seed, network=replace(sources.network, checkpoint=None))
 
 
-def _costs(folder):
+def _costs(folder: Path) -> Costs:
     path = Path(folder) / _COSTS
     return read_json(path) if path.is_file() else {}

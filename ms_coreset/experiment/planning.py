@@ -3,14 +3,14 @@
 import dataclasses
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import PROTOCOLS, WHOLE, Cell, order, require_few
+from ms_coreset.experiment.plan import PROTOCOLS, WHOLE, Cell, Run, order, require_few
 from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.patches import require_evidence
@@ -19,6 +19,7 @@ from ms_coreset.networks import canonical_network
 from ms_coreset.randomness import check_seed
 from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
+from ms_coreset.training.recipe import Recipe
 
 OWN = "own"  # in --train-archs: the network that was asked
 # Fields of the recipe of the networks that are asked, each an option selection_..., with its type.
@@ -83,7 +84,7 @@ class StudyJob:
     words: tuple = ()
 
 
-def study_job(options, settings, words):
+def study_job(options: Mapping[str, Any], settings: Mapping[str, Any], words: tuple[str, ...]) -> StudyJob:
     """The ``StudyJob`` that options of ``experiment`` describe, by their names; "label" is a mapping. settings, words:
     see there.
 
@@ -99,7 +100,7 @@ def study_job(options, settings, words):
                     retry=options.get("retry", False), settings=settings, words=words)
 
 
-def _plan(options, folder):
+def _plan(options: Mapping[str, Any], folder: Path) -> StudyPlan:
     own = {"dataset": options["datasets"][0], "evidence": None, "arch": None,
            "model_dir": options.get("model_dir") or str(folder / "ckpt"),
            "cache": options.get("cache") or str(folder / "evidence-cache")}
@@ -110,7 +111,7 @@ def _plan(options, folder):
                      families={name: options[name] for name in FAMILIES if name in options})
 
 
-def planned(study, device):
+def planned(study: StudyPlan, device: str) -> list[Run]:
     """The runs of a ``StudyPlan`` in their order; raises ``MsCoresetError`` for what can't be meant."""
     require_few(study.datasets, study.methods, study.rates, study.seeds, study.balances, study.archs,
                 study.train_archs, study.protocols)
@@ -132,7 +133,7 @@ def planned(study, device):
     cells = [_cell(study, dataset, seed, recipes[dataset, arch], evidence) for seed in seeds for dataset in datasets
              for arch in study.archs or [None] for evidence in study.evidence]
 
-    def train_archs(cell):
+    def train_archs(cell: Cell) -> list[str]:
         return list(dict.fromkeys(cell.arch if name == OWN else _spelled(recipes[cell.dataset, name])
                                   for name in study.train_archs))
 
@@ -141,24 +142,26 @@ def planned(study, device):
                            lambda dataset, arch: by_name[dataset, arch]))
 
 
-def _distinct(runs):
+def _distinct(runs: Sequence[Run]) -> list[Run]:
     return list({run.key(): run for run in runs}.values())
 
 
-def _stated_protocol(recipe):
+def _stated_protocol(recipe: Recipe) -> str:
     return "epochs" if recipe.epochs else "iterations"
 
 
-def _cell(study, dataset, seed, recipe, evidence):
+def _cell(study: StudyPlan, dataset: str, seed: int, recipe: Recipe, evidence: str) -> Cell:
     sources = study.sources
     of_patches = (evidence, sources.evidence.filters) if evidence == PATCHES else ()
     return Cell(dataset, sources.pool, study.pool_seed, seed, _spelled(recipe), recipe.override(**study.selection),
                 sources.evidence.runs, sources.evidence.top_m, *of_patches)
 
 
-def _recipe(sources, device, dataset, arch):
+def _recipe(sources: Sources, device: str, dataset: str, arch: str | None) -> Recipe:
     """The recipe of training ``arch``, such as "resnet18-w16", on a data set; None is the recipe's own network."""
-    name, width = re.fullmatch(r"(.*?)(?:-w(\d+))?", arch or "", re.DOTALL).groups()
+    parts = re.fullmatch(r"(.*?)(?:-w(\d+))?", arch or "", re.DOTALL)
+    assert parts is not None  # any text has them
+    name, width = parts.groups()
     network = sources.network
     recipe = recipe_of(network, dataset, device, sources.data.image_size or 32, name)
     if arch is None:
@@ -168,12 +171,12 @@ def _recipe(sources, device, dataset, arch):
     return dataclasses.replace(recipe, arch=name, width=int(width) if width else network.overrides.get("width") or kept)
 
 
-def _spelled(recipe):
+def _spelled(recipe: Recipe) -> str:
     """A network's name with its width, as in the names of its files."""
     return recipe.arch + (f"-w{recipe.width}" if recipe.width else "")
 
 
-def labels_of(datasets, given):
+def labels_of(datasets: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
     """Data set -> what reports call it: of its own label, or of its family's with what was done to it.
 
     given: name -> label
@@ -186,7 +189,7 @@ def labels_of(datasets, given):
     return labels | given
 
 
-def command_of(study, words, run):
+def command_of(study: StudyPlan, words: Iterable[str], run: Run) -> str:
     """The command that does a run of a study alone, in the same folder; words: of the command that does all."""
     cell = run.cell
     narrowed = {"datasets": cell.dataset, "methods": run.method.text, "rates": f"{run.rate:g}", "seeds": cell.seed,

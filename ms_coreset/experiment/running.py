@@ -12,6 +12,7 @@ from ms_coreset.datasets.family import canonical_name
 from ms_coreset.device import require_mindspore, set_device
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.experiment.bench import Bench
+from ms_coreset.experiment.plan import Run
 from ms_coreset.experiment.planning import (
     METHODS,
     OWN,
@@ -23,7 +24,7 @@ from ms_coreset.experiment.planning import (
     planned,
     study_job,
 )
-from ms_coreset.experiment.store import Claims, Store
+from ms_coreset.experiment.store import Claims, Record, Store
 from ms_coreset.experiment.sweep import sweep
 from ms_coreset.experiment.tally import Tally, list_runs
 from ms_coreset.experiment.work import Work
@@ -82,7 +83,7 @@ def do_study(job: StudyJob) -> StudyResult:
 
     _clear(runs, store, claims, work)
 
-    def finish(run, record):
+    def finish(run: Run, record: Record) -> None:
         work.clear(run)
         counted.tell(run, record)
 
@@ -128,20 +129,20 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rate
     return do_study(study_job({**given, "retry": retry}, settings, tuple(words_of(_typed(given)))))
 
 
-def _typed(given):
+def _typed(given: dict[str, Any]) -> dict[str, Any]:
     """Options as they are typed, the labels and balances in their words."""
     words = {"label": [f"{name}={text}" for name, text in (given.get("label") or {}).items()],
              "balance": ["yes" if balanced else "no" for balanced in given["balance"]]}
     return spelled(given | words)
 
 
-def _begun(job):
+def _begun(job: StudyJob) -> tuple[str, list[Run], Store]:
     """(device, runs, the results that are there)."""
     device = set_device(job.runtime.device, job.runtime.precision)
     return device, planned(job.plan, device), Store(job.folder)
 
 
-def _clear(runs, store, claims, work):
+def _clear(runs: Sequence[Run], store: Store, claims: Claims, work: Work) -> None:
     """Remove the checkpoints of recorded runs that are still there, because a process ended in between."""
     for run in runs:
         if store.record_of(run):
@@ -150,7 +151,7 @@ def _clear(runs, store, claims, work):
                     work.clear(run)
 
 
-def _prepare(job):
+def _prepare(job: StudyJob) -> None:
     """Make what is wanted, can be made and is not there."""
     wanted = set(map(canonical_name, job.plan.datasets))
     for one in job.prepare:
@@ -160,7 +161,7 @@ def _prepare(job):
             one.make()
 
 
-def _check_data(runs, bench, store):
+def _check_data(runs: Sequence[Run], bench: Bench, store: Store) -> dict[str, int]:
     """Load every data set that is needed: better now than after hours. Returns the number of samples by data set."""
     recorded = {(str(record.get("dataset")), str(record.get("pool"))): record for record in store.records.values()
                 if record["status"] == "done"}

@@ -4,14 +4,20 @@ import contextlib
 import dataclasses
 import json
 import os
+from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.plan import Run
 from ms_coreset.files import open_file, read_whole
+from ms_coreset.kinds import FilePath
 from ms_coreset.locks import lock, locked
 from ms_coreset.selectors.choice import canonical
 
 RUNS = "runs.jsonl"
+Record = dict[str, Any]  # of a run, as plain values
 
 
 class Store:
@@ -21,13 +27,14 @@ class Store:
     several records with one key the latest counts.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: FilePath) -> None:
         self.path = Path(folder) / RUNS
-        self.records, self._typed = {}, {}
+        self.records: dict[str, Record] = {}
+        self._typed: dict[str, dict[str, dict[str, Any]]] = {}
         self._read = self._line = 0
         self.refresh()
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Take in what was appended since, by any process; raises ``MsCoresetError`` for a line that is no record."""
         try:
             with open_file(self.path) as stream:
@@ -48,7 +55,7 @@ class Store:
                     spellings.setdefault(json.dumps(record["options"], sort_keys=True), record["options"])
         self._read += len(fresh) - len(torn)
 
-    def record_of(self, run):
+    def record_of(self, run: Run) -> Record | None:
         """The latest record of a ``plan.Run``, or None; also one of before 0.2, when options of one meaning that were
         typed in two ways made two runs."""
         if run.key() in self.records:
@@ -60,7 +67,7 @@ class Store:
                     return self.records[former]
         return None
 
-    def append(self, record):
+    def append(self, record: Record) -> None:
         """Add a record, whole or not at all, and wait until it is on disk.
 
         Raises ``MsCoresetError`` when it can't be written.
@@ -81,7 +88,7 @@ class Store:
         self.refresh()
 
     @staticmethod
-    def _write(stream, line, end):
+    def _write(stream: FileIO, line: bytes, end: int) -> None:
         try:
             while line:
                 line = line[stream.write(line):]
@@ -90,7 +97,7 @@ class Store:
             stream.truncate(end)
             raise
 
-    def _parse(self, line):
+    def _parse(self, line: bytes) -> Record:
         try:
             record = json.loads(line)
             if isinstance(record["key"], str) and isinstance(record["status"], str):
@@ -100,7 +107,7 @@ class Store:
         raise MsCoresetError(f"{self.path}, line {self._line}: no record of a run; delete the line to have it run anew")
 
 
-def _end_of_lines(stream):
+def _end_of_lines(stream: FileIO) -> int:
     """Where the last whole line of an open file ends."""
     end = stream.seek(0, os.SEEK_END)
     block = 1 << 16
@@ -120,11 +127,11 @@ class Claims:
     The kernel holds the locks, so that those of a process that has ended, however it ended, are free.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: FilePath) -> None:
         self._folder = Path(folder)
 
     @contextlib.contextmanager
-    def claim(self, name, wait=False):
+    def claim(self, name: str, wait: bool = False) -> Iterator[bool]:
         """Yields whether ``name`` is this process's for the block; with ``wait`` it is, sooner or later."""
         try:
             with locked(self._folder / f"{name}.lock", wait) as mine:

@@ -1,7 +1,13 @@
 """The sweep: every run once, by any number of processes, whatever happens to one of them."""
 
 import time
+from collections.abc import Callable, Mapping, Sequence
 
+from ms_coreset.experiment.plan import Run
+from ms_coreset.experiment.store import Claims, Record, Store
+
+Perform = Callable[[Run, Record | None], Record]
+Finish = Callable[[Run, Record], None]
 WAIT = 1.0  # seconds until work that other processes have in hand is looked at again
 
 
@@ -9,7 +15,8 @@ class Busy(Exception):
     """Something that a run needs is being made by another process."""
 
 
-def sweep(runs, store, claims, perform, finish, retry=False):
+def sweep(runs: Sequence[Run], store: Store, claims: Claims, perform: Perform, finish: Finish,
+          retry: bool = False) -> None:
     """Do all ``runs`` that are not recorded, in their order; those that others are at work on come last.
 
     perform: ``(run, twin) -> record``, where the twin is the record of equal work that is done, or None; never raises
@@ -26,11 +33,12 @@ def sweep(runs, store, claims, perform, finish, retry=False):
         pending = left
 
 
-def _settled(record, retry=False):
+def _settled(record: Record | None, retry: bool = False) -> bool:
     return record is not None and not (retry and record["status"] == "failed")
 
 
-def _try(run, store, claims, perform, finish, outdated):
+def _try(run: Run, store: Store, claims: Claims, perform: Perform, finish: Finish,
+         outdated: Mapping[str, Record]) -> bool:
     """Whether ``run`` is settled now, by this process or by another. ``outdated``: records that do not count."""
     work = run.work()
     with claims.claim(work) as mine:

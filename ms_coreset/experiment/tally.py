@@ -1,11 +1,15 @@
 """What is told of a study: its runs, what became of them, and how long the rest will take."""
 
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from ms_coreset.experiment.plan import Run
+from ms_coreset.experiment.store import Record, Store
 from ms_coreset.terminal import note, say
 
 
-def is_open(run, store, retry=False):
+def is_open(run: Run, store: Store, retry: bool = False) -> bool:
     """Whether ``run`` is to be done: it is not recorded, or failed and ``retry``."""
     record = store.record_of(run)
     return record is None or (retry and record["status"] == "failed")
@@ -17,17 +21,17 @@ class Tally:
     pending: the runs to be done
     """
 
-    def __init__(self, runs, store, retry):
+    def __init__(self, runs: Sequence[Run], store: Store, retry: bool) -> None:
         self.pending = [run for run in runs if is_open(run, store, retry)]
         self._total, self._store, self._former = len(runs), store, dict(store.records)
         if len(self.pending) < len(runs):
             note(f"{len(runs) - len(self.pending)} of {len(runs)} runs are done already")
 
-    def begin(self, sizes):
+    def begin(self, sizes: Mapping[str, int]) -> None:
         """The work begins now, on data sets of these ``sizes``, by name."""
         self._sizes, self._began = sizes, time.monotonic()
 
-    def tell(self, run, record):
+    def tell(self, run: Run, record: Record) -> None:
         """One line for a run that was recorded, with the time left, by what all processes did since this one began."""
         left = [other for other in self.pending if not self._is_new(other)]
         all_work, work_left = sum(map(self._size, self.pending)), sum(map(self._size, left))
@@ -35,18 +39,18 @@ class Tally:
         say(f"[{self._total - len(left)}/{self._total}] {described(run)}: {_outcome(record)}; "
               f"{_duration(seconds)} left")
 
-    def _is_new(self, run):
+    def _is_new(self, run: Run) -> bool:
         record = self._store.record_of(run)
         return record is not None and record is not self._former.get(record["key"])
 
-    def _size(self, run):
+    def _size(self, run: Run) -> int:
         """How much work it is, in samples presented, as far as can be told beforehand."""
         n = self._sizes[run.cell.dataset]
         kept = max(1, round(run.rate * n))
         return kept * run.epochs(n, kept)
 
 
-def described(run):
+def described(run: Run) -> str:
     """A run in a few words."""
     cell = run.cell
     networks = cell.arch if cell.arch == run.train_arch else f"{cell.arch} > {run.train_arch}"
@@ -54,7 +58,7 @@ def described(run):
             f"{networks} {run.protocol}")
 
 
-def _outcome(record):
+def _outcome(record: Record) -> str:
     if record["status"] == "failed":
         return f"failed: {record['error']}"
     bad = f", {record['bad']['kept']:.1%} bad" if record["bad"] else ""
@@ -62,13 +66,13 @@ def _outcome(record):
     return f"{record['accuracy']['last']:.2%}{bad}" + ("" if seconds is None else f", {seconds:.1f} s")
 
 
-def _duration(seconds):
+def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
 
 
-def list_runs(runs, store, folder):
+def list_runs(runs: Sequence[Run], store: Store, folder: Path) -> None:
     """Print the runs with their states."""
     records = map(store.record_of, runs)
     states = [record["status"] if record else "to do" for record in records]

@@ -1,22 +1,37 @@
 """One run of a study: the coreset chosen, or taken from its file, the network trained on it, and the record of both."""
 
+from __future__ import annotations
+
 import contextlib
 import datetime
 import shutil
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.coreset import Coreset
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import checksum
+from ms_coreset.evidence import Evidence
+from ms_coreset.experiment.plan import Cell, Run, checksum
+from ms_coreset.experiment.store import Claims, Record
 from ms_coreset.experiment.sweep import Busy
 from ms_coreset.identity import data_identity, misfit, normalization
 from ms_coreset.jobs.steps import Steps
+from ms_coreset.kinds import FilePath
 from ms_coreset.selectors.quota import Request, cut
 from ms_coreset.terminal import complain
+from ms_coreset.training.loop import TrainingResult
+from ms_coreset.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from ms_coreset.experiment.bench import Bench
+
+Costs = dict[str, Any]  # "seconds", "peak_mb" and what else was measured, as plain values
 
 
 @dataclass(frozen=True)
@@ -25,10 +40,10 @@ class Data:
     the whole; test: the clean test split; digest: checksum of the images and labels of ``split``; identity: of its
     normalisation, too; label: what it is to be called."""
 
-    whole: object
+    whole: Split
     places: np.ndarray | None
-    split: object
-    test: object
+    split: Split
+    test: Split
     digest: str
     identity: str
     label: str
@@ -48,16 +63,17 @@ class Work:
     command: ``run -> the command that repeats it``
     """
 
-    def __init__(self, folder, claims, bench, runs, notes, command):
+    def __init__(self, folder: FilePath, claims: Claims, bench: Bench, runs: Sequence[Run], notes: Mapping[str, Any],
+                 command: Callable[[Run], str]) -> None:
         self._folder, self._claims, self._bench = Path(folder), claims, bench
         self._notes, self._command = notes, command
-        self._rates = {}
+        self._rates: dict[str, dict[float, Run]] = {}
         for run in runs:
             self._rates.setdefault(_ranking(run), {})[run.rate] = run
         self._needs = tuple(dict.fromkeys(need for run in runs for need in run.method.needs if need != "boundary"))
-        self._evidence = (None, None)
+        self._evidence: tuple[tuple[Cell, tuple[str, ...]], tuple[Evidence, Costs]] | None = None
 
-    def perform(self, run, twin=None):
+    def perform(self, run: Run, twin: Record | None = None) -> Record:
         """The record of ``run``, "done" or "failed". Raises ``Busy`` when another process is making what it needs.
 
         twin: a record of the same work, which is listed a second time instead of being done again
@@ -78,16 +94,16 @@ class Work:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         return {**record, **outcome, **self._notes, "command": self._command(run), "finished": now}
 
-    def clear(self, run):
+    def clear(self, run: Run) -> None:
         """Remove the checkpoints of a run that is recorded."""
         shutil.rmtree(self._checkpoints(run), ignore_errors=True)
         with contextlib.suppress(OSError):
             self._checkpoints(run).parent.rmdir()
 
-    def _checkpoints(self, run):
+    def _checkpoints(self, run: Run) -> Path:
         return self._folder / "running" / run.work()
 
-    def _outcome(self, run):
+    def _outcome(self, run: Run) -> dict[str, Any]:
         data = self._bench.load(run.cell)
         coreset = self._coreset(run, data)
         places, weights = coreset.ascending()
@@ -101,7 +117,7 @@ class Work:
                 "seconds": {**chosen["seconds"], "train": costs["seconds"]},
                 "peak_mb": {**chosen["peak_mb"], "train": costs["peak_mb"]}, "base_accuracy": chosen["base_accuracy"]}
 
-    def _coreset(self, run, data):
+    def _coreset(self, run: Run, data: Data) -> Coreset:
         """From its file, or chosen, with those of lower rates that the same ranking serves."""
         path = self._folder / "indices" / _file_name(run)
         if not path.is_file():
@@ -115,7 +131,7 @@ class Work:
             raise MsCoresetError(f"{path} {reason}: delete it to have it chosen anew")
         return coreset
 
-    def _choose(self, run, data):
+    def _choose(self, run: Run, data: Data) -> None:
         rates = self._rates[_ranking(run)] if run.method.nested else {run.rate: run}
         wanted = [(rate, other) for rate, other in sorted(rates.items(), reverse=True)
                   if not (self._folder / "indices" / _file_name(other)).is_file()]
@@ -134,7 +150,7 @@ class Work:
                 continue
             self._save(coreset, other, data, costs)
 
-    def _save(self, coreset, run, data, costs):
+    def _save(self, coreset: Coreset, run: Run, data: Data, costs: Costs) -> None:
         if data.places is not None:
             coreset = coreset.within(data.places, len(data.whole))
         notes = {"dataset": run.cell.dataset, "pool": run.cell.pool, "pool_seed": run.cell.pool_seed,
@@ -142,37 +158,38 @@ class Work:
                  "costs": costs}
         replace(coreset, manifest={**coreset.manifest, **notes}).save(self._folder / "indices" / _file_name(run))
 
-    def _gather(self, run, data):
+    def _gather(self, run: Run, data: Data) -> tuple[Evidence, Costs]:
         """(evidence, costs) for a run: all that the study's methods need, but what is dear only for those that ask."""
         if not run.method.needs:
             return self._bench.gather(run.cell, data, ())
         needs = self._needs + (("boundary",) if "boundary" in run.method.needs else ())
-        if self._evidence[0] != (run.cell, needs):
-            self._evidence = (None, None)  # two at a time would take twice the memory
+        if self._evidence is None or self._evidence[0] != (run.cell, needs):
+            self._evidence = None  # two at a time would take twice the memory
             self._evidence = ((run.cell, needs), self._bench.gather(run.cell, data, needs))
         return self._evidence[1]
 
 
-def _ranking(run):
+def _ranking(run: Run) -> str:
     """Name of what serves all rates of a method."""
     return checksum({**run.selection(), "rate": None})
 
 
-def _file_name(run):
+def _file_name(run: Run) -> str:
     cell, name = run.cell, run.method.name
     pool = f"-pool{cell.pool}" if cell.pool else ""
     drawn = "" if run.whole else f"{'-balanced' if run.balance else ''}-{run.rate:g}-seed{cell.seed}"
     return f"{cell.dataset}{pool}-{name}{drawn}-{checksum(run.selection())}.npz"
 
 
-def _accuracy(result, last, recipe):
+def _accuracy(result: TrainingResult, last: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     """What the last epoch and the best one reached on the test split, and what chose the best."""
     best = result.best("validation_accuracy" if recipe.validation else "test_accuracy")
+    assert best is not None  # in a study every training is tested
     return {"last": last["accuracy"], "best": best.get("test_accuracy"), "best_epoch": best["epoch"],
             "chosen_by": "validation share" if recipe.validation else "test split", "per_class": last["per_class"]}
 
 
-def _kept(coreset, whole):
+def _kept(coreset: Coreset, whole: Split) -> dict[str, Any]:
     """The shares of bad samples and the classes' sizes, as records hold them."""
     summary = coreset.summary(whole)
     bad = None
@@ -184,6 +201,6 @@ def _kept(coreset, whole):
     return {"bad": bad, "per_class": per_class.tolist()}
 
 
-def _one_line(error):
+def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, MsCoresetError) else f"{type(error).__name__}: {text}"

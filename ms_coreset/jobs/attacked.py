@@ -1,27 +1,31 @@
 """Attacked images, which take a network: made as the command ``attack`` is told, or when they are missing."""
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 from ms_coreset.datasets import default_overlay_path, make_attack
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.datasets.overlays import attack_path
 from ms_coreset.datasets.overlays.places import is_made
+from ms_coreset.datasets.split import Split
 from ms_coreset.device import current_device, device_settings, set_device
 from ms_coreset.distributed import first_before_others
 from ms_coreset.jobs.base_network import base_network
+from ms_coreset.jobs.sources import Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.perturbations.attack import attack_options
 from ms_coreset.terminal import note
 
 
-def training_split(sources):
+def training_split(sources: Sources) -> Split:
     """The training split; attacked images that are missing are made first."""
     with first_before_others():
         _make_if_missing(sources)
     return sources.data.load(train=True)
 
 
-def _make_if_missing(sources):
+def _make_if_missing(sources: Sources) -> None:
     """Make the attacked images that the data set is of, with the defaults, unless they are there or have a variant.
 
     The base network of the clean data set is trained first if there is none.
@@ -37,7 +41,7 @@ def _make_if_missing(sources):
     _make(dataclasses.replace(sources, data=clean, network=network), clean.load(train=True))
 
 
-def attack(sources, runtime, force, batch_size, **options):
+def attack(sources: Sources, runtime: Runtime, force: bool, batch_size: int, **options: Any) -> tuple[Split, Path]:
     """The job of the command: (clean training split, file of the attacked images).
 
     options: of ``attack_options``; the rest as for ``make_attack``
@@ -51,9 +55,10 @@ def attack(sources, runtime, force, batch_size, **options):
                         **options)
 
 
-def _make(sources, clean, variant="", **options):
+def _make(sources: Sources, clean: Split, variant: str = "", **options: Any) -> Path:
     """Attack the split ``clean`` of ``sources`` by their base network; the file of the result."""
     device, asked = current_device(), dataclasses.replace(sources, pool=None)
     network, path = base_network(asked, clean, device, Steps())
-    notes = {"checkpoint": str(path), "network": network.description, "device": device, **device_settings()}
+    notes = {"checkpoint": str(path), "network": getattr(network, "description", None), "device": device,
+             **device_settings()}
     return make_attack(clean, network, sources.data.home, seed=sources.seed, variant=variant, notes=notes, **options)

@@ -2,35 +2,42 @@
 
 import contextlib
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from ms_coreset.datasets.split import Split
 from ms_coreset.device import require_mindspore
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write
 from ms_coreset.identity import contents_digest, normalization, tell_missing
 from ms_coreset.jobs.default_recipe import recipe_of
+from ms_coreset.jobs.sources import DataSource, NetworkSource, Sources
+from ms_coreset.jobs.steps import Steps
+from ms_coreset.kinds import FilePath, Log, Network
 from ms_coreset.locks import locked
 from ms_coreset.networks import canonical_network, create_network
 from ms_coreset.networks.weights import network_from_weights, read_checkpoint
 from ms_coreset.terminal import note
 from ms_coreset.training.loop import BEST, LAST, finished, train
+from ms_coreset.training.recipe import Recipe
 
 
-def checkpoint_folder(sources, recipe, what=None):
+def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None) -> Path:
     """``<folder of networks>/<dataset>[-pool<N>]/<arch>[-w<width>][-<what>]``."""
     dataset = sources.data.name_in_files + (f"-pool{sources.pool}" if sources.pool else "")
     arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + (f"-{what}" if what else "")
     return Path(sources.network.folder) / dataset / arch
 
 
-def build_network(recipe, split, seed):
+def build_network(recipe: Recipe, split: Split, seed: int) -> Network:
     """The recipe's network for the images of ``split``, with its first weights."""
     return create_network(recipe.arch, split.num_classes, split.in_channels, image_size=split.image_size,
                           width=recipe.width, seed=seed)
 
 
-def base_network(sources, split, device, steps, run=0):
+def base_network(sources: Sources, split: Split, device: str, steps: Steps, run: int = 0) -> tuple[Network, Path]:
     """(network, path of its checkpoint): the user's own, or the base network in its folder, trained or finished if
     need be.
 
@@ -46,19 +53,21 @@ def base_network(sources, split, device, steps, run=0):
     return trained_network(sources.data, split, recipe, folder, seed, steps)
 
 
-def first_network(sources, split, device):
+def first_network(sources: Sources, split: Split, device: str) -> Network:
     """A network of the kind that ``base_network`` finds, before it is trained."""
     if sources.network.checkpoint:
         return _given_network(sources.network, split, log=lambda line: None)  # all there is to tell comes when asked
     return build_network(recipe_of(sources.network, sources.data.name, device, split.image_size), split, sources.seed)
 
 
-def _given_network(source, split, log):
+def _given_network(source: NetworkSource, split: Split, log: Log) -> Network:
+    assert source.checkpoint is not None  # whoever calls has looked
     arch = source.arch and canonical_network(source.arch)
     return network_from_weights(source.checkpoint, split.image_size, split.in_channels, arch=arch, log=log)
 
 
-def trained_network(data, split, recipe, folder, seed, steps):
+def trained_network(data: DataSource, split: Split, recipe: Recipe, folder: Path, seed: int,
+                    steps: Steps) -> tuple[Network, Path]:
     """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be.
 
     data: the ``DataSource`` of its test split
@@ -75,7 +84,7 @@ def trained_network(data, split, recipe, folder, seed, steps):
 
 
 @contextlib.contextmanager
-def at_work_in(folder):
+def at_work_in(folder: FilePath) -> Iterator[None]:
     """Let one process at a time train in ``folder``, the others waiting; of several ranks the first holds it."""
     with contextlib.ExitStack() as held:
         lock = Path(folder) / ".lock"
@@ -85,7 +94,7 @@ def at_work_in(folder):
         yield
 
 
-def _train_base(data, split, recipe, folder, seed):
+def _train_base(data: DataSource, split: Split, recipe: Recipe, folder: Path, seed: int) -> None:
     require_mindspore()  # before it says that it trains
     # Of training that ended, of which best.ckpt is gone, nothing is left to go on with.
     notes = training_notes(folder / LAST)
@@ -98,7 +107,7 @@ def _train_base(data, split, recipe, folder, seed):
     train(network, split, recipe, seed=seed, folder=folder, resume=resume, test=data.load(train=False))
 
 
-def _note_ranks(network):
+def _note_ranks(network: Network) -> None:
     """Say what training on several ranks does to this network that training on one would not."""
     ranks = current()
     if ranks.size == 1:
@@ -114,7 +123,7 @@ def _note_ranks(network):
     note(f"{ranks.size} ranks share every batch{departure}")
 
 
-def _tell_of_base(path, wanted, split):
+def _tell_of_base(path: Path, wanted: Mapping[str, Any], split: Split) -> None:
     """Say which network is asked, and in what it differs from the one that the options would train."""
     notes = training_notes(path)
     trained = notes.get("run", {})
@@ -131,13 +140,13 @@ def _tell_of_base(path, wanted, split):
         tell_missing(trained, normalization(split), path.with_name(LAST), note)
 
 
-def training_notes(path):
+def training_notes(path: FilePath) -> dict[str, Any]:
     """What last.ckpt beside the checkpoint ``path`` tells of its training: "run", "epoch", ...; nothing without one."""
     last = Path(path).with_name(LAST)
     return read_checkpoint(last)[1] if last.is_file() else {}
 
 
-def require_writable(folder):
+def require_writable(folder: FilePath) -> None:
     """Raise ``MsCoresetError`` unless files can be made in ``folder``: better before hours of work than after."""
     probe = Path(folder) / f".probe-{os.getpid()}"
     with atomic_write(probe) as stream:

@@ -1,10 +1,14 @@
 """Gathering what a method needs to know of the samples: what came with the data, and what networks answer."""
 
 import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ms_coreset.datasets import class_balanced_indices
+from ms_coreset.datasets.split import Split
 from ms_coreset.device import set_device
 from ms_coreset.errors import MsCoresetError, require_same_classes
 from ms_coreset.evidence import EXTRACTED, Evidence
@@ -14,12 +18,18 @@ from ms_coreset.identity import contents_digest
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import base_network, first_network, training_notes
 from ms_coreset.jobs.patches import ask_patches
-from ms_coreset.jobs.sources import PATCHES
+from ms_coreset.jobs.sources import PATCHES, EvidenceSource, Runtime, Sources
+from ms_coreset.jobs.steps import Steps
+from ms_coreset.kinds import Network
 from ms_coreset.terminal import note
 from ms_coreset.training.dynamics import TrainingDynamics
 
+# (samples, features of each, samples of each class, types of features and logits)
+Sizes = tuple[int, int, tuple[int, ...], tuple[str, ...]]
+Find = Callable[[Sources, Split, str, Steps, int], tuple[Network, Path]]  # as ``base_network``
 
-def load_pool(sources, runtime, steps):
+
+def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Split, np.ndarray | None, Split]:
     """(device, training split, pool's places or None for all, the pool as a split)."""
     with steps("load"):
         device = set_device(runtime.device, runtime.precision)
@@ -27,7 +37,7 @@ def load_pool(sources, runtime, steps):
         return device, whole, *draw_pool(whole, sources.pool, sources.seed)
 
 
-def draw_pool(split, size, seed):
+def draw_pool(split: Split, size: int | None, seed: int) -> tuple[np.ndarray | None, Split]:
     """(places, part) of a class-balanced pool of ``size`` samples, or (None, split) without a size."""
     if size is None:
         return None, split
@@ -35,7 +45,8 @@ def draw_pool(split, size, seed):
     return pool, split.subset(pool)
 
 
-def gather(sources, split, device, steps, needs, find=base_network):
+def gather(sources: Sources, split: Split, device: str, steps: Steps, needs: Sequence[str],
+           find: Find = base_network) -> tuple[Evidence, Path | None]:
     """(evidence, path of the base network's checkpoint or None) with the fields ``needs``.
 
     What came with the data is used. A network is trained or loaded only if something else is needed; further ones for
@@ -56,14 +67,14 @@ def gather(sources, split, device, steps, needs, find=base_network):
     return _with(first, runs=(first, *(_with(other, **known) for other in others))), checkpoint
 
 
-def sizes_of(evidence):
+def sizes_of(evidence: Evidence) -> Sizes:
     """(samples, features of each, samples of each class, types of features and logits) of an evidence, as estimates
     take them."""
     features, logits = evidence.features, evidence.logits
     return _sizes(evidence.labels, 0 if logits is None else logits.shape[1], features, logits)
 
 
-def sizes_to_gather(sources, split, device, needs):
+def sizes_to_gather(sources: Sources, split: Split, device: str, needs: Sequence[str]) -> Sizes:
     """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained; raises what it does."""
     known, wanted = _known_and_wanted(sources.evidence.runs, split, needs)
     features = known.get("features")
@@ -74,14 +85,14 @@ def sizes_to_gather(sources, split, device, needs):
     return _sizes(split.labels, split.num_classes, features, known.get("logits"))
 
 
-def _sizes(labels, columns, features, logits):
+def _sizes(labels: np.ndarray, columns: int, features: np.ndarray | None, logits: np.ndarray | None) -> Sizes:
     counts = np.unique(labels, return_counts=True)[1].tolist()
     counts += [0] * (columns - len(counts))  # classes without samples have logits, too
     types = tuple("float32" if array is None else array.dtype.name for array in (features, logits))
     return len(labels), 1 if features is None else features.shape[1], tuple(counts), types
 
 
-def _known_and_wanted(runs, split, needs):
+def _known_and_wanted(runs: int, split: Split, needs: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What of ``needs`` came with the data, and the names of what a network is to be asked for."""
     if runs < 1:
         raise MsCoresetError(f"runs {runs}: must be at least 1")
@@ -91,7 +102,7 @@ def _known_and_wanted(runs, split, needs):
     return known, wanted
 
 
-def _require_askable(split, known, wanted, runs):
+def _require_askable(split: Split, known: Mapping[str, np.ndarray], wanted: Sequence[str], runs: int) -> None:
     """Raise ``MsCoresetError`` when a network is needed and can't be had, or is asked for and would not be used."""
     if wanted and split.images is None:
         keys = [name for name in wanted if name in EXTRACTED]
@@ -105,11 +116,12 @@ def _require_askable(split, known, wanted, runs):
         note(f"{', '.join(known)} came with {split.name}; {', '.join(wanted)}: a network is asked")
 
 
-def _listed(names):
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "nothing"
 
 
-def _ask(source, split, steps, needs, network, checkpoint):
+def _ask(source: EvidenceSource, split: Split, steps: Steps, needs: Sequence[str], network: Network,
+         checkpoint: Path) -> tuple[Evidence, Path]:
     if set(needs) != {"features"}:
         require_same_classes(network, split, ", ".join(name for name in needs if name != "features"))
     elif network.head.out_channels != split.num_classes:
@@ -125,7 +137,7 @@ def _ask(source, split, steps, needs, network, checkpoint):
     return evidence, checkpoint
 
 
-def _dynamics(checkpoint, split):
+def _dynamics(checkpoint: Path, split: Split) -> TrainingDynamics:
     dynamics = TrainingDynamics.load(checkpoint.parent / "dynamics")
     trained_on = training_notes(checkpoint).get("run", {}).get("data")
     if dynamics.loss is not None and dynamics.loss.shape[1] != len(split):
@@ -138,11 +150,11 @@ def _dynamics(checkpoint, split):
                          "this data")
 
 
-def _boundary(network, split, top_m):
+def _boundary(network: Network, split: Split, top_m: int | None) -> np.ndarray:
     classes = f"{top_m} classes" if top_m else f"all {split.num_classes} classes (fewer: --top-m)"
     note(f"distances to the decision boundary of {len(split):,} samples against {classes}")
     return deepfool_distances(network, split, top_m=top_m)
 
 
-def _with(evidence, **fields):
+def _with(evidence: Evidence, **fields: Any) -> Evidence:
     return dataclasses.replace(evidence, **fields)

@@ -50,7 +50,7 @@ def runtime_of(options: Mapping) -> Runtime:
     return Runtime(**_fields(options, _RUNTIME))
 
 
-def _fields(options, names):
+def _fields(options: Mapping, names: Mapping[str, str]) -> dict[str, Any]:
     return {field: options[name] for name, field in names.items() if name in options}
 
 

@@ -1,13 +1,19 @@
 """Evidence of random patches: what takes a network's place where none is trained."""
 
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeGuard
+
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError, require_whole
-from ms_coreset.evidence import EXTRACTED
-from ms_coreset.extraction.patches import LARGEST, patch_evidence
-from ms_coreset.jobs.sources import PATCHES
+from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.extraction.patches import LARGEST, PatchEvidence, patch_evidence
+from ms_coreset.jobs.sources import PATCHES, Sources
+from ms_coreset.jobs.steps import Steps
 from ms_coreset.terminal import note
 
 
-def require_evidence(sources, wanted, kinds=None):
+def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
+                     kinds: Collection[str | None] | None = None) -> None:
     """Raise ``MsCoresetError`` where options are not those of the evidence that is asked for, or it lacks what a
     method needs.
 
@@ -34,7 +40,7 @@ def require_evidence(sources, wanted, kinds=None):
                                  f"{remedy}")
 
 
-def ask_patches(sources, split, steps):
+def ask_patches(sources: Sources, split: Split, steps: Steps) -> PatchEvidence:
     """The ``PatchEvidence`` of a split, with its accuracy on the test split, made or taken from the cache."""
     test, evidence = sources.data.load(train=False), sources.evidence
     size = split.image_size
@@ -45,12 +51,12 @@ def ask_patches(sources, split, steps):
                               cache=evidence.cache)
 
 
-def is_of_patches(evidence):
+def is_of_patches(evidence: Evidence) -> TypeGuard[PatchEvidence]:
     """Whether evidence is a ``PatchEvidence``, told without the import of what makes one."""
     return hasattr(evidence, "test_accuracy")
 
 
-def base_of_patches(evidence):
+def base_of_patches(evidence: Evidence) -> dict[str, Any]:
     """Notes on the evidence from patches in place of those on a base network; none for a network's."""
     if not is_of_patches(evidence):
         return {}

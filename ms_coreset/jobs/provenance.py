@@ -1,9 +1,14 @@
 """By what a coreset was chosen, and in what a repetition of the choice differs."""
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ms_coreset.coreset import Coreset
+from ms_coreset.evidence import Evidence
 from ms_coreset.files import digest
 from ms_coreset.jobs.base_network import training_notes
 from ms_coreset.jobs.patches import base_of_patches
@@ -16,7 +21,7 @@ _SETTINGS = ("n", "rate", "method", "options", "seed")
 _COMPARED = ("versions", "revision", "device", "precision", "data", "base", "recipe")
 
 
-def base_of(checkpoint, evidence):
+def base_of(checkpoint: Path | None, evidence: Evidence) -> dict[str, Any]:
     """Notes on what was asked: the base network's file, checksum and seed, and its recipe as far as they are known, or
     the random patches' settings.
 
@@ -30,20 +35,22 @@ def base_of(checkpoint, evidence):
             "recipe": recipe or None}
 
 
-def tell_changes(former, notes):
+def tell_changes(former: Coreset | None, notes: Mapping[str, Any]) -> None:
     """Say in which of ``notes`` a repetition differs from the coreset ``former``: "data images: A, now B"."""
-    for name in [name for name in _COMPARED if former and name in notes]:
+    if not former:
+        return
+    for name in [name for name in _COMPARED if name in notes]:
         then, now = _flat(name, former.manifest.get(name)), _flat(name, notes[name])
         for key in dict.fromkeys([*then, *now]):
             if then.get(key) != now.get(key):
                 note(f"{key}: {then.get(key, 'not recorded')}, now {now.get(key)}")
 
 
-def _flat(name, value):
+def _flat(name: str, value: Any) -> dict[str, Any]:
     return {f"{name} {key}": part for key, part in value.items()} if isinstance(value, dict) else {name: value}
 
 
-def changed_arrays(former, coreset):
+def changed_arrays(former: Coreset, coreset: Coreset) -> list[str]:
     """Lines on what differs between two coresets themselves; none when every array is the same, byte for byte."""
     lines = [f"{name}: {getattr(former, name)}, now {getattr(coreset, name)}" for name in _SETTINGS
              if getattr(former, name) != getattr(coreset, name)]
@@ -54,13 +61,13 @@ def changed_arrays(former, coreset):
     return lines
 
 
-def _same(then, now):
+def _same(then: np.ndarray | None, now: np.ndarray | None) -> bool:
     if then is None or now is None:
         return then is now
     return then.dtype == now.dtype and then.shape == now.shape and then.tobytes() == now.tobytes()
 
 
-def _told(name, then, now):
+def _told(name: str, then: np.ndarray | None, now: np.ndarray | None) -> str:
     if then is None or now is None:
         return "there were none" if then is None else "there are none now"
     if name in ("indices", "pool"):

@@ -1,13 +1,25 @@
 """Training on coresets that are chosen anew: how they are asked for, and what is told of them."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from ms_coreset.coreset import Coreset
+from ms_coreset.datasets.split import Split
+from ms_coreset.evidence import Evidence
 from ms_coreset.jobs.gather import sizes_of
+from ms_coreset.jobs.sources import ReselectionSource
+from ms_coreset.selectors.choice import Choice
+from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import note
 from ms_coreset.training.adaptive import Reselection, coreset_file
+from ms_coreset.training.loop import TrainingResult
 
 
-def reselection_of(source):
+def reselection_of(source: ReselectionSource | None) -> Reselection | None:
     """The ``Reselection`` that a ``ReselectionSource`` describes, which keeps to the request's memory; None for None.
 
     Raises ``MsCoresetError`` as ``Reselection`` does.
@@ -19,27 +31,28 @@ def reselection_of(source):
                        warm=source.warm, options=choice.options, top_m=source.top_m, log=note)
 
 
-def _within_memory(choice):
-    def choose(evidence, request):
+def _within_memory(choice: Choice) -> Callable[[Evidence, Request], Coreset]:
+    def choose(evidence: Evidence, request: Request) -> Coreset:
         choice.estimate(*sizes_of(evidence), request).require_fit()
         return choice.choose(evidence, request)
 
     return choose
 
 
-def of_pool(reselection, pool, n):
+def of_pool(reselection: Reselection, pool: np.ndarray | None, n: int) -> Reselection:
     """``reselection`` among the places ``pool`` of a data set of n, or among all of it if that is None."""
     return dataclasses.replace(reselection, pool=pool, n=n)
 
 
-def called(reselection):
+def called(reselection: Reselection) -> str:
     """A word for the folder of an adaptive training."""
     request = reselection.request
     return f"{reselection.name}{'-balanced' if request.balance else ''}-{request.rate:g}-every{reselection.every}" + (
         f"-warm{reselection.warm}" if reselection.warm else "")
 
 
-def reselected(result, reselection, folder, split, write):
+def reselected(result: TrainingResult, reselection: Reselection, folder: Path, split: Split,
+               write: bool) -> dict[str, Any]:
     """What the result file tells of the coresets, which are in ``folder``, or are written there if ``write``."""
     told = []
     for epoch, chosen in sorted(result.coresets.items()):

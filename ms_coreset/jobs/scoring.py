@@ -1,21 +1,23 @@
 """The job of ``score``: every score of every sample, in one file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from ms_coreset.datasets.split import Split
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import EXTRACTED
+from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool
 from ms_coreset.jobs.patches import is_of_patches, require_evidence
-from ms_coreset.jobs.sources import COSTLY, PATCHES
+from ms_coreset.jobs.sources import COSTLY, PATCHES, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, tell_if_poor, trust_in
+from ms_coreset.kinds import FilePath
 from ms_coreset.selectors import SCORES, list_scores, score
 from ms_coreset.terminal import note
 
@@ -36,7 +38,7 @@ class ScoringResult:
     stem: Path
 
 
-def score_all(sources, names, save, runtime):
+def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: Runtime) -> ScoringResult:
     """The ``ScoringResult`` of the scores ``names``, or of all that can be had but ``COSTLY`` ones, written to the
     folder ``save``. Of these, such as the evidence does not do for (of one epoch, say) are left out, which is said."""
     names = [SCORES.canonical(name) for name in names]
@@ -60,7 +62,7 @@ def score_all(sources, names, save, runtime):
     return ScoringResult(values, rows, trusted, checkpoint, steps, stem)
 
 
-def _all_that_go(names, evidence):
+def _all_that_go(names: Sequence[str], evidence: Evidence) -> dict[str, np.ndarray]:
     """Scores by name; raises ``MsCoresetError`` where none goes, which the last one's words tell."""
     values: dict[str, np.ndarray] = {}
     failed: dict[str, MsCoresetError] = {}
@@ -76,7 +78,7 @@ def _all_that_go(names, evidence):
     return values
 
 
-def _possible(kind, split):
+def _possible(kind: str | None, split: Split) -> list[str]:
     """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
     patches, those that need no training's dynamics."""
     names = [name for name in list_scores() if name not in COSTLY]
@@ -91,11 +93,13 @@ def _possible(kind, split):
     return possible
 
 
-def _save(stem, rows, split, values):
+def _save(stem: Path, rows: np.ndarray, split: Split, values: Mapping[str, np.ndarray]) -> None:
     """The same table twice: arrays by name, and text with a line a sample."""
     known = {"index": rows, "label": split.labels}
+    if split.clean_labels is not None:
+        known["clean_label"] = split.clean_labels
     if split.bad is not None:
-        known |= {"clean_label": split.clean_labels, "bad": split.bad.astype(int)}
+        known["bad"] = split.bad.astype(int)
     with atomic_write(f"{stem}.npz") as arrays, atomic_write(f"{stem}.csv", "w", encoding="utf-8") as text:
         np.savez_compressed(arrays, **known, **values)
         text.write(",".join((*known, *values)) + "\n")

@@ -1,6 +1,6 @@
 """The job of ``select``: train or load a network, ask it about every sample, choose who stays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,13 @@ class SelectionResult:
 def select(job: SelectionJob) -> SelectionResult:
     """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory."""
     unsaid, wanted, steps = job.former is None and nothing_said(job), with_defaults(job), Steps()
-    require_evidence(wanted.sources, {wanted.choice.name: wanted.choice.needs})
+    require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
     if job.save is not None:
         require_writable(job.save)
     device, whole, pool, split = load_pool(job.sources, job.runtime, steps)
-    if unsaid and goes_by_patches(device, split, wanted.choice.needs):
+    if unsaid and goes_by_patches(device, split, _choice_of(wanted).needs):
         wanted = by_patches(wanted)
-    sources, choice, request = wanted.sources, wanted.choice, wanted.request
+    sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
     given = [name for name in choice.needs if name in split.known]
     notes = {**_asked_for(wanted, whole, given), **made_with(device), "data": data_identity(whole, given)}
     tell_changes(job.former, notes)
@@ -108,6 +108,12 @@ def select(job: SelectionJob) -> SelectionResult:
     files = _saved(wanted, coreset, changes, steps)
     return SelectionResult(coreset=coreset, split=whole, estimate=expected, steps=steps, trust=trusted, wrong=wrong,
                            came_with_data=tuple(given), files=files, changes=changes)
+
+
+def _choice_of(job: SelectionJob) -> Choice:
+    """How a job chooses, of which ``unsaid`` has said all that was not said."""
+    assert job.choice is not None
+    return job.choice
 
 
 def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None, balance: bool = False,
@@ -142,7 +148,7 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
                                command_line("select", recorded), recorded))
 
 
-def _asked_for(job, whole, given):
+def _asked_for(job: SelectionJob, whole: Split, given: Sequence[str]) -> dict[str, Any]:
     """Notes on what was asked for. What is repeated goes by the command that made it first."""
     options = {name: value for name, value in job.options.items() if value is not None}
     command = job.command
@@ -153,7 +159,7 @@ def _asked_for(job, whole, given):
             "command": command if isinstance(command, str) else None, "arguments": options}
 
 
-def _saved(job, coreset, changes, steps):
+def _saved(job: SelectionJob, coreset: Coreset, changes: Sequence[str], steps: Steps) -> dict[str, Path]:
     """The files that the coreset is written to; none for one that differs from what lies there to be repeated."""
     if job.save is None:
         return {}

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, overload
 
 from ms_coreset.datasets import Split, load_dataset
 from ms_coreset.datasets.family import canonical_name, find_dataset
@@ -36,7 +38,7 @@ class DataSource:
     verify: bool = False
     probabilities: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         find_dataset(self.name)
 
     @property
@@ -54,6 +56,12 @@ class DataSource:
         name = self.canonical_name.replace(family.name, family.called(self.root), 1)
         size = "" if self.image_size is None else f"-{self.image_size}px"
         return name + size + ("" if self.bits is None else f"-{self.bits}bit")
+
+    @overload
+    def load(self, train: Literal[True]) -> Split: ...
+
+    @overload
+    def load(self, train: bool) -> Split | None: ...
 
     def load(self, train: bool) -> Split | None:
         """The training or the test split, as it is on disk or can be fetched."""
@@ -73,7 +81,7 @@ class DataSource:
         return self.named(family.name), f"{family.name}{letter}" + (f"@{variant}" if variant else ""), variant
 
     @property
-    def home(self):
+    def home(self) -> Path:
         """The folder that holds the overlays of the data set."""
         return find_dataset(self.name)[0].home(self.root)
 
@@ -81,7 +89,7 @@ class DataSource:
         """Another data set in the same place."""
         return dataclasses.replace(self, name=name)
 
-    def _of_broken(self):
+    def _of_broken(self) -> str | None:
         """What ``load_dataset`` does about broken images: of a user's own, which nobody published, all are tried."""
         if self.skip_broken:
             return "skip"
@@ -133,7 +141,7 @@ class EvidenceSource:
     cache: str = "cache"
     memory: int | str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in (None, NETWORK, PATCHES):
             raise MsCoresetError(f"evidence {self.kind!r}: must be one of {NETWORK}, {PATCHES}")
 

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from collections.abc import Iterator
 
 
 class Steps:
@@ -11,11 +12,12 @@ class Steps:
     The peak is of resident memory. Where the kernel can't reset it (outside Linux), it is the highest since start.
     """
 
-    def __init__(self):
-        self.seconds, self.peak_mb = {}, {}
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.peak_mb: dict[str, float] = {}
 
     @contextlib.contextmanager
-    def __call__(self, name):
+    def __call__(self, name: str) -> Iterator[None]:
         _reset_peak()
         began = time.perf_counter()
         try:
@@ -24,18 +26,18 @@ class Steps:
             self.seconds[name] = self.seconds.get(name, 0) + time.perf_counter() - began
             self.peak_mb[name] = max(self.peak_mb.get(name, 0), _peak_mb())
 
-    def lines(self):
+    def lines(self) -> list[tuple[str, str]]:
         """Two lines for a summary."""
         return [("seconds", ", ".join(f"{name} {value:.1f}" for name, value in self.seconds.items())),
                 ("peak MB", ", ".join(f"{name} {value:.0f}" for name, value in self.peak_mb.items()))]
 
 
-def _reset_peak():
+def _reset_peak() -> None:
     with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as stream:
         stream.write("5")
 
 
-def _peak_mb():
+def _peak_mb() -> float:
     with contextlib.suppress(OSError, ValueError), open("/proc/self/status") as stream:
         peak = next(line for line in stream if line.startswith("VmHWM"))
         return int(peak.split()[1]) / 1024

@@ -5,11 +5,13 @@ import glob
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ms_coreset import __version__
 from ms_coreset.coreset import Coreset, read_dropped
+from ms_coreset.datasets.split import Split
 from ms_coreset.device import device_settings, set_device
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import is_device, read_pickle, write_json
@@ -20,9 +22,10 @@ from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.jobs.gather import draw_pool
 from ms_coreset.jobs.reselection import called, of_pool, reselected, reselection_of
 from ms_coreset.jobs.sources import ReselectionSource, Runtime, Sources
+from ms_coreset.kinds import FilePath
 from ms_coreset.terminal import note
 from ms_coreset.training.dynamics import FIELDS
-from ms_coreset.training.loop import CORESETS, LAST, evaluate, train
+from ms_coreset.training.loop import CORESETS, LAST, TrainingResult, evaluate, train
 from ms_coreset.training.recipe import Recipe
 
 
@@ -94,7 +97,7 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
     return TrainingOutcome(recipe, told, result_file, folder if job.keep else None)
 
 
-def _result_file(job, folder):
+def _result_file(job: TrainingJob, folder: Path) -> Path:
     """Where the results go; raises ``MsCoresetError`` unless all that is to be written can be."""
     if job.keep:
         require_writable(folder)
@@ -106,25 +109,25 @@ def _result_file(job, folder):
     return path
 
 
-def _part(job, split):
+def _part(job: TrainingJob, split: Split) -> tuple[np.ndarray | None, np.ndarray | None, str | None]:
     """(places or None for all, weights or None, a word for the folder or None) of what is trained on."""
     if job.coreset:
-        return _of_coreset(job, split)
+        return _of_coreset(job.coreset, job.weighted, split)
     if job.dropped:
         return _of_dropped(job.dropped, split), None, f"{Path(job.dropped).stem}-pruned"
     return draw_pool(split, job.sources.pool, job.sources.seed)[0], None, None
 
 
-def _of_coreset(job, split):
-    coreset = Coreset.load(job.coreset)
-    _require_fitting(coreset, job.coreset, split)
-    (places, weights), what = coreset.ascending(), Path(job.coreset).stem
-    if weights is not None and not job.weighted:
+def _of_coreset(path: FilePath, weighted: bool, split: Split) -> tuple[np.ndarray, np.ndarray | None, str]:
+    coreset = Coreset.load(path)
+    _require_fitting(coreset, path, split)
+    (places, weights), what = coreset.ascending(), Path(path).stem
+    if weights is not None and not weighted:
         return places, None, f"{what}-unweighted"
     return places, weights, what
 
 
-def _of_dropped(path, split):
+def _of_dropped(path: FilePath, split: Split) -> np.ndarray:
     """The places that a file of dropped ones leaves. It tells of no data, but the coreset's file beside it does."""
     kept, dropped = read_dropped(path, len(split)), read_pickle(path)
     for beside in sorted(Path(path).parent.glob(f"{glob.escape(Path(path).stem)}-*.npz")):
@@ -138,7 +141,7 @@ def _of_dropped(path, split):
     return kept
 
 
-def _require_fitting(coreset, path, split):
+def _require_fitting(coreset: Coreset, path: FilePath, split: Split) -> None:
     """Raise ``MsCoresetError`` for a coreset of other data; of the same images, relabelled, it is told."""
     reason = misfit(coreset, split, split.name, may_differ=("labels",))
     if reason is not None:
@@ -147,7 +150,7 @@ def _require_fitting(coreset, path, split):
         note(f"{path} was chosen by other labels of these images than {split.name} has, which are trained on")
 
 
-def _best(result, recipe):
+def _best(result: TrainingResult, recipe: Recipe) -> dict[str, Any] | None:
     """The best tested epoch, and what chose it."""
     key = "validation_accuracy" if recipe.validation else "test_accuracy"
     chosen_by = "validation share" if recipe.validation else "test split: for comparison with papers that do so only"

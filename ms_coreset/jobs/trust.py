@@ -1,12 +1,17 @@
 """How far evidence can be trusted: how many labels it tells right, and what it makes of those that may be wrong."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from ms_coreset.coreset import Coreset
+from ms_coreset.datasets.split import Split
+from ms_coreset.evidence import Evidence, required
 from ms_coreset.jobs.base_network import first_network, training_notes
 from ms_coreset.jobs.patches import is_of_patches
-from ms_coreset.jobs.sources import PATCHES
+from ms_coreset.jobs.sources import PATCHES, Sources
+from ms_coreset.kinds import Network
 from ms_coreset.randomness import stream
 from ms_coreset.selectors.label_quality import estimate_label_noise
 from ms_coreset.terminal import note
@@ -32,17 +37,17 @@ class Trust:
     tested: float | None
     guessed: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         known = [(self.given, f"{self.labels} right"), (self.tested, "the test split")]
         return f"{self.source}: " + ", ".join(f"{share:.1%} of {what}" for share, what in known if share is not None)
 
     @property
-    def poor(self):
+    def poor(self) -> bool:
         """Whether too little is known to choose by; never without a test split."""
         return self.tested is not None and self.tested < self.guessed + POOR * (1 - self.guessed)
 
 
-def trust_in(sources, split, evidence, checkpoint, device):
+def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Path | None, device: str) -> Trust | None:
     """The ``Trust`` in evidence of ``split``, or None where nothing was asked about its images.
 
     checkpoint: of the network, if one was asked. One that was trained here tells how it did; a user's own is asked
@@ -64,7 +69,7 @@ def trust_in(sources, split, evidence, checkpoint, device):
     return Trust(str(checkpoint), "training labels", given, tested, guessed)
 
 
-def _noted(checkpoint):
+def _noted(checkpoint: Path) -> tuple[float | None, ...]:
     """Accuracy on the labels given and on the test split in the last epoch of a training; None where it is not told."""
     history = training_notes(checkpoint).get("history")
     last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
@@ -72,7 +77,7 @@ def _noted(checkpoint):
     return tuple(share if isinstance(share, float) else None for share in known)
 
 
-def _tested(network, split, sources):
+def _tested(network: Network, split: Split, sources: Sources) -> float | None:
     """Share of the test split that a network tells right; None where there is none, or it has other classes."""
     test = sources.data.load(train=False)
     if test is None or test.images is None or network.head.out_channels != split.num_classes:
@@ -81,7 +86,7 @@ def _tested(network, split, sources):
     return evaluate(network, test.subset(drawn))["accuracy"]
 
 
-def tell_if_poor(trusted):
+def tell_if_poor(trusted: Trust | None) -> None:
     """Say what can be done about evidence that knows too little to choose by."""
     if trusted is None or not trusted.poor:
         return
@@ -98,14 +103,14 @@ class WrongLabels:
     data: float
     coreset: float
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"about {self.data:.1%} of the data, {self.coreset:.1%} of the coreset (estimated)"
 
 
-def wrong_labels(evidence, coreset):
+def wrong_labels(evidence: Evidence, coreset: Coreset) -> WrongLabels | None:
     """``WrongLabels`` of the data and of a coreset; None for a network's evidence, which has learnt wrong labels,
     too."""
-    if not is_of_patches(evidence) or evidence.logits.shape[1] < 2:
+    if not is_of_patches(evidence) or required(evidence.logits).shape[1] < 2:
         return None
     found = estimate_label_noise(evidence, coreset.seed)
     return WrongLabels(float(found.share), float(found.chances[coreset.indices].mean()))

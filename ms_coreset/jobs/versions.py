@@ -2,12 +2,13 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from ms_coreset import __version__
 from ms_coreset.device import device_settings, mindspore_version
 
 
-def made_with(device):
+def made_with(device: str) -> dict[str, Any]:
     """Plain values for a result's notes: versions (None: not installed), the checkout's revision, the device and its
     settings."""
     import numpy
@@ -16,13 +17,13 @@ def made_with(device):
     return {"versions": versions, "revision": revision(), "device": device, **device_settings()}
 
 
-def revision():
+def revision() -> str | None:
     """The commit of the checkout that runs, with "+dirty" if it was changed; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
 
-    def git(*arguments):
+    def git(*arguments: str) -> str:
         done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
         return done.stdout.strip()
 

@@ -9,7 +9,7 @@ import contextlib
 import difflib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class Choice:
         self._check(score, rule)
 
     @classmethod
-    def parse(cls, text: str, families: dict[str, str] | None = None) -> Choice:
+    def parse(cls, text: str, families: Mapping[str, str] | None = None) -> Choice:
         """The one that a text means. families: what a name of ``FAMILIES`` means."""
         name, options = split_text(text)
         return cls({**FAMILIES, **(families or {})}.get(name.lower(), name), options)

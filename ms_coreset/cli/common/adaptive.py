@@ -1,5 +1,7 @@
 """The options of training on coresets that are chosen anew every few epochs."""
 
+import argparse
+
 from ms_coreset.cli.common.methods import add_method_options, choice_of, flag_of
 from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
@@ -11,7 +13,7 @@ from ms_coreset.selectors.quota import Request
 _OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m")
 
 
-def add_reselection_options(parser):
+def add_reselection_options(parser: argparse.ArgumentParser) -> None:
     """--reselect-every, and how a coreset is chosen then: the options of ``select``."""
     group = parser.add_argument_group("adaptive selection", "train on a coreset of the samples, which the network "
                                       "itself, as it is by then, chooses anew every so many epochs")
@@ -30,26 +32,29 @@ def add_reselection_options(parser):
     add_method_options(parser)
 
 
-def reselection_of(arguments):
+def reselection_of(arguments: argparse.Namespace) -> ReselectionSource | None:
     """The ``ReselectionSource`` that the options describe, or None.
 
     Raises ``MsCoresetError`` for some that do not fit.
     """
     if arguments.reselect_every is None:
-        return _require_none_given(arguments)
+        _require_none_given(arguments)
+        return None
     chosen = "coreset" if arguments.coreset else "prune" if arguments.prune else None
     if chosen:
         raise MsCoresetError(f"--reselect-every chooses the samples itself: leave --{chosen} out")
     for name in ("rate",) if arguments.rule else ("method", "rate"):
-        if getattr(arguments, name) is None:
+        if getattr(arguments, name) in (None, ""):
             raise MsCoresetError(f"--reselect-every needs a --{name}, as in: --reselect-every 5 --method gradmatch "
                                  "--rate 0.1")
     request = Request(arguments.rate, bool(arguments.balance), arguments.seed, arguments.memory)
-    return ReselectionSource(choice_of(arguments), request, arguments.reselect_every, arguments.warm_epochs or 0,
+    choice = choice_of(arguments)
+    assert choice is not None  # a method or a rule is named
+    return ReselectionSource(choice, request, arguments.reselect_every, arguments.warm_epochs or 0,
                              arguments.top_m)
 
 
-def _require_none_given(arguments):
+def _require_none_given(arguments: argparse.Namespace) -> None:
     given = [name for name, value in vars(arguments).items()
              if value is not None and (name in _OPTIONS or name.startswith("option_"))]
     if given:

@@ -3,11 +3,14 @@
 import argparse
 import difflib
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_yaml
+from ms_coreset.kinds import FilePath
 from ms_coreset.training.recipe import config_folder, list_recipes
 
 _TYPED_ONLY = ("config", "help", "allow_plugins")  # a file can't ask for these
@@ -21,11 +24,11 @@ class ConfiguredParser(OneLineParser):
     The options that were typed are kept as ``typed``. A file's plugins are let through by --allow-plugins only.
     """
 
-    def __init__(self, folder=None, **settings):
+    def __init__(self, folder: str, **settings: Any) -> None:
         super().__init__(**settings)
         self._folder = folder
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         """As ever; raises ``MsCoresetError`` for a file that is missing or no YAML, has unknown keys or a place."""
         typed = sys.argv[1:] if args is None else list(args)
         self.set_defaults(typed=typed)
@@ -34,7 +37,7 @@ class ConfiguredParser(OneLineParser):
             arguments = super().parse_args(typed, self._configured(self._find(arguments.config), arguments))
         return arguments
 
-    def _find(self, name):
+    def _find(self, name: str) -> Path:
         folder = config_folder() / self._folder
         path = Path(name) if name.endswith((".yaml", ".yml")) else folder / f"{name}.yaml"
         if not path.is_file():
@@ -42,7 +45,7 @@ class ConfiguredParser(OneLineParser):
             raise MsCoresetError(f"no configuration {name}: there are {known}, or give a YAML file")
         return path
 
-    def _configured(self, path, typed):
+    def _configured(self, path: Path, typed: argparse.Namespace) -> argparse.Namespace:
         """The file's values in a namespace; typed: what was typed, which says what is not to be taken from the file."""
         values = read_yaml(path)
         if not isinstance(values, dict):
@@ -58,7 +61,7 @@ class ConfiguredParser(OneLineParser):
         return given
 
 
-def values_of(parser, values, path):
+def values_of(parser: argparse.ArgumentParser, values: Mapping[Any, Any], path: FilePath) -> argparse.Namespace:
     """A namespace of options by name, as the file ``path`` holds them; those without a value are not in it.
 
     Nothing is parsed as words: a value is checked against its option's type and choices, whatever it spells. Raises
@@ -78,7 +81,8 @@ def values_of(parser, values, path):
     return given
 
 
-def _set(parser, given, key, value, option, action, path):
+def _set(parser: argparse.ArgumentParser, given: argparse.Namespace, key: object, value: Any, option: str,
+         action: argparse.Action, path: FilePath) -> None:
     """Let the ``action`` of an option put its checked value into the namespace ``given``."""
     if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
         return setattr(given, action.dest, _switch(key, value, path))
@@ -89,19 +93,19 @@ def _set(parser, given, key, value, option, action, path):
         action(parser, given, checked, option)
 
 
-def _switch(key, value, path):
+def _switch(key: object, value: Any, path: FilePath) -> bool:
     if not isinstance(value, bool):
         raise MsCoresetError(f"{path}: {key} is {value!r}, must be true or false")
     return value
 
 
-def _as_list(value):
+def _as_list(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [f"{name}={text}" for name, text in value.items()]
     return value if isinstance(value, list) else [value]
 
 
-def _checked(action, value, path):
+def _checked(action: argparse.Action, value: Any, path: FilePath) -> Any:
     """One value as its option has it: what the option's own type makes of it, and one of its choices."""
     if isinstance(value, dict) and len(value) == 1 and action.nargs is not None:
         value = _spec(value)
@@ -113,9 +117,10 @@ def _checked(action, value, path):
     return made
 
 
-def _converted(action, value, path):
+def _converted(action: argparse.Action, value: Any, path: FilePath) -> Any:
     if action.type is None:
         return str(value)
+    assert callable(action.type)  # and no name of a type that a parser registers
     try:
         return action.type(str(value))
     except (ValueError, TypeError, argparse.ArgumentTypeError) as error:
@@ -123,7 +128,7 @@ def _converted(action, value, path):
         raise argparse.ArgumentError(action, f"{path}: invalid {kind} value: {value!r}") from error
 
 
-def _spec(value):
+def _spec(value: Mapping[Any, Any]) -> str:
     """A mapping with one key is a name with its options: {ccs: {mis_ratio: 0.3}}; no part of it may spell another."""
     (name, options), = value.items()
     if not isinstance(options or {}, dict):
@@ -134,18 +139,19 @@ def _spec(value):
     return f"{name}:" + ",".join(f"{key}={text}" for key, text in (options or {}).items())
 
 
-def places_of(parser):
+def places_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     """The actions of the options that name a file or folder, or a device: what no file of a stranger's may say."""
     return [action for action in parser._actions if action.dest == "device"
             or (action.metavar in _NAMES_A_PLACE and action.option_strings and action.dest != "plugin")]
 
 
-def shipped_recipe(name):
+def shipped_recipe(name: str | None) -> bool:
     """Whether ``name`` is a recipe of ours, and no file that someone names."""
     return name is None or name in list_recipes()
 
 
-def _require_no_places(parser, given, typed, path):
+def _require_no_places(parser: argparse.ArgumentParser, given: argparse.Namespace, typed: argparse.Namespace,
+                       path: FilePath) -> None:
     """Raise ``MsCoresetError`` for a place in ``given``, the values of the file ``path``, that is neither typed nor the
     one that it would be anyway."""
     named = [action for action in places_of(parser) if getattr(given, action.dest, None) != action.default
@@ -159,7 +165,7 @@ def _require_no_places(parser, given, typed, path):
                              "take them out of it")
 
 
-def _require_allowed(given, typed, path):
+def _require_allowed(given: argparse.Namespace, typed: argparse.Namespace, path: FilePath) -> None:
     """Raise ``MsCoresetError`` where the file ``path`` names plugins that nobody typed or allowed."""
     named = getattr(given, "plugin", None)
     if named and not typed.plugin and not typed.allow_plugins:
@@ -167,7 +173,7 @@ def _require_allowed(given, typed, path):
                              "FILE runs yours instead")
 
 
-def settings_of(options, leave_out=()):
+def settings_of(options: Mapping[str, Any], leave_out: Collection[str] = ()) -> dict[str, Any]:
     """Those of ``options`` that have a value, by their names in a file that --config understands."""
     return {name.replace("_", "-"): value for name, value in options.items()
             if value not in (None, []) and name not in ("typed", *leave_out)}

@@ -1,6 +1,7 @@
 """From options to a method, or to any score with any rule."""
 
 import argparse
+from typing import Any
 
 from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
@@ -14,21 +15,21 @@ _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
 _FLAGS = {"batch_size": "--selection-batch", "epochs": "--score-epochs"}
 
 
-def add_method_options(parser):
+def add_method_options(parser: argparse.ArgumentParser) -> None:
     """An option for each that a method, a score or a rule has."""
     group = parser.add_argument_group("options of the methods", "each only for the methods named")
     for name, owners in _owners().items():
         add(group, flag_of(name), dest=f"option_{name}", type=_value, metavar="X", help=", ".join(owners))
 
 
-def _value(text):
+def _value(text: str) -> Any:
     try:
         return value_of(text, text)
     except MsCoresetError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no value, such as 0.5, true or median") from error
 
 
-def choice_of(arguments):
+def choice_of(arguments: argparse.Namespace) -> Choice | None:
     """The ``Choice`` that the options describe, or None where none of them says anything of a method; raises
     ``MsCoresetError`` for options that it does not have.
 
@@ -41,7 +42,8 @@ def choice_of(arguments):
     if arguments.rule:
         if "score" not in typed:
             raise MsCoresetError(f"--rule {arguments.rule} needs a --score: one of {', '.join(SCORES.names())}")
-        name, options = f"{SCORES.canonical(typed.pop('score'))}-{arguments.rule}", {}
+        options: dict[str, Any] = {}
+        name = f"{SCORES.canonical(typed.pop('score'))}-{arguments.rule}"
     else:
         name, options = split_text(arguments.method or PUBLISHED)
     known = options_of(name)
@@ -54,12 +56,12 @@ def choice_of(arguments):
     return Choice(name, {**options, **typed}, arguments.seed)
 
 
-def flag_of(name):
+def flag_of(name: str) -> str:
     """How a method's option is spelt on the command line."""
     return _FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
-def _owners():
+def _owners() -> dict[str, list[str]]:
     """Option name -> the methods (or scores, or rules) that have it, with its default."""
     owners = {"score": ["--rule", "ccs"]}
     for entry in (*(METHODS[name] for name in METHODS.names()), *(SCORES[name] for name in SCORES.names())):

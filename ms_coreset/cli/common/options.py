@@ -2,26 +2,30 @@
 
 import argparse
 import sys
+from collections.abc import Iterable
+from typing import Any
 
 from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.datasets.family import DATASETS
 from ms_coreset.device import DEVICES, PRECISIONS
-from ms_coreset.jobs.sources import NETWORK, PATCHES
+from ms_coreset.jobs.sources import NETWORK, PATCHES, DataSource
 from ms_coreset.networks import list_networks
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes
+
+Group = argparse._ActionsContainer  # a parser, or a group of its options
 
 
 class _Parser(OneLineParser):
     """Keeps the words that were typed as ``typed``."""
 
-    def parse_args(self, args=None, namespace=None):
+    def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
         typed = sys.argv[1:] if args is None else list(args)
         self.set_defaults(typed=typed)
         return super().parse_args(typed, namespace)
 
 
-def new_parser(typed, description, epilog=None):
+def new_parser(typed: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
     """An argument parser for a command that was called as ``typed``; what follows is in its results' ``typed``."""
     parser = _Parser(prog=typed, description=description, epilog=epilog,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -29,13 +33,13 @@ def new_parser(typed, description, epilog=None):
     return parser
 
 
-def add(group, name, *more, **settings):
+def add(group: Group, name: str, *more: str, **settings: Any) -> None:
     """Add an option that may be spelt with ``-`` or, as the Moderate repository does, with ``_``."""
     spellings = dict.fromkeys((name, name.replace("-", "_").replace("__", "--", 1), *more))
     group.add_argument(*spellings, **settings)
 
 
-def add_data_options(parser, dataset_required=True):
+def add_data_options(parser: argparse.ArgumentParser, dataset_required: bool = True) -> argparse._ArgumentGroup:
     """--dataset and where it lies."""
     group = parser.add_argument_group("data")
     add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {DATASETS.summary()}")
@@ -52,7 +56,7 @@ def add_data_options(parser, dataset_required=True):
     return group
 
 
-def add_network_options(parser):
+def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """What is trained, how, and where its checkpoints go."""
     group = parser.add_argument_group("network and recipe")
     add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by data "
@@ -88,7 +92,7 @@ def add_network_options(parser):
     return group
 
 
-def add_evidence_options(group, default=NETWORK, words=NETWORK):
+def add_evidence_options(group: Group, default: str | None = NETWORK, words: str = NETWORK) -> None:
     """Whose opinion of the samples is asked, and where it is kept; words: what ``default`` is called."""
     add(group, "--evidence", choices=(NETWORK, PATCHES), default=default, help="features and logits of a network, or, "
         f"without training, of random patches of the images and ridge regression (default: {words})")
@@ -103,7 +107,7 @@ def add_evidence_options(group, default=NETWORK, words=NETWORK):
         "in [0, 1] that sum to 1")
 
 
-def add_run_options(parser):
+def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Seed, device and precision."""
     group = parser.add_argument_group("run")
     add(group, "--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
@@ -115,7 +119,7 @@ def add_run_options(parser):
     return group
 
 
-def image_words(data):
+def image_words(data: DataSource) -> list[str]:
     """What decides which images a ``DataSource`` has, as it is typed."""
     sizes = {"--image-size": data.image_size, "--bits": data.bits}
     words = [word for flag, value in sizes.items() if value is not None for word in (flag, str(value))]

@@ -1,9 +1,13 @@
 """What the commands that make perturbations share."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from ms_coreset.cli.common.options import add
+from ms_coreset.cli.common.options import Group, add
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.jobs.sources import DataSource
 from ms_coreset.perturbations.contact_sheet import COLUMNS, Band, write_contact_sheet
 from ms_coreset.terminal import say
 
@@ -12,17 +16,18 @@ NAME and NAME{letter} mean the same; NAME{letter}@VARIANT makes another one besi
 find under that name."""
 
 
-def add_overlay_options(group):
+def add_overlay_options(group: Group) -> None:
     """--force and --preview."""
     add(group, "--force", action="store_true", help="replace what is there already")
     add(group, "--preview", metavar="FILE", help="draw clean and perturbed samples side by side (PNG)")
 
 
-def draw_preview(path, clean, data, rows_of):
+def draw_preview(path: str | None, clean: Split, data: DataSource,
+                 rows_of: Callable[[np.ndarray, np.ndarray], list]) -> None:
     """Draw the perturbed data set ``data``, a ``DataSource``, if there is a ``path``: a band for each kind of
     perturbation.
 
-    rows_of: (clean part, perturbed part) -> rows of a ``contact_sheet.Band``
+    rows_of: (clean images, perturbed images) -> rows of a ``contact_sheet.Band``
     """
     if not path:
         return
@@ -36,14 +41,15 @@ def draw_preview(path, clean, data, rows_of):
             shown = np.unique(chosen[np.linspace(0, len(chosen) - 1, COLUMNS).astype(int)])
             before, after = (split.subset(shown) for split in (clean, perturbed))
             title = f"{name}: {kind.replace('_', ' ')}, {len(chosen):,} of {len(clean):,} samples"
-            bands.append(Band(title, rows_of(before, after), _captions(before, after)))
+            rows = rows_of(*(np.asarray(part.require_images()) for part in (before, after)))
+            bands.append(Band(title, rows, _captions(before, after)))
     if not bands:
         raise MsCoresetError(f"nothing to draw in {path}: no sample of {name} is perturbed")
     write_contact_sheet(path, bands)
     say(f"  drew  {path}")
 
 
-def _captions(before, after):
+def _captions(before: Split, after: Split) -> list[str]:
     pairs = zip(before.labels, after.labels, strict=True)
     return [before.classes[old] if old == new else f"{before.classes[old]}\n> {after.classes[new]}"
             for old, new in pairs]

@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
@@ -13,13 +14,13 @@ from ms_coreset.errors import MsCoresetError
 _PREFIX = "ms_coreset_plugin_"
 
 
-def add_plugin_option(parser):
+def add_plugin_option(parser: argparse.ArgumentParser) -> None:
     """--plugin FILE ..."""
     parser.add_argument("--plugin", nargs="+", action="extend", metavar="FILE", help="Python files of yours that "
                         "register methods, scores, data sets or networks: docs/extending.md")
 
 
-def load_typed(words):
+def load_typed(words: Sequence[str]) -> None:
     """Load the plugins among the typed ``words``: before there is a parser, which has their methods' options."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_plugin_option(early)
@@ -28,13 +29,13 @@ def load_typed(words):
         load_plugins(early.parse_known_args(words)[0].plugin)
 
 
-def load_plugins(paths):
+def load_plugins(paths: Iterable[str] | None) -> None:
     """Load the files ``paths``, a list or None; nothing else makes code of a file that is named."""
     for path in paths or ():
         load_plugin(path)
 
 
-def load_plugin(path):
+def load_plugin(path: str) -> None:
     """Run the Python file ``path``, once in a process.
 
     Raises ``MsCoresetError`` when it is not there, and, naming the line, when it fails.
@@ -45,11 +46,13 @@ def load_plugin(path):
         return
     if not file.is_file():
         raise MsCoresetError(f"no plugin {path}: give a Python file that registers something, see docs/extending.md")
-    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, str(file)))
+    loader = importlib.machinery.SourceFileLoader(name, str(file))
+    spec = importlib.util.spec_from_loader(name, loader)
+    assert spec is not None  # it is of the loader's file
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except Exception as error:  # whatever the user's code raises
         del sys.modules[name]
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]

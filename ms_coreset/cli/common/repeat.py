@@ -1,6 +1,8 @@
 """``select --from-manifest``: how a coreset was made, as its file tells."""
 
 import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ms_coreset.cli.common.configuration import places_of, shipped_recipe, values_of
 from ms_coreset.coreset import Coreset
@@ -13,13 +15,14 @@ PLACES = ("from_manifest", "save", "data", "model_dir", "ckpt", "cache", "device
 _ABOUT_THIS_CALL = ("help", "list", "from_manifest", "save")
 
 
-def options_of(parser, arguments):
+def options_of(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any]:
     """The values of all options in ``arguments`` by their names, None for those without: what ``values_of`` reads."""
     return {action.option_strings[0].lstrip("-"): getattr(arguments, action.dest, None) for action in parser._actions
             if action.dest not in _ABOUT_THIS_CALL}
 
 
-def former_options(parser, arguments):
+def former_options(parser: argparse.ArgumentParser,
+                   arguments: argparse.Namespace) -> tuple[Coreset, argparse.Namespace, str | Recipe | None]:
     """(the coreset of --from-manifest, the options that made it, the recipe of then), ``PLACES`` as typed now or
     default.
 
@@ -41,7 +44,7 @@ def former_options(parser, arguments):
     return former, _parsed(parser, arguments.typed, kept, path), recipe
 
 
-def _named_recipe(then, arguments, path):
+def _named_recipe(then: argparse.Namespace, arguments: argparse.Namespace, path: str) -> str | None:
     """The recipe of then by its name, where its values are not recorded; a file only if it is typed now."""
     if shipped_recipe(then.recipe) or arguments.recipe:
         return then.recipe
@@ -49,7 +52,7 @@ def _named_recipe(then, arguments, path):
     return None
 
 
-def _recorded(former, arguments, path):
+def _recorded(former: Coreset, arguments: argparse.Namespace, path: str) -> dict[str, Any]:
     """All options by name as the coreset's file tells that they were, but code that it would run."""
     recorded = former.manifest.get("arguments")
     if not isinstance(recorded, dict):
@@ -61,7 +64,8 @@ def _recorded(former, arguments, path):
     return {name: value for name, value in recorded.items() if name != "plugin"}
 
 
-def _parsed(parser, typed, recorded, path):
+def _parsed(parser: argparse.ArgumentParser, typed: Sequence[str], recorded: Mapping[str, Any],
+            path: str) -> argparse.Namespace:
     """The options that are typed, over those that are recorded."""
     try:
         return parser.parse_args(typed, values_of(parser, recorded, path))
@@ -69,7 +73,8 @@ def _parsed(parser, typed, recorded, path):
         raise MsCoresetError(str(error)) from error
 
 
-def _require_alike(parser, then, now, path):
+def _require_alike(parser: argparse.ArgumentParser, then: argparse.Namespace, now: argparse.Namespace,
+                   path: str) -> None:
     """Raise ``MsCoresetError`` for a typed option that would make another coreset than the one of then."""
     for action in parser._actions:
         before, after = (getattr(side, action.dest, None) for side in (then, now))
@@ -78,7 +83,8 @@ def _require_alike(parser, then, now, path):
                                  f"--from-manifest there may only be {', '.join(map(_flag, PLACES[1:]))}")
 
 
-def _tell_places(parser, then, arguments, path):
+def _tell_places(parser: argparse.ArgumentParser, then: argparse.Namespace, arguments: argparse.Namespace,
+                 path: str) -> None:
     """Say which places of then are not used; raise ``MsCoresetError`` for a network that no one typed."""
     for action in places_of(parser):
         before, typed = getattr(then, action.dest), getattr(arguments, action.dest)
@@ -92,7 +98,7 @@ def _tell_places(parser, then, arguments, path):
                  "used")
 
 
-def _recipe(former, path):
+def _recipe(former: Coreset, path: str) -> Recipe | None:
     """The recipe of the base network, or None where it is not recorded."""
     values = former.manifest.get("recipe")
     try:
@@ -101,5 +107,5 @@ def _recipe(former, path):
         raise MsCoresetError(f"{path}: its recipe has other keys than recipes have: {error}") from error
 
 
-def _flag(name):
+def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"

@@ -1,11 +1,12 @@
 """The report of a study: one HTML page that needs nothing else, and its figures as PNG files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.experiment.report.charts import Figure
 from ms_coreset.experiment.report.page import page
 from ms_coreset.experiment.report.sections import SectionReport, shared_looks
 from ms_coreset.experiment.report.sheets import Sheets
@@ -62,7 +63,7 @@ def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None =
     return Report(path, len(sections), len(figures))
 
 
-def _write_pngs(figures, folder):
+def _write_pngs(figures: Iterable[Figure], folder: Path) -> None:
     for figure in figures:
         stem = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in figure.name)
         with atomic_write(folder / f"{stem}.png") as stream:

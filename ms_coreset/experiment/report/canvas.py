@@ -1,13 +1,22 @@
 """A drawing as a list of strokes, written as SVG that follows the page's colours, or as a PNG on white."""
 
+from __future__ import annotations
+
 import io
 import itertools
 import math
 import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from ms_coreset.experiment.report.markup import MINUS, MISSING, Markup, escape, joined, tag
 from ms_coreset.experiment.report.palette import LIGHT
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+Point = tuple[float, float]
+Points = Sequence[Point]
 SIZE = 11.5  # of text, in the drawing's units, which are pixels of a page at its natural size
 _ANCHORS = {"start": "l", "middle": "m", "end": "r"}
 # Pillow's own font has no glyph for these.
@@ -16,18 +25,18 @@ _SIDES = {"triangle": (3, -90), "down": (3, 90), "pentagon": (5, -90), "diamond"
 _STRETCH = {"triangle": 1.25, "down": 1.25, "square": 1.2, "diamond": 1.25, "pentagon": 1.15}
 
 
-def text_width(text, size=SIZE):
+def text_width(text: str, size: float = SIZE) -> float:
     """About how wide a text is."""
     return 0.56 * size * len(text)
 
 
-def shortened(text, width, size=SIZE):
+def shortened(text: str, width: float, size: float = SIZE) -> str:
     """``text``, or its start and "…" where it is wider than ``width``."""
     room = max(4, int(width / (0.56 * size)))
     return text if len(text) <= room else text[:room - 1] + "…"
 
 
-def _outline(shape, x, y, radius):
+def _outline(shape: str, x: float, y: float, radius: float) -> list[Point]:
     """Corners of a marker of straight sides."""
     sides, first = _SIDES[shape]
     radius *= _STRETCH[shape]
@@ -41,27 +50,31 @@ class Canvas:
     ``hint``: text that a browser shows when the pointer rests on the stroke.
     """
 
-    def __init__(self, width, height):
+    def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
-        self._strokes = []
+        self._strokes: list[tuple[Any, ...]] = []  # the kind, and what it is drawn with
 
-    def line(self, points, colour="ink", width=1.0, dash=(), hint=None):
+    def line(self, points: Points, colour: str = "ink", width: float = 1.0, dash: Sequence[float] = (),
+             hint: str | None = None) -> None:
         """A line through points (x, y)."""
         self._strokes.append(("line", points, colour, width, dash, hint))
 
-    def area(self, points, colour, opacity=1.0, hint=None):
+    def area(self, points: Points, colour: str, opacity: float = 1.0, hint: str | None = None) -> None:
         """A filled polygon."""
         self._strokes.append(("area", points, colour, opacity, hint))
 
-    def box(self, x, y, width, height, colour, opacity=1.0, hint=None):
+    def box(self, x: float, y: float, width: float, height: float, colour: str, opacity: float = 1.0,
+            hint: str | None = None) -> None:
         """A filled rectangle."""
         self.area([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], colour, opacity, hint)
 
-    def text(self, x, y, text, colour="ink", anchor="start", size=SIZE, bold=False):
+    def text(self, x: float, y: float, text: str | int, colour: str = "ink", anchor: str = "start", size: float = SIZE,
+             bold: bool = False) -> None:
         """Text whose baseline begins, has its middle or ends at (x, y)."""
         self._strokes.append(("text", x, y, text, colour, anchor, size, bold))
 
-    def marker(self, x, y, shape, colour, radius=3.5, opacity=1.0, hint=None):
+    def marker(self, x: float, y: float, shape: str, colour: str, radius: float = 3.5, opacity: float = 1.0,
+               hint: str | None = None) -> None:
         """One of ``palette.MARKERS`` at (x, y)."""
         if shape in _SIDES:
             return self.area(_outline(shape, x, y, radius), colour, opacity, hint)
@@ -72,13 +85,13 @@ class Canvas:
             self.line([(x - dx, y - dy), (x + dx, y + dy)], colour, 1.9, hint=hint)
         return None
 
-    def svg(self, description):
+    def svg(self, description: str) -> Markup:
         """The drawing as an inline SVG element that a screen reader calls ``description``."""
         drawn = joined(*(getattr(self, f"_svg_{kind}")(*stroke) for kind, *stroke in self._strokes))
         return Markup(f'<svg viewBox="0 0 {self.width} {_short(self.height)}" role="img" '
                       f'aria-label="{escape(description)}">{drawn}</svg>')
 
-    def png(self, title="", scale=3):
+    def png(self, title: str = "", scale: int = 3) -> bytes:
         """The drawing below its title as the bytes of a PNG, ``scale`` pixels a unit."""
         from PIL import Image
 
@@ -92,7 +105,7 @@ class Canvas:
         whole.save(stream, "PNG", optimize=True)
         return stream.getvalue()
 
-    def _pixels(self, scale):
+    def _pixels(self, scale: int) -> Image.Image:
         from PIL import Image
 
         fine = scale * 2  # Pillow draws without smoothing: twice as large, then halved
@@ -102,40 +115,42 @@ class Canvas:
         return image.resize((round(self.width * scale), round(self.height * scale)), Image.Resampling.LANCZOS)
 
     @staticmethod
-    def _svg_line(points, colour, width, dash, hint):
+    def _svg_line(points: Points, colour: str, width: float, dash: Sequence[float], hint: str | None) -> Markup:
         return tag("path", _hint(hint), class_=f"s-{colour}", d=_path(points), stroke_width=_short(width),
                    stroke_dasharray=" ".join(map(str, dash)) or None)
 
     @staticmethod
-    def _svg_area(points, colour, opacity, hint):
+    def _svg_area(points: Points, colour: str, opacity: float, hint: str | None) -> Markup:
         return tag("path", _hint(hint), class_=f"f-{colour}", d=_path(points) + "Z", fill_opacity=_faint(opacity))
 
     @staticmethod
-    def _svg_disc(x, y, radius, colour, opacity, hint):
+    def _svg_disc(x: float, y: float, radius: float, colour: str, opacity: float, hint: str | None) -> Markup:
         return tag("circle", _hint(hint), class_=f"f-{colour}", cx=_short(x), cy=_short(y), r=_short(radius),
                    fill_opacity=_faint(opacity))
 
     @staticmethod
-    def _svg_text(x, y, text, colour, anchor, size, bold):
+    def _svg_text(x: float, y: float, text: str | int, colour: str, anchor: str, size: float, bold: bool) -> Markup:
         return tag("text", text, class_=f"f-{colour}", x=_short(x), y=_short(y),
                    text_anchor=None if anchor == "start" else anchor, font_size=None if size == SIZE else _short(size),
                    font_weight="600" if bold else None)
 
     @staticmethod
-    def _png_line(pen, points, colour, width, dash, hint):
+    def _png_line(pen: _Pen, points: Points, colour: str, width: float, dash: Sequence[float],
+                  hint: str | None) -> None:
         for piece in _dashes(points, dash) if dash else [points]:
             pen.draw.line(pen.scaled(piece), LIGHT[colour], max(1, round(width * pen.scale)), joint="curve")
 
     @staticmethod
-    def _png_area(pen, points, colour, opacity, hint):
+    def _png_area(pen: _Pen, points: Points, colour: str, opacity: float, hint: str | None) -> None:
         pen.fill("polygon", pen.scaled(points), colour, opacity)
 
     @staticmethod
-    def _png_disc(pen, x, y, radius, colour, opacity, hint):
+    def _png_disc(pen: _Pen, x: float, y: float, radius: float, colour: str, opacity: float, hint: str | None) -> None:
         pen.fill("ellipse", pen.scaled([(x - radius, y - radius), (x + radius, y + radius)]), colour, opacity)
 
     @staticmethod
-    def _png_text(pen, x, y, text, colour, anchor, size, bold):
+    def _png_text(pen: _Pen, x: float, y: float, text: str | int, colour: str, anchor: str, size: float,
+                  bold: bool) -> None:
         from PIL import ImageFont
 
         pen.draw.text((x * pen.scale, y * pen.scale), str(text).translate(_PLAIN), LIGHT[colour],
@@ -146,20 +161,20 @@ class Canvas:
 class _Pen:
     """Where a PNG's strokes go, and how many pixels a unit has."""
 
-    def __init__(self, image, scale):
+    def __init__(self, image: Image.Image, scale: int) -> None:
         from PIL import ImageDraw
 
         self.image, self.scale, self.draw = image, scale, ImageDraw.Draw(image, "RGBA")
 
-    def scaled(self, points):
+    def scaled(self, points: Points) -> list[Point]:
         return [(x * self.scale, y * self.scale) for x, y in points]
 
-    def fill(self, shape, points, colour, opacity):
+    def fill(self, shape: str, points: Points, colour: str, opacity: float) -> None:
         red, green, blue = (int(LIGHT[colour][i:i + 2], 16) for i in (1, 3, 5))
         getattr(self.draw, shape)(points, (red, green, blue, round(255 * opacity)))
 
 
-def _heading(title, width):
+def _heading(title: str, width: float) -> Canvas:
     """A title as a drawing of its own, in as many lines as it takes."""
     rows = textwrap.wrap(title, int((width - 8) / text_width("x", 13)))
     canvas = Canvas(width, 20 * len(rows) + 6)
@@ -168,23 +183,23 @@ def _heading(title, width):
     return canvas
 
 
-def _hint(hint):
+def _hint(hint: str | None) -> Markup | None:
     return tag("title", hint) if hint else None
 
 
-def _faint(opacity):
+def _faint(opacity: float) -> str | None:
     return None if opacity == 1 else _short(opacity, 2)
 
 
-def _short(number, digits=1):
+def _short(number: float, digits: int = 1) -> str:
     return f"{round(float(number), digits):g}"
 
 
-def _path(points):
+def _path(points: Points) -> str:
     return "M" + "L".join(f"{_short(x)} {_short(y)}" for x, y in points)
 
 
-def _dashes(points, dash):
+def _dashes(points: Points, dash: Sequence[float]) -> list[list[Point]]:
     """The pieces of a line that a pattern of dash and gap lengths leaves."""
     pattern = list(dash) * (1 + len(dash) % 2)
     piece, place, left, pieces = [points[0]], 0, pattern[0], []

@@ -1,14 +1,16 @@
 """The kinds of charts a report has, drawn from plain numbers. Widths fit a phone; a page sets them side by side."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ms_coreset.experiment.report.canvas import SIZE, Canvas, shortened, text_width
+from ms_coreset.experiment.report.canvas import SIZE, Canvas, Point, shortened, text_width
 from ms_coreset.experiment.report.markup import MINUS
 from ms_coreset.experiment.report.palette import Look
 
+Entry = tuple[str, Look, bool]  # of a legend: a name with its look, and whether it has a line
 WIDTH = 400
 _SMALL = SIZE - 1
 _ROW = 19
@@ -52,17 +54,17 @@ class Row:
 class Scale:
     """Maps ``low .. high`` to the units ``start .. end``, by the logarithm if ``log``."""
 
-    def __init__(self, low, high, start, end, log=False):
+    def __init__(self, low: float, high: float, start: float, end: float, log: bool = False) -> None:
         if low == high:
             low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
         self.low, self.high, self.start, self.end, self.log = low, high, start, end, log
 
-    def __call__(self, value):
+    def __call__(self, value: float) -> float:
         low, high, value = (math.log(x) for x in (self.low, self.high, value)) if self.log else (
             self.low, self.high, value)
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
-    def ticks(self, count=6):
+    def ticks(self, count: int = 6) -> list[float]:
         """Round values within the scale: multiples of 1, 2 or 5 times a power of ten; if ``log`` powers of ten, and
         3 times those on a short scale."""
         if self.log:
@@ -76,25 +78,26 @@ class Scale:
         return [round(i * step, 10) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def _padded(values, share=0.06):
+def _padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     """(low, high) around values, with some air."""
     low, high = min(values), max(values)
     air = share * (high - low) or max(abs(high), 1.0) * share
     return low - air, high + air
 
 
-def _tick_name(value):
+def _tick_name(value: float) -> str:
     return f"{value:g}".replace("-", MINUS)
 
 
-def _grid_y(canvas, scale, left, right, label):
+def _grid_y(canvas: Canvas, scale: Scale, left: float, right: float, label: str) -> None:
     for value in scale.ticks():
         canvas.line([(left, scale(value)), (right, scale(value))], "grid")
         canvas.text(left - 6, scale(value) + 4, _tick_name(value), "muted", "end")
     canvas.text(2, 12, label, "muted")
 
 
-def _grid_x(canvas, scale, top, bottom, label, ticks=None):
+def _grid_x(canvas: Canvas, scale: Scale, top: float, bottom: float, label: str,
+            ticks: Sequence[float] | None = None) -> None:
     last = -math.inf
     for value in scale.ticks() if ticks is None else ticks:
         canvas.line([(scale(value), top), (scale(value), bottom)], "grid")
@@ -107,7 +110,7 @@ def _grid_x(canvas, scale, top, bottom, label, ticks=None):
     canvas.text(middle, bottom + 34, label, "muted", "middle")
 
 
-def _legend(canvas, entries, top):
+def _legend(canvas: Canvas, entries: Sequence[Entry], top: float) -> None:
     """Names with their looks (name, look, whether a line), two a row from ``top`` down."""
     for i, (name, look, with_line) in enumerate(entries):
         x, y = 8 + (i % 2) * (WIDTH / 2), top + (i // 2) * _ROW
@@ -117,11 +120,12 @@ def _legend(canvas, entries, top):
         canvas.text(x + 33, y, shortened(name, WIDTH / 2 - 40))
 
 
-def _legend_height(entries):
+def _legend_height(entries: Sequence[Entry]) -> int:
     return _ROW * math.ceil(len(entries) / 2) + 6
 
 
-def lines(series, x_label, y_label, references=(), log=False):
+def lines(series: Sequence[Series], x_label: str, y_label: str, references: Sequence[tuple[str, Look, float]] = (),
+          log: bool = False) -> Canvas:
     """Lines with whiskers over a few x values that all series share.
 
     references: (name, look, y) of lines across the whole width
@@ -150,7 +154,7 @@ def lines(series, x_label, y_label, references=(), log=False):
     return canvas
 
 
-def _one_line(canvas, series, x_scale, y_scale, aside):
+def _one_line(canvas: Canvas, series: Series, x_scale: Scale, y_scale: Scale, aside: float) -> None:
     """A line; its whiskers stand ``aside`` of the place they belong to, so that those of several can be told apart."""
     points = [(x_scale(x) + aside, y_scale(y)) for x, y in zip(series.xs, series.ys, strict=True)]
     look = series.look
@@ -168,7 +172,8 @@ def _one_line(canvas, series, x_scale, y_scale, aside):
         canvas.marker(x, y, look.marker, look.colour, hint=series.name)
 
 
-def rows(entries, x_label, references=(), include=()):
+def rows(entries: Sequence[Row], x_label: str, references: Sequence[tuple[str, float]] = (),
+         include: Sequence[float] = ()) -> Canvas:
     """A line each: name, value, interval and single values along a common axis.
 
     references: (name, x) of upright lines; include: values that the axis must reach
@@ -189,9 +194,9 @@ def rows(entries, x_label, references=(), include=()):
     return canvas
 
 
-def _one_row(canvas, row, scale, left, y):
+def _one_row(canvas: Canvas, row: Row, scale: Scale, left: float, y: float) -> None:
     canvas.text(left - 8, y + 4, shortened(row.name, left - 14), "ink", "end")
-    if row.low is not None:
+    if row.low is not None and row.high is not None:
         width = 0.8 if row.value is None else 1.8
         canvas.line([(scale(row.low), y), (scale(row.high), y)], row.look.colour, width, hint=row.hint)
     for value in row.dots:
@@ -200,7 +205,7 @@ def _one_row(canvas, row, scale, left, y):
         canvas.marker(scale(row.value), y, row.look.marker, row.look.colour, 4, hint=row.hint)
 
 
-def scatter(series, x_label, y_label):
+def scatter(series: Sequence[Series], x_label: str, y_label: str) -> Canvas:
     """Points, the x axis by its logarithm; each ``Series`` has one point."""
     legend = [(one.name, one.look, False) for one in series if one.front]
     grey = next((one for one in series if not one.front), None)
@@ -223,7 +228,7 @@ def scatter(series, x_label, y_label):
     return canvas
 
 
-def heatmap(names, matrix, label):
+def heatmap(names: Sequence[str], matrix: np.ndarray, label: str) -> Canvas:
     """A square of cells (m, m) in [0, 1], NaN left empty; columns carry the rows' numbers."""
     count = len(names)
     numbered = [f"{name}  {i}" for i, name in enumerate(names, 1)]
@@ -242,7 +247,7 @@ def heatmap(names, matrix, label):
     return canvas
 
 
-def _one_cell(canvas, corner, size, value, who):
+def _one_cell(canvas: Canvas, corner: Point, size: Point, value: float, who: str) -> None:
     (x, y), (width, height) = corner, size
     if not np.isfinite(value):
         canvas.text(x + width / 2, y + height / 2 + 3, "·", "muted", "middle")
@@ -253,7 +258,7 @@ def _one_cell(canvas, corner, size, value, who):
                     "paper" if value > 0.5 else "ink", "middle", min(SIZE, width * 0.42))
 
 
-def _ramp(canvas, x, y, width, label):
+def _ramp(canvas: Canvas, x: float, y: float, width: float, label: str) -> None:
     """The key to a heatmap's shades, from 0 to 1."""
     for i in range(20):
         canvas.box(x + i * width / 20, y, width / 20, 7, "accent", 0.06 + 0.94 * i / 19)
@@ -262,7 +267,8 @@ def _ramp(canvas, x, y, width, label):
     canvas.text(x + width, y + 22, "1", "muted", "end")
 
 
-def histogram(edges, everything, kept, look, x_label, y_label):
+def histogram(edges: Sequence[float], everything: Sequence[int], kept: Sequence[int], look: Look, x_label: str,
+              y_label: str) -> Canvas:
     """Bars of all counts, and within them those of the kept; edges has one more value than the counts."""
     left, right, top, bottom = 46, WIDTH - 14, 24, 150
     canvas = Canvas(WIDTH, bottom + 62)

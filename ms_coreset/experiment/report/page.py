@@ -3,6 +3,8 @@
 import platform
 import shlex
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy
 
@@ -18,12 +20,13 @@ from ms_coreset.experiment.report.markup import (
     time_name,
     with_spread,
 )
+from ms_coreset.experiment.report.sections import SectionReport
 from ms_coreset.experiment.report.statistics import mean_and_deviation
-from ms_coreset.experiment.report.study import BASELINE, CONFIGURATION, spelled
+from ms_coreset.experiment.report.study import BASELINE, CONFIGURATION, Run, Section, Study, spelled
 from ms_coreset.experiment.report.style import STYLE
 
 
-def page(study, reports, command):
+def page(study: Study, reports: Sequence[SectionReport], command: str) -> str:
     """The HTML page of a study: ``reports`` are its ``SectionReport`` objects, ``command`` is what asked for it."""
     names = titles([report.section for report in reports])
     body = joined(_header(study, reports, names),
@@ -35,7 +38,7 @@ def page(study, reports, command):
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
 
 
-def titles(sections):
+def titles(sections: Sequence[Section]) -> list[str]:
     """A title for each section: its data and network, and what else sets it apart from the others."""
     called = defaultdict(set)
     for section in sections:
@@ -49,32 +52,32 @@ def titles(sections):
             for name, section in zip(names, sections, strict=True)]
 
 
-def _title_facts(run, ambiguous):
+def _title_facts(run: Run, ambiguous: bool) -> tuple[str | None, ...]:
     return (run.shown_name, run.train_arch, run.data_name if ambiguous else None,
             f"pool of {run.pool:,}" if run.pool else None, f"chosen by {run.select_arch}" if run.select_arch else None,
             f"same {run.protocol}" if run.protocol else None, "balanced" if run.balance else "not balanced")
 
 
-def _recipe_number(section, sections):
+def _recipe_number(section: Section, sections: Sequence[Section]) -> int:
     known = list(dict.fromkeys(spelled(one.first.recipe) for one in sections))
     return known.index(spelled(section.first.recipe)) + 1
 
 
-def _facts(pairs):
+def _facts(pairs: Iterable[tuple[str, object]]) -> Markup:
     return tag("dl", *(joined(tag("dt", name), tag("dd", value)) for name, value in pairs if value not in (None, "")))
 
 
-def _listed(values):
+def _listed(values: Iterable[object]) -> str:
     """Different values, each once, None left out."""
     return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
 
 
-def _dates(runs):
+def _dates(runs: Sequence[Run]) -> str | None:
     times = sorted(time_name(run.finished) for run in runs if run.finished)
     return " to ".join(dict.fromkeys((times[0], times[-1]))) if times else None
 
 
-def _header(study, reports, names):
+def _header(study: Study, reports: Sequence[SectionReport], names: Sequence[str]) -> Markup:
     sections = [report.section for report in reports]
     failed, missing = sum(len(one.failed) for one in sections), sum(len(one.missing) for one in sections)
     lead = (f"{counted(len(study.done), 'finished run')}, {failed} failed, {missing} missing, in "
@@ -93,10 +96,12 @@ def _header(study, reports, names):
                tag("nav", tag("ul", *entries), aria_label="Sections"))
 
 
-def finding(report):
+def finding(report: SectionReport) -> str | None:
     """The best mean of a section's detail rate in a sentence, or None."""
+    if report.rate is None:
+        return None
     section, rate = report.section, report.rate
-    methods = [name for name in section.compared if rate is not None and section.cell(name, rate)]
+    methods = [name for name in section.compared if section.cell(name, rate)]
     if not methods:
         return None
     found = {name: mean_and_deviation(list(section.accuracies(name, rate).values())) for name in methods}
@@ -106,7 +111,7 @@ def finding(report):
     return said + (f" (random {with_spread(*found[BASELINE])} %)" if BASELINE in found and best != BASELINE else "")
 
 
-def _unreadable(study):
+def _unreadable(study: Study) -> Markup | None:
     if not study.unreadable:
         return None
     said = f"Left out, {counted(len(study.unreadable), 'line')} of runs.jsonl that can't be read:"
@@ -114,7 +119,7 @@ def _unreadable(study):
                                                   for number, what in study.unreadable)), class_="alarm")
 
 
-def _section(report, name):
+def _section(report: SectionReport, name: str) -> Markup:
     section, first = report.section, report.section.first
     base = {run.seed: run.base_accuracy for run in section.done if run.base_accuracy is not None}
     facts = _facts([
@@ -134,17 +139,17 @@ def _section(report, name):
                id=f"section-{report.number}")
 
 
-def _samples(run):
+def _samples(run: Run) -> str | None:
     if run.pool:
         return f"{run.pool:,}, a class-balanced pool"
     return f"{run.n:,}" if run.n else None
 
 
-def _settings(values):
+def _settings(values: Mapping[str, Any]) -> str:
     return "\n".join(f"{name}: {value}" for name, value in values.items())
 
 
-def _provenance(study, command):
+def _provenance(study: Study, command: str) -> Markup:
     commands = Counter(_command(run.command) for run in study.runs if run.command)
     versions = Counter(_settings(run.versions) for run in study.runs if run.versions)
     ran = [tag("pre", "\n".join(commands))] if commands else [tag("p", "The runs name no command.", class_="note")]
@@ -166,9 +171,9 @@ def _provenance(study, command):
                *installed, device, configured, tag("h3", "This page"), tag("pre", reporter), id="repeat")
 
 
-def _command(command):
+def _command(command: list | str) -> str:
     """A command of a run's record in the shell's quotes, so that nothing in it is more than a word."""
     try:
         return shlex.join(map(str, command) if isinstance(command, list) else shlex.split(command))
     except ValueError:  # a quote without its end
-        return shlex.quote(command)
+        return shlex.quote(str(command))

@@ -4,6 +4,7 @@ The seven colours of methods are Okabe and Ito's for colour-blind readers, darke
 ground until each has a contrast of 3 to its ground.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 LIGHT = {"paper": "#ffffff", "panel": "#f6f6f3", "ink": "#1f2328", "muted": "#5d646d", "grid": "#e1e2de",
@@ -33,7 +34,7 @@ WHOLE_LOOK = Look("muted", "plus", (1, 3))
 GREY_LOOK = Look("faint", "circle")
 
 
-def looks(names):
+def looks(names: Iterable[str]) -> dict[str, Look]:
     """A ``Look`` for each name; no two of the first 56 share both colour and marker (7 and 8 have no common factor)."""
     return {name: Look(f"c{i % COLOURS + 1}", MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
             for i, name in enumerate(names)}

@@ -1,16 +1,26 @@
 """Contact sheets: the images of each class that a method wants most and least."""
 
+from __future__ import annotations
+
 import base64
 import io
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
+from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.report.markup import joined, rate_name, tag
-from ms_coreset.experiment.report.study import BASELINE
+from ms_coreset.experiment.report.markup import Markup, joined, rate_name, tag
+from ms_coreset.experiment.report.study import BASELINE, Run
 from ms_coreset.identity import misfit
+from ms_coreset.kinds import FilePath
+
+if TYPE_CHECKING:
+    from ms_coreset.experiment.report.sections import SectionReport
 
 SHEETS, CLASSES, PICTURES = 6, 10, 4  # at most: methods of a section, classes of a method, images of a class
 SIDE = 36  # of an image, in pixels
@@ -19,7 +29,7 @@ _GAP, _FRAME = 3, (214, 60, 40)
 _DRAWN = ("-strata", "-random", "-weighted_random")
 
 
-def wanted_order(coreset):
+def wanted_order(coreset: Coreset) -> tuple[np.ndarray, bool] | None:
     """The order in which a coreset's method wants the samples, by what it kept; (best first, all of them or only kept).
 
     By score where samples are kept from one end of it; by nearness to the middle rank of the kept for the middle
@@ -46,10 +56,11 @@ class Sheets:
     root: folder of the data sets; methods: names to show, or None for the first ``SHEETS``
     """
 
-    def __init__(self, root, methods=None):
-        self._root, self._methods, self._left, self._splits = root, methods, BUDGET, {}
+    def __init__(self, root: FilePath, methods: Sequence[str] | None = None) -> None:
+        self._root, self._methods, self._left = root, methods, BUDGET
+        self._splits: dict[str, Split] = {}
 
-    def __call__(self, report):
+    def __call__(self, report: SectionReport) -> Markup | None:
         """The sheets of a ``SectionReport``'s detail rate, or a word about why there are none."""
         shown = self._shown(report)
         if not shown and not self._methods:
@@ -64,10 +75,10 @@ class Sheets:
         return self._part(tag("p", self._explanation(report, split, shown)), tag("div", *sheets, class_="grid sheets"))
 
     @staticmethod
-    def _part(*children):
+    def _part(*children: object) -> Markup:
         return tag("div", tag("h3", "Most and least wanted images"), *children, class_="part")
 
-    def _shown(self, report):
+    def _shown(self, report: SectionReport) -> dict[str, tuple[int, Coreset]]:
         """{method: (seed, coreset)} of the first seed, for the methods that order samples.
 
         Unless they are named: those that order the dropped, too, before the others, and those that lead before the
@@ -80,9 +91,9 @@ class Sheets:
         chosen = sorted(first, key=lambda name: (first[name][1].scores is None, name not in report.leaders))
         return {name: first[name] for name in chosen[:SHEETS]}
 
-    def _explanation(self, report, split, shown):
-        said = (f"{rate_name(report.rate)} kept, first seed, {PICTURES} of a class, best first. Least wanted: the last "
-                "in the method's order; methods without scores have none.")
+    def _explanation(self, report: SectionReport, split: Split, shown: Collection[str]) -> str:
+        said = (f"{rate_name(report.shown_rate)} kept, first seed, {PICTURES} of a class, best first. Least wanted: "
+                "the last in the method's order; methods without scores have none.")
         if self._methods is None:
             said += " --sheets names other methods to show."
         elif left_out := [name for name in self._methods if report.section.named(name) not in shown]:
@@ -91,18 +102,20 @@ class Sheets:
             said += f" The first {CLASSES} of {split.num_classes} classes."
         return said + (" Bad samples are framed in red and counted." if split.bad is not None else "")
 
-    def _split(self, run):
+    def _split(self, run: Run) -> Split:
         name = run.data_name
         if name not in self._splits:
             self._splits[name] = _load(name, self._root)
         return self._splits[name]
 
-    def _sheet(self, split, name, seed, coreset):
+    def _sheet(self, split: Split, name: str, seed: int, coreset: Coreset) -> Markup:
         if (reason := misfit(coreset, split, "the data here")) is not None:
             return tag("p", f"{name}: the coreset {reason}; give the study's data with --data", class_="note")
         if self._left <= 0:
             return tag("p", f"{name}: left out, to keep the page small; name the methods to show", class_="note")
-        order, whole = wanted_order(coreset)
+        wanted = wanted_order(coreset)
+        assert wanted is not None  # those that want nothing most are not shown
+        order, whole = wanted
         rows = []
         for label in range(min(split.num_classes, CLASSES)):
             of_class = order[split.labels[order] == label]
@@ -116,12 +129,12 @@ class Sheets:
         sheet = tag("table", tag("caption", f"{name}, seed {seed}"), tag("thead", head), tag("tbody", *rows))
         return tag("div", sheet, class_="scroll sheet", tabindex="0", role="region", aria_label=f"{name}: images")
 
-    def _strip(self, split, places, what):
+    def _strip(self, split: Split, places: np.ndarray, what: str) -> str:
         """Images side by side as one embedded PNG, bad ones framed."""
         if not len(places):
             return "none"
         bad = np.zeros(len(places), bool) if split.bad is None else split.bad[places]
-        png = _strip_png(np.asarray(split.images[np.asarray(places)]), bad)
+        png = _strip_png(np.asarray(split.require_images()[np.asarray(places)]), bad)
         self._left -= len(png) * 4 // 3
         source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
         counted = None if split.bad is None else tag("small", f"{int(bad.sum())} of {len(places)} bad")
@@ -130,15 +143,17 @@ class Sheets:
                           alt=f"{what}: samples {', '.join(map(str, places))}"), counted)
 
 
-def _load(name, root):
+def _load(name: str, root: FilePath) -> Split:
     _, letter, _ = find_dataset(name)
     if letter and not default_overlay_path(root, name).exists():  # a report makes no data
         raise MsCoresetError(f"{default_overlay_path(root, name)} is not there; give the folder of the study's data "
                              "with --data")
-    return load_dataset(name, root, train=True, download=False, log=lambda line: None)
+    split = load_dataset(name, root, train=True, download=False, log=lambda line: None)
+    assert split is not None  # a set may lack test samples only
+    return split
 
 
-def _strip_png(images, bad):
+def _strip_png(images: np.ndarray, bad: np.ndarray) -> bytes:
     from PIL import Image
 
     strip = Image.new("RGBA", ((SIDE + _GAP) * len(images) - _GAP, SIDE), (0, 0, 0, 0))

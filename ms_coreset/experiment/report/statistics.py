@@ -1,6 +1,7 @@
 """Means, spreads, paired differences with their intervals, overlaps: plain numbers in, plain numbers out."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 CONFIDENCE = 0.95
 
 
-def mean_and_deviation(values):
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
     """(mean, sample standard deviation with n - 1) of numbers; the deviation of a single one is None."""
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
 
@@ -27,14 +28,14 @@ class Difference:
     high: float | None = None
 
     @property
-    def decided(self):
+    def decided(self) -> int:
         """+1 or -1 where the whole interval is above or below 0, else 0."""
-        if self.low is None:
+        if self.low is None or self.high is None:
             return 0
         return (self.low > 0) - (self.high < 0)
 
 
-def paired_difference(values, others):
+def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) -> Difference | None:
     """``Difference`` of two dicts from seed to value, over the seeds that both have; None where they share none.
 
     The interval is ``mean -+ t s / sqrt(m)``: s the sample deviation of the m differences, t Student's quantile with
@@ -52,20 +53,20 @@ def paired_difference(values, others):
     return Difference(mean, len(seeds), mean - half, mean + half)
 
 
-def places(values):
+def places(values: Mapping[str, float]) -> dict[str, int]:
     """{name: 1 or 2} of the names with the highest and the second highest value; equal values share a place."""
     ranked = sorted(set(values.values()), reverse=True)[:2]
     return {name: ranked.index(value) + 1 for name, value in values.items() if value in ranked}
 
 
-def jaccard(one, other):
+def jaccard(one: np.ndarray, other: np.ndarray) -> float:
     """Samples in both over samples in either, of two arrays of places."""
     both = len(np.intersect1d(one, other, assume_unique=True))
     either = len(one) + len(other) - both
     return both / either if either else 1.0
 
 
-def mean_overlap(ones, others):
+def mean_overlap(ones: Mapping[int, np.ndarray], others: Mapping[int, np.ndarray]) -> float | None:
     """Mean Jaccard overlap of two dicts from seed to places: over the seeds of both, or, of a dict with itself, over
     all pairs of different seeds; None where there is no pair."""
     if ones is others:
@@ -76,6 +77,6 @@ def mean_overlap(ones, others):
     return float(np.mean([jaccard(*pair) for pair in pairs])) if pairs else None
 
 
-def chance_overlap(rate):
+def chance_overlap(rate: float) -> float:
     """Jaccard overlap to expect of two random coresets of the share ``rate``: about rate / (2 - rate)."""
     return rate / (2 - rate)

@@ -1,19 +1,25 @@
 """What a study's folder tells: its runs, whole or failed, and which of them may stand in one table."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
 from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeGuard, TypeVar
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.plan import require_few
 from ms_coreset.experiment.store import RUNS
 from ms_coreset.files import parse_yaml, read_file
+from ms_coreset.kinds import FilePath
 from ms_coreset.selectors.choice import FAMILIES, Choice, canonical, split_text
 
+T = TypeVar("T")
 CONFIGURATION = "study.yaml"
 BASELINE, WHOLE = "random", "full"
 
@@ -55,48 +61,49 @@ class Run:
     base_accuracy: float | None = None
 
     @property
-    def done(self):
+    def done(self) -> bool:
         return self.status == "done"
 
     @property
-    def shown_name(self):
+    def shown_name(self) -> str:
         """What the data is to be called."""
         return self.label or self.dataset
 
     @property
-    def data_name(self):
+    def data_name(self) -> str:
         """The data set as it is typed, its variant included."""
         return self.dataset if "@" in self.dataset or not self.variant else f"{self.dataset}@{self.variant}"
 
-    def reached(self, which):
+    def reached(self, which: str) -> float:
         """Test accuracy of the "last" or the "best" epoch."""
         return float(self.accuracy[which])
 
 
 _FIELDS = {entry.name for entry in dataclasses.fields(Run)}
-_REQUIRED = {"key": str, "status": str, "dataset": str, "method": str, "rate": (int, float), "seed": int}
+_REQUIRED: dict[str, type | tuple[type, ...]] = {
+    "key": str, "status": str, "dataset": str, "method": str, "rate": (int, float), "seed": int}
 _DICTS = ("options", "recipe", "accuracy", "seconds", "peak_mb", "versions")
 
 
-def _is_dict(value):
+def _is_dict(value: Any) -> TypeGuard[dict[Any, Any]]:
     return isinstance(value, dict)
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _holds_numbers(value):
+def _holds_numbers(value: Any) -> bool:
     return _is_dict(value) and all(entry is None or _is_number(entry) for entry in value.values())
 
 
-def _are_shares(value):
+def _are_shares(value: Any) -> bool:
     kinds = value.get("kinds") or {} if _is_dict(value) else None
     return _is_dict(kinds) and all(_is_dict(one) and _is_number(one.get("available")) and _is_number(one.get("kept"))
                                    for one in (value, *kinds.values()))
 
 
-def _is_text(value):
+def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
@@ -112,7 +119,7 @@ _CHECKS = {
 }
 
 
-def parse_run(line, which):
+def parse_run(line: str, which: str) -> Run:
     """The ``Run`` of a line; raises ``MsCoresetError`` with what is wrong, such as no ``which`` accuracy."""
     try:
         record = json.loads(line)
@@ -155,14 +162,15 @@ class Study:
     which: str = "last"
 
     @classmethod
-    def read(cls, folder, which="last"):
+    def read(cls, folder: FilePath, which: str = "last") -> Study:
         """Read a study's folder; which: the accuracy to report, "last" or "best".
 
         Raises ``MsCoresetError`` when there is no ``runs.jsonl``, or no run in it.
         """
         folder = Path(folder)
         lines = _lines(folder)
-        runs, unreadable = {}, []
+        runs: dict[str, Run] = {}
+        unreadable = []
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
@@ -178,14 +186,14 @@ class Study:
         return cls(folder, list(runs.values()), unreadable, _configuration(folder), which)
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.folder.resolve().name
 
     @property
-    def done(self):
+    def done(self) -> list[Run]:
         return [run for run in self.runs if run.done]
 
-    def coreset(self, run):
+    def coreset(self, run: Run) -> Coreset:
         """The ``Coreset`` that a run wrote; raises ``MsCoresetError`` naming the file when it can't be had."""
         if run.indices is None:
             raise MsCoresetError(f"the run of {run.method}, seed {run.seed}, names no coreset file")
@@ -196,7 +204,7 @@ class Study:
             raise MsCoresetError(f"{run.indices} holds {len(coreset)} samples, the run says {run.k}")
         return coreset
 
-    def sections(self):
+    def sections(self) -> list[Section]:
         """``Section`` objects, in the order their first runs were written."""
         plan = read_plan(self.configuration)
         grouped = defaultdict(list)
@@ -205,7 +213,7 @@ class Study:
         return [Section(runs, self.which, plan) for group in grouped.values() for runs in _alike(group)]
 
 
-def _lines(folder):
+def _lines(folder: Path) -> list[str]:
     try:
         return read_file(folder / RUNS).decode("utf-8", errors="replace").split("\n")
     except OSError as error:
@@ -213,24 +221,24 @@ def _lines(folder):
                              "ms-coreset experiment makes it") from error
 
 
-def _configuration(folder):
+def _configuration(folder: Path) -> str | None:
     try:
         return read_file(folder / CONFIGURATION).decode("utf-8", errors="replace")
     except OSError:
         return None
 
 
-def _circumstances(run):
+def _circumstances(run: Run) -> tuple[object, ...]:
     """What must be equal for two runs to stand in one table, and is known of failed ones, too."""
     return (run.dataset, run.variant, run.pool, run.select_arch, run.train_arch, run.protocol, bool(run.balance))
 
 
-def spelled(options):
+def spelled(options: object) -> str:
     """A dict of plain values as text that is equal for equal dicts."""
     return json.dumps(options, sort_keys=True, default=str)
 
 
-def _alike(runs):
+def _alike(runs: list[Run]) -> list[list[Run]]:
     """``runs`` apart by recipe and by the data's checksum where runs of one rate differ in them.
 
     A recipe that follows the rate splits nothing. Failed runs, of which neither is known, are with the last ones.
@@ -245,7 +253,7 @@ def _alike(runs):
     return [*others, last + [run for run in runs if not run.done]]
 
 
-def read_plan(configuration):
+def read_plan(configuration: str | None) -> dict[str, list]:
     """What a ``study.yaml`` plans, as ``{"methods": [(text, name, options)], "rates": [], "seeds": []}``; what is
     not there, or can't be read, is an empty list."""
     try:
@@ -260,7 +268,7 @@ def read_plan(configuration):
     return {"methods": [_planned_method(str(text), families) for text in plan["methods"]], **numbers}
 
 
-def _planned_method(text, families):
+def _planned_method(text: str, families: dict[str, str]) -> tuple[str, str, dict[str, Any]]:
     """(text, name, options) of a method as ``experiment`` takes it, its name and options as records have them.
 
     Of a method that a plugin registers, which a report does not load, both stay as they are typed.
@@ -272,7 +280,7 @@ def _planned_method(text, families):
         return text, *_unknown_method(text)
 
 
-def _unknown_method(text):
+def _unknown_method(text: str) -> tuple[str, dict[str, Any]]:
     try:
         return split_text(text)
     except MsCoresetError:
@@ -289,7 +297,7 @@ class Section:
         say the same as a later one, which is the one that counts
     """
 
-    def __init__(self, runs, which="last", plan=None):
+    def __init__(self, runs: Sequence[Run], which: str = "last", plan: Mapping[str, list] | None = None) -> None:
         self.which = which
         self.first = next((run for run in runs if run.done), runs[0])
         self._names = _method_names(runs)
@@ -298,7 +306,8 @@ class Section:
         self.rates = sorted({run.rate for run in runs})
         self.recipes = list({spelled(run.recipe): run.recipe for run in runs if run.recipe}.values())
         self.failed = [run for run in runs if not run.done]
-        self.cells, self.repeated = defaultdict(dict), []
+        self.cells: dict[tuple[str, float], dict[int, Run]] = defaultdict(dict)
+        self.repeated: list[Run] = []
         for run in (run for run in runs if run.done):
             cell = self.cells[self.name_of(run), run.rate]
             if run.seed in cell:
@@ -306,50 +315,50 @@ class Section:
             cell[run.seed] = run
         self.missing = self._missing(plan or read_plan(None))
 
-    def name_of(self, run):
+    def name_of(self, run: Run) -> str:
         """The method's name in this section."""
         return self._names[run.method, spelled(run.options)]
 
-    def named(self, text):
+    def named(self, text: str) -> str | None:
         """The name in this section of the method that a text means, as it is shown or as it is typed; None without."""
         _, name, options = _planned_method(text, {})
         return text if text in self.methods else self._names.get((name, spelled(options)))
 
     @property
-    def done(self):
+    def done(self) -> list[Run]:
         return [run for cell in self.cells.values() for run in cell.values()]
 
     @property
-    def compared(self):
+    def compared(self) -> list[str]:
         """Methods that choose: all but ``full``, those with a finished run."""
         return [name for name in self.methods if name != WHOLE and any(self.cell(name, rate) for rate in self.rates)]
 
     @property
-    def compared_rates(self):
+    def compared_rates(self) -> list[float]:
         """Rates at which something chose."""
         return [rate for rate in self.rates if any(self.cell(name, rate) for name in self.compared)]
 
-    def cell(self, method, rate):
+    def cell(self, method: str, rate: float) -> dict[int, Run]:
         """{seed: finished run}, in the order of the seeds."""
         runs = self.cells.get((method, rate), {})
         return {seed: runs[seed] for seed in sorted(runs)}
 
-    def accuracies(self, method, rate):
+    def accuracies(self, method: str, rate: float) -> dict[int, float]:
         """{seed: test accuracy in [0, 1]}."""
         return {seed: run.reached(self.which) for seed, run in self.cell(method, rate).items()}
 
-    def values(self, method, rate, value):
+    def values(self, method: str, rate: float, value: Callable[[Run], T | None]) -> list[T]:
         """What ``value(run)`` says of the finished runs of a cell, in the order of the seeds, without None."""
         return [found for run in self.cell(method, rate).values() if (found := value(run)) is not None]
 
-    def whole_accuracies(self):
+    def whole_accuracies(self) -> dict[int, float]:
         """{seed: test accuracy} after training on all samples; {} where none was."""
-        found = {}
+        found: dict[int, float] = {}
         for rate in self.rates:
             found |= self.accuracies(WHOLE, rate)
         return found
 
-    def detail_rate(self, wanted=None):
+    def detail_rate(self, wanted: float | None = None) -> float | None:
         """The rate of the figures that show one: ``wanted``, or, of the rates with most methods, the middle one (the
         lower of two); None where there is none, or ``wanted`` is not among them."""
         rates = self.compared_rates
@@ -359,7 +368,7 @@ class Section:
         fullest = [rate for rate in rates if methods[rate] == max(methods.values())]
         return fullest[(len(fullest) - 1) // 2] if fullest else None
 
-    def _missing(self, plan):
+    def _missing(self, plan: Mapping[str, list]) -> list[tuple[str, float, int]]:
         tried = self.done + self.failed
         known = {(self.name_of(run), run.rate, run.seed) for run in tried}
         methods = {name for name, _, _ in known}
@@ -372,9 +381,9 @@ class Section:
         return sorted(wanted - known)
 
 
-def _method_names(runs):
+def _method_names(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
     """{(method, options as text): name}: the method's own, and the options in which its variants differ."""
-    variants = defaultdict(dict)
+    variants: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for run in runs:
         variants[run.method][spelled(run.options)] = run.options
     names = {}

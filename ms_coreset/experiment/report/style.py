@@ -1,9 +1,11 @@
 """The page's style sheet: one column on a phone, two beside each other on a screen, black on white in print."""
 
+from collections.abc import Mapping
+
 from ms_coreset.experiment.report.palette import DARK, LIGHT
 
 
-def _variables(colours):
+def _variables(colours: Mapping[str, str]) -> str:
     return "".join(f"--{role}:{colour};" for role, colour in colours.items())
 
 

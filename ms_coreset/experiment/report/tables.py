@@ -2,16 +2,19 @@
 
 import html
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ms_coreset.experiment.report.difficulty import AGREEMENT
+from ms_coreset.experiment.report.difficulty import AGREEMENT, Difficulty
 from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, with_spread
 from ms_coreset.experiment.report.page import titles
 from ms_coreset.experiment.report.statistics import mean_and_deviation
-from ms_coreset.experiment.report.study import WHOLE
+from ms_coreset.experiment.report.study import WHOLE, Section
 from ms_coreset.terminal import one_line
 
+Column = tuple[str, Section, float]  # its head, and the section and the rate that it is of
 
-def markdown(sections, difficulties):
+
+def markdown(sections: Sequence[Section], difficulties: Sequence[Difficulty | None]) -> str:
     """Markdown of a study's sections: a table each of the test accuracy and of the bad samples kept, in %, and of the
     difficulty of the samples kept, by the sections' ``difficulties`` (None for a section without).
 
@@ -39,44 +42,45 @@ def markdown(sections, difficulties):
     return "\n\n".join(parts) + "\n"
 
 
-def _short_titles(sections):
+def _short_titles(sections: Sequence[Section]) -> list[str]:
     """What a section is called where the data alone tells them apart, else all that does."""
     names = [section.first.shown_name for section in sections]
     return names if len(set(names)) == len(names) else titles(sections)
 
 
-def _table(caption, columns, value, further):
+def _table(caption: str, columns: Sequence[Column], value: Callable[[Section, str, float], str],
+           further: Iterable[list[str]]) -> str:
     methods = dict.fromkeys(method for _, section, _ in columns for method in section.compared)
     rows = [[method, *(value(section, method, rate) for _, section, rate in columns)] for method in methods]
     head = ["method", *(name for name, _, _ in columns)]
     return f"{_escaped(caption)}:\n\n{pipe_table(head, [*rows, *further])}"
 
 
-def pipe_table(head, rows):
+def pipe_table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table of texts."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
 
 
-def _escaped(text):
+def _escaped(text: str) -> str:
     """A text that neither HTML nor Markdown's own signs break out of: one line, of printable characters."""
     return re.sub(r"[\\`*\[\]|~]", r"\\\g<0>", html.escape(one_line(text), quote=False))
 
 
-def _spread(values, digits=1):
+def _spread(values: Sequence[float], digits: int = 1) -> str:
     return with_spread(*mean_and_deviation(values), digits) if values else MISSING
 
 
-def _accuracy(section, method, rate):
+def _accuracy(section: Section, method: str, rate: float) -> str:
     return _spread(list(section.accuracies(method, rate).values()))
 
 
-def _bad_kept(section, method, rate):
+def _bad_kept(section: Section, method: str, rate: float) -> str:
     return _spread([run.bad["kept"] for run in section.cell(method, rate).values() if run.bad])
 
 
-def _difficulty_table(kept, columns, judged):
-    def place(section, method, rate):
+def _difficulty_table(kept: str, columns: Sequence[Column], judged: Mapping[Section, Difficulty]) -> str:
+    def place(section: Section, method: str, rate: float) -> str:
         return _spread(section.values(method, rate, judged[section].of))
 
     judges = ", ".join(dict.fromkeys(judged[section].judge for _, section, _ in columns))
@@ -85,18 +89,18 @@ def _difficulty_table(kept, columns, judged):
                   f"{kept}", columns, place, [agreement])
 
 
-def _whole_row(columns):
+def _whole_row(columns: Sequence[Column]) -> list[list[str]]:
     found = [list(section.whole_accuracies().values()) for _, section, _ in columns]
     return [["trained on all", *map(_spread, found)]] if any(found) else []
 
 
-def _base_row(columns):
+def _base_row(columns: Sequence[Column]) -> list[list[str]]:
     """The networks that chose, where any did, on the same test split."""
     found = [list({run.seed: run.base_accuracy for run in section.done
                    if run.base_accuracy is not None and run.method != WHOLE}.values()) for _, section, _ in columns]
     return [["base network", *map(_spread, found)]] if any(found) else []
 
 
-def _bad_row(columns):
+def _bad_row(columns: Sequence[Column]) -> list[str]:
     return ["in the data", *(percent(next(run.bad["available"] for run in section.done if run.bad), 1)
                              for _, section, _ in columns)]
