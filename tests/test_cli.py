@@ -194,6 +194,14 @@ def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selected_he
         capsys, "--dataset", "digitsN", "--no-weights", command="train")
 
 
+def test_training_over_former_checkpoints_is_said(here, capsys):
+    said = []
+    for option in ("", "", "--resume", "--no-save --result r.json"):
+        assert call(f"--dataset digits --pool 20 --epoch 1 {option}", "train") == 0
+        said.append("note: training anew over ckpt/digits-pool20/mlp (--resume goes on" in capsys.readouterr().err)
+    assert said == [False, True, False, False]
+
+
 def test_runs_are_trained_with_further_seeds(selected_here, capsys):
     assert call("--dataset digitsN --rate 0.2 --method grand --runs 2 --epoch 2 --save r2") == 0
     assert (selected_here / "ckpt/digitsN/mlp-seed1/best.ckpt").is_file()

@@ -37,7 +37,7 @@ class OfRank(Alone):
     """What one of several ranks would do by itself."""
 
     def __init__(self, rank, size):
-        self.rank, self.size = rank, size
+        self.rank, self.size, self.first = rank, size, rank == 0
 
 
 @given(st.integers(0, 300), st.integers(1, 9), st.integers(1, 70))
@@ -119,6 +119,25 @@ def test_ranks_note_after_every_round_how_far_they_are(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         mc.extract(network, split, batch_size=10, cache=tmp_path)
     assert [json.loads(path.read_text())["rows"] for path in tmp_path.glob("*/features.json")] == [40]
+
+
+def test_the_others_find_the_files_of_the_first_before_its_first_batch(tmp_path, monkeypatch):
+    """And each fills its own rows of them."""
+    def stopping(self, x):
+        raise KeyboardInterrupt
+
+    module = importlib.import_module("ms_coreset.extraction.extract")
+    network, split = mc.create_network("mlp", 10, 1, image_size=8), mc.load_dataset("digits").subset(np.arange(50))
+    alone = mc.extract(network, split, batch_size=10)
+    monkeypatch.setattr(module, "current", lambda: OfRank(0, 2))
+    with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
+        stopped.setattr(type(network), "features", stopping)
+        mc.extract(network, split, batch_size=10, cache=tmp_path)
+    monkeypatch.setattr(module, "current", lambda: OfRank(1, 2))
+    found = mc.extract(network, split, batch_size=10, cache=tmp_path)
+    for name in ("features", "logits"):
+        written = getattr(found, name)
+        assert not written[:20].any() and np.array_equal(written[20:], getattr(alone, name)[20:])
 
 
 def _launch(folder, *command, ranks=2):
