@@ -195,6 +195,17 @@ def test_coreset_diff_tells_inner_entries_that_differ(here, capsys):
     assert capsys.readouterr().out.endswith("\n  versions   numpy: 1.26.4 / 1.26.3\n")
 
 
+@pytest.mark.parametrize(("pools", "told"), [
+    ((None, None), "0.200; by chance about 0.154"), ((range(8), range(8)), "0.200; by chance about 0.200"),
+    ((range(8), None), "0.200")])
+def test_coreset_diff_tells_what_chance_would_share(pools, told, here, capsys):
+    """4 and 2 of 10 at random share 4 * 2 / 10 = 0.8, of 5.2 that are in either; of a pool of 8 they share 1 of 5."""
+    for name, rows, pool in zip("ab", ([0, 2, 4, 6], [6, 7]), pools, strict=True):
+        mc.Coreset(rows, 10, 0.3, method="random", pool=pool and np.array(pool)).save(f"{name}.npz")
+    assert call("diff a.npz b.npz --no-data", "coreset") == 0
+    assert f"\n  Jaccard    {told}\n" in capsys.readouterr().out
+
+
 def test_coreset_show_and_diff(inside, capsys):
     first, second = (f"results/study/{records()[i]['indices']}" for i in (2, 3))
     assert call(f"show {first} --classes --export list.txt", "coreset") == 0

@@ -5,6 +5,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -188,3 +189,18 @@ def test_other_options_are_the_command_s_too():
         for field, value in vars(source).items():
             if (name := names.get(field, field)) in options:
                 assert options[name] == value, name
+
+
+def test_a_step_s_peak_is_its_own(monkeypatch):
+    """Not that of the process which started this one, which ``getrusage`` tells of, too."""
+    monkeypatch.setattr("resource.getrusage", lambda _: SimpleNamespace(ru_maxrss=2**30))
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        pytest.skip("the kernel resets no peak here: it is the highest since start")
+    steps = Steps()
+    with steps("large"):
+        np.ones(2**24)  # 128 MB
+    with steps("small"):
+        pass
+    assert steps.peak_mb["large"] - steps.peak_mb["small"] > 100

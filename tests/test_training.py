@@ -11,7 +11,7 @@ from mindspore import Tensor, nn
 import ms_coreset as mc
 from ms_coreset.batches import evaluation_batches, normalise
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.networks.blocks import batch_norm
+from ms_coreset.networks.blocks import Dropout, batch_norm
 from ms_coreset.training import loop
 from ms_coreset.training.dynamics import FIELDS, Recorder, measure
 from ms_coreset.training.pipeline import EpochPlan, augment, training_batches
@@ -36,6 +36,12 @@ RECIPE = mc.Recipe(arch="mlp", epochs=4, batch_size=16, lr=0.05, schedule="cosin
 
 def new_network(seed=0):
     return mc.create_network("mlp", 3, 1, image_size=8, width=16, seed=seed)
+
+
+def network_with_dropout(seed=0):
+    network = new_network(seed)
+    network.flatten = nn.SequentialCell(nn.Flatten(), Dropout(0.5))
+    return network
 
 
 def arrays_of(network):
@@ -211,12 +217,14 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("options", [{}, {"validation": 0.2}, {"clip_norm": 0.5, "nesterov": True}])
-def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options):
+@pytest.mark.parametrize(("options", "network"), [
+    ({}, new_network), ({"validation": 0.2}, new_network), ({"clip_norm": 0.5, "nesterov": True}, new_network),
+    ({}, network_with_dropout)])
+def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options, network):
     split, test = toy_split(), toy_split(seed=9)
     recipe = dataclasses.replace(RECIPE, **options)
     weights = np.random.RandomState(0).rand(40)
-    straight = mc.train(new_network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "a", test=test)
+    straight = mc.train(network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "a", test=test)
 
     record = Recorder.record
 
@@ -227,10 +235,10 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
 
     monkeypatch.setattr(Recorder, "record", stop_in_the_third_epoch)
     with pytest.raises(Stopped):
-        mc.train(new_network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", test=test)
+        mc.train(network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", test=test)
     assert not loop.finished(tmp_path / "b")
     monkeypatch.undo()
-    resumed = mc.train(new_network(seed=8), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", resume=True,
+    resumed = mc.train(network(seed=8), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", resume=True,
                        test=test)
 
     assert_same_weights(straight.network, resumed.network)

@@ -38,6 +38,7 @@ def _reset_peak() -> None:
 
 
 def _peak_mb() -> float:
+    # Not getrusage's, where there is another: it tells of the process which started this one, too.
     with contextlib.suppress(OSError, ValueError), open("/proc/self/status") as stream:
         peak = next(line for line in stream if line.startswith("VmHWM"))
         return int(peak.split()[1]) / 1024
