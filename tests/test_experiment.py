@@ -498,13 +498,14 @@ def test_protocols_hold_epochs_or_updates_equal():
 def test_deepcore_s_command_is_understood():
     arguments = parser("experiment").parse_args(shlex.split(
         "--fraction 0.5 --dataset CIFAR10 --num_exp 2 -se 10 --selection Glister --model ResNet18 --cross LeNet "
-        "--lr 0.1 -sp ./result --batch 128 --balance True --data_path d --epochs 30"))
+        "--lr 0.1 -sp ./result --batch 128 --balance True --data_path d --epochs 30 -ti 5 -wd 0.01"))
     runs = planned(job_of(arguments).plan, "CPU")
     assert [(run.cell.seed, run.train_arch) for run in runs] == [
         (seed, arch) for seed in (0, 1) for arch in ("resnet18", "lenet")]
     first = runs[0]
     assert (first.method.name, first.balance, first.rate, first.cell.arch) == ("glister", True, 0.5, "resnet18")
     assert (first.recipe.batch_size, first.recipe.lr, first.recipe.epochs) == (128, 0.1, 30)
+    assert (first.recipe.eval_every, first.recipe.weight_decay) == (5, 0.01)
     assert first.cell.recipe.epochs == 10
     assert (arguments.save, arguments.data) == ("./result", "d")
     for typed, name in (("Submodular", "graph_cut"), ("Submodular --submodular LogDeterminant", "log_determinant"),
