@@ -60,8 +60,13 @@ def asked(folder):
 
 
 def everything(folder):
-    """Name -> array: ``asked``, all scores, and what all methods choose, over all samples and balanced."""
-    known, found = evidence(), asked(folder)
+    """Name -> array: ``asked``, and ``by_arrays``."""
+    return asked(folder) | by_arrays()
+
+
+def by_arrays():
+    """Name -> array: all scores, and what all methods choose, over all samples and balanced."""
+    known, found = evidence(), {}
     for name in mc.list_scores():
         for place, options in enumerate(OPTIONS.get(name, [{}])):
             found[f"{name}.{place}.score"] = mc.score(name, known, **options)

@@ -22,21 +22,11 @@ STILL_IDLE = "\nassert sys.modules.get('mindspore') is None, 'MindSpore was load
 CHOOSE = """
 import numpy as np
 import ms_coreset as mc
-from distributed_job import OPTIONS, RATE, evidence
+from distributed_job import RATE, by_arrays
 
-known, found = evidence(), {}
-for name in mc.list_scores():
-    for place, options in enumerate(OPTIONS.get(name, [{}])):
-        found[f"{name}.{place}.score"] = mc.score(name, known, **options)
+np.savez(sys.argv[1], **by_arrays())
 for name in mc.list_methods():
-    for place, options in enumerate(OPTIONS.get(name, [{}])):
-        for balance in (False, True):
-            coreset = mc.select(name, known, RATE, balance=balance, seed=3, **options)
-            for what in ("indices", "weights", "scores"):
-                if getattr(coreset, what) is not None:
-                    found[f"{name}.{place}.{balance}.{what}"] = getattr(coreset, what)
     mc.estimate(name, 500, 12, classes=6, rate=RATE)
-np.savez(sys.argv[1], **found)
 assert mc.set_device("auto") == "CPU"
 """
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ms_coreset.jobs.options import spelled, words_of
 from ms_coreset.jobs.sources import NETWORK, PATCHES
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.terminal import note
@@ -15,10 +16,9 @@ if TYPE_CHECKING:
     from ms_coreset.jobs.selection import SelectionJob
 
 PUBLISHED = "moderate"  # as its authors published it
-_BY_PATCHES = "ccs", {"score": "loss", "cutoff_score": "loss", "mis_ratio": "auto"}
-_RECORDED = {"evidence": PATCHES, "method": "ccs", "score": "loss", "cutoff-score": "loss", "mis-ratio": "auto",
-             "balance": True}  # as options
-TYPED = f"--evidence {PATCHES} --method ccs --score loss --cutoff-score loss --mis-ratio auto --balance"
+_BY_PATCHES, _ITS_OPTIONS = "ccs", {"score": "loss", "cutoff_score": "loss", "mis_ratio": "auto"}
+_RECORDED = spelled({"evidence": PATCHES, "method": _BY_PATCHES, **_ITS_OPTIONS, "balance": True})
+TYPED = " ".join(words_of(_RECORDED))
 
 
 def nothing_said(job: SelectionJob) -> bool:
@@ -46,8 +46,8 @@ def by_patches(job: SelectionJob) -> SelectionJob:
     """
     note("nothing says how to choose: the same share of every class, spread over easy and hard, but not what random "
          f"patches take for wrong labels ({TYPED}); Moderate as published, by a network: --method moderate")
-    name, options = _BY_PATCHES
-    return _with(job, PATCHES, choice=Choice(name, options, job.sources.seed), options={**job.options, **_RECORDED},
+    choice = Choice(_BY_PATCHES, _ITS_OPTIONS, job.sources.seed)
+    return _with(job, PATCHES, choice=choice, options={**job.options, **_RECORDED},
                  request=replace(job.request, balance=True))
 
 

@@ -9,7 +9,7 @@ from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.centers import geometric_median
 from ms_coreset.selectors.options import Metric, OneOf
-from ms_coreset.selectors.quota import Request, pick_by_group, proportional
+from ms_coreset.selectors.quota import Request, classes, pick_by_group, proportional
 from ms_coreset.selectors.rules import first_best
 from ms_coreset.selectors.selection import Selection
 
@@ -36,8 +36,7 @@ def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine",
     default is "random"; a budget that the classes do not divide is cut down.
     """
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        labels = evidence.labels[rows]
-        members = [rows[labels == label] for label in np.unique(labels)]
+        members = [rows[places] for places in classes(evidence.labels[rows])]
         budgets = proportional(k, [len(places) for places in members])
         return np.concatenate([places[of_class(places, picks)]
                                for places, picks in zip(members, budgets, strict=True)])
@@ -63,7 +62,7 @@ def _first(rows: np.ndarray, center: np.ndarray, start: str, seed: int) -> np.nd
 
 def _matched(rows: np.ndarray, center: np.ndarray, theta: np.ndarray, metric: str, k: int) -> list[int]:
     """k places of rows (m, d), in the order of the picks."""
-    squares = np.einsum("ij,ij->i", rows, rows)
+    squares = kernels.squared_norms(rows)
     halves = squares / 2 if metric == "euclidean" else np.zeros(len(rows))  # of ||x||^2 - 2 <theta, x>
     gains, drift = rows @ theta - halves, rows @ center
     scale, picks = squares.max(), []
