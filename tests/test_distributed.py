@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -273,6 +274,31 @@ def test_an_error_on_one_rank_ends_all_with_one_line(tmp_path):
     assert "Traceback" not in "".join(logs)
     assert set(re.findall(r"Error code: (\S+?)\.", done.stdout)) == {"2"}
     assert not list(tmp_path.glob("index/*"))
+
+
+ENDS_BADLY = """
+import ctypes, sys, atexit
+from ms_coreset.distributed import ranks
+
+atexit.register(ctypes.string_at, 0)  # as what MindSpore does at the end may
+
+def run():
+    group = object.__new__(ranks.Ranks)
+    group.first, group.broken = True, True
+    ranks._process.group = group
+    print("told", end="")
+    return int(sys.argv[1])
+
+sys.exit(ranks.take_part(run))
+"""
+
+
+def test_a_rank_that_failed_ends_with_its_code_whatever_would_crash_at_the_end():
+    environment = {**os.environ, "RANK_SIZE": "2", "PYTHONPATH": str(ROOT)}
+    ended = [subprocess.run([sys.executable, "-c", ENDS_BADLY, code], env=environment, capture_output=True, text=True)
+             for code in ("2", "0")]
+    assert (ended[0].returncode, ended[0].stdout) == (2, "told")
+    assert ended[1].returncode == -signal.SIGSEGV  # all else ends as Python does
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import numpy as np
 
@@ -226,7 +226,7 @@ def first_before_others() -> Iterator[None]:
 def take_part(run: Callable[[], int]) -> int:
     """Run ``run``, if msrun has started it so as one process of several, and return what it returns, an exit code.
 
-    The scheduler does not run it, but waits for all others to end.
+    The scheduler does not run it, but waits for all others to end. A rank that has failed does not return: it ends.
     """
     if not launched():
         return run()
@@ -235,16 +235,25 @@ def take_part(run: Callable[[], int]) -> int:
     _process.taking_part = True
     rank = os.environ.get("MS_NODE_ID", os.environ.get("RANK_ID", ""))
     _speak(rank in ("", "0"))
-    code, late = 1, None
+    late = None
     try:
         code = run()
     finally:
         late = _leave()
-    if late is None:
-        return code
-    if current().first:
-        complain(f"error: {late}")
-    return USER_ERROR
+    if late is not None:
+        code = USER_ERROR
+        if current().first:
+            complain(f"error: {late}")
+    if code and isinstance(_process.group, Ranks):
+        _end(code)
+    return code
+
+
+def _end(code: int) -> NoReturn:
+    """End this process at once, its exit code ``code``: MindSpore may crash (-11) where two ranks end together."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def _communication() -> ModuleType:
