@@ -19,7 +19,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.gather import gather, load_pool, sizes_of, sizes_to_gather
 from ms_coreset.jobs.sources import DataSource, EvidenceSource, NetworkSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
-from ms_coreset.selectors import memory
+from ms_coreset.selectors import METHODS, SCORES, memory
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.estimate import Size
 from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices, free_bytes
@@ -152,6 +152,12 @@ def test_every_method_has_one_and_it_grows(name, balance):
     assert 0 < small.operations < large.operations
     assert small.fits
     assert name in str(small)
+
+
+@pytest.mark.parametrize("entry", [*map(METHODS.__getitem__, mc.list_methods()),
+                                   *map(SCORES.__getitem__, mc.list_scores())], ids=lambda entry: entry.name)
+def test_every_method_and_score_states_what_it_takes(entry):
+    assert entry.work is not None
 
 
 N, D, C = 1_200, 7, 3  # three classes of 400
@@ -355,7 +361,7 @@ def test_the_largest_class_decides_whether_a_command_fits(tmp_path, monkeypatch,
 def test_a_pool_is_as_even_as_those_that_are_drawn(size):
     labels = np.repeat(np.arange(4), [1_000, 150, 49, 1])
     drawn = np.bincount(labels[class_balanced_indices(labels, size, 0)])
-    whole = Size(N, D, 4, ((1, 1), (49, 1), (150, 1), (1_000, 1)), (np.dtype("f4"),) * 2, 0.1, True)
+    whole = Size(N, D, 4, ((1, 1), (49, 1), (150, 1), (1_000, 1)), (np.dtype("f4"),) * 2, 0.1, True, 1 << 30)
     assert [samples for samples, _ in whole.drawn(size).groups] == pytest.approx(np.sort(drawn).tolist(), abs=1)
 
 
@@ -454,12 +460,10 @@ SMALL = [  # method, options, samples, features, classes, rate: large beside blo
 def small_blocks(monkeypatch):
     """Blocks of a 32nd of their size: arrays that are small are large beside them."""
     for place in ("evidence.ROWS_BYTES", "selectors.kernels.BLOCK_BYTES", "selectors.memory.BLOCKS",
-                  "selectors.submodular.similarity.BLOCK_BYTES"):
+                  "selectors.submodular.similarity.BLOCK_BYTES", "selectors.estimate.BLOCKS",
+                  "selectors.submodular.methods.BLOCKS", "selectors.submodular.methods.ROWS"):
         module, name = f"ms_coreset.{place}".rsplit(".", 1)
         monkeypatch.setattr(sys.modules[module], name, getattr(sys.modules[module], name) // 32)
-    estimates = sys.modules["ms_coreset.selectors.estimate"]
-    monkeypatch.setattr(estimates, "BLOCKS", memory.BLOCKS)
-    monkeypatch.setattr(estimates, "ROWS", estimates.ROWS // 32)
     monkeypatch.setattr(similarity, "TILE", 80)
     monkeypatch.setattr(similarity, "HUGE_PAGES_FROM", 1 << 60)  # memory that is not NumPy's is not counted here
 

@@ -1,9 +1,11 @@
 """docs/extending.md: its files are plugins, its commands and its Python run, and what they add is taken out again."""
 
 import contextlib
+import importlib
 import re
 import shlex
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -179,10 +181,29 @@ def test_what_is_wrong_with_the_words_the_command_s_own_parser_says(words, messa
     assert not Path("canary").exists()
 
 
-def test_what_a_method_takes_is_said_to_be_unknown():
+@pytest.mark.parametrize("register", [mc.register_method, mc.register_score])
+def test_what_a_method_or_a_score_takes_is_said_to_be_unknown_unless_it_is_stated(register):
     with taken_out_again():
-        @mc.register_method("mine")
-        def mine(evidence, request):
-            """Nothing."""
+        register("mine")(lambda evidence: None)
+        register("told", work=lambda size, options: (3 * size.d * options["width"], size.k, "slow"))(
+            lambda evidence, width=7: None)
+        mine, told, wide = (mc.estimate(name, 100, 5, classes=2, rate=0.5, memory="12M", **options) for name, options
+                            in (("mine", {}), ("told", {}), ("told", {"width": 10})))
+    every = (12 << 20) + 40 * 100
+    assert (mine.peak, mine.operations, mine.note) == (every, 100, "what the method itself takes is not known")
+    assert (told.peak, told.operations, told.note) == (every + 3 * 5 * 7, 50, "slow")
+    assert (wide.peak, wide.fits) == (every + 3 * 5 * 10, False)
 
-        assert "what the method itself takes is not known" in str(mc.estimate("mine", 100, 5, classes=2, rate=0.5))
+
+@pytest.mark.parametrize(("title", "dtype"), [("A method", "float32"), ("A method", "float64"), ("A score", "float32")])
+def test_what_is_stated_on_the_page_is_what_is_taken(title, dtype, here):
+    (name,) = written(SECTIONS[title])
+    importlib.import_module(name)
+    n, d = 4_000, 500
+    evidence = mc.Evidence(np.arange(n) % 2, np.random.RandomState(0).standard_normal((n, d)).astype(dtype))
+    tracemalloc.start()
+    mc.select(name, evidence, 0.1)
+    measured = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    said = mc.estimate(name, n, d, classes=2, rate=0.1, dtype=dtype).peak - (12 << 20)
+    assert 0.7 < measured / said < 1.3, (measured, said)

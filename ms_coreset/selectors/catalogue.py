@@ -36,6 +36,8 @@ class Entry:
         ``shared.two_rounds`` over all samples itself. "": rank 0 alone
     label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of the
         options that tells
+    work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default, that
+        gives an ``estimate.Work``, or a tuple of the same. None: it is said not to be known
     """
 
     name: str
@@ -47,6 +49,7 @@ class Entry:
     takes: Needs = ()
     parallel: str | Callable = ""
     label_columns: Flag = False
+    work: Callable | None = None
 
     def needs_for(self, options: dict[str, Any]) -> tuple[str, ...]:
         """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
@@ -112,17 +115,18 @@ class Entry:
 
 def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
            nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
-           label_columns: Flag = False) -> Callable:
+           label_columns: Flag = False, work: Callable | None = None) -> Callable:
     """Decorator: register a function as a selection method; see ``Entry``."""
     return _register(METHODS, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
-                     takes=takes, parallel=parallel, label_columns=label_columns)
+                     takes=takes, parallel=parallel, label_columns=label_columns, work=work)
 
 
 def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
-          takes: Needs = (), parallel: str | Callable = "", label_columns: Flag = False) -> Callable:
+          takes: Needs = (), parallel: str | Callable = "", label_columns: Flag = False,
+          work: Callable | None = None) -> Callable:
     """Decorator: register a function as a score; see ``Entry``."""
     return _register(SCORES, aliases, name=name, requirements=needs, cost=cost, source=source, takes=takes,
-                     parallel=parallel, label_columns=label_columns)
+                     parallel=parallel, label_columns=label_columns, work=work)
 
 
 def _register(registry: Registry[Entry], aliases: Iterable[str], **facts: Any) -> Callable:

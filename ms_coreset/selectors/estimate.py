@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors.catalogue import METHODS, SCORES
-from ms_coreset.selectors.kernels import quick_type
-from ms_coreset.selectors.memory import BLOCKS, BOUND, as_bytes, as_text, fits_converted, matrix_bytes
+from ms_coreset.selectors.catalogue import METHODS
+from ms_coreset.selectors.memory import BLOCKS, as_bytes, as_text
 from ms_coreset.selectors.quota import Request, budget
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.catalogue import Entry
 
 _LARGEST = 10**12  # samples, features or classes
-Work = Callable[["Size", int, dict[str, Any]], tuple[float, float, str]]  # see _WORK
-ROWS = 16 << 20  # of rows that are computed whenever they are needed
+
+
+class Work(NamedTuple):
+    """What a method itself takes, as its registration states it.
+
+    peak: bytes beside the data, the blocks of rows (12 MB) and the 40 bytes a sample that every method is taken to need
+    operations: multiplications and additions
+    note: what it will do to fit the memory, or ""
+    """
+
+    peak: float
+    operations: float
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Size:
-    """What is selected from: n samples of d features and so many logits (``columns``), and what of them.
+    """What is selected from: n samples of d features and so many logits (``columns``); what of them; in what memory.
 
     groups: (samples, how many classes have so many), of all classes that have any
     types: ``np.dtype`` of features and of logits
+    memory: bytes that may be used beside the data
     """
 
     n: int
@@ -39,6 +50,7 @@ class Size:
     types: tuple
     rate: float
     balance: bool
+    memory: int
 
     @property
     def largest(self) -> int:
@@ -80,9 +92,18 @@ class Size:
         """Bytes of the features of m samples as float64, where they are not that already."""
         return 0 if self.types[0] == np.float64 else 8 * m * self.d
 
+    def directions_of(self, m: int, metric: str) -> int:
+        """Bytes of the features of m samples at length 1, where a metric looks at those."""
+        return 8 * m * self.d if metric == "cosine" else 0
+
     def gradients_of(self, m: int) -> int:
         """Bytes of m samples' last-layer gradients, factorised, and of what is computed along them."""
         return self.features_of(m) + self.logits_of(m) + self.doubles_of(m) + 16 * m * self.columns
+
+    @property
+    def factorization(self) -> float:
+        """Operations of a factor that grows by a row of all samples with every pick."""
+        return 2 * self.over_pools(lambda m, k: m * k * (self.d + self.columns + k / 2))
 
     def drawn(self, n: int) -> Size:
         """The size of a pool of n samples, as even over the classes as their sizes allow."""
@@ -153,8 +174,10 @@ def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate:
     for name, value in (("n", n), ("d", d)):
         _require_size(name, value)
     columns, groups = _groups(int(n), classes)
-    size = Size(int(n), int(d), columns, groups, _types(dtype), Request(rate).rate, bool(balance))
-    return _estimate(entry, size, as_bytes(memory), {**entry.options, **options})
+    size = Size(int(n), int(d), columns, groups, _types(dtype), Request(rate).rate, bool(balance), as_bytes(memory))
+    options = {**entry.options, **options}
+    found = _estimate(entry, size, options)
+    return found if found.fits else replace(found, remedies=tuple(_remedies(entry, size, options)))
 
 
 def _require_size(name: str, value: Any) -> None:
@@ -188,17 +211,17 @@ def _types(dtype: Any) -> tuple[np.dtype, ...]:
     return types
 
 
-def _estimate(entry: Entry, size: Size, memory: int, options: dict[str, Any]) -> Estimate:
-    peak, operations, note = _work(entry.name)(size, memory, options)
-    found = Estimate(entry.name, int(peak + BLOCKS + 40 * size.n), float(operations), memory=memory, note=note)
-    return found if found.fits else replace(found, remedies=tuple(_remedies(entry, size, memory, options)))
+def _estimate(entry: Entry, size: Size, options: dict[str, Any]) -> Estimate:
+    """What it will take, without remedies."""
+    work = Work(*(entry.work or _unknown)(size, options))
+    return Estimate(entry.name, int(work.peak + BLOCKS + 40 * size.n), float(work.operations), memory=size.memory,
+                    note=work.note)
 
 
-def _remedies(entry: Entry, size: Size, memory: int, options: dict[str, Any]) -> Iterator[str]:
+def _remedies(entry: Entry, size: Size, options: dict[str, Any]) -> Iterator[str]:
     """Changes of the request that would fit."""
     def fits(changed: Size) -> bool:
-        peak, _, _ = _work(entry.name)(changed, memory, options)
-        return peak + BLOCKS + 40 * changed.n <= memory
+        return _estimate(entry, changed, options).fits
 
     if not size.balance and fits(replace(size, balance=True)):
         yield "balance"
@@ -212,142 +235,10 @@ def _remedies(entry: Entry, size: Size, memory: int, options: dict[str, Any]) ->
         yield f"a pool of {pool} samples"
 
 
-def _work(name: str) -> Work:
-    if name in _WORK:
-        return _WORK[name]
-    if name in SCORES:
-        return _row_by_row
-    return _unknown
+def row_by_row(size: Size, options: dict[str, Any]) -> Work:
+    """The ``Work`` of a score of each sample by itself, in blocks of rows."""
+    return Work(0, size.n * (size.d + size.columns))
 
 
-# Each: (size, memory, options) -> (bytes beside blocks and a few numbers a sample, operations, note).
-
-def _row_by_row(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    return 0, size.n * (size.d + size.columns), ""
-
-
-def _unknown(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    return 0, size.n, "what the method itself takes is not known"
-
-
-def _places_only(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    """24 bytes a sample; with scores and their order it would be the 40 of ``_estimate``."""
-    return -16 * size.n, size.n, ""
-
-
-def _unit(m: int, size: Size, options: dict[str, Any]) -> int:
-    """Bytes of the features of m samples at length 1, where a method looks at those."""
-    return 8 * m * size.d if options["metric"] == "cosine" else 0
-
-
-def _moderate(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    doubles = 8 * size.largest * size.d if options["center"] == "geometric_median" else 0
-    return size.features_of(size.largest) + _unit(size.largest, size, options) + doubles, size.n * size.d, ""
-
-
-def _gm_matching(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    """Within each class, balanced or not."""
-    operations = sum(times * m * (size.picks(m) + 20) for m, times in size.groups)  # some 20 steps to the median
-    return size.features_of(size.largest) + 8 * size.largest * (size.d + 4), 2 * size.d * operations, ""
-
-
-def _cal(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    groups = size.groups if options["within_class"] else ((size.n, 1),)
-    m = max(samples for samples, _ in groups)
-    pairs = sum(times * samples**2 for samples, times in groups)
-    arrays = size.features_of(m) + _unit(m, size, options) + 4 * m * size.d + 16 * m * size.columns + size.logits_of(m)
-    return arrays, 2 * pairs * size.d, ""
-
-
-def _herding(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    m, kind, note = size.pool, quick_type(size.types[0]), ""
-    features = size.features_of(m) if kind == size.types[0] else kind.itemsize * m * size.d
-    if kind != size.types[0] and not fits_converted(memory, size.n, m, kind.itemsize * size.d):
-        features = size.features_of(m)
-        note = f"the features as {kind}, {as_text(kind.itemsize * m * size.d)}, do not fit: converted for every pick"
-    return features + _unit(m, size, options) + 60 * m, 2 * size.d * size.over_pools(lambda m, k: m * k), note
-
-
-def _short_list(m: int) -> int:
-    return min(m, max(256, m // 16))
-
-
-def _k_center(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    listed = 8 * size.d * _short_list(size.pool)
-    features = size.features_of(size.pool) + _unit(size.pool, size, options)
-    return features + listed, 2 * size.d * size.over_pools(lambda m, k: m * k), ""
-
-
-def _contextual_diversity(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    peak = (16 * size.pool + 32 * _short_list(size.pool)) * size.columns
-    return peak, 4 * size.columns * size.over_pools(lambda m, k: m * k), ""
-
-
-def _kernel_bytes(size: Size, options: dict[str, Any]) -> int:
-    """Of a cosine, which has vectors of its own in float64."""
-    m = size.pool
-    if options["kernel"] == "features":
-        return size.features_of(m) + 8 * m * size.d + BOUND * m
-    return size.features_of(m) + 8 * m * (size.d + 2 * size.columns) + BOUND * m
-
-
-def _matrix_or_rows(size: Size, memory: int, options: dict[str, Any], base: int, together: Iterable[tuple[int, int]],
-                    groups: Iterable[tuple[int, int]]) -> tuple[float, float, str]:
-    """Facility location within groups of samples, (samples, how many), of which some are held together."""
-    width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
-    columns = 1 if options.get("kernel") == "features" else size.columns
-    matrices = 8 * sum(times * m**2 for m, times in together)
-    if sum(times * matrix_bytes(m, size.d, columns) for m, times in together) + BLOCKS <= memory:
-        return base + matrices, pairs * width, ""
-    # As was seen: about seven gains for each sample, each a row.
-    note = (f"the similarities, {as_text(matrices)}, do not fit: their rows are computed whenever they are needed "
-            "(greedy \"stochastic\" needs fewer, balance smaller ones)")
-    evaluations = {"naive": size.k, "stochastic": -math.log(options["epsilon"])}.get(options["greedy"], 7)
-    return base + ROWS, 2 * pairs * width * evaluations, note
-
-
-def _facility_location(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    m, base = size.pool, _kernel_bytes(size, options)
-    if options["neighbors"] is None:
-        return _matrix_or_rows(size, memory, options, base, ((m, 1),), size.pools)
-    pairs = size.over_pools(lambda m, k: m**2)
-    return base + 32 * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns), ""
-
-
-def _craig(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    m = size.pool
-    base = size.gradients_of(m) + BOUND * m
-    if not size.balance and size.classes > 1:
-        base += size.types[0].itemsize * m * size.d  # the features of each class
-    together = ((m, 1),) if size.balance else size.groups
-    return _matrix_or_rows(size, memory, options, base, together, size.groups)
-
-
-def _graph_cut(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    return _kernel_bytes(size, options), 8 * size.n * size.d * size.columns, ""
-
-
-def _growing(size: Size) -> float:
-    """Operations of a factor that grows by a row of all samples with every pick."""
-    return 2 * size.over_pools(lambda m, k: m * k * (size.d + size.columns + k / 2))
-
-
-def _log_determinant(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    return _kernel_bytes(size, options) + 8 * size.pool * size.k, _growing(size), ""
-
-
-def _gradmatch(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    m, k = size.pool, size.k
-    return size.gradients_of(m) + 8 * m * k + 24 * k**2, _growing(size), ""
-
-
-def _glister(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
-    rounds = options["rounds"]
-    operations = size.over_pools(lambda m, k: m * (k if rounds is None else rounds))
-    return size.gradients_of(size.pool) + 32 * size.pool * size.columns, 4 * size.d * size.columns * operations, ""
-
-
-_WORK = {"random": _places_only, "full": _places_only, "moderate": _moderate, "ccs": _row_by_row, "cal": _cal,
-         "herding": _herding, "gm_matching": _gm_matching, "k_center": _k_center,
-         "contextual_diversity": _contextual_diversity, "facility_location": _facility_location, "craig": _craig,
-         "graph_cut": _graph_cut, "log_determinant": _log_determinant, "gradmatch": _gradmatch, "glister": _glister}
+def _unknown(size: Size, options: dict[str, Any]) -> Work:
+    return Work(0, size.n, "what the method itself takes is not known")

@@ -1,6 +1,7 @@
 """Samples chosen by where they lie: herding, k-center and contextual diversity."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,8 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, log_softmax, required, take, take_as
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.memory import fits_converted
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.memory import as_text, fits_converted
 from ms_coreset.selectors.options import Metric, Variant
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import TIE, first_best
@@ -20,7 +22,17 @@ SHORTEST = 256  # samples whose distances to the picks are always known, at leas
 _SIGNS = {"paper": -1, "deepcore": 1}  # the sign of herding's distances, of which the largest is picked
 
 
-@method("herding", needs=("features",), cost="n d k", nested=True, parallel="classes",
+def _herding_work(size: Size, options: dict[str, Any]) -> Work:
+    m, kind, note = size.pool, kernels.quick_type(size.types[0]), ""
+    features = size.features_of(m) if kind == size.types[0] else kind.itemsize * m * size.d
+    if kind != size.types[0] and not fits_converted(size.memory, size.n, m, kind.itemsize * size.d):
+        features = size.features_of(m)
+        note = f"the features as {kind}, {as_text(kind.itemsize * m * size.d)}, do not fit: converted for every pick"
+    peak = features + size.directions_of(m, options["metric"]) + 60 * m
+    return Work(peak, 2 * size.d * size.over_pools(lambda m, k: m * k), note)
+
+
+@method("herding", needs=("features",), cost="n d k", work=_herding_work, nested=True, parallel="classes",
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
 def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
             metric: Metric = "euclidean") -> Selection:
@@ -59,8 +71,14 @@ def _herd(features: np.ndarray, k: int, sign: int) -> list[int]:
     return picks
 
 
-@method("k_center", needs=("features",), cost="n d k", aliases=("kCenterGreedy", "k_center_greedy"),
-        nested=lambda options: not len(options["already_selected"]),
+def _k_center_work(size: Size, options: dict[str, Any]) -> Work:
+    features = size.features_of(size.pool) + size.directions_of(size.pool, options["metric"])
+    listed = 8 * size.d * _short_list(size.pool)
+    return Work(features + listed, 2 * size.d * size.over_pools(lambda m, k: m * k))
+
+
+@method("k_center", needs=("features",), cost="n d k", work=_k_center_work,
+        aliases=("kCenterGreedy", "k_center_greedy"), nested=lambda options: not len(options["already_selected"]),
         parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
 def k_center(evidence: Evidence, request: Request, already_selected: Sequence[int] | np.ndarray = (),
@@ -110,8 +128,13 @@ def _checked_places(places: Sequence[int] | np.ndarray, n: int) -> np.ndarray:
     return places
 
 
-@method("contextual_diversity", needs=("logits",), cost="n C k", aliases=("ContextualDiversity",), nested=True,
-        parallel="classes",
+def _contextual_diversity_work(size: Size, options: dict[str, Any]) -> Work:
+    peak = (16 * size.pool + 32 * _short_list(size.pool)) * size.columns
+    return Work(peak, 4 * size.columns * size.over_pools(lambda m, k: m * k))
+
+
+@method("contextual_diversity", needs=("logits",), cost="n C k", work=_contextual_diversity_work, nested=True,
+        aliases=("ContextualDiversity",), parallel="classes",
         source="Agarwal et al., Contextual Diversity for Active Learning, ECCV 2020; DeepCore's form, on softmax rows")
 def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
     """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.
@@ -152,10 +175,15 @@ def _farthest_first(space: kernels.Points | kernels.Distributions, k: int, seed:
         picks.extend(since)
 
 
+def _short_list(n: int) -> int:
+    """How many of n samples have distances to the picks that are always known."""
+    return min(n, max(SHORTEST, n // 16, 1))
+
+
 def _from_short_list(space: kernels.Points | kernels.Distributions, nearest: np.ndarray, k: int) -> list[int]:
     """The next picks, at least one and at most k, as far as the farthest by ``nearest`` (n,) can tell."""
     first = first_best(nearest)
-    size = min(len(space), max(SHORTEST, len(space) // 16, 1))
+    size = _short_list(len(space))
     places = np.sort(np.argpartition(-nearest, size - 1)[:size])
     outside = np.delete(nearest, places).max(initial=-np.inf)
     if first not in places:

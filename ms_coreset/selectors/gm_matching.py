@@ -1,6 +1,6 @@
 """Geometric median matching: picks whose mean is drawn to the geometric median of their class."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -8,6 +8,7 @@ from ms_coreset.evidence import Evidence, required, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.centers import geometric_median
+from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.options import Metric, OneOf
 from ms_coreset.selectors.quota import Request, classes, pick_by_group, proportional
 from ms_coreset.selectors.rules import first_best
@@ -16,7 +17,13 @@ from ms_coreset.selectors.selection import Selection
 Start = Annotated[str, OneOf(("median", "mean", "random"))]
 
 
-@method("gm_matching", needs=("features",), cost="n d k", parallel="classes", aliases=("GMMatching",),
+def _work(size: Size, options: dict[str, Any]) -> Work:
+    """Within each class, balanced or not."""
+    operations = sum(times * m * (size.picks(m) + 20) for m, times in size.groups)  # some 20 steps to the median
+    return Work(size.features_of(size.largest) + 8 * size.largest * (size.d + 4), 2 * size.d * operations)
+
+
+@method("gm_matching", needs=("features",), cost="n d k", work=_work, parallel="classes", aliases=("GMMatching",),
         source="Acharya et al., Geometric Median Matching for Robust k-Subset Selection from Noisy Data, ICML 2025")
 def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine", start: Start = "median") -> Selection:
     """Samples of each class whose mean is drawn to the geometric median of the class, by herding.

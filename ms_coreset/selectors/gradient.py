@@ -1,12 +1,13 @@
 """Coresets whose last-layer gradients stand for everybody's: GradMatch and Glister."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, softmax
 from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.kernels import ResidentGradients, multiply
 from ms_coreset.selectors.options import Count, OneOf, Positive, Variant
 from ms_coreset.selectors.quota import Request, pick_by_group
@@ -16,8 +17,14 @@ from ms_coreset.selectors.selection import Selection
 _ROUNDING = 1e-9  # of a projection, and more than a tie, relative to the lengths of both
 
 
+def _gradmatch_work(size: Size, options: dict[str, Any]) -> Work:
+    m, k = size.pool, size.k
+    return Work(size.gradients_of(m) + 8 * m * k + 24 * k**2, size.factorization)
+
+
 @method("gradmatch", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d k + n k^2",
-        parallel="classes", source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
+        work=_gradmatch_work, parallel="classes",
+        source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
 def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
               refill: Annotated[str, OneOf(("projection", "none"))] = "projection", variant: Variant = "paper",
               batch_size: Count = 128) -> Selection:
@@ -143,8 +150,14 @@ def _match_as_deepcore(pool: ResidentGradients, target: np.ndarray, k: int,
     return picks[fit > 0], fit[fit > 0]
 
 
-@method("glister", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d C k", parallel="classes",
-        nested=lambda options: options["rounds"] is None,
+def _glister_work(size: Size, options: dict[str, Any]) -> Work:
+    rounds = options["rounds"]
+    operations = size.over_pools(lambda m, k: m * (k if rounds is None else rounds))
+    return Work(size.gradients_of(size.pool) + 32 * size.pool * size.columns, 4 * size.d * size.columns * operations)
+
+
+@method("glister", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d C k", work=_glister_work,
+        parallel="classes", nested=lambda options: options["rounds"] is None,
         source="Killamsetty et al., GLISTER, AAAI 2021, eq. 7 and algorithm 2")
 def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
             aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean", rounds: Count | None = None,

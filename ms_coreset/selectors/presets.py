@@ -16,6 +16,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import shared
 from ms_coreset.selectors.catalogue import METHODS, SCORES, Entry, Flag, Needs, method, score
+from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.label_quality import share_to_cut_off
 from ms_coreset.selectors.options import AUTO, Count, Named, Number, OrAuto
 from ms_coreset.selectors.quota import Request, pick_by_group
@@ -92,7 +93,7 @@ def needs_of_rule(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 @method("moderate", needs=lambda options: dict.fromkeys(("features", *needs_of_rule(options))), cost="n d",
-        parallel="scores", source="Xia et al., Moderate Coreset, ICLR 2023")
+        work=SCORES["center_distance"].work, parallel="scores", source="Xia et al., Moderate Coreset, ICLR 2023")
 def moderate(evidence: Evidence, request: Request, center: Center = "median", metric: Metric = "euclidean",
              mis_ratio: Share = 0.0, cutoff_score: ScoreName = "loss") -> Selection:
     """The samples whose distance to their class's centre is nearest the median distance, by rank.
@@ -118,7 +119,7 @@ def _takes_of_score(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 @method("ccs", needs=lambda options: dict.fromkeys((*SCORES[options["score"]].needs, *needs_of_rule(options))),
-        takes=_takes_of_score, cost="n T", parallel="scores",
+        takes=_takes_of_score, cost="n T", work=row_by_row, parallel="scores",
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def ccs(evidence: Evidence, request: Request, score: ScoreName = "accumulated_margin", strata: Count = 50,
         mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin") -> Selection:
@@ -152,14 +153,15 @@ def _register_ranked(entry: Entry, aliases: Iterable[str]) -> None:
     ranked.__signature__ = inspect.Signature([*of_method, *of_score])  # type: ignore[attr-defined]
     ranked.__doc__ = entry.function.__doc__
     method(entry.name, entry.requirements, f"{entry.cost} + n log n", source=entry.source, aliases=aliases, nested=True,
-           takes=entry.takes, parallel="scores", label_columns=entry.label_columns)(ranked)
+           takes=entry.takes, parallel="scores", label_columns=entry.label_columns, work=entry.work)(ranked)
 
 
 def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
-                   parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False) -> Callable:
+                   parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False,
+                   work: Callable | None = None) -> Callable:
     """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
     def register(function: Callable) -> Callable:
-        score(name, needs, cost, source, aliases, takes, parallel, label_columns)(function)
+        score(name, needs, cost, source, aliases, takes, parallel, label_columns, work)(function)
         _register_ranked(SCORES[name], aliases)
         return function
     return register

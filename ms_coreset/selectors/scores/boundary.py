@@ -1,19 +1,28 @@
 """How near a sample is to where the network's answer changes."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
 from ms_coreset.evidence import EXTRACTED, Evidence, log_softmax, required, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import Size, Work, row_by_row
 from ms_coreset.selectors.options import Count, Metric, OneOf, Variant
 from ms_coreset.selectors.quota import classes
 
 DIRECTIONS = {"highest": 1, "lowest": -1}
 
 
-@score("cal", needs=EXTRACTED, cost="n^2 d",
+def _cal_work(size: Size, options: dict[str, Any]) -> Work:
+    groups = size.groups if options["within_class"] else ((size.n, 1),)
+    m = max(samples for samples, _ in groups)
+    pairs = sum(times * samples**2 for samples, times in groups)
+    features = size.features_of(m) + size.directions_of(m, options["metric"]) + 4 * m * size.d
+    return Work(features + 16 * m * size.columns + size.logits_of(m), 2 * pairs * size.d)
+
+
+@score("cal", needs=EXTRACTED, cost="n^2 d", work=_cal_work,
        parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
 def cal(evidence: Evidence, neighbors: Count = 10, within_class: bool = True,
@@ -56,7 +65,7 @@ def _local_divergence(features: np.ndarray, log_p: np.ndarray, neighbors: int, e
     return divergence
 
 
-@score("deepfool", needs=("boundary",), cost="n", parallel="samples",
+@score("deepfool", needs=("boundary",), cost="n", work=row_by_row, parallel="samples",
        source="Ducoffe and Precioso, Adversarial Active Learning, 2018; Moosavi-Dezfooli et al., DeepFool, CVPR 2016")
 def deepfool(evidence: Evidence) -> np.ndarray:
     """Nearness to the decision boundary, minus the squared length of DeepFool's perturbation, -||r_i||^2.

@@ -1,7 +1,7 @@
 """Distance to the centre of one's class."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from ms_coreset.evidence import Evidence, required, take
 from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.centers import geometric_median
+from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.options import Metric, OneOf
 from ms_coreset.selectors.quota import classes
 
@@ -16,7 +17,13 @@ CENTERS = {"median": kernels.class_median, "mean": kernels.class_mean, "geometri
 Center = Annotated[str, OneOf(CENTERS)]
 
 
-@score("center_distance", needs=("features",), cost="n d", parallel="classes",
+def _work(size: Size, options: dict[str, Any]) -> Work:
+    m = size.largest
+    doubles = 8 * m * size.d if options["center"] == "geometric_median" else 0
+    return Work(size.features_of(m) + size.directions_of(m, options["metric"]) + doubles, size.n * size.d)
+
+
+@score("center_distance", needs=("features",), cost="n d", work=_work, parallel="classes",
        source="Xia et al., Moderate Coreset, ICLR 2023", aliases=("centre_distance",))
 def center_distance(evidence: Evidence, center: Center = "median", metric: Metric = "euclidean") -> np.ndarray:
     """Distance of a sample's features to the centre of its class, d_i = ||f_i - c_{y_i}||_2.

@@ -7,6 +7,7 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.options import Epochs, OneOf, Slice
 from ms_coreset.selectors.scores.error import dynamics_of
 
@@ -22,7 +23,7 @@ def recorded(evidence: Evidence, name: str, field: str, epochs: Any = None) -> n
     return values[first:last]
 
 
-@score("forgetting", needs=("dynamics",), cost="n T", parallel="samples",
+@score("forgetting", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
        source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
 def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs",
                epochs: Epochs | None = None) -> np.ndarray:
@@ -42,7 +43,7 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
     return forgotten
 
 
-@score("correctness", needs=("dynamics",), cost="n T", parallel="samples",
+@score("correctness", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
        source="Swayamdipta et al., Dataset Cartography, EMNLP 2020")
 def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the number of epochs in which a sample was classified correctly.
@@ -54,7 +55,7 @@ def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     return -np.asarray(recorded(evidence, "correctness", "correct", epochs), bool).sum(axis=0).astype(np.float64)
 
 
-@score("aum", needs=("dynamics",), cost="n T", parallel="samples",
+@score("aum", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
        source="Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2")
 def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
@@ -66,7 +67,7 @@ def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     return -recorded(evidence, "aum", "logit_margin", epochs).mean(axis=0, dtype=np.float64)
 
 
-@score("accumulated_margin", needs=("dynamics",), cost="n T", parallel="samples",
+@score("accumulated_margin", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
        source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
 def accumulated_margin(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.

@@ -17,13 +17,14 @@ from ms_coreset.evidence import (
     softmax,
 )
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.options import Count, Variant, Whole
 
 Epoch = Annotated[int, Whole(0)]
 _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 
 
-@score("grand", needs=EXTRACTED, takes=("runs",), label_columns=True, cost="R n (C + d)",
+@score("grand", needs=EXTRACTED, takes=("runs",), label_columns=True, cost="R n (C + d)", work=row_by_row,
        parallel=lambda options: "samples" if options["variant"] == "paper" else "",  # which divides by batches of all
        source=f"{_DATA_DIET}, def. 2.1")
 def grand(evidence: Evidence, variant: Variant = "paper", batch_size: Count = 128) -> np.ndarray:
@@ -53,7 +54,7 @@ def _by_logits(options: dict[str, Any]) -> bool:
 
 @score("el2n", needs=lambda options: ("logits",) if _by_logits(options) else ("dynamics",),
        takes=lambda options: ("runs",) if _by_logits(options) else (), label_columns=_by_logits, cost="R n C",
-       parallel="samples", source=f"{_DATA_DIET}, def. 2.2")
+       work=row_by_row, parallel="samples", source=f"{_DATA_DIET}, def. 2.2")
 def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = None) -> np.ndarray:
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
@@ -77,7 +78,7 @@ def _error_norms(evidence: Evidence) -> np.ndarray:
     return row_wise(of_rows, evidence.labels, required(evidence.logits))
 
 
-@score("loss", needs=("logits",), label_columns=True, cost="n C", parallel="samples",
+@score("loss", needs=("logits",), label_columns=True, cost="n C", work=row_by_row, parallel="samples",
        source="Zheng et al., CCS, ICLR 2023 (its code)")
 def loss(evidence: Evidence) -> np.ndarray:
     """Cross entropy of the label, -log p_y.

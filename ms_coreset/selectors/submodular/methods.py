@@ -1,6 +1,7 @@
 """Facility location, graph cut, log determinant and CRAIG."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from ms_coreset.distributed import current
 from ms_coreset.evidence import EXTRACTED, Evidence, LastLayerGradients, required, take
 from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.memory import BLOCKS, BOUND, as_text, matrix_bytes
 from ms_coreset.selectors.options import Count, Number, OneOf, Positive, Variant
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.rules import TIE
@@ -25,6 +28,7 @@ from ms_coreset.selectors.submodular.greedi import greedi
 from ms_coreset.selectors.submodular.greedy import NAMES, Maximiser, optimizer
 from ms_coreset.selectors.submodular.similarity import Cosine, Dense, GradientDistance, Similarity, blocks, held
 
+ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
 _DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
 _SIMILARITIES = {"gradient": lambda evidence, rows: Cosine.of_gradients(_gradients(evidence, rows)),
                  "features": lambda evidence, rows: Cosine.of_features(take(required(evidence.features), rows))}
@@ -52,8 +56,39 @@ def _parallel(options: dict[str, Any]) -> str:
     return "rounds" if options["greedy"] != "stochastic" else ""  # whose draws go on from class to class
 
 
-@method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", aliases=("FacilityLocation",),
-        nested=_nested, parallel=_parallel, label_columns=_by_gradients,
+def _kernel_bytes(size: Size, options: dict[str, Any]) -> int:
+    """Of a cosine, which has vectors of its own in float64."""
+    m = size.pool
+    if options["kernel"] == "features":
+        return size.features_of(m) + 8 * m * size.d + BOUND * m
+    return size.features_of(m) + 8 * m * (size.d + 2 * size.columns) + BOUND * m
+
+
+def _similarities_work(size: Size, options: dict[str, Any], base: int, groups: Sequence[tuple[int, int]]) -> Work:
+    """Facility location within groups of samples, (samples, how many), balanced one at a time, else all together."""
+    width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
+    columns = 1 if options.get("kernel") == "features" else size.columns
+    together = ((size.pool, 1),) if size.balance else groups
+    matrices = 8 * sum(times * m**2 for m, times in together)
+    if sum(times * matrix_bytes(m, size.d, columns) for m, times in together) + BLOCKS <= size.memory:
+        return Work(base + matrices, pairs * width)
+    # As was seen: about seven gains for each sample, each a row.
+    note = (f"the similarities, {as_text(matrices)}, do not fit: their rows are computed whenever they are needed "
+            "(greedy \"stochastic\" needs fewer, balance smaller ones)")
+    evaluations = {"naive": size.k, "stochastic": -math.log(options["epsilon"])}.get(options["greedy"], 7)
+    return Work(base + ROWS, 2 * pairs * width * evaluations, note)
+
+
+def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
+    m, base = size.pool, _kernel_bytes(size, options)
+    if options["neighbors"] is None:
+        return _similarities_work(size, options, base, size.pools)
+    pairs = size.over_pools(lambda m, k: m**2)
+    return Work(base + 32 * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns))
+
+
+@method("facility_location", needs=_needs, cost="n^2 (d + C), and n per gain", work=_facility_location_work,
+        aliases=("FacilityLocation",), nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {_DEEPCORE}")
 def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
                       epsilon: Epsilon = 0.1, beta: Beta = 0.9, neighbors: Count | None = None) -> Selection:
@@ -86,8 +121,12 @@ def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gr
                    hold=neighbors is None)
 
 
-@method("graph_cut", needs=_needs, cost="n C d, and C d per gain", aliases=("GraphCut", "Submodular"),
-        nested=_nested, parallel=_parallel, label_columns=_by_gradients,
+def _graph_cut_work(size: Size, options: dict[str, Any]) -> Work:
+    return Work(_kernel_bytes(size, options), 8 * size.n * size.d * size.columns)
+
+
+@method("graph_cut", needs=_needs, cost="n C d, and C d per gain", work=_graph_cut_work,
+        aliases=("GraphCut", "Submodular"), nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {_DEEPCORE}")
 def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kernel: Kernel = "gradient",
               greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
@@ -108,8 +147,12 @@ def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kern
                    lambda similarity, k, share: GraphCut(similarity, lam / share))
 
 
-@method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", aliases=("LogDeterminant",),
-        nested=_nested, parallel=_parallel, label_columns=_by_gradients,
+def _log_determinant_work(size: Size, options: dict[str, Any]) -> Work:
+    return Work(_kernel_bytes(size, options) + 8 * size.pool * size.k, size.factorization)
+
+
+@method("log_determinant", needs=_needs, cost="n (d + C) k + n k^2", work=_log_determinant_work,
+        aliases=("LogDeterminant",), nested=_nested, parallel=_parallel, label_columns=_by_gradients,
         source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {_DEEPCORE}")
 def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-6, kernel: Kernel = "gradient",
                     greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
@@ -157,7 +200,14 @@ def _gradients(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:
     return LastLayerGradients.of(evidence.part(rows, EXTRACTED))
 
 
-@method("craig", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C), and n_c per gain",
+def _craig_work(size: Size, options: dict[str, Any]) -> Work:
+    base = size.gradients_of(size.pool) + BOUND * size.pool
+    if not size.balance and size.classes > 1:
+        base += size.types[0].itemsize * size.pool * size.d  # the features of each class
+    return _similarities_work(size, options, base, size.groups)
+
+
+@method("craig", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C), and n_c per gain", work=_craig_work,
         parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
 def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
