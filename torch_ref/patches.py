@@ -14,7 +14,7 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0) -> E
     """``Evidence`` of what ridge regression on patches says of each sample when it was fitted to all the others.
 
     split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,) and ``num_classes``
-    filters: by default 250 for colour, 150 for grey images, 80 for those below 16 pixels
+    filters: by default 500 for colour, 150 for grey images, 80 for those below 16 pixels
 
     logits: ten times the left-out answers; features: these less their row mean, at length 1 if there are more than two
     classes; float64.
@@ -39,7 +39,7 @@ def patch_features(images: np.ndarray, filters: int | None = None, seed: int = 0
         pixels = functional.interpolate(pixels, size=(32, 32), mode="area")
     channels, small = pixels.shape[1], pixels.shape[2] < 16
     side = 4 if small else 6
-    count = filters or (80 if small else 250 if channels > 1 else 150)
+    count = filters or (80 if small else 500 if channels > 1 else 150)
     weights, offsets = _filters(pixels, count, side, rng)
     features = _answers(pixels, weights, offsets)
     if channels > 1:

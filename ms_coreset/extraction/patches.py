@@ -76,7 +76,7 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, t
     be left, as long as they are), (n, C); float32
 
     split: of which images and labels, as given, are looked at; all labels alike or an image twice do no harm
-    filters: K; by default 250 for colour, 150 for grey images, 80 for those below 16 pixels, whose patches have 4 x 4
+    filters: K; by default 500 for colour, 150 for grey images, 80 for those below 16 pixels, whose patches have 4 x 4
         pixels, not 6 x 6
     seed: of the patches; test: a split to report the accuracy on, of which at most 2,000 samples are drawn
     memory: bytes, or such as "2G", that g may take (by default half of what is free); beyond it lies in a file
@@ -118,7 +118,7 @@ def patch_settings(split: Split, filters: int | None = None, seed: int = 0) -> d
         require_whole("filters", filters, most=100_000)
     size = [min(side, LARGEST) for side in (height, width)]
     colour, small = channels > 1, min(size) < SMALL
-    return {"version": VERSION, "filters": filters or (80 if small else 250 if colour else 150),
+    return {"version": VERSION, "filters": filters or (80 if small else 500 if colour else 150),
             "side": 4 if small else 6, "size": size, "mirrored": colour, "seed": check_seed(seed)}
 
 
