@@ -152,7 +152,9 @@ def test_what_is_not_finite_is_refused_by_its_place(name, value):
     evidence = evidence_of(*plain())
     for field in ("features", "logits", "boundary", "dynamics"):
         broken = _with_one(evidence, field, 7, value)
-        if field in METHODS[name].needs:
+        if field == "dynamics" and field in METHODS[name].needs and np.isnan(value):
+            assert len(mc.select(name, broken, RATE)) == len(mc.select(name, evidence, RATE))  # an epoch less
+        elif field in METHODS[name].needs:
             with pytest.raises(MsCoresetError, match=f"{field}.*sample 7"):
                 mc.select(name, broken, RATE)
         else:

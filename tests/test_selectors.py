@@ -420,14 +420,6 @@ def test_what_a_score_lacks_is_named_by_every_rule(field):
         mc.select_by(score, "top", evidence, rate=0.5)
 
 
-@pytest.mark.parametrize("name", ["forgetting", "correctness"])
-def test_samples_that_no_epoch_tells_of_are_refused(name):
-    evidence = evidence_of()
-    evidence.dynamics.loss[:, 7] = np.nan
-    with pytest.raises(MsCoresetError, match="no training dynamics of sample 7"):
-        mc.score(name, evidence)
-
-
 @pytest.mark.parametrize(("option", "right", "wrong"), [
     ("depth", 4, 2.5), ("depth", np.int64(4), True), ("share", 1, "half"), ("way", "up", 3), ("strict", True, 1)])
 def test_options_without_annotations_are_of_their_defaults_kind(option, right, wrong):

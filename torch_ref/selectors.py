@@ -103,12 +103,22 @@ def _by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: s
               mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", **options: Any) -> Picks:
     values = score(name, evidence, **options)
     rng = np.random.RandomState(seed)
-    if rule == "window" and not balance and not mis_ratio:
-        return joined([_middle(values, rate)]), None, values
     hardness = score(cutoff_score, evidence) if mis_ratio else values
-    pools = [(_without_hardest(hardness, rows, k, mis_ratio), k) for rows, k in budgets(evidence.labels, rate, balance)]
+    unseen = np.isnan(values) | np.isnan(hardness)
+    if rule == "window" and not balance and not mis_ratio and not unseen.any():
+        return joined([_middle(values, rate)]), None, values
+    pools = [(_without_hardest(hardness, _seen(rows, unseen, k), k, mis_ratio), k)
+             for rows, k in budgets(evidence.labels, rate, balance)]
     draw = functools.partial(_strata, strata=strata) if rule == "strata" else RULES[rule]
     return joined(draw(values, rows, k, rng) for rows, k in pools), None, values
+
+
+def _seen(rows: np.ndarray, unseen: np.ndarray, k: int) -> np.ndarray:
+    """Those of ``rows`` that have a score: others are never picked."""
+    seen = rows[~unseen[rows]]
+    if len(seen) < k:
+        raise ValueError(f"{len(seen)} of {len(rows)} samples have a score, fewer than the {k} to select")
+    return seen
 
 
 def _without_hardest(hardness: np.ndarray, rows: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:

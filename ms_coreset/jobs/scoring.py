@@ -51,6 +51,7 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
     evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
     with steps("score"):
         values = {name: score(name, evidence) for name in names} or _all_that_go(wanted, evidence)
+    _tell_unseen(values)
     rows = np.arange(len(whole)) if pool is None else pool
     asked = checkpoint.parent.name if checkpoint else PATCHES if is_of_patches(evidence) else None
     dataset = sources.data.name_in_files
@@ -76,6 +77,15 @@ def _all_that_go(names: Sequence[str], evidence: Evidence) -> dict[str, np.ndarr
     for name, reason in failed.items():
         note(f"left out, {reason}" if str(reason).startswith(name) else f"left out, {name}: {reason}")
     return values
+
+
+def _tell_unseen(values: Mapping[str, np.ndarray]) -> None:
+    """Say how many samples some scores have nothing to say of."""
+    unseen = {name: int(np.isnan(found).sum()) for name, found in values.items()}
+    told = [name for name, count in unseen.items() if count]
+    if told:
+        note(f"{max(unseen.values()):,} of {len(values[told[0]]):,} samples are NaN in {', '.join(told)}: training did "
+             "not show them (such as those held out for validation)")
 
 
 def _possible(kind: str | None, split: Split) -> list[str]:

@@ -18,6 +18,7 @@ from ms_coreset.randomness import stream
 from ms_coreset.selectors.catalogue import METHODS
 from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.quota import budget, classes
+from ms_coreset.selectors.scores.record import require_finished
 from ms_coreset.selectors.selection import Selection
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ _IN_WORDS = {SCORES: "a share of the scores each; one process chooses the same",
 def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndarray:
     """The score ``entry`` of all samples, (n,) float64, on all ranks."""
     ranks, how = current(), entry.parallel_for(options)
+    if "dynamics" in entry.needs_for(options):  # of all samples: a share may well have none that an epoch showed
+        require_finished(evidence.dynamics, entry.name, options.get("epochs"))
     if ranks.size == 1 or not how:
         return np.asarray(entry.function(evidence, **options), np.float64)
     if how == "samples":
