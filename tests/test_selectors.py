@@ -16,7 +16,7 @@ from ms_coreset.selectors.options import check as check_options
 from ms_coreset.selectors.quota import Request, budget, cut, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
 from ms_coreset.training.dynamics import FIELDS as DYNAMICS
-from ms_coreset.training.dynamics import measure
+from tests import recording
 
 pytestmark = pytest.mark.usefixtures("cpu")
 EVERY_METHOD = mc.list_methods()
@@ -39,13 +39,12 @@ def evidence_of(n=60, classes=4, d=5, seed=0):
 
 
 def dynamics_of(labels, classes, rng, epochs=4):
-    measured = [measure(rng.randn(len(labels), classes).astype(np.float32), labels) for _ in range(epochs)]
-    return mc.TrainingDynamics(**{name: np.stack([epoch[name] for epoch in measured]) for name in measured[0]})
+    return recording.dynamics_of([rng.randn(len(labels), classes).astype(np.float32) for _ in range(epochs)], labels)
 
 
 def rows_of(evidence, rows):
     """The evidence of some samples."""
-    dynamics = {name: array[:, rows] for name, array in dataclasses.asdict(evidence.dynamics).items()}
+    dynamics = {name: array[:, rows] for name, array in vars(evidence.dynamics).items() if array is not None}
     arrays = {name: getattr(evidence, name)[rows] for name in FIELDS if name != "dynamics"}
     return mc.Evidence(**arrays, dynamics=mc.TrainingDynamics(**dynamics))
 
@@ -355,7 +354,8 @@ def tied():
     labels = np.sort(rng.choice(3, 90, p=[0.5, 0.3, 0.2]))
     dynamics = mc.TrainingDynamics(
         **{name: rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for name in DYNAMICS[:4]},
-        correct=rng.rand(6, 90) < 0.7, loss=rng.rand(6, 90).astype(np.float32))
+        correct=rng.rand(6, 90) < 0.7, divergence=rng.randint(0, 5, (6, 90)).astype(np.float32),
+        **{name: rng.rand(6, 90).astype(np.float32) for name in ("loss", "validation_loss")})
     return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
                        dynamics=dynamics, boundary=rng.randint(0, 9, 90).astype(float))
 

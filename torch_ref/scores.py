@@ -11,6 +11,7 @@ import torch
 
 from torch_ref.extraction import Evidence
 from torch_ref.geometry import divergences, geometric_median
+from torch_ref.over_time import divergence, loss_correlation, temporal_dual_depth
 from torch_ref.pools import pools
 from torch_ref.quantities import (
     batch_sizes,
@@ -186,6 +187,32 @@ def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -
     return _mean_of_whole([_deviation(part) * (1 - _mean_of(part)) for part in parts])
 
 
+def tdds(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
+    """How much the divergence of successive answers varies in windows of J epochs, each weighing a tenth of the next.
+
+    Of ``evidence.dynamics.divergence``, or of ``probabilities``. Source: Zhang et al., CVPR 2024.
+    """
+    if getattr(evidence.dynamics, "divergence", None) is not None:
+        divergences = _recorded(evidence, "divergence", epochs)[1:]
+    else:
+        answers = _recorded(evidence, "probabilities", epochs).numpy()
+        pairs = [divergence(before, after) for before, after in pairwise(answers)]
+        divergences = torch.stack(pairs) if pairs else torch.empty(0, answers.shape[1])
+    epochs_there = len(divergences) + 1
+    window = window or min(10, epochs_there)
+    if window < 3 or window > epochs_there:
+        raise ValueError(f"a window of {window} of {epochs_there} epochs")
+    return temporal_dual_depth(divergences, window)
+
+
+def cld(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
+    """Correlation of a sample's loss differences with those of held-out samples of its class; see ``over_time``."""
+    losses, held_out = (_recorded(evidence, field, epochs).numpy() for field in ("loss", "validation_loss"))
+    if len(losses) < 4 or not np.isfinite(held_out).any():
+        raise ValueError(f"{len(losses)} epochs, {np.isfinite(held_out).any(axis=0).sum()} held-out samples")
+    return loss_correlation(losses, held_out, np.asarray(evidence.labels))
+
+
 def _windows(evidence: Evidence, window: int | None, epochs: Epochs) -> list[torch.Tensor]:
     p = _recorded(evidence, "probability", epochs)
     window = window or min(10, len(p))
@@ -310,7 +337,8 @@ def _recorded(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Te
 
 SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
-    accumulated_margin, dyn_unc, dual, eva, cal, deepfool)}
+    accumulated_margin, dyn_unc, dual, tdds, cld, eva, cal,
+    deepfool)}
 
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of all samples, (n,) float64.

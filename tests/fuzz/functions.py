@@ -40,8 +40,8 @@ class Function:
 def dynamics():
     import ms_coreset as mc
 
-    values = {name: _RNG.rand(3, N).astype(np.float32)
-              for name in ("probability", "margin", "logit_margin", "error_norm", "loss")}
+    values = {name: _RNG.rand(4, N).astype(np.float32) for name in (
+        "probability", "margin", "logit_margin", "error_norm", "loss", "divergence", "validation_loss")}
     return mc.TrainingDynamics(**values, correct=values["loss"] > 0.5)
 
 

@@ -3,11 +3,14 @@
 from ms_coreset.selectors.scores import (
     boundary,
     centre_distance,
+    cld,
     dynamic_uncertainty,
     dynamics,
     error,
     eva,
+    tdds,
     uncertainty,
 )
 
-__all__ = ["boundary", "centre_distance", "dynamic_uncertainty", "dynamics", "error", "eva", "uncertainty"]
+__all__ = ["boundary", "centre_distance", "cld", "dynamic_uncertainty", "dynamics", "error", "eva", "tdds",
+           "uncertainty"]
