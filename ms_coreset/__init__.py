@@ -41,6 +41,7 @@ _HOMES = {
     "ms_coreset.training.adaptive": ("Reselection",),
     "ms_coreset.training.dynamics": ("TrainingDynamics",),
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),
+    "ms_coreset.training.streams": ("StreamedDynamics",),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
 }
 _OF_MINDSPORE = ("ms_coreset.networks.blocks", "ms_coreset.networks.initialisation")  # can't be imported without it

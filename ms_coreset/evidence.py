@@ -180,10 +180,11 @@ def _part(field: Any, rows: np.ndarray) -> Any:
     """What a field of ``Evidence`` tells of the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)
-    if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row
+    if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row; or (n,)
         recorded = {kind.name: getattr(field, kind.name) for kind in fields(field)}
-        return replace(field, **{name: values if values is None else values[:, _places(rows)]
-                                 for name, values in recorded.items()})
+        places = _places(rows)
+        return replace(field, **{name: values if values is None else values[:, places] if values.ndim > 1
+                                 else values[places] for name, values in recorded.items()})
     return take(field, rows) if hasattr(field, "shape") else field
 
 

@@ -7,6 +7,7 @@ from ms_coreset.cli.common.options import (
     add_data_options,
     add_evidence_options,
     add_network_options,
+    add_record_option,
     add_run_options,
     new_parser,
 )
@@ -33,7 +34,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--save", default="scores", metavar="DIR", help="folder of the result (default: scores)")
     add_evidence_options(group)
     add_data_options(options)
-    add_network_options(options)
+    add_record_option(add_network_options(options), "all")
     add_run_options(options)
     return options
 

@@ -23,6 +23,7 @@ from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import Network
 from ms_coreset.terminal import note
 from ms_coreset.training.dynamics import TrainingDynamics
+from ms_coreset.training.streams import StreamedDynamics, load_dynamics
 
 # (samples, features of each, samples of each class, types of features and logits)
 Sizes = tuple[int, int, tuple[int, ...], tuple[str, ...]]
@@ -137,11 +138,11 @@ def _ask(source: EvidenceSource, split: Split, steps: Steps, needs: Sequence[str
     return evidence, checkpoint
 
 
-def _dynamics(checkpoint: Path, split: Split) -> TrainingDynamics:
-    dynamics = TrainingDynamics.load(checkpoint.parent / "dynamics")
+def _dynamics(checkpoint: Path, split: Split) -> TrainingDynamics | StreamedDynamics:
+    dynamics = load_dynamics(checkpoint.parent / "dynamics")
     trained_on = training_notes(checkpoint).get("run", {}).get("data")
-    if dynamics.loss is not None and dynamics.loss.shape[1] != len(split):
-        others = f"{dynamics.loss.shape[1]} samples, not {len(split)}"
+    if dynamics.num_samples != len(split):
+        others = f"{dynamics.num_samples} samples, not {len(split)}"
     elif trained_on not in (None, contents_digest(split)):
         others = f"other images or labels than {split.name} has"
     else:

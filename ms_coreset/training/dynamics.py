@@ -66,6 +66,12 @@ class TrainingDynamics:
                                      f"of shape {array.shape}")
             object.__setattr__(self, name, array)
 
+    @property
+    def num_samples(self) -> int:
+        """n."""
+        return next((getattr(self, name).shape[1] for name in (*RECORDS, "probabilities")
+                     if getattr(self, name) is not None), 0)
+
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "TrainingDynamics":
         """Open the dynamics in ``folder``, memory-mapped.
@@ -90,10 +96,10 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     Those of logits that lie farther apart than float32 reaches are as large as that, so that it can hold them. Raises
     ``MsCoresetError`` for labels that are no columns of the logits.
     """
-    return _measure(logits, labels)[0]
+    return measure_whole(logits, labels)[0]
 
 
-def _measure(logits: np.ndarray, labels: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def measure_whole(logits: np.ndarray, labels: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """(``measure``'s dict, the probabilities (B, C))."""
     require_label_columns(labels, logits.shape[1])
     rows = np.arange(len(labels))
@@ -144,7 +150,7 @@ class Recorder:
         """Note a batch's outcome: logits (B, C) before the update, of samples ``rows`` with ``labels``."""
         if not self._arrays:
             return
-        values, p = _measure(logits, labels)
+        values, p = measure_whole(logits, labels)
         if self._previous is not None:
             values["divergence"] = self._previous.diverge(epoch, rows, p)
         for name, array in self._arrays.items():

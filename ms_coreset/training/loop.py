@@ -28,6 +28,7 @@ from ms_coreset.training.dynamics import Recorder, TrainingDynamics, default_rec
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_streamed, is_stream
 from ms_coreset.training.whitening import whiten
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ class TrainingResult:
     """What came of training.
 
     network: trained, in evaluation mode, with the weights of the last epoch
-    dynamics: ``TrainingDynamics``
+    dynamics: ``TrainingDynamics``, or of streamed scores ``StreamedDynamics``
     history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
         test_accuracy, validation_accuracy
     coresets: of a reselection, by the number of epochs that were done when each was chosen
     """
 
     network: Network
-    dynamics: TrainingDynamics
+    dynamics: TrainingDynamics | StreamedDynamics
     history: list = field(default_factory=list)
     coresets: dict = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ class TrainingResult:
 
 
 def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weights: np.ndarray | None = None,
-          record: Sequence[str] | None = None, folder: str | os.PathLike | None = None, resume: bool = False,
+          record: Sequence[str] | str | None = None, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
           reselection: Reselection | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
@@ -72,7 +73,8 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     weights: (n,) of the samples, or None; the loss of a batch is sum w_i l_i / sum w_i, as in DeepCore, and 0
         where all of a batch are 0, which in DeepCore is 0 / 0
     record: fields of ``TrainingDynamics`` to keep, of ``dynamics.RECORDS``; None: all, but the divergence only
-        where the probabilities that it takes, 4 n C bytes, are no more than a gigabyte
+        where the probabilities that it takes, 4 n C bytes, are no more than a gigabyte; "stream": nothing of single
+        epochs but the scores over time, added up, see ``StreamedDynamics``
     folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs, for
         the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch with the
         highest accuracy on the validation share, or of the last epoch when the recipe has none
@@ -93,7 +95,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe)
     require_kind("test", test, Split, type(None))
-    require_kind("record", record, list, tuple, type(None))
+    require_kind("record", record, list, tuple, str, type(None))
     if folder is not None:
         require_path("folder", folder)
     elif resume:
@@ -173,7 +175,7 @@ class _Run:
     """One training run's state; its methods are the steps of ``train``."""
 
     def __init__(self, network: Network, split: Split, recipe: Recipe, seed: int, weights: np.ndarray | None,
-                 record: Sequence[str] | None, folder: Path | None, test: Split | None, save_interval: float = 0,
+                 record: Sequence[str] | str | None, folder: Path | None, test: Split | None, save_interval: float = 0,
                  reselection: Reselection | None = None) -> None:
         from ms_coreset.training.optimizer import SGD
 
@@ -198,10 +200,12 @@ class _Run:
             whiten(network, split, self.rows)
         self.optimizer = SGD(list(network.trainable_params()), recipe)
         validated = self.validation is not None
-        self.record = default_record(len(split), split.num_classes, validated) if record is None else record
+        self.streamed = is_stream(record)
+        all_of_it = default_record(len(split), split.num_classes, validated)
+        self.record = all_of_it if record is None or self.streamed else tuple(record)
         if "validation_loss" in self.record and not validated:
             raise MsCoresetError("record validation_loss: the recipe holds nothing out: give it a validation share")
-        self.recorder = Recorder((), 0, 0)
+        self.recorder: Recorder | StreamRecorder = Recorder((), 0, 0)
         self.history: list[dict[str, Any]] = []
         self._save_interval, self._saved = save_interval, time.monotonic()
         self._step = _training_step(network, self.optimizer, self.ranks)
@@ -209,8 +213,14 @@ class _Run:
     def open_recorder(self, first: int) -> None:
         """Record from the epoch ``first`` on."""
         folder = self.folder and self.folder / "dynamics"
-        self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder,
-                                 first > 0)
+        if self.streamed and self.ranks.first:
+            self.recorder = StreamRecorder(self.split.labels, self.epochs, self.validation is not None, folder=folder,
+                                           resume=first > 0)
+        else:
+            if folder and not first and self.ranks.first:
+                drop_streamed(folder)
+            self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder,
+                                     first > 0)
         if first:
             self.recorder.restore(first)
 

@@ -11,7 +11,9 @@ from ms_coreset.datasets.family import DATASETS
 from ms_coreset.device import DEVICES, PRECISIONS
 from ms_coreset.jobs.sources import NETWORK, PATCHES, DataSource
 from ms_coreset.networks import list_networks
+from ms_coreset.training.dynamics import RECORDS
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes
+from ms_coreset.training.streams import STREAM
 
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -90,6 +92,14 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
     add(group, "--model-dir", default="ckpt", metavar="DIR", help="folder of the checkpoints (default: ckpt)")
     return group
+
+
+def add_record_option(group: Group, default: str) -> None:
+    """--record; default: what is recorded without it, in words."""
+    add(group, "--record", nargs="*", choices=(*RECORDS, STREAM), default=None, metavar="FIELD", help="what is "
+        f"recorded of every sample in every epoch: {', '.join(RECORDS)}; or {STREAM}: no epochs but the scores over "
+        f"time, added up in memory that does not grow with their number (default: {default}; divergence only where the "
+        "probabilities of all samples take no more than a gigabyte)")
 
 
 def add_evidence_options(group: Group, default: str | None = NETWORK, words: str = NETWORK) -> None:

@@ -53,7 +53,7 @@ def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
     has a TDDS that looks at the same window again and again, and takes logarithms of logits, which gives NaN.
     """
     rows = list(_divergences(evidence, epochs))
-    deviations = Deviations(len(evidence), length_of(window, len(rows) + 1, "tdds", LEAST), np.float64)
+    deviations = Deviations(len(evidence), length_of(window, len(rows), "tdds", LEAST), np.float64)
     for row in rows:
         deviations.add(row)
     return deviations.score()
@@ -66,14 +66,15 @@ def divergence(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def _divergences(evidence: Evidence, epochs: Any) -> Iterator[np.ndarray]:
-    """(n,) of each but the first epoch, from the one before."""
+    """(n,) of each epoch, from the one before; the first is not to be used."""
     whole = getattr(evidence.dynamics, "probabilities", None)
     if getattr(evidence.dynamics, "divergence", None) is not None or whole is None:
-        yield from recorded(evidence, "tdds", "divergence", epochs)[0][1:]
+        yield from recorded(evidence, "tdds", "divergence", epochs)[0]
         return
     answers, _ = recorded(evidence, "tdds", "probabilities", epochs)
     if (answers < 0).any() or (answers > _LARGEST).any():
         raise MsCoresetError("tdds: probabilities must lie in [0, 1]: these look like logits")
+    yield np.full(len(evidence), np.nan)
     for before, after in pairwise(answers):
         yield row_wise(divergence, before, after)
 
@@ -90,10 +91,13 @@ class Deviations:
         self.total, self.weight = np.zeros((2, n))
 
     def add(self, row: np.ndarray) -> None:
-        """Another epoch: divergences (n,) from the one before, NaN where a sample was not seen in both."""
-        self.ring[self.epochs % len(self.ring)] = row
+        """Another epoch: divergences (n,) from the one before, NaN where a sample was not seen in both; of the first,
+        anything."""
         self.epochs += 1
-        if self.epochs < len(self.ring):
+        if self.epochs == 1:
+            return
+        self.ring[self.epochs % len(self.ring)] = row
+        if self.epochs <= len(self.ring):
             return
         self.whole = _DECAY * self.whole + (1 - _DECAY)
         for part in kernels.blocks(self.ring.shape[1], 24 * len(self.ring)):
