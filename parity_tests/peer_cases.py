@@ -659,6 +659,31 @@ def _by_correlation(label):
     return compute
 
 
+def _several_models():
+    for rate in (0.1, 0.3, 0.5):
+        picked = selected("ram_apl", rate=rate, balance=True, fields=both_models)
+        yield Case(f"ramapl/emb_and_X/f{rate}_indices", picked, best_of_each_class(rate))
+
+
+def both_models(package, inputs):
+    return {"runs": tuple(inputs.evidence(package, features=inputs[name]) for name in ("emb", "X"))}
+
+
+def best_of_each_class(rate):
+    def rule(actual, expected, inputs):
+        """as many of each class, none worse than the last of ours by 1e-6 (the peer's sort leaves ties open)"""
+        import ms_coreset as mc
+
+        values = mc.score("ram_apl", inputs.evidence(mc, **both_models(mc, inputs)), kept=rate)
+        labels = inputs.labels
+        np.testing.assert_array_equal(np.bincount(labels[actual]), np.bincount(labels[expected]))
+        for label in np.unique(labels):
+            last = values[actual[labels[actual] == label]].min()
+            assert values[expected[labels[expected] == label]].min() >= last - 1e-6
+            assert values[expected[labels[expected] == label]].min() <= last + 1e-6
+    return rule
+
+
 def _but_the_last_epoch(call, name, factor=1):
     def compute(package, inputs):
         evidence = inputs.evidence(package, dynamics=inputs.dynamics)
@@ -692,7 +717,7 @@ def _within(key, label, name, rule=None, **options):
 
 
 CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks,
-                            _uncertain_over_time, _loss_correlations, _geometric_medians)
+                            _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -755,7 +780,6 @@ NOT_COMPARED = {
     "rho/*": "RHO-loss is not a method of ours",
     "vog/*": "VoG is not a method of ours",
     "d2pre/*": "D2 pruning is not a method of ours",
-    "ramapl/*": "RAM-APL is not a method of ours",
     "rcap/*": "RCAP is not a method of ours",
     "zcore/*": "ZCore is not a method of ours",
     "attacks/clean_logits": "answers of the network that is attacked",

@@ -191,7 +191,8 @@ NUMPY_VALUES = {
     "last": np.uint32(2), "never_learned": np.str_("zero"), "kernel": np.str_("features"),
     "greedy": np.str_("stochastic"), "epsilon": np.float64(0.2), "beta": np.float32(0.5), "jitter": np.float32(1e-3),
     "already_selected": np.array([3, 8], np.uint16), "start": np.str_("mean"), "window": np.int8(3),
-    "epochs": np.int64(4), "early": np.uint8(2), "late": np.str_("2-4"), "weight": np.float32(0.25)}
+    "epochs": np.int64(4), "early": np.uint8(2), "late": np.str_("2-4"), "weight": np.float32(0.25),
+    "a": np.float32(0.5), "kappa": np.float16(2)}
 OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[name].options]
 
 

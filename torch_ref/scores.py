@@ -11,6 +11,7 @@ import torch
 
 from torch_ref.extraction import Evidence
 from torch_ref.geometry import divergences, geometric_median
+from torch_ref.over_classes import ranks_and_misses
 from torch_ref.over_time import divergence, loss_correlation, temporal_dual_depth
 from torch_ref.pools import pools
 from torch_ref.quantities import (
@@ -277,6 +278,17 @@ def _ends(epochs: int | str | Sequence[int]) -> tuple[int, int]:
     return int(first), int(last)
 
 
+def ram_apl(evidence: Evidence, kept: float = 0.5, a: float = 0.2, kappa: float = 1.0) -> torch.Tensor:
+    """-(W RAM + (1 - W) APL), means over runs, W = a + (1 - a) / (1 + exp(kappa (kept - 0.5))); see ``over_classes``.
+
+    Source: Wan et al., ICML 2025.
+    """
+    found = [ranks_and_misses(needed(run, "features").numpy(), evidence.labels) for run in _runs(evidence)]
+    ranks, misses = (torch.stack(values).mean(dim=0) for values in zip(*found, strict=True))
+    weight = a + (1 - a) / (1 + math.exp(kappa * (kept - 0.5)))
+    return -(weight * ranks + (1 - weight) * misses)
+
+
 def cal(evidence: Evidence, neighbors: int = 10, within_class: bool = True, direction: str = "highest",
         variant: str = "paper", metric: str = "euclidean") -> torch.Tensor:
     """Mean divergence of a sample's class probabilities from those of its nearest neighbours' in feature space.
@@ -337,8 +349,8 @@ def _recorded(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Te
 
 SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
-    accumulated_margin, dyn_unc, dual, tdds, cld, eva, cal,
-    deepfool)}
+    accumulated_margin, dyn_unc, dual, tdds, cld, eva, ram_apl,
+    cal, deepfool)}
 
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of all samples, (n,) float64.

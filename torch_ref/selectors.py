@@ -99,6 +99,11 @@ def ccs(evidence: Evidence, rate: float, balance: bool, seed: int, score: str = 
                      cutoff_score=cutoff_score)
 
 
+def ram_apl(evidence: Evidence, rate: float, balance: bool, seed: int, a: float = 0.2, kappa: float = 1.0) -> Picks:
+    """The highest of the score ``ram_apl``, of which the rate is the share that is kept (Wan et al., ICML 2025)."""
+    return _by_score(evidence, rate, balance, seed, "ram_apl", "top", kept=rate, a=a, kappa=kappa)
+
+
 def _by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
               mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", **options: Any) -> Picks:
     values = score(name, evidence, **options)
@@ -216,9 +221,9 @@ RULES: dict[str, Callable[..., np.ndarray]] = {
     "top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,
     "weighted_random": _weighted_random}
 
-_RANKED = [name for name in SCORES if name != "center_distance"]
+_RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (
-    random, full, moderate, ccs, geometry.herding, geometry.gm_matching, geometry.k_center,
+    random, full, moderate, ccs, ram_apl, geometry.herding, geometry.gm_matching, geometry.k_center,
     geometry.contextual_diversity, gradient.craig, gradient.gradmatch, gradient.glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _ranked(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}

@@ -245,6 +245,21 @@ def _moderate(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, 
     return size.features_of(size.largest) + _unit(size.largest, size, options) + doubles, size.n * size.d, ""
 
 
+def _ram_apl(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
+    means = 16 * size.classes * size.d
+    return size.features_of(size.largest) + 16 * size.largest * size.d + means, 2 * size.n * size.classes * size.d, ""
+
+
+def _tdds(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
+    """A ring of the divergences of a window, of the default length."""
+    return 8 * size.n * ((options["window"] or 10) - 1 + 2), size.n * size.columns, ""
+
+
+def _cld(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
+    """Sums of five kinds, and what an epoch adds to them."""
+    return 120 * size.n, size.n, ""
+
+
 def _gm_matching(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     """Within each class, balanced or not."""
     operations = sum(times * m * (size.picks(m) + 20) for m, times in size.groups)  # some 20 steps to the median
@@ -348,6 +363,7 @@ def _glister(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, f
 
 
 _WORK = {"random": _places_only, "full": _places_only, "moderate": _moderate, "ccs": _row_by_row, "cal": _cal,
-         "herding": _herding, "gm_matching": _gm_matching, "k_center": _k_center,
-         "contextual_diversity": _contextual_diversity, "facility_location": _facility_location, "craig": _craig,
-         "graph_cut": _graph_cut, "log_determinant": _log_determinant, "gradmatch": _gradmatch, "glister": _glister}
+         "herding": _herding, "gm_matching": _gm_matching, "ram_apl": _ram_apl, "tdds": _tdds, "cld": _cld,
+         "k_center": _k_center, "contextual_diversity": _contextual_diversity, "facility_location": _facility_location,
+         "craig": _craig, "graph_cut": _graph_cut, "log_determinant": _log_determinant, "gradmatch": _gradmatch,
+         "glister": _glister}

@@ -155,6 +155,11 @@ RULE_OPTIONS = {"strata": {name: METHODS["ccs"].options[name] for name in ("stra
                 "window": {name: METHODS["moderate"].options[name] for name in ("mis_ratio", "cutoff_score")}}
 
 
+def keep_top(name: str, evidence: Evidence, request: Request, **options: Any) -> Selection:
+    """The highest of the score ``name``."""
+    return _ruled(shared.values(SCORES[name], evidence, options), "top", request, evidence.labels)
+
+
 def _register_ranked(entry: Entry, aliases: Iterable[str]) -> None:
     """Make a score a method: its top, with the score's options and documentation."""
 
@@ -182,5 +187,5 @@ def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str 
 
 
 for _name in SCORES.names():
-    if _name != "center_distance":
+    if _name not in ("center_distance", "ram_apl"):  # moderate is the former's method; the latter has one of its own
         _register_ranked(SCORES[_name], SCORES.aliases(_name))

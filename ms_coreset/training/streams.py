@@ -23,7 +23,7 @@ _FOLDER = "streamed"
 Row = dict[str, np.ndarray]  # field of the dynamics -> (n,) of an epoch, NaN (False) where a sample was not seen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StreamedDynamics:
     """Scores over time, (n,) float64 each, added up while a network learnt: in place of ``TrainingDynamics``.
 
