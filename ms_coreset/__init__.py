@@ -37,6 +37,7 @@ _HOMES = {
     "ms_coreset.perturbations.label_noise": ("asymmetric_noise", "symmetric_noise"),
     "ms_coreset.selectors": ("Selection", "describe", "estimate", "list_methods", "list_scores", "pick_by_group",
                              "register_method", "register_score", "score", "select", "select_by"),
+    "ms_coreset.selectors.agreement": ("Agreement", "agreement"),
     "ms_coreset.selectors.label_quality": ("LabelNoise", "estimate_label_noise"),
     "ms_coreset.training.adaptive": ("Reselection",),
     "ms_coreset.training.dynamics": ("TrainingDynamics",),

@@ -46,5 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     result = score_all(sources, arguments.scores or (), arguments.save, runtime_of(vars(arguments)))
     say(f"{len(result.values)} scores of {len(result.rows):,} samples of {sources.data.name_in_files}, high = keep, by "
         f"{result.trust or result.checkpoint or arguments.data}")
+    for score, agreed in result.agreement.items():
+        say(f"  agreement  {score} of {arguments.runs} runs: {agreed}")
     for name, line in [*result.steps.lines(), ("wrote", f"{result.stem}.npz, {result.stem}.csv")]:
         say(f"  {name:<10} {line}")

@@ -53,6 +53,18 @@ def base_network(sources: Sources, split: Split, device: str, steps: Steps, run:
     return trained_network(sources.data, split, recipe, folder, seed, steps, sources.network.record)
 
 
+def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold: int,
+                 run: int = 0) -> tuple[Network, Path]:
+    """(network, path of its checkpoint) of the training on ``split``, the samples that are not in a fold.
+
+    fold: its number, from 0; run: as in ``base_network``
+    """
+    recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
+    seed = sources.seed + run
+    what = f"fold{fold + 1}of{sources.evidence.folds}-seed{seed}"
+    return trained_network(sources.data, split, recipe, checkpoint_folder(sources, recipe, what), seed, steps, ())
+
+
 def first_network(sources: Sources, split: Split, device: str) -> Network:
     """A network of the kind that ``base_network`` finds, before it is trained."""
     if sources.network.checkpoint:

@@ -130,7 +130,8 @@ class EvidenceSource:
 
     kind: ``NETWORK``, ``PATCHES``, or None where nothing is said of it, which ``unsaid`` decides
     filters: random patches, None for as many as the image size asks for; memory: what asking them may use
-    runs: networks of as many seeds; top_m: of the distances to the decision boundary, see ``deepfool_distances``
+    runs: networks of as many seeds; folds: instead of each, so many that each train without a part of the samples, and
+        answer for that (``out_of_fold``); top_m: of the distances to the decision boundary, see ``deepfool_distances``
     cache: folder of extracted evidence
 
     Raises ``MsCoresetError`` for another kind.
@@ -142,6 +143,7 @@ class EvidenceSource:
     top_m: int | None = None
     cache: str = "cache"
     memory: int | str | None = None
+    folds: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (None, NETWORK, PATCHES):

@@ -109,8 +109,10 @@ def add_evidence_options(group: Group, default: str | None = NETWORK, words: str
     add(group, "--filters", type=int, metavar="N", help="with --evidence patches: how many (default: by image size)")
     add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt, .pth or .safetensors (default: "
         "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
-    add(group, "--runs", type=int, default=1, metavar="N", help="networks of as many seeds, for grand and el2n "
-        "(default: 1)")
+    add(group, "--runs", type=int, default=1, metavar="N", help="networks of as many seeds, for grand, el2n "
+        "and ram_apl; score tells how far they agree (default: 1)")
+    add(group, "--out-of-fold", type=int, metavar="K", help="K networks, each trained without a K-th of the samples, "
+        "which it is then asked about; for scores of single samples")
     add(group, "--cache", default="cache", metavar="DIR", help="folder of extracted evidence (default: cache)")
     add(group, "--top-m", type=int, metavar="M", help="deepfool: only the M likeliest classes (default: all)")
     add(group, "--probabilities", action="store_true", help="the logits of --dataset arrays are probabilities: rows "

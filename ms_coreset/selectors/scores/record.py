@@ -9,6 +9,9 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.options import Slice
 
+_HOW = {"validation_loss": ": train with a validation share (--validation 0.1)",
+        "divergence": ": train with --record divergence"}
+
 
 def recorded(evidence: Evidence, name: str, field: str, epochs: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """A field of the training dynamics, and where it tells of a sample.
@@ -65,7 +68,8 @@ def _field(evidence: Evidence, name: str, field: str) -> np.ndarray:
     evidence.require(("dynamics",), name)
     values = getattr(evidence.dynamics, field, None)
     if values is None:
-        raise MsCoresetError(f"{name} needs the training dynamics' {field}, which was not recorded")
+        raise MsCoresetError(f"{name} needs the training dynamics' {field}, which was not recorded"
+                             f"{_HOW.get(field, '')}")
     values = np.asarray(as_array(f"the training dynamics' {field}", values))
     if values.shape[1] != len(evidence):
         raise MsCoresetError(f"{name}: training dynamics of {values.shape[1]} samples, but {len(evidence)} labels")
