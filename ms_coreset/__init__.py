@@ -42,6 +42,7 @@ _HOMES = {
     "ms_coreset.training.adaptive": ("Reselection",),
     "ms_coreset.training.dynamics": ("TrainingDynamics",),
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),
+    "ms_coreset.training.record_size": ("RecordSize", "estimate_record"),
     "ms_coreset.training.streams": ("StreamedDynamics",),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
 }

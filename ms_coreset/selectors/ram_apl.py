@@ -1,7 +1,5 @@
 """RAM-APL as a method: its score weighs by the rate."""
 
-import numpy as np
-
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.options import Positive
@@ -14,5 +12,5 @@ from ms_coreset.selectors.selection import Selection
 
 @method("ram_apl", **FACTS, parallel="scores")
 def ram_apl(evidence: Evidence, request: Request, a: Part = 0.2, kappa: Positive = 1.0) -> Selection:
-    """The highest of the score ``ram_apl``, of which ``kept`` is the rate."""
-    return keep_top(score.__name__, evidence, request, kept=float(np.float64(request.rate)), a=a, kappa=kappa)
+    """Samples near their class's mean and not nearer another's: the score ``ram_apl``, whose ``kept`` is the rate."""
+    return keep_top(score.__name__, evidence, request, kept=float(request.rate), a=a, kappa=kappa)

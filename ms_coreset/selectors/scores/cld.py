@@ -34,7 +34,7 @@ def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
 
     Departures from the authors' code: the loss is that of training, before each update, with augmentation, instead of
     another pass after each epoch; a class without held-out samples goes by the mean over all of them, which is warned
-    of, and keeps its share, where theirs keeps none of it.
+    of, and keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
     """
     losses, _ = recorded(evidence, "cld", "loss", epochs)
     held_out, _ = recorded(evidence, "cld", "validation_loss", epochs)

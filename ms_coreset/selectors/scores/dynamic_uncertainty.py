@@ -28,7 +28,8 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
     Windows in which a sample was not seen in every epoch are left out of its mean; NaN where none is left.
 
     Returns (n,) in [0, 1); high = uncertain = keep. Raises ``MsCoresetError`` for a window that is longer than the
-    epochs. Departure from the authors' code, which leaves out the window that ends with the last epoch.
+    epochs. Departure from the authors' code, which leaves out the window that ends with the last epoch; other public
+    codes divide by J, or take windows of J - 1.
     """
     return _mean_over_windows(evidence, "dyn_unc", window, epochs, lambda mean, deviation: deviation)
 

@@ -78,7 +78,7 @@ def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
 
     epochs: see ``forgetting``
 
-    The mean is over the epochs in which a sample was seen; NaN without any.
+    The mean is over the epochs in which a sample was seen; NaN without any. DUAL's code has an AUM of the last alone.
 
     Returns (n,); high = small or negative lead = hard or mislabelled = keep. Raises ``MsCoresetError`` for one class.
     """

@@ -33,7 +33,8 @@ def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = N
     A sample that was not seen in every epoch of both parts gets NaN, and has no part in the sums.
 
     Returns (n,), at least 0, 1 in all; high = keep. Raises ``MsCoresetError`` for parts that overlap, are too short or
-    were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch.
+    were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch,
+    and gives 0 to samples that it has not seen.
     """
     errors, _ = recorded(evidence, "eva", "error_norm")
     first, second = (np.var(errors[part], axis=0, ddof=1, dtype=np.float64)
