@@ -180,8 +180,10 @@ class Recorder:
 
     def restore(self, epochs: int) -> None:
         """Go on after so many epochs. Where nothing is known of them, the next has no divergence."""
-        state = None if self._folder is None or self._previous is None else read_state(self._folder, epochs)
-        if state is not None and self._previous is not None:
+        if self._folder is None or self._previous is None:
+            return
+        state = read_state(self._folder, epochs, tuple(self._previous.state))
+        if state is not None:
             self._previous.restore(state)
 
     def dynamics(self) -> TrainingDynamics:

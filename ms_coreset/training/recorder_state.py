@@ -1,10 +1,12 @@
 """What a recorder has to know of the epochs before to go on after an interruption, in state-<epochs>.npz."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.files import atomic_write, open_file, reading
+from ms_coreset.files import atomic_write
+from ms_coreset.npz import read_npz
 
 
 def write_state(folder: Path, epochs: int, state: dict[str, np.ndarray]) -> None:
@@ -13,13 +15,16 @@ def write_state(folder: Path, epochs: int, state: dict[str, np.ndarray]) -> None
         np.savez(stream, **state)
 
 
-def read_state(folder: Path, epochs: int) -> dict[str, np.ndarray] | None:
-    """Arrays by name after so many epochs, None where none were kept; raises ``MsCoresetError`` for a damaged file."""
+def read_state(folder: Path, epochs: int, names: Collection[str]) -> dict[str, np.ndarray] | None:
+    """The arrays of these ``names`` after so many epochs, or None where they were not kept.
+
+    Raises ``MsCoresetError`` for a damaged file, and for one that holds others.
+    """
     path = _path(folder, epochs)
     if not path.is_file():
         return None
-    with reading(path, "the state of a recorder"), open_file(path) as stream, np.load(stream) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+    state = read_npz(path, names)
+    return state if state.keys() == set(names) else None
 
 
 def drop_states(folder: Path, but: int | None = None) -> None:

@@ -232,10 +232,14 @@ class StreamRecorder:
     def keep_state(self, epochs: int) -> None:
         """Write what has to be known to go on after so many epochs; see ``restore``."""
         if self._folder is not None:
-            state = {f"previous/{name}": value for name, value in self._previous.state.items()}
-            for score, accumulator in self._accumulators.items():
-                state |= {f"{score}/{name}": np.asarray(value) for name, value in vars(accumulator).items()}
-            write_state(self._folder / _FOLDER, epochs, state)
+            write_state(self._folder / _FOLDER, epochs, self._state())
+
+    def _state(self) -> dict[str, np.ndarray]:
+        """All that has to be known to go on."""
+        state = {f"previous/{name}": value for name, value in self._previous.state.items()}
+        for score, accumulator in self._accumulators.items():
+            state |= {f"{score}/{name}": np.asarray(value) for name, value in vars(accumulator).items()}
+        return state
 
     def drop_states(self, but: int) -> None:
         """Remove what was to be known after other numbers of epochs than ``but``."""
@@ -247,9 +251,8 @@ class StreamRecorder:
         self._done = epochs
         if self._folder is None or epochs == self._epochs:
             return
-        state = read_state(self._folder / _FOLDER, epochs)
-        names = {f"{score}/{name}" for score, accumulator in self._accumulators.items() for name in vars(accumulator)}
-        if state is None or not names <= state.keys():
+        state = read_state(self._folder / _FOLDER, epochs, tuple(self._state()))
+        if state is None:
             raise MsCoresetError(f"can't go on with --record stream: nothing was added up in the {epochs} epochs that "
                                  f"{self._folder.parent} has; train anew, or without it")
         self._previous.restore({name: state[f"previous/{name}"] for name in self._previous.state})
