@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError, require_number
 from ms_coreset.selectors.quota import budget
 from ms_coreset.selectors.rules import top
@@ -42,11 +43,11 @@ def agreement(scores: Any, rate: float = 0.1) -> Agreement:
         MsCoresetError: for fewer than two runs, or two samples that all have scores of
     """
     require_number("rate", rate)
-    values = np.asarray(scores, np.float64)
-    if values.ndim != 2 or len(values) < 2 or not 0 < rate <= 1:
+    values = np.asarray(as_array("scores", scores))
+    if values.dtype.kind not in "fiub" or values.ndim != 2 or len(values) < 2 or not 0 < rate <= 1:
         raise MsCoresetError(f"agreement is of scores (runs, samples) of two runs or more, and a rate above 0 and at "
-                             f"most 1, got shape {values.shape} and rate {rate}")
-    values = values[:, np.isfinite(values).all(axis=0)]
+                             f"most 1, got {values.dtype} of shape {values.shape} and rate {rate}")
+    values = values[:, np.isfinite(values).all(axis=0)].astype(np.float64)
     if values.shape[1] < 2:
         raise MsCoresetError(f"agreement: {values.shape[1]} samples have a score in every run: at least two")
     ranks = np.stack([_ranks(row) for row in values])

@@ -57,7 +57,7 @@ def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] 
         memory = before + _streamed(n, epochs, validated)
         return RecordSize(memory, memory if folder else 0)
     fields = default_record(n, classes, validated) if record is None else tuple(record)
-    unknown = set(fields) - set(RECORDS)
+    unknown = set(map(str, fields)) - set(RECORDS)
     if unknown:
         raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(RECORDS)}")
     arrays = sum(n * epochs * (1 if name == "correct" else 4) for name in fields)

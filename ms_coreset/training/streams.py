@@ -93,8 +93,11 @@ def load_dynamics(folder: FilePath) -> "TrainingDynamics | StreamedDynamics":
 
 def drop_streamed(folder: FilePath) -> None:
     """Remove them, of a training that is begun anew."""
-    for path in (Path(folder) / _FOLDER).glob("*.np[yz]"):
-        path.unlink()
+    try:
+        for path in (Path(folder) / _FOLDER).glob("*.np[yz]"):
+            path.unlink()
+    except OSError as error:
+        raise MsCoresetError(f"can't write to {folder}: {error.strerror}") from error
 
 
 def is_stream(record: Sequence[str] | str | None) -> bool:
