@@ -1,9 +1,9 @@
 """What recording costs: seconds of an epoch, bytes for ImageNet's size, and seconds of the scores over time.
 
-    python -m benchmarks.recording epochs|memory|scores
+    OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.recording epochs|memory|scores
 
-Of generated data, on one thread. Epochs with everything recorded and with nothing take turns; what the recorder and the
-passes over the validation share take of an epoch is timed within it, too, for the machine's own unrest is larger.
+Of generated data, on one thread where it is called so. Epochs with everything recorded and with nothing take turns;
+what the recorder takes of an epoch is timed within it, too, for the machine's own unrest is larger.
 """
 
 import argparse
