@@ -46,16 +46,16 @@ def epochs(samples, turns):
         split = mc.Split("generated", images, rng.randint(0, classes, samples),
                          classes=tuple(map(str, range(classes))), mean=(0.5,) * channels, std=(0.25,) * channels)
         for record in (RECORDS, "stream"):
-            yield _compared(f"{arch}{f', width {width}' if width else ''}, {classes} classes", record, split,
+            yield _compare(f"{arch}{f', width {width}' if width else ''}, {classes} classes", record, split,
                             partial(mc.create_network, arch, classes, channels, image_size=size, width=width), turns)
 
 
-def _compared(name, record, split, network, turns):
+def _compare(name, record, split, network, turns):
     """The time of an epoch with a record over that of one without, and the recorder's part of it."""
     fields = [field for field in RECORDS if field != "validation_loss"] if record != "stream" else record
     with_, without, inside = [], [], []
     for _ in range(turns + 1):
-        with _timed() as spent:
+        with _stopwatch() as spent:
             with_.append(_epoch(network(), split, fields))
         inside.append(spent[0] / (with_[-1] - spent[0]))
         without.append(_epoch(network(), split, ()))
@@ -73,13 +73,13 @@ def _epoch(network, split, record):
 
 
 @contextlib.contextmanager
-def _timed():
+def _stopwatch():
     """[seconds] within the recorders' methods that an epoch calls."""
     spent, wrapped = [0.0], []
     for kind in (Recorder, StreamRecorder):
         for method in ("record", "flush"):
             wrapped.append((kind, method, getattr(kind, method)))
-            setattr(kind, method, _timing(getattr(kind, method), spent))
+            setattr(kind, method, _add_time(getattr(kind, method), spent))
     try:
         yield spent
     finally:
@@ -87,7 +87,7 @@ def _timed():
             setattr(kind, method, original)
 
 
-def _timing(method, spent):
+def _add_time(method, spent):
     def timed(*arguments):
         began = time.perf_counter()
         method(*arguments)
@@ -99,20 +99,20 @@ def _timing(method, spent):
 
 def memory():
     for record in (None, RECORDS, "stream"):
-        yield f"ImageNet, 90 epochs, {_called(record)}: {mc.estimate_record(**IMAGENET, record=record)}"
+        yield f"ImageNet, 90 epochs, {_name(record)}: {mc.estimate_record(**IMAGENET, record=record)}"
     tenth = {**IMAGENET, "n": IMAGENET["n"] // 10}
     for record in (("divergence",), "stream"):
         before = _resident()
         recorder = _recorder(record, **tenth)
         _show(recorder, 2, **tenth)
         grown, told = _resident() - before, mc.estimate_record(**tenth, record=record, folder=record == "stream")
-        yield (f"a tenth, {_called(record)}, 2 of 90 epochs: {grown / 2**20:,.0f} MB more resident, "
+        yield (f"a tenth, {_name(record)}, 2 of 90 epochs: {grown / 2**20:,.0f} MB more resident, "
                f"{told.memory / 2**20:,.0f} MB were told")
         del recorder
         gc.collect()
 
 
-def _called(record):
+def _name(record):
     return "as by default" if record is None else record if record == "stream" else " ".join(record)
 
 

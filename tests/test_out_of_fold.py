@@ -8,7 +8,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.jobs.out_of_fold import foldable_scores, folds_of, joined_folds, require_foldable, scores_in
+from ms_coreset.jobs.out_of_fold import foldable_scores, folds_of, join_folds, require_foldable, scores_in
 from ms_coreset.selectors.choice import Choice
 
 SMALL = "--dataset digits --arch mlp --width 8 --epochs 10 --lr 0.2 --pool 200"
@@ -40,7 +40,7 @@ def test_each_sample_is_asked_of_the_network_that_had_not_seen_it():
         assert sorted([*others, *rows]) == list(range(20))
         return SimpleNamespace(features=None, boundary=None, logits=np.column_stack([np.full(len(rows), fold), rows]))
 
-    evidence = joined_folds(labels, 4, 0, ask)
+    evidence = join_folds(labels, 4, 0, ask)
     np.testing.assert_array_equal(evidence.logits[:, 0], folds_of(labels, 4, 0))
     np.testing.assert_array_equal(evidence.logits[:, 1], np.arange(20))
     assert evidence.features is None

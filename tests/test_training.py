@@ -297,7 +297,7 @@ def test_of_equally_good_epochs_the_first_is_the_best(tmp_path, monkeypatch):
     best = []
     for name, accuracies in (("equal", [0.5, 0.75, 0.75, 0.25]), ("single", [0.5, 0.75, 0.7, 0.25])):
         left = list(accuracies)
-        monkeypatch.setattr(loop, "_validated", lambda *_, left=left: (left.pop(0), np.zeros(10)))
+        monkeypatch.setattr(loop, "_validate", lambda *_, left=left: (left.pop(0), np.zeros(10)))
         result = mc.train(new_network(), toy_split(), recipe, folder=tmp_path / name)
         assert result.best("validation_accuracy")["epoch"] == 2
         best.append(mc.load_weights(new_network(), tmp_path / name / "best.ckpt"))

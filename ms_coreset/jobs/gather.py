@@ -17,7 +17,7 @@ from ms_coreset.extraction.boundary import deepfool_distances
 from ms_coreset.identity import contents_digest
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import base_network, first_network, fold_network, training_notes
-from ms_coreset.jobs.out_of_fold import joined_folds
+from ms_coreset.jobs.out_of_fold import join_folds
 from ms_coreset.jobs.patches import ask_patches
 from ms_coreset.jobs.sources import PATCHES, EvidenceSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
@@ -151,7 +151,7 @@ def _out_of_fold(sources: Sources, split: Split, device: str, steps: Steps, need
         return _ask(sources.evidence, split.subset(rows), steps, needs, *network)[0]
 
     assert sources.evidence.folds is not None  # whoever calls has looked
-    return joined_folds(split.labels, sources.evidence.folds, sources.seed + run, ask)
+    return join_folds(split.labels, sources.evidence.folds, sources.seed + run, ask)
 
 
 def _dynamics(checkpoint: Path, split: Split) -> TrainingDynamics | StreamedDynamics:

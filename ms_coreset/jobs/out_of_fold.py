@@ -84,7 +84,7 @@ def folds_of(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return found
 
 
-def joined_folds(labels: np.ndarray, folds: int, seed: int, ask: Ask) -> Evidence:
+def join_folds(labels: np.ndarray, folds: int, seed: int, ask: Ask) -> Evidence:
     """The ``Evidence`` of all samples, each from the fold that it is in."""
     fold = folds_of(labels, folds, seed)
     joined: dict[str, Any] = {}

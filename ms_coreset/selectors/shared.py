@@ -42,7 +42,7 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
     if "dynamics" in entry.needs_for(options):  # of all samples: a share may well have none that an epoch showed
         streamed = getattr(evidence.dynamics, "streamed", None)
         if streamed is not None:
-            return _streamed(entry, streamed, len(evidence), options)
+            return _from_stream(entry, streamed, len(evidence), options)
         require_finished(evidence.dynamics, entry.name, options.get("epochs"))
     if ranks.size == 1 or not how:
         return np.asarray(entry.function(evidence, **options), np.float64)
@@ -53,7 +53,7 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
     return whole
 
 
-def _streamed(entry: Entry, found: Mapping[str, np.ndarray], n: int, options: dict[str, Any]) -> np.ndarray:
+def _from_stream(entry: Entry, found: Mapping[str, np.ndarray], n: int, options: dict[str, Any]) -> np.ndarray:
     """A score that was added up while the network learnt, with its default options, of n samples."""
     if entry.name not in found:
         raise MsCoresetError(f"{entry.name}: training with --record stream kept {', '.join(found)}: train without it "

@@ -28,7 +28,7 @@ from ms_coreset.training.dynamics import Recorder, TrainingDynamics, default_rec
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
-from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_streamed, is_stream
+from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class _Run:
                                            resume=first > 0)
         else:
             if folder and not first and self.ranks.first:
-                drop_streamed(folder)
+                drop_stream(folder)
             self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder,
                                      first > 0)
         if first:
@@ -270,7 +270,7 @@ class _Run:
         if self.test is not None and due:
             entry["test_accuracy"] = _accuracy(self.network, self.test)
         if self.validation is not None and (due or "validation_loss" in self.record):
-            accuracy, losses = _validated(self.network, self.validation)
+            accuracy, losses = _validate(self.network, self.validation)
             self.recorder.record_validation(epoch, self.held_out, losses)
             entry |= {"validation_accuracy": accuracy} if due else {}
         self.history.append(entry)
@@ -391,7 +391,7 @@ def _accuracy(network: Network, split: Split) -> float:
     return float((predict(network, split) == split.labels).mean())
 
 
-def _validated(network: Network, split: Split) -> tuple[float, np.ndarray]:
+def _validate(network: Network, split: Split) -> tuple[float, np.ndarray]:
     """(accuracy, (n,) losses) in evaluation mode."""
     found = [measure(logits, labels) for labels, logits in _logits(network, split)]
     correct, losses = (current().join(np.concatenate([np.empty(0, kind), *(values[name] for values in found)]))

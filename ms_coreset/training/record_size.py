@@ -54,7 +54,7 @@ def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] 
         require_whole(name, value)
     before = 4 * n * classes + 4 * n
     if is_stream(record):
-        memory = before + _streamed(n, epochs, validated)
+        memory = before + _stream_bytes(n, epochs, validated)
         return RecordSize(memory, memory if folder else 0)
     fields = default_record(n, classes, validated) if record is None else tuple(record)
     unknown = set(map(str, fields)) - set(RECORDS)
@@ -65,7 +65,7 @@ def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] 
     return RecordSize(held, arrays + held) if folder else RecordSize(arrays + held, 0)
 
 
-def _streamed(n: int, epochs: int, validated: bool) -> int:
+def _stream_bytes(n: int, epochs: int, validated: bool) -> int:
     """Bytes of an epoch's values and of what they are added up in."""
     window = min(LENGTH, epochs)
     return n * (_ROW + _SUMS + 4 * (3 * window - 1) + _OF_WINDOWS + (_CORRELATIONS if validated else 0))

@@ -5,14 +5,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.files import atomic_write
+from ms_coreset.files import atomic_write, reserve
 from ms_coreset.npz import read_npz
+
+_HEADERS = 1000  # bytes, at most, that an archive takes of an array beside its numbers
 
 
 def write_state(folder: Path, epochs: int, state: dict[str, np.ndarray]) -> None:
-    """Keep arrays by name, those after so many epochs."""
+    """Keep arrays by name, those after so many epochs.
+
+    The space on disk is taken first: of a disk that is full in between, zipfile tells on stderr once more in the end.
+    """
     with atomic_write(_path(folder, epochs)) as stream:
+        reserve(stream, sum(array.nbytes + _HEADERS for array in state.values()))
         np.savez(stream, **state)
+        stream.truncate()
 
 
 def read_state(folder: Path, epochs: int, names: Collection[str]) -> dict[str, np.ndarray] | None:

@@ -78,7 +78,7 @@ class StreamedDynamics:
         return cls(**found)
 
 
-def is_streamed(folder: FilePath) -> bool:
+def has_stream(folder: FilePath) -> bool:
     """Whether streamed scores lie in ``folder``."""
     return any((Path(folder) / _FOLDER).glob("*.npy"))
 
@@ -88,10 +88,10 @@ def load_dynamics(folder: FilePath) -> "TrainingDynamics | StreamedDynamics":
 
     Raises ``MsCoresetError`` where there is neither, and for damaged files.
     """
-    return StreamedDynamics.load(folder) if is_streamed(folder) else TrainingDynamics.load(folder)
+    return StreamedDynamics.load(folder) if has_stream(folder) else TrainingDynamics.load(folder)
 
 
-def drop_streamed(folder: FilePath) -> None:
+def drop_stream(folder: FilePath) -> None:
     """Remove them, of a training that is begun anew."""
     try:
         for path in (Path(folder) / _FOLDER).glob("*.np[yz]"):
@@ -205,7 +205,7 @@ class StreamRecorder:
                           for name in RECORDS}
         self._begin()
         if self._folder is not None and not resume:
-            drop_streamed(self._folder)
+            drop_stream(self._folder)
 
     def _begin(self) -> None:
         """Forget the epoch."""
@@ -268,6 +268,6 @@ class StreamRecorder:
         """The scores, of a training that has ended; before that, none."""
         if self._done < self._epochs:
             return StreamedDynamics()
-        if self._folder is not None and is_streamed(self._folder):
+        if self._folder is not None and has_stream(self._folder):
             return StreamedDynamics.load(self._folder)
         return StreamedDynamics(**{name: accumulator.score() for name, accumulator in self._accumulators.items()})
