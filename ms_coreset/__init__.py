@@ -37,10 +37,13 @@ _HOMES = {
     "ms_coreset.perturbations.label_noise": ("asymmetric_noise", "symmetric_noise"),
     "ms_coreset.selectors": ("Selection", "describe", "estimate", "list_methods", "list_scores", "pick_by_group",
                              "register_method", "register_score", "score", "select", "select_by"),
+    "ms_coreset.selectors.agreement": ("Agreement", "agreement"),
     "ms_coreset.selectors.label_quality": ("LabelNoise", "estimate_label_noise"),
     "ms_coreset.training.adaptive": ("Reselection",),
     "ms_coreset.training.dynamics": ("TrainingDynamics",),
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),
+    "ms_coreset.training.record_size": ("RecordSize", "estimate_record"),
+    "ms_coreset.training.streams": ("StreamedDynamics",),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
 }
 _OF_MINDSPORE = ("ms_coreset.networks.blocks", "ms_coreset.networks.initialisation")  # can't be imported without it

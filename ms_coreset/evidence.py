@@ -180,10 +180,11 @@ def _part(field: Any, rows: np.ndarray) -> Any:
     """What a field of ``Evidence`` tells of the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)
-    if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row
+    if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row; or (n,)
         recorded = {kind.name: getattr(field, kind.name) for kind in fields(field)}
-        return replace(field, **{name: values if values is None else values[:, _places(rows)]
-                                 for name, values in recorded.items()})
+        places = _places(rows)
+        return replace(field, **{name: values if values is None else values[:, places] if values.ndim > 1
+                                 else values[places] for name, values in recorded.items()})
     return take(field, rows) if hasattr(field, "shape") else field
 
 
@@ -243,9 +244,13 @@ def _require_measurable(features: np.ndarray, places: range) -> None:
 def _warn_of_probabilities(logits: np.ndarray, places: range) -> None:
     """Warn where all logits of the samples ``places``, of more than one class, are what a softmax gives."""
     if logits.shape[1] > 1 and all(are_probabilities(part).all() for _, part in _blocks(logits, places)):
-        warnings.warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give "
-                      "them as Evidence(probabilities=...), in a command say --probabilities", MsCoresetWarning,
-                      stacklevel=_frames_to_caller())
+        warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give them as "
+             "Evidence(probabilities=...), in a command say --probabilities")
+
+
+def warn(message: str) -> None:
+    """Warn whoever called this package: a ``MsCoresetWarning``, of their line."""
+    warnings.warn(message, MsCoresetWarning, stacklevel=_frames_to_caller())
 
 
 def _frames_to_caller() -> int:

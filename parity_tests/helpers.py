@@ -144,7 +144,8 @@ def full_evidence(package, seed, n=60, classes=4, d=5, epochs=6, duplicates=0, h
     features, *runs = (rng.standard_normal((n, d)).astype(np.float32)[rows] for _ in range(3))
     logits, *run_logits = (2 * rng.standard_normal((n, classes)).astype(np.float32)[rows] for _ in range(3))
     recorded = {name: rng.uniform(-1, 1, size=(epochs, n)).astype(np.float32)[:, rows]
-                for name in ("margin", "logit_margin", "error_norm", "probability", "loss")}
+                for name in ("margin", "logit_margin", "error_norm", "probability", "loss", "divergence",
+                             "validation_loss")}
     recorded["correct"] = recorded["margin"] > 0
     validation = full_evidence(package, seed + 1, held_out, classes, d) if held_out else None
     others = tuple(package.Evidence(labels=labels, features=e, logits=z)

@@ -51,11 +51,11 @@ class Inputs:
         """The record of the training, in float64."""
         z, rows = self["dyn_logits"].astype(np.float64), np.arange(len(self.labels))
         p = softmax(z)
-        error = p - np.eye(z.shape[2])[self.labels]
+        error, loss = p - np.eye(z.shape[2])[self.labels], -np.log(p[:, rows, self.labels])
         return SimpleNamespace(
             probability=p[:, rows, self.labels], margin=lead(p, self.labels), logit_margin=lead(z, self.labels),
-            error_norm=np.linalg.norm(error, axis=2), correct=z.argmax(axis=2) == self.labels,
-            loss=-np.log(p[:, rows, self.labels]))
+            error_norm=np.linalg.norm(error, axis=2), probabilities=p, correct=z.argmax(axis=2) == self.labels,
+            loss=loss, validation_loss=loss)
 
     def evidence(self, package, rows=slice(None), **fields):
         """Evidence of some samples from the net for selection; fields replace or add to it."""
@@ -629,6 +629,8 @@ def _uncertain_over_time():
             yield Case(f"dual/{name}/win{window}", scored(ours, 10, fields=with_dynamics, window=window),
                        close(1e-5, 1e-7))
     yield Case("dualbeta/win6/score", scored("dual", 10, fields=with_dynamics, window=6), close(1e-5, 1e-7))
+    for window in (10, 6, 4):
+        yield Case(f"tdds/win{window}/score", scored("tdds", fields=with_dynamics, window=window), close(2e-3, 1e-6))
     # Its code leaves out the window that ends with the last epoch.
     yield Case("dynunc_official/win6/score", _but_the_last_epoch("score", "dyn_unc", 10), close(1e-5, 1e-7))
     yield Case("dynunc_official/win6/f0.3_kept_ascending", _but_the_last_epoch("select", "dyn_unc"), same_members)
@@ -637,6 +639,49 @@ def _uncertain_over_time():
             compute = scored("eva", fields=with_dynamics, early=early, late=late, weight=weight)
             yield Case(f"eva/f32/e{early}_l{late}_wt{weight}", compute, close(1e-4, 1e-7))
             yield Case(f"eva/f16/e{early}_l{late}_wt{weight}", compute, close(5e-2, 1e-6))
+
+
+def _loss_correlations():
+    for label in range(10):
+        yield Case(f"cld/class{label}/train_positions_high_to_low", _by_correlation(label), same_order)
+
+
+def _by_correlation(label):
+    """A class's samples by falling score, as positions among all that were not held out."""
+    def compute(package, inputs):
+        held_out = np.isin(np.arange(len(inputs.labels)), inputs.peers["cld/validation_rows"])
+        dynamics = SimpleNamespace(loss=np.where(held_out, np.nan, inputs.dynamics.loss),
+                                   validation_loss=np.where(held_out, inputs.dynamics.loss, np.nan))
+        trained = np.flatnonzero(~held_out)
+        values = package.score("cld", inputs.evidence(package, dynamics=dynamics))[trained]
+        ranked = np.argsort(-values, kind="stable")
+        return ranked[inputs.labels[trained][ranked] == label]
+    return compute
+
+
+def _several_models():
+    for rate in (0.1, 0.3, 0.5):
+        picked = selected("ram_apl", rate=rate, balance=True, fields=both_models)
+        yield Case(f"ramapl/emb_and_X/f{rate}_indices", picked, best_of_each_class(rate))
+
+
+def both_models(package, inputs):
+    return {"runs": tuple(inputs.evidence(package, features=inputs[name]) for name in ("emb", "X"))}
+
+
+def best_of_each_class(rate):
+    def rule(actual, expected, inputs):
+        """as many of each class, none worse than the last of ours by 1e-6 (the peer's sort leaves ties open)"""
+        import ms_coreset as mc
+
+        values = mc.score("ram_apl", inputs.evidence(mc, **both_models(mc, inputs)), kept=rate)
+        labels = inputs.labels
+        np.testing.assert_array_equal(np.bincount(labels[actual]), np.bincount(labels[expected]))
+        for label in np.unique(labels):
+            last = values[actual[labels[actual] == label]].min()
+            assert values[expected[labels[expected] == label]].min() >= last - 1e-6
+            assert values[expected[labels[expected] == label]].min() <= last + 1e-6
+    return rule
 
 
 def _but_the_last_epoch(call, name, factor=1):
@@ -672,7 +717,7 @@ def _within(key, label, name, rule=None, **options):
 
 
 CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks,
-                            _uncertain_over_time, _geometric_medians)
+                            _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -713,8 +758,8 @@ NOT_COMPARED = {
     "apricot/FL_data_euclidean/*": "another kernel",
     "d2/graph/*": "D2 pruning is not a method of ours",
     "d2/alloc/*": "D2 pruning is not a method of ours",
-    "tdds/*": "TDDS is not a method of ours",
-    "dual/tdds*": "TDDS is not a method of ours",
+    "tdds/*/argsort": "the order of scores that are compared",
+    "dual/tdds*": "DUAL's code takes logarithms of logits, in the same window again and again",
     "dual/aum_quirk_lastepoch": "counts the last epoch alone",
     "dualbeta/win6/argsort": "the order of scores that are compared",
     "dualbeta/win6/cd4_*": "Beta sampling is not a rule of ours",
@@ -723,7 +768,7 @@ NOT_COMPARED = {
     "gm/*/gm_matching_target_moment_*": "every step of the peer moves the geometric median, too: a bug",
     "gm/*/gm_matching_random_*": "begins with a sample that torch's generator draws; ours with NumPy's",
     "in/*": "what other keys were computed from",
-    "cld/*": "CLD is not a method of ours",
+    "cld/validation_rows": "what is held out, which other keys refer to",
     "drop/*": "DRoP's quotas are not ours",
     "metriq_datacull/*": "DRoP's quotas are not ours",
     "prune4rel/*": "Prune4ReL is not a method of ours",
@@ -735,7 +780,6 @@ NOT_COMPARED = {
     "rho/*": "RHO-loss is not a method of ours",
     "vog/*": "VoG is not a method of ours",
     "d2pre/*": "D2 pruning is not a method of ours",
-    "ramapl/*": "RAM-APL is not a method of ours",
     "rcap/*": "RCAP is not a method of ours",
     "zcore/*": "ZCore is not a method of ours",
     "attacks/clean_logits": "answers of the network that is attacked",

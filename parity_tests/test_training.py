@@ -23,7 +23,7 @@ RECIPES = {
     "clipped": {"clip_norm": 0.05, "weight_decay": 0.1},
     "no decay": {"weight_decay": 0.0},
 }
-FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")
+FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss", "divergence")
 NETWORKS = [
     pytest.param("mlp", {"width": 16}, id="mlp"),
     pytest.param("lenet", {}, id="lenet"),

@@ -14,7 +14,7 @@ import numpy as np
 import ms_coreset as mc
 from ms_coreset.distributed import current, failing_together, take_part
 from ms_coreset.evidence import LastLayerGradients
-from ms_coreset.training.dynamics import TrainingDynamics
+from ms_coreset.training.dynamics import RECORDS, TrainingDynamics
 
 RATE = 0.1
 OPTIONS = {"cal": [{}, {"within_class": False}], "grand": [{}, {"variant": "deepcore"}],
@@ -29,8 +29,8 @@ def evidence():
     labels = rng.permutation(np.repeat(np.arange(6), (168, 120, 100, 80, 30, 2)))
     features = (rng.randn(6, 12)[labels] + 0.7 * rng.randn(500, 12)).astype(np.float32)
     logits = (2 * rng.randn(500, 6) + 3 * np.eye(6)[labels]).astype(np.float32)
-    dynamics = TrainingDynamics(**{name: rng.rand(5, 500).astype(np.float32) for name in (
-        "probability", "margin", "logit_margin", "error_norm", "loss")}, correct=rng.rand(5, 500) > 0.5)
+    dynamics = TrainingDynamics(**{name: rng.rand(5, 500).astype(np.float32) for name in RECORDS if name != "correct"},
+                                correct=rng.rand(5, 500) > 0.5)
     return mc.Evidence(labels, features, logits, dynamics=dynamics, boundary=rng.rand(500))
 
 

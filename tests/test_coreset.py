@@ -12,7 +12,7 @@ from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS
-from ms_coreset.training.dynamics import FIELDS
+from ms_coreset.training.dynamics import RECORDS
 
 PLAIN = ("n", "rate", "method", "options", "seed", "manifest")
 
@@ -190,16 +190,17 @@ NUMPY_VALUES = {
     "neighbors": np.int32(3), "within_class": np.bool_(False), "direction": np.str_("lowest"), "first": np.int64(0),
     "last": np.uint32(2), "never_learned": np.str_("zero"), "kernel": np.str_("features"),
     "greedy": np.str_("stochastic"), "epsilon": np.float64(0.2), "beta": np.float32(0.5), "jitter": np.float32(1e-3),
-    "already_selected": np.array([3, 8], np.uint16), "start": np.str_("mean"), "window": np.int8(2),
-    "epochs": np.int64(2), "early": np.uint8(2), "late": np.str_("2-4"), "weight": np.float32(0.25)}
+    "already_selected": np.array([3, 8], np.uint16), "start": np.str_("mean"), "window": np.int8(3),
+    "epochs": np.int64(4), "early": np.uint8(2), "late": np.str_("2-4"), "weight": np.float32(0.25),
+    "a": np.float32(0.5), "kappa": np.float16(2)}
 OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[name].options]
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
 def test_options_of_numpy_are_saved_as_they_were_chosen_by(name, option, tmp_path):
     rng, labels = np.random.RandomState(0), np.arange(40) % 4
-    dynamics = mc.TrainingDynamics(**{name: rng.rand(4, 40).astype(np.float32) for name in FIELDS[:4]},
-                                   correct=rng.rand(4, 40) < 0.5, loss=rng.rand(4, 40).astype(np.float32))
+    recorded = {name: rng.rand(4, 40).astype(np.float32) for name in RECORDS if name != "correct"}
+    dynamics = mc.TrainingDynamics(**recorded, correct=rng.rand(4, 40) < 0.5)
     evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics=dynamics, boundary=rng.rand(40))
     value = NUMPY_VALUES[option]
     chosen = mc.select(name, evidence, np.float32(0.25), balance=np.bool_(True), seed=np.int64(3), **{option: value})

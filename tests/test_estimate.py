@@ -177,6 +177,8 @@ def by_hand(balance):
         "random": (-16 * N, N), "full": (-16 * N, N), "moderate": (4 * 400 * D, N * D),
         "cal": (4 * 400 * D + 4 * 400 * D + 16 * 400 * C + 4 * 400 * C, 2 * N * 400 * D),
         "herding": (copy + 60 * m, one_by_one),
+        "ram_apl": (4 * 400 * D + 16 * 400 * D + 16 * C * D, 2 * N * C * D),
+        "tdds": (8 * N * (9 + 2), N * C), "cld": (120 * N, N),
         "gm_matching": (4 * 400 * D + 8 * 400 * (D + 4), 2 * D * 3 * 400 * (40 + 20)),  # within classes, always
         "k_center": (copy + 8 * D * 256, one_by_one),
         "contextual_diversity": (16 * m * C + 32 * 256 * C, 4 * pools * m * C * k),

@@ -10,7 +10,8 @@ import ms_coreset as mc
 from ms_coreset.arrays import StoredRows, as_array, plain
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES
-from ms_coreset.training.dynamics import FIELDS, Recorder, measure
+from ms_coreset.training.dynamics import RECORDS, Recorder
+from tests.recording import dynamics_of
 
 pytestmark = pytest.mark.filterwarnings("error::ms_coreset.errors.MsCoresetWarning")
 N, C = 60, 4
@@ -19,8 +20,8 @@ LABELS = np.arange(N) % C
 FEATURES = RNG.randn(N, 5).astype(np.float32)
 LOGITS = (3 * RNG.randn(N, C) + 2 * np.eye(C)[LABELS]).astype(np.float32)
 BOUNDARY = RNG.rand(N)
-ANSWERS = RNG.randn(3, N, C).astype(np.float32)
-DYNAMICS = {name: np.stack([measure(answers, LABELS)[name] for answers in ANSWERS]) for name in FIELDS}
+ANSWERS = RNG.randn(5, N, C).astype(np.float32)
+DYNAMICS = {name: array for name, array in vars(dynamics_of(ANSWERS, LABELS)).items() if array is not None}
 EVERY_METHOD = mc.list_methods()
 COMPARING = {"el2n", "loss", "grand", "gradmatch", "glister", "craig", "graph_cut", "facility_location",
              "log_determinant"}
@@ -323,9 +324,13 @@ def test_numbers_are_finite_wherever_they_come_from(convert, bad):
         mc.score("el2n", mc.Evidence(LABELS, runs=(good, spoilt_too)))
     with pytest.raises(MsCoresetError, match="logits of sample 7 are not finite"):
         mc.select("glister", mc.Evidence(LABELS, FEATURES, LOGITS, validation=spoilt_too), 0.2)
-    with pytest.raises(MsCoresetError, match=r"margin of sample 7 is infinite|no training dynamics of sample 7"):
-        mc.score("accumulated_margin", evidence_of(dynamics=mc.TrainingDynamics(
-            margin=convert(np.where(np.arange(N) == 7, bad, DYNAMICS["margin"])))))
+    dynamics = mc.TrainingDynamics(margin=convert(np.where(np.arange(N) == 7, bad, DYNAMICS["margin"])))
+    if np.isnan(bad):  # not seen by training
+        missing = np.isnan(mc.score("accumulated_margin", evidence_of(dynamics=dynamics)))
+        assert np.flatnonzero(missing).tolist() == [7]
+        return
+    with pytest.raises(MsCoresetError, match=r"margin of sample 7 is infinite"):
+        mc.score("accumulated_margin", evidence_of(dynamics=dynamics))
 
 
 def test_the_cut_off_score_s_evidence_is_looked_at_too():
@@ -472,13 +477,14 @@ def test_runs_serve_nothing_else():
 
 
 def test_one_class_is_led_over_by_no_other():
-    labels, recorder = np.zeros(5, int), Recorder(FIELDS, 3, 5)
-    for epoch in range(3):
+    labels, recorder = np.zeros(5, int), Recorder(RECORDS, 4, 5)
+    for epoch in range(4):
         recorder.record(epoch, np.arange(5), RNG.randn(5, 1).astype(np.float32), labels)
+        recorder.record_validation(epoch, np.arange(5), np.zeros(5))
     evidence = mc.Evidence(labels, FEATURES[:5], LOGITS[:5, :1], dynamics=recorder.dynamics(), boundary=BOUNDARY[:5])
     with pytest.raises(MsCoresetError, match=r"^aum: .* of sample 0 is infinite: with one class, the label"):
         mc.score("aum", evidence)
-    assert mc.score("accumulated_margin", evidence).tolist() == [-3] * 5
+    assert mc.score("accumulated_margin", evidence).tolist() == [-4] * 5
     assert mc.score("margin", evidence).tolist() == [0] * 5
     for name in mc.list_methods():
         if name != "aum":

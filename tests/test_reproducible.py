@@ -21,7 +21,7 @@ from ms_coreset.files import digest
 from ms_coreset.identity import data_identity
 from ms_coreset.jobs.provenance import changed_arrays
 from ms_coreset.selectors import kernels
-from ms_coreset.training.dynamics import measure
+from tests.recording import dynamics_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NPZ, DROPPED = "index/digitsN-moderate-0.2.npz", "index/digitsN.bin"
@@ -78,11 +78,9 @@ def evidence_of(n=1437, d=64, classes=10):
     """Evidence for which BLAS cuts products up."""
     rng = np.random.RandomState(0)
     labels = np.arange(n) % classes
-    logits = [rng.randn(n, classes) + 2 * np.eye(classes)[labels] for _ in range(3)]
-    measured = [measure(epoch, labels) for epoch in logits]
-    dynamics = mc.TrainingDynamics(**{name: np.stack([epoch[name] for epoch in measured]) for name in measured[0]})
-    return mc.Evidence(labels, (rng.randn(n, d) + 1).astype(np.float32), logits[0], dynamics=dynamics,
-                       boundary=rng.rand(n))
+    logits = [rng.randn(n, classes) + 2 * np.eye(classes)[labels] for _ in range(5)]
+    return mc.Evidence(labels, (rng.randn(n, d) + 1).astype(np.float32), logits[0],
+                       dynamics=dynamics_of(logits, labels), boundary=rng.rand(n))
 
 
 def bytes_of(method, evidence):

@@ -140,8 +140,8 @@ def test_the_window_that_ends_with_the_last_epoch_counts():
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"window": 6}, "a window of 6 epochs is longer than the 5"), ({"epochs": 1}, "a window of 2 epochs"),
-    ({"window": 4, "epochs": "1-4"}, "longer than the 3"), ({"epochs": 6}, "epochs 6: 5 were recorded"),
-    ({"epochs": "3-9"}, "epochs 3-9: 5 were recorded")])
+    ({"window": 4, "epochs": "1-4"}, "longer than the 3"), ({"epochs": 6}, "epochs 0 to 6: must lie within the 5"),
+    ({"epochs": "3-9"}, "epochs 3 to 9: must lie within the 5")])
 def test_windows_that_are_not_there(options, message):
     for name in ("dyn_unc", "dual"):
         with pytest.raises(MsCoresetError, match=message):
@@ -180,12 +180,14 @@ def test_scores_over_time_of_some_epochs():
     np.testing.assert_allclose(mc.score("accumulated_margin", evidence, epochs=1), [-0.1, -0.2], rtol=1e-6)
 
 
-def test_dynamics_of_other_or_unseen_samples_are_refused():
-    dynamics = mc.TrainingDynamics(logit_margin=np.array([[2.0, np.nan, 1]]))
-    with pytest.raises(MsCoresetError, match="no training dynamics of sample 1: it was held out"):
+def test_dynamics_of_other_samples_or_of_a_training_that_did_not_end_are_refused():
+    dynamics = mc.TrainingDynamics(logit_margin=np.array([[2.0, np.nan, 1], [np.nan] * 3]))
+    with pytest.raises(MsCoresetError, match="no training dynamics of epoch 2 of 2: training was not finished"):
         mc.score("aum", mc.Evidence(labels=np.zeros(3, int), dynamics=dynamics))
+    np.testing.assert_array_equal(mc.score("aum", mc.Evidence(np.zeros(3, int), dynamics=dynamics), epochs=1),
+                                  [-2, np.nan, -1])
     with pytest.raises(MsCoresetError, match="dynamics of 3 samples, but 2 labels"):
-        mc.score("aum", mc.Evidence(labels=np.zeros(2, int), dynamics=dynamics))
+        mc.score("aum", mc.Evidence(labels=np.zeros(2, int), dynamics=dynamics), epochs=1)
 
 
 # Rules

@@ -16,7 +16,7 @@ from ms_coreset.selectors.options import check as check_options
 from ms_coreset.selectors.quota import Request, budget, cut, pick_by_group
 from ms_coreset.selectors.rules import moderate_window, window
 from ms_coreset.training.dynamics import FIELDS as DYNAMICS
-from ms_coreset.training.dynamics import measure
+from tests import recording
 
 pytestmark = pytest.mark.usefixtures("cpu")
 EVERY_METHOD = mc.list_methods()
@@ -39,13 +39,12 @@ def evidence_of(n=60, classes=4, d=5, seed=0):
 
 
 def dynamics_of(labels, classes, rng, epochs=4):
-    measured = [measure(rng.randn(len(labels), classes).astype(np.float32), labels) for _ in range(epochs)]
-    return mc.TrainingDynamics(**{name: np.stack([epoch[name] for epoch in measured]) for name in measured[0]})
+    return recording.dynamics_of([rng.randn(len(labels), classes).astype(np.float32) for _ in range(epochs)], labels)
 
 
 def rows_of(evidence, rows):
     """The evidence of some samples."""
-    dynamics = {name: array[:, rows] for name, array in dataclasses.asdict(evidence.dynamics).items()}
+    dynamics = {name: array[:, rows] for name, array in vars(evidence.dynamics).items() if array is not None}
     arrays = {name: getattr(evidence, name)[rows] for name in FIELDS if name != "dynamics"}
     return mc.Evidence(**arrays, dynamics=mc.TrainingDynamics(**dynamics))
 
@@ -150,7 +149,8 @@ WRONG = {"metric": ["", "Cosine", 1], "variant": ["", "Paper", 1],
          "neighbors": [0, -3, 1.5], "within_class": ["no", 1], "direction": ["up"], "first": [-1, 0.5], "last": [-1],
          "never_learned": ["one"], "kernel": ["cosine"], "greedy": ["slow", None], "epsilon": [0, 1, -1],
          "beta": [0, 1.1], "jitter": [0, -1e-6], "already_selected": [[99], [-1], [3, 3], [0.5]],
-         "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1],
+         "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1], "a": [-0.1, 1.1, "x"],
+         "kappa": [0, -1.0, float("inf")],
          **{name: [0, -3, 1.5, True, "3", "-2", "5-5", "3-1", "a-b", (1,), (2, 1)] for name in
             ("epochs", "early", "late")}}
 
@@ -355,7 +355,8 @@ def tied():
     labels = np.sort(rng.choice(3, 90, p=[0.5, 0.3, 0.2]))
     dynamics = mc.TrainingDynamics(
         **{name: rng.randint(0, 5, (6, 90)).astype(np.float32) / 5 for name in DYNAMICS[:4]},
-        correct=rng.rand(6, 90) < 0.7, loss=rng.rand(6, 90).astype(np.float32))
+        correct=rng.rand(6, 90) < 0.7, divergence=rng.randint(0, 5, (6, 90)).astype(np.float32),
+        **{name: rng.rand(6, 90).astype(np.float32) for name in ("loss", "validation_loss")})
     return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
                        dynamics=dynamics, boundary=rng.randint(0, 9, 90).astype(float))
 
@@ -384,7 +385,7 @@ def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, ti
 
 def test_which_methods_are_nested(tied):
     others = {name for name in EVERY_METHOD if not METHODS[name].nested_for({})}
-    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching"}
+    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl"}
     for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
                           ("k_center", {"already_selected": [1]})):
         assert not METHODS[name].nested_for(options)
@@ -418,14 +419,6 @@ def test_what_a_score_lacks_is_named_by_every_rule(field):
     score = {"logits": "entropy", "features": "center_distance"}[field]
     with pytest.raises(MsCoresetError, match=f"{score} needs {field}"):
         mc.select_by(score, "top", evidence, rate=0.5)
-
-
-@pytest.mark.parametrize("name", ["forgetting", "correctness"])
-def test_samples_that_no_epoch_tells_of_are_refused(name):
-    evidence = evidence_of()
-    evidence.dynamics.loss[:, 7] = np.nan
-    with pytest.raises(MsCoresetError, match="no training dynamics of sample 7"):
-        mc.score(name, evidence)
 
 
 @pytest.mark.parametrize(("option", "right", "wrong"), [

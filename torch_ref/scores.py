@@ -1,7 +1,9 @@
 """Scores of single samples, by name."""
 
 import inspect
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import torch
 
 from torch_ref.extraction import Evidence
 from torch_ref.geometry import divergences, geometric_median
+from torch_ref.over_classes import ranks_and_misses
+from torch_ref.over_time import divergence, loss_correlation, temporal_dual_depth
 from torch_ref.pools import pools
 from torch_ref.quantities import (
     batch_sizes,
@@ -116,7 +120,7 @@ def el2n(evidence: Evidence, first: int | None = None, last: int | None = None) 
     first, last = first or 0, len(recorded) if last is None else last
     if not 0 <= first < last <= len(recorded):
         raise ValueError(f"epochs {first} to {last} are not within the {len(recorded)} that were recorded")
-    return recorded[first:last].mean(dim=0)
+    return recorded[first:last].nanmean(dim=0)
 
 
 def loss(evidence: Evidence) -> torch.Tensor:
@@ -134,16 +138,19 @@ def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs
     Source: Toneva et al., ICLR 2019, definition 2.1; their code ranks what was never learned highest.
     """
     check_choice("never_learned", never_learned, ("epochs", "zero"))
-    correct = _recorded(evidence, "correct", epochs).bool()
-    forgotten = (correct[:-1] & ~correct[1:]).sum(dim=0).double()
-    if never_learned == "epochs":
-        forgotten[~correct.any(dim=0)] = len(correct)
-    return forgotten
+    recorded = _recorded(evidence, "correct", epochs)
+    forgotten = []
+    for column in recorded.T.tolist():
+        shown = [bool(value) for value in column if not math.isnan(value)]  # a presentation each
+        count = float(sum(before and not after for before, after in pairwise(shown)))
+        never = len(recorded) if never_learned == "epochs" and not any(shown) else count
+        forgotten.append(never if shown else math.nan)
+    return torch.tensor(forgotten, dtype=torch.float64)
 
 
 def correctness(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Minus the number of epochs in which the sample was correct. Source: Swayamdipta et al., EMNLP 2020."""
-    return -_recorded(evidence, "correct", epochs).sum(dim=0)
+    return -_sum_of_seen(_recorded(evidence, "correct", epochs))
 
 
 def aum(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
@@ -151,12 +158,17 @@ def aum(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
 
     Source: Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2.
     """
-    return -_recorded(evidence, "logit_margin", epochs).mean(dim=0)
+    return -_recorded(evidence, "logit_margin", epochs).nanmean(dim=0)
 
 
 def accumulated_margin(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Minus the sum over epochs of p_y - max_{j != y} p_j. Source: the code of CCS (Zheng et al., ICLR 2023)."""
-    return -_recorded(evidence, "margin", epochs).sum(dim=0)
+    return -_sum_of_seen(_recorded(evidence, "margin", epochs))
+
+
+def _sum_of_seen(recorded: torch.Tensor) -> torch.Tensor:
+    """Sums (n,) of the columns of (T, n); of one with gaps as if these were its mean."""
+    return recorded.nansum(dim=0) * (len(recorded) / recorded.isfinite().sum(dim=0).double())
 
 
 def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
@@ -164,7 +176,7 @@ def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None
 
     window: J, 10 or all where there are fewer. Source: He et al., CVPR Workshops 2024, with the last window.
     """
-    return _mean_of([_deviation(part) for part in _windows(evidence, window, epochs)])
+    return _mean_of_whole([_deviation(part) for part in _windows(evidence, window, epochs)])
 
 
 def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
@@ -173,7 +185,33 @@ def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -
     Source: Cho et al., ICML 2025.
     """
     parts = _windows(evidence, window, epochs)
-    return _mean_of([_deviation(part) * (1 - _mean_of(part)) for part in parts])
+    return _mean_of_whole([_deviation(part) * (1 - _mean_of(part)) for part in parts])
+
+
+def tdds(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
+    """How much the divergence of successive answers varies in windows of J epochs, each weighing a tenth of the next.
+
+    Of ``evidence.dynamics.divergence``, or of ``probabilities``. Source: Zhang et al., CVPR 2024.
+    """
+    if getattr(evidence.dynamics, "divergence", None) is not None:
+        divergences = _recorded(evidence, "divergence", epochs)[1:]
+    else:
+        answers = _recorded(evidence, "probabilities", epochs).numpy()
+        pairs = [divergence(before, after) for before, after in pairwise(answers)]
+        divergences = torch.stack(pairs) if pairs else torch.empty(0, answers.shape[1])
+    epochs_there = len(divergences) + 1
+    window = window or min(10, epochs_there)
+    if window < 3 or window > epochs_there:
+        raise ValueError(f"a window of {window} of {epochs_there} epochs")
+    return temporal_dual_depth(divergences, window)
+
+
+def cld(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
+    """Correlation of a sample's loss differences with those of held-out samples of its class; see ``over_time``."""
+    losses, held_out = (_recorded(evidence, field, epochs).numpy() for field in ("loss", "validation_loss"))
+    if len(losses) < 4 or not np.isfinite(held_out).any():
+        raise ValueError(f"{len(losses)} epochs, {np.isfinite(held_out).any(axis=0).sum()} held-out samples")
+    return loss_correlation(losses, held_out, np.asarray(evidence.labels))
 
 
 def _windows(evidence: Evidence, window: int | None, epochs: Epochs) -> list[torch.Tensor]:
@@ -187,6 +225,12 @@ def _windows(evidence: Evidence, window: int | None, epochs: Epochs) -> list[tor
 def _mean_of(rows: Sequence[torch.Tensor]) -> torch.Tensor:
     """The mean of tensors (n,), added up one after the other: torch's own differs between equal columns in a bit."""
     return sum(rows) / len(rows)
+
+
+def _mean_of_whole(windows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The mean of values (n,) of windows; those without a value, in which a sample was not seen, are left out."""
+    total = sum(window.nan_to_num(0.0) for window in windows)
+    return total / sum(window.isfinite().double() for window in windows)
 
 
 def _deviation(rows: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -204,10 +248,12 @@ def eva(evidence: Evidence, early: Epochs = None, late: Epochs = None, weight: f
     errors = _recorded(evidence, "error_norm")
     first, second = _halves(len(errors), early, late)
     score = torch.zeros(errors.shape[1], dtype=torch.float64)
+    seen = torch.cat([errors[slice(*first)], errors[slice(*second)]]).isfinite().all(dim=0)
     for share, (start, last) in ((weight, first), (1 - weight, second)):
         variances = _deviation(errors[start:last]).square()
-        even = torch.full_like(variances, 1 / len(variances))
-        score += share * (variances / variances.sum() if variances.sum() > 0 else even)
+        variances[~seen] = torch.nan
+        even = torch.where(seen, 1 / seen.sum().double(), torch.nan)
+        score += share * (variances / variances.nansum() if variances.nansum() > 0 else even)
     return score
 
 
@@ -230,6 +276,17 @@ def _ends(epochs: int | str | Sequence[int]) -> tuple[int, int]:
         return 0, epochs
     first, last = epochs.split("-") if isinstance(epochs, str) else epochs
     return int(first), int(last)
+
+
+def ram_apl(evidence: Evidence, kept: float = 0.5, a: float = 0.2, kappa: float = 1.0) -> torch.Tensor:
+    """-(W RAM + (1 - W) APL), means over runs, W = a + (1 - a) / (1 + exp(kappa (kept - 0.5))); see ``over_classes``.
+
+    Source: Wan et al., ICML 2025.
+    """
+    found = [ranks_and_misses(needed(run, "features").numpy(), evidence.labels) for run in _runs(evidence)]
+    ranks, misses = (torch.stack(values).mean(dim=0) for values in zip(*found, strict=True))
+    weight = a + (1 - a) / (1 + math.exp(kappa * (kept - 0.5)))
+    return -(weight * ranks + (1 - weight) * misses)
 
 
 def cal(evidence: Evidence, neighbors: int = 10, within_class: bool = True, direction: str = "highest",
@@ -273,12 +330,15 @@ def _runs(evidence: Evidence) -> Sequence[Evidence]:
 
 
 def _recorded(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Tensor:
-    """(T, n) float64 of the dynamics, of ``epochs`` or of all."""
+    """(T, n) float64 of the dynamics, of ``epochs`` or of all; NaN where a sample was not seen."""
     if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
         raise ValueError(f"evidence lacks dynamics with {field}")
     recorded = torch.tensor(np.array(getattr(evidence.dynamics, field), np.float64))
     if recorded.shape[1] != len(evidence.labels):
         raise ValueError(f"dynamics of {recorded.shape[1]} samples for {len(evidence.labels)} labels")
+    loss = getattr(evidence.dynamics, "loss", None)
+    if field == "correct" and loss is not None:  # booleans have no NaN
+        recorded[torch.tensor(np.isnan(np.array(loss, np.float64)))] = torch.nan
     if epochs is None:
         return recorded
     first, last = _ends(epochs)
@@ -289,12 +349,14 @@ def _recorded(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Te
 
 SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
-    accumulated_margin, dyn_unc, dual, eva, cal, deepfool)}
+    accumulated_margin, dyn_unc, dual, tdds, cld, eva, ram_apl,
+    cal, deepfool)}
 
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of all samples, (n,) float64.
 
-    Raises ``ValueError`` for an unknown name or option, what the score raises, and when it is not finite.
+    NaN of samples that training did not show, for scores over time. Raises ``ValueError`` for an unknown name or
+    option, what the score raises, and when it is infinite, or NaN for another reason.
     """
     if str(name).lower() not in SCORES:
         raise ValueError(f"unknown score {name!r}: there are {', '.join(SCORES)}")
@@ -303,6 +365,7 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     if unknown:
         raise ValueError(f"score {name} has no option {', '.join(sorted(unknown))}")
     values = np.asarray(function(evidence, **options), np.float64)
-    if not np.isfinite(values).all():
+    over_time = "epochs" in inspect.signature(function).parameters or name in ("eva", "el2n")
+    if np.isinf(values).any() or (np.isnan(values).any() and not over_time):
         raise ValueError(f"{name} is not finite for every sample")
     return values

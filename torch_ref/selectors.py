@@ -99,16 +99,31 @@ def ccs(evidence: Evidence, rate: float, balance: bool, seed: int, score: str = 
                      cutoff_score=cutoff_score)
 
 
+def ram_apl(evidence: Evidence, rate: float, balance: bool, seed: int, a: float = 0.2, kappa: float = 1.0) -> Picks:
+    """The highest of the score ``ram_apl``, of which the rate is the share that is kept (Wan et al., ICML 2025)."""
+    return _by_score(evidence, rate, balance, seed, "ram_apl", "top", kept=rate, a=a, kappa=kappa)
+
+
 def _by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
               mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", **options: Any) -> Picks:
     values = score(name, evidence, **options)
     rng = np.random.RandomState(seed)
-    if rule == "window" and not balance and not mis_ratio:
-        return joined([_middle(values, rate)]), None, values
     hardness = score(cutoff_score, evidence) if mis_ratio else values
-    pools = [(_without_hardest(hardness, rows, k, mis_ratio), k) for rows, k in budgets(evidence.labels, rate, balance)]
+    unseen = np.isnan(values) | np.isnan(hardness)
+    if rule == "window" and not balance and not mis_ratio and not unseen.any():
+        return joined([_middle(values, rate)]), None, values
+    pools = [(_without_hardest(hardness, _seen(rows, unseen, k), k, mis_ratio), k)
+             for rows, k in budgets(evidence.labels, rate, balance)]
     draw = functools.partial(_strata, strata=strata) if rule == "strata" else RULES[rule]
     return joined(draw(values, rows, k, rng) for rows, k in pools), None, values
+
+
+def _seen(rows: np.ndarray, unseen: np.ndarray, k: int) -> np.ndarray:
+    """Those of ``rows`` that have a score: others are never picked."""
+    seen = rows[~unseen[rows]]
+    if len(seen) < k:
+        raise ValueError(f"{len(seen)} of {len(rows)} samples have a score, fewer than the {k} to select")
+    return seen
 
 
 def _without_hardest(hardness: np.ndarray, rows: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
@@ -206,9 +221,9 @@ RULES: dict[str, Callable[..., np.ndarray]] = {
     "top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,
     "weighted_random": _weighted_random}
 
-_RANKED = [name for name in SCORES if name != "center_distance"]
+_RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (
-    random, full, moderate, ccs, geometry.herding, geometry.gm_matching, geometry.k_center,
+    random, full, moderate, ccs, ram_apl, geometry.herding, geometry.gm_matching, geometry.k_center,
     geometry.contextual_diversity, gradient.craig, gradient.gradmatch, gradient.glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _ranked(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}

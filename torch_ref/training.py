@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from torch_ref.extraction import Network, Split, extract, normalise
 from torch_ref.networks.layers import reseed
+from torch_ref.over_time import divergence
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
     Returns a ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward
     pass in training mode just before each update. With z the logits, p = softmax(z) and y the label: probability
     p_y, margin p_y - max_{j != y} p_j, logit_margin z_y - max_{j != y} z_j, error_norm ||p - onehot(y)||_2,
-    loss -log p_y (float32), and correct, argmax z = y (bool).
+    loss -log p_y (float32), correct, argmax z = y (bool), and divergence from the epoch before, see ``over_time``
+    (float32, NaN in the first).
 
     Raises ``ValueError`` for an unknown schedule or padding mode.
     """
@@ -89,7 +91,8 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
     optimizer = torch.optim.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum,
                                 nesterov=recipe.nesterov, weight_decay=recipe.weight_decay)
     updates_per_epoch = math.ceil(len(labels) / recipe.batch_size)
-    epochs = []
+    epochs: list[dict[str, np.ndarray]] = []
+    before = np.full((len(labels), 1), np.nan)
     for epoch in range(recipe.epochs):
         order, images = present(split.images, recipe, seed, epoch)
         reseed(network, np.random.RandomState([seed, zlib.crc32(b"dropout"), epoch]))
@@ -101,7 +104,11 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
             optimizer.param_groups[0]["lr"] = learning_rate(recipe, update, updates_per_epoch)
             logits = _update(network, optimizer, normalise(images[part], split.mean, split.std), labels[rows],
                              weights[rows], recipe.clip_norm)
-            _record(records, rows, observe(logits, labels[rows]), len(labels))
+            observed = observe(logits, labels[rows]) | {"answers": F.softmax(logits.double(), dim=1).float().numpy()}
+            _record(records, rows, observed, len(labels))
+        answers = records.pop("answers")
+        records["divergence"] = divergence(before, answers).float().numpy()
+        before = answers
         epochs.append(records)
     return TrainingResult(network, {name: np.stack([records[name] for records in epochs]) for name in epochs[0]})
 
@@ -282,7 +289,7 @@ def _margin(values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 def _record(records: dict[str, np.ndarray], rows: np.ndarray, observed: dict[str, np.ndarray], n: int) -> None:
     for name, values in observed.items():
-        records.setdefault(name, np.zeros(n, values.dtype))[rows] = values
+        records.setdefault(name, np.zeros((n, *values.shape[1:]), values.dtype))[rows] = values
 
 
 def evaluate(network: Network, split: Split, batch_size: int = 256) -> float:

@@ -7,6 +7,7 @@ from ms_coreset.cli.common.options import (
     add_data_options,
     add_evidence_options,
     add_network_options,
+    add_record_option,
     add_run_options,
     new_parser,
 )
@@ -33,7 +34,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--save", default="scores", metavar="DIR", help="folder of the result (default: scores)")
     add_evidence_options(group)
     add_data_options(options)
-    add_network_options(options)
+    add_record_option(add_network_options(options), "all")
     add_run_options(options)
     return options
 
@@ -45,5 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
     result = score_all(sources, arguments.scores or (), arguments.save, runtime_of(vars(arguments)))
     say(f"{len(result.values)} scores of {len(result.rows):,} samples of {sources.data.name_in_files}, high = keep, by "
         f"{result.trust or result.checkpoint or arguments.data}")
+    for score, agreed in result.agreement.items():
+        say(f"  agreement  {score} of {arguments.runs} runs: {agreed}")
     for name, line in [*result.steps.lines(), ("wrote", f"{result.stem}.npz, {result.stem}.csv")]:
         say(f"  {name:<10} {line}")

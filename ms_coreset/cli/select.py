@@ -13,6 +13,7 @@ from ms_coreset.cli.common.options import (
     add_data_options,
     add_evidence_options,
     add_network_options,
+    add_record_option,
     add_run_options,
     image_words,
     new_parser,
@@ -64,7 +65,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add_evidence_options(group, default=None, words="as --method says")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
-    add_network_options(options)
+    add_record_option(add_network_options(options), "all")
     add_run_options(options)
     return options
 

@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from ms_coreset.cli.common.adaptive import add_reselection_options, reselection_of
-from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
+from ms_coreset.cli.common.options import (
+    add,
+    add_data_options,
+    add_network_options,
+    add_record_option,
+    add_run_options,
+    new_parser,
+)
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.training import TrainingJob, TrainingOutcome, train_network
 from ms_coreset.terminal import say
-from ms_coreset.training.dynamics import FIELDS
 
 _EXAMPLES = """examples:
   train --dataset digitsN
@@ -37,8 +43,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add_network_options(options)
     group = add_run_options(options)
     add(group, "--resume", action="store_true", help="go on from the last finished epoch")
-    add(group, "--record", nargs="*", choices=FIELDS, default=None, metavar="FIELD", help="training dynamics to "
-        f"record: {', '.join(FIELDS)} (default: all, none on a coreset)")
+    add_record_option(group, "all, none on a coreset")
     add(group, "--no-save", action="store_true", help="write nothing but the result")
     add(group, "--result", metavar="FILE", help="where the results go (default: result.json beside the checkpoints)")
     return options

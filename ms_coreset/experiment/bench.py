@@ -22,7 +22,6 @@ from ms_coreset.jobs.gather import draw_pool, gather
 from ms_coreset.jobs.sources import NETWORK, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import Network
-from ms_coreset.training.dynamics import FIELDS
 from ms_coreset.training.loop import TrainingResult, data_digest, evaluate, finished, train
 from ms_coreset.training.recipe import Recipe
 
@@ -117,10 +116,10 @@ class Bench:
         folder = self._folder(run.cell, run.recipe, run.cell.seed, data)
         with contextlib.ExitStack() as claims:
             self._claim(folder, claims)
-            return self._train(run, run.recipe, part, weights, folder, data, FIELDS, 0)
+            return self._train(run, run.recipe, part, weights, folder, data, None, 0)
 
     def _train(self, run: Run, recipe: Recipe, part: Split, weights: np.ndarray | None, folder: Path, data: Data,
-               record: Sequence[str], save_interval: float) -> tuple[TrainingResult, Costs]:
+               record: Sequence[str] | None, save_interval: float) -> tuple[TrainingResult, Costs]:
         steps, begun = Steps(), finished(folder)
         with steps("train"):
             network = build_network(recipe, data.split, run.cell.seed)

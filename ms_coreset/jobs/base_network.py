@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,19 @@ def base_network(sources: Sources, split: Split, device: str, steps: Steps, run:
     recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
     seed = sources.seed + run
     folder = checkpoint_folder(sources, recipe, f"seed{seed}" if run else None)
-    return trained_network(sources.data, split, recipe, folder, seed, steps)
+    return trained_network(sources.data, split, recipe, folder, seed, steps, sources.network.record)
+
+
+def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold: int,
+                 run: int = 0) -> tuple[Network, Path]:
+    """(network, path of its checkpoint) of the training on ``split``, the samples that are not in a fold.
+
+    fold: its number, from 0; run: as in ``base_network``
+    """
+    recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
+    seed = sources.seed + run
+    what = f"fold{fold + 1}of{sources.evidence.folds}-seed{seed}"
+    return trained_network(sources.data, split, recipe, checkpoint_folder(sources, recipe, what), seed, steps, ())
 
 
 def first_network(sources: Sources, split: Split, device: str) -> Network:
@@ -67,15 +79,15 @@ def _given_network(source: NetworkSource, split: Split, log: Log) -> Network:
 
 
 def trained_network(data: DataSource, split: Split, recipe: Recipe, folder: Path, seed: int,
-                    steps: Steps) -> tuple[Network, Path]:
+                    steps: Steps, record: Sequence[str] | str | None = None) -> tuple[Network, Path]:
     """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be.
 
-    data: the ``DataSource`` of its test split
+    data: the ``DataSource`` of its test split; record: see ``train``
     """
     if not current().agree(finished(folder)):
         with steps("train"), at_work_in(folder):
             if not current().agree(finished(folder)):  # by another process meanwhile
-                _train_base(data, split, recipe, folder, seed)
+                _train_base(data, split, recipe, folder, seed, record)
     path = folder / BEST
     with steps("load"):
         network = network_from_weights(path, split.image_size, split.in_channels, arch=canonical_network(recipe.arch))
@@ -94,7 +106,8 @@ def at_work_in(folder: FilePath) -> Iterator[None]:
         yield
 
 
-def _train_base(data: DataSource, split: Split, recipe: Recipe, folder: Path, seed: int) -> None:
+def _train_base(data: DataSource, split: Split, recipe: Recipe, folder: Path, seed: int,
+                record: Sequence[str] | str | None) -> None:
     require_mindspore()  # before it says that it trains
     # Of training that ended, of which best.ckpt is gone, nothing is left to go on with.
     notes = training_notes(folder / LAST)
@@ -104,7 +117,7 @@ def _train_base(data: DataSource, split: Split, recipe: Recipe, folder: Path, se
          f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
     network = build_network(recipe, split, seed)
     _note_ranks(network)
-    train(network, split, recipe, seed=seed, folder=folder, resume=resume, test=data.load(train=False))
+    train(network, split, recipe, seed=seed, record=record, folder=folder, resume=resume, test=data.load(train=False))
 
 
 def _note_ranks(network: Network) -> None:

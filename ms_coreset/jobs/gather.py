@@ -16,13 +16,15 @@ from ms_coreset.extraction import extract
 from ms_coreset.extraction.boundary import deepfool_distances
 from ms_coreset.identity import contents_digest
 from ms_coreset.jobs.attacked import training_split
-from ms_coreset.jobs.base_network import base_network, first_network, training_notes
+from ms_coreset.jobs.base_network import base_network, first_network, fold_network, training_notes
+from ms_coreset.jobs.out_of_fold import join_folds
 from ms_coreset.jobs.patches import ask_patches
 from ms_coreset.jobs.sources import PATCHES, EvidenceSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import Network
 from ms_coreset.terminal import note
 from ms_coreset.training.dynamics import TrainingDynamics
+from ms_coreset.training.streams import StreamedDynamics, load_dynamics
 
 # (samples, features of each, samples of each class, types of features and logits)
 Sizes = tuple[int, int, tuple[int, ...], tuple[str, ...]]
@@ -58,12 +60,17 @@ def gather(sources: Sources, split: Split, device: str, steps: Steps, needs: Seq
         return Evidence(labels=split.labels, **known), None
     if sources.evidence.kind == PATCHES:
         return _with(ask_patches(sources, split, steps), **known), None
-    first, checkpoint = _ask(sources.evidence, split, steps, wanted, *find(sources, split, device, steps, 0))
+
+    def ask(run: int) -> tuple[Evidence, Path | None]:
+        if sources.evidence.folds:
+            return _out_of_fold(sources, split, device, steps, wanted, run), None
+        return _ask(sources.evidence, split, steps, wanted, *find(sources, split, device, steps, run))
+
+    first, checkpoint = ask(0)
     first = _with(first, **known)
     if sources.evidence.runs == 1:
         return first, checkpoint
-    others = [_ask(sources.evidence, split, steps, wanted, *find(sources, split, device, steps, run))[0]
-              for run in range(1, sources.evidence.runs)]
+    others = [ask(run)[0] for run in range(1, sources.evidence.runs)]
     return _with(first, runs=(first, *(_with(other, **known) for other in others))), checkpoint
 
 
@@ -137,11 +144,21 @@ def _ask(source: EvidenceSource, split: Split, steps: Steps, needs: Sequence[str
     return evidence, checkpoint
 
 
-def _dynamics(checkpoint: Path, split: Split) -> TrainingDynamics:
-    dynamics = TrainingDynamics.load(checkpoint.parent / "dynamics")
+def _out_of_fold(sources: Sources, split: Split, device: str, steps: Steps, needs: Sequence[str], run: int) -> Evidence:
+    """Evidence of all samples, each of which the network was asked about that had not trained on it."""
+    def ask(fold: int, others: np.ndarray, rows: np.ndarray) -> Evidence:
+        network = fold_network(sources, split.subset(others), device, steps, fold, run)
+        return _ask(sources.evidence, split.subset(rows), steps, needs, *network)[0]
+
+    assert sources.evidence.folds is not None  # whoever calls has looked
+    return join_folds(split.labels, sources.evidence.folds, sources.seed + run, ask)
+
+
+def _dynamics(checkpoint: Path, split: Split) -> TrainingDynamics | StreamedDynamics:
+    dynamics = load_dynamics(checkpoint.parent / "dynamics")
     trained_on = training_notes(checkpoint).get("run", {}).get("data")
-    if dynamics.loss is not None and dynamics.loss.shape[1] != len(split):
-        others = f"{dynamics.loss.shape[1]} samples, not {len(split)}"
+    if dynamics.num_samples != len(split):
+        others = f"{dynamics.num_samples} samples, not {len(split)}"
     elif trained_on not in (None, contents_digest(split)):
         others = f"other images or labels than {split.name} has"
     else:

@@ -1,7 +1,7 @@
 """The job of ``score``: every score of every sample, in one file."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,14 @@ from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool
+from ms_coreset.jobs.out_of_fold import foldable_scores, require_foldable
 from ms_coreset.jobs.patches import is_of_patches, require_evidence
-from ms_coreset.jobs.sources import COSTLY, PATCHES, Runtime, Sources
+from ms_coreset.jobs.sources import COSTLY, PATCHES, EvidenceSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, tell_if_poor, trust_in
 from ms_coreset.kinds import FilePath
 from ms_coreset.selectors import SCORES, list_scores, score
+from ms_coreset.selectors.agreement import Agreement, agreement
 from ms_coreset.terminal import note
 
 
@@ -28,6 +30,7 @@ class ScoringResult:
 
     trust: in the evidence, or None; checkpoint: of the network that was asked, or None
     stem: of the .npz and the .csv that they were written to
+    agreement: of several runs, by score, how far they agree: an ``Agreement``
     """
 
     values: Mapping
@@ -36,6 +39,7 @@ class ScoringResult:
     checkpoint: Path | None
     steps: Steps
     stem: Path
+    agreement: Mapping = field(default_factory=dict)
 
 
 def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: Runtime) -> ScoringResult:
@@ -43,23 +47,33 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
     folder ``save``. Of these, such as the evidence does not do for (of one epoch, say) are left out, which is said."""
     names = [SCORES.canonical(name) for name in names]
     require_evidence(sources, {name: SCORES[name].needs for name in names})
+    require_foldable(sources, [(name, {}) for name in names])
     require_writable(save)
     steps = Steps()
     device, whole, pool, split = load_pool(sources, runtime, steps)
-    wanted = names or _possible(sources.evidence.kind, split)
+    wanted = names or _possible(sources.evidence, split)
     needs = dict.fromkeys(need for name in wanted for need in SCORES[name].needs)
     evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
     with steps("score"):
         values = {name: score(name, evidence) for name in names} or _all_that_go(wanted, evidence)
+    _tell_unseen(values)
     rows = np.arange(len(whole)) if pool is None else pool
-    asked = checkpoint.parent.name if checkpoint else PATCHES if is_of_patches(evidence) else None
+    folds = sources.evidence.folds
+    asked = (checkpoint.parent.name if checkpoint else PATCHES if is_of_patches(evidence) else
+             f"{folds}folds" if folds else None)
     dataset = sources.data.name_in_files
     stem = Path(save) / (f"{dataset}-{asked}" if asked else dataset)
     if current().first:
         _save(stem, rows, split, values)
     trusted = trust_in(sources, split, evidence, checkpoint, device)
     tell_if_poor(trusted)
-    return ScoringResult(values, rows, trusted, checkpoint, steps, stem)
+    agreed = _agreement(evidence.runs or (), values)
+    return ScoringResult(values, rows, trusted, checkpoint, steps, stem, agreed)
+
+
+def _agreement(runs: Sequence[Evidence], names: Iterable[str]) -> dict[str, Agreement]:
+    """How far several runs agree, by score; of one run, nothing."""
+    return {name: agreement([score(name, run) for run in runs]) for name in names} if len(runs) > 1 else {}
 
 
 def _all_that_go(names: Sequence[str], evidence: Evidence) -> dict[str, np.ndarray]:
@@ -78,11 +92,22 @@ def _all_that_go(names: Sequence[str], evidence: Evidence) -> dict[str, np.ndarr
     return values
 
 
-def _possible(kind: str | None, split: Split) -> list[str]:
+def _tell_unseen(values: Mapping[str, np.ndarray]) -> None:
+    """Say how many samples some scores have nothing to say of."""
+    unseen = {name: int(np.isnan(found).sum()) for name, found in values.items()}
+    told = [name for name, count in unseen.items() if count]
+    if told:
+        note(f"{max(unseen.values()):,} of {len(values[told[0]]):,} samples are NaN in {', '.join(told)}: training did "
+             "not show them (such as those held out for validation)")
+
+
+def _possible(source: EvidenceSource, split: Split) -> list[str]:
     """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
-    patches, those that need no training's dynamics."""
+    patches, those that need no training's dynamics; out of fold, those of single samples."""
     names = [name for name in list_scores() if name not in COSTLY]
-    if kind == PATCHES:
+    if source.folds:
+        names = [name for name in names if name in foldable_scores()]
+    if source.kind == PATCHES:
         names = [name for name in names if set(SCORES[name].needs) <= {*EXTRACTED}]
     if split.images is not None:
         return names

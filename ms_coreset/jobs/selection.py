@@ -13,6 +13,7 @@ from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool, sizes_to_gather
 from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spelled
+from ms_coreset.jobs.out_of_fold import require_foldable, scores_in
 from ms_coreset.jobs.patches import require_evidence
 from ms_coreset.jobs.provenance import base_of, changed_arrays, tell_changes
 from ms_coreset.jobs.sources import Runtime, Sources
@@ -81,6 +82,7 @@ def select(job: SelectionJob) -> SelectionResult:
     """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory."""
     unsaid, wanted, steps = job.former is None and nothing_said(job), with_defaults(job), Steps()
     require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
+    require_foldable(wanted.sources, scores_in(_choice_of(wanted)))
     if job.save is not None:
         require_writable(job.save)
     device, whole, pool, split = load_pool(job.sources, job.runtime, steps)

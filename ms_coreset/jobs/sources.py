@@ -1,7 +1,7 @@
 """Where things come from: the data set, the network that is asked about it, and the evidence, as plain values."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, overload
@@ -104,12 +104,14 @@ class NetworkSource:
     overrides: the recipe's fields that are given by themselves, such as arch and epochs; None stands for none
     checkpoint: a file of the network itself, in which case none is trained
     folder: of the checkpoints of those that are
+    record: what is recorded of the samples while one is trained, see ``train``
     """
 
     recipe: str | Recipe | None = None
     overrides: Mapping = field(default_factory=dict)
     checkpoint: str | None = None
     folder: str = "ckpt"
+    record: Sequence[str] | str | None = None
 
     @property
     def arch(self) -> str | None:
@@ -119,7 +121,7 @@ class NetworkSource:
     @property
     def said(self) -> bool:
         """Whether anything is said of the network."""
-        return any(value is not None for value in (self.recipe, self.checkpoint, *self.overrides.values()))
+        return any(value is not None for value in (self.recipe, self.checkpoint, self.record, *self.overrides.values()))
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ class EvidenceSource:
 
     kind: ``NETWORK``, ``PATCHES``, or None where nothing is said of it, which ``unsaid`` decides
     filters: random patches, None for as many as the image size asks for; memory: what asking them may use
-    runs: networks of as many seeds; top_m: of the distances to the decision boundary, see ``deepfool_distances``
+    runs: networks of as many seeds; folds: instead of each, so many that each train without a part of the samples, and
+        answer for that (``out_of_fold``); top_m: of the distances to the decision boundary, see ``deepfool_distances``
     cache: folder of extracted evidence
 
     Raises ``MsCoresetError`` for another kind.
@@ -140,6 +143,7 @@ class EvidenceSource:
     top_m: int | None = None
     cache: str = "cache"
     memory: int | str | None = None
+    folds: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (None, NETWORK, PATCHES):

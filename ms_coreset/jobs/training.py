@@ -24,7 +24,6 @@ from ms_coreset.jobs.reselection import called, of_pool, reselected, reselection
 from ms_coreset.jobs.sources import ReselectionSource, Runtime, Sources
 from ms_coreset.kinds import FilePath
 from ms_coreset.terminal import note
-from ms_coreset.training.dynamics import FIELDS
 from ms_coreset.training.loop import CORESETS, LAST, TrainingResult, evaluate, train
 from ms_coreset.training.recipe import Recipe
 
@@ -77,7 +76,7 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
         reselection, what = of_pool(reselection, rows, len(split)), called(reselection)
     folder = checkpoint_folder(sources, recipe, what)
     result_file = _result_file(job, folder)
-    record = job.record if job.record is not None else (() if what else FIELDS)
+    record = () if job.record is None and what else job.record
     began = time.perf_counter()
     with at_work_in(folder) if job.keep else contextlib.nullcontext():
         result = train(build_network(recipe, split, sources.seed), part, recipe, seed=sources.seed, weights=weights,

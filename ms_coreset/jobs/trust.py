@@ -56,6 +56,9 @@ def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Pat
     guessed = float(np.bincount(split.labels).max() / len(split))
     if is_of_patches(evidence):
         return Trust(_PATCHES, "left-out labels", evidence.accuracy, evidence.test_accuracy, guessed)
+    if sources.evidence.folds and evidence.logits is not None:
+        right = float((np.argmax(evidence.logits, axis=1) == split.labels).mean())
+        return Trust(f"{sources.evidence.folds} networks, out of fold", "left-out labels", right, None, guessed)
     if checkpoint is None:
         return None
     if sources.network.checkpoint:

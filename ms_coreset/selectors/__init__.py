@@ -9,7 +9,17 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import array_digest
-from ms_coreset.selectors import baselines, geometry, gm_matching, gradient, presets, scores, shared, submodular
+from ms_coreset.selectors import (
+    baselines,
+    geometry,
+    gm_matching,
+    gradient,
+    presets,
+    ram_apl,
+    scores,
+    shared,
+    submodular,
+)
 from ms_coreset.selectors.catalogue import METHODS, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.estimate import Estimate, estimate
@@ -19,8 +29,8 @@ from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 
 __all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe", "estimate", "geometry", "gm_matching",
-           "gradient", "list_methods", "list_scores", "pick_by_group", "presets", "register_method", "register_score",
-           "score", "scores", "select", "select_by", "submodular"]
+           "gradient", "list_methods", "list_scores", "pick_by_group", "presets", "ram_apl", "register_method",
+           "register_score", "score", "scores", "select", "select_by", "submodular"]
 
 
 @one_blas_thread

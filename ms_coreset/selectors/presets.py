@@ -13,7 +13,7 @@ import numpy as np
 from ms_coreset.arrays import plain
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence
+from ms_coreset.evidence import Evidence, warn
 from ms_coreset.selectors import shared
 from ms_coreset.selectors.catalogue import METHODS, SCORES, Entry, Flag, Needs, method, score
 from ms_coreset.selectors.estimate import row_by_row
@@ -36,23 +36,39 @@ def choose_by(values: np.ndarray, rule: str, request: Request, labels: np.ndarra
     """Draw ``request`` from scores (n,) by a rule of ``RULE_NAMES``, after the share ``mis_ratio`` of the highest
     hardness (n,), or of the scores, is cut off, of each class if balanced.
 
-    Unbalanced and with nothing cut off, "window" is Moderate's (``rules.moderate_window``).
+    Unbalanced and with nothing cut off, "window" is Moderate's (``rules.moderate_window``). Samples whose score or
+    hardness is NaN are never picked, which is warned of. Raises ``MsCoresetError`` where fewer others than are to be
+    kept are there.
     """
     if rule not in RULE_NAMES:
         raise MsCoresetError(f"unknown rule {rule!r}: there are {', '.join(RULE_NAMES)}")
     rng = np.random.RandomState(request.seed)
     ranking = values if hardness is None else hardness
+    unseen = np.isnan(values) | np.isnan(ranking)
+    if unseen.any():
+        warn(f"{unseen.sum():,} of {len(values):,} samples are never picked: they have no score, for training did not "
+             "show them (such as those held out for validation)")
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        rows = _with_score(rows, unseen, k)
         if mis_ratio:
             rows = rows[after_cutoff(ranking[rows], k, mis_ratio)]
         if rule == "strata":
             return rows[spread_over_strata(values[rows], k, rng, strata)]
-        if rule == "window" and not request.balance and not mis_ratio:
+        if rule == "window" and not request.balance and not mis_ratio and len(rows) == len(values):
             return rows[moderate_window(values[rows], request.rate)]
         return rows[RULES[rule](values[rows], k, rng)]
 
     return pick_by_group(labels, request, pick)
+
+
+def _with_score(rows: np.ndarray, unseen: np.ndarray, k: int) -> np.ndarray:
+    """Those of ``rows`` that are not ``unseen`` (n,); raises ``MsCoresetError`` for fewer than k."""
+    known = rows[~unseen[rows]]
+    if len(known) < k:
+        raise MsCoresetError(f"{len(known)} of {len(rows)} samples have a score, fewer than the {k} to keep: at most "
+                             f"rate {np.floor(1000 * len(known) / len(rows)) / 1000:g}")
+    return known
 
 
 def _ruled(values: np.ndarray, rule: str, request: Request, labels: np.ndarray, **options: Any) -> Selection:
@@ -140,6 +156,11 @@ RULE_OPTIONS = {"strata": {name: METHODS["ccs"].options[name] for name in ("stra
                 "window": {name: METHODS["moderate"].options[name] for name in ("mis_ratio", "cutoff_score")}}
 
 
+def keep_top(name: str, evidence: Evidence, request: Request, **options: Any) -> Selection:
+    """The highest of the score ``name``."""
+    return _ruled(shared.values(SCORES[name], evidence, options), "top", request, evidence.labels)
+
+
 def _register_ranked(entry: Entry, aliases: Iterable[str]) -> None:
     """Make a score a method: its top, with the score's options and documentation."""
 
@@ -168,5 +189,5 @@ def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str 
 
 
 for _name in SCORES.names():
-    if _name != "center_distance":
+    if _name not in ("center_distance", "ram_apl"):  # moderate is the former's method; the latter has one of its own
         _register_ranked(SCORES[_name], SCORES.aliases(_name))

@@ -8,16 +8,18 @@ k-center over all samples, which are chosen in two rounds (``two_rounds``): anot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.distributed import alone, current
+from ms_coreset.errors import MsCoresetError
 from ms_coreset.randomness import stream
 from ms_coreset.selectors.catalogue import METHODS
 from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.quota import budget, classes
+from ms_coreset.selectors.scores.record import require_finished
 from ms_coreset.selectors.selection import Selection
 
 if TYPE_CHECKING:
@@ -37,6 +39,11 @@ _IN_WORDS = {SCORES: "a share of the scores each; one process chooses the same",
 def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndarray:
     """The score ``entry`` of all samples, (n,) float64, on all ranks."""
     ranks, how = current(), entry.parallel_for(options)
+    if "dynamics" in entry.needs_for(options):  # of all samples: a share may well have none that an epoch showed
+        streamed = getattr(evidence.dynamics, "streamed", None)
+        if streamed is not None:
+            return _from_stream(entry, streamed, len(evidence), options)
+        require_finished(evidence.dynamics, entry.name, options.get("epochs"))
     if ranks.size == 1 or not how:
         return np.asarray(entry.function(evidence, **options), np.float64)
     if how == "samples":
@@ -44,6 +51,21 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
     parts, whole = dealt(classes(evidence.labels), ranks.size), np.empty(len(evidence))
     whole[np.concatenate(parts)] = ranks.join(_values_of(entry, evidence, options, parts[ranks.rank]))
     return whole
+
+
+def _from_stream(entry: Entry, found: Mapping[str, np.ndarray], n: int, options: dict[str, Any]) -> np.ndarray:
+    """A score that was added up while the network learnt, with its default options, of n samples."""
+    if entry.name not in found:
+        raise MsCoresetError(f"{entry.name}: training with --record stream kept {', '.join(found)}: train without it "
+                             "for a record of every epoch")
+    for name, value in options.items():
+        if value != entry.options[name]:
+            raise MsCoresetError(f"{entry.name}: {name} {value}: training with --record stream kept the score with its "
+                                 "default options alone: train without it for others")
+    values = np.asarray(found[entry.name], np.float64)
+    if len(values) != n:
+        raise MsCoresetError(f"{entry.name}: streamed scores of {len(values)} samples, but {n} labels")
+    return values
 
 
 def _values_of(entry: Entry, evidence: Evidence, options: dict[str, Any], rows: np.ndarray) -> np.ndarray:

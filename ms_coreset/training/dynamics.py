@@ -12,9 +12,13 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import log_softmax, require_label_columns
 from ms_coreset.files import create_array, open_array
 from ms_coreset.kinds import FilePath
+from ms_coreset.training.previous import PreviousAnswers
+from ms_coreset.training.recorder_state import drop_states, read_state, write_state
 
 _LARGEST = np.finfo(np.float32).max
-FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")
+FIELDS = ("probability", "margin", "logit_margin", "error_norm", "correct", "loss")  # of an epoch by itself
+RECORDS = (*FIELDS, "divergence", "validation_loss")
+LARGEST_ANSWERS = 1 << 30  # bytes of one epoch's probabilities of all classes that are kept unless asked for
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class TrainingDynamics:
     error_norm: ||p - onehot(y)||_2, in [0, sqrt(2)]
     correct: argmax z = y
     loss: -log p_y
+    divergence: sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))|, q the epoch before's p; NaN in the first
+    validation_loss: of samples held out for validation -log p_y in evaluation mode after each epoch; NaN of all others
+    probabilities: p itself, (epochs, n, C), which our own training does not record
 
     float32, ``correct`` bool; a field that was not recorded is None. NaN (False) where a sample was held out. With one
     class, which no other can lead over, ``margin`` is p_y, and ``logit_margin`` infinite.
@@ -43,15 +50,27 @@ class TrainingDynamics:
     error_norm: np.ndarray | None = None
     correct: np.ndarray | None = None
     loss: np.ndarray | None = None
+    divergence: np.ndarray | None = None
+    validation_loss: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        found = {name: as_array(f"the training dynamics' {name}", getattr(self, name)) for name in FIELDS
-                 if getattr(self, name) is not None}
+        found = {name: as_array(f"the training dynamics' {name}", getattr(self, name))
+                 for name in (*RECORDS, "probabilities") if getattr(self, name) is not None}
         for name, array in found.items():
-            if array.ndim != 2 or array.shape != next(iter(found.values())).shape or array.dtype.kind not in "fiub":
-                raise MsCoresetError(f"the training dynamics' {name} must be numbers of shape (epochs, samples), the "
-                                     f"same for all fields, got {array.dtype} of shape {array.shape}")
+            axes = 3 if name == "probabilities" else 2
+            same = array.shape[:2] == next(iter(found.values())).shape[:2]
+            if array.ndim != axes or not same or array.dtype.kind not in "fiub":
+                raise MsCoresetError(f"the training dynamics' {name} must be numbers of shape (epochs, samples"
+                                     f"{', classes' if axes == 3 else ''}), the same for all fields, got {array.dtype} "
+                                     f"of shape {array.shape}")
             object.__setattr__(self, name, array)
+
+    @property
+    def num_samples(self) -> int:
+        """n."""
+        return next((getattr(self, name).shape[1] for name in (*RECORDS, "probabilities")
+                     if getattr(self, name) is not None), 0)
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "TrainingDynamics":
@@ -60,7 +79,7 @@ class TrainingDynamics:
         Raises ``MsCoresetError`` when there are none, and for files that are damaged or do not fit together.
         """
         folder = Path(folder)
-        found = {name: open_array(folder / f"{name}.npy") for name in FIELDS if (folder / f"{name}.npy").is_file()}
+        found = {name: open_array(folder / f"{name}.npy") for name in RECORDS if (folder / f"{name}.npy").is_file()}
         if not found:
             raise MsCoresetError(f"no training dynamics in {folder}: train with ms-coreset train, which records them")
         shape = next(iter(found.values())).shape
@@ -72,11 +91,16 @@ class TrainingDynamics:
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """The values of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays, float64.
+    """The ``FIELDS`` of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays, float64.
 
     Those of logits that lie farther apart than float32 reaches are as large as that, so that it can hold them. Raises
     ``MsCoresetError`` for labels that are no columns of the logits.
     """
+    return measure_whole(logits, labels)[0]
+
+
+def measure_whole(logits: np.ndarray, labels: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(``measure``'s dict, the probabilities (B, C))."""
     require_label_columns(labels, logits.shape[1])
     rows = np.arange(len(labels))
     logits = np.asarray(logits, np.float64)
@@ -84,9 +108,11 @@ def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     p = np.exp(log_p)
     error = p.copy()
     error[rows, labels] -= 1
-    return {"probability": p[rows, labels], "margin": _lead(p, labels, 0), "logit_margin": _logit_lead(logits, labels),
-            "error_norm": np.linalg.norm(error, axis=1), "correct": logits.argmax(axis=1) == labels,
-            "loss": np.minimum(-log_p[rows, labels], _LARGEST)}
+    fields = {"probability": p[rows, labels], "margin": _lead(p, labels, 0),
+              "logit_margin": _logit_lead(logits, labels),
+              "error_norm": np.linalg.norm(error, axis=1), "correct": logits.argmax(axis=1) == labels,
+              "loss": np.minimum(-log_p[rows, labels], _LARGEST)}
+    return fields, p
 
 
 def _logit_lead(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -108,23 +134,33 @@ class Recorder:
     """Writes ``TrainingDynamics`` while training, in memory or as memory-mapped .npy files in a folder.
 
     With a folder, an interrupted run's epochs are still there when it is resumed: rows of epochs that were not
-    finished are written again.
+    finished are written again. What has to be known of the epochs before, beside that, is in state-<epochs>.npz.
     """
 
     def __init__(self, fields: Sequence[str], epochs: int, n: int, folder: FilePath | None = None,
                  resume: bool = False) -> None:
-        unknown = set(map(str, fields)) - set(FIELDS)
+        unknown = set(map(str, fields)) - set(RECORDS)
         if unknown:
-            raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(FIELDS)}")
+            raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(RECORDS)}")
+        self._folder = None if folder is None else Path(folder)
         self._arrays = {name: _array(name, (epochs, n), folder, resume) for name in fields}
+        self._previous = PreviousAnswers(n) if "divergence" in self._arrays else None
 
     def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
         """Note a batch's outcome: logits (B, C) before the update, of samples ``rows`` with ``labels``."""
         if not self._arrays:
             return
-        values = measure(logits, labels)
+        values, p = measure_whole(logits, labels)
+        if self._previous is not None:
+            values["divergence"] = self._previous.diverge(epoch, rows, p)
         for name, array in self._arrays.items():
-            array[epoch, rows] = values[name]
+            if name in values:
+                array[epoch, rows] = values[name]
+
+    def record_validation(self, epoch: int, rows: np.ndarray, losses: np.ndarray) -> None:
+        """Note the losses (B,) after an epoch of held-out samples ``rows``."""
+        if "validation_loss" in self._arrays:
+            self._arrays["validation_loss"][epoch, rows] = losses
 
     def flush(self) -> None:
         """Bring what was recorded to disk."""
@@ -132,9 +168,34 @@ class Recorder:
             if isinstance(array, np.memmap):
                 array.flush()
 
+    def keep_state(self, epochs: int) -> None:
+        """Write what has to be known to go on after so many epochs; see ``restore``."""
+        if self._folder is not None and self._previous is not None:
+            write_state(self._folder, epochs, self._previous.state)
+
+    def drop_states(self, but: int) -> None:
+        """Remove what was to be known after other numbers of epochs than ``but``."""
+        if self._folder is not None:
+            drop_states(self._folder, but)
+
+    def restore(self, epochs: int) -> None:
+        """Go on after so many epochs. Where nothing is known of them, the next has no divergence."""
+        if self._folder is None or self._previous is None:
+            return
+        state = read_state(self._folder, epochs, tuple(self._previous.state))
+        if state is not None:
+            self._previous.restore(state)
+
     def dynamics(self) -> TrainingDynamics:
         """What was recorded so far."""
         return TrainingDynamics(**self._arrays)
+
+
+def default_record(n: int, classes: int, validated: bool) -> tuple[str, ...]:
+    """What is recorded of n samples unless something else is asked for: all, without the divergence where the
+    probabilities that it takes are larger than ``LARGEST_ANSWERS``; validation losses where a share is held out."""
+    left_out = {"divergence": 4 * n * classes > LARGEST_ANSWERS, "validation_loss": not validated}
+    return tuple(name for name in RECORDS if not left_out.get(name))
 
 
 def _dtype(name: str) -> np.dtype:

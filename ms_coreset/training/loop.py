@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,11 @@ from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import as_tested
-from ms_coreset.training.dynamics import FIELDS, Recorder, TrainingDynamics, measure
+from ms_coreset.training.dynamics import Recorder, TrainingDynamics, default_record, measure
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ class TrainingResult:
     """What came of training.
 
     network: trained, in evaluation mode, with the weights of the last epoch
-    dynamics: ``TrainingDynamics``
+    dynamics: ``TrainingDynamics``, or of streamed scores ``StreamedDynamics``
     history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
         test_accuracy, validation_accuracy
     coresets: of a reselection, by the number of epochs that were done when each was chosen
     """
 
     network: Network
-    dynamics: TrainingDynamics
+    dynamics: TrainingDynamics | StreamedDynamics
     history: list = field(default_factory=list)
     coresets: dict = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ class TrainingResult:
 
 
 def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weights: np.ndarray | None = None,
-          record: Sequence[str] = FIELDS, folder: str | os.PathLike | None = None, resume: bool = False,
+          record: Sequence[str] | str | None = None, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
           reselection: Reselection | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
@@ -71,7 +72,9 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share
     weights: (n,) of the samples, or None; the loss of a batch is sum w_i l_i / sum w_i, as in DeepCore, and 0
         where all of a batch are 0, which in DeepCore is 0 / 0
-    record: fields of ``TrainingDynamics`` to keep
+    record: fields of ``TrainingDynamics`` to keep, of ``dynamics.RECORDS``; None: all, but the divergence only
+        where the probabilities that it takes, 4 n C bytes, are no more than a gigabyte; "stream": nothing of single
+        epochs but the scores over time, added up, see ``StreamedDynamics``
     folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs, for
         the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch with the
         highest accuracy on the validation share, or of the last epoch when the recipe has none
@@ -92,7 +95,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe)
     require_kind("test", test, Split, type(None))
-    require_kind("record", record, list, tuple)
+    require_kind("record", record, list, tuple, str, type(None))
     if folder is not None:
         require_path("folder", folder)
     elif resume:
@@ -104,7 +107,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     place = None if folder is None else Path(folder)
     run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection)
     first = run.restore(place) if resume and place is not None else 0
-    run.open_recorder(first > 0)
+    run.open_recorder(first)
     with Progress(run.images(run.epochs), f"train {_name(network)}", start=run.images(first)) as progress:
         run.train(first, progress)
     run.ranks.wait()  # until what rank 0 has written is there
@@ -118,20 +121,23 @@ def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarr
     On several ranks each asks it about its share, and all return the whole.
     """
     require_mindspore()
-    from mindspore import Tensor
-
     require_network(network)
     require_kind("split", split, Split)
     require_whole("batch_size", batch_size)
+    answers = [logits.argmax(axis=1) for _, logits in _logits(network, split, batch_size)]
+    return current().join(np.concatenate([np.empty(0, np.int64), *answers]))
+
+
+def _logits(network: Trainable, split: Split, batch_size: int = 512) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(labels (B,), logits (B, C)) of this rank's share of the samples, in evaluation mode."""
+    from mindspore import Tensor
+
     network.set_train(False)
-    ranks = current()
     together = evaluated_together(split, batch_size)
-    own = ranks.part(len(split), together)
-    answers = [np.empty(0, np.int64)]
+    own = current().part(len(split), together)
     for batch in evaluation_batches(split, batch_size, own.start, own.stop):
         logits = network(Tensor(filled_up(batch.images, together))).asnumpy()
-        answers.append(logits[:len(batch.rows)].argmax(axis=1))
-    return ranks.join(np.concatenate(answers))
+        yield split.labels[batch.rows], logits[:len(batch.rows)]
 
 
 def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> dict:
@@ -169,7 +175,7 @@ class _Run:
     """One training run's state; its methods are the steps of ``train``."""
 
     def __init__(self, network: Network, split: Split, recipe: Recipe, seed: int, weights: np.ndarray | None,
-                 record: Sequence[str], folder: Path | None, test: Split | None, save_interval: float = 0,
+                 record: Sequence[str] | str | None, folder: Path | None, test: Split | None, save_interval: float = 0,
                  reselection: Reselection | None = None) -> None:
         from ms_coreset.training.optimizer import SGD
 
@@ -177,8 +183,8 @@ class _Run:
         self.ranks = current()
         self.weights, self.folder = weights, folder
         self.test = None if test is None else as_tested(test, recipe)
-        self.rows, held_out = hold_out(len(split), recipe.validation, seed)
-        self.validation = as_tested(split.subset(held_out), recipe) if len(held_out) else None
+        self.rows, self.held_out = hold_out(len(split), recipe.validation, seed)
+        self.validation = as_tested(split.subset(self.held_out), recipe) if len(self.held_out) else None
         self.reselection = reselection
         self.coresets = None
         if reselection is not None:
@@ -193,14 +199,30 @@ class _Run:
         if recipe.whiten:
             whiten(network, split, self.rows)
         self.optimizer = SGD(list(network.trainable_params()), recipe)
-        self.record, self.recorder = record, Recorder((), 0, 0)
+        validated = self.validation is not None
+        self.streamed = is_stream(record)
+        all_of_it = default_record(len(split), split.num_classes, validated)
+        self.record = all_of_it if record is None or self.streamed else tuple(record)
+        if "validation_loss" in self.record and not validated:
+            raise MsCoresetError("record validation_loss: the recipe holds nothing out: give it a validation share")
+        self.recorder: Recorder | StreamRecorder = Recorder((), 0, 0)
         self.history: list[dict[str, Any]] = []
         self._save_interval, self._saved = save_interval, time.monotonic()
         self._step = _training_step(network, self.optimizer, self.ranks)
 
-    def open_recorder(self, resume: bool) -> None:
+    def open_recorder(self, first: int) -> None:
+        """Record from the epoch ``first`` on."""
         folder = self.folder and self.folder / "dynamics"
-        self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder, resume)
+        if self.streamed and self.ranks.first:
+            self.recorder = StreamRecorder(self.split.labels, self.epochs, self.validation is not None, folder=folder,
+                                           resume=first > 0)
+        else:
+            if folder and not first and self.ranks.first:
+                drop_stream(folder)
+            self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder,
+                                     first > 0)
+        if first:
+            self.recorder.restore(first)
 
     def images(self, epochs: int) -> int:
         """How many are presented in the first so many epochs."""
@@ -247,8 +269,10 @@ class _Run:
         due = (epoch + 1) % self.recipe.eval_every == 0 or epoch + 1 == self.epochs
         if self.test is not None and due:
             entry["test_accuracy"] = _accuracy(self.network, self.test)
-        if self.validation is not None and due:
-            entry["validation_accuracy"] = _accuracy(self.network, self.validation)
+        if self.validation is not None and (due or "validation_loss" in self.record):
+            accuracy, losses = _validate(self.network, self.validation)
+            self.recorder.record_validation(epoch, self.held_out, losses)
+            entry |= {"validation_accuracy": accuracy} if due else {}
         self.history.append(entry)
         self.recorder.flush()
         if self.folder is not None and self.ranks.first:
@@ -262,6 +286,8 @@ class _Run:
         elif time.monotonic() - self._saved < self._save_interval:
             return
         self._saved = time.monotonic()
+        if entry["epoch"] < self.epochs:
+            self.recorder.keep_state(entry["epoch"])
         # Written last: while it tells of fewer epochs than planned, the run counts as unfinished.
         arrays = {parameter.name: parameter.asnumpy() for parameter in self.network.get_parameters()}
         notes = {"run": self._identity(), "epoch": entry["epoch"], "epochs": self.epochs, "history": self.history,
@@ -269,6 +295,7 @@ class _Run:
         if self.coresets is not None:
             notes["coresets"] = self.coresets.digests()
         write_checkpoint(folder / LAST, {**arrays, **self.optimizer.state()}, notes)
+        self.recorder.drop_states(but=entry["epoch"])
 
     def restore(self, folder: Path) -> int:
         """Take up last.ckpt and return the number of epochs it has."""
@@ -362,6 +389,14 @@ def _training_step(network: Network, optimizer: SGD,
 
 def _accuracy(network: Network, split: Split) -> float:
     return float((predict(network, split) == split.labels).mean())
+
+
+def _validate(network: Network, split: Split) -> tuple[float, np.ndarray]:
+    """(accuracy, (n,) losses) in evaluation mode."""
+    found = [measure(logits, labels) for labels, logits in _logits(network, split)]
+    correct, losses = (current().join(np.concatenate([np.empty(0, kind), *(values[name] for values in found)]))
+                       for name, kind in (("correct", bool), ("loss", np.float64)))
+    return float(correct.mean()), losses
 
 
 def _checked_weights(weights: Any, n: int) -> np.ndarray | None:

@@ -40,8 +40,8 @@ class Function:
 def dynamics():
     import ms_coreset as mc
 
-    values = {name: _RNG.rand(3, N).astype(np.float32)
-              for name in ("probability", "margin", "logit_margin", "error_norm", "loss")}
+    values = {name: _RNG.rand(4, N).astype(np.float32) for name in (
+        "probability", "margin", "logit_margin", "error_norm", "loss", "divergence", "validation_loss")}
     return mc.TrainingDynamics(**values, correct=values["loss"] > 0.5)
 
 
@@ -119,6 +119,9 @@ _COMMON = (
                                       boundary=FEATURES[:, 0], runs=(evidence(),), validation=evidence())),
     Function("Split", lambda: {**_SPLIT}, outcomes.implausible),
     Function("TrainingDynamics", lambda: vars(dynamics()).copy()),
+    Function("StreamedDynamics", lambda: of(dual=np.zeros(N), aum=np.ones(N))),
+    Function("estimate_record", lambda: of(n=N, classes=3, epochs=4, record=("loss",), validated=True, folder=False)),
+    Function("agreement", lambda: of(scores=_RNG.rand(2, N), rate=0.5)),
     Function("Recipe", lambda: of(arch="mlp", width=4, epochs=1, iterations=None, batch_size=8, lr=0.1, momentum=0.9,
                                     nesterov=True, weight_decay=5e-4, schedule="multistep", milestones=(1,), gamma=0.1,
                                     min_lr=0.0, clip_norm=1.0, crop_padding=1, padding_mode="zeros", flip=True,

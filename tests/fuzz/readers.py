@@ -471,6 +471,19 @@ def _load_dynamics(root):
             **{name: np.array(value) for name, value in vars(dynamics).items() if value is not None}}
 
 
+def _streamed(root):
+    for name in ("aum", "dual"):
+        put(root / f"dynamics/streamed/{name}.npy", dumped(np.save, np.ones(ROWS)))
+
+
+def _load_streamed(root):
+    from ms_coreset import Evidence, StreamedDynamics, score
+
+    dynamics = StreamedDynamics.load(root / "dynamics")
+    return {"score": score("aum", Evidence(labels=LABELS, dynamics=dynamics)),
+            **{name: np.array(values) for name, values in dynamics.streamed.items()}}
+
+
 def _npy_with(file, wanted):
     def form(rng, _):
         return file, dumped(np.save, strange.nearly(rng, wanted) if rng.randint(2) else strange.array(rng))
@@ -878,6 +891,8 @@ READERS = (
     Reader("training dynamics .npy", _dynamics, ("dynamics/loss.npy", "dynamics/correct.npy"), _load_dynamics,
            forms=(_npy_with("dynamics/loss.npy", np.ones((2, ROWS), np.float32)),
                   _npy_with("dynamics/correct.npy", np.ones((2, ROWS), bool)))),
+    Reader("streamed scores .npy", _streamed, ("dynamics/streamed/aum.npy", "dynamics/streamed/dual.npy"),
+           _load_streamed, forms=(_npy_with("dynamics/streamed/aum.npy", np.ones(ROWS)),)),
     Reader("evidence cache .npy, .json", _cache, ("cache/features.npy", "cache/features.json"), _load_cache,
            forms=(_npy_with("cache/features.npy", FEATURES),
                   text_with("cache/features.json", {"rows": ROWS, "shape": [ROWS, 3]}, json_text))),

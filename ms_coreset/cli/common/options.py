@@ -11,7 +11,9 @@ from ms_coreset.datasets.family import DATASETS
 from ms_coreset.device import DEVICES, PRECISIONS
 from ms_coreset.jobs.sources import NETWORK, PATCHES, DataSource
 from ms_coreset.networks import list_networks
+from ms_coreset.training.dynamics import RECORDS
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes
+from ms_coreset.training.streams import STREAM
 
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -92,6 +94,14 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     return group
 
 
+def add_record_option(group: Group, default: str) -> None:
+    """--record; default: what is recorded without it, in words."""
+    add(group, "--record", nargs="*", choices=(*RECORDS, STREAM), default=None, metavar="FIELD", help="what is "
+        f"recorded of every sample in every epoch: {', '.join(RECORDS)}; or {STREAM}: no epochs but the scores over "
+        f"time, added up in memory that does not grow with their number (default: {default}; divergence only where the "
+        "probabilities of all samples take no more than a gigabyte)")
+
+
 def add_evidence_options(group: Group, default: str | None = NETWORK, words: str = NETWORK) -> None:
     """Whose opinion of the samples is asked, and where it is kept; words: what ``default`` is called."""
     add(group, "--evidence", choices=(NETWORK, PATCHES), default=default, help="features and logits of a network, or, "
@@ -99,8 +109,10 @@ def add_evidence_options(group: Group, default: str | None = NETWORK, words: str
     add(group, "--filters", type=int, metavar="N", help="with --evidence patches: how many (default: by image size)")
     add(group, "--ckpt", metavar="FILE", help="the base network, .ckpt, .pth or .safetensors (default: "
         "<model-dir>/<dataset>/<arch>/best.ckpt, trained first if it is missing)")
-    add(group, "--runs", type=int, default=1, metavar="N", help="networks of as many seeds, for grand and el2n "
-        "(default: 1)")
+    add(group, "--runs", type=int, default=1, metavar="N", help="networks of as many seeds, for grand, el2n "
+        "and ram_apl; score tells how far they agree (default: 1)")
+    add(group, "--out-of-fold", type=int, metavar="K", help="K networks, each trained without a K-th of the samples, "
+        "which it is then asked about; for scores of single samples")
     add(group, "--cache", default="cache", metavar="DIR", help="folder of extracted evidence (default: cache)")
     add(group, "--top-m", type=int, metavar="M", help="deepfool: only the M likeliest classes (default: all)")
     add(group, "--probabilities", action="store_true", help="the logits of --dataset arrays are probabilities: rows "

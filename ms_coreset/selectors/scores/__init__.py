@@ -3,11 +3,15 @@
 from ms_coreset.selectors.scores import (
     boundary,
     centre_distance,
+    cld,
     dynamic_uncertainty,
     dynamics,
     error,
     eva,
+    ram_apl,
+    tdds,
     uncertainty,
 )
 
-__all__ = ["boundary", "centre_distance", "dynamic_uncertainty", "dynamics", "error", "eva", "uncertainty"]
+__all__ = ["boundary", "centre_distance", "cld", "dynamic_uncertainty", "dynamics", "error", "eva", "ram_apl",
+           "tdds", "uncertainty"]

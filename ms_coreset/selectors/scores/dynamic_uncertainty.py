@@ -11,7 +11,7 @@ from ms_coreset.selectors import kernels
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.options import Epochs, Window
-from ms_coreset.selectors.scores.dynamics import recorded
+from ms_coreset.selectors.scores.record import mean_over_seen, recorded
 
 LENGTH = 10  # of a window, in both papers
 
@@ -26,8 +26,11 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
     window: J, at least 2; by default the paper's 10, or all epochs where fewer are there
     epochs: see ``forgetting``
 
+    Windows in which a sample was not seen in every epoch are left out of its mean; NaN where none is left.
+
     Returns (n,) in [0, 1); high = uncertain = keep. Raises ``MsCoresetError`` for a window that is longer than the
-    epochs. Departure from the authors' code, which leaves out the window that ends with the last epoch.
+    epochs. Departure from the authors' code, which leaves out the window that ends with the last epoch; other public
+    codes divide by J, or take windows of J - 1.
     """
     return _mean_over_windows(evidence, "dyn_unc", window, epochs, lambda mean, deviation: deviation)
 
@@ -43,6 +46,8 @@ def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
     window: J, see ``dyn_unc``
     epochs: see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90), and trains no longer
 
+    Windows count as in ``dyn_unc``.
+
     Returns (n,) in [0, 1); high = keep. Raises ``MsCoresetError`` as ``dyn_unc``.
     """
     return _mean_over_windows(evidence, "dual", window, epochs, lambda mean, deviation: deviation * (1 - mean))
@@ -51,17 +56,28 @@ def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs: Any,
                        value: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """(n,): the mean over windows of ``value(means, deviations)`` of the label's probability in them."""
-    probability = recorded(evidence, name, "probability", epochs)
-    length = min(LENGTH, len(probability)) if window is None else window
-    if not 2 <= length <= len(probability):
-        raise MsCoresetError(f"{name}: a window of {max(length, 2)} epochs is longer than the {len(probability)} that "
-                             "there are")
-    parts = kernels.blocks(probability.shape[1], 8 * len(probability))
-    return np.concatenate([value(*_moments(np.asarray(probability[:, part], np.float64), length)).mean(axis=0)
-                           for part in parts])
+    probability, _ = recorded(evidence, name, "probability", epochs)
+    length = length_of(window, len(probability), name)
+
+    def of(part: slice) -> np.ndarray:
+        windows = value(*moments(np.asarray(probability[:, part], np.float64), length))
+        return mean_over_seen(windows, np.isfinite(windows))
+
+    return np.concatenate([of(part) for part in kernels.blocks(probability.shape[1], 8 * len(probability))])
 
 
-def _moments(values: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+def length_of(window: int | None, epochs: int, name: str, least: int = 2) -> int:
+    """The length J of the windows of the score ``name`` over so many epochs: ``window``, or else ``LENGTH``, or all
+    epochs where fewer are there. Raises ``MsCoresetError`` for fewer than ``least``, and more than there are."""
+    length = min(LENGTH, epochs) if window is None else window
+    if not least <= length <= epochs:
+        wrong = f"of {length} epochs is too short: at least {least}" if least <= epochs and length < least else (
+            f"of {max(length, least)} epochs is longer than the {epochs} that there are")
+        raise MsCoresetError(f"{name}: a window {wrong}")
+    return length
+
+
+def moments(values: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Means and deviations (T - J + 1, n) of the windows of J = ``length`` rows of values (T, n)."""
     count = len(values) - length + 1
     mean, squares = np.zeros((2, count, values.shape[1]))

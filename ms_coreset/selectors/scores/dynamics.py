@@ -1,26 +1,14 @@
 """What happened to a sample while the network learnt."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
-from ms_coreset.selectors.options import Epochs, OneOf, Slice
-from ms_coreset.selectors.scores.error import dynamics_of
-
-
-def recorded(evidence: Evidence, name: str, field: str, epochs: Any = None) -> np.ndarray:
-    """A field of the training dynamics (T, n), of ``epochs`` (``options.Slice``) or of all; which must be recorded."""
-    values = dynamics_of(evidence, name, field)
-    if epochs is None:
-        return values
-    first, last = Slice.ends(epochs)
-    if last > len(values):
-        raise MsCoresetError(f"{name}: epochs {epochs}: {len(values)} were recorded")
-    return values[first:last]
+from ms_coreset.selectors.options import Epochs, OneOf
+from ms_coreset.selectors.scores.record import mean_over_seen, recorded, sum_over_seen
 
 
 @score("forgetting", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
@@ -34,13 +22,40 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
         DeepCore and CCS, easiest)
     epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0
 
+    Epochs in which a sample was not seen are no presentations of it; one that was never seen gets NaN.
+
     Returns (n,) in 0 .. T; high = often forgotten = keep.
     """
-    correct = np.asarray(recorded(evidence, "forgetting", "correct", epochs), bool)
-    forgotten = (correct[:-1] & ~correct[1:]).sum(axis=0).astype(np.float64)
-    if never_learned == "epochs":
-        forgotten[~correct.any(axis=0)] = len(correct)
-    return forgotten
+    forgets = Forgetting(len(evidence))
+    for correct, seen in zip(*recorded(evidence, "forgetting", "correct", epochs), strict=True):
+        forgets.add(correct, seen)
+    return forgets.score(never_learned)
+
+
+class Forgetting:
+    """How often n samples were forgotten, counted as the epochs go by."""
+
+    def __init__(self, n: int) -> None:
+        self.epochs = 0
+        self.count = np.zeros(n, np.int32)
+        self.before, self.ever, self.seen = np.zeros((3, n), bool)
+
+    def add(self, correct: np.ndarray, seen: np.ndarray) -> None:
+        """Another epoch: which samples (n,) were classified correctly, of those that were seen (n,)."""
+        correct = np.asarray(correct, bool)
+        self.epochs += 1
+        self.count += self.before & ~correct & seen
+        np.copyto(self.before, correct, where=seen)
+        self.ever |= correct & seen
+        self.seen |= seen
+
+    def score(self, never_learned: str = "epochs") -> np.ndarray:
+        """(n,) float64; see ``forgetting``."""
+        forgotten = self.count.astype(np.float64)
+        if never_learned == "epochs":
+            forgotten[~self.ever] = self.epochs
+        forgotten[~self.seen] = np.nan
+        return forgotten
 
 
 @score("correctness", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
@@ -50,9 +65,11 @@ def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
 
     epochs: see ``forgetting``
 
+    Of a sample that was seen in m epochs T / m times their number; NaN of one that was never seen.
+
     Returns (n,) in -T .. 0; high = seldom correct = keep.
     """
-    return -np.asarray(recorded(evidence, "correctness", "correct", epochs), bool).sum(axis=0).astype(np.float64)
+    return -sum_over_seen(*recorded(evidence, "correctness", "correct", epochs))
 
 
 @score("aum", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
@@ -62,9 +79,11 @@ def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
 
     epochs: see ``forgetting``
 
+    The mean is over the epochs in which a sample was seen; NaN without any. DUAL's code has an AUM of the last alone.
+
     Returns (n,); high = small or negative lead = hard or mislabelled = keep. Raises ``MsCoresetError`` for one class.
     """
-    return -recorded(evidence, "aum", "logit_margin", epochs).mean(axis=0, dtype=np.float64)
+    return -mean_over_seen(*recorded(evidence, "aum", "logit_margin", epochs))
 
 
 @score("accumulated_margin", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
@@ -74,6 +93,8 @@ def accumulated_margin(evidence: Evidence, epochs: Epochs | None = None) -> np.n
 
     epochs: see ``forgetting``
 
+    Of a sample that was seen in m epochs T / m times the sum over these; NaN of one that was never seen.
+
     Returns (n,) in -T .. T; high = small or negative lead = hard or mislabelled = keep. Of one class the lead is p_y.
     """
-    return -recorded(evidence, "accumulated_margin", "margin", epochs).sum(axis=0, dtype=np.float64)
+    return -sum_over_seen(*recorded(evidence, "accumulated_margin", "margin", epochs))

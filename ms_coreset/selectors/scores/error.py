@@ -4,8 +4,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.arrays import as_array
-from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import (
     EXTRACTED,
     Evidence,
@@ -19,6 +17,7 @@ from ms_coreset.evidence import (
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.options import Count, Variant, Whole
+from ms_coreset.selectors.scores.record import mean_over_seen, recorded
 
 Epoch = Annotated[int, Whole(0)]
 _DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
@@ -59,13 +58,13 @@ def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = No
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
     first, last: epochs, counted from 0; with either, the mean over the epochs ``first .. last - 1`` of the training
-        dynamics' ``error_norm`` instead (CCS: the first ten)
+        dynamics' ``error_norm`` instead (CCS: the first ten), of those in which a sample was seen; NaN without any
     Without them, from the logits of ``evidence.runs``, or of the evidence itself.
 
     Returns (n,) in [0, sqrt(2)]; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
     """
     if first is not None or last is not None:
-        return _window(evidence, "el2n", "error_norm", first, last).mean(axis=0, dtype=np.float64)
+        return mean_over_seen(*recorded(evidence, "el2n", "error_norm", slice(first, last)))
     return np.mean([_error_norms(run) for run in runs_of(evidence)], axis=0)
 
 
@@ -94,40 +93,3 @@ def loss(evidence: Evidence) -> np.ndarray:
 def runs_of(evidence: Evidence) -> tuple[Evidence, ...]:
     """The runs that a score averages over: ``evidence.runs``, or the evidence itself."""
     return evidence.runs or (evidence,)
-
-
-def _window(evidence: Evidence, name: str, field: str, first: int | None, last: int | None) -> np.ndarray:
-    """Epochs ``first .. last - 1`` of a field of the dynamics."""
-    values = dynamics_of(evidence, name, field)
-    first, last = 0 if first is None else first, len(values) if last is None else last
-    if not 0 <= first < last <= len(values):
-        raise MsCoresetError(f"epochs {first} to {last}: must lie within the {len(values)} recorded epochs")
-    return values[first:last]
-
-
-def dynamics_of(evidence: Evidence, name: str, field: str) -> np.ndarray:
-    """A recorded field of the training dynamics, (T, n); raises ``MsCoresetError`` when it was not recorded."""
-    evidence.require(("dynamics",), name)
-    values = getattr(evidence.dynamics, field, None)
-    if values is None:
-        raise MsCoresetError(f"{name} needs the training dynamics' {field}, which was not recorded")
-    values = np.asarray(as_array(f"the training dynamics' {field}", values))
-    if values.shape[1] != len(evidence):
-        raise MsCoresetError(f"{name}: training dynamics of {values.shape[1]} samples, but {len(evidence)} labels")
-    if np.isinf(values).any():
-        sample = int(np.argmax(np.isinf(values).any(axis=0)))
-        raise MsCoresetError(f"{name}: the training dynamics' {field} of sample {sample} is infinite: with one class, "
-                             "the label has no other to lead over; or the network's answers were not finite")
-    unknown = ~np.isfinite(_with_gaps(evidence.dynamics, values)).all(axis=0)
-    if unknown.any():
-        raise MsCoresetError(f"{name}: no training dynamics of sample {int(np.argmax(unknown))}: it was held out for "
-                             "validation, training was not finished, or the network's answers were not numbers")
-    return values
-
-
-def _with_gaps(dynamics: object, values: np.ndarray) -> np.ndarray:
-    """``values``, or in place of booleans, which can't be NaN, a field that tells where nothing was recorded."""
-    if values.dtype != bool:
-        return values
-    fields = (getattr(dynamics, name, None) for name in ("loss", "probability", "error_norm", "margin"))
-    return next((np.asarray(field) for field in fields if field is not None), values)

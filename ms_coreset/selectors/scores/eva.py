@@ -9,7 +9,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.options import Epochs, Number, Slice
-from ms_coreset.selectors.scores.dynamics import recorded
+from ms_coreset.selectors.scores.record import recorded
 
 _LENGTH = 10  # of both parts, in the paper
 Weight = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
@@ -31,12 +31,19 @@ def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = N
         last two
     weight: w
 
+    A sample that was not seen in every epoch of both parts gets NaN, and has no part in the sums.
+
     Returns (n,), at least 0, 1 in all; high = keep. Raises ``MsCoresetError`` for parts that overlap, are too short or
-    were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch.
+    were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch,
+    and gives 0 to samples that it has not seen.
     """
-    errors = recorded(evidence, "eva", "error_norm")
-    first, second = _parts(len(errors), early, late)
-    return weight * _shares(errors[first]) + (1 - weight) * _shares(errors[second])
+    errors, _ = recorded(evidence, "eva", "error_norm")
+    first, second = (np.var(errors[part], axis=0, ddof=1, dtype=np.float64)
+                     for part in _parts(len(errors), early, late))
+    seen = np.isfinite(first) & np.isfinite(second)
+    values = np.full(len(seen), np.nan)
+    values[seen] = weight * _shares(first[seen]) + (1 - weight) * _shares(second[seen])
+    return values
 
 
 def _parts(epochs: int, early: Any, late: Any) -> list[slice]:
@@ -55,8 +62,7 @@ def _parts(epochs: int, early: Any, late: Any) -> list[slice]:
     return [slice(*part) for part in parts]
 
 
-def _shares(errors: np.ndarray) -> np.ndarray:
-    """Each sample's share of the variances of errors (T, n) over time, all of which are 1."""
-    variances = np.var(errors, axis=0, ddof=1, dtype=np.float64)
+def _shares(variances: np.ndarray) -> np.ndarray:
+    """Each sample's share of the variances (n,) over time, all of which are 1."""
     total = variances.sum()
-    return variances / total if total else np.full(len(variances), 1 / len(variances))
+    return variances / total if total else np.full(len(variances), 1 / max(1, len(variances)))

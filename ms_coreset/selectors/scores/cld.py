@@ -1,0 +1,111 @@
+"""Whether a sample's loss falls and rises with that of held-out samples of its class: CLD."""
+
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence, warn
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.options import Epochs
+from ms_coreset.selectors.scores.record import recorded
+
+LEAST = 3  # differences that a correlation is of
+
+
+def _work(size: Size, options: dict[str, Any]) -> Work:
+    """Sums of five kinds, and what an epoch adds to them."""
+    return Work(120 * size.n, size.n)
+
+
+@score("cld", needs=("dynamics",), cost="n T", work=_work,
+       source="Nagaraj et al., Coresets from Trajectories: Selecting Data via Correlation of Loss Differences, "
+              "TMLR 2025")
+def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
+    """Correlation of a sample's loss differences with those of the held-out samples of its class.
+
+    rho_i = Pearson over t of L_{t+1}(i) - L_t(i) and V_{t+1}(y_i) - V_t(y_i), L_t(i) the loss, V_t(c) the mean loss of
+    the held-out samples of class c; 0 where one of both does not vary. The paper keeps the highest of each class:
+    ``balance=True``.
+
+    Args:
+        evidence: with ``dynamics``: ``loss``, and ``validation_loss``, which training records of its validation share
+        epochs: see ``forgetting``; four at least
+
+    Returns:
+        (n,) float64 in [-1, 1]; high = learnt as what was not trained on = keep. Epochs without one of both losses are
+        left out; NaN where fewer than three differences are left, and of the held-out samples themselves.
+
+    Raises:
+        MsCoresetError: where nothing was held out, or either loss was not recorded
+
+    Departures from the authors' code: the loss is that of training, before each update, with augmentation, instead of
+    another pass after each epoch; a class without held-out samples goes by the mean over all of them, which is warned
+    of, and keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
+    """
+    losses, _ = recorded(evidence, "cld", "loss", epochs)
+    held_out, _ = recorded(evidence, "cld", "validation_loss", epochs)
+    correlations = Correlations(evidence.labels)
+    for loss, of_validation in zip(losses, held_out, strict=True):
+        correlations.add(loss, of_validation)
+    return correlations.score()
+
+
+class Correlations:
+    """CLD of n samples as the epochs go by: five sums a sample, whatever the number of epochs.
+
+    Means and sums of products about them, updated with every difference (Welford), which loses no digits.
+    """
+
+    def __init__(self, labels: np.ndarray) -> None:
+        _, self.group = np.unique(labels, return_inverse=True)
+        n = len(labels)
+        self.epochs = 0
+        self.lacking = np.zeros(self.group.max() + 1, bool)
+        self.before = np.full((2, n), np.nan)
+        self.count = np.zeros(n, np.int32)
+        self.mean, self.square = np.zeros((2, 2, n))
+        self.product = np.zeros(n)
+
+    def add(self, losses: np.ndarray, of_validation: np.ndarray) -> None:
+        """Another epoch: losses (n,), NaN of samples that were not seen, and of held-out ones (n,), NaN of others."""
+        now = np.stack([np.asarray(losses, np.float64), self._class_means(of_validation)])
+        difference = now - self.before
+        self.before, self.epochs = now, self.epochs + 1
+        known = np.isfinite(difference).all(axis=0)
+        self.count += known
+        difference[:, ~known] = self.mean[:, ~known]  # which changes nothing
+        apart = difference - self.mean
+        self.mean += apart / np.maximum(self.count, 1)
+        still_apart = difference - self.mean
+        self.square += apart * still_apart
+        self.product += apart[0] * still_apart[1]
+
+    def _class_means(self, of_validation: np.ndarray) -> np.ndarray:
+        """(n,): the mean loss of the held-out samples of each one's class, or of all where the class has none."""
+        held_out = np.flatnonzero(np.isfinite(of_validation))
+        if not len(held_out):
+            raise MsCoresetError("cld compares with held-out samples, of which no loss was recorded: train with a "
+                                 "validation share (--validation 0.1)")
+        losses, groups = np.asarray(of_validation[held_out], np.float64), self.group[held_out]
+        counts = np.bincount(groups, minlength=len(self.lacking))
+        if not self.epochs:
+            self.lacking = counts == 0
+        with np.errstate(invalid="ignore"):
+            means = np.bincount(groups, losses, minlength=len(counts)) / counts
+        return np.where(self.lacking, losses.mean(), means)[self.group]
+
+    def score(self) -> np.ndarray:
+        """(n,) float64; see ``cld``."""
+        if self.epochs <= LEAST:
+            raise MsCoresetError(f"cld: {self.epochs} epochs are too few for a correlation of differences: at least "
+                                 f"{LEAST + 1}")
+        if self.lacking.any():
+            warn(f"cld: no samples of {self.lacking.sum()} of {len(self.lacking)} classes were held out: the mean of "
+                 "all that were stands for them")
+        scale = np.sqrt(self.square[0]) * np.sqrt(self.square[1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = np.clip(np.where(scale > 0, self.product / scale, 0.0), -1, 1)
+        values[self.count < LEAST] = np.nan
+        return values

@@ -1,0 +1,83 @@
+"""How far from its class's center a sample lies, and whether another center is nearer, by several networks: RAM-APL."""
+
+from typing import Annotated, Any
+
+import numpy as np
+
+from ms_coreset.evidence import Evidence, required, take
+from ms_coreset.selectors import kernels
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.options import Number, Positive
+from ms_coreset.selectors.quota import classes
+from ms_coreset.selectors.rules import TIE, ascending
+from ms_coreset.selectors.scores.error import runs_of
+
+_SOURCE = ("Wan et al., Foundation Model Insights and a Multi-Model Approach for Superior Fine-Grained One-shot Subset "
+           "Selection, ICML 2025")
+Part = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
+
+
+def _work(size: Size, options: dict[str, Any]) -> Work:
+    means = 16 * size.classes * size.d
+    return Work(size.features_of(size.largest) + 16 * size.largest * size.d + means, 2 * size.n * size.classes * size.d)
+
+
+FACTS: dict[str, Any] = {"needs": ("features",), "takes": ("runs",), "cost": "R n C d", "work": _work,
+                         "source": _SOURCE}
+
+
+@score("ram_apl", **FACTS)
+def ram_apl(evidence: Evidence, kept: Part = 0.5, a: Part = 0.2, kappa: Positive = 1.0) -> np.ndarray:
+    """Minus a weighted sum of a sample's rank by the distance to its class's mean, and of how often another is nearer.
+
+    s_i = -(W RAM_i + (1 - W) APL_i),     W = a + (1 - a) / (1 + exp(kappa (f - 1/2))).
+
+    RAM_i is the mean over networks of rank / n_c, the rank of ||x_i - mean_c|| within the class c of sample i, from 0
+    for the nearest, n_c the class's size; APL_i the share of the networks in whose features the mean of another class
+    is nearer than its own.
+
+    Args:
+        evidence: with ``features``, or with several networks' in ``runs``: of foundation models, in the paper CLIP and
+            DINOv2
+        kept: f, the share that is to be kept, which the method ``ram_apl`` takes from its rate
+        a: the least W, in [0, 1]
+        kappa: how fast W falls with f, above 0
+
+    Returns:
+        (n,) float64 in [-1, 0]; high = near its class's mean = keep
+
+    The paper keeps the highest of each class: ``balance=True``. Of equal distances the lowest index ranks first, where
+    the authors' code leaves it to an unstable sort. Means that are equally near but for rounding are not nearer.
+    """
+    ranks, misses = np.zeros((2, len(evidence)))
+    for run in runs_of(evidence):
+        features = required(run.features)
+        groups = classes(evidence.labels)
+        means = np.stack([kernels.class_mean(take(features, rows)) for rows in groups])
+        for rows, mean in zip(groups, means, strict=True):
+            centered = np.subtract(take(features, rows), mean, dtype=np.float64)
+            nearest_first = ascending(np.square(centered).sum(axis=1))
+            ranks[rows[nearest_first]] += np.arange(len(rows)) / len(rows)
+            misses[rows] += _is_nearer(centered, means - mean)
+    weight = a + (1 - a) / (1 + np.exp(kappa * (kept - 0.5)))
+    return -(weight * ranks + (1 - weight) * misses) / len(runs_of(evidence))
+
+
+def _is_nearer(centered: np.ndarray, apart: np.ndarray) -> np.ndarray:
+    """(m,) bool: whether another class's mean is nearer to samples of a class than its own.
+
+    Args:
+        centered: (m, d), their features less their class's mean
+        apart: (C, d), all means less that one
+
+    Returns:
+        whether ||x - a||^2 < ||x||^2, that is 2 <x, a> > ||a||^2, for one of the means by more than rounding
+    """
+    squares = np.square(apart).sum(axis=1)
+
+    def of(part: slice) -> np.ndarray:
+        products = 2 * centered[part] @ apart.T
+        return (products > squares + TIE * (squares + np.abs(products))).any(axis=1)
+
+    return np.concatenate([of(part) for part in kernels.blocks(len(centered), 32 * len(apart))])

@@ -1,0 +1,103 @@
+"""What training recorded of each sample, epoch by epoch, as the scores over time look at it."""
+
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.arrays import as_array
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.options import Slice
+
+_HOW = {"validation_loss": ": train with a validation share (--validation 0.1)",
+        "divergence": ": train with --record divergence"}
+
+
+def recorded(evidence: Evidence, name: str, field: str, epochs: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    """A field of the training dynamics, and where it tells of a sample.
+
+    Args:
+        evidence: with ``dynamics``
+        name: of the score that asks, for messages
+        field: of ``TrainingDynamics``
+        epochs: which ones, as ``options.Slice`` has them, or a slice; None: all
+
+    Returns:
+        (values, seen), (T, n) each. seen: False where the sample was not presented in an epoch, such as one that was
+        held out for validation; values there are NaN, or False
+
+    Raises:
+        MsCoresetError: for a field that was not recorded or is of other samples, epochs that were not, and infinite
+            values
+    """
+    whole = _field(evidence, name, field)
+    values, told = _epochs(whole, name, epochs), _epochs(_with_gaps(evidence.dynamics, whole), name, epochs)
+    if np.isinf(told).any():
+        sample = int(np.argmax(np.isinf(told).any(axis=0)))
+        raise MsCoresetError(f"{name}: the training dynamics' {field} of sample {sample} is infinite: with one class, "
+                             "the label has no other to lead over; or the network's answers were not finite")
+    return values, ~np.isnan(told)
+
+
+def require_finished(dynamics: object, name: str, epochs: Any = None) -> None:
+    """Raise ``MsCoresetError`` where in one of the ``epochs`` that the score ``name`` looks at no sample was seen."""
+    found = _told(dynamics)
+    if found is None:
+        return
+    for epoch, row in enumerate(_epochs(found, name, epochs)):
+        if not np.isfinite(row).any():
+            raise MsCoresetError(f"{name}: no training dynamics of epoch {epoch + 1} of {len(found)}: training was not "
+                                 "finished, or the network's answers were not numbers")
+
+
+def sum_over_seen(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(n,): the sum over T epochs of values (T, n), float64; of a sample that was seen in m of them T / m times the sum
+    over these, and NaN where m = 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return values.sum(axis=0, dtype=np.float64, where=seen) * (len(seen) / seen.sum(axis=0))
+
+
+def mean_over_seen(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(n,): the mean over those of T rows (T, n) in which a sample was seen, float64; NaN where there are none."""
+    with np.errstate(invalid="ignore"):
+        return values.sum(axis=0, dtype=np.float64, where=seen) / seen.sum(axis=0)
+
+
+def _field(evidence: Evidence, name: str, field: str) -> np.ndarray:
+    """A recorded field of the training dynamics, (T, n)."""
+    evidence.require(("dynamics",), name)
+    values = getattr(evidence.dynamics, field, None)
+    if values is None:
+        raise MsCoresetError(f"{name} needs the training dynamics' {field}, which was not recorded"
+                             f"{_HOW.get(field, '')}")
+    values = np.asarray(as_array(f"the training dynamics' {field}", values))
+    if values.shape[1] != len(evidence):
+        raise MsCoresetError(f"{name}: training dynamics of {values.shape[1]} samples, but {len(evidence)} labels")
+    return values
+
+
+def _epochs(values: np.ndarray, name: str, epochs: Any) -> np.ndarray:
+    """Those of (T, n) that ``epochs`` means."""
+    if epochs is None:
+        return values
+    if isinstance(epochs, slice):
+        first, last = epochs.start or 0, len(values) if epochs.stop is None else epochs.stop
+    else:
+        first, last = Slice.ends(epochs)
+    if not 0 <= first < last <= len(values):
+        raise MsCoresetError(f"{name}: epochs {first} to {last}: must lie within the {len(values)} recorded epochs")
+    return values[first:last]
+
+
+def _with_gaps(dynamics: object, values: np.ndarray) -> np.ndarray:
+    """``values``, or in place of booleans, which can't be NaN, a field that tells where nothing was recorded."""
+    if values.dtype != bool:
+        return values
+    found = _told(dynamics)
+    return values if found is None else found
+
+
+def _told(dynamics: object) -> np.ndarray | None:
+    """A field that is NaN where nothing was recorded, or None."""
+    fields = (getattr(dynamics, name, None) for name in ("loss", "probability", "error_norm", "margin", "logit_margin"))
+    return next((np.asarray(as_array("the training dynamics", field)) for field in fields if field is not None), None)

@@ -1,0 +1,71 @@
+"""What recording will take, before a training starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ms_coreset.errors import MsCoresetError, require_whole
+from ms_coreset.selectors.memory import as_text
+from ms_coreset.selectors.scores.dynamic_uncertainty import LENGTH
+from ms_coreset.training.dynamics import RECORDS, default_record
+from ms_coreset.training.streams import is_stream
+
+_ROW = 4 * (len(RECORDS) - 1) + 1  # bytes of a sample's values of one epoch
+_SUMS = 12 * 3 + 7  # a sum and a number of epochs of each of three scores, and what forgetting counts
+_OF_WINDOWS = 12 * 2 + 16  # the same of Dyn-Unc and DUAL, and TDDS's two sums
+_CORRELATIONS = 68
+
+
+@dataclass(frozen=True)
+class RecordSize:
+    """Bytes that a recorder takes.
+
+    memory: held all the time
+    disk: of the files in the end, or while an interrupted run could go on, whichever is more
+    """
+
+    memory: int
+    disk: int
+
+    def __str__(self) -> str:
+        return f"{as_text(self.memory)} of memory, {as_text(self.disk)} of files"
+
+
+def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] | str | None = None,
+                    validated: bool = True, folder: bool = True) -> RecordSize:
+    """What recording n samples over so many epochs takes, a ``RecordSize``; see ``train``.
+
+    Args:
+        n: samples, 1 or more
+        classes: columns of the logits
+        epochs: of the training
+        record: as ``train`` has it: fields, "stream", or None
+        validated: whether a validation share is held out
+        folder: whether the records are files, which are mapped and are no memory; else they are
+
+    Returns:
+        4 n C bytes of memory for the divergence, which looks at the epoch before, and as many of files, from which an
+        interrupted run goes on; 4 n T of files for each field (n T for ``correct``); streamed, about 300 n bytes beside
+        the former, whatever T, in memory and in files
+
+    Raises:
+        MsCoresetError: for sizes below 1, and what can't be recorded
+    """
+    for name, value in (("n", n), ("classes", classes), ("epochs", epochs)):
+        require_whole(name, value)
+    before = 4 * n * classes + 4 * n
+    if is_stream(record):
+        memory = before + _stream_bytes(n, epochs, validated)
+        return RecordSize(memory, memory if folder else 0)
+    fields = default_record(n, classes, validated) if record is None else tuple(record)
+    unknown = set(map(str, fields)) - set(RECORDS)
+    if unknown:
+        raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(RECORDS)}")
+    arrays = sum(n * epochs * (1 if name == "correct" else 4) for name in fields)
+    held = before if "divergence" in fields else 0
+    return RecordSize(held, arrays + held) if folder else RecordSize(arrays + held, 0)
+
+
+def _stream_bytes(n: int, epochs: int, validated: bool) -> int:
+    """Bytes of an epoch's values and of what they are added up in."""
+    window = min(LENGTH, epochs)
+    return n * (_ROW + _SUMS + 4 * (3 * window - 1) + _OF_WINDOWS + (_CORRELATIONS if validated else 0))
