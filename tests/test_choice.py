@@ -16,7 +16,6 @@ from ms_coreset.experiment.report.study import Study
 from ms_coreset.experiment.store import Store
 from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.choice import Choice
-from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.selectors.quota import Request
 from ms_coreset.training.recipe import Recipe
 
@@ -62,7 +61,7 @@ def evidence(n=60):
 
 
 @pytest.mark.parametrize("score", ["el2n", "entropy", "center_distance"])
-@pytest.mark.parametrize("rule", RULE_NAMES)
+@pytest.mark.parametrize("rule", mc.list_rules())
 def test_every_rule_chooses_as_select_by_does(score, rule):
     found = Choice.parse(f"{score.upper()}-{rule}").choose(evidence(), Request(0.2, seed=3))
     wanted = mc.select_by(score, rule, evidence(), rate=0.2, seed=3)

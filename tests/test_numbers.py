@@ -12,7 +12,6 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES, kernels
-from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.training.dynamics import measure
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -141,7 +140,7 @@ def test_every_score_and_rule(what):
                 values = mc.score(name, evidence, **options)
                 assert values.shape == (len(evidence),) and values.dtype == np.float64, name
                 assert np.isfinite(values).all(), name
-        for rule in RULE_NAMES:
+        for rule in mc.list_rules():
             coreset = mc.select_by(name, rule, evidence, rate=RATE if len(evidence) > 1 else 1.0)
             assert_right(coreset, evidence, False, _like(rule, evidence))
 
@@ -225,7 +224,7 @@ def test_logits_near_the_largest_number_by_hand():
         np.testing.assert_allclose(mc.score(name, evidence), values, rtol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("rule", RULE_NAMES)
+@pytest.mark.parametrize("rule", mc.list_rules())
 def test_rules_on_scores_near_the_largest_number(rule):
     """They draw what they draw from the same scores times a power of two."""
     _, _, _, values = plain()

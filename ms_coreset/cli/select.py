@@ -23,8 +23,8 @@ from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
 from ms_coreset.jobs.sources import DataSource, Sources
 from ms_coreset.jobs.unsaid import TYPED
-from ms_coreset.selectors import describe, list_methods
-from ms_coreset.selectors.presets import RULE_NAMES
+from ms_coreset.selectors import METHODS, RULES, list_methods, list_rules
+from ms_coreset.selectors.catalogue import Entry
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import say
 
@@ -55,12 +55,12 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--balance", action="store_true", help="the same share of every class")
     add(group, "--memory", metavar="SIZE", help="what the selection may use beside the data, such as 2G or 500M "
         "(default: half of what is free)")
-    add(group, "--rule", choices=RULE_NAMES, help="with --score: any score by any rule, instead of a method")
+    add(group, "--rule", choices=list_rules(), help="with --score: any score by any rule, instead of a method")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
     add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
     add(group, "--from-manifest", metavar="FILE", help="repeat the selection that made the coreset FILE (.npz), and "
         "compare")
-    add(group, "--list", action="store_true", help="show the methods and leave")
+    add(group, "--list", action="store_true", help="show the methods and the rules, and leave")
     add_evidence_options(group, default=None, words="as --method says")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
@@ -140,9 +140,15 @@ def _train_command() -> str:
 
 def _print_methods() -> None:
     for name in list_methods():
-        entry = describe(name)
-        say(f"{name}: {entry['summary'] or 'not described'}")
-        cost = f"cost {entry['cost']}" if entry["cost"] else ""
-        say("  " + "; ".join(filter(None, (f"needs {', '.join(entry['needs'])}", cost, entry["source"]))))
-        if entry["options"]:
-            say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry["options"].items()))
+        _print_entry(METHODS[name])
+    say("rules, each with any score (--score NAME --rule RULE):")
+    for name in list_rules():
+        _print_entry(RULES[name])
+
+
+def _print_entry(entry: Entry) -> None:
+    say(f"{entry.name}: {entry.summary or 'not described'}")
+    cost = f"cost {entry.cost}" if entry.cost else ""
+    say("  " + "; ".join(filter(None, (f"needs {', '.join(['labels', *entry.needs])}", cost, entry.source))))
+    if entry.options:
+        say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry.options.items()))

@@ -10,17 +10,18 @@ from ms_coreset.errors import require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import array_digest
 from ms_coreset.selectors import baselines, geometry, gm_matching, gradient, presets, scores, shared, submodular
-from ms_coreset.selectors.catalogue import METHODS, SCORES
+from ms_coreset.selectors.catalogue import METHODS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
+from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.kernels import one_blas_thread
 from ms_coreset.selectors.presets import register_score
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 
-__all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe", "estimate", "geometry", "gm_matching",
-           "gradient", "list_methods", "list_scores", "pick_by_group", "presets", "register_method", "register_score",
-           "score", "scores", "select", "select_by", "submodular"]
+__all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "describe", "estimate", "geometry",
+           "gm_matching", "gradient", "list_methods", "list_rules", "list_scores", "pick_by_group", "presets",
+           "register_method", "register_rule", "register_score", "score", "scores", "select", "select_by", "submodular"]
 
 
 @one_blas_thread
@@ -58,17 +59,17 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
 @one_blas_thread
 def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
               memory: int | str | None = None, **options: Any) -> Coreset:
-    """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
+    """Choose by any score and any rule, one of ``list_rules()``.
 
-    options: of the score, and for "strata" also strata, mis_ratio and cutoff_score (see ``describe("ccs")``); the rest
-        as in ``select``
+    options: of the score and of the rule (see ``describe``), what both have goes to both; the rest as in ``select``
     """
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
     require_kind("rule", rule, str)
     request = Request(rate, bool(balance), seed, memory)
     selection = presets.by_score(evidence, request, score, rule, **options)
-    return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, plain(options), shared.SCORES)
+    return _coreset(selection, f"{SCORES.canonical(score)}-{RULES.canonical(rule)}", evidence, request, plain(options),
+                    shared.SCORES)
 
 
 def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
@@ -103,8 +104,17 @@ def list_scores(pattern: str = "*") -> list[str]:
     return SCORES.names(pattern)
 
 
+def list_rules(pattern: str = "*") -> list[str]:
+    """Names of the rules that match a shell ``pattern``."""
+    return RULES.names(pattern)
+
+
 def describe(name: str) -> dict:
-    """What a method or score does, needs and costs: a dict of name, summary, needs, options, cost, source."""
-    entry = SCORES[name] if name in SCORES and name not in METHODS else METHODS[name]
+    """What a method, a score or a rule does, needs and costs: a dict of name, summary, needs, options, cost, source.
+
+    "random" is the method of this name, the rule is like it.
+    """
+    registry = next((registry for registry in (METHODS, SCORES, RULES) if name in registry), METHODS)
+    entry = registry[name]
     return {"name": entry.name, "summary": entry.summary, "needs": ["labels", *entry.needs],
             "options": entry.options, "cost": entry.cost, "source": entry.source}

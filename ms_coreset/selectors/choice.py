@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,8 @@ from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import parse_yaml
-from ms_coreset.selectors import METHODS, SCORES, select, select_by
+from ms_coreset.selectors import METHODS, RULES, SCORES, select, select_by
 from ms_coreset.selectors.estimate import Estimate
-from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS, needs_of_rule
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.shared import estimate_on_ranks
 
@@ -78,15 +78,17 @@ class Choice:
         score, rule = _score_and_rule(self.name)
         if score is None:
             return METHODS[self.name].needs_for(self._own_options)
-        needs = score.needs_for({name: value for name, value in self.options.items() if name in score.options})
-        return tuple(dict.fromkeys((*needs, *needs_of_rule({**RULE_OPTIONS.get(rule, {}), **self.options}))))
+        needs = (entry.needs_for({name: value for name, value in self.options.items() if name in entry.options})
+                 for entry in (score, RULES[rule]))
+        return tuple(dict.fromkeys(itertools.chain(*needs)))
 
     @property
     def nested(self) -> bool:
         """Whether its picks at a rate begin those at any higher one."""
         score, rule = _score_and_rule(self.name)
         if score is not None:
-            return rule in ("top", "bottom")
+            return RULES[rule].nested_for({name: value for name, value in self.options.items()
+                                           if name in RULES[rule].options})
         return _HELD_OUT not in self.options and METHODS[self.name].nested_for(self._own_options)
 
     def choose(self, evidence: Evidence, request: Request) -> Coreset:
@@ -121,10 +123,10 @@ class Choice:
 
     def _owner(self, option: str) -> Entry:
         """The entry that an option is of."""
-        score, _ = _score_and_rule(self.name)
+        score, rule = _score_and_rule(self.name)
         if score is None:
             return METHODS[self.name]
-        return score if option in score.options else METHODS["ccs"]
+        return score if option in score.options else RULES[rule]
 
     def _check(self, score: Entry | None, rule: str) -> None:
         known = options_of(self.name)
@@ -142,7 +144,7 @@ def options_of(name: str) -> list[str]:
     """The options of a method, or of a score and a rule."""
     score, rule = _score_and_rule(name)
     if score is not None:
-        return list({**score.options, **RULE_OPTIONS.get(rule, {})})
+        return list({**score.options, **RULES[rule].options})
     entry = METHODS[name]
     return [*entry.options, *([_HELD_OUT] if "validation" in entry.takes_for({}) else [])]
 
@@ -194,7 +196,7 @@ def _score_and_rule(name: str) -> tuple[Entry | None, str]:
     """(entry of the score, rule) of a name such as "el2n-strata", or (None, "") of a method, or an unknown one."""
     folded = str(name).lower().replace("-", "_")
     if folded not in METHODS:
-        for rule in sorted(RULE_NAMES, key=len, reverse=True):  # "weighted_random" before "random"
+        for rule in sorted(RULES.names(), key=len, reverse=True):  # "weighted_random" before "random"
             score = folded.removesuffix(f"_{rule}")
             if score != folded and score in SCORES:
                 return SCORES[score], rule

@@ -123,6 +123,3 @@ def spread_over_strata(scores: np.ndarray, k: int, rng: np.random.RandomState, s
     budgets = stratum_budgets(np.bincount(groups, minlength=strata), k)
     return np.concatenate([rng.choice(np.flatnonzero(groups == stratum), budget, replace=False)
                            for stratum, budget in enumerate(budgets) if budget])
-
-
-RULES = {"top": top, "bottom": bottom, "window": window, "random": uniform, "weighted_random": weighted}

@@ -6,9 +6,8 @@ from typing import Any
 from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.unsaid import PUBLISHED
-from ms_coreset.selectors import METHODS, SCORES
+from ms_coreset.selectors import METHODS, RULES, SCORES, list_rules
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
-from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS
 
 _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
 # --batch-size, which DeepCore has both names for, and --epochs are training's.
@@ -48,7 +47,7 @@ def choice_of(arguments: argparse.Namespace) -> Choice | None:
         name, options = split_text(arguments.method or PUBLISHED)
     known = options_of(name)
     if "score" in typed and "score" not in known:
-        raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(RULE_NAMES)}")
+        raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(list_rules())}")
     unknown = sorted(typed.keys() - set(known))
     if unknown:
         raise MsCoresetError(f"{title_of(name)} has no option {flag_of(unknown[0])}; its options: "
@@ -70,7 +69,7 @@ def _owners() -> dict[str, list[str]]:
                 owners.setdefault(option, []).append(f"{entry.name} ({default})")
     aimed = [name for name in METHODS.names() if "validation" in METHODS[name].takes_for({})]
     owners["held_out"] = [f"{', '.join(aimed)}: the share of the samples to hold out as the validation set aimed at"]
-    for rule, options in RULE_OPTIONS.items():
-        for option, default in options.items():
-            owners[option].append(f"--rule {rule} ({default})")
+    for rule in RULES.names():
+        for option, default in RULES[rule].options.items():
+            owners.setdefault(option, []).append(f"--rule {rule} ({default})")
     return owners
