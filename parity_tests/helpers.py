@@ -146,6 +146,7 @@ def full_evidence(package, seed, n=60, classes=4, d=5, epochs=6, duplicates=0, h
     recorded = {name: rng.uniform(-1, 1, size=(epochs, n)).astype(np.float32)[:, rows]
                 for name in ("margin", "logit_margin", "error_norm", "probability", "loss")}
     recorded["correct"] = recorded["margin"] > 0
+    recorded["probability"] = np.abs(recorded["probability"])
     validation = full_evidence(package, seed + 1, held_out, classes, d) if held_out else None
     others = tuple(package.Evidence(labels=labels, features=e, logits=z)
                    for e, z in zip(runs, run_logits, strict=True))

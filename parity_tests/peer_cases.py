@@ -671,8 +671,23 @@ def _within(key, label, name, rule=None, **options):
     return compute
 
 
+def _beta_draws():
+    """The peer cuts the budget down, to 59 of 600 for a rate of 0.1: compared where it is a whole number for it."""
+    for pruned in (0.5, 0.7):
+        yield Case(f"dualbeta/win6/cd4_prune{pruned}/picked_npseed0", _drawn_by("dual", "beta", 1 - pruned, window=6),
+                   same_order)
+
+
+def _drawn_by(score, rule, rate, **options):
+    """Indices by a score and a rule."""
+    def compute(package, inputs):
+        evidence = inputs.evidence(package, dynamics=inputs.dynamics)
+        return package.select_by(score, rule, evidence, rate=rate, **options).indices
+    return compute
+
+
 CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks,
-                            _uncertain_over_time, _geometric_medians)
+                            _uncertain_over_time, _geometric_medians, _beta_draws)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -717,7 +732,10 @@ NOT_COMPARED = {
     "dual/tdds*": "TDDS is not a method of ours",
     "dual/aum_quirk_lastepoch": "counts the last epoch alone",
     "dualbeta/win6/argsort": "the order of scores that are compared",
-    "dualbeta/win6/cd4_*": "Beta sampling is not a rule of ours",
+    "dualbeta/win6/cd4_prune*/alpha_beta": "not a result; the draws by it are compared",
+    "dualbeta/win6/cd4_prune*/p": "chances are not a result; the draws by them are compared",
+    "dualbeta/win6/cd4_prune*/size": "int((1 - r) n), 59 of 600 for r = 0.9 by float arithmetic; ours is rounded",
+    "dualbeta/win6/cd4_prune0.9/picked_npseed0": "59 draws for a budget of 60, see its size",
     "gm/*/geometric_median_f64": "a class's center is not a result; it is compared with the picks by it",
     "gm/*/vardi_f64": "the same point by another algorithm",
     "gm/*/gm_matching_target_moment_*": "every step of the peer moves the geometric median, too: a bug",

@@ -53,6 +53,13 @@ METHOD_OPTIONS = {
     "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
     "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
 }
+RULE_OPTIONS = {
+    "strata": [{"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"}],
+    "window": [{"mis_ratio": 0.1, "cutoff_score": "loss"}],
+    "beta": [{"c_d": 11.0}, {"epochs": 3}],
+    "offset": [{"offset": 0.0}, {"offset": 0.55}],
+    "best_window": [{"step": 0.2, "lam": 0.1}],
+}
 
 
 def cases(names, options):
@@ -146,13 +153,15 @@ def test_methods(name, options, shape, rate, balance, seed):
     assert_same_coreset(*both_select(name, shape, rate, balance=balance, seed=seed, **options))
 
 
-@pytest.mark.parametrize("rule", torch_ref.RULES)
+def test_the_twin_has_the_same_rules():
+    assert sorted(torch_ref.RULES) == sorted(mc.list_rules())
+
+
+@pytest.mark.parametrize(("rule", "options"), cases(mc.list_rules(), RULE_OPTIONS))
 @given(name=st.sampled_from(mc.list_scores()), shape=shapes(), rate=st.sampled_from(RATES), balance=st.booleans(),
        seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=30)
-def test_any_score_with_any_rule(rule, name, shape, rate, balance, seed):
-    options = {"strata": {"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"},
-               "window": {"mis_ratio": 0.1, "cutoff_score": "loss"}}.get(rule, {})
+def test_any_score_with_any_rule(rule, options, name, shape, rate, balance, seed):
     assert_same_coreset(*both(
         lambda package, evidence: package.select_by(name, rule, evidence, rate=rate, balance=balance, seed=seed,
                                                     **options), shape))

@@ -57,7 +57,8 @@ def test_mistakes(text, message):
 
 def evidence(n=60):
     rng = np.random.RandomState(0)
-    return mc.Evidence(np.arange(n) % 3, rng.randn(n, 4).astype(np.float32), rng.randn(n, 3).astype(np.float32))
+    features, logits = rng.randn(n, 4).astype(np.float32), rng.randn(n, 3).astype(np.float32)
+    return mc.Evidence(np.arange(n) % 3, features, logits, dynamics=mc.TrainingDynamics(probability=rng.rand(5, n)))
 
 
 @pytest.mark.parametrize("score", ["el2n", "entropy", "center_distance"])

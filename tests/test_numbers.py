@@ -227,10 +227,9 @@ def test_logits_near_the_largest_number_by_hand():
 @pytest.mark.parametrize("rule", mc.list_rules())
 def test_rules_on_scores_near_the_largest_number(rule):
     """They draw what they draw from the same scores times a power of two."""
-    _, _, _, values = plain()
-    boundaries = [values * scale for scale in (1.0, 2.0**1023)]
-    picks = [mc.select_by("deepfool", rule, mc.Evidence(np.zeros(N, int), boundary=boundary), rate=RATE).indices
-             for boundary in boundaries]
+    labels, features, logits, values = plain()
+    picks = [mc.select_by("deepfool", rule, evidence_of(labels, features, logits, values * scale), rate=RATE).indices
+             for scale in (1.0, 2.0**1023)]
     np.testing.assert_array_equal(*picks)
 
 

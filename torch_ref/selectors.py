@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from torch_ref import geometry, gradient, submodular
+from torch_ref.drawing import DRAWING
 from torch_ref.extraction import Evidence
 from torch_ref.pools import Picks, budgets, joined
 from torch_ref.scores import SCORES, score
@@ -101,6 +102,8 @@ def ccs(evidence: Evidence, rate: float, balance: bool, seed: int, score: str = 
 
 def _by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
               mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", **options: Any) -> Picks:
+    if rule in DRAWING:
+        return _by_drawing(evidence, rate, balance, seed, name, rule, options)
     values = score(name, evidence, **options)
     rng = np.random.RandomState(seed)
     if rule == "window" and not balance and not mis_ratio:
@@ -109,6 +112,17 @@ def _by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: s
     pools = [(_without_hardest(hardness, rows, k, mis_ratio), k) for rows, k in budgets(evidence.labels, rate, balance)]
     draw = functools.partial(_strata, strata=strata) if rule == "strata" else RULES[rule]
     return joined(draw(values, rows, k, rng) for rows, k in pools), None, values
+
+
+def _by_drawing(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str,
+                options: dict[str, Any]) -> Picks:
+    """By a rule that looks at the evidence, too; what it and the score both have as an option goes to both."""
+    of_score, of_rule = ({key: value for key, value in options.items() if key in _options(function)}
+                         for function in (SCORES[name], DRAWING[rule]))
+    if options.keys() - of_score.keys() - of_rule.keys():
+        raise ValueError(f"{name} by {rule} has no such option: {', '.join(options)}")
+    values, groups = score(name, evidence, **of_score), budgets(evidence.labels, rate, balance)
+    return DRAWING[rule](evidence, values, groups, rate, seed, **of_rule), None, values
 
 
 def _without_hardest(hardness: np.ndarray, rows: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
@@ -204,7 +218,7 @@ def _options(function: Callable) -> dict[str, Any]:
 
 RULES: dict[str, Callable[..., np.ndarray]] = {
     "top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,
-    "weighted_random": _weighted_random}
+    "weighted_random": _weighted_random, **DRAWING}
 
 _RANKED = [name for name in SCORES if name != "center_distance"]
 _OTHERS = (

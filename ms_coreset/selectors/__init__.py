@@ -9,7 +9,19 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import array_digest
-from ms_coreset.selectors import baselines, geometry, gm_matching, gradient, presets, scores, shared, submodular
+from ms_coreset.selectors import (
+    baselines,
+    best_window,
+    beta,
+    geometry,
+    gm_matching,
+    gradient,
+    offset,
+    presets,
+    scores,
+    shared,
+    submodular,
+)
 from ms_coreset.selectors.catalogue import METHODS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
@@ -19,9 +31,10 @@ from ms_coreset.selectors.presets import register_score
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 
-__all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "describe", "estimate", "geometry",
-           "gm_matching", "gradient", "list_methods", "list_rules", "list_scores", "pick_by_group", "presets",
-           "register_method", "register_rule", "register_score", "score", "scores", "select", "select_by", "submodular"]
+__all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "describe",
+           "estimate", "geometry", "gm_matching", "gradient", "list_methods", "list_rules", "list_scores", "offset",
+           "pick_by_group", "presets", "register_method", "register_rule", "register_score", "score", "scores",
+           "select", "select_by", "submodular"]
 
 
 @one_blas_thread
@@ -74,7 +87,8 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
 
 def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
              how: str) -> Coreset:
-    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how)}
+    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how),
+                **(selection.notes or {})}
     return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
                    options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
                    scores=selection.scores, manifest=manifest)

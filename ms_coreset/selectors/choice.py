@@ -22,6 +22,7 @@ from ms_coreset.files import parse_yaml
 from ms_coreset.selectors import METHODS, RULES, SCORES, select, select_by
 from ms_coreset.selectors.estimate import Estimate
 from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.rule_estimate import with_rule
 from ms_coreset.selectors.shared import estimate_on_ranks
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ class Choice:
         score, rule = _score_and_rule(self.name)
         if score is None:
             return METHODS[self.name].needs_for(self._own_options)
-        needs = (entry.needs_for({name: value for name, value in self.options.items() if name in entry.options})
-                 for entry in (score, RULES[rule]))
+        needs = (entry.needs_for(self._options_of(entry)) for entry in (score, RULES[rule]))
         return tuple(dict.fromkeys(itertools.chain(*needs)))
 
     @property
@@ -87,8 +87,7 @@ class Choice:
         """Whether its picks at a rate begin those at any higher one."""
         score, rule = _score_and_rule(self.name)
         if score is not None:
-            return RULES[rule].nested_for({name: value for name, value in self.options.items()
-                                           if name in RULES[rule].options})
+            return RULES[rule].nested_for(self._options_of(RULES[rule]))
         return _HELD_OUT not in self.options and METHODS[self.name].nested_for(self._own_options)
 
     def choose(self, evidence: Evidence, request: Request) -> Coreset:
@@ -102,12 +101,16 @@ class Choice:
 
     def estimate(self, n: int, d: int, classes: int | Sequence[int], dtype: Any, request: Request) -> Estimate:
         """What it will take on all ranks; see ``selectors.estimate``."""
-        score, _ = _score_and_rule(self.name)
+        score, rule = _score_and_rule(self.name)
         name, options = self.name, self._own_options
         if score is not None:
             name, options = score.name if score.name in METHODS else "moderate", {}
-        return estimate_on_ranks(name, n, d, classes, request.rate, request.balance, request.memory, current().size,
-                                 dtype, **options)
+        expected = estimate_on_ranks(name, n, d, classes, request.rate, request.balance, request.memory, current().size,
+                                     dtype, **options)
+        if score is None:
+            return expected
+        columns = classes if isinstance(classes, int) else len(classes)
+        return with_rule(expected, rule, (n, d, columns), self._options_of(RULES[rule]))
 
     def _choose(self, evidence: Evidence, request: Request) -> Coreset:
         score, rule = _score_and_rule(self.name)
@@ -120,6 +123,10 @@ class Choice:
     @property
     def _own_options(self) -> dict[str, Any]:
         return {name: value for name, value in self.options.items() if name != _HELD_OUT}
+
+    def _options_of(self, entry: Entry) -> dict[str, Any]:
+        """Those of the options that an entry has."""
+        return {name: value for name, value in self.options.items() if name in entry.options}
 
     def _owner(self, option: str) -> Entry:
         """The entry that an option is of."""

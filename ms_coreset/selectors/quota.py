@@ -53,16 +53,21 @@ def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarr
     ``round(rate * n_c)``; a class with a budget of 0 gives nothing and nothing is topped up. Returns the picks
     joined in this order. Raises ``MsCoresetError`` when the rate keeps nothing at all.
     """
-    groups = classes(labels) if request.balance else [np.arange(len(labels))]
-    budgets = [budget(request.rate, len(rows)) for rows in groups]
-    picks = [pick(rows, k) for rows, k in zip(groups, budgets, strict=True) if k]
-    if not any(budgets):
+    budgets = group_budgets(labels, request)
+    picks = [pick(rows, k) for rows, k in budgets]
+    if not budgets:
         raise MsCoresetError(f"rate {request.rate} of {len(labels)} samples keeps none"
                              + (" of any class" if request.balance else ""))
     if not sum(map(len, picks)):
         raise MsCoresetError(f"none of {len(labels)} samples is worth a weight: their gradients are all zero, or lead "
                              "away from their mean")
     return np.concatenate(picks)
+
+
+def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray, int]]:
+    """The groups of ``pick_by_group`` that have a budget: ascending places of each, and the budget."""
+    groups = classes(labels) if request.balance else [np.arange(len(labels))]
+    return [(rows, k) for rows in groups if (k := budget(request.rate, len(rows)))]
 
 
 def cut(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:

@@ -81,7 +81,7 @@ def noted(how: str) -> dict[str, Any]:
 
 
 def _packed(selection: Selection) -> dict[str, np.ndarray]:
-    return {name: value for name, value in selection._asdict().items() if value is not None}
+    return {name: value for name, value in selection._asdict().items() if value is not None and name != "notes"}
 
 
 def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any], ranks: Alone) -> Selection:
