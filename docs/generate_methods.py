@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from ms_coreset.selectors import METHODS, RULES, SCORES
+from ms_coreset.selectors.catalogue import QUOTAS
 
 TARGET = Path(__file__).with_name("methods.md")
 _HEAD = """# Methods and scores
@@ -18,6 +19,11 @@ Made from the docstrings by `python docs/generate_methods.py`. n samples, d dime
 picks, T epochs, R runs; "needs" are fields of `Evidence` beside labels. Every score is high = keep; ties go to the
 lowest index. Any score goes with any rule: `--score NAME --rule RULE`, or in one word `NAME-RULE`.
 What the peers' own code computed, and whether ours agrees, is [at the end](#the-peers-own-code-array-by-array).
+"""
+_QUOTAS = """How many of each class, for every method and score: `--quota NAME`, or `el2n:quota=NAME`. Without one,
+`--balance` keeps `round(rate n_c)` of each class, and without that all samples compete. A quota other than
+`proportional` contradicts `--balance`. With `--normalize class` the scores of each class are brought to [0, 1] before a
+rule draws from them, (s - min) / (max - min) over the class: DRoP's "Normalize".
 """
 _PEERS = """
 ## The peers' own code, array by array
@@ -40,8 +46,10 @@ def page():
     methods = [_section(METHODS[name]) for name in METHODS.names() if name not in SCORES]
     scores = [_section(SCORES[name]) for name in SCORES.names()]
     rules = [_section(RULES[name], "rule ") for name in RULES.names()]
+    quotas = [_section(QUOTAS[name], "quota ") for name in QUOTAS.names()]
     return "\n".join([_HEAD, "## Methods\n", *methods, "## Rules\n",
                       "Each draws a budget from any score; an option that a score has, too, goes to both.\n", *rules,
+                      "## Quotas\n", _QUOTAS, *quotas,
                       "## Scores\n",
                       "Each, but for `center_distance`, is also a method of the same name that keeps its top.\n",
                       *scores]).rstrip() + "\n"

@@ -686,8 +686,51 @@ def _drawn_by(score, rule, rate, **options):
     return compute
 
 
+def _quotas():
+    """The peers leave what they round off unassigned."""
+    for rate in (0.1, 0.5, 0.8):
+        yield Case(f"metriq_datacull/f{rate}/class_counts", counted("drop", rate), within_one_each)
+    for k in (30, 90, 150, 240):
+        yield Case(f"drop/crafted/k{k}/uniform_quota", counted("proportional", k / 300, crafted=True),
+                   share_within_one(k))
+
+
+def with_recall(package, sizes, recall):
+    """Evidence of classes of these sizes, whose validation set has this recall, to the 300th, of each."""
+    labels, judged = np.repeat(np.arange(len(sizes)), sizes), np.repeat(np.arange(len(sizes)), 300)
+    right = np.tile(np.arange(300), len(sizes)) < np.repeat(np.round(np.multiply(recall, 300)), 300)
+    logits = 5 * np.eye(len(sizes))[np.where(right, judged, (judged + 1) % len(sizes))]
+    return package.Evidence(labels, logits=np.zeros((len(labels), len(sizes))),
+                            validation=package.Evidence(judged, logits=logits))
+
+
+def counted(quota, rate, crafted=False):
+    """How many of each class a quota gives, of the set's own classes or of the crafted ones, by the peer's recall."""
+    def compute(package, inputs):
+        peers = inputs.peers
+        sizes = peers["drop/crafted_sizes"] if crafted else np.bincount(inputs.labels)
+        recall = peers["drop/crafted_recall" if crafted else "drop/recall_mean_of_3"]
+        evidence = with_recall(package, sizes, recall)
+        picks = package.select("random", evidence, rate, quota=quota).indices
+        return np.bincount(evidence.labels[picks], minlength=len(sizes))
+    return compute
+
+
+def within_one_each(actual, expected, inputs):
+    """no class differs by more than 1 (the peer rounds down)"""
+    assert np.abs(actual - expected).max() <= 1
+
+
+def share_within_one(k):
+    def rule(actual, expected, inputs):
+        """the share of every class, to less than 1 sample"""
+        assert actual.sum() == k
+        assert np.abs(actual - k * expected).max() < 1
+    return rule
+
+
 CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks,
-                            _uncertain_over_time, _geometric_medians, _beta_draws)
+                            _uncertain_over_time, _geometric_medians, _beta_draws, _quotas)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -742,8 +785,14 @@ NOT_COMPARED = {
     "gm/*/gm_matching_random_*": "begins with a sample that torch's generator draws; ours with NumPy's",
     "in/*": "what other keys were computed from",
     "cld/*": "CLD is not a method of ours",
-    "drop/*": "DRoP's quotas are not ours",
-    "metriq_datacull/*": "DRoP's quotas are not ours",
+    "drop/*recall*": "what quotas are computed from; other keys are",
+    "drop/crafted_sizes": "what quotas are computed from; other keys are",
+    "drop/*/k*/quota": "the authors' code leaves out classes' sizes, and cuts remainders off; ours is the paper",
+    "drop/*/k*/int_quota_times_k": "as drop/*/k*/quota, in whole numbers",
+    "drop/real/k*/uniform_quota": "set by set another key: the crafted ones are compared",
+    "drop/real/k*/normalize_quota": "set by set another key: compared in test_quota_vectors",
+    "drop/real/k*/picked_by_el2n_npseed0": "filled up at random with what the quotas leave unassigned",
+    "drop/scorer_*": "its windows are one epoch shorter, and its prototypes are class means; not scores of ours",
     "prune4rel/*": "Prune4ReL is not a method of ours",
     "lcmat/*": "LCMat is not a method of ours",
     "rs2/*": "RS2 is not a method of ours",

@@ -167,6 +167,28 @@ def test_any_score_with_any_rule(rule, options, name, shape, rate, balance, seed
                                                     **options), shape))
 
 
+QUOTAS = [{"quota": "none"}, {"quota": "proportional"}, {"quota": "proportional", "balance": True}, {"quota": "drop"},
+          {"quota": "drop", "quota_least": 1}, {"quota": "difficulty"},
+          {"quota": "difficulty", "quota_score": "forgetting", "quota_least": 2}]
+
+
+@pytest.mark.parametrize("options", QUOTAS, ids=str)
+@given(name=st.sampled_from([name for name in mc.list_methods() if name != "full"]), shape=shapes(),
+       rate=st.sampled_from(RATES), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=40)
+def test_any_method_with_any_quota(options, name, shape, rate, seed):
+    assert_same_coreset(*both_select(name, shape, rate, seed=seed, **options))
+
+
+@given(name=st.sampled_from(mc.list_scores()), rule=st.sampled_from(mc.list_rules()), shape=shapes(),
+       rate=st.sampled_from(RATES), quota=st.sampled_from([None, "drop", "difficulty"]), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=60)
+def test_scores_in_one_range_by_any_rule(name, rule, shape, rate, quota, seed):
+    assert_same_coreset(*both(
+        lambda package, evidence: package.select_by(name, rule, evidence, rate=rate, quota=quota, seed=seed,
+                                                    normalize="class"), shape))
+
+
 @pytest.mark.parametrize("balance", [False, True])
 @pytest.mark.parametrize("name", mc.list_methods())
 @with_peers

@@ -45,7 +45,7 @@ def test_families_mean_what_is_said():
 @pytest.mark.parametrize(("text", "message"), [
     ("moderat", "unknown method 'moderat': did you mean 'moderate'"), ("ccs:5", "write NAME:OPTION=VALUE"),
     ("ccs:mis_ration=1", "ccs has no option 'mis_ration', did you mean 'mis_ratio'"),
-    ("random:mis_ratio=1", "random has no option 'mis_ratio'; its options: none"),
+    ("random:mis_ratio=1", "random has no option 'mis_ratio'; its options: quota"),
     ("el2n-top:strata=5", "el2n by top has no option 'strata'"), ("ccs:score=el3n", "unknown score 'el3n'"),
     ("ccs:mis_ratio=2", "mis_ratio 2: must be"), ("ccs:mis_ratio=[", "is not YAML"), ("el2n-none", "unknown method"),
     ("moderate:held_out=0.1", "moderate has no option 'held_out'")])

@@ -24,7 +24,7 @@ from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
 from ms_coreset.jobs.sources import DataSource, Sources
 from ms_coreset.jobs.unsaid import TYPED
 from ms_coreset.selectors import METHODS, RULES, list_methods, list_rules
-from ms_coreset.selectors.catalogue import Entry
+from ms_coreset.selectors.catalogue import QUOTAS, Entry
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import say
 
@@ -60,7 +60,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
     add(group, "--from-manifest", metavar="FILE", help="repeat the selection that made the coreset FILE (.npz), and "
         "compare")
-    add(group, "--list", action="store_true", help="show the methods and the rules, and leave")
+    add(group, "--list", action="store_true", help="show the methods, rules and quotas, and leave")
     add_evidence_options(group, default=None, words="as --method says")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
@@ -144,6 +144,9 @@ def _print_methods() -> None:
     say("rules, each with any score (--score NAME --rule RULE):")
     for name in list_rules():
         _print_entry(RULES[name])
+    say("quotas, each with any method (--quota QUOTA):")
+    for name in QUOTAS.names():
+        _print_entry(QUOTAS[name])
 
 
 def _print_entry(entry: Entry) -> None:

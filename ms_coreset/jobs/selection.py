@@ -80,6 +80,7 @@ class SelectionResult:
 def select(job: SelectionJob) -> SelectionResult:
     """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory."""
     unsaid, wanted, steps = job.former is None and nothing_said(job), with_defaults(job), Steps()
+    _choice_of(wanted).require_agreement(wanted.request)
     require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
     if job.save is not None:
         require_writable(job.save)
@@ -164,7 +165,8 @@ def _saved(job: SelectionJob, coreset: Coreset, changes: Sequence[str], steps: S
     if job.save is None:
         return {}
     folder, dataset = Path(job.save), job.sources.data.name_in_files
-    balanced = "-balanced" if job.request.balance else ""
+    quota = f"-{_choice_of(job).canonical_options['quota']}" if _choice_of(job).quota else ""
+    balanced = ("-balanced" if job.request.balance else "") + quota
     files = {"bin": folder / f"{dataset}.bin",
              "npz": folder / f"{dataset}-{coreset.method}{balanced}-{job.request.rate:g}.npz"}
     if changes and files["npz"].exists():

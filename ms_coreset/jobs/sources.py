@@ -179,6 +179,8 @@ class ReselectionSource:
     """Coresets that the network chooses anew while it learns; see ``training.adaptive.Reselection``.
 
     choice, request: how, and how much; every, warm: in epochs; top_m: of the distances to the decision boundary
+
+    Raises ``MsCoresetError`` where the choice's quota is another than the request's balance.
     """
 
     choice: Choice
@@ -186,3 +188,6 @@ class ReselectionSource:
     every: int
     warm: int = 0
     top_m: int | None = None
+
+    def __post_init__(self) -> None:
+        self.choice.require_agreement(self.request)

@@ -6,13 +6,14 @@ import numpy as np
 
 from ms_coreset.arrays import plain
 from ms_coreset.coreset import Coreset
-from ms_coreset.errors import require_kind
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import array_digest
 from ms_coreset.selectors import (
     baselines,
     best_window,
     beta,
+    class_quotas,
     geometry,
     gm_matching,
     gradient,
@@ -22,7 +23,7 @@ from ms_coreset.selectors import (
     shared,
     submodular,
 )
-from ms_coreset.selectors.catalogue import METHODS, RULES, SCORES
+from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
@@ -38,18 +39,20 @@ __all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "
 
 
 @one_blas_thread
-def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, seed: int = 0,
-           memory: int | str | None = None, **options: Any) -> Coreset:
+def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
+           seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
     method: one of ``list_methods()``, or an alias, in any case
     rate: in (0, 1]; the budget is ``round(rate n)``, half to even
     balance: choose ``round(rate n_c)`` of each class instead
+    quota: how many of each class, ``round(rate n)`` in all: "none", "proportional" (to its size), "drop" (DRoP: more
+        of classes that are recognised less) or "difficulty" (NUCS), see ``describe("drop")``
     seed: of the one random generator of the call
     memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
         What does not fit is computed in blocks or anew where the method can: slower, the same result. ``estimate``
         says what it will take
-    options: of the method, see ``describe(method)``
+    options: of the method, see ``describe(method)``, and of the quota
 
     Several ranks (``distributed``) share the work; the manifest then says how, and whether one process would have
     chosen the same.
@@ -60,29 +63,41 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     entry = METHODS[method]
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
-    request = Request(rate, bool(balance), seed, memory)
+    options, of_quota = class_quotas.apart(quota, options)
     entry.check_options(options)
     options = plain(options)
+    request = Request(rate, bool(balance), seed, memory)
+    if of_quota and entry.name == "full":
+        raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
+    inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
-    selection = shared.chosen(entry, evidence, request, options)
-    how = shared.sharing(entry, request, options)
-    return _coreset(selection, entry.name, evidence, request, {**entry.options, **options}, how)
+    selection = shared.chosen(entry, evidence, inner, options)
+    how = shared.sharing(entry, inner, options)
+    return _coreset(_noted(selection, notes), entry.name, evidence, request,
+                    {**entry.options, **options, **of_quota}, how)
 
 
 @one_blas_thread
-def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
-              memory: int | str | None = None, **options: Any) -> Coreset:
+def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False,
+              quota: str | None = None, seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose by any score and any rule, one of ``list_rules()``.
 
-    options: of the score and of the rule (see ``describe``), what both have goes to both; the rest as in ``select``
+    options: of the score and of the rule (see ``describe``), what both have goes to both, and of the quota;
+        normalize="class": the scores of each class are brought to [0, 1] first; the rest as in ``select``
     """
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
     require_kind("rule", rule, str)
+    options, of_quota = class_quotas.apart(quota, options)
+    name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
     request = Request(rate, bool(balance), seed, memory)
-    selection = presets.by_score(evidence, request, score, rule, **options)
-    return _coreset(selection, f"{SCORES.canonical(score)}-{RULES.canonical(rule)}", evidence, request, plain(options),
-                    shared.SCORES)
+    inner, notes = class_quotas.with_quota(request, of_quota, evidence)
+    selection = presets.by_score(evidence, inner, score, rule, **options)
+    return _coreset(_noted(selection, notes), name, evidence, request, {**plain(options), **of_quota}, shared.SCORES)
+
+
+def _noted(selection: Selection, notes: dict[str, Any]) -> Selection:
+    return selection._replace(notes={**(selection.notes or {}), **notes})
 
 
 def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
@@ -124,11 +139,11 @@ def list_rules(pattern: str = "*") -> list[str]:
 
 
 def describe(name: str) -> dict:
-    """What a method, a score or a rule does, needs and costs: a dict of name, summary, needs, options, cost, source.
+    """What a method, score, rule or quota does, needs and costs: a dict of name, summary, needs, options, cost, source.
 
     "random" is the method of this name, the rule is like it.
     """
-    registry = next((registry for registry in (METHODS, SCORES, RULES) if name in registry), METHODS)
+    registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
     entry = registry[name]
     return {"name": entry.name, "summary": entry.summary, "needs": ["labels", *entry.needs],
             "options": entry.options, "cost": entry.cost, "source": entry.source}

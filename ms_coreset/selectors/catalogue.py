@@ -1,4 +1,4 @@
-"""What selectors there are: methods, scores and rules by name, with what they need, cost and stand on."""
+"""What selectors there are: methods, scores, rules and quotas by name, with what they need, cost and stand on."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ from ms_coreset.selectors import options
 METHODS: "Registry[Entry]" = Registry("method")
 SCORES: "Registry[Entry]" = Registry("score")
 RULES: "Registry[Entry]" = Registry("rule")
+QUOTAS: "Registry[Entry]" = Registry("quota")
 
 Needs = tuple | Callable
 Flag = bool | Callable
@@ -20,11 +21,12 @@ Flag = bool | Callable
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered method, score or rule.
+    """A registered method, score, rule or quota.
 
     function: for a score ``(evidence, **options) -> (n,) float64``; for a method
         ``(evidence, request, **options) -> Selection``; for a rule
-        ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of any score
+        ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of any score; for a quota
+        ``(evidence, request, **options) -> Shares | None``, see ``class_quotas``
     requirements: fields of ``Evidence`` beside labels, or a function of the options that gives them
     cost: work beyond extraction, in n samples, d dimensions, C classes, k picks
     source: where it is published
@@ -131,6 +133,13 @@ def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "
          nested: Flag = False) -> Callable:
     """Decorator: register a function as a rule, which draws from any score; see ``Entry``."""
     return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested)
+
+
+def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", takes: Needs = (),
+          label_columns: Flag = False) -> Callable:
+    """Decorator: register a function as a quota, which shares a budget out over the classes; see ``Entry``."""
+    return _register(QUOTAS, (), name=name, requirements=needs, cost=cost, source=source, takes=takes,
+                     label_columns=label_columns)
 
 
 def _register(registry: Registry[Entry], aliases: Iterable[str], **facts: Any) -> Callable:

@@ -13,6 +13,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import shared
 from ms_coreset.selectors.catalogue import RULES, SCORES, Entry, Flag, Needs, method, score
 from ms_coreset.selectors.drawing import ScoreName, Share, needs_of_cutoff
+from ms_coreset.selectors.normalization import NORMALIZATION, NORMALIZE, Range, normalize_scores
 from ms_coreset.selectors.options import Count
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.scores.centre_distance import Center, Metric
@@ -22,9 +23,14 @@ from ms_coreset.selectors.selection import Selection
 _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
 
 
-def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top", **options: Any) -> Selection:
-    """Any score with any rule; options are the score's and the rule's, and what both have goes to both."""
+def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top", normalize: Range = "none",
+             **options: Any) -> Selection:
+    """Any score with any rule; options are the score's and the rule's, and what both have goes to both.
+
+    normalize: see ``normalization.normalize_scores``
+    """
     entry, drawn = SCORES[score], RULES[rule]
+    NORMALIZATION.check_options({NORMALIZE: normalize})
     of_rule = {name: value for name, value in options.items() if name in drawn.options}
     options = {name: value for name, value in options.items() if name not in of_rule or name in entry.options}
     entry.check_options(options)
@@ -32,7 +38,7 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
     options, of_rule = plain(options), plain(of_rule)
     entry.require(evidence, options)
     drawn.require(evidence, of_rule)
-    values = shared.values(entry, evidence, options)
+    values = normalize_scores(shared.values(entry, evidence, options), evidence.labels, normalize)
     return drawn.function(values, evidence, request, **of_rule)._replace(scores=values)
 
 

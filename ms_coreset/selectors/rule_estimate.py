@@ -1,4 +1,4 @@
-"""What a rule takes beside its score, for estimates."""
+"""What a rule takes beside its score, and a quota instead of equal shares, for estimates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ms_coreset.selectors.catalogue import RULES
+from ms_coreset.selectors.catalogue import QUOTAS, RULES
+from ms_coreset.selectors.class_quotas import NONE, PROPORTIONAL
+from ms_coreset.selectors.quota import Request, budget
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.estimate import Estimate
@@ -28,6 +30,22 @@ def with_rule(expected: Estimate, rule: str, shape: tuple[int, int, int], option
         return expected
     peak, operations = _WORK[rule](*shape, {**RULES[rule].options, **options})
     return replace(expected, peak=expected.peak + int(peak), operations=expected.operations + operations)
+
+
+def bounding_request(request: Request, quota: str, n: int, largest: int) -> Request:
+    """A request whose estimate bounds that of one with a quota, before it is known how many of each class are kept.
+
+    Args:
+        request: of n samples
+        quota: a name of ``QUOTAS``
+        n: samples
+        largest: samples of the largest class, which may be given the whole budget
+    """
+    name = QUOTAS.canonical(quota)
+    if name == NONE:
+        return request
+    most = request.rate if name == PROPORTIONAL else min(1.0, max(1, budget(request.rate, n)) / largest)
+    return replace(request, balance=True, rate=most)
 
 
 def _best_window(n: int, d: int, classes: int, options: dict[str, Any]) -> tuple[float, float]:
