@@ -729,8 +729,25 @@ def share_within_one(k):
     return rule
 
 
+def _extrapolated():
+    for count in (1, 10, 20):
+        for metric in ("euclidean", "cosine"):
+            for key, weighting in (("average", "mean"), ("weighted", "distance")):
+                yield Case(f"extrapolate/knn{count}_{metric}/{key}",
+                           scored("extrapolated", fields=partly_scored, neighbors=count, metric=metric,
+                                  weighting=weighting), close(1e-5, 1e-7))
+
+
+def partly_scored(package, inputs):
+    """The peer's own scores of some rows, and none of the others."""
+    values, rows = np.full(len(inputs.labels), np.nan), inputs.peers["extrapolate/scored_rows"]
+    values[rows] = inputs.peers["in/el2n_mean"][rows]
+    return {"imported": values}
+
+
 CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks,
-                            _uncertain_over_time, _geometric_medians, _beta_draws, _quotas)
+                            _uncertain_over_time, _geometric_medians, _beta_draws, _quotas,
+                            _extrapolated)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -798,7 +815,8 @@ NOT_COMPARED = {
     "rs2/*": "RS2 is not a method of ours",
     "sslproto/*": "prototypes are not a method of ours",
     "infobatch/*": "InfoBatch is not a method of ours",
-    "extrapolate/*": "scores are not extrapolated",
+    "extrapolate/scored_rows": "what other keys were computed from",
+    "extrapolate/*/pearson*": "by scores that were not given; ours tells how well the given ones are met",
     "rho/*": "RHO-loss is not a method of ours",
     "vog/*": "VoG is not a method of ours",
     "d2pre/*": "D2 pruning is not a method of ours",

@@ -1,5 +1,6 @@
 """Every registered method and score: both packages give the same numbers, and pick the same samples in one order."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -34,6 +35,10 @@ SCORE_OPTIONS = {
     "dyn_unc": [{"window": 2}, {"window": 3, "epochs": "1-4"}],
     "dual": [{"window": 2}, {"epochs": 3}],
     "eva": [{"early": 2, "late": "2-4", "weight": 0.3}, {"weight": 0.0}],
+    "imported": [{"direction": "lowest"}],
+    "extrapolated": [{"neighbors": 1}, {"neighbors": 2, "weighting": "distance", "direction": "lowest"},
+                     {"neighbors": 2, "metric": "cosine"},
+                     {"neighbors": 3, "metric": "cosine", "weighting": "distance"}],
     "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}, COSINE],
 }
 METHOD_OPTIONS = {
@@ -146,6 +151,18 @@ def test_scores(name, options, shape):
     assert_same_scores(*both(lambda package, evidence: package.score(name, evidence, **options), shape))
 
 
+@pytest.mark.parametrize("options", [{"neighbors": 1}, *SCORE_OPTIONS["extrapolated"]], ids=str)
+@given(shape=shapes(), unscored=st.integers(1, 30))
+@settings(deadline=None, max_examples=25)
+def test_scores_of_a_part(options, shape, unscored):
+    def extrapolate(package, evidence):
+        values = evidence.imported.copy()
+        values[np.random.RandomState(unscored).permutation(len(values))[:unscored]] = np.nan
+        return package.score("extrapolated", dataclasses.replace(evidence, imported=values), **options)
+
+    assert_same_scores(*both(extrapolate, shape))
+
+
 @pytest.mark.parametrize(("name", "options"), METHODS)
 @given(shape=shapes(), rate=st.sampled_from(RATES), balance=st.booleans(), seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=10)
@@ -194,7 +211,8 @@ def test_scores_in_one_range_by_any_rule(name, rule, shape, rate, quota, seed):
 @with_peers
 def test_methods_on_digits(folder, name, balance):
     inputs, peers = load(folder)
-    fields = {"dynamics": inputs.dynamics, "boundary": peers["dc/DeepFool/r2_float64"]}
+    fields = {"dynamics": inputs.dynamics, "boundary": peers["dc/DeepFool/r2_float64"],
+              "imported": peers["in/el2n_mean"]}
     evidence = {package: inputs.evidence(package, runs=inputs.runs(package), **fields) for package in (mc, torch_ref)}
     assert_same_coreset(*(package.select(name, each, 0.1, balance=balance) for package, each in evidence.items()))
 

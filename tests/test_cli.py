@@ -166,7 +166,9 @@ def test_scores_by_rules(options, name, selected_here, capsys):
 
 @pytest.mark.parametrize("method", mc.list_methods())
 def test_every_method_gathers_what_it_needs(method, selected_here, capsys):
-    assert call(f"--dataset digitsN --rate 0.1 --method {method} --balance --save m") == 0
+    np.save("scores.npy", np.arange(1437.0))
+    given = "--scores-from scores.npy" if method in ("imported", "extrapolated") else ""
+    assert call(f"--dataset digitsN --rate 0.1 --method {method} --balance --save m {given}") == 0
     balanced = "" if method == "full" else "-balanced"
     coreset = Coreset.load(next((selected_here / "m").glob(f"digitsN-{method}{balanced}*.npz")))
     per_class = np.bincount(np.load("data/noisy/digits.npy"))

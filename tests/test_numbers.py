@@ -34,7 +34,8 @@ def evidence_of(labels, features, logits, boundary=None):
     """Evidence with every field; the dynamics are those of a network that always answers alike."""
     labels, features, logits = np.asarray(labels), np.asarray(features, np.float32), np.asarray(logits, np.float32)
     boundary = np.ones(len(labels)) if boundary is None else boundary
-    return mc.Evidence(labels, features, logits, dynamics=dynamics_of([logits] * 3, labels), boundary=boundary)
+    return mc.Evidence(labels, features, logits, dynamics=dynamics_of([logits] * 3, labels), boundary=boundary,
+                       imported=-boundary)
 
 
 def dynamics_of(epochs, labels):
@@ -80,7 +81,8 @@ def strange():
         "one dimension": evidence_of(labels, features[:, :1], logits, boundary),
         "one sample": evidence_of(labels[:1], features[:1], logits[:1]),
         "integers": dataclasses.replace(evidence_of(labels, features, logits), features=np.arange(N * D).reshape(N, D),
-                                        logits=np.arange(N * CLASSES).reshape(N, CLASSES), boundary=np.arange(N)),
+                                        logits=np.arange(N * CLASSES).reshape(N, CLASSES), boundary=np.arange(N),
+                                        imported=np.arange(N)),
         "double precision": dataclasses.replace(evidence_of(labels, features, logits), features=features,
                                                 logits=logits * 1e300),
         "largest float32 logits": evidence_of(labels, features, np.sign(logits) * np.finfo(np.float32).max, boundary),
@@ -268,6 +270,7 @@ def evidence_in(kind):
 
     def evidence(convert):
         return mc.Evidence(labels, convert(features), convert(logits), boundary=convert(boundary),
+                           imported=convert(boundary),
                            dynamics=mc.TrainingDynamics(**{name: values if name == "correct" else convert(values)
                                                            for name, values in recorded.items()}))
 
@@ -310,7 +313,7 @@ def test_the_least_number_of_a_type_has_a_size(kind):
 # Far from the origin, and at any scale
 
 
-INVARIANT = ["cal", "herding", "k_center", "moderate"]
+INVARIANT = ["cal", "extrapolated", "herding", "k_center", "moderate"]
 # What else looks at features does not promise it.
 NOT_INVARIANT = {
     **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
@@ -324,7 +327,9 @@ CENTERED += [("moderate", {"center": "geometric_median"})]
 
 
 def exact_evidence(features):
-    return mc.Evidence(np.arange(len(features)) % 3, features, np.random.RandomState(3).randn(len(features), 3))
+    rng, n = np.random.RandomState(3), len(features)
+    logits, scores = rng.randn(n, 3), np.where(np.arange(n) % 4, np.nan, rng.rand(n))
+    return mc.Evidence(np.arange(n) % 3, features, logits, imported=scores)
 
 
 def assert_same_choice(name, options, one, other):

@@ -82,7 +82,7 @@ def evidence_of(n=1437, d=64, classes=10):
     measured = [measure(epoch, labels) for epoch in logits]
     dynamics = mc.TrainingDynamics(**{name: np.stack([epoch[name] for epoch in measured]) for name in measured[0]})
     return mc.Evidence(labels, (rng.randn(n, d) + 1).astype(np.float32), logits[0], dynamics=dynamics,
-                       boundary=rng.rand(n))
+                       boundary=rng.rand(n), imported=rng.rand(n))
 
 
 def bytes_of(method, evidence):

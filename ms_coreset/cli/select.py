@@ -21,8 +21,8 @@ from ms_coreset.cli.common.repeat import former_options, options_of
 from ms_coreset.coreset import Coreset
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
-from ms_coreset.jobs.sources import DataSource, Sources
-from ms_coreset.jobs.unsaid import TYPED
+from ms_coreset.jobs.sources import Sources
+from ms_coreset.jobs.unsaid import IMPORTED, TYPED
 from ms_coreset.selectors import METHODS, RULES, list_methods, list_rules
 from ms_coreset.selectors.catalogue import QUOTAS, Entry
 from ms_coreset.selectors.quota import Request
@@ -62,6 +62,9 @@ def parser(typed: str) -> argparse.ArgumentParser:
         "compare")
     add(group, "--list", action="store_true", help="show the methods, rules and quotas, and leave")
     add_evidence_options(group, default=None, words="as --method says")
+    add(group, "--scores-from", metavar="FILE", help="scores made elsewhere, high = keep: .csv, .npy, .npz or a "
+        "pickled dictionary; of all samples for the score imported, of a part for extrapolated, which needs features")
+    add(group, "--scores-key", metavar="NAME", help="which scores of --scores-from, where there are several")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_network_options(options)
@@ -92,7 +95,7 @@ def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | N
         sources, choice, request, arguments.save, runtime_of(vars(arguments)), shlex.join(["select", *arguments.typed]),
         options_of(parser("select"), arguments), former))
     if result.files:
-        _print_summary(sources.data, result)
+        _print_summary(sources, result)
     return result
 
 
@@ -104,8 +107,8 @@ def _compared(path: str, changes: Sequence[str]) -> int:
     return ANOTHER if changes else 0
 
 
-def _print_summary(data: DataSource, result: SelectionResult) -> None:
-    coreset, summary = result.coreset, result.summary
+def _print_summary(sources: Sources, result: SelectionResult) -> None:
+    data, coreset, summary = sources.data, result.coreset, result.summary
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
     lines: list[tuple[str, object]] = [
@@ -115,7 +118,9 @@ def _print_summary(data: DataSource, result: SelectionResult) -> None:
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
                   for name, (before, after) in summary["bad_by_kind"].items() if len(summary["bad_by_kind"]) > 1]
-    given = f"{', '.join(result.came_with_data)} of {data.root}" if result.came_with_data else None
+    given = "; ".join(f"{names} of {place}" for names, place in (
+        (", ".join(name for name in result.came_with_data if name != IMPORTED), data.root),
+        ("scores" if IMPORTED in result.came_with_data else "", sources.evidence.scores)) if names) or None
     told = {"evidence": result.trust, "wrong": result.wrong, "by": given}
     lines += [(name, line) for name, line in told.items() if line is not None]
     if "shared" in coreset.manifest:

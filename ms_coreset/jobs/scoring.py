@@ -14,6 +14,7 @@ from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool
 from ms_coreset.jobs.patches import is_of_patches, require_evidence
+from ms_coreset.jobs.score_files import FIELD
 from ms_coreset.jobs.sources import COSTLY, PATCHES, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, tell_if_poor, trust_in
@@ -81,7 +82,7 @@ def _all_that_go(names: Sequence[str], evidence: Evidence) -> dict[str, np.ndarr
 def _possible(kind: str | None, split: Split) -> list[str]:
     """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
     patches, those that need no training's dynamics."""
-    names = [name for name in list_scores() if name not in COSTLY]
+    names = [name for name in list_scores() if name not in COSTLY and FIELD not in SCORES[name].needs]
     if kind == PATCHES:
         names = [name for name in names if set(SCORES[name].needs) <= {*EXTRACTED}]
     if split.images is not None:

@@ -129,6 +129,7 @@ class EvidenceSource:
     kind: ``NETWORK``, ``PATCHES``, or None where nothing is said of it, which ``unsaid`` decides
     filters: random patches, None for as many as the image size asks for; memory: what asking them may use
     runs: networks of as many seeds; top_m: of the distances to the decision boundary, see ``deepfool_distances``
+    scores, scores_key: file of scores that were made elsewhere, and which of it, see ``score_files.with_scores``
     cache: folder of extracted evidence
 
     Raises ``MsCoresetError`` for another kind.
@@ -138,6 +139,8 @@ class EvidenceSource:
     filters: int | None = None
     runs: int = 1
     top_m: int | None = None
+    scores: str | None = None
+    scores_key: str | None = None
     cache: str = "cache"
     memory: int | str | None = None
 

@@ -94,6 +94,15 @@ class Choice:
         return self.options.get(_QUOTA)
 
     @property
+    def extrapolation(self) -> dict[str, Any] | None:
+        """By what neighbors it extrapolates, where it chooses by the score ``extrapolated``; else None."""
+        score, _ = _score_and_rule(self.name)
+        if (self.name if score is None else score.name) != "extrapolated":
+            return None
+        options = {**SCORES["extrapolated"].options, **self.options}
+        return {name: options[name] for name in ("neighbors", "metric", "weighting")}
+
+    @property
     def nested(self) -> bool:
         """Whether its picks at a rate begin those at any higher one."""
         if self.quota not in (None, NONE):

@@ -245,6 +245,12 @@ def _moderate(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, 
     return size.features_of(size.largest) + _unit(size.largest, size, options) + doubles, size.n * size.d, ""
 
 
+def _extrapolated(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
+    """The scored samples as float64 around their mean; how many these are is not known before, all at most."""
+    copies = 2 if options["metric"] == "euclidean" else 3
+    return 8 * copies * size.n * size.d, 2 * size.n**2 * size.d, ""
+
+
 def _gm_matching(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, float, str]:
     """Within each class, balanced or not."""
     operations = sum(times * m * (size.picks(m) + 20) for m, times in size.groups)  # some 20 steps to the median
@@ -348,6 +354,7 @@ def _glister(size: Size, memory: int, options: dict[str, Any]) -> tuple[float, f
 
 
 _WORK = {"random": _places_only, "full": _places_only, "moderate": _moderate, "ccs": _row_by_row, "cal": _cal,
+         "extrapolated": _extrapolated,
          "herding": _herding, "gm_matching": _gm_matching, "k_center": _k_center,
          "contextual_diversity": _contextual_diversity, "facility_location": _facility_location, "craig": _craig,
          "graph_cut": _graph_cut, "log_determinant": _log_determinant, "gradmatch": _gradmatch, "glister": _glister}

@@ -5,7 +5,7 @@ from typing import Any
 
 from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.jobs.unsaid import PUBLISHED
+from ms_coreset.jobs.unsaid import IMPORTED, PUBLISHED
 from ms_coreset.selectors import METHODS, RULES, SCORES, list_rules
 from ms_coreset.selectors.catalogue import QUOTAS
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
@@ -40,12 +40,15 @@ def choice_of(arguments: argparse.Namespace) -> Choice | None:
     if not (arguments.method or arguments.rule or typed):
         return None
     if arguments.rule:
+        if getattr(arguments, "scores_from", None) is not None:
+            typed.setdefault("score", IMPORTED)
         if "score" not in typed:
             raise MsCoresetError(f"--rule {arguments.rule} needs a --score: one of {', '.join(SCORES.names())}")
         options: dict[str, Any] = {}
         name = f"{SCORES.canonical(typed.pop('score'))}-{arguments.rule}"
     else:
-        name, options = split_text(arguments.method or PUBLISHED)
+        name, options = split_text(arguments.method or (
+            PUBLISHED if getattr(arguments, "scores_from", None) is None else IMPORTED))
     known = options_of(name, typed.get("quota", options.get("quota")))
     if "score" in typed and "score" not in known:
         raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(list_rules())}")

@@ -7,7 +7,8 @@ from ms_coreset.selectors.scores import (
     dynamics,
     error,
     eva,
+    imported,
     uncertainty,
 )
 
-__all__ = ["boundary", "centre_distance", "dynamic_uncertainty", "dynamics", "error", "eva", "uncertainty"]
+__all__ = ["boundary", "centre_distance", "dynamic_uncertainty", "dynamics", "error", "eva", "imported", "uncertainty"]
