@@ -1,4 +1,4 @@
-"""Writes docs/methods.md: the docstrings of the registered methods and scores, and the comparison with the peers' code.
+"""Writes docs/methods.md: the docstrings of what is registered, and the comparison with the peers' code.
 
     python docs/generate_methods.py
 
@@ -9,15 +9,21 @@ import inspect
 import sys
 from pathlib import Path
 
-from ms_coreset.selectors import METHODS, SCORES
+from ms_coreset.selectors import METHODS, RULES, SCORES
+from ms_coreset.selectors.catalogue import QUOTAS
 
 TARGET = Path(__file__).with_name("methods.md")
 _HEAD = """# Methods and scores
 
 Made from the docstrings by `python docs/generate_methods.py`. n samples, d dimensions of the features, C classes, k
 picks, T epochs, R runs; "needs" are fields of `Evidence` beside labels. Every score is high = keep; ties go to the
-lowest index. Any score goes with any rule: `--score NAME --rule top|bottom|window|strata|random|weighted_random`.
+lowest index. Any score goes with any rule: `--score NAME --rule RULE`, or in one word `NAME-RULE`.
 What the peers' own code computed, and whether ours agrees, is [at the end](#the-peers-own-code-array-by-array).
+"""
+_QUOTAS = """How many of each class, for every method and score: `--quota NAME`, or `el2n:quota=NAME`. Without one,
+`--balance` keeps `round(rate n_c)` of each class, and without that all samples compete. A quota other than
+`proportional` contradicts `--balance`. With `--normalize class` the scores of each class are brought to [0, 1] before a
+rule draws from them, (s - min) / (max - min) over the class: DRoP's "Normalize".
 """
 _PEERS = """
 ## The peers' own code, array by array
@@ -39,16 +45,22 @@ def page():
     """The part of the page that is made from docstrings."""
     methods = [_section(METHODS[name]) for name in METHODS.names() if name not in SCORES]
     scores = [_section(SCORES[name]) for name in SCORES.names()]
-    return "\n".join([_HEAD, "## Methods\n", *methods, "## Scores\n",
+    rules = [_section(RULES[name], "rule ") for name in RULES.names()]
+    quotas = [_section(QUOTAS[name], "quota ") for name in QUOTAS.names()]
+    return "\n".join([_HEAD, "## Methods\n", *methods, "## Rules\n",
+                      "Each draws a budget from any score; an option that a score has, too, goes to both.\n", *rules,
+                      "## Quotas\n", _QUOTAS, *quotas,
+                      "## Scores\n",
                       "Each, but for `center_distance`, is also a method of the same name that keeps its top.\n",
                       *scores]).rstrip() + "\n"
 
 
-def _section(entry):
+def _section(entry, kind=""):
     options = ", ".join(f"`{name}={default!r}`" for name, default in entry.options.items()) or "none"
     needs = ", ".join(entry.needs) or "nothing"
-    return (f"### {entry.name}\n\n{inspect.getdoc(entry.function)}\n\n"
-            f"*Needs* {needs} · *options* {options} · *cost* {entry.cost} · *source* {entry.source}\n")
+    source = f" · *source* {entry.source}" if entry.source else ""
+    return (f"### {kind}{entry.name}\n\n{inspect.getdoc(entry.function)}\n\n"
+            f"*Needs* {needs} · *options* {options} · *cost* {entry.cost}{source}\n")
 
 
 if __name__ == "__main__":

@@ -18,13 +18,14 @@ BLOCK_NUMBERS = 4 << 20  # that are looked at together, whether they can be used
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision
 LARGEST_GAP = 1e300  # between logits of a sample
-FIELDS = ("features", "logits", "dynamics", "boundary", "runs")  # that tell of each sample, as labels do
+FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs")  # that tell of each sample, as labels do
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 _HOW = {
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array (logits or probabilities)",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",
     "boundary": "mc.deepfool_distances(network, split)",
+    "imported": "mc.Evidence(labels, imported=...), in a command by select --scores-from FILE",
     "runs": "one Evidence per network: Evidence(labels, runs=(first, second, ...))",
     "validation": "Evidence of held-out samples from the same network",
 }
@@ -40,6 +41,7 @@ class Evidence:
     logits: (n, C), before the softmax
     dynamics: ``TrainingDynamics``
     boundary: (n,), squared distance to the decision boundary (DeepFool)
+    imported: (n,), scores made elsewhere, NaN where a sample has none
     runs: ``Evidence`` of the same samples, one per network, for scores that average over several
     validation: ``Evidence`` of other samples from the same network
     probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
@@ -59,6 +61,7 @@ class Evidence:
     _: KW_ONLY
     dynamics: object | None = None
     boundary: np.ndarray | None = None
+    imported: np.ndarray | None = None
     runs: tuple[Evidence, ...] | None = None
     validation: Evidence | None = None
     probabilities: InitVar[Any] = None
@@ -70,7 +73,8 @@ class Evidence:
             if self.logits is not None:
                 raise MsCoresetError("logits and probabilities: give one of them, the other follows")
             given["logits"] = logits_of(_as_numbers("probabilities", probabilities, (n, None)))
-        for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,))):
+        for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,)),
+                            ("imported", (n,))):
             if getattr(self, name) is not None:
                 given[name] = _as_numbers(name, getattr(self, name), shape)
         for name, value in given.items():

@@ -147,11 +147,13 @@ def full_evidence(package, seed, n=60, classes=4, d=5, epochs=6, duplicates=0, h
                 for name in ("margin", "logit_margin", "error_norm", "probability", "loss", "divergence",
                              "validation_loss")}
     recorded["correct"] = recorded["margin"] > 0
+    recorded["probability"] = np.abs(recorded["probability"])
     validation = full_evidence(package, seed + 1, held_out, classes, d) if held_out else None
     others = tuple(package.Evidence(labels=labels, features=e, logits=z)
                    for e, z in zip(runs, run_logits, strict=True))
     return package.Evidence(labels=labels, features=features, logits=logits, dynamics=SimpleNamespace(**recorded),
-                            boundary=rng.uniform(0, 9, size=n)[rows], validation=validation, runs=others)
+                            boundary=rng.uniform(0, 9, size=n)[rows], imported=rng.uniform(-1, 1, size=n)[rows],
+                            validation=validation, runs=others)
 
 
 def outcome(package, method, evidence, rate, **options):

@@ -716,8 +716,83 @@ def _within(key, label, name, rule=None, **options):
     return compute
 
 
+def _beta_draws():
+    """The peer cuts the budget down, to 59 of 600 for a rate of 0.1: compared where it is a whole number for it."""
+    for pruned in (0.5, 0.7):
+        yield Case(f"dualbeta/win6/cd4_prune{pruned}/picked_npseed0", _drawn_by("dual", "beta", 1 - pruned, window=6),
+                   same_order)
+
+
+def _drawn_by(score, rule, rate, **options):
+    """Indices by a score and a rule."""
+    def compute(package, inputs):
+        evidence = inputs.evidence(package, dynamics=inputs.dynamics)
+        return package.select_by(score, rule, evidence, rate=rate, **options).indices
+    return compute
+
+
+def _quotas():
+    """The peers leave what they round off unassigned."""
+    for rate in (0.1, 0.5, 0.8):
+        yield Case(f"metriq_datacull/f{rate}/class_counts", counted("drop", rate), within_one_each)
+    for k in (30, 90, 150, 240):
+        yield Case(f"drop/crafted/k{k}/uniform_quota", counted("proportional", k / 300, crafted=True),
+                   share_within_one(k))
+
+
+def with_recall(package, sizes, recall):
+    """Evidence of classes of these sizes, whose validation set has this recall, to the 300th, of each."""
+    labels, judged = np.repeat(np.arange(len(sizes)), sizes), np.repeat(np.arange(len(sizes)), 300)
+    right = np.tile(np.arange(300), len(sizes)) < np.repeat(np.round(np.multiply(recall, 300)), 300)
+    logits = 5 * np.eye(len(sizes))[np.where(right, judged, (judged + 1) % len(sizes))]
+    return package.Evidence(labels, logits=np.zeros((len(labels), len(sizes))),
+                            validation=package.Evidence(judged, logits=logits))
+
+
+def counted(quota, rate, crafted=False):
+    """How many of each class a quota gives, of the set's own classes or of the crafted ones, by the peer's recall."""
+    def compute(package, inputs):
+        peers = inputs.peers
+        sizes = peers["drop/crafted_sizes"] if crafted else np.bincount(inputs.labels)
+        recall = peers["drop/crafted_recall" if crafted else "drop/recall_mean_of_3"]
+        evidence = with_recall(package, sizes, recall)
+        picks = package.select("random", evidence, rate, quota=quota).indices
+        return np.bincount(evidence.labels[picks], minlength=len(sizes))
+    return compute
+
+
+def within_one_each(actual, expected, inputs):
+    """no class differs by more than 1 (the peer rounds down)"""
+    assert np.abs(actual - expected).max() <= 1
+
+
+def share_within_one(k):
+    def rule(actual, expected, inputs):
+        """the share of every class, to less than 1 sample"""
+        assert actual.sum() == k
+        assert np.abs(actual - k * expected).max() < 1
+    return rule
+
+
+def _extrapolated():
+    for count in (1, 10, 20):
+        for metric in ("euclidean", "cosine"):
+            for key, weighting in (("average", "mean"), ("weighted", "distance")):
+                yield Case(f"extrapolate/knn{count}_{metric}/{key}",
+                           scored("extrapolated", fields=partly_scored, neighbors=count, metric=metric,
+                                  weighting=weighting), close(1e-5, 1e-7))
+
+
+def partly_scored(package, inputs):
+    """The peer's own scores of some rows, and none of the others."""
+    values, rows = np.full(len(inputs.labels), np.nan), inputs.peers["extrapolate/scored_rows"]
+    values[rows] = inputs.peers["in/el2n_mean"][rows]
+    return {"imported": values}
+
+
 CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks,
-                            _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians)
+                            _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _beta_draws,
+                            _quotas, _extrapolated)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -762,21 +837,31 @@ NOT_COMPARED = {
     "dual/tdds*": "DUAL's code takes logarithms of logits, in the same window again and again",
     "dual/aum_quirk_lastepoch": "counts the last epoch alone",
     "dualbeta/win6/argsort": "the order of scores that are compared",
-    "dualbeta/win6/cd4_*": "Beta sampling is not a rule of ours",
+    "dualbeta/win6/cd4_prune*/alpha_beta": "not a result; the draws by it are compared",
+    "dualbeta/win6/cd4_prune*/p": "chances are not a result; the draws by them are compared",
+    "dualbeta/win6/cd4_prune*/size": "int((1 - r) n), 59 of 600 for r = 0.9 by float arithmetic; ours is rounded",
+    "dualbeta/win6/cd4_prune0.9/picked_npseed0": "59 draws for a budget of 60, see its size",
     "gm/*/geometric_median_f64": "a class's center is not a result; it is compared with the picks by it",
     "gm/*/vardi_f64": "the same point by another algorithm",
     "gm/*/gm_matching_target_moment_*": "every step of the peer moves the geometric median, too: a bug",
     "gm/*/gm_matching_random_*": "begins with a sample that torch's generator draws; ours with NumPy's",
     "in/*": "what other keys were computed from",
     "cld/validation_rows": "what is held out, which other keys refer to",
-    "drop/*": "DRoP's quotas are not ours",
-    "metriq_datacull/*": "DRoP's quotas are not ours",
+    "drop/*recall*": "what quotas are computed from; other keys are",
+    "drop/crafted_sizes": "what quotas are computed from; other keys are",
+    "drop/*/k*/quota": "the authors' code leaves out classes' sizes, and cuts remainders off; ours is the paper",
+    "drop/*/k*/int_quota_times_k": "as drop/*/k*/quota, in whole numbers",
+    "drop/real/k*/uniform_quota": "set by set another key: the crafted ones are compared",
+    "drop/real/k*/normalize_quota": "set by set another key: compared in test_quota_vectors",
+    "drop/real/k*/picked_by_el2n_npseed0": "filled up at random with what the quotas leave unassigned",
+    "drop/scorer_*": "its windows are one epoch shorter, and its prototypes are class means; not scores of ours",
     "prune4rel/*": "Prune4ReL is not a method of ours",
     "lcmat/*": "LCMat is not a method of ours",
     "rs2/*": "RS2 is not a method of ours",
     "sslproto/*": "prototypes are not a method of ours",
     "infobatch/*": "InfoBatch is not a method of ours",
-    "extrapolate/*": "scores are not extrapolated",
+    "extrapolate/scored_rows": "what other keys were computed from",
+    "extrapolate/*/pearson*": "by scores that were not given; ours tells how well the given ones are met",
     "rho/*": "RHO-loss is not a method of ours",
     "vog/*": "VoG is not a method of ours",
     "d2pre/*": "D2 pruning is not a method of ours",

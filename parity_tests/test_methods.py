@@ -1,5 +1,6 @@
 """Every registered method and score: both packages give the same numbers, and pick the same samples in one order."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -34,6 +35,10 @@ SCORE_OPTIONS = {
     "dyn_unc": [{"window": 2}, {"window": 3, "epochs": "1-4"}],
     "dual": [{"window": 2}, {"epochs": 3}],
     "eva": [{"early": 2, "late": "2-4", "weight": 0.3}, {"weight": 0.0}],
+    "imported": [{"direction": "lowest"}],
+    "extrapolated": [{"neighbors": 1}, {"neighbors": 2, "weighting": "distance", "direction": "lowest"},
+                     {"neighbors": 2, "metric": "cosine"},
+                     {"neighbors": 3, "metric": "cosine", "weighting": "distance"}],
     "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}, COSINE],
 }
 METHOD_OPTIONS = {
@@ -52,6 +57,13 @@ METHOD_OPTIONS = {
     "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
     "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
     "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
+}
+RULE_OPTIONS = {
+    "strata": [{"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"}],
+    "window": [{"mis_ratio": 0.1, "cutoff_score": "loss"}],
+    "beta": [{"c_d": 11.0}, {"epochs": 3}],
+    "offset": [{"offset": 0.0}, {"offset": 0.55}],
+    "best_window": [{"step": 0.2, "lam": 0.1}],
 }
 
 
@@ -139,6 +151,18 @@ def test_scores(name, options, shape):
     assert_same_scores(*both(lambda package, evidence: package.score(name, evidence, **options), shape))
 
 
+@pytest.mark.parametrize("options", [{"neighbors": 1}, *SCORE_OPTIONS["extrapolated"]], ids=str)
+@given(shape=shapes(), unscored=st.integers(1, 30))
+@settings(deadline=None, max_examples=25)
+def test_scores_of_a_part(options, shape, unscored):
+    def extrapolate(package, evidence):
+        values = evidence.imported.copy()
+        values[np.random.RandomState(unscored).permutation(len(values))[:unscored]] = np.nan
+        return package.score("extrapolated", dataclasses.replace(evidence, imported=values), **options)
+
+    assert_same_scores(*both(extrapolate, shape))
+
+
 @pytest.mark.parametrize(("name", "options"), METHODS)
 @given(shape=shapes(), rate=st.sampled_from(RATES), balance=st.booleans(), seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=10)
@@ -146,16 +170,40 @@ def test_methods(name, options, shape, rate, balance, seed):
     assert_same_coreset(*both_select(name, shape, rate, balance=balance, seed=seed, **options))
 
 
-@pytest.mark.parametrize("rule", torch_ref.RULES)
+def test_the_twin_has_the_same_rules():
+    assert sorted(torch_ref.RULES) == sorted(mc.list_rules())
+
+
+@pytest.mark.parametrize(("rule", "options"), cases(mc.list_rules(), RULE_OPTIONS))
 @given(name=st.sampled_from(mc.list_scores()), shape=shapes(), rate=st.sampled_from(RATES), balance=st.booleans(),
        seed=st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=30)
-def test_any_score_with_any_rule(rule, name, shape, rate, balance, seed):
-    options = {"strata": {"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"},
-               "window": {"mis_ratio": 0.1, "cutoff_score": "loss"}}.get(rule, {})
+def test_any_score_with_any_rule(rule, options, name, shape, rate, balance, seed):
     assert_same_coreset(*both(
         lambda package, evidence: package.select_by(name, rule, evidence, rate=rate, balance=balance, seed=seed,
                                                     **options), shape))
+
+
+QUOTAS = [{"quota": "none"}, {"quota": "proportional"}, {"quota": "proportional", "balance": True}, {"quota": "drop"},
+          {"quota": "drop", "quota_least": 1}, {"quota": "difficulty"},
+          {"quota": "difficulty", "quota_score": "forgetting", "quota_least": 2}]
+
+
+@pytest.mark.parametrize("options", QUOTAS, ids=str)
+@given(name=st.sampled_from([name for name in mc.list_methods() if name != "full"]), shape=shapes(),
+       rate=st.sampled_from(RATES), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=40)
+def test_any_method_with_any_quota(options, name, shape, rate, seed):
+    assert_same_coreset(*both_select(name, shape, rate, seed=seed, **options))
+
+
+@given(name=st.sampled_from(mc.list_scores()), rule=st.sampled_from(mc.list_rules()), shape=shapes(),
+       rate=st.sampled_from(RATES), quota=st.sampled_from([None, "drop", "difficulty"]), seed=st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=60)
+def test_scores_in_one_range_by_any_rule(name, rule, shape, rate, quota, seed):
+    assert_same_coreset(*both(
+        lambda package, evidence: package.select_by(name, rule, evidence, rate=rate, quota=quota, seed=seed,
+                                                    normalize="class"), shape))
 
 
 @pytest.mark.parametrize("balance", [False, True])
@@ -163,7 +211,8 @@ def test_any_score_with_any_rule(rule, name, shape, rate, balance, seed):
 @with_peers
 def test_methods_on_digits(folder, name, balance):
     inputs, peers = load(folder)
-    fields = {"dynamics": inputs.dynamics, "boundary": peers["dc/DeepFool/r2_float64"]}
+    fields = {"dynamics": inputs.dynamics, "boundary": peers["dc/DeepFool/r2_float64"],
+              "imported": peers["in/el2n_mean"]}
     evidence = {package: inputs.evidence(package, runs=inputs.runs(package), **fields) for package in (mc, torch_ref)}
     assert_same_coreset(*(package.select(name, each, 0.1, balance=balance) for package, each in evidence.items()))
 

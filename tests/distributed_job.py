@@ -31,7 +31,8 @@ def evidence():
     logits = (2 * rng.randn(500, 6) + 3 * np.eye(6)[labels]).astype(np.float32)
     dynamics = TrainingDynamics(**{name: rng.rand(5, 500).astype(np.float32) for name in RECORDS if name != "correct"},
                                 correct=rng.rand(5, 500) > 0.5)
-    return mc.Evidence(labels, features, logits, dynamics=dynamics, boundary=rng.rand(500))
+    return mc.Evidence(labels, features, logits, dynamics=dynamics, boundary=rng.rand(500),
+                       imported=rng.rand(500))
 
 
 def worth(method, picks):

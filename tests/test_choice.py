@@ -16,7 +16,6 @@ from ms_coreset.experiment.report.study import Study
 from ms_coreset.experiment.store import Store
 from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.choice import Choice
-from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.selectors.quota import Request
 from ms_coreset.training.recipe import Recipe
 
@@ -46,7 +45,7 @@ def test_families_mean_what_is_said():
 @pytest.mark.parametrize(("text", "message"), [
     ("moderat", "unknown method 'moderat': did you mean 'moderate'"), ("ccs:5", "write NAME:OPTION=VALUE"),
     ("ccs:mis_ration=1", "ccs has no option 'mis_ration', did you mean 'mis_ratio'"),
-    ("random:mis_ratio=1", "random has no option 'mis_ratio'; its options: none"),
+    ("random:mis_ratio=1", "random has no option 'mis_ratio'; its options: quota"),
     ("el2n-top:strata=5", "el2n by top has no option 'strata'"), ("ccs:score=el3n", "unknown score 'el3n'"),
     ("ccs:mis_ratio=2", "mis_ratio 2: must be"), ("ccs:mis_ratio=[", "is not YAML"), ("el2n-none", "unknown method"),
     ("moderate:held_out=0.1", "moderate has no option 'held_out'")])
@@ -58,11 +57,12 @@ def test_mistakes(text, message):
 
 def evidence(n=60):
     rng = np.random.RandomState(0)
-    return mc.Evidence(np.arange(n) % 3, rng.randn(n, 4).astype(np.float32), rng.randn(n, 3).astype(np.float32))
+    features, logits = rng.randn(n, 4).astype(np.float32), rng.randn(n, 3).astype(np.float32)
+    return mc.Evidence(np.arange(n) % 3, features, logits, dynamics=mc.TrainingDynamics(probability=rng.rand(5, n)))
 
 
 @pytest.mark.parametrize("score", ["el2n", "entropy", "center_distance"])
-@pytest.mark.parametrize("rule", RULE_NAMES)
+@pytest.mark.parametrize("rule", mc.list_rules())
 def test_every_rule_chooses_as_select_by_does(score, rule):
     found = Choice.parse(f"{score.upper()}-{rule}").choose(evidence(), Request(0.2, seed=3))
     wanted = mc.select_by(score, rule, evidence(), rate=0.2, seed=3)

@@ -166,7 +166,9 @@ def test_scores_by_rules(options, name, selected_here, capsys):
 
 @pytest.mark.parametrize("method", mc.list_methods())
 def test_every_method_gathers_what_it_needs(method, selected_here, capsys):
-    more = {"tdds": "--epoch 4 --model-dir longer", "cld": "--epoch 4 --validation 0.1 --model-dir longer-held-out"}
+    np.save("scores.npy", np.arange(1437.0))
+    more = {"tdds": "--epoch 4 --model-dir longer", "cld": "--epoch 4 --validation 0.1 --model-dir longer-held-out",
+            "imported": "--scores-from scores.npy", "extrapolated": "--scores-from scores.npy"}
     assert call(f"--dataset digitsN --rate 0.1 --method {method} --balance --save m {more.get(method, '')}") == 0
     balanced = "" if method == "full" else "-balanced"
     coreset = Coreset.load(next((selected_here / "m").glob(f"digitsN-{method}{balanced}*.npz")))

@@ -192,7 +192,7 @@ NUMPY_VALUES = {
     "greedy": np.str_("stochastic"), "epsilon": np.float64(0.2), "beta": np.float32(0.5), "jitter": np.float32(1e-3),
     "already_selected": np.array([3, 8], np.uint16), "start": np.str_("mean"), "window": np.int8(3),
     "epochs": np.int64(4), "early": np.uint8(2), "late": np.str_("2-4"), "weight": np.float32(0.25),
-    "a": np.float32(0.5), "kappa": np.float16(2)}
+    "a": np.float32(0.5), "kappa": np.float16(2), "weighting": np.str_("distance")}
 OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[name].options]
 
 
@@ -201,7 +201,8 @@ def test_options_of_numpy_are_saved_as_they_were_chosen_by(name, option, tmp_pat
     rng, labels = np.random.RandomState(0), np.arange(40) % 4
     recorded = {name: rng.rand(4, 40).astype(np.float32) for name in RECORDS if name != "correct"}
     dynamics = mc.TrainingDynamics(**recorded, correct=rng.rand(4, 40) < 0.5)
-    evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics=dynamics, boundary=rng.rand(40))
+    evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics=dynamics, boundary=rng.rand(40),
+                           imported=rng.rand(40))
     value = NUMPY_VALUES[option]
     chosen = mc.select(name, evidence, np.float32(0.25), balance=np.bool_(True), seed=np.int64(3), **{option: value})
     chosen.save(tmp_path / "c.npz")

@@ -36,7 +36,8 @@ def evidence_of(convert=lambda array: array, **fields):
     """Evidence of all that any method needs, each array converted."""
     dynamics = mc.TrainingDynamics(**{name: convert(array) for name, array in DYNAMICS.items()})
     return mc.Evidence(**{"labels": convert(LABELS), "features": convert(FEATURES), "logits": convert(LOGITS),
-                          "dynamics": dynamics, "boundary": convert(BOUNDARY), **fields})
+                          "dynamics": dynamics, "boundary": convert(BOUNDARY),
+                          "imported": convert(BOUNDARY), **fields})
 
 
 def picks(evidence, methods=EVERY_METHOD, rate=0.2):
@@ -388,7 +389,8 @@ BY_LOGITS = [name for name in EVERY_METHOD if "logits" in METHODS[name].needs]
 
 @pytest.mark.parametrize("convert", [np.asarray, Stored], ids=["in memory", "in a file"])
 def test_probabilities_choose_what_logits_do(convert, expected):
-    given = mc.Evidence(LABELS, FEATURES, probabilities=convert(softmax(LOGITS)), boundary=BOUNDARY)
+    given = mc.Evidence(LABELS, FEATURES, probabilities=convert(softmax(LOGITS)), boundary=BOUNDARY,
+                        imported=BOUNDARY)
     assert picks(given, BY_LOGITS).items() <= expected.items()
     assert dataclasses.replace(given, boundary=None).logits is given.logits
 
@@ -481,7 +483,8 @@ def test_one_class_is_led_over_by_no_other():
     for epoch in range(4):
         recorder.record(epoch, np.arange(5), RNG.randn(5, 1).astype(np.float32), labels)
         recorder.record_validation(epoch, np.arange(5), np.zeros(5))
-    evidence = mc.Evidence(labels, FEATURES[:5], LOGITS[:5, :1], dynamics=recorder.dynamics(), boundary=BOUNDARY[:5])
+    evidence = mc.Evidence(labels, FEATURES[:5], LOGITS[:5, :1], dynamics=recorder.dynamics(), boundary=BOUNDARY[:5],
+                           imported=BOUNDARY[:5])
     with pytest.raises(MsCoresetError, match=r"^aum: .* of sample 0 is infinite: with one class, the label"):
         mc.score("aum", evidence)
     assert mc.score("accumulated_margin", evidence).tolist() == [-4] * 5

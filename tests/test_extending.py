@@ -17,12 +17,12 @@ from ms_coreset.cli import main
 from ms_coreset.cli.common import plugins
 from ms_coreset.datasets.family import DATASETS
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors import METHODS, SCORES
+from ms_coreset.selectors import METHODS, RULES, SCORES
 
 mc.set_device("CPU")
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
-REGISTRIES = (METHODS, SCORES, DATASETS, networks._NETWORKS)
+REGISTRIES = (METHODS, RULES, SCORES, DATASETS, networks._NETWORKS)
 # Title -> its blocks, each (language, text).
 SECTIONS = {title: re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
             for title, text in re.findall(r"^## (A [^\n]+)$(.*?)(?=^## )", PAGE.read_text(encoding="utf-8"),
@@ -73,7 +73,7 @@ def registered():
 
 
 def test_the_page_has_a_section_for_each():
-    assert list(SECTIONS) == ["A method", "A score", "A data set", "A network"]
+    assert list(SECTIONS) == ["A method", "A score", "A rule", "A data set", "A network"]
     for blocks in SECTIONS.values():
         assert [kind for kind, _ in blocks] == ["python", "bash", "python"]
 

@@ -12,7 +12,6 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES, kernels
-from ms_coreset.selectors.presets import RULE_NAMES
 from ms_coreset.training.dynamics import RECORDS, measure
 from tests.recording import dynamics_of
 
@@ -36,7 +35,8 @@ def evidence_of(labels, features, logits, boundary=None):
     """Evidence with every field; the dynamics are those of a network that always answers alike."""
     labels, features, logits = np.asarray(labels), np.asarray(features, np.float32), np.asarray(logits, np.float32)
     boundary = np.ones(len(labels)) if boundary is None else boundary
-    return mc.Evidence(labels, features, logits, dynamics=dynamics_of([logits] * 5, labels), boundary=boundary)
+    return mc.Evidence(labels, features, logits, dynamics=dynamics_of([logits] * 5, labels), boundary=boundary,
+                       imported=-boundary)
 
 
 def plain():
@@ -77,7 +77,8 @@ def strange():
         "one dimension": evidence_of(labels, features[:, :1], logits, boundary),
         "one sample": evidence_of(labels[:1], features[:1], logits[:1]),
         "integers": dataclasses.replace(evidence_of(labels, features, logits), features=np.arange(N * D).reshape(N, D),
-                                        logits=np.arange(N * CLASSES).reshape(N, CLASSES), boundary=np.arange(N)),
+                                        logits=np.arange(N * CLASSES).reshape(N, CLASSES), boundary=np.arange(N),
+                                        imported=np.arange(N)),
         "double precision": dataclasses.replace(evidence_of(labels, features, logits), features=features,
                                                 logits=logits * 1e300),
         "largest float32 logits": evidence_of(labels, features, np.sign(logits) * np.finfo(np.float32).max, boundary),
@@ -137,7 +138,7 @@ def test_every_score_and_rule(what):
                 values = mc.score(name, evidence, **options)
                 assert values.shape == (len(evidence),) and values.dtype == np.float64, name
                 assert np.isfinite(values).all(), name
-        for rule in RULE_NAMES:
+        for rule in mc.list_rules():
             coreset = mc.select_by(name, rule, evidence, rate=RATE if len(evidence) > 1 else 1.0)
             assert_right(coreset, evidence, False, _like(rule, evidence))
 
@@ -222,13 +223,12 @@ def test_logits_near_the_largest_number_by_hand():
         np.testing.assert_allclose(mc.score(name, evidence), values, rtol=1e-12, err_msg=name)
 
 
-@pytest.mark.parametrize("rule", RULE_NAMES)
+@pytest.mark.parametrize("rule", mc.list_rules())
 def test_rules_on_scores_near_the_largest_number(rule):
     """They draw what they draw from the same scores times a power of two."""
-    _, _, _, values = plain()
-    boundaries = [values * scale for scale in (1.0, 2.0**1023)]
-    picks = [mc.select_by("deepfool", rule, mc.Evidence(np.zeros(N, int), boundary=boundary), rate=RATE).indices
-             for boundary in boundaries]
+    labels, features, logits, values = plain()
+    picks = [mc.select_by("deepfool", rule, evidence_of(labels, features, logits, values * scale), rate=RATE).indices
+             for scale in (1.0, 2.0**1023)]
     np.testing.assert_array_equal(*picks)
 
 
@@ -267,6 +267,7 @@ def evidence_in(kind):
 
     def evidence(convert):
         return mc.Evidence(labels, convert(features), convert(logits), boundary=convert(boundary),
+                           imported=convert(boundary),
                            dynamics=mc.TrainingDynamics(**{name: values if name == "correct" else convert(values)
                                                            for name, values in recorded.items()}))
 
@@ -309,7 +310,7 @@ def test_the_least_number_of_a_type_has_a_size(kind):
 # Far from the origin, and at any scale
 
 
-INVARIANT = ["cal", "herding", "k_center", "moderate"]
+INVARIANT = ["cal", "extrapolated", "herding", "k_center", "moderate", "ram_apl"]
 # What else looks at features does not promise it.
 NOT_INVARIANT = {
     **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
@@ -323,7 +324,9 @@ CENTERED += [("moderate", {"center": "geometric_median"})]
 
 
 def exact_evidence(features):
-    return mc.Evidence(np.arange(len(features)) % 3, features, np.random.RandomState(3).randn(len(features), 3))
+    rng, n = np.random.RandomState(3), len(features)
+    logits, scores = rng.randn(n, 3), np.where(np.arange(n) % 4, np.nan, rng.rand(n))
+    return mc.Evidence(np.arange(n) % 3, features, logits, imported=scores)
 
 
 def assert_same_choice(name, options, one, other):

@@ -80,7 +80,8 @@ def evidence_of(n=1437, d=64, classes=10):
     labels = np.arange(n) % classes
     logits = [rng.randn(n, classes) + 2 * np.eye(classes)[labels] for _ in range(5)]
     return mc.Evidence(labels, (rng.randn(n, d) + 1).astype(np.float32), logits[0],
-                       dynamics=dynamics_of(logits, labels), boundary=rng.rand(n))
+                       dynamics=dynamics_of(logits, labels), boundary=rng.rand(n),
+                       imported=rng.rand(n))
 
 
 def bytes_of(method, evidence):

@@ -9,11 +9,13 @@ import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import LastLayerGradients, log_softmax, softmax
 from ms_coreset.selectors.rules import (
-    RULES,
     after_cutoff,
+    bottom,
     first_best,
     stratum_budgets,
     stratum_of,
+    top,
+    weighted,
 )
 
 mc.set_device("CPU")
@@ -200,15 +202,15 @@ def test_first_best_takes_the_lowest_place_of_what_rounding_can_not_tell():
 
 def test_top_and_bottom_by_hand():
     scores, rng = np.array([2.0, 5, 2, 7]), np.random.RandomState(0)
-    assert RULES["top"](scores, 3, rng).tolist() == [3, 1, 0]
-    assert RULES["bottom"](scores, 3, rng).tolist() == [0, 2, 1]
+    assert top(scores, 3, rng).tolist() == [3, 1, 0]
+    assert bottom(scores, 3, rng).tolist() == [0, 2, 1]
 
 
 def test_weighted_random_prefers_high_scores():
     scores = np.concatenate([np.zeros(50), np.ones(50)])
     for seed in range(5):
-        assert RULES["weighted_random"](scores, 30, np.random.RandomState(seed)).min() >= 50
-    equal = RULES["weighted_random"](np.full(10, 3.0), 10, np.random.RandomState(0))
+        assert weighted(scores, 30, np.random.RandomState(seed)).min() >= 50
+    equal = weighted(np.full(10, 3.0), 10, np.random.RandomState(0))
     assert sorted(equal) == list(range(10))
 
 

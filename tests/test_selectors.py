@@ -28,14 +28,15 @@ def cpu():
     return mc.set_device("CPU")
 
 
-FIELDS = ("labels", "features", "logits", "dynamics", "boundary")
+FIELDS = ("labels", "features", "logits", "dynamics", "boundary", "imported")
 
 
 def evidence_of(n=60, classes=4, d=5, seed=0):
     rng = np.random.RandomState(seed)
     labels, features = rng.randint(0, classes, n), rng.rand(n, d).astype(np.float32)
     logits = rng.randn(n, classes).astype(np.float32)
-    return mc.Evidence(labels, features, logits, dynamics=dynamics_of(labels, classes, rng), boundary=rng.rand(n))
+    return mc.Evidence(labels, features, logits, dynamics=dynamics_of(labels, classes, rng), boundary=rng.rand(n),
+                       imported=rng.rand(n))
 
 
 def dynamics_of(labels, classes, rng, epochs=4):
@@ -98,7 +99,8 @@ def test_one_sample_classes_and_duplicates(name, balance):
     features = np.repeat(np.arange(6, dtype=np.float32), 2)[:, None] * np.ones(3, np.float32)
     labels = np.array([2] * 6 + [0] * 5 + [1])
     rng = np.random.RandomState(0)
-    evidence = mc.Evidence(labels, features, features, dynamics=dynamics_of(labels, 3, rng), boundary=np.ones(12))
+    evidence = mc.Evidence(labels, features, features, dynamics=dynamics_of(labels, 3, rng), boundary=np.ones(12),
+                           imported=np.ones(12))
     coreset = mc.select(name, evidence, 0.5, balance=balance)
     assert_valid(coreset, evidence)
 
@@ -149,8 +151,8 @@ WRONG = {"metric": ["", "Cosine", 1], "variant": ["", "Paper", 1],
          "neighbors": [0, -3, 1.5], "within_class": ["no", 1], "direction": ["up"], "first": [-1, 0.5], "last": [-1],
          "never_learned": ["one"], "kernel": ["cosine"], "greedy": ["slow", None], "epsilon": [0, 1, -1],
          "beta": [0, 1.1], "jitter": [0, -1e-6], "already_selected": [[99], [-1], [3, 3], [0.5]],
-         "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1], "a": [-0.1, 1.1, "x"],
-         "kappa": [0, -1.0, float("inf")],
+         "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1], "weighting": ["Mean", 1],
+         "a": [-0.1, 1.1, "x"], "kappa": [0, -1.0, float("inf")],
          **{name: [0, -3, 1.5, True, "3", "-2", "5-5", "3-1", "a-b", (1,), (2, 1)] for name in
             ("epochs", "early", "late")}}
 
@@ -174,7 +176,7 @@ def test_missing_or_unusable_evidence_is_named(name):
         mc.select(name, mc.Evidence(labels=labels), 0.5)
     array = np.ones((4, 2), np.float32)
     array[2, 1] = np.nan
-    if need != "dynamics":
+    if need not in ("dynamics", "imported"):  # of which NaN says that there is nothing
         with pytest.raises(MsCoresetError, match=f"{need} of sample 2 are not finite"):
             mc.select(name, mc.Evidence(labels, array, array, boundary=array[:, 1]), 0.5)
 
@@ -358,7 +360,8 @@ def tied():
         correct=rng.rand(6, 90) < 0.7, divergence=rng.randint(0, 5, (6, 90)).astype(np.float32),
         **{name: rng.rand(6, 90).astype(np.float32) for name in ("loss", "validation_loss")})
     return mc.Evidence(labels, rng.randint(0, 4, (90, 5)).astype(np.float32), rng.randint(-2, 3, (90, 3)).astype("f4"),
-                       dynamics=dynamics, boundary=rng.randint(0, 9, 90).astype(float))
+                       dynamics=dynamics, boundary=rng.randint(0, 9, 90).astype(float),
+                       imported=rng.randint(0, 9, 90))
 
 
 OPTIONS = [(name, {}) for name in EVERY_METHOD] + [

@@ -102,6 +102,25 @@ def test_scores_are_those_of_one_process(name, options, size, together):
         np.testing.assert_array_equal(values, expected)
 
 
+@pytest.mark.parametrize("quota", [None, "drop", "difficulty"])
+@pytest.mark.parametrize("rule", mc.list_rules())
+def test_rules_and_quotas_draw_what_one_process_does(rule, quota, together):
+    known = evidence()
+    asked = {"rate": RATE, "seed": 3, "quota": quota, "normalize": "class"}
+    expected = mc.select_by("el2n", rule, known, **asked)
+    for found in together(3, lambda: mc.select_by("el2n", rule, known, **asked)):
+        assert_same(found, expected)
+        assert {**found.manifest, **expected.manifest} == found.manifest
+
+
+@pytest.mark.parametrize("name", ["herding", "k_center", "facility_location", "random", "gm_matching"])
+def test_methods_keep_to_quotas_as_one_process_does(name, together):
+    known = evidence()
+    expected = mc.select(name, known, RATE, seed=3, quota="difficulty", quota_score="loss")
+    for found in together(3, lambda: mc.select(name, known, RATE, seed=3, quota="difficulty", quota_score="loss")):
+        assert_same(found, expected)
+
+
 @pytest.mark.parametrize("size", [2, 5])
 @pytest.mark.parametrize("balance", [False, True])
 @pytest.mark.parametrize(("name", "options"), cases(mc.list_methods()))

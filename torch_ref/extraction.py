@@ -38,6 +38,7 @@ class Evidence:
     dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
         for T epochs or None; or None
     boundary: (n,) squared distances to the decision boundary, or None
+    imported: (n,) scores made elsewhere, NaN where there is none, or None
     runs: a tuple of evidence of the same samples from other networks, or None
     validation: evidence of other samples from the same network, or None
     probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
@@ -50,6 +51,7 @@ class Evidence:
     _: KW_ONLY
     dynamics: object | None = None
     boundary: np.ndarray | None = None
+    imported: np.ndarray | None = None
     runs: tuple | None = None
     validation: object | None = None
     probabilities: InitVar[object] = None

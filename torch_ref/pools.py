@@ -9,6 +9,18 @@ TIE = 1e-10
 Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]  # indices, weights, scores of all samples
 
 
+class ClassBudgets(float):
+    """A rate, with what each class gets in place of its share: ``counts``, by label."""
+
+    def __new__(cls, rate: float, counts: dict[int, int]) -> "ClassBudgets":
+        """The rate as the number that it is."""
+        self = super().__new__(cls, rate)
+        self.counts = counts
+        return self
+
+    counts: dict[int, int]
+
+
 def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
     """The positions that share a budget, ascending: those of each class, classes ascending, or all."""
     labels = np.asarray(labels)
@@ -18,8 +30,13 @@ def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
 
 
 def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.ndarray, int]]:
-    """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out."""
-    sized = [(rows, round(rate * len(rows))) for rows in pools(labels, balance)]
+    """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out.
+
+    rate: or ``ClassBudgets``, whose counts are the budgets then
+    """
+    counts = rate.counts if isinstance(rate, ClassBudgets) else None
+    sized = [(rows, round(rate * len(rows)) if counts is None else counts[int(labels[rows[0]])])
+             for rows in pools(labels, balance)]
     return [(rows, k) for rows, k in sized if k]
 
 

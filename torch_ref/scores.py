@@ -11,6 +11,7 @@ import torch
 
 from torch_ref.extraction import Evidence
 from torch_ref.geometry import divergences, geometric_median
+from torch_ref.imported import extrapolated, imported
 from torch_ref.over_classes import ranks_and_misses
 from torch_ref.over_time import divergence, loss_correlation, temporal_dual_depth
 from torch_ref.pools import pools
@@ -349,8 +350,7 @@ def _recorded(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Te
 
 SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
-    accumulated_margin, dyn_unc, dual, tdds, cld, eva, ram_apl,
-    cal, deepfool)}
+    accumulated_margin, dyn_unc, dual, tdds, cld, eva, ram_apl, cal, deepfool, imported, extrapolated)}
 
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of all samples, (n,) float64.

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from torch_ref import geometry, gradient, submodular
+from torch_ref.drawing import DRAWING
 from torch_ref.extraction import Evidence
-from torch_ref.pools import Picks, budgets, joined
+from torch_ref.pools import Picks, budgets, joined, pools
+from torch_ref.quotas import with_quota
 from torch_ref.scores import SCORES, score
 
 
@@ -23,16 +25,17 @@ class Coreset:
     scores: np.ndarray | None = None
 
 
-def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, seed: int = 0,
-           **options: Any) -> Coreset:
+def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
+           seed: int = 0, **options: Any) -> Coreset:
     """Choose about ``rate * n`` of the n samples.
 
     method: one of ``METHODS``, in any case
     evidence: any object with the attributes of ``Evidence`` that the method needs
     rate: share that is kept, in (0, 1]
     balance: apply the rate in each class by itself, classes ascending; else to all samples together
+    quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None
     seed: of the ``RandomState`` that a method draws from
-    options: of the method
+    options: of the method, and of the quota
 
     Returns a ``Coreset``. Raises ``ValueError`` for an unknown method or option, a rate out of range, evidence that
     is missing or not finite, and when nothing would be selected.
@@ -40,21 +43,33 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     if str(method).lower() not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     choose = METHODS[str(method).lower()]
+    rate, balance, options = _with_quota(evidence, rate, balance, quota, options)
     unknown = options.keys() - OPTIONS[str(method).lower()].keys()
     if unknown:
         raise ValueError(f"method {method} has no option {', '.join(sorted(unknown))}")
     return _coreset(evidence, rate, lambda: choose(evidence, rate, balance, seed, **options))
 
 
-def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
-              **options: Any) -> Coreset:
+def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False,
+              quota: str | None = None, seed: int = 0, **options: Any) -> Coreset:
     """Choose by any score and one of ``RULES``; options are the score's, and the rule's where it has any.
 
     The rest is as in ``select``.
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}: there are {', '.join(RULES)}")
+    rate, balance, options = _with_quota(evidence, rate, balance, quota, options)
     return _coreset(evidence, rate, lambda: _by_score(evidence, rate, balance, seed, score, rule, **options))
+
+
+def _with_quota(evidence: Evidence, rate: float, balance: bool, quota: str | None,
+                options: dict[str, Any]) -> tuple[float, bool, dict[str, Any]]:
+    """(rate, balance, options that are not the quota's)."""
+    if quota is None:
+        return rate, balance, options
+    own = {name: value for name, value in options.items() if name in ("quota_score", "quota_least")}
+    others = {name: value for name, value in options.items() if name not in own}
+    return *with_quota(evidence, rate, balance, quota, **own), others
 
 
 def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Coreset:
@@ -105,17 +120,48 @@ def ram_apl(evidence: Evidence, rate: float, balance: bool, seed: int, a: float 
 
 
 def _by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
-              mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", **options: Any) -> Picks:
-    values = score(name, evidence, **options)
+              mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", normalize: str = "none",
+              **options: Any) -> Picks:
+    if rule in DRAWING:
+        return _by_drawing(evidence, rate, balance, seed, name, rule, normalize, options)
+    values = _in_range(score(name, evidence, **options), evidence.labels, normalize)
     rng = np.random.RandomState(seed)
     hardness = score(cutoff_score, evidence) if mis_ratio else values
     unseen = np.isnan(values) | np.isnan(hardness)
     if rule == "window" and not balance and not mis_ratio and not unseen.any():
         return joined([_middle(values, rate)]), None, values
-    pools = [(_without_hardest(hardness, _seen(rows, unseen, k), k, mis_ratio), k)
-             for rows, k in budgets(evidence.labels, rate, balance)]
+    groups = [(_without_hardest(hardness, _seen(rows, unseen, k), k, mis_ratio), k)
+              for rows, k in budgets(evidence.labels, rate, balance)]
     draw = functools.partial(_strata, strata=strata) if rule == "strata" else RULES[rule]
-    return joined(draw(values, rows, k, rng) for rows, k in pools), None, values
+    return joined(draw(values, rows, k, rng) for rows, k in groups), None, values
+
+
+def _in_range(values: np.ndarray, labels: np.ndarray, normalize: str) -> np.ndarray:
+    """"class": from 0 to 1 within each class, 0 where all of it are equal; "none": as they are."""
+    if normalize not in ("none", "class"):
+        raise ValueError(f"normalize is {normalize!r}, must be none or class")
+    if normalize == "none":
+        return values
+    found = np.full(len(values), np.nan)
+    for rows in pools(labels, True):
+        rows = rows[~np.isnan(values[rows])]
+        if not len(rows):
+            continue
+        above = values[rows] - values[rows].min()
+        found[rows] = above / above.max() if above.max() > 0 else 0
+    return found
+
+
+def _by_drawing(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, normalize: str,
+                options: dict[str, Any]) -> Picks:
+    """By a rule that looks at the evidence, too; what it and the score both have as an option goes to both."""
+    of_score, of_rule = ({key: value for key, value in options.items() if key in _options(function)}
+                         for function in (SCORES[name], DRAWING[rule]))
+    if options.keys() - of_score.keys() - of_rule.keys():
+        raise ValueError(f"{name} by {rule} has no such option: {', '.join(options)}")
+    values = _in_range(score(name, evidence, **of_score), evidence.labels, normalize)
+    groups = [(_seen(rows, np.isnan(values), k), k) for rows, k in budgets(evidence.labels, rate, balance)]
+    return DRAWING[rule](evidence, values, groups, rate, seed, **of_rule), None, values
 
 
 def _seen(rows: np.ndarray, unseen: np.ndarray, k: int) -> np.ndarray:
@@ -219,7 +265,7 @@ def _options(function: Callable) -> dict[str, Any]:
 
 RULES: dict[str, Callable[..., np.ndarray]] = {
     "top": _top, "bottom": _bottom, "window": _window, "strata": _strata, "random": _random,
-    "weighted_random": _weighted_random}
+    "weighted_random": _weighted_random, **DRAWING}
 
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (

@@ -22,10 +22,10 @@ from ms_coreset.cli.common.repeat import former_options, options_of
 from ms_coreset.coreset import Coreset
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
-from ms_coreset.jobs.sources import DataSource, Sources
-from ms_coreset.jobs.unsaid import TYPED
-from ms_coreset.selectors import describe, list_methods
-from ms_coreset.selectors.presets import RULE_NAMES
+from ms_coreset.jobs.sources import Sources
+from ms_coreset.jobs.unsaid import IMPORTED, TYPED
+from ms_coreset.selectors import METHODS, RULES, list_methods, list_rules
+from ms_coreset.selectors.catalogue import QUOTAS, Entry
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import say
 
@@ -56,13 +56,16 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--balance", action="store_true", help="the same share of every class")
     add(group, "--memory", metavar="SIZE", help="what the selection may use beside the data, such as 2G or 500M "
         "(default: half of what is free)")
-    add(group, "--rule", choices=RULE_NAMES, help="with --score: any score by any rule, instead of a method")
+    add(group, "--rule", choices=list_rules(), help="with --score: any score by any rule, instead of a method")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
     add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
     add(group, "--from-manifest", metavar="FILE", help="repeat the selection that made the coreset FILE (.npz), and "
         "compare")
-    add(group, "--list", action="store_true", help="show the methods and leave")
+    add(group, "--list", action="store_true", help="show the methods, rules and quotas, and leave")
     add_evidence_options(group, default=None, words="as --method says")
+    add(group, "--scores-from", metavar="FILE", help="scores made elsewhere, high = keep: .csv, .npy, .npz or a "
+        "pickled dictionary; of all samples for the score imported, of a part for extrapolated, which needs features")
+    add(group, "--scores-key", metavar="NAME", help="which scores of --scores-from, where there are several")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_record_option(add_network_options(options), "all")
@@ -93,7 +96,7 @@ def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | N
         sources, choice, request, arguments.save, runtime_of(vars(arguments)), shlex.join(["select", *arguments.typed]),
         options_of(parser("select"), arguments), former))
     if result.files:
-        _print_summary(sources.data, result)
+        _print_summary(sources, result)
     return result
 
 
@@ -105,8 +108,8 @@ def _compared(path: str, changes: Sequence[str]) -> int:
     return ANOTHER if changes else 0
 
 
-def _print_summary(data: DataSource, result: SelectionResult) -> None:
-    coreset, summary = result.coreset, result.summary
+def _print_summary(sources: Sources, result: SelectionResult) -> None:
+    data, coreset, summary = sources.data, result.coreset, result.summary
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
     lines: list[tuple[str, object]] = [
@@ -116,7 +119,9 @@ def _print_summary(data: DataSource, result: SelectionResult) -> None:
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
                   for name, (before, after) in summary["bad_by_kind"].items() if len(summary["bad_by_kind"]) > 1]
-    given = f"{', '.join(result.came_with_data)} of {data.root}" if result.came_with_data else None
+    given = "; ".join(f"{names} of {place}" for names, place in (
+        (", ".join(name for name in result.came_with_data if name != IMPORTED), data.root),
+        ("scores" if IMPORTED in result.came_with_data else "", sources.evidence.scores)) if names) or None
     told = {"evidence": result.trust, "wrong": result.wrong, "by": given}
     lines += [(name, line) for name, line in told.items() if line is not None]
     if "shared" in coreset.manifest:
@@ -141,9 +146,18 @@ def _train_command() -> str:
 
 def _print_methods() -> None:
     for name in list_methods():
-        entry = describe(name)
-        say(f"{name}: {entry['summary'] or 'not described'}")
-        cost = f"cost {entry['cost']}" if entry["cost"] else ""
-        say("  " + "; ".join(filter(None, (f"needs {', '.join(entry['needs'])}", cost, entry["source"]))))
-        if entry["options"]:
-            say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry["options"].items()))
+        _print_entry(METHODS[name])
+    say("rules, each with any score (--score NAME --rule RULE):")
+    for name in list_rules():
+        _print_entry(RULES[name])
+    say("quotas, each with any method (--quota QUOTA):")
+    for name in QUOTAS.names():
+        _print_entry(QUOTAS[name])
+
+
+def _print_entry(entry: Entry) -> None:
+    say(f"{entry.name}: {entry.summary or 'not described'}")
+    cost = f"cost {entry.cost}" if entry.cost else ""
+    say("  " + "; ".join(filter(None, (f"needs {', '.join(['labels', *entry.needs])}", cost, entry.source))))
+    if entry.options:
+        say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry.options.items()))

@@ -1,6 +1,7 @@
 """From what a study is asked to compare to its runs, and back to the command of one."""
 
 import dataclasses
+import itertools
 import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -120,6 +121,8 @@ def planned(study: StudyPlan, device: str) -> list[Run]:
     require_evidence(study.sources, {method.text: method.needs for method in methods}, study.evidence)
     for rate in study.rates:
         Request(rate)
+    for method, balance in itertools.product(methods, study.balances):
+        method.require_agreement(Request(1.0, balance))
     for kind in study.evidence:
         EvidenceSource(kind)
     for protocol in study.protocols:

@@ -19,6 +19,7 @@ from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import base_network, first_network, fold_network, training_notes
 from ms_coreset.jobs.out_of_fold import join_folds
 from ms_coreset.jobs.patches import ask_patches
+from ms_coreset.jobs.score_files import with_scores
 from ms_coreset.jobs.sources import PATCHES, EvidenceSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import Network
@@ -36,6 +37,8 @@ def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Sp
     with steps("load"):
         device = set_device(runtime.device, runtime.precision)
         whole = training_split(sources)
+        if sources.evidence.scores is not None:
+            whole = with_scores(whole, sources.evidence.scores, sources.evidence.scores_key)
         return device, whole, *draw_pool(whole, sources.pool, sources.seed)
 
 

@@ -7,7 +7,8 @@ from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction.patches import LARGEST, PatchEvidence, patch_evidence
-from ms_coreset.jobs.sources import PATCHES, Sources
+from ms_coreset.jobs.score_files import FIELD
+from ms_coreset.jobs.sources import PATCHES, EvidenceSource, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.terminal import note
 
@@ -20,6 +21,7 @@ def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
     wanted: name -> needs, of each method or score; kinds: of evidence, where there are several
     """
     evidence = sources.evidence
+    _require_scores(evidence, wanted)
     if PATCHES not in (kinds or [evidence.kind]):
         if evidence.filters is not None:
             raise MsCoresetError(f"--filters {evidence.filters} is about random patches: it goes with --evidence "
@@ -33,11 +35,23 @@ def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
     if given:
         raise MsCoresetError(f"{given[0]} is about networks: --evidence {PATCHES} asks none")
     for name, needs in wanted.items():
-        lacking = [need for need in needs if need not in EXTRACTED]
+        lacking = [need for need in needs if need not in (*EXTRACTED, FIELD)]
         if lacking:
             remedy = ", or --score loss --cutoff-score loss" if name == "ccs" else ""
             raise MsCoresetError(f"{name} needs {', '.join(lacking)}, which only a network has: take --evidence network"
                                  f"{remedy}")
+
+
+def _require_scores(evidence: EvidenceSource, wanted: Mapping[str, Sequence[str]]) -> None:
+    """Raise ``MsCoresetError`` where imported scores are needed and not given, or given and not needed."""
+    needing = [name for name, needs in wanted.items() if FIELD in needs]
+    if needing and evidence.scores is None:
+        raise MsCoresetError(f"{needing[0]} needs scores that were made elsewhere: select --scores-from FILE")
+    if evidence.scores is not None and not needing:
+        raise MsCoresetError(f"--scores-from {evidence.scores} is of no use to {', '.join(wanted) or 'this'}: it goes "
+                             "with --score imported, or --score extrapolated, and a --rule")
+    if evidence.scores_key is not None and evidence.scores is None:
+        raise MsCoresetError(f"--scores-key {evidence.scores_key} goes with --scores-from FILE")
 
 
 def ask_patches(sources: Sources, split: Split, steps: Steps) -> PatchEvidence:

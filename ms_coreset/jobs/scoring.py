@@ -15,6 +15,7 @@ from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool
 from ms_coreset.jobs.out_of_fold import foldable_scores, require_foldable
 from ms_coreset.jobs.patches import is_of_patches, require_evidence
+from ms_coreset.jobs.score_files import FIELD
 from ms_coreset.jobs.sources import COSTLY, PATCHES, EvidenceSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, tell_if_poor, trust_in
@@ -104,7 +105,7 @@ def _tell_unseen(values: Mapping[str, np.ndarray]) -> None:
 def _possible(source: EvidenceSource, split: Split) -> list[str]:
     """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
     patches, those that need no training's dynamics; out of fold, those of single samples."""
-    names = [name for name in list_scores() if name not in COSTLY]
+    names = [name for name in list_scores() if name not in COSTLY and FIELD not in SCORES[name].needs]
     if source.folds:
         names = [name for name in names if name in foldable_scores()]
     if source.kind == PATCHES:

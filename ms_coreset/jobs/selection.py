@@ -5,10 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import Split
 from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind
+from ms_coreset.evidence import Evidence
 from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather import gather, load_pool, sizes_to_gather
@@ -24,6 +27,7 @@ from ms_coreset.jobs.versions import made_with
 from ms_coreset.selectors.choice import Choice, split_text
 from ms_coreset.selectors.estimate import Estimate
 from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.scores.imported import extrapolation_quality
 from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
@@ -81,6 +85,7 @@ class SelectionResult:
 def select(job: SelectionJob) -> SelectionResult:
     """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory."""
     unsaid, wanted, steps = job.former is None and nothing_said(job), with_defaults(job), Steps()
+    _choice_of(wanted).require_agreement(wanted.request)
     require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
     require_foldable(wanted.sources, scores_in(_choice_of(wanted)))
     if job.save is not None:
@@ -96,6 +101,7 @@ def select(job: SelectionJob) -> SelectionResult:
     note(expected)
     expected.require_fit()
     evidence, checkpoint = gather(sources, split, device, steps, choice.needs)
+    notes |= tell_extrapolation(choice, evidence)
     based = base_of(checkpoint, evidence)
     tell_changes(job.former, based)
     trusted = trust_in(sources, split, evidence, checkpoint, device)
@@ -110,6 +116,20 @@ def select(job: SelectionJob) -> SelectionResult:
     files = _saved(wanted, coreset, changes, steps)
     return SelectionResult(coreset=coreset, split=whole, estimate=expected, steps=steps, trust=trusted, wrong=wrong,
                            came_with_data=tuple(given), files=files, changes=changes)
+
+
+def tell_extrapolation(choice: Choice, evidence: Evidence) -> dict[str, Any]:
+    """Notes on how well extrapolated scores meet those that are known, which is said; none of other choices."""
+    options, scores = choice.extrapolation, evidence.imported
+    if options is None or scores is None or not np.isnan(scores).any():
+        return {}
+    if np.count_nonzero(~np.isnan(scores)) <= options["neighbors"]:
+        return {}
+    quality = extrapolation_quality(evidence, **options)
+    note(f"extrapolated from {quality.scored:,} of {len(evidence):,} samples; where the score is known, the neighbors' "
+         f"has a correlation of {quality.pearson:.2f} with it (of ranks {quality.spearman:.2f})")
+    told = quality._asdict()
+    return {"extrapolation": {name: None if np.isnan(value) else value for name, value in told.items()}}
 
 
 def _choice_of(job: SelectionJob) -> Choice:
@@ -166,7 +186,8 @@ def _saved(job: SelectionJob, coreset: Coreset, changes: Sequence[str], steps: S
     if job.save is None:
         return {}
     folder, dataset = Path(job.save), job.sources.data.name_in_files
-    balanced = "-balanced" if job.request.balance else ""
+    quota = f"-{_choice_of(job).canonical_options['quota']}" if _choice_of(job).quota else ""
+    balanced = ("-balanced" if job.request.balance else "") + quota
     files = {"bin": folder / f"{dataset}.bin",
              "npz": folder / f"{dataset}-{coreset.method}{balanced}-{job.request.rate:g}.npz"}
     if changes and files["npz"].exists():

@@ -132,6 +132,7 @@ class EvidenceSource:
     filters: random patches, None for as many as the image size asks for; memory: what asking them may use
     runs: networks of as many seeds; folds: instead of each, so many that each train without a part of the samples, and
         answer for that (``out_of_fold``); top_m: of the distances to the decision boundary, see ``deepfool_distances``
+    scores, scores_key: file of scores that were made elsewhere, and which of it, see ``score_files.with_scores``
     cache: folder of extracted evidence
 
     Raises ``MsCoresetError`` for another kind.
@@ -141,6 +142,8 @@ class EvidenceSource:
     filters: int | None = None
     runs: int = 1
     top_m: int | None = None
+    scores: str | None = None
+    scores_key: str | None = None
     cache: str = "cache"
     memory: int | str | None = None
     folds: int | None = None
@@ -183,6 +186,8 @@ class ReselectionSource:
     """Coresets that the network chooses anew while it learns; see ``training.adaptive.Reselection``.
 
     choice, request: how, and how much; every, warm: in epochs; top_m: of the distances to the decision boundary
+
+    Raises ``MsCoresetError`` where the choice's quota is another than the request's balance.
     """
 
     choice: Choice
@@ -190,3 +195,6 @@ class ReselectionSource:
     every: int
     warm: int = 0
     top_m: int | None = None
+
+    def __post_init__(self) -> None:
+        self.choice.require_agreement(self.request)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ms_coreset.jobs.selection import SelectionJob
 
 PUBLISHED = "moderate"  # as its authors published it
+IMPORTED = "imported"  # the method that keeps the top of scores that were made elsewhere
 _BY_PATCHES, _ITS_OPTIONS = "ccs", {"score": "loss", "cutoff_score": "loss", "mis_ratio": "auto"}
 _RECORDED = spelled({"evidence": PATCHES, "method": _BY_PATCHES, **_ITS_OPTIONS, "balance": True})
 TYPED = " ".join(words_of(_RECORDED))
@@ -29,8 +30,9 @@ def nothing_said(job: SelectionJob) -> bool:
 
 def with_defaults(job: SelectionJob) -> SelectionJob:
     """The job with the method and the evidence that hold everywhere: Moderate as published, of a network."""
-    choice = job.choice or Choice(PUBLISHED, seed=job.sources.seed)
-    recorded = {"method": job.options.get("method") or PUBLISHED, "evidence": job.options.get("evidence") or NETWORK}
+    method = PUBLISHED if job.sources.evidence.scores is None else IMPORTED
+    choice = job.choice or Choice(method, seed=job.sources.seed)
+    recorded = {"method": job.options.get("method") or method, "evidence": job.options.get("evidence") or NETWORK}
     return _with(job, job.sources.evidence.kind or NETWORK, choice=choice, options={**job.options, **recorded})
 
 

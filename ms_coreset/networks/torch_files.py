@@ -222,8 +222,11 @@ def _from_archive(stream: BufferedReader) -> tuple[Any, dict[str, np.ndarray]]:
 
 
 def _from_former(stream: BufferedReader) -> tuple[Any, dict[str, np.ndarray]]:
+    return _former(Content(read_whole(stream)))
+
+
+def _former(file: Content) -> tuple[Any, dict[str, np.ndarray]]:
     """Five pickles, and then each storage: its length in eight bytes, and its numbers."""
-    file = Content(read_whole(stream))
     header = [Unpickler(file).load() for _ in range(3)]
     if header[:2] != [_MAGIC, _VERSION] or not isinstance(header[2], dict):
         raise pickle.UnpicklingError("its header is none of torch's")

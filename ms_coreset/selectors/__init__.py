@@ -6,46 +6,54 @@ import numpy as np
 
 from ms_coreset.arrays import plain
 from ms_coreset.coreset import Coreset
-from ms_coreset.errors import require_kind
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import array_digest
 from ms_coreset.selectors import (
     baselines,
+    best_window,
+    beta,
+    class_quotas,
     geometry,
     gm_matching,
     gradient,
+    offset,
     presets,
     ram_apl,
     scores,
     shared,
     submodular,
 )
-from ms_coreset.selectors.catalogue import METHODS, SCORES
+from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
+from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.kernels import one_blas_thread
 from ms_coreset.selectors.presets import register_score
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 
-__all__ = ["METHODS", "SCORES", "Estimate", "Selection", "baselines", "describe", "estimate", "geometry", "gm_matching",
-           "gradient", "list_methods", "list_scores", "pick_by_group", "presets", "ram_apl", "register_method",
-           "register_score", "score", "scores", "select", "select_by", "submodular"]
+__all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "describe",
+           "estimate", "geometry", "gm_matching", "gradient", "list_methods", "list_rules", "list_scores", "offset",
+           "pick_by_group", "presets", "ram_apl", "register_method", "register_rule", "register_score", "score",
+           "scores", "select", "select_by", "submodular"]
 
 
 @one_blas_thread
-def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, seed: int = 0,
-           memory: int | str | None = None, **options: Any) -> Coreset:
+def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
+           seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
     method: one of ``list_methods()``, or an alias, in any case
     rate: in (0, 1]; the budget is ``round(rate n)``, half to even
     balance: choose ``round(rate n_c)`` of each class instead
+    quota: how many of each class, ``round(rate n)`` in all: "none", "proportional" (to its size), "drop" (DRoP: more
+        of classes that are recognised less) or "difficulty" (NUCS), see ``describe("drop")``
     seed: of the one random generator of the call
     memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
         What does not fit is computed in blocks or anew where the method can: slower, the same result. ``estimate``
         says what it will take
-    options: of the method, see ``describe(method)``
+    options: of the method, see ``describe(method)``, and of the quota
 
     Several ranks (``distributed``) share the work; the manifest then says how, and whether one process would have
     chosen the same.
@@ -56,34 +64,47 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     entry = METHODS[method]
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
-    request = Request(rate, bool(balance), seed, memory)
+    options, of_quota = class_quotas.apart(quota, options)
     entry.check_options(options)
     options = plain(options)
+    request = Request(rate, bool(balance), seed, memory)
+    if of_quota and entry.name == "full":
+        raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
+    inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
-    selection = shared.chosen(entry, evidence, request, options)
-    how = shared.sharing(entry, request, options)
-    return _coreset(selection, entry.name, evidence, request, {**entry.options, **options}, how)
+    selection = shared.chosen(entry, evidence, inner, options)
+    how = shared.sharing(entry, inner, options)
+    return _coreset(_noted(selection, notes), entry.name, evidence, request,
+                    {**entry.options, **options, **of_quota}, how)
 
 
 @one_blas_thread
-def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False, seed: int = 0,
-              memory: int | str | None = None, **options: Any) -> Coreset:
-    """Choose by any score and any rule: "top", "bottom", "window", "strata", "random" or "weighted_random".
+def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False,
+              quota: str | None = None, seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
+    """Choose by any score and any rule, one of ``list_rules()``.
 
-    options: of the score, and for "strata" also strata, mis_ratio and cutoff_score (see ``describe("ccs")``); the rest
-        as in ``select``
+    options: of the score and of the rule (see ``describe``), what both have goes to both, and of the quota;
+        normalize="class": the scores of each class are brought to [0, 1] first; the rest as in ``select``
     """
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
     require_kind("rule", rule, str)
+    options, of_quota = class_quotas.apart(quota, options)
+    name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
     request = Request(rate, bool(balance), seed, memory)
-    selection = presets.by_score(evidence, request, score, rule, **options)
-    return _coreset(selection, f"{SCORES.canonical(score)}-{rule}", evidence, request, plain(options), shared.SCORES)
+    inner, notes = class_quotas.with_quota(request, of_quota, evidence)
+    selection = presets.by_score(evidence, inner, score, rule, **options)
+    return _coreset(_noted(selection, notes), name, evidence, request, {**plain(options), **of_quota}, shared.SCORES)
+
+
+def _noted(selection: Selection, notes: dict[str, Any]) -> Selection:
+    return selection._replace(notes={**(selection.notes or {}), **notes})
 
 
 def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
              how: str) -> Coreset:
-    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how)}
+    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how),
+                **(selection.notes or {})}
     return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
                    options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
                    scores=selection.scores, manifest=manifest)
@@ -113,8 +134,17 @@ def list_scores(pattern: str = "*") -> list[str]:
     return SCORES.names(pattern)
 
 
+def list_rules(pattern: str = "*") -> list[str]:
+    """Names of the rules that match a shell ``pattern``."""
+    return RULES.names(pattern)
+
+
 def describe(name: str) -> dict:
-    """What a method or score does, needs and costs: a dict of name, summary, needs, options, cost, source."""
-    entry = SCORES[name] if name in SCORES and name not in METHODS else METHODS[name]
+    """What a method, score, rule or quota does, needs and costs: a dict of name, summary, needs, options, cost, source.
+
+    "random" is the method of this name, the rule is like it.
+    """
+    registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
+    entry = registry[name]
     return {"name": entry.name, "summary": entry.summary, "needs": ["labels", *entry.needs],
             "options": entry.options, "cost": entry.cost, "source": entry.source}

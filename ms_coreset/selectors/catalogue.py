@@ -1,4 +1,4 @@
-"""What selectors there are: methods and scores by name, with what they need, cost and stand on."""
+"""What selectors there are: methods, scores, rules and quotas by name, with what they need, cost and stand on."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -12,6 +12,8 @@ from ms_coreset.selectors import options
 
 METHODS: "Registry[Entry]" = Registry("method")
 SCORES: "Registry[Entry]" = Registry("score")
+RULES: "Registry[Entry]" = Registry("rule")
+QUOTAS: "Registry[Entry]" = Registry("quota")
 
 Needs = tuple | Callable
 Flag = bool | Callable
@@ -19,15 +21,17 @@ Flag = bool | Callable
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered method or score.
+    """A registered method, score, rule or quota.
 
     function: for a score ``(evidence, **options) -> (n,) float64``; for a method
-        ``(evidence, request, **options) -> Selection``
+        ``(evidence, request, **options) -> Selection``; for a rule
+        ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of any score; for a quota
+        ``(evidence, request, **options) -> Shares | None``, see ``class_quotas``
     requirements: fields of ``Evidence`` beside labels, or a function of the options that gives them
     cost: work beyond extraction, in n samples, d dimensions, C classes, k picks
     source: where it is published
-    nested: whether a method's picks at a rate begin those at any higher one (of each class, if balanced), or a function
-        of the options that tells
+    nested: whether a method's or a rule's picks at a rate begin those at any higher one (of each class, if balanced),
+        or a function of the options that tells
     takes: fields of ``Evidence`` that it goes by where there are any, and does without else, or a function of the
         options that gives them: "validation", what it aims at; "runs", which have what it needs in the evidence's place
     parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples", if a
@@ -127,6 +131,19 @@ def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliase
     """Decorator: register a function as a score; see ``Entry``."""
     return _register(SCORES, aliases, name=name, requirements=needs, cost=cost, source=source, takes=takes,
                      parallel=parallel, label_columns=label_columns, work=work)
+
+
+def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "", aliases: Iterable[str] = (),
+         nested: Flag = False) -> Callable:
+    """Decorator: register a function as a rule, which draws from any score; see ``Entry``."""
+    return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested)
+
+
+def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", takes: Needs = (),
+          label_columns: Flag = False) -> Callable:
+    """Decorator: register a function as a quota, which shares a budget out over the classes; see ``Entry``."""
+    return _register(QUOTAS, (), name=name, requirements=needs, cost=cost, source=source, takes=takes,
+                     label_columns=label_columns)
 
 
 def _register(registry: Registry[Entry], aliases: Iterable[str], **facts: Any) -> Callable:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.distributed import current
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.files import parse_yaml
-from ms_coreset.selectors import METHODS, SCORES, select, select_by
+from ms_coreset.selectors import METHODS, RULES, SCORES, select, select_by
+from ms_coreset.selectors.catalogue import QUOTAS
+from ms_coreset.selectors.class_quotas import NONE, require_agreement
 from ms_coreset.selectors.estimate import Estimate
-from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS, needs_of_rule
+from ms_coreset.selectors.normalization import NORMALIZATION
 from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.rule_estimate import bounding_request, with_rule
 from ms_coreset.selectors.shared import estimate_on_ranks
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 # DeepCore's families of methods, and the one of each that is meant unless another is named.
 FAMILIES = {"submodular": "GraphCut", "uncertainty": "Entropy"}
+_WHOLE = "full"  # the method that keeps every sample, whatever a quota says
+_QUOTA = "quota"  # how many of each class, a name of ``QUOTAS``
 _HELD_OUT = "held_out"  # the share of the samples that a method that goes by a validation set is to aim at
 _POWER_OF_TEN = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
@@ -38,8 +44,9 @@ class Choice:
     """A method, or a score and a rule, with its options bound.
 
     name: the method's, or "<score>-<rule>", in any spelling; it becomes the registered one
-    options: over the defaults; those of the method, or of the score and the rule, and for methods that go by a
-        validation set "held_out", the share of the samples to hold out as that: they are aimed at, and never chosen
+    options: over the defaults; those of the method, or of the score and the rule; "quota", how many of each class, with
+        its options; and for methods and quotas that go by a validation set "held_out", the share of the samples to hold
+        out as that: they are aimed at, and never chosen
     seed: of the samples that are held out; None: the request's
 
     Raises ``MsCoresetError`` for an unknown name, and for options that it does not have or values they may not have.
@@ -69,25 +76,45 @@ class Choice:
     @property
     def canonical_options(self) -> dict:
         """The options with values that are equal wherever they mean the same."""
-        return {name: entry.canonical_value(name, value) if name in (entry := self._owner(name)).options else value
-                for name, value in self.options.items()}
+        return {name: entry.canonical_value(name, value) if name in (entry := self._owner(name)).options
+                else QUOTAS.canonical(value) if name == _QUOTA else value for name, value in self.options.items()}
 
     @property
     def needs(self) -> tuple:
         """Fields of ``Evidence``, beside labels, that it needs."""
         score, rule = _score_and_rule(self.name)
-        if score is None:
-            return METHODS[self.name].needs_for(self._own_options)
-        needs = score.needs_for({name: value for name, value in self.options.items() if name in score.options})
-        return tuple(dict.fromkeys((*needs, *needs_of_rule({**RULE_OPTIONS.get(rule, {}), **self.options}))))
+        entries = [METHODS[self.name]] if score is None else [score, RULES[rule]]
+        if self.quota is not None:
+            entries.append(QUOTAS[self.quota])
+        return tuple(dict.fromkeys(need for entry in entries for need in entry.needs_for(self._options_of(entry))))
+
+    @property
+    def quota(self) -> str | None:
+        """The name of the quota, or None."""
+        return self.options.get(_QUOTA)
+
+    @property
+    def extrapolation(self) -> dict[str, Any] | None:
+        """By what neighbors it extrapolates, where it chooses by the score ``extrapolated``; else None."""
+        score, _ = _score_and_rule(self.name)
+        if (self.name if score is None else score.name) != "extrapolated":
+            return None
+        options = {**SCORES["extrapolated"].options, **self.options}
+        return {name: options[name] for name in ("neighbors", "metric", "weighting")}
 
     @property
     def nested(self) -> bool:
         """Whether its picks at a rate begin those at any higher one."""
+        if self.quota not in (None, NONE):
+            return False
         score, rule = _score_and_rule(self.name)
         if score is not None:
-            return rule in ("top", "bottom")
-        return _HELD_OUT not in self.options and METHODS[self.name].nested_for(self._own_options)
+            return RULES[rule].nested_for(self._options_of(RULES[rule]))
+        return _HELD_OUT not in self.options and METHODS[self.name].nested_for(self._options_of(METHODS[self.name]))
+
+    def require_agreement(self, request: Request) -> None:
+        """Raise ``MsCoresetError`` where its quota is another than a request's balance."""
+        require_agreement(request.balance, self.quota)
 
     def choose(self, evidence: Evidence, request: Request) -> Coreset:
         """The coreset; see ``select`` and ``select_by``."""
@@ -95,17 +122,24 @@ class Choice:
             return self._choose(evidence, request)
         share, seed = self.options[_HELD_OUT], request.seed if self.seed is None else self.seed
         places, rest = evidence.hold_out(share, seed)
+        rest = replace(evidence.part(places), validation=rest.validation)
         coreset = self._choose(rest, request).within(places, len(evidence))
         return replace(coreset, options={**coreset.options, _HELD_OUT: share})
 
     def estimate(self, n: int, d: int, classes: int | Sequence[int], dtype: Any, request: Request) -> Estimate:
         """What it will take on all ranks; see ``selectors.estimate``."""
-        score, _ = _score_and_rule(self.name)
-        name, options = self.name, self._own_options
-        if score is not None:
-            name, options = score.name if score.name in METHODS else "moderate", {}
-        return estimate_on_ranks(name, n, d, classes, request.rate, request.balance, request.memory, current().size,
-                                 dtype, **options)
+        score, rule = _score_and_rule(self.name)
+        entry = METHODS[self.name if score is None else score.name if score.name in METHODS else "moderate"]
+        options = self._options_of(entry) if score is None else {}
+        sizes = [math.ceil(n / classes)] if isinstance(classes, int) else classes
+        if self.quota is not None:
+            request = bounding_request(request, self.quota, n, max(sizes))
+        expected = estimate_on_ranks(entry.name, n, d, classes, request.rate, request.balance, request.memory,
+                                     current().size, dtype, **options)
+        if score is None:
+            return expected
+        columns = classes if isinstance(classes, int) else len(classes)
+        return with_rule(expected, rule, (n, d, columns), self._options_of(RULES[rule]))
 
     def _choose(self, evidence: Evidence, request: Request) -> Coreset:
         score, rule = _score_and_rule(self.name)
@@ -119,15 +153,22 @@ class Choice:
     def _own_options(self) -> dict[str, Any]:
         return {name: value for name, value in self.options.items() if name != _HELD_OUT}
 
+    def _options_of(self, entry: Entry) -> dict[str, Any]:
+        """Those of the options that an entry has."""
+        return {name: value for name, value in self.options.items() if name in entry.options}
+
     def _owner(self, option: str) -> Entry:
         """The entry that an option is of."""
-        score, _ = _score_and_rule(self.name)
-        if score is None:
-            return METHODS[self.name]
-        return score if option in score.options else METHODS["ccs"]
+        score, rule = _score_and_rule(self.name)
+        entries = [METHODS[self.name]] if score is None else [score, RULES[rule], NORMALIZATION]
+        if self.quota is not None:
+            entries.append(QUOTAS[self.quota])
+        return next((entry for entry in entries if option in entry.options), entries[0])
 
     def _check(self, score: Entry | None, rule: str) -> None:
-        known = options_of(self.name)
+        if self.quota is not None:
+            require_kind(_QUOTA, self.quota, str)
+        known = options_of(self.name, self.quota)
         for name in self.options:
             if name not in known:
                 near = difflib.get_close_matches(str(name), known, n=1)
@@ -135,16 +176,21 @@ class Choice:
                 raise MsCoresetError(f"{title_of(self.name)} has no option {name!r}{hint} its options: "
                                      f"{', '.join(known) or 'none'}")
         for name, value in self._own_options.items():
-            self._owner(name).check_options({name: value})
+            if name != _QUOTA:
+                self._owner(name).check_options({name: value})
 
 
-def options_of(name: str) -> list[str]:
-    """The options of a method, or of a score and a rule."""
+def options_of(name: str, quota: str | None = None) -> list[str]:
+    """The options of a method, or of a score and a rule, with a quota or without one."""
     score, rule = _score_and_rule(name)
-    if score is not None:
-        return list({**score.options, **RULE_OPTIONS.get(rule, {})})
-    entry = METHODS[name]
-    return [*entry.options, *([_HELD_OUT] if "validation" in entry.takes_for({}) else [])]
+    if score is None and METHODS.canonical(name) == _WHOLE:
+        return list(METHODS[name].options)
+    of_quota = [] if quota is None else [QUOTAS[quota]]
+    entries = [METHODS[name]] if score is None else [score, RULES[rule], NORMALIZATION]
+    takes = [entry.takes_for({}) for entry in (*(entries if score is None else ()), *of_quota)]
+    aimed = [_HELD_OUT] if any("validation" in fields for fields in takes) else []
+    options = dict.fromkeys(option for entry in entries for option in entry.options)
+    return [*options, *aimed, _QUOTA, *(option for entry in of_quota for option in entry.options)]
 
 
 def title_of(name: str) -> str:
@@ -194,7 +240,7 @@ def _score_and_rule(name: str) -> tuple[Entry | None, str]:
     """(entry of the score, rule) of a name such as "el2n-strata", or (None, "") of a method, or an unknown one."""
     folded = str(name).lower().replace("-", "_")
     if folded not in METHODS:
-        for rule in sorted(RULE_NAMES, key=len, reverse=True):  # "weighted_random" before "random"
+        for rule in sorted(RULES.names(), key=len, reverse=True):  # "weighted_random" before "random"
             score = folded.removesuffix(f"_{rule}")
             if score != folded and score in SCORES:
                 return SCORES[score], rule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -21,12 +21,14 @@ class Request:
     """What is asked of a method: rate in (0, 1], balanced over classes or not, seed of its random numbers.
 
     memory: bytes that it may use beside the data, see ``memory.as_bytes``
+    counts: how many of each class, by its label, in place of the same share (``class_quotas``); balanced then
     """
 
     rate: float
     balance: bool = False
     seed: int = 0
     memory: int | str | None = None
+    counts: Mapping[int, int] | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.rate, bool) or not isinstance(self.rate, int | float | np.number) or not 0 < self.rate <= 1:
@@ -41,6 +43,11 @@ class Request:
         return self.memory
 
 
+    def budget_of(self, label: int, n: int) -> int:
+        """How many are kept of a class, all n samples of a label."""
+        return budget(self.rate, n) if self.counts is None else self.counts.get(int(label), 0)
+
+
 def budget(rate: float, n: int) -> int:
     """How many of n samples a rate keeps: ``round(rate * n)``, half to even."""
     return round(float(rate) * n)
@@ -50,19 +57,24 @@ def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarr
     """Let ``pick(rows, k)`` choose k of ``rows`` (ascending places) from all samples, or from each class in turn.
 
     Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with
-    ``round(rate * n_c)``; a class with a budget of 0 gives nothing and nothing is topped up. Returns the picks
-    joined in this order. Raises ``MsCoresetError`` when the rate keeps nothing at all.
+    ``round(rate * n_c)``, or with what the request counts for it; a class with a budget of 0 gives nothing and nothing
+    is topped up. Returns the picks joined in this order. Raises ``MsCoresetError`` when the rate keeps nothing at all.
     """
-    groups = classes(labels) if request.balance else [np.arange(len(labels))]
-    budgets = [budget(request.rate, len(rows)) for rows in groups]
-    picks = [pick(rows, k) for rows, k in zip(groups, budgets, strict=True) if k]
-    if not any(budgets):
+    budgets = group_budgets(labels, request)
+    picks = [pick(rows, k) for rows, k in budgets]
+    if not budgets:
         raise MsCoresetError(f"rate {request.rate} of {len(labels)} samples keeps none"
                              + (" of any class" if request.balance else ""))
     if not sum(map(len, picks)):
         raise MsCoresetError(f"none of {len(labels)} samples is worth a weight: their gradients are all zero, or lead "
                              "away from their mean")
     return np.concatenate(picks)
+
+
+def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray, int]]:
+    """The groups of ``pick_by_group`` that have a budget: ascending places of each, and the budget."""
+    groups = classes(labels) if request.balance else [np.arange(len(labels))]
+    return [(rows, k) for rows in groups if (k := request.budget_of(labels[rows[0]], len(rows)))]
 
 
 def cut(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:

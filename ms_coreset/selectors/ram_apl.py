@@ -3,7 +3,7 @@
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.options import Positive
-from ms_coreset.selectors.presets import keep_top
+from ms_coreset.selectors.presets import keep_by
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.scores.ram_apl import FACTS, Part
 from ms_coreset.selectors.scores.ram_apl import ram_apl as score
@@ -13,4 +13,4 @@ from ms_coreset.selectors.selection import Selection
 @method("ram_apl", **FACTS, parallel="scores")
 def ram_apl(evidence: Evidence, request: Request, a: Part = 0.2, kappa: Positive = 1.0) -> Selection:
     """Samples near their class's mean and not nearer another's: the score ``ram_apl``, whose ``kept`` is the rate."""
-    return keep_top(score.__name__, evidence, request, kept=float(request.rate), a=a, kappa=kappa)
+    return keep_by("top", score.__name__, evidence, request, kept=float(request.rate), a=a, kappa=kappa)

@@ -42,15 +42,15 @@ def uniform(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarra
 def weighted(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """k places without replacement, each draw with a chance that grows linearly from the lowest score (none, but for
     rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal."""
-    scores = _within_reach(scores)
+    scores = within_reach(scores)
     spread = scores.max() - scores.min()
     chances = scores - scores.min() + (1e-12 * spread or 1.0)
     return rng.choice(len(scores), k, replace=False, p=chances / chances.sum())
 
 
-def _within_reach(scores: np.ndarray) -> np.ndarray:
+def within_reach(scores: np.ndarray) -> np.ndarray:
     """Scores, or where differences and sums of them may be no numbers these times 2^-100, which is exact."""
-    return scores * 2.0**-100 if np.abs(scores).max() > _FAR else scores
+    return scores * 2.0**-100 if np.fmax.reduce(np.abs(scores)) > _FAR else scores
 
 
 def window(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None) -> np.ndarray:
@@ -81,7 +81,7 @@ def stratum_of(scores: np.ndarray, strata: int) -> np.ndarray:
     The highest score belongs to the last stratum; equal scores are all in the first. Departure from CCS, which closes
     the last interval at 1.0001 times the highest score, and loses it where that is negative.
     """
-    scores = _within_reach(scores)
+    scores = within_reach(scores)
     low, high = scores.min(), scores.max()
     if low == high:
         return np.zeros(len(scores), int)
@@ -123,6 +123,3 @@ def spread_over_strata(scores: np.ndarray, k: int, rng: np.random.RandomState, s
     budgets = stratum_budgets(np.bincount(groups, minlength=strata), k)
     return np.concatenate([rng.choice(np.flatnonzero(groups == stratum), budget, replace=False)
                            for stratum, budget in enumerate(budgets) if budget])
-
-
-RULES = {"top": top, "bottom": bottom, "window": window, "random": uniform, "weighted_random": weighted}

@@ -1,13 +1,27 @@
 """What a method gives back to ``select``."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
-class Selection(NamedTuple):
-    """indices (k,) in pick order; weights (k,) of the picks and scores (n,) of all samples, where there are any."""
-
+class _Fields(NamedTuple):
     indices: np.ndarray
-    weights: np.ndarray | None = None
-    scores: np.ndarray | None = None
+    weights: np.ndarray | None
+    scores: np.ndarray | None
+    notes: dict[str, Any] | None
+
+
+class Selection(_Fields):
+    """indices (k,) in pick order; weights (k,) of the picks and scores (n,) of all samples, where there are any.
+
+    notes: plain values for the coreset's manifest, by name
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, indices: np.ndarray, weights: np.ndarray | None = None, scores: np.ndarray | None = None,
+                *, notes: dict[str, Any] | None = None) -> Selection:
+        return super().__new__(cls, indices, weights, scores, notes)

@@ -103,14 +103,15 @@ def noted(how: str) -> dict[str, Any]:
 
 
 def _packed(selection: Selection) -> dict[str, np.ndarray]:
-    return {name: value for name, value in selection._asdict().items() if value is not None}
+    return {name: value for name, value in selection._asdict().items() if value is not None and name != "notes"}
 
 
 def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any], ranks: Alone) -> Selection:
     """Each rank chooses from its classes; then all are put together, classes by rising label."""
     groups = classes(evidence.labels)
-    empty = [rows for rows in groups if not budget(request.rate, len(rows))]
-    shares = dealt([rows for rows in groups if budget(request.rate, len(rows))], ranks.size)
+    budgets = [request.budget_of(evidence.labels[rows[0]], len(rows)) for rows in groups]
+    empty = [rows for rows, k in zip(groups, budgets, strict=True) if not k]
+    shares = dealt([rows for rows, k in zip(groups, budgets, strict=True) if k], ranks.size)
     # Classes that the rate keeps nothing of go to rank 0, which has others unless nothing is kept at all.
     shares[0] = np.sort(np.concatenate([shares[0], *empty]))
     mine, own = shares[ranks.rank], Selection(np.empty(0, np.int64))

@@ -26,7 +26,8 @@ from ms_coreset.selectors.quota import Request
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
 
-_OF_A_WHOLE_RUN = "dynamics"  # what no network tells that is still learning
+# What no network tells that is still learning: field of ``Evidence`` -> what that is.
+_UNTOLD = {"dynamics": "the training dynamics of a whole run", "imported": "scores that were made elsewhere"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Reselection:
     pool, n: ascending places of the samples in a larger data set, of n: coresets are written as of that one
     log: called with a line about each coreset
 
-    Raises ``MsCoresetError`` for a method that needs the dynamics of a whole run, ``every`` below 1, ``warm`` below 0.
+    Raises ``MsCoresetError`` for a method that needs the dynamics of a whole run or imported scores, ``every`` below 1,
+    ``warm`` below 0.
 
     Source: Killamsetty et al., GLISTER (AAAI 2021, algorithm 1) and GRAD-MATCH (ICML 2021, algorithm 1), which select
     every so many epochs. Departures from their code, CORDS: the first coreset is chosen by the network as it is then,
@@ -73,8 +75,8 @@ class Reselection:
     def __post_init__(self) -> None:
         require_whole("epochs between two selections,", self.every)
         require_whole("epochs before the first selection,", self.warm, 0)
-        if _OF_A_WHOLE_RUN in self.needs:
-            raise MsCoresetError(f"{self.name} needs the training dynamics of a whole run, which a network that is "
+        for name in _UNTOLD.keys() & set(self.needs):
+            raise MsCoresetError(f"{self.name} needs {_UNTOLD[name]}, which a network that is "
                                  f"still learning can't give; every few epochs work: {', '.join(_workable())}")
 
     @classmethod
@@ -98,7 +100,7 @@ class Reselection:
 
 
 def _workable() -> list[str]:
-    return [name for name in METHODS.names() if _OF_A_WHOLE_RUN not in METHODS[name].needs]
+    return [name for name in METHODS.names() if not _UNTOLD.keys() & set(METHODS[name].needs)]
 
 
 def coreset_file(folder: FilePath, epoch: int) -> Path:

@@ -50,6 +50,7 @@ def evidence():
     import ms_coreset as mc
 
     return mc.Evidence(labels=LABELS, features=FEATURES, logits=LOGITS, dynamics=dynamics(), boundary=FEATURES[:, 0],
+                       imported=FEATURES[:, 0],
                        validation=mc.Evidence(labels=LABELS, features=FEATURES, logits=LOGITS))
 
 
@@ -116,7 +117,8 @@ _COMMON = (
                                      weights=np.ones(2), scores=np.zeros(N), pool=np.arange(N), manifest={}),
              _not_a_coreset),
     Function("Evidence", lambda: of(labels=LABELS, features=FEATURES, logits=LOGITS, dynamics=dynamics(),
-                                      boundary=FEATURES[:, 0], runs=(evidence(),), validation=evidence())),
+                                      boundary=FEATURES[:, 0], imported=FEATURES[:, 0], runs=(evidence(),),
+                                      validation=evidence())),
     Function("Split", lambda: {**_SPLIT}, outcomes.implausible),
     Function("TrainingDynamics", lambda: vars(dynamics()).copy()),
     Function("StreamedDynamics", lambda: of(dual=np.zeros(N), aum=np.ones(N))),

@@ -6,8 +6,7 @@ from ms_coreset.cli.common.methods import add_method_options, choice_of, flag_of
 from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.sources import ReselectionSource
-from ms_coreset.selectors import list_methods
-from ms_coreset.selectors.presets import RULE_NAMES
+from ms_coreset.selectors import list_methods, list_rules
 from ms_coreset.selectors.quota import Request
 
 _OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m")
@@ -27,7 +26,7 @@ def add_reselection_options(parser: argparse.ArgumentParser) -> None:
     add(group, "--balance", action="store_true", default=None, help="the same share of every class")
     add(group, "--memory", metavar="SIZE", help="what a selection may use beside the data, such as 2G or 500M "
         "(default: half of what is free)")
-    add(group, "--rule", choices=RULE_NAMES, help="with --score: any score by any rule, instead of a method")
+    add(group, "--rule", choices=list_rules(), help="with --score: any score by any rule, instead of a method")
     add(group, "--top-m", type=int, metavar="M", help="deepfool: only the M likeliest classes (default: all)")
     add_method_options(parser)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from ms_coreset.cli.common.options import add
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.jobs.unsaid import PUBLISHED
-from ms_coreset.selectors import METHODS, SCORES
+from ms_coreset.jobs.unsaid import IMPORTED, PUBLISHED
+from ms_coreset.selectors import METHODS, RULES, SCORES, list_rules
+from ms_coreset.selectors.catalogue import QUOTAS
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
-from ms_coreset.selectors.presets import RULE_NAMES, RULE_OPTIONS
 
 _NOT_FOR_USERS = ("already_selected",)  # places, which no one types
 # --batch-size, which DeepCore has both names for, and --epochs are training's.
@@ -40,15 +40,18 @@ def choice_of(arguments: argparse.Namespace) -> Choice | None:
     if not (arguments.method or arguments.rule or typed):
         return None
     if arguments.rule:
+        if getattr(arguments, "scores_from", None) is not None:
+            typed.setdefault("score", IMPORTED)
         if "score" not in typed:
             raise MsCoresetError(f"--rule {arguments.rule} needs a --score: one of {', '.join(SCORES.names())}")
         options: dict[str, Any] = {}
         name = f"{SCORES.canonical(typed.pop('score'))}-{arguments.rule}"
     else:
-        name, options = split_text(arguments.method or PUBLISHED)
-    known = options_of(name)
+        name, options = split_text(arguments.method or (
+            PUBLISHED if getattr(arguments, "scores_from", None) is None else IMPORTED))
+    known = options_of(name, typed.get("quota", options.get("quota")))
     if "score" in typed and "score" not in known:
-        raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(RULE_NAMES)}")
+        raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(list_rules())}")
     unknown = sorted(typed.keys() - set(known))
     if unknown:
         raise MsCoresetError(f"{title_of(name)} has no option {flag_of(unknown[0])}; its options: "
@@ -69,8 +72,15 @@ def _owners() -> dict[str, list[str]]:
             if option not in _NOT_FOR_USERS and f"{entry.name} ({default})" not in owners.get(option, []):
                 owners.setdefault(option, []).append(f"{entry.name} ({default})")
     aimed = [name for name in METHODS.names() if "validation" in METHODS[name].takes_for({})]
+    owners["normalize"] = ["any --rule (none); class: the scores of each class are brought to [0, 1] first"]
+    owners["quota"] = ["all methods but full, how many of each class: "
+                       f"{', '.join(QUOTAS.names())} (default: as --balance says)"]
+    for quota in QUOTAS.names():
+        for option, default in QUOTAS[quota].options.items():
+            owners.setdefault(option, []).append(f"--quota {quota} ({default})")
+    aimed += [f"--quota {name}" for name in QUOTAS.names() if "validation" in QUOTAS[name].takes_for({})]
     owners["held_out"] = [f"{', '.join(aimed)}: the share of the samples to hold out as the validation set aimed at"]
-    for rule, options in RULE_OPTIONS.items():
-        for option, default in options.items():
-            owners[option].append(f"--rule {rule} ({default})")
+    for rule in RULES.names():
+        for option, default in RULES[rule].options.items():
+            owners.setdefault(option, []).append(f"--rule {rule} ({default})")
     return owners

@@ -11,7 +11,9 @@ from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
 # What says where things are, or how fast, and leaves the coreset as it is: this may be typed with --from-manifest.
-PLACES = ("from_manifest", "save", "data", "model_dir", "ckpt", "cache", "device", "memory", "no_download", "verify")
+PLACES = ("from_manifest", "save", "data", "model_dir", "ckpt", "scores_from", "cache", "device", "memory",
+          "no_download", "verify")
+_TYPED_AGAIN = {"ckpt": "checkpoint", "scores_from": "file of scores"}  # what can't be made anew, and no file may name
 _ABOUT_THIS_CALL = ("help", "list", "from_manifest", "save")
 
 
@@ -90,9 +92,9 @@ def _tell_places(parser: argparse.ArgumentParser, then: argparse.Namespace, argu
         before, typed = getattr(then, action.dest), getattr(arguments, action.dest)
         if action.dest in _ABOUT_THIS_CALL or before in (action.default, typed):
             continue
-        if action.dest == "ckpt" and typed is None:
-            raise MsCoresetError(f"no checkpoint {before} is taken because a file says so: {path} was made with it, "
-                                 "type --ckpt FILE")
+        if action.dest in _TYPED_AGAIN and typed is None:
+            raise MsCoresetError(f"no {_TYPED_AGAIN[action.dest]} {before} is taken because a file says so: {path} was "
+                                 f"made with it, type {action.option_strings[0]} FILE")
         if typed == action.default:
             note(f"{path} was made with {action.option_strings[0]} {before}, which has to be typed again: {typed} is "
                  "used")

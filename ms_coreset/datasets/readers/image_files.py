@@ -89,6 +89,10 @@ class ImageFiles(Pictures):
         """The file of image ``place``, below the root, for a message."""
         return _shown(self._index.relative(self._rows[place]))
 
+    def file_names(self) -> list[str]:
+        """The files of all images, below the root, with "/" between folders."""
+        return [os.fsdecode(self._index.relative(row)).replace(os.sep, "/") for row in self._rows]
+
     def fault(self, place: int) -> str | None:
         """Why image ``place`` can't be decoded, or None. JPEG files are decoded at an eighth of their size."""
         try:

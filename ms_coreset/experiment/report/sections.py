@@ -42,6 +42,7 @@ from ms_coreset.experiment.report.statistics import (
     places,
 )
 from ms_coreset.experiment.report.study import BASELINE, Run, Section, Study
+from ms_coreset.experiment.report.windows import window_curves
 
 Value = Callable[[Run], float | None]  # of a run
 LEADERS = 5  # methods that stand out where there are more than ``DISTINCT``
@@ -100,7 +101,7 @@ class SectionReport:
         shown: list[Markup | None] = [self.accuracy()]
         if self.rate is not None:
             shown += [self.difference(), self.cost(), self.bad_kept(), self.class_balance(), self.hardness(),
-                      self.overlap(), self.scores(), self._sheets and self._sheets(self)]
+                      self.overlap(), self.scores(), self.windows(), self._sheets and self._sheets(self)]
         else:
             shown.append(tag("p", "No finished run at the rate that was asked for: the parts that show one rate are "
                              "left out.", class_="note"))
@@ -475,6 +476,11 @@ class SectionReport:
         values = (scores.min(), np.median(scores), scores.max(), scores[kept].min(), np.median(scores[kept]),
                   scores[kept].max())
         return [name, seed, *(f"{value:.4g}".replace("-", MINUS) for value in values)]
+
+    def windows(self) -> Markup | None:
+        """How good each window of the ranking is, where windows were compared."""
+        title = f"Windows of the ranking, {rate_name(self.shown_rate)} kept"
+        return window_curves(self.first_coresets(), self.look, functools.partial(self._figure, "windows", title))
 
     # what is not there
 

@@ -8,10 +8,11 @@ from ms_coreset.selectors.scores import (
     dynamics,
     error,
     eva,
+    imported,
     ram_apl,
     tdds,
     uncertainty,
 )
 
-__all__ = ["boundary", "centre_distance", "cld", "dynamic_uncertainty", "dynamics", "error", "eva", "ram_apl",
-           "tdds", "uncertainty"]
+__all__ = ["boundary", "centre_distance", "cld", "dynamic_uncertainty", "dynamics", "error", "eva", "imported",
+           "ram_apl", "tdds", "uncertainty"]

@@ -1,0 +1,64 @@
+"""Dictionaries of arrays and tensors that Python's own pickle wrote, as programs on torch keep scores: without torch.
+
+Such a pickle has each tensor's numbers within it, as the bytes of a file of torch.save's former format. Nothing in it
+is run, see ``ms_coreset.pickles``.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import open_file, read_whole
+from ms_coreset.kinds import FilePath
+from ms_coreset.networks.torch_files import _ADMITTED, _MAGIC, _arrays, _former, _Storage, _Tensor, read_state
+from ms_coreset.pickles import Content, Refused, Unpickler
+
+
+def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
+    """The arrays and tensors by name of a pickled dictionary, or of a file of torch.save; {"": array} of one alone.
+
+    What else the dictionary holds is passed over.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing or damaged, names anything that is not admitted, or holds no
+            array.
+    """
+    try:
+        with open_file(path) as stream:
+            archived, content = stream.peek(4).startswith(b"PK\3\4"), read_whole(stream)
+        found = None if archived else _unpickled(content)
+        found = read_state(path) if found is None else found
+    except MsCoresetError:
+        raise
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
+        reason = str(error) or type(error).__name__
+        raise MsCoresetError(f"{path} is not a whole, harmless pickle: {reason}") from error
+    if not found:
+        raise MsCoresetError(f"{path} holds no array, and no dictionary of arrays")
+    return found
+
+
+def _unpickled(content: bytes) -> dict[str, np.ndarray] | None:
+    """The arrays of a pickle; None of a file of torch.save's former format, which begins with one of a number."""
+    storages: dict[str, np.ndarray] = {}
+
+    def storage_of(raw: Any) -> _Storage:
+        """The storage that the bytes of a file of the former format hold, under a key of its own."""
+        if not isinstance(raw, bytes):
+            raise Refused("it holds a storage that is no bytes")
+        storage, numbers = _former(Content(raw))
+        if not isinstance(storage, _Storage):
+            raise Refused("it holds a file of torch's within it that is no storage")
+        storages[f"{len(storages)}"] = numbers[storage.key]
+        return _Storage(f"{len(storages) - 1}", storage.kind, storage.length)
+
+    admitted = {**_ADMITTED, ("torch.storage", "_load_from_bytes"): storage_of}
+    found = Unpickler(Content(content), admitted).load()
+    if isinstance(found, int) and found == _MAGIC:
+        return None
+    named = found if isinstance(found, dict) else {"": found}
+    return _arrays({str(name): value for name, value in named.items() if isinstance(value, np.ndarray | _Tensor)},
+                   storages)

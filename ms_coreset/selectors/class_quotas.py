@@ -1,0 +1,223 @@
+"""How many of each class: quotas by name, for every method and every score; see ``catalogue.quota``."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+
+from ms_coreset.arrays import plain
+from ms_coreset.errors import MsCoresetError, MsCoresetWarning, require_kind
+from ms_coreset.evidence import Evidence, required, row_wise
+from ms_coreset.selectors import shared
+from ms_coreset.selectors.catalogue import QUOTAS, SCORES, quota
+from ms_coreset.selectors.drawing import ScoreName
+from ms_coreset.selectors.options import Named, Whole
+from ms_coreset.selectors.quota import Request, budget, classes, proportional
+from ms_coreset.selectors.rules import within_reach
+
+NONE, PROPORTIONAL = "none", "proportional"
+TRIM = 0.05  # share of a class, at either end, that its difficulty leaves out
+_LEAST_WEIGHT = 1e-12  # of the largest
+_DIGITS = 9  # of budgets before they are rounded: what is nearer differs by rounding
+Least = Annotated[int, Whole(0)]
+QuotaName = Annotated[str, Named(QUOTAS)]
+
+
+class Shares(NamedTuple):
+    """counts (C,): how many of each class, by ascending label; notes: plain values on why, by name."""
+
+    counts: Iterable[int]
+    notes: dict[str, list[float]] | None = None
+
+
+def require_agreement(balance: bool, quota: str | None) -> None:
+    """Raise ``MsCoresetError`` where a quota, or None, is another than ``balance`` says."""
+    if balance and quota is not None and QUOTAS.canonical(quota) != PROPORTIONAL:
+        raise MsCoresetError(f"balance, the same share of every class, and quota {quota} contradict each other: leave "
+                             "one of them out")
+
+
+def apart(quota: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(options that are not the quota's, the quota as "quota" with its options); the latter empty without a quota."""
+    if quota is None:
+        return options, {}
+    require_kind("quota", quota, str)
+    own = {name: value for name, value in options.items() if name in QUOTAS[quota].options}
+    QUOTAS[quota].check_options(own)
+    others = {name: value for name, value in options.items() if name not in own}
+    return others, {"quota": QUOTAS.canonical(quota), **plain(own)}
+
+
+def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence) -> tuple[Request, dict[str, Any]]:
+    """(the request with budgets of its classes by a quota, notes on them for the manifest).
+
+    Args:
+        request: its rate tells how many in all, ``round(rate n)``
+        of_quota: what ``apart`` gives; nothing: what ``request.balance`` says
+        evidence: of the samples
+
+    Raises:
+        MsCoresetError: for a quota that contradicts ``request.balance``, and evidence that it lacks.
+    """
+    options = dict(of_quota)
+    name = options.pop("quota", None)
+    require_agreement(request.balance, name)
+    if name is None:
+        return request, {}
+    QUOTAS[name].require(evidence, options)
+    shares = QUOTAS[name].function(evidence, request, **options)
+    if shares is None:
+        return request, {}
+    labels = [int(evidence.labels[rows[0]]) for rows in classes(evidence.labels)]
+    counts = [int(count) for count in shares.counts]
+    return (replace(request, balance=True, counts=dict(zip(labels, counts, strict=True))),
+            {"quota": {"labels": labels, "counts": counts, **(shares.notes or {})}})
+
+
+@quota(NONE)
+def none(evidence: Evidence, request: Request) -> None:
+    """Classes have no budgets of their own: all samples compete with one another."""
+
+
+@quota(PROPORTIONAL, cost="n")
+def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
+    """The same share of every class, ``round(rate n)`` in all.
+
+    Each class has k n_c / n, rounded down, and one more those with the largest remainders, of equal ones the lowest
+    labels. ``balance`` rounds each class by itself, so that its total may be another.
+    """
+    sizes = [len(rows) for rows in classes(evidence.labels)]
+    return Shares(proportional(budget(request.rate, len(evidence)), sizes))
+
+
+@quota("drop", needs=("logits",), takes=("validation",), label_columns=True, cost="n C + C log C",
+       source="Vysogorets et al., DRoP: Distributionally Robust Data Pruning, ICLR 2025, algorithm 1")
+def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares:
+    """The larger a share of a class, the less of it the network recognises on held-out samples.
+
+    With r_c the recall of class c, n_c its size and k = ``round(rate n)``: the class has d_c n_c, where
+
+        d_c = min(1, lambda (1 - r_c)),   sum_c n_c d_c = k,
+
+    rounded to whole numbers that sum up to k by the largest remainders, of equal ones the lowest labels. The recall is
+    of ``evidence.validation`` (``--held-out``), or, without it, of the samples themselves, which tells little of a
+    network that was trained on them.
+
+    Args:
+        quota_least: so many of every class at least, or all of it; 0 or more
+
+    The paper draws at random within classes: the method ``random``. Where the classes with r_c < 1 have less than k
+    samples, the others share the rest in proportion to their sizes, and a class without validation samples counts as
+    r_c = 0; both are said. The authors' code gives a class a share of k in proportion to 1 - r_c, without n_c, which is
+    the paper's only where all classes are of one size; it rounds down, fills up at random, and of a class that is to
+    give nothing takes all (``order[-0:]``).
+    """
+    recall = class_recall(evidence if evidence.validation is None else evidence.validation,
+                          np.unique(evidence.labels))
+    if np.isnan(recall).any():
+        lacking = np.unique(evidence.labels)[np.isnan(recall)].tolist()
+        warnings.warn(f"quota drop: the validation set has no sample of class {', '.join(map(str, lacking[:10]))}: "
+                      "taken as never recognised", MsCoresetWarning, stacklevel=2)
+        recall = np.nan_to_num(recall)
+    sizes = np.array([len(rows) for rows in classes(evidence.labels)])
+    counts = _filled("drop", sizes * (1 - recall), sizes, budget(request.rate, len(evidence)), quota_least)
+    return Shares(counts, {"recall": recall.tolist()})
+
+
+def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
+    """Share (C,) of each class of ``labels`` whose largest logit is its own; NaN of classes without samples."""
+    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, required(evidence.logits))
+    found = [right[evidence.labels == label] for label in labels]
+    return np.array([hits.mean() if len(hits) else np.nan for hits in found])
+
+
+@quota("difficulty", needs=lambda options: SCORES[options["quota_score"]].needs_for({}),
+       takes=lambda options: SCORES[options["quota_score"]].takes_for({}), cost="that of the score + n log n",
+       source="Zhang et al., Non-Uniform Class-Wise Coreset Selection for Vision Model Fine-tuning (NUCS), 2025")
+def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "el2n", quota_least: Least = 0) -> Shares:
+    """The larger a share of a class, the more difficult its samples are.
+
+    With S_c the mean score of class c, without the 5 % of its samples at either end (``trimmed_mean``), and
+    k = ``round(rate n)``: the class has min(n_c, lambda n_c S_c), k in all, rounded as in ``drop``.
+
+    Args:
+        quota_score: the score that tells how difficult samples are; classes must not have means below 0
+        quota_least: see ``drop``
+
+    The paper leaves open how much is left out at the ends; 5 % is ours. Its other half, the choice of a window, is the
+    rule ``best_window``.
+    """
+    entry = SCORES[quota_score]
+    entry.require(evidence, {})
+    values, groups = within_reach(shared.values(entry, evidence, {})), classes(evidence.labels)
+    means = np.array([trimmed_mean(values[rows]) for rows in groups])
+    if (means < 0).any():
+        label = evidence.labels[groups[int(np.argmin(means))][0]]
+        raise MsCoresetError(f"quota difficulty: the mean {quota_score} of class {label} is {means.min():.4g}: take a "
+                             "quota_score that is never below 0, such as el2n or loss")
+    sizes = np.array([len(rows) for rows in groups])
+    counts = _filled("difficulty", sizes * means, sizes, budget(request.rate, len(evidence)), quota_least)
+    return Shares(counts, {"difficulty": means.tolist()})
+
+
+def trimmed_mean(values: np.ndarray) -> float:
+    """The mean of (m,) without the int(0.05 (m - 1)) lowest and highest: what lies beyond the 5 % quantiles."""
+    cut = int(TRIM * (len(values) - 1))
+    return float(np.sort(values)[cut:len(values) - cut].mean())
+
+
+def _filled(name: str, weights: np.ndarray, sizes: np.ndarray, k: int, least: int) -> np.ndarray:
+    """``water_filling`` in whole numbers; says where not all can go by the weights."""
+    lowest = np.minimum(least, sizes)
+    if lowest.sum() > k:
+        raise MsCoresetError(f"quota_least {least}: that many of each of {len(sizes)} classes are more than the {k} to "
+                             "keep")
+    if sizes[weights > 0].sum() + lowest[weights == 0].sum() < k:
+        warnings.warn(f"quota {name}: {int((weights == 0).sum())} of {len(sizes)} classes have no claim (drop: all of "
+                      "their samples are recognised; hold some out that were not trained on), and the others have "
+                      f"fewer than the {k} samples to keep: they share the rest by their sizes", MsCoresetWarning,
+                      stacklevel=3)
+    return whole_numbers(water_filling(weights, sizes, k, lowest), sizes)
+
+
+def water_filling(weights: np.ndarray, sizes: np.ndarray, k: int, lowest: np.ndarray) -> np.ndarray:
+    """Budgets (C,) float64, k in all: lambda w_c, but no less than the lowest and no more than the sizes.
+
+    Exact: the sum rises with lambda in straight lines between the values at which a class meets one of its bounds.
+
+    Args:
+        weights: (C,), at least 0; what is below 1e-12 of the largest counts as 0. Where all others are full, what is
+            left is shared by the sizes
+        sizes: (C,), at least k in all
+        k: the sum
+        lowest: (C,), at most k in all
+    """
+    weights = weights / (weights.max(initial=0) or 1.0)
+    weighed = weights >= _LEAST_WEIGHT
+    if weighed.any() and sizes[weighed].sum() + lowest[~weighed].sum() <= k:
+        budgets = sizes.astype(float)
+        budgets[~weighed] = water_filling(sizes[~weighed], sizes[~weighed], k - int(sizes[weighed].sum()),
+                                          lowest[~weighed])
+        return budgets
+    weights = np.where(weighed, weights, 0.0) if weighed.any() else sizes.astype(float)
+    rising = weights > 0
+    meets = np.unique(np.concatenate([[0.0], lowest[rising] / weights[rising], sizes[rising] / weights[rising]]))
+    filled = [np.clip(level * weights, lowest, sizes) for level in meets]
+    sums = np.array([budgets.sum() for budgets in filled])
+    after = min(int(np.searchsorted(sums, k)), len(sums) - 1)
+    if after == 0 or sums[after] == k:
+        return filled[after]
+    share = (k - sums[after - 1]) / (sums[after] - sums[after - 1])
+    return (1 - share) * filled[after - 1] + share * filled[after]
+
+
+def whole_numbers(budgets: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Whole numbers (C,) of the same sum as budgets (C,), which is one: rounded down, and one more for the largest
+    remainders, of equal ones the first."""
+    budgets = np.round(budgets, _DIGITS)
+    counts = np.minimum(np.floor(budgets).astype(int), sizes)
+    remainders = np.where(counts < sizes, np.round(budgets - counts, _DIGITS), -1.0)
+    counts[np.argsort(-remainders, kind="stable")[:round(budgets.sum()) - counts.sum()]] += 1
+    return counts

@@ -1,0 +1,139 @@
+"""Rules by name: what draws a budget from any score, each with options of its own; see ``catalogue.rule``."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import numpy as np
+
+from ms_coreset.distributed import current
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence, warn
+from ms_coreset.selectors import rules, shared
+from ms_coreset.selectors.catalogue import SCORES, rule
+from ms_coreset.selectors.label_quality import share_to_cut_off
+from ms_coreset.selectors.options import AUTO, Count, Named, Number, OrAuto
+from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.selection import Selection
+
+Share = Annotated[float | str, OrAuto(Number(lambda value: 0 <= value < 1, f"at least 0 and below 1, or {AUTO!r}"))]
+ScoreName = Annotated[str, Named(SCORES)]
+Draw = Callable[[np.ndarray, int, np.random.RandomState], np.ndarray]  # (scores (m,), k, generator) -> places (k,)
+
+
+def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
+                  pick: Callable[[np.ndarray, int], np.ndarray]) -> Selection:
+    """The ``Selection`` of ``pick_by_group`` among the samples that have a value (n,); others, NaN, are never picked.
+
+    Of several ranks the first picks, for it takes several times the scores' memory. It warns of samples without a
+    value, and raises ``MsCoresetError`` where fewer others than are to be kept are there.
+    """
+    unseen = int(np.isnan(values).sum())
+    if unseen:
+        warn(f"{unseen:,} of {len(values):,} samples are never picked: they have no score, for training did not show "
+             "them (such as those held out for validation)")
+    found = current().from_first(lambda: {"indices": pick_by_group(
+        evidence.labels, request, lambda rows, k: pick(with_score(rows, values, k), k))})
+    return Selection(found["indices"])
+
+
+def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
+    """Those of ``rows`` whose value is not NaN, of all samples' (n,); raises ``MsCoresetError`` for fewer than k."""
+    known = rows[~np.isnan(values[rows])]
+    if len(known) < k:
+        raise MsCoresetError(f"{len(known)} of {len(rows)} samples have a score, fewer than the {k} to keep: at most "
+                             f"rate {np.floor(1000 * len(known) / len(rows)) / 1000:g}")
+    return known
+
+
+def draw_by_group(values: np.ndarray, evidence: Evidence, request: Request, draw: Draw) -> Selection:
+    """The ``Selection`` of what ``draw`` takes of the scores of each group that has a budget; one stream of random
+    numbers serves all groups."""
+    rng = np.random.RandomState(request.seed)
+    return pick_on_first(values, evidence, request, lambda rows, k: rows[draw(values[rows], k, rng)])
+
+
+@rule("top", nested=True)
+def top(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
+    """The highest scores, highest first."""
+    return draw_by_group(values, evidence, request, rules.top)
+
+
+@rule("bottom", nested=True)
+def bottom(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
+    """The lowest scores, lowest first."""
+    return draw_by_group(values, evidence, request, rules.bottom)
+
+
+def needs_of_cutoff(options: dict[str, Any]) -> tuple[str, ...]:
+    """Fields of ``Evidence`` that a cut-off with these options needs: its score's, where anything is cut off."""
+    if not options.get("mis_ratio"):
+        return ()
+    return (*SCORES[options["cutoff_score"]].needs, *(("logits",) if options["mis_ratio"] == AUTO else ()))
+
+
+def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
+              cutoff_score: str) -> tuple[np.ndarray, float]:
+    """(what the cut-off goes by (n,), the share that it takes); the score is not asked for where nothing is cut off."""
+    if not mis_ratio:
+        return values, 0.0
+    cutoff = SCORES[cutoff_score]
+    cutoff.require(evidence, {})
+    share = share_to_cut_off(evidence, request) if isinstance(mis_ratio, str) else mis_ratio
+    return shared.values(cutoff, evidence, {}), share
+
+
+def _where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Values (n,), NaN also where the other ones are."""
+    return np.where(np.isnan(other), np.nan, values)
+
+
+@rule("window", needs=needs_of_cutoff, source="Xia et al., Moderate Coreset, ICLR 2023")
+def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: Share = 0.0,
+           cutoff_score: ScoreName = "loss") -> Selection:
+    """The middle of the ranking.
+
+    Over everything, with a score for each sample and nothing cut off, it is Moderate's (``rules.moderate_window``), else
+    exactly the budget.
+    mis_ratio, cutoff_score: first the share ``mis_ratio`` of the samples is left out that is highest in this score;
+        "auto": by how many labels seem to be wrong (``label_quality.share_to_cut_off``)
+    """
+    hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
+
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        if share:
+            rows = rows[rules.after_cutoff(hardness[rows], k, share)]
+        elif not request.balance and len(rows) == len(values):
+            return rows[rules.moderate_window(values[rows], request.rate)]
+        return rows[rules.window(values[rows], k)]
+
+    return pick_on_first(_where_known(values, hardness), evidence, request, pick)
+
+
+@rule("random", cost="n")
+def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
+    """Each sample equally likely, whatever the scores."""
+    return draw_by_group(values, evidence, request, rules.uniform)
+
+
+@rule("weighted_random")
+def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
+    """Drawn without replacement, the likelier the higher the score; see ``rules.weighted``."""
+    return draw_by_group(values, evidence, request, rules.weighted)
+
+
+@rule("strata", needs=needs_of_cutoff, source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
+def strata(values: np.ndarray, evidence: Evidence, request: Request, strata: Count = 50, mis_ratio: Share = 0.0,
+           cutoff_score: ScoreName = "accumulated_margin") -> Selection:
+    """Spread evenly over strata of the score, after a share of the hardest samples is cut off; see the method ``ccs``.
+
+    strata: number of intervals of equal width
+    mis_ratio, cutoff_score: see the rule ``window``
+    """
+    hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
+    rng = np.random.RandomState(request.seed)
+
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        rows = rows[rules.after_cutoff(hardness[rows], k, share)] if share else rows
+        return rows[rules.spread_over_strata(values[rows], k, rng, strata)]
+
+    return pick_on_first(_where_known(values, hardness), evidence, request, pick)

@@ -1,0 +1,39 @@
+"""Scores brought to one range in every class, so that classes compete on equal terms."""
+
+from typing import Annotated
+
+import numpy as np
+
+from ms_coreset.selectors.catalogue import Entry
+from ms_coreset.selectors.options import OneOf
+from ms_coreset.selectors.quota import classes
+from ms_coreset.selectors.rules import within_reach
+
+NORMALIZE = "normalize"  # the option of every score and rule
+Range = Annotated[str, OneOf(("none", "class"))]
+
+
+def normalize_scores(values: np.ndarray, labels: np.ndarray, normalize: Range = "none") -> np.ndarray:
+    """Scores (n,) in [0, 1] of each class, (s - min) / (max - min) over it; 0 where all of a class are equal.
+
+    NaN where s is.
+
+    Args:
+        values: (n,) float64
+        labels: (n,), the classes
+        normalize: "class", or "none": the values as they are
+
+    Source: the "Normalize" quota of the code of Vysogorets et al., DRoP, ICLR 2025.
+    """
+    if normalize == "none":
+        return values
+    values = within_reach(values)
+    normal = np.where(np.isnan(values), np.nan, 0.0)
+    for rows in classes(labels):
+        low, high = np.fmin.reduce(values[rows]), np.fmax.reduce(values[rows])
+        if low < high:
+            normal[rows] = (values[rows] - low) / (high - low)
+    return normal
+
+
+NORMALIZATION = Entry(NORMALIZE, normalize_scores, (), "n", "")

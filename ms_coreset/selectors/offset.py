@@ -1,0 +1,42 @@
+"""The hardest but for a share of them: pruning at both ends."""
+
+import warnings
+from typing import Annotated
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetWarning
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.catalogue import rule
+from ms_coreset.selectors.drawing import draw_by_group
+from ms_coreset.selectors.options import Number
+from ms_coreset.selectors.quota import Request, budget
+from ms_coreset.selectors.rules import top
+from ms_coreset.selectors.selection import Selection
+
+
+@rule("offset", source="Zheng et al., ELFS: Label-Free Coreset Selection with Proxy Training Dynamics, ICLR 2025")
+def offset(values: np.ndarray, evidence: Evidence, request: Request,
+           offset: Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")] = 0.3) -> Selection:
+    """The highest scores that are left when a share of the highest is dropped: ranks ``round(beta n)`` on.
+
+    Args:
+        offset: the paper's beta, the share of all samples, or of each class that has a budget of its own, that is
+            dropped, in [0, 1); 0.4 for a tenth of CIFAR-10, 0.3 for ImageNet
+
+    Where fewer than the budget would be left, so much less is dropped, which is said. Departure from the authors' code,
+    which takes ``order[drop:-chop]``: it keeps nothing at all where nothing is to be cut off below (chop = 0).
+    """
+    lacking = []
+
+    def draw(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+        wanted = budget(offset, len(scores))
+        dropped = min(wanted, len(scores) - k)
+        lacking.append(wanted - dropped)
+        return top(scores, dropped + k)[dropped:]
+
+    selection = draw_by_group(values, evidence, request, draw)
+    if sum(lacking):
+        warnings.warn(f"offset {offset}: {sum(lacking)} samples fewer are dropped, for {len(selection.indices)} of "
+                      f"{len(values)} are to be kept", MsCoresetWarning, stacklevel=2)
+    return selection

@@ -1,0 +1,173 @@
+"""Scores that were made elsewhere, of all samples or of a part of them."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence, required
+from ms_coreset.selectors import kernels
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import Size, Work, row_by_row
+from ms_coreset.selectors.nearest import nearest_samples
+from ms_coreset.selectors.options import Count, Metric, OneOf
+
+DIRECTIONS = {"highest": 1.0, "lowest": -1.0}
+ASKED = 2000  # scored samples, at most, by which the quality is told
+Direction = Annotated[str, OneOf(DIRECTIONS)]
+Weighting = Annotated[str, OneOf(("mean", "distance"))]
+
+
+class Quality(NamedTuple):
+    """How near extrapolated scores are to those that are known: correlations in [-1, 1], NaN of constant scores.
+
+    scored: samples with a score
+    """
+
+    pearson: float
+    spearman: float
+    scored: int
+
+
+@score("imported", needs=("imported",), cost="n", work=row_by_row, parallel="samples",
+       source="whoever made them, such as rgeirhos/dataset-pruning-metrics for ImageNet")
+def imported(evidence: Evidence, direction: Direction = "highest") -> np.ndarray:
+    """Scores made elsewhere, as they are: ``Evidence(imported=...)``, or of a command's --scores-from FILE.
+
+    Args:
+        direction: "highest": what is to be kept has high scores; "lowest": low ones, which count negative
+
+    Returns:
+        (n,) float64
+
+    Raises:
+        MsCoresetError: where a sample has none (NaN), or an infinite one.
+    """
+    values = _values(evidence, "imported", direction)
+    lacking = np.isnan(values)
+    if lacking.any():
+        raise MsCoresetError(f"imported: {int(lacking.sum()):,} of {len(values):,} samples have no score, the first is "
+                             f"sample {int(np.argmax(lacking))}: the score extrapolated gives them their neighbors'")
+    return values
+
+
+def _work(size: Size, options: dict[str, Any]) -> Work:
+    """The scored samples as float64 around their mean; how many these are is not known before, all at most."""
+    copies = 2 if options["metric"] == "euclidean" else 3
+    return Work(8 * copies * size.n * size.d, 2 * size.n**2 * size.d)
+
+
+@score("extrapolated", needs=("imported", "features"), cost="n m d for m scored samples", work=_work,
+       source="Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025")
+def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "euclidean", weighting: Weighting = "mean",
+                 direction: Direction = "highest") -> np.ndarray:
+    """Scores made elsewhere of a part of the samples; of the others the mean over their nearest scored samples.
+
+    Those that have a score keep it. With N(i) the k scored samples whose features are nearest to sample i's:
+
+        s_i = mean_{j in N(i)} s_j,   or   sum_j e^{-d_ij} s_j / sum_j e^{-d_ij},   j in N(i).
+
+    Args:
+        neighbors: k, at most as many as are scored; the paper tries 10 to 100
+        metric: by which neighbors are near, "euclidean" or "cosine"; d is for both the Euclidean distance of the
+            features as they are, as in the authors' code
+        weighting: "mean", or "distance", the second formula
+        direction: see ``imported``
+
+    Returns:
+        (n,) float64. Of equally near samples the lowest places are taken.
+
+    Raises:
+        MsCoresetError: where some have no score and fewer have one than neighbors are asked for, and for an infinite
+            score.
+
+    Departure from the authors' code: the least d of a sample is subtracted from all, which changes no quotient but one
+    of two zeros, to which e^{-d} of features of large norm comes there.
+    """
+    values = _values(evidence, "extrapolated", direction)
+    scored, others = np.flatnonzero(~np.isnan(values)), np.flatnonzero(np.isnan(values))
+    if not len(others):
+        return values
+    _require_enough(scored, neighbors)
+    values[others] = _Neighbors(neighbors, metric, weighting).predictions(required(evidence.features), values, others)
+    return values
+
+
+def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean",
+                          weighting: str = "mean") -> Quality:
+    """How well ``extrapolated`` tells the scores that are known, each from the others, of at most 2,000, evenly taken.
+
+    Args:
+        evidence: with imported scores and features
+        neighbors: see ``extrapolated``, and the others
+    """
+    values = _values(evidence, "extrapolated", "highest")
+    scored = np.flatnonzero(~np.isnan(values))
+    _require_enough(scored, neighbors + 1)
+    asked = scored[np.unique(np.linspace(0, len(scored) - 1, ASKED).astype(int))]
+    told = _Neighbors(neighbors, metric, weighting).predictions(required(evidence.features), values, asked,
+                                                                exclude_self=True)
+    return Quality(_correlation(told, values[asked]), _correlation(_ranks(told), _ranks(values[asked])), len(scored))
+
+
+def _values(evidence: Evidence, name: str, direction: str) -> np.ndarray:
+    """The imported scores (n,) as float64, a copy, high = keep; NaN where there is none."""
+    values = DIRECTIONS[direction] * np.asarray(evidence.imported, np.float64)
+    if np.isinf(values).any():
+        raise MsCoresetError(f"{name}: the imported score of sample {int(np.argmax(np.isinf(values)))} is infinite")
+    return values
+
+
+def _require_enough(scored: np.ndarray, least: int) -> None:
+    if len(scored) < least:
+        raise MsCoresetError(f"extrapolated: {len(scored)} samples are scored, fewer than the {least} that are asked "
+                             "for: import more, or take fewer neighbors")
+
+
+@dataclass(frozen=True)
+class _Neighbors:
+    """How scores follow from those of neighbors; see ``extrapolated``."""
+
+    count: int
+    metric: str
+    weighting: str
+
+    def predictions(self, features: np.ndarray, values: np.ndarray, asked: np.ndarray,
+                    exclude_self: bool = False) -> np.ndarray:
+        """Scores (q,) of the samples ``asked`` (q,) from those of values (n,) that are no NaN."""
+        scored, told = np.flatnonzero(~np.isnan(values)), np.empty(len(asked))
+        rows, begin = kernels.in_metric(features, self.metric), 0
+        for places, near, distances in nearest_samples(rows, asked, scored, self.count, exclude_self):
+            distances = self._distances(features, places, near, distances)
+            told[begin:begin + len(places)] = self._mean(values[near], distances)
+            begin += len(places)
+        return told
+
+    def _distances(self, features: np.ndarray, places: np.ndarray, near: np.ndarray,
+                   distances: np.ndarray) -> np.ndarray:
+        """Euclidean distances of the features as they are (b, k)."""
+        if self.metric == "euclidean" or self.weighting == "mean":
+            return distances
+        squares = kernels.squared_distances(features, np.repeat(places, near.shape[1]), near.ravel())
+        return np.sqrt(squares).reshape(near.shape)
+
+    def _mean(self, scores: np.ndarray, distances: np.ndarray) -> np.ndarray:
+        if self.weighting == "mean":
+            return scores.mean(axis=1)
+        weights = np.exp(distances.min(axis=1, keepdims=True) - distances)
+        return (weights * scores).sum(axis=1) / weights.sum(axis=1)
+
+
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Pearson's; NaN where either is constant."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return float("nan")
+    return float(np.corrcoef(one, other)[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks (n,) from 0 on, equal values their mean rank."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts + 1) / 2)[place]

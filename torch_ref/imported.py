@@ -1,0 +1,52 @@
+"""Scores that were made elsewhere, of all samples or of some."""
+
+import numpy as np
+import torch
+
+from torch_ref.extraction import Evidence
+from torch_ref.quantities import check_choice, features_in, needed
+
+
+def _given(evidence: Evidence, direction: str) -> torch.Tensor:
+    check_choice("direction", direction, ("highest", "lowest"))
+    if evidence.imported is None:
+        raise ValueError("evidence lacks imported scores")
+    values = torch.tensor(np.array(evidence.imported, np.float64))
+    if len(values) != len(evidence.labels) or values.isinf().any():
+        raise ValueError("imported scores must be one for each sample, none of them infinite")
+    return values if direction == "highest" else -values
+
+
+def imported(evidence: Evidence, direction: str = "highest") -> torch.Tensor:
+    """The scores as they are, or "lowest": minus them; raises ``ValueError`` where one is NaN."""
+    values = _given(evidence, direction)
+    if values.isnan().any():
+        raise ValueError("a sample has no imported score")
+    return values
+
+
+def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean", weighting: str = "mean",
+                 direction: str = "highest") -> torch.Tensor:
+    """The scores as they are, and where there is none the mean over the nearest samples that have one.
+
+    neighbors: how many; near by ``metric``, equally near ones by place
+    weighting: "mean", or "distance": weights e^-d, d the Euclidean distance of the features whatever the metric
+
+    Source: Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025.
+    """
+    check_choice("weighting", weighting, ("mean", "distance"))
+    values, rows, features = _given(evidence, direction), features_in(evidence, metric), needed(evidence, "features")
+    known = (~values.isnan()).nonzero().flatten()
+    if len(known) < len(values) and (neighbors < 1 or len(known) < neighbors):
+        raise ValueError(f"{len(known)} samples are scored, neighbors is {neighbors}")
+    result = values.clone()
+    for sample in values.isnan().nonzero().flatten().tolist():
+        squares = (rows[known] - rows[sample]).square().sum(dim=1)
+        fractions, exponents = torch.frexp(squares)
+        digits = torch.ldexp((fractions * 2.0**40).round(), exponents - 40)
+        near = known[torch.sort(digits, stable=True).indices[:neighbors]]
+        distances = (features[near] - features[sample]).square().sum(dim=1).sqrt()
+        weights = torch.softmax(-distances, dim=0) if weighting == "distance" else torch.full_like(distances,
+                                                                                                   1 / neighbors)
+        result[sample] = (weights * values[near]).sum()
+    return result
