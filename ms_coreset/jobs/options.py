@@ -15,7 +15,7 @@ _DATA = {"dataset": "name", "data": "root", "image_size": "image_size", "bits": 
          "verify": "verify", "probabilities": "probabilities"}
 _NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder"}
 _EVIDENCE = {"evidence": "kind", "filters": "filters", "runs": "runs", "top_m": "top_m", "cache": "cache",
-             "scores_from": "scores", "scores_key": "scores_key",
+             "scores_from": "scores", "scores_key": "scores_key", "scores_low": "scores_low",
              "memory": "memory"}
 _SOURCES = {"pool": "pool", "seed": "seed"}
 _RUNTIME = {"device": "device", "precision": "precision"}
