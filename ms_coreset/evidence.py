@@ -41,7 +41,7 @@ class Evidence:
     logits: (n, C), before the softmax
     dynamics: ``TrainingDynamics``
     boundary: (n,), squared distance to the decision boundary (DeepFool)
-    imported: (n,), scores made elsewhere, NaN where a sample has none
+    imported: (n,), scores made elsewhere, high = keep, NaN where a sample has none
     runs: ``Evidence`` of the same samples, one per network, for scores that average over several
     validation: ``Evidence`` of other samples from the same network
     probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see

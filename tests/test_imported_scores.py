@@ -36,14 +36,12 @@ def partly(values=SCORES, every=2):
 # As scores
 
 
-def test_imported_scores_go_with_any_rule_in_either_direction():
+def test_imported_scores_go_with_any_rule():
     np.testing.assert_array_equal(mc.score("imported", evidence()), SCORES)
-    np.testing.assert_array_equal(mc.score("imported", evidence(), direction="lowest"), -SCORES)
     order = np.argsort(-SCORES)
     np.testing.assert_array_equal(mc.select("imported", evidence(), 0.1).indices, order[:6])
     np.testing.assert_array_equal(mc.select_by("imported", "offset", evidence(), rate=0.1, offset=0.1).indices,
                                   order[6:12])
-    np.testing.assert_array_equal(mc.select("imported", evidence(), 0.1, direction="lowest").indices, order[::-1][:6])
     coreset = mc.select("ccs", evidence(), 0.2, score="imported", cutoff_score="imported", mis_ratio=0.2)
     assert not set(order[:12]) & set(coreset.indices)
 
@@ -341,7 +339,7 @@ def test_named_scores_in_a_command(folder, capsys):
 
 
 @pytest.mark.parametrize(("typed", "method", "options"), [
-    ("", "imported", {"direction": "highest"}), ("--direction lowest", "imported", {"direction": "lowest"}),
+    ("", "imported", {}), ("--method ccs --score imported --cutoff-score imported --mis-ratio 0.2", "ccs", {}),
     ("--rule strata --strata 5", "imported-strata", {"strata": 5}),
     ("--method imported-offset:offset=0.2", "imported-offset", {"offset": 0.2}),
     ("--quota difficulty --quota-score loss", "imported", {"quota": "difficulty", "quota_score": "loss"}),
@@ -373,6 +371,7 @@ def test_imported_scores_in_a_command_and_repeated(here, typed, method, options,
     ("select", "--method imported", "imported needs scores that were made elsewhere: select --scores-from FILE"),
     ("select", "--score extrapolated --rule top", "extrapolated-top needs scores that were made elsewhere"),
     ("select", "--method random --scores-key a", "--scores-key a goes with --scores-from FILE"),
+    ("select", "--method random --scores-low", "--scores-low goes with --scores-from FILE"),
     ("select", "--scores-from none.npy", "none.npy is no whole .npy file"),
     ("select", "--scores-from part.npy", "imported: 30 of 60 samples have no score"),
     ("select", "--scores-from part.npy --score extrapolated --rule top --neighbors 31", "30 samples are scored, fewer"),
@@ -396,6 +395,21 @@ def test_the_call_takes_a_file_of_scores(here):
     assert result.coreset.manifest["extrapolation"]["scored"] == 30
     assert mc.run_selection(dataset="arrays", data="mine.npz", rate=0.2,
                             scores_from=write("all.csv", FILES["placed.csv"]())).coreset.method == "imported"
+
+
+def test_low_scores_are_kept_where_that_is_said_and_high_ones_cut_off(here):
+    np.save("scores.npy", SCORES)
+    line = "--dataset arrays --data mine.npz --rate 0.2 --scores-from scores.npy --scores-low"
+    assert main(shlex.split(line), "select") == 0
+    coreset = mc.Coreset.load("index/arrays-mine-imported-0.2.npz")
+    np.testing.assert_array_equal(coreset.indices, np.argsort(SCORES)[:12])
+    np.testing.assert_array_equal(coreset.scores, -SCORES)
+    again = shlex.split("--from-manifest index/arrays-mine-imported-0.2.npz --data mine.npz --scores-from scores.npy")
+    assert main(again, "select") == 0
+    ccs = f"{line} --method ccs --score imported --cutoff-score imported --mis-ratio 0.3"
+    assert main(shlex.split(ccs), "select") == 0
+    coreset = mc.Coreset.load("index/arrays-mine-ccs-0.2.npz")
+    assert not set(np.argsort(SCORES)[:18]) & set(coreset.indices)
 
 
 def test_scores_that_nobody_asked_for_are_left_out(here):

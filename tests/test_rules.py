@@ -335,3 +335,16 @@ def test_only_curves_are_drawn():
                  {"begin": ["<"], "accuracy": [0.1]}, {"begin": [float("nan")], "accuracy": [0.1]},
                  {"begin": [0.1], "accuracy": [2]}, {"begin": [0.1] * 2001, "accuracy": [0.1] * 2001}):
         assert curve_of(dataclasses.replace(coreset, manifest={"windows": told})) is None
+
+
+def test_rules_and_quotas_in_a_configuration(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("study.yaml").write_text(
+        "datasets: [digits]\npool: 60\nrates: [0.2]\nepochs: 1\nmethods:\n  - {dual-beta: {c_d: 5, epochs: 3}}\n"
+        "  - {loss-offset: {offset: 0.1, quota: drop, held-out: 0.2}}\n  - random\n")
+    assert main(["--config", "study.yaml", "--dry-run"], "experiment") == 0
+    listed = capsys.readouterr()
+    assert all(name in listed.out + listed.err for name in ("dual-beta", "loss-offset", "random"))
+    Path("study.yaml").write_text("datasets: [digits]\nmethods:\n  - {el2n-beta: {c_e: 5}}\n")
+    assert main(["--config", "study.yaml", "--dry-run"], "experiment") == 2
+    assert "el2n by beta has no option 'c_e', did you mean 'c_d'" in capsys.readouterr().err

@@ -7,26 +7,25 @@ from torch_ref.extraction import Evidence
 from torch_ref.quantities import check_choice, features_in, needed
 
 
-def _given(evidence: Evidence, direction: str) -> torch.Tensor:
-    check_choice("direction", direction, ("highest", "lowest"))
+def _given(evidence: Evidence) -> torch.Tensor:
     if evidence.imported is None:
         raise ValueError("evidence lacks imported scores")
     values = torch.tensor(np.array(evidence.imported, np.float64))
     if len(values) != len(evidence.labels) or values.isinf().any():
         raise ValueError("imported scores must be one for each sample, none of them infinite")
-    return values if direction == "highest" else -values
+    return values
 
 
-def imported(evidence: Evidence, direction: str = "highest") -> torch.Tensor:
-    """The scores as they are, or "lowest": minus them; raises ``ValueError`` where one is NaN."""
-    values = _given(evidence, direction)
+def imported(evidence: Evidence) -> torch.Tensor:
+    """The scores as they are; raises ``ValueError`` where one is NaN."""
+    values = _given(evidence)
     if values.isnan().any():
         raise ValueError("a sample has no imported score")
     return values
 
 
-def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean", weighting: str = "mean",
-                 direction: str = "highest") -> torch.Tensor:
+def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean",
+                 weighting: str = "mean") -> torch.Tensor:
     """The scores as they are, and where there is none the mean over the nearest samples that have one.
 
     neighbors: how many; near by ``metric``, equally near ones by place
@@ -35,7 +34,7 @@ def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclide
     Source: Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025.
     """
     check_choice("weighting", weighting, ("mean", "distance"))
-    values, rows, features = _given(evidence, direction), features_in(evidence, metric), needed(evidence, "features")
+    values, rows, features = _given(evidence), features_in(evidence, metric), needed(evidence, "features")
     known = (~values.isnan()).nonzero().flatten()
     if len(known) < len(values) and (neighbors < 1 or len(known) < neighbors):
         raise ValueError(f"{len(known)} samples are scored, neighbors is {neighbors}")

@@ -63,8 +63,9 @@ def parser(typed: str) -> argparse.ArgumentParser:
         "compare")
     add(group, "--list", action="store_true", help="show the methods, rules and quotas, and leave")
     add_evidence_options(group, default=None, words="as --method says")
-    add(group, "--scores-from", metavar="FILE", help="scores made elsewhere, high = keep: .csv, .npy, .npz or a "
+    add(group, "--scores-from", metavar="FILE", help="scores made elsewhere: .csv, .npy, .npz or a "
         "pickled dictionary; of all samples for the score imported, of a part for extrapolated, which needs features")
+    add(group, "--scores-low", action="store_true", help="what is to be kept has low scores: they count negative")
     add(group, "--scores-key", metavar="NAME", help="which scores of --scores-from, where there are several")
     add_method_options(options)
     add_data_options(options, dataset_required=False)

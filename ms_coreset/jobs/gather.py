@@ -37,8 +37,9 @@ def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Sp
     with steps("load"):
         device = set_device(runtime.device, runtime.precision)
         whole = training_split(sources)
-        if sources.evidence.scores is not None:
-            whole = with_scores(whole, sources.evidence.scores, sources.evidence.scores_key)
+        evidence = sources.evidence
+        if evidence.scores is not None:
+            whole = with_scores(whole, evidence.scores, evidence.scores_key, evidence.scores_low)
         return device, whole, *draw_pool(whole, sources.pool, sources.seed)
 
 

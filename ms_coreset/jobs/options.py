@@ -15,7 +15,8 @@ _DATA = {"dataset": "name", "data": "root", "image_size": "image_size", "bits": 
          "verify": "verify", "probabilities": "probabilities"}
 _NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder", "record": "record"}
 _EVIDENCE = {"evidence": "kind", "filters": "filters", "runs": "runs", "out_of_fold": "folds", "top_m": "top_m",
-             "cache": "cache", "scores_from": "scores", "scores_key": "scores_key", "memory": "memory"}
+             "cache": "cache", "scores_from": "scores", "scores_key": "scores_key", "scores_low": "scores_low",
+             "memory": "memory"}
 _SOURCES = {"pool": "pool", "seed": "seed"}
 _RUNTIME = {"device": "device", "precision": "precision"}
 _OF_STEPS = ("milestones", "gamma")  # fields of recipes that are no options

@@ -50,8 +50,9 @@ def _require_scores(evidence: EvidenceSource, wanted: Mapping[str, Sequence[str]
     if evidence.scores is not None and not needing:
         raise MsCoresetError(f"--scores-from {evidence.scores} is of no use to {', '.join(wanted) or 'this'}: it goes "
                              "with --score imported, or --score extrapolated, and a --rule")
-    if evidence.scores_key is not None and evidence.scores is None:
-        raise MsCoresetError(f"--scores-key {evidence.scores_key} goes with --scores-from FILE")
+    if evidence.scores is None and (evidence.scores_key is not None or evidence.scores_low):
+        given = "--scores-low" if evidence.scores_key is None else f"--scores-key {evidence.scores_key}"
+        raise MsCoresetError(f"{given} goes with --scores-from FILE")
 
 
 def ask_patches(sources: Sources, split: Split, steps: Steps) -> PatchEvidence:

@@ -52,7 +52,7 @@ class ScoreTable:
         return self.columns[key]
 
 
-def with_scores(split: Split, path: str, key: str | None) -> Split:
+def with_scores(split: Split, path: str, key: str | None = None, low: bool = False) -> Split:
     """The split with the scores of a file as ``known`` ones, NaN of samples that it does not tell of.
 
     Args:
@@ -60,6 +60,7 @@ def with_scores(split: Split, path: str, key: str | None) -> Split:
         path: .csv, .tsv or .txt with a column of numbers, and perhaps one of names or places; .npy; .npz, also what
             ``score`` and ``select`` write; a pickled dictionary of arrays or tensors, such as CCS's data-score
         key: which scores, where there are several
+        low: whether low ones are to be kept, which then count negative
 
     Raises:
         MsCoresetError: for a file that can't be read, or is of other samples: of another number without names or
@@ -71,7 +72,7 @@ def with_scores(split: Split, path: str, key: str | None) -> Split:
         raise MsCoresetError(f"{path}: its score {int(np.argmax(np.isinf(values)))} is infinite")
     places = _places(table, split, path, len(values))
     found = np.full(len(split), np.nan)
-    found[places[places >= 0]] = values[places >= 0]
+    found[places[places >= 0]] = (-values if low else values)[places >= 0]
     _tell(table, split, path, places, found)
     return replace(split, known={**split.known, FIELD: found})
 

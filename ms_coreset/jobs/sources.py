@@ -132,7 +132,8 @@ class EvidenceSource:
     filters: random patches, None for as many as the image size asks for; memory: what asking them may use
     runs: networks of as many seeds; folds: instead of each, so many that each train without a part of the samples, and
         answer for that (``out_of_fold``); top_m: of the distances to the decision boundary, see ``deepfool_distances``
-    scores, scores_key: file of scores that were made elsewhere, and which of it, see ``score_files.with_scores``
+    scores, scores_key, scores_low: file of scores that were made elsewhere, which of it, and whether low ones are to be
+        kept, see ``score_files.with_scores``
     cache: folder of extracted evidence
 
     Raises ``MsCoresetError`` for another kind.
@@ -144,6 +145,7 @@ class EvidenceSource:
     top_m: int | None = None
     scores: str | None = None
     scores_key: str | None = None
+    scores_low: bool = False
     cache: str = "cache"
     memory: int | str | None = None
     folds: int | None = None

@@ -92,8 +92,8 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
            cutoff_score: ScoreName = "loss") -> Selection:
     """The middle of the ranking.
 
-    Over everything, with a score for each sample and nothing cut off, it is Moderate's (``rules.moderate_window``), else
-    exactly the budget.
+    Over everything, with a score for each sample and nothing cut off, it is Moderate's (``rules.moderate_window``),
+    else exactly the budget.
     mis_ratio, cutoff_score: first the share ``mis_ratio`` of the samples is left out that is highest in this score;
         "auto": by how many labels seem to be wrong (``label_quality.share_to_cut_off``)
     """

@@ -13,9 +13,7 @@ from ms_coreset.selectors.estimate import Size, Work, row_by_row
 from ms_coreset.selectors.nearest import nearest_samples
 from ms_coreset.selectors.options import Count, Metric, OneOf
 
-DIRECTIONS = {"highest": 1.0, "lowest": -1.0}
 ASKED = 2000  # scored samples, at most, by which the quality is told
-Direction = Annotated[str, OneOf(DIRECTIONS)]
 Weighting = Annotated[str, OneOf(("mean", "distance"))]
 
 
@@ -32,11 +30,10 @@ class Quality(NamedTuple):
 
 @score("imported", needs=("imported",), cost="n", work=row_by_row, parallel="samples",
        source="whoever made them, such as rgeirhos/dataset-pruning-metrics for ImageNet")
-def imported(evidence: Evidence, direction: Direction = "highest") -> np.ndarray:
+def imported(evidence: Evidence) -> np.ndarray:
     """Scores made elsewhere, as they are: ``Evidence(imported=...)``, or of a command's --scores-from FILE.
 
-    Args:
-        direction: "highest": what is to be kept has high scores; "lowest": low ones, which count negative
+    High = keep, of scores that others keep low the negative: ``Evidence(imported=-scores)``, or --scores-low.
 
     Returns:
         (n,) float64
@@ -44,7 +41,7 @@ def imported(evidence: Evidence, direction: Direction = "highest") -> np.ndarray
     Raises:
         MsCoresetError: where a sample has none (NaN), or an infinite one.
     """
-    values = _values(evidence, "imported", direction)
+    values = _values(evidence, "imported")
     lacking = np.isnan(values)
     if lacking.any():
         raise MsCoresetError(f"imported: {int(lacking.sum()):,} of {len(values):,} samples have no score, the first is "
@@ -60,8 +57,8 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 
 @score("extrapolated", needs=("imported", "features"), cost="n m d for m scored samples", work=_work,
        source="Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025")
-def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "euclidean", weighting: Weighting = "mean",
-                 direction: Direction = "highest") -> np.ndarray:
+def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "euclidean",
+                 weighting: Weighting = "mean") -> np.ndarray:
     """Scores made elsewhere of a part of the samples; of the others the mean over their nearest scored samples.
 
     Those that have a score keep it. With N(i) the k scored samples whose features are nearest to sample i's:
@@ -73,7 +70,6 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
         metric: by which neighbors are near, "euclidean" or "cosine"; d is for both the Euclidean distance of the
             features as they are, as in the authors' code
         weighting: "mean", or "distance", the second formula
-        direction: see ``imported``
 
     Returns:
         (n,) float64. Of equally near samples the lowest places are taken.
@@ -85,7 +81,7 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
     Departure from the authors' code: the least d of a sample is subtracted from all, which changes no quotient but one
     of two zeros, to which e^{-d} of features of large norm comes there.
     """
-    values = _values(evidence, "extrapolated", direction)
+    values = _values(evidence, "extrapolated")
     scored, others = np.flatnonzero(~np.isnan(values)), np.flatnonzero(np.isnan(values))
     if not len(others):
         return values
@@ -102,7 +98,7 @@ def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str =
         evidence: with imported scores and features
         neighbors: see ``extrapolated``, and the others
     """
-    values = _values(evidence, "extrapolated", "highest")
+    values = _values(evidence, "extrapolated")
     scored = np.flatnonzero(~np.isnan(values))
     _require_enough(scored, neighbors + 1)
     asked = scored[np.unique(np.linspace(0, len(scored) - 1, ASKED).astype(int))]
@@ -111,9 +107,9 @@ def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str =
     return Quality(_correlation(told, values[asked]), _correlation(_ranks(told), _ranks(values[asked])), len(scored))
 
 
-def _values(evidence: Evidence, name: str, direction: str) -> np.ndarray:
-    """The imported scores (n,) as float64, a copy, high = keep; NaN where there is none."""
-    values = DIRECTIONS[direction] * np.asarray(evidence.imported, np.float64)
+def _values(evidence: Evidence, name: str) -> np.ndarray:
+    """The imported scores (n,) as float64, a copy; NaN where there is none."""
+    values = np.array(evidence.imported, np.float64)
     if np.isinf(values).any():
         raise MsCoresetError(f"{name}: the imported score of sample {int(np.argmax(np.isinf(values)))} is infinite")
     return values
