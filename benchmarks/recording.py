@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.recording epochs|memory|scores
 
 Of generated data, on one thread where it is called so. Epochs with everything recorded and with nothing take turns;
-what the recorder takes of an epoch is timed within it, too, for the machine's own unrest is larger.
+what the recorder and the pass over the validation share take of an epoch is timed within it, too, for the machine's own
+unrest is larger.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from functools import partial
 import numpy as np
 
 import ms_coreset as mc
+from ms_coreset.training import loop
 from ms_coreset.training.dynamics import RECORDS, Recorder
 from ms_coreset.training.streams import StreamRecorder
 
@@ -29,43 +31,51 @@ def main():
     parser.add_argument("part", choices=("epochs", "memory", "scores"))
     parser.add_argument("--samples", type=int, default=5000, help="of the epochs that are timed (default: 5000)")
     parser.add_argument("--turns", type=int, default=5, help="epochs with and without (default: 5)")
+    parser.add_argument("--networks", nargs="+", default=("lenet", "resnet18"), help="of these (default: both)")
     arguments = parser.parse_args()
-    lines = {"epochs": lambda: epochs(arguments.samples, arguments.turns), "memory": memory, "scores": scores}
+    lines = {"epochs": lambda: epochs(arguments.samples, arguments.turns, arguments.networks), "memory": memory,
+             "scores": scores}
     for line in lines[arguments.part]():
         print(line, flush=True)
 
 
 # An epoch
 
-def epochs(samples, turns):
+def epochs(samples, turns, networks):
     mc.set_device("CPU")
+    yield "| network | recorded | an epoch | over one without | recorder | validation share |"
+    yield "|---|---|---|---|---|---|"
     for arch, width, classes, channels, size in (("lenet", None, 10, 1, 28), ("lenet", None, 100, 3, 32),
                                                  ("resnet18", 8, 10, 3, 32), ("resnet18", 8, 100, 3, 32)):
+        if arch not in networks:
+            continue
         rng = np.random.RandomState(0)
         images = rng.randint(0, 256, (samples, size, size, channels), np.uint8)
         split = mc.Split("generated", images, rng.randint(0, classes, samples),
                          classes=tuple(map(str, range(classes))), mean=(0.5,) * channels, std=(0.25,) * channels)
         for record in (RECORDS, "stream"):
             yield _compare(f"{arch}{f', width {width}' if width else ''}, {classes} classes", record, split,
-                            partial(mc.create_network, arch, classes, channels, image_size=size, width=width), turns)
+                           partial(mc.create_network, arch, classes, channels, image_size=size, width=width), turns)
 
 
 def _compare(name, record, split, network, turns):
-    """The time of an epoch with a record over that of one without, and the recorder's part of it."""
-    fields = [field for field in RECORDS if field != "validation_loss"] if record != "stream" else record
-    with_, without, inside = [], [], []
+    """The time of an epoch with a record over that of one without, and its parts, as shares of the rest."""
+    with_, without, recorder, validation = [], [], [], []
     for _ in range(turns + 1):
-        with _stopwatch() as spent:
-            with_.append(_epoch(network(), split, fields))
-        inside.append(spent[0] / (with_[-1] - spent[0]))
+        with (_stopwatch(Recorder, "record", "flush") as whole, _stopwatch(StreamRecorder, "record", "flush") as stream,
+              _stopwatch(loop, "_validate") as share):
+            with_.append(_epoch(network(), split, record))
+        rest = with_[-1] - whole[0] - stream[0] - share[0]
+        recorder.append((whole[0] + stream[0]) / rest)
+        validation.append(share[0] / rest)
         without.append(_epoch(network(), split, ()))
-    epoch, plain, share = (statistics.median(times[1:]) for times in (with_, without, inside))  # the first compiles
-    return (f"| {name} | {'all fields' if record != 'stream' else 'stream'} | {epoch:.2f} s | {epoch / plain:.3f} | "
-            f"{share:.4f} |")
+    epoch, plain, *parts = (statistics.median(each[1:]) for each in (with_, without, recorder, validation))
+    return (f"| {name} | {'stream' if record == 'stream' else 'all'} | {epoch:.2f} s | {epoch / plain:.3f} | "
+            + " | ".join(f"{part:.2%}" for part in parts) + " |")  # of all but the first, which compiles
 
 
 def _epoch(network, split, record):
-    recipe = mc.Recipe(epochs=1, batch_size=BATCH, lr=0.01)
+    recipe = mc.Recipe(epochs=1, batch_size=BATCH, lr=0.01, validation=0.1)
     gc.collect()
     began = time.perf_counter()
     mc.train(network, split, recipe, record=record)
@@ -73,25 +83,24 @@ def _epoch(network, split, record):
 
 
 @contextlib.contextmanager
-def _stopwatch():
-    """[seconds] within the recorders' methods that an epoch calls."""
-    spent, wrapped = [0.0], []
-    for kind in (Recorder, StreamRecorder):
-        for method in ("record", "flush"):
-            wrapped.append((kind, method, getattr(kind, method)))
-            setattr(kind, method, _add_time(getattr(kind, method), spent))
+def _stopwatch(owner, *names):
+    """[seconds] within functions of a class or module."""
+    spent, originals = [0.0], {name: getattr(owner, name) for name in names}
+    for name, function in originals.items():
+        setattr(owner, name, _add_time(function, spent))
     try:
         yield spent
     finally:
-        for kind, method, original in wrapped:
-            setattr(kind, method, original)
+        for name, function in originals.items():
+            setattr(owner, name, function)
 
 
-def _add_time(method, spent):
+def _add_time(function, spent):
     def timed(*arguments):
         began = time.perf_counter()
-        method(*arguments)
+        found = function(*arguments)
         spent[0] += time.perf_counter() - began
+        return found
     return timed
 
 

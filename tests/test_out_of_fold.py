@@ -65,6 +65,7 @@ def test_scores_that_a_choice_goes_by(text, expected):
     ("--out-of-fold 3 --method el2n --first 0", "el2n is of a training's own samples"),
     ("--out-of-fold 3 --method grand --variant deepcore", "grand looks at several samples at once"),
     ("--out-of-fold 3 --score loss --rule strata --mis-ratio 0.1", "accumulated_margin is of a training's own"),
+    ("--out-of-fold 3 --method random", "random asks no network"),
     ("--out-of-fold 3 --method el2n --evidence patches", "evidence of patches is out of fold by itself"),
     ("--out-of-fold 3 --method el2n --ckpt mine.pth", "--ckpt mine.pth has no part in it")])
 def test_what_does_not_go_out_of_fold_is_refused_before_training(here, capsys, words, message):
@@ -103,6 +104,14 @@ def test_scores_out_of_fold_of_several_runs_and_their_agreement(here, capsys):
     for name in ("el2n", "loss", "margin"):
         assert f"agreement  {name} of 2 runs: correlation " in said
     assert len(list((here / "ckpt" / "digits-pool200").iterdir())) == 4
+
+
+def test_what_came_with_the_data_is_not_asked_of_folds(here, capsys):
+    rng = np.random.RandomState(0)
+    np.savez("a.npz", labels=np.arange(30) % 3, logits=rng.randn(30, 3))
+    line = "select --dataset arrays --data a.npz --method el2n --rate 0.5 --out-of-fold"
+    assert main([*line.split(), "3"]) == 2
+    assert "out of fold 3: logits came with arrays-a, no network is asked; leave it out" in capsys.readouterr().err
 
 
 # Agreement

@@ -59,7 +59,7 @@ def gather(sources: Sources, split: Split, device: str, steps: Steps, needs: Seq
     several runs. ``find`` finds them, as ``base_network`` does. For evidence of patches none is. Raises
     ``MsCoresetError`` when something else is needed and there are no images.
     """
-    known, wanted = _known_and_wanted(sources.evidence.runs, split, needs)
+    known, wanted = _known_and_wanted(sources.evidence, split, needs)
     if not wanted:
         return Evidence(labels=split.labels, **known), None
     if sources.evidence.kind == PATCHES:
@@ -87,7 +87,7 @@ def sizes_of(evidence: Evidence) -> Sizes:
 
 def sizes_to_gather(sources: Sources, split: Split, device: str, needs: Sequence[str]) -> Sizes:
     """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained; raises what it does."""
-    known, wanted = _known_and_wanted(sources.evidence.runs, split, needs)
+    known, wanted = _known_and_wanted(sources.evidence, split, needs)
     features = known.get("features")
     if "features" in wanted:
         patches = sources.evidence.kind == PATCHES
@@ -103,26 +103,28 @@ def _sizes(labels: np.ndarray, columns: int, features: np.ndarray | None, logits
     return len(labels), 1 if features is None else features.shape[1], tuple(counts), types
 
 
-def _known_and_wanted(runs: int, split: Split, needs: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _known_and_wanted(source: EvidenceSource, split: Split,
+                      needs: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What of ``needs`` came with the data, and the names of what a network is to be asked for."""
-    if runs < 1:
-        raise MsCoresetError(f"runs {runs}: must be at least 1")
+    if source.runs < 1:
+        raise MsCoresetError(f"runs {source.runs}: must be at least 1")
     known = {name: split.known[name] for name in needs if name in split.known}
     wanted = tuple(name for name in needs if name not in known)
-    _require_askable(split, known, wanted, runs)
+    _require_askable(split, known, wanted, source)
     return known, wanted
 
 
-def _require_askable(split: Split, known: Mapping[str, np.ndarray], wanted: Sequence[str], runs: int) -> None:
+def _require_askable(split: Split, known: Mapping[str, np.ndarray], wanted: Sequence[str],
+                     source: EvidenceSource) -> None:
     """Raise ``MsCoresetError`` when a network is needed and can't be had, or is asked for and would not be used."""
     if wanted and split.images is None:
         keys = [name for name in wanted if name in EXTRACTED]
         arrays = f"add {' and '.join(map(repr, keys))} to it, or" if keys == list(wanted) else "add"
         raise MsCoresetError(f"this needs {', '.join(wanted)}, but {split.name} brings {_listed(split.known)} and no "
                              f"images to ask a network about: {arrays} 'images'")
-    if known and not wanted and runs > 1:
-        raise MsCoresetError(f"runs {runs}: {', '.join(known)} came with {split.name}, no network is asked; leave it "
-                             "out")
+    unused = f"runs {source.runs}" if source.runs > 1 else f"out of fold {source.folds}" if source.folds else None
+    if known and not wanted and unused:
+        raise MsCoresetError(f"{unused}: {', '.join(known)} came with {split.name}, no network is asked; leave it out")
     if known and wanted:
         note(f"{', '.join(known)} came with {split.name}; {', '.join(wanted)}: a network is asked")
 

@@ -41,6 +41,8 @@ def require_foldable(sources: Sources, scores: Iterable[tuple[str, Mapping[str, 
 
 def _misfit(name: str, options: Mapping[str, Any]) -> str | None:
     """Why a score, or a method that is none, can't be had of several networks that each answer for a part."""
+    if name not in SCORES and not METHODS[name].needs:
+        return "asks no network"
     if name not in SCORES:
         return "looks at several samples at once, and each network's features have axes of their own"
     entry = SCORES[name]
