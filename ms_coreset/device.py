@@ -88,7 +88,7 @@ def _loaded() -> bool:
 
 def _idle() -> bool:
     """Whether MindSpore is not loaded, and has no other device here than the CPU, or is not there at all."""
-    return not _loaded() and not _accelerated()
+    return not _loaded() and (bool(_elsewhere) or not _accelerated())
 
 
 @functools.cache
@@ -150,6 +150,7 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     require_kind("precision", precision, str)
     if precision not in PRECISIONS:
         raise MsCoresetError(f"unknown precision {precision!r}: there are {', '.join(PRECISIONS)}")
+    _elsewhere.clear()
     device = _chosen(spelling[name.lower()])
     _compute_on(device)
     if device != "CPU":
@@ -189,6 +190,7 @@ def _compute_on(device: str) -> None:
 
 
 _settings: dict = {}  # of an accelerator, which a process can make once
+_elsewhere: list = []  # the settings of another framework's device, where that computes with networks
 
 
 def _set_up(device: str, precision: str) -> None:
@@ -213,12 +215,21 @@ def _set_up(device: str, precision: str) -> None:
     _settings.update(precision=precision, deterministic=deterministic)
 
 
+def compute_elsewhere(settings: dict[str, Any]) -> None:
+    """Let another framework than MindSpore compute with networks; all else then goes by NumPy, unless it is loaded.
+
+    Args:
+        settings: of the framework's device, which ``device_settings`` is to tell
+    """
+    _elsewhere[:] = [settings]
+
+
 def device_settings() -> dict[str, Any]:
     """What ``set_device`` has set on an accelerator, as plain values for a result's notes; nothing on a CPU.
 
     precision: see there; deterministic: True, or None where the program itself had set it before
     """
-    return dict(_settings)
+    return dict(_elsewhere[0] if _elsewhere else _settings)
 
 
 def current_device() -> str:

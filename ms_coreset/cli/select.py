@@ -21,7 +21,7 @@ from ms_coreset.cli.common.repeat import former_options, options_of
 from ms_coreset.coreset import Coreset
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
-from ms_coreset.jobs.sources import DataSource, Sources
+from ms_coreset.jobs.sources import Sources
 from ms_coreset.jobs.unsaid import TYPED
 from ms_coreset.selectors import describe, list_methods
 from ms_coreset.selectors.presets import RULE_NAMES
@@ -92,7 +92,7 @@ def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | N
         sources, choice, request, arguments.save, runtime_of(vars(arguments)), shlex.join(["select", *arguments.typed]),
         options_of(parser("select"), arguments), former))
     if result.files:
-        _print_summary(sources.data, result)
+        _print_summary(sources, result)
     return result
 
 
@@ -104,8 +104,8 @@ def _compared(path: str, changes: Sequence[str]) -> int:
     return ANOTHER if changes else 0
 
 
-def _print_summary(data: DataSource, result: SelectionResult) -> None:
-    coreset, summary = result.coreset, result.summary
+def _print_summary(sources: Sources, result: SelectionResult) -> None:
+    data, network, coreset, summary = sources.data, sources.network, result.coreset, result.summary
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
     lines: list[tuple[str, object]] = [
@@ -130,6 +130,7 @@ def _print_summary(data: DataSource, result: SelectionResult) -> None:
     say(f"next: {_train_command()} --dataset {shlex.quote(data.canonical_name)} "
           f"--coreset {shlex.quote(str(result.files['npz']))}"
           + (f" --data {shlex.quote(data.root)}" if data.root != "data" else "")
+          + (f" --framework {network.given_framework}" if network.given_framework else "")
           + "".join(f" {word}" for word in image_words(data)))
 
 

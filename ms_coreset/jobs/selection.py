@@ -88,7 +88,8 @@ def select(job: SelectionJob) -> SelectionResult:
         wanted = by_patches(wanted)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
     given = [name for name in choice.needs if name in split.known]
-    notes = {**_asked_for(wanted, whole, given), **made_with(device), "data": data_identity(whole, given)}
+    notes = {**_asked_for(wanted, whole, given), **made_with(device, sources.network.framework),
+             "data": data_identity(whole, given)}
     tell_changes(job.former, notes)
     expected = choice.estimate(*sizes_to_gather(sources, split, device, choice.needs), request)
     note(expected)
