@@ -146,7 +146,8 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
     if name.lower() not in spelling:
-        raise MsCoresetError(f"unknown device {name!r}: there are {', '.join(DEVICES)}")
+        of_torch = f"; {name.lower()} is PyTorch's: --framework torch" if name.lower() in ("cuda", "mps") else ""
+        raise MsCoresetError(f"unknown device {name!r}: there are {', '.join(DEVICES)}{of_torch}")
     require_kind("precision", precision, str)
     if precision not in PRECISIONS:
         raise MsCoresetError(f"unknown precision {precision!r}: there are {', '.join(PRECISIONS)}")
@@ -163,14 +164,40 @@ def _chosen(device: str) -> str:
     """``device``, or for "auto" the best; where there is only a driver for a better one, that is said."""
     available = available_devices()
     if device == "auto":
-        for idle in _with_driver() if available == ["CPU"] and mindspore_installed() else []:
-            warn(f"there is a driver for {idle}, but MindSpore can use no such device here: computing on the CPU")
+        for idle in _with_driver() if available == ["CPU"] else []:
+            _tell_idle(idle)
         return available[0]
     if device not in available:
         if not mindspore_installed():
             raise _missing(f"device {device}")
         raise MsCoresetError(f"device {device} is not available here; available: {', '.join(available)}")
     return device
+
+
+def _tell_idle(device: str) -> None:
+    """Say what stays idle of a device whose driver is installed."""
+    gpus = nvidia_gpus() if device == "GPU" else 0
+    if gpus:
+        warn(f"{gpus_text(gpus)} here, which MindSpore can't use: computing on the CPU; --framework torch --device cuda "
+             "computes on it")
+    elif mindspore_installed():
+        warn(f"there is a driver for {device}, but MindSpore can use no such device here: computing on the CPU")
+
+
+def nvidia_gpus() -> int:
+    """How many NVIDIA GPUs there are by their driver, which is asked itself: no framework need be loaded."""
+    try:
+        driver = ctypes.CDLL(_DRIVERS["GPU"][0])
+        count = ctypes.c_int(0)
+        failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    except (OSError, AttributeError):
+        return 0
+    return 0 if failed else count.value
+
+
+def gpus_text(gpus: int) -> str:
+    """A number of GPUs in words."""
+    return f"there {'is' if gpus == 1 else 'are'} {gpus} NVIDIA GPU{'' if gpus == 1 else 's'}"
 
 
 def _compute_on(device: str) -> None:

@@ -15,9 +15,10 @@ from torch import nn
 
 import torch_ref
 from ms_coreset.batches import Batch, Source, ahead_in_thread
-from ms_coreset.device import compute_elsewhere
+from ms_coreset.device import compute_elsewhere, gpus_text, nvidia_gpus
 from ms_coreset.engines.frameworks import MEMORY, TORCH
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.terminal import warn
 from torch_ref.networks import build_network, options_of
 from torch_ref.networks.layers import reseed
 from torch_ref.training import freeze_first, update
@@ -68,15 +69,14 @@ class TorchEngine:
         if chosen not in there:
             raise MsCoresetError(f"device {name}: PyTorch {torch.__version__} finds none here; available: "
                                  f"{', '.join(there)}")
+        if name.lower() == "auto" and chosen == "cpu" and (gpus := nvidia_gpus()):
+            warn(f"{gpus_text(gpus)} here, which this PyTorch, {torch.__version__}, can't use: computing on the CPU")
         self.device = torch.device(chosen)
         compute_elsewhere(_settings(chosen, precision))
         return self.device_name
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
     def array(self, tensor: torch.Tensor) -> np.ndarray:
         return tensor.detach().cpu().numpy()
@@ -121,7 +121,6 @@ class TorchEngine:
             raise MsCoresetError(error) from error
         described = {"arch": arch, "num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
         return TorchNetwork(module.to(self.device), {**described, **options}, self)
-
 
     def describe(self, shapes: Shapes, *, image_size: int, arch: str | None = None) -> dict[str, Any]:
         """What ``create_network`` needs for a network with weights of these ``shapes``, by MindSpore's names.
