@@ -178,8 +178,8 @@ def _tell_idle(device: str) -> None:
     """Say what stays idle of a device whose driver is installed."""
     gpus = nvidia_gpus() if device == "GPU" else 0
     if gpus:
-        warn(f"{gpus_text(gpus)} here, which MindSpore can't use: computing on the CPU; --framework torch --device cuda "
-             "computes on it")
+        warn(f"{gpus_text(gpus)} here, which MindSpore can't use: computing on the CPU; --framework torch --device "
+             "cuda computes on it")
     elif mindspore_installed():
         warn(f"there is a driver for {device}, but MindSpore can use no such device here: computing on the CPU")
 
