@@ -7,13 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ms_coreset as mc
+from ms_coreset import batches
+from ms_coreset.batches import ahead_in_thread
 from ms_coreset.cli import main
 from ms_coreset.engines import torch_engine
 from ms_coreset.errors import MsCoresetError
@@ -212,6 +216,69 @@ def test_the_head_is_the_last_layer_that_is_passed(arch):
     assert network.head.out_channels == 4
 
 
+# Images in files
+
+def test_images_in_files_are_asked_and_trained_on_like_arrays(here):
+    rng = np.random.RandomState(0)
+    for number in range(24):
+        path = here / "tree" / f"class{number % 3}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.randint(0, 256, (16, 16, 3)).astype(np.uint8)).save(path)
+    lazy = mc.load_dataset("folder", "tree", train=True, image_size=16)
+    arrays = mc.Split("arrays", lazy.images[:], lazy.labels, classes=lazy.classes, mean=lazy.mean, std=lazy.std)
+    recipe = mc.Recipe(arch="lenet", epochs=2, batch_size=8, lr=0.05, crop_scale=0.3, crop_size=16, flip=True)
+    found = []
+    for split in (lazy, arrays):
+        network = mc.create_network("lenet", 3, 3, image_size=16, framework="torch")
+        trained = mc.train(network, split, recipe, test=split)
+        found.append((mc.extract(network, split, batch_size=5).logits, trained.dynamics.loss))
+    assert lazy.lazy and not arrays.lazy
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("fails_at", [0, 3])
+def test_what_fails_ahead_is_raised_where_the_batches_are_used(fails_at):
+    class Source:
+        def __len__(self):
+            return 5
+
+        def __getitem__(self, number):
+            if number == fails_at:
+                raise MsCoresetError(f"image {number} is broken")
+            return np.zeros((1, 1)), np.zeros(1), np.full(1, number)
+
+    seen = []
+    with pytest.raises(MsCoresetError, match=f"image {fails_at} is broken"):
+        for batch in ahead_in_thread(Source(), 8):
+            seen.append(batch.rows[0])
+    assert seen == list(range(fails_at))
+
+
+def test_batches_that_are_left_are_not_prepared_any_more(monkeypatch):
+    prepared = []
+
+    class Source:
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, number):
+            prepared.append(number)
+            return np.zeros((1, 1)), np.zeros(1), np.full(1, number)
+
+    threads = threading.active_count()
+    monkeypatch.setattr(batches, "QUEUE_BYTES", 32)
+    reading = ahead_in_thread(Source(), 16)  # two of them wait
+    assert next(reading).rows[0] == 0
+    time.sleep(0.3)
+    assert 2 <= len(prepared) <= 4
+    reading.close()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert threading.active_count() == threads and len(prepared) <= 4
+
+
 # Going on
 
 INTERRUPTED = BLOCKED + """
@@ -261,6 +328,8 @@ def test_it_is_not_resumed_with_other_options(here, capsys):
      f"device mps: PyTorch {torch.__version__} finds none here; available: cpu"),
     ("select --dataset digits --rate 0.2 --framework torch --evidence patches",
      "--framework is about networks: --evidence patches asks none"),
+    ("select --dataset arrays --data known.npz --rate 0.2 --framework torch",
+     "--framework torch is about networks: arrays-known brings no images to ask one about"),
     ("select --dataset digits --rate 0.2 --device cuda",
      "unknown device 'cuda': there are auto, CPU, GPU, Ascend; cuda is PyTorch's: --framework torch"),
     ("train --dataset digits --framework torch --arch resnet18 --width 8 --whiten --epoch 1 --lr inf", "recipe: lr"),
@@ -269,6 +338,7 @@ def test_it_is_not_resumed_with_other_options(here, capsys):
     ("train --dataset digits --framework torch --arch airbench --epoch 1", "image_size is 8, must be at least 9"),
     ("train --dataset digits --framework torch --lr 1e30 --epoch 1", "training diverged in epoch 1")])
 def test_what_can_not_be_meant_is_refused_in_one_line(line, message, here, capsys):
+    np.savez("known.npz", features=np.eye(6), labels=np.arange(6) % 2)
     assert message in refused(capsys, line)
 
 

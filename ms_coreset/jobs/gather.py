@@ -30,10 +30,17 @@ Find = Callable[[Sources, Split, str, Steps, int], tuple[Network, Path]]  # as `
 
 
 def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Split, np.ndarray | None, Split]:
-    """(device, training split, pool's places or None for all, the pool as a split)."""
+    """(device, training split, pool's places or None for all, the pool as a split).
+
+    Raises:
+        MsCoresetError: for a framework that has no images to ask a network about
+    """
     with steps("load"):
         device = set_up(runtime, sources.network)
         whole = training_split(sources)
+        if sources.network.given_framework and whole.images is None:
+            raise MsCoresetError(f"--framework {sources.network.framework} is about networks: {whole.name} brings no "
+                                 "images to ask one about")
         return device, whole, *draw_pool(whole, sources.pool, sources.seed)
 
 
