@@ -21,6 +21,7 @@ from ms_coreset.batches import ahead_in_thread
 from ms_coreset.cli import main
 from ms_coreset.engines import torch_engine
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.identity import weights_digest
 from ms_coreset.jobs.base_network import training_notes
 from ms_coreset.networks import _NETWORKS, register_network
 from ms_coreset.networks.weights import network_from_weights, read_checkpoint
@@ -140,6 +141,9 @@ def test_the_same_weights_have_evidence_of_each_framework(selected_here):
     for name in ("features", "logits"):
         ours, theirs = (getattr(evidence, name) for evidence in found)
         np.testing.assert_allclose(ours, theirs, atol=1e-5 * np.abs(theirs).max())
+    mc.save_weights(networks[1], "back.ckpt")
+    back = network_from_weights("back.ckpt", 8, framework="torch")
+    assert weights_digest(back) == weights_digest(networks[0]) == weights_digest(networks[1])
 
 
 def test_a_study_of_each_framework_is_done_anew(here, capsys):
