@@ -13,8 +13,7 @@ from ms_coreset.training.recipe import Recipe
 # Option -> the field that it is of.
 _DATA = {"dataset": "name", "data": "root", "image_size": "image_size", "bits": "bits", "skip_broken": "skip_broken",
          "verify": "verify", "probabilities": "probabilities"}
-_NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder",
-            "framework": "given_framework"}
+_NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder", "framework": "given_framework"}
 _EVIDENCE = {"evidence": "kind", "filters": "filters", "runs": "runs", "top_m": "top_m", "cache": "cache",
              "memory": "memory"}
 _SOURCES = {"pool": "pool", "seed": "seed"}
