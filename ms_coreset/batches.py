@@ -1,14 +1,16 @@
 """Batches of images for a network: normalised, in order and as they are, prepared ahead.
 
-Batches are prepared ahead by one thread of mindspore.dataset, whose queue is bounded in bytes; images that have to be
-decoded are shared out among several threads within a batch. (Of MindSpore's own worker threads, each would keep 16
-batches: gigabytes of photographs.)
+Batches are prepared ahead by one thread of mindspore.dataset, or where PyTorch computes by one of Python's, whose
+queue is bounded in bytes; images that have to be decoded are shared out among several threads within a batch. (Of
+MindSpore's own worker threads, each would keep 16 batches: gigabytes of photographs.)
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -51,6 +53,9 @@ def normalise(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
     np.subtract(scaled, centre, out=scaled)
     np.divide(scaled, scale, out=scaled)
     return scaled
+
+
+Prepare = Callable[[Source, int], Iterator[Batch]]  # as ``ahead``
 
 
 class _EvaluationSource:
@@ -100,14 +105,15 @@ def updates_per_epoch(n: int, batch_size: int) -> int:
     return -(-n // batch_size)
 
 
-def evaluation_batches(split: Split, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
+def evaluation_batches(split: Split, batch_size: int, start: int = 0, stop: int | None = None,
+                       prepare: Prepare | None = None) -> Iterator[Batch]:
     """Iterate over samples ``start .. stop - 1`` of ``split`` (to its end) in order: batches of NumPy arrays, not
-    augmented, of ``evaluated_together`` samples. Lazy images are decoded ahead.
+    augmented, of ``evaluated_together`` samples. Lazy images are decoded ahead, by ``prepare`` (None: ``ahead``).
     """
     batch_size = evaluated_together(split, batch_size)
     source = _EvaluationSource(split, batch_size, start, len(split) if stop is None else stop)
     if split.lazy:
-        yield from ahead(source, batch_bytes(split, batch_size))
+        yield from (prepare or ahead)(source, batch_bytes(split, batch_size))
     else:
         yield from (Batch(*source[item]) for item in range(len(source)))
 
@@ -132,13 +138,48 @@ def ahead(source: Source, size: int) -> Iterator[Batch]:
     # One worker thread keeps the order; a batch is one item, so that a sample costs no Python call.
     batches = dataset.GeneratorDataset(guarded, list(Batch._fields), shuffle=False, num_parallel_workers=1,
                                        python_multiprocessing=False)
-    with _queue_length(min(_LONGEST_QUEUE, max(1, QUEUE_BYTES // size))):
+    with _queue_length(_ready(size)):
         iterator = batches.create_tuple_iterator(num_epochs=1, output_numpy=True)
     for batch in map(Batch._make, iterator):
         if not len(batch.rows):
             assert guarded.error is not None  # nothing else makes a batch empty
             raise guarded.error
         yield batch
+
+
+def ahead_in_thread(source: Source, size: int) -> Iterator[Batch]:
+    """What ``ahead`` gives, prepared by a thread of Python's: without MindSpore."""
+    ready: queue.Queue[Batch | Exception | None] = queue.Queue(_ready(size))
+    left = threading.Event()
+
+    def put(item: Batch | Exception | None) -> None:
+        while not left.is_set():
+            with contextlib.suppress(queue.Full):
+                return ready.put(item, timeout=0.1)
+
+    def prepare() -> None:
+        try:
+            for number in range(len(source)):
+                put(Batch(*source[number]))
+                if left.is_set():
+                    return
+            put(None)
+        except Exception as error:  # whatever it is, it is raised where the batches are used
+            put(error)
+
+    threading.Thread(target=prepare, daemon=True).start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        left.set()
+
+
+def _ready(size: int) -> int:
+    """How many batches of ``size`` bytes wait to be used."""
+    return min(_LONGEST_QUEUE, max(1, QUEUE_BYTES // size))
 
 
 @contextlib.contextmanager

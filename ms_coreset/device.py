@@ -88,7 +88,7 @@ def _loaded() -> bool:
 
 def _idle() -> bool:
     """Whether MindSpore is not loaded, and has no other device here than the CPU, or is not there at all."""
-    return not _loaded() and not _accelerated()
+    return not _loaded() and (bool(_elsewhere) or not _accelerated())
 
 
 @functools.cache
@@ -146,10 +146,12 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
     if name.lower() not in spelling:
-        raise MsCoresetError(f"unknown device {name!r}: there are {', '.join(DEVICES)}")
+        of_torch = f"; {name.lower()} is PyTorch's: --framework torch" if name.lower() in ("cuda", "mps") else ""
+        raise MsCoresetError(f"unknown device {name!r}: there are {', '.join(DEVICES)}{of_torch}")
     require_kind("precision", precision, str)
     if precision not in PRECISIONS:
         raise MsCoresetError(f"unknown precision {precision!r}: there are {', '.join(PRECISIONS)}")
+    _elsewhere.clear()
     device = _chosen(spelling[name.lower()])
     _compute_on(device)
     if device != "CPU":
@@ -162,14 +164,40 @@ def _chosen(device: str) -> str:
     """``device``, or for "auto" the best; where there is only a driver for a better one, that is said."""
     available = available_devices()
     if device == "auto":
-        for idle in _with_driver() if available == ["CPU"] and mindspore_installed() else []:
-            warn(f"there is a driver for {idle}, but MindSpore can use no such device here: computing on the CPU")
+        for idle in _with_driver() if available == ["CPU"] else []:
+            _tell_idle(idle)
         return available[0]
     if device not in available:
         if not mindspore_installed():
             raise _missing(f"device {device}")
         raise MsCoresetError(f"device {device} is not available here; available: {', '.join(available)}")
     return device
+
+
+def _tell_idle(device: str) -> None:
+    """Say what stays idle of a device whose driver is installed."""
+    gpus = nvidia_gpus() if device == "GPU" else 0
+    if gpus:
+        warn(f"{gpus_text(gpus)} here, which MindSpore can't use: computing on the CPU; --framework torch --device "
+             "cuda computes on it")
+    elif mindspore_installed():
+        warn(f"there is a driver for {device}, but MindSpore can use no such device here: computing on the CPU")
+
+
+def nvidia_gpus() -> int:
+    """How many NVIDIA GPUs there are by their driver, which is asked itself: no framework need be loaded."""
+    try:
+        driver = ctypes.CDLL(_DRIVERS["GPU"][0])
+        count = ctypes.c_int(0)
+        failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    except (OSError, AttributeError):
+        return 0
+    return 0 if failed else count.value
+
+
+def gpus_text(gpus: int) -> str:
+    """A number of GPUs in words."""
+    return f"there {'is' if gpus == 1 else 'are'} {gpus} NVIDIA GPU{'' if gpus == 1 else 's'}"
 
 
 def _compute_on(device: str) -> None:
@@ -189,6 +217,7 @@ def _compute_on(device: str) -> None:
 
 
 _settings: dict = {}  # of an accelerator, which a process can make once
+_elsewhere: list = []  # the settings of another framework's device, where that computes with networks
 
 
 def _set_up(device: str, precision: str) -> None:
@@ -213,12 +242,21 @@ def _set_up(device: str, precision: str) -> None:
     _settings.update(precision=precision, deterministic=deterministic)
 
 
+def compute_elsewhere(settings: dict[str, Any]) -> None:
+    """Let another framework than MindSpore compute with networks; all else then goes by NumPy, unless it is loaded.
+
+    Args:
+        settings: of the framework's device, which ``device_settings`` is to tell
+    """
+    _elsewhere[:] = [settings]
+
+
 def device_settings() -> dict[str, Any]:
     """What ``set_device`` has set on an accelerator, as plain values for a result's notes; nothing on a CPU.
 
     precision: see there; deterministic: True, or None where the program itself had set it before
     """
-    return dict(_settings)
+    return dict(_elsewhere[0] if _elsewhere else _settings)
 
 
 def current_device() -> str:

@@ -63,11 +63,14 @@ def data_identity(split: Split, given: Iterable[str] = ()) -> dict[str, Any]:
 
 def network_identity(network: Trainable) -> dict[str, Any]:
     """What a network is, its weights apart, as plain values: what ``create_network`` made it by, or its class and a
-    checksum of its layers; and the precision that it computes in, unless that is float32."""
+    checksum of its layers; the framework that computes it, unless that is MindSpore; and the precision that it computes
+    in, unless that is float32."""
     described = getattr(network, "description", None)
     described = described or {"class": _name(type(network)), "layers": layers_digest(network)}
+    engine = getattr(network, "coreset_engine", None)
+    framework = {} if engine is None else {"framework": engine.name}
     precision = device_settings().get("precision", "float32")
-    return described if precision == "float32" else {**described, "precision": precision}
+    return {**described, **framework, **({} if precision == "float32" else {"precision": precision})}
 
 
 def weights_digest(network: Trainable) -> str:
@@ -82,6 +85,8 @@ def layers_digest(network: Trainable) -> str:
     Two networks of one class that differ in an activation, which no weight tells, differ in this. Another version of
     Python or MindSpore may give another one.
     """
+    if hasattr(network, "layers_text"):  # PyTorch's own account of them
+        return array_digest(np.array(network.layers_text()))
     from mindspore import nn
 
     passing = _bookkeeping(nn.Cell)

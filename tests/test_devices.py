@@ -439,13 +439,18 @@ def test_unknown_precision_is_refused():
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A machine without compilers: ``libraries`` that can be loaded, and ``numbers`` of devices that MindSpore tells,
-    or the error that it raises."""
-    found = SimpleNamespace(libraries=set(), numbers={})
+    """A machine without compilers: ``libraries`` that can be loaded, ``numbers`` of devices that MindSpore tells, or
+    the error that it raises, and ``gpus`` that NVIDIA's driver counts, or the error code that it returns, below 0."""
+    found = SimpleNamespace(libraries=set(), numbers={}, gpus=0)
+
+    def count_gpus(place):
+        ctypes.cast(place, ctypes.POINTER(ctypes.c_int)).contents.value = 7 if found.gpus < 0 else found.gpus
+        return max(0, -found.gpus)
 
     def load(library):
         if library not in found.libraries:
             raise OSError(library)
+        return SimpleNamespace(cuInit=lambda flags: 0, cuDeviceGetCount=count_gpus)
 
     def count(kind):
         if isinstance(found.numbers.get(kind, 0), Exception):
@@ -477,6 +482,26 @@ def test_a_toolkit_without_a_device_is_none_and_said(number, machine, caplog):
                                "CPU"]
     with pytest.raises(MsCoresetError, match="device GPU is not available here; available: CPU"):
         mc.set_device("GPU")
+
+
+@pytest.mark.parametrize(("gpus", "told"), [(1, "there is 1 NVIDIA GPU"), (4, "there are 4 NVIDIA GPUs")])
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_gpu_that_mindspore_knows_nothing_of_is_named_with_what_computes_on_it(gpus, told, installed, machine, caplog,
+                                                                                 monkeypatch):
+    machine.libraries, machine.numbers, machine.gpus = {"libcuda.so.1"}, {"gpu": 0}, gpus
+    monkeypatch.setattr(device, "mindspore_installed", lambda: installed)
+    assert device._chosen("auto") == "CPU"
+    assert caplog.messages == [f"{told} here, which MindSpore can't use: computing on the CPU; --framework torch "
+                               "--device cuda computes on it"]
+    caplog.clear()
+    assert device._chosen("CPU") == "CPU"
+    assert not caplog.messages
+
+
+def test_a_driver_that_fails_counts_none(machine):
+    assert device.nvidia_gpus() == 0
+    machine.libraries, machine.gpus = {"libcuda.so.1"}, -100
+    assert device.nvidia_gpus() == 0
 
 
 # Between ranks

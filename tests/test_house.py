@@ -17,6 +17,7 @@ FLOORS = [
     {"errors", "pickles", "progress"},
     {"arrays", "batches", "distributed", "files", "locks", "randomness", "registry"},
     {"device", "npz"},
+    {"engines"},
     {"coreset", "evidence", "identity"},
     {"networks", "perturbations", "selectors"},
     {"datasets"},
@@ -145,6 +146,14 @@ def test_the_library_starts_nothing_but_by_what_is_imported_late(house):
             } == set()
     assert all(len(others) == 1 for module, others in house.lazy.items() if others and _room(module) == "cli")
     assert {module for module in slow if _room(module) == "cli"} == set()
+
+
+def test_one_file_knows_torch_ref(house):
+    assert {module for module, packages in house.outside.items() if "torch_ref" in packages} == {
+        "ms_coreset.engines.of_torch"}
+    assert [path.name for path in LIBRARY.rglob("*.py") if re.search(r"import torch_ref|from torch_ref",
+                                                                     path.read_text(encoding="utf-8"))
+            ] == ["of_torch.py"]
 
 
 def test_only_commands_know_of_argparse_and_they_write_into_no_namespace(house):

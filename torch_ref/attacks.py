@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from torch_ref.extraction import device_of
+
 
 def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int = 50,
                        *, overshoot: float = 0.0) -> np.ndarray:
@@ -19,6 +21,7 @@ def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int =
     Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; DeepCore's defaults and its squared length.
     """
     network.eval()
+    images = images.to(device_of(network))
     return torch.tensor([_squared_distance(network, image, max_iter, overshoot) for image in images]).double().numpy()
 
 
@@ -73,17 +76,18 @@ def projected_gradient(network: nn.Module, images: np.ndarray, labels: np.ndarra
     Source: Madry et al., ICLR 2018, section 2.1; the defaults of torchattacks.
     """
     network.eval()
-    given, truth = torch.as_tensor(images), torch.as_tensor(labels)
-    moved = given if start is None else torch.as_tensor(start)
+    device = device_of(network)
+    given, truth = torch.as_tensor(images, device=device), torch.as_tensor(labels, device=device)
+    moved = given if start is None else torch.as_tensor(start, device=device)
     for _ in range(steps):
         moved = moved.detach().requires_grad_()
         loss = torch.nn.functional.cross_entropy(network(moved), truth, reduction="sum")
         moved = moved.detach() + alpha * torch.autograd.grad(loss, moved)[0].sign()
         moved = torch.minimum(torch.maximum(moved, given - eps), given + eps).clamp(0, 1)
-    return moved.numpy()
+    return moved.cpu().numpy()
 
 
 @torch.no_grad()
 def _answers(network: nn.Module, images: np.ndarray) -> torch.Tensor:
     network.eval()
-    return network(torch.as_tensor(images)).argmax(dim=1)
+    return network(torch.as_tensor(images, device=device_of(network))).argmax(dim=1)

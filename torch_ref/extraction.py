@@ -1,6 +1,6 @@
 """What a trained network says of every sample of a split."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ class Network(Protocol):
     def features(self, x: torch.Tensor) -> torch.Tensor: ...
 
     def eval(self) -> object: ...
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ def normalise(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
     return torch.from_numpy(np.ascontiguousarray(standard.transpose(0, 3, 1, 2)))
 
 
+def device_of(network: Network) -> torch.device:
+    """Where a network computes: where its weights lie, to which ``network.to(device)`` brings them."""
+    return next(network.parameters()).device
+
+
 @torch.no_grad()
 def extract(network: Network, split: Split, need: Sequence[str] = ("features", "logits"),
             *, batch_size: int = 256) -> Evidence:
@@ -93,9 +100,9 @@ def extract(network: Network, split: Split, need: Sequence[str] = ("features", "
     network.eval()
     answers: dict[str, list[np.ndarray]] = {name: [] for name in need}
     for start in range(0, len(split.labels), batch_size):
-        inputs = normalise(split.images[start:start + batch_size], split.mean, split.std)
+        inputs = normalise(split.images[start:start + batch_size], split.mean, split.std).to(device_of(network))
         for name in need:
             answer = network.features(inputs) if name == "features" else network(inputs)
-            answers[name].append(answer.numpy())
+            answers[name].append(answer.cpu().numpy())
     arrays = {name: np.concatenate(batches) for name, batches in answers.items()}
     return Evidence(labels=np.asarray(split.labels), **arrays)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.extraction import Network, Split, extract, normalise
+from torch_ref.extraction import Network, Split, device_of, extract, normalise
 from torch_ref.networks.layers import reseed
 from torch_ref.over_time import divergence
 
@@ -84,8 +84,10 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
     Raises ``ValueError`` for an unknown schedule or padding mode.
     """
     recipe = _as_recipe(recipe)
-    labels = torch.as_tensor(np.asarray(split.labels, np.int64))
-    weights = torch.ones(len(labels)) if weights is None else torch.as_tensor(np.asarray(weights, np.float32))
+    device = device_of(network)
+    labels = torch.as_tensor(np.asarray(split.labels, np.int64), device=device)
+    weights = np.ones(len(labels)) if weights is None else weights
+    weights = torch.as_tensor(np.asarray(weights, np.float32), device=device)
     if recipe.whiten:
         whiten(network, split)
     optimizer = torch.optim.SGD(network.parameters(), lr=recipe.lr, momentum=recipe.momentum,
@@ -102,9 +104,10 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
             rows = order[part]
             update = epoch * updates_per_epoch + batch
             optimizer.param_groups[0]["lr"] = learning_rate(recipe, update, updates_per_epoch)
-            logits = _update(network, optimizer, normalise(images[part], split.mean, split.std), labels[rows],
-                             weights[rows], recipe.clip_norm)
-            observed = observe(logits, labels[rows]) | {"answers": F.softmax(logits.double(), dim=1).float().numpy()}
+            inputs = normalise(images[part], split.mean, split.std).to(device)
+            _, logits = update(network, optimizer, inputs, labels[rows], weights[rows], recipe.clip_norm)
+            observed = observe(logits.cpu(), labels[rows].cpu())
+            observed |= {"answers": F.softmax(logits.cpu().double(), dim=1).float().numpy()}
             _record(records, rows, observed, len(labels))
         answers = records.pop("answers")
         records["divergence"] = divergence(before, answers).float().numpy()
@@ -191,7 +194,7 @@ def whiten(network: nn.Module, split: Split, samples: int = 5000, eps: float = 5
     eigenvectors, turned so that the entry of largest size is positive; a bias is set to 0
     """
     layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    images = normalise(split.images[:samples], split.mean, split.std)
+    images = normalise(split.images[:samples], split.mean, split.std).to(layer.weight.device)
     patches = F.unfold(images, layer.kernel_size).transpose(1, 2).flatten(0, 1).double()
     values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
     filters = []
@@ -200,7 +203,13 @@ def whiten(network: nn.Module, split: Split, samples: int = 5000, eps: float = 5
         vector = vector * vector[vector.abs().argmax()].sign()
         filters.append(vector / (values[-j] + eps).sqrt())
     filters = torch.stack(filters).reshape(-1, *layer.weight.shape[1:])
-    layer.weight.copy_(torch.cat([filters, -filters]))
+    freeze_first(layer, torch.cat([filters, -filters]))
+
+
+@torch.no_grad()
+def freeze_first(layer: nn.Conv2d, filters: torch.Tensor) -> None:
+    """Give a convolution weights that are not trained, and a bias of 0, which is."""
+    layer.weight.copy_(filters)
     layer.weight.requires_grad_(False)
     if layer.bias is not None:
         layer.bias.zero_()
@@ -247,17 +256,22 @@ def _crop(images: np.ndarray, shifts: np.ndarray, padding: int, padding_mode: st
                      for image, (top, left) in zip(padded, shifts, strict=True)])
 
 
-def _update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, labels: torch.Tensor,
-            weights: torch.Tensor, clip_norm: float | None) -> torch.Tensor:
+def update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.Tensor, labels: torch.Tensor,
+           weights: torch.Tensor, clip_norm: float | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """One update by a batch, in training mode; see ``train``.
+
+    Returns (loss, logits (B, C) before the update), cut off from the network.
+    """
     network.train()
     logits = network(inputs)
     losses = F.cross_entropy(logits, labels, reduction="none")
     optimizer.zero_grad()
-    ((weights * losses).sum() / (weights.sum() or 1)).backward()
+    loss = (weights * losses).sum() / (weights.sum() or 1)
+    loss.backward()
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
     optimizer.step()
-    return logits.detach()
+    return loss.detach(), logits.detach()
 
 
 def observe(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:

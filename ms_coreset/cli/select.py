@@ -110,7 +110,7 @@ def _compared(path: str, changes: Sequence[str]) -> int:
 
 
 def _print_summary(sources: Sources, result: SelectionResult) -> None:
-    data, coreset, summary = sources.data, result.coreset, result.summary
+    data, network, coreset, summary = sources.data, sources.network, result.coreset, result.summary
     share = summary["kept"] / summary["available"]
     low, middle, high = summary["per_class"]
     lines: list[tuple[str, object]] = [
@@ -137,6 +137,7 @@ def _print_summary(sources: Sources, result: SelectionResult) -> None:
     say(f"next: {_train_command()} --dataset {shlex.quote(data.canonical_name)} "
           f"--coreset {shlex.quote(str(result.files['npz']))}"
           + (f" --data {shlex.quote(data.root)}" if data.root != "data" else "")
+          + (f" --framework {network.given_framework}" if network.given_framework else "")
           + "".join(f" {word}" for word in image_words(data)))
 
 

@@ -85,7 +85,7 @@ class Bench:
 
         def find(sources: Sources, split: Split, _: str, __: Steps, run: int) -> tuple[Network, Path]:
             own = Steps()
-            found = trained_network(sources.data, split, cell.recipe, folders[run], cell.seed + run, own)
+            found = trained_network(sources, split, cell.recipe, folders[run], cell.seed + run, own)
             self._note(folders[run], "train", own)
             asked.append(found[0])
             return found
@@ -122,7 +122,7 @@ class Bench:
                record: Sequence[str] | None, save_interval: float) -> tuple[TrainingResult, Costs]:
         steps, begun = Steps(), finished(folder)
         with steps("train"):
-            network = build_network(recipe, data.split, run.cell.seed)
+            network = build_network(recipe, data.split, run.cell.seed, self._sources.network.framework)
             result = train(network, part, recipe, seed=run.cell.seed, weights=weights, record=record, folder=folder,
                            resume=True, test=data.test, save_interval=save_interval)
         costs = self._note(folder, "train", None if begun else steps)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ms_coreset.batches import updates_per_epoch
+from ms_coreset.engines.frameworks import MINDSPORE
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.extraction.patches import VERSION
 from ms_coreset.selectors.choice import Choice
@@ -29,7 +30,7 @@ class Cell:
     """What has one base network, or takes patches in its place, and so has one body of evidence.
 
     arch: the network's name with its width; recipe: what the base network is trained by; runs: how many of them, of
-    seeds from ``seed`` on; evidence: "network", or "patches" and how many filters
+    seeds from ``seed`` on; evidence: "network", or "patches" and how many filters; framework: of all its networks
     """
 
     dataset: str
@@ -42,16 +43,21 @@ class Cell:
     top_m: int | None = None
     evidence: str = "network"
     filters: int | None = None
+    framework: str = MINDSPORE
 
     @property
     def asked(self) -> str:
         """What is asked about the samples: the network's name, or "patches"."""
         return self.arch if self.evidence == "network" else self.evidence
 
+    def computed(self) -> dict[str, Any]:
+        """The framework, unless it is MindSpore, as plain values."""
+        return {} if self.framework == MINDSPORE else {"framework": self.framework}
+
     def base(self) -> dict[str, Any]:
         """What the evidence follows from, beside the data and the seed, as plain values."""
         if self.evidence == "network":
-            return {"base": self.recipe.as_dict(), "runs": self.runs}
+            return {"base": self.recipe.as_dict(), "runs": self.runs, **self.computed()}
         return {"base": {"evidence": self.evidence, "filters": self.filters, "version": VERSION}}
 
 
@@ -99,7 +105,7 @@ class Run:
 
     def work(self) -> str:
         """Checksum of all that decides the outcome: runs of equal work are computed once."""
-        training = {"recipe": self.recipe.as_dict(), "seed": self.cell.seed}
+        training = {"recipe": self.recipe.as_dict(), "seed": self.cell.seed, **self.cell.computed()}
         if not self.whole:
             training["protocol"] = self.protocol
         return checksum([self.selection(), training])

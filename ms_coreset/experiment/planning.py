@@ -155,9 +155,9 @@ def _stated_protocol(recipe: Recipe) -> str:
 
 def _cell(study: StudyPlan, dataset: str, seed: int, recipe: Recipe, evidence: str) -> Cell:
     sources = study.sources
-    of_patches = (evidence, sources.evidence.filters) if evidence == PATCHES else ()
+    filters = sources.evidence.filters if evidence == PATCHES else None
     return Cell(dataset, sources.pool, study.pool_seed, seed, _spelled(recipe), recipe.override(**study.selection),
-                sources.evidence.runs, sources.evidence.top_m, *of_patches)
+                sources.evidence.runs, sources.evidence.top_m, evidence, filters, sources.network.framework)
 
 
 def _recipe(sources: Sources, device: str, dataset: str, arch: str | None) -> Recipe:

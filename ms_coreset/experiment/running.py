@@ -9,7 +9,8 @@ import yaml
 
 from ms_coreset.datasets import default_overlay_path
 from ms_coreset.datasets.family import canonical_name
-from ms_coreset.device import require_mindspore, set_device
+from ms_coreset.device import require_mindspore
+from ms_coreset.engines.frameworks import MINDSPORE
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.experiment.bench import Bench
 from ms_coreset.experiment.plan import Run
@@ -31,6 +32,7 @@ from ms_coreset.experiment.work import Work
 from ms_coreset.files import atomic_write
 from ms_coreset.identity import normalization
 from ms_coreset.jobs.base_network import require_writable
+from ms_coreset.jobs.computing import set_up
 from ms_coreset.jobs.options import KNOWN, require_known, spelled, words_of
 from ms_coreset.jobs.sources import NETWORK
 from ms_coreset.jobs.versions import made_with
@@ -68,14 +70,16 @@ def do_study(job: StudyJob) -> StudyResult:
     is not that of the results that are there; what single runs raise is in their records."""
     device, runs, store = _begun(job)
     folder, plan = job.folder, job.plan
-    require_mindspore()  # better now than in every run
+    framework = plan.sources.network.framework
+    if framework == MINDSPORE:
+        require_mindspore()  # better now than in every run
     require_writable(folder)
     with atomic_write(folder / "study.yaml", "w", encoding="utf-8") as stream:
         yaml.safe_dump(dict(job.settings), stream, sort_keys=False, allow_unicode=True)
     bench = Bench(plan.sources, device, Claims(Path(plan.sources.network.folder) / ".locks"),
                   labels_of(plan.datasets, job.labels), {run.cell for run in runs})
     claims = Claims(folder / ".locks")
-    work = Work(folder, claims, bench, runs, made_with(device), lambda run: command_of(plan, job.words, run))
+    work = Work(folder, claims, bench, runs, made_with(device, framework), lambda run: command_of(plan, job.words, run))
     counted = Tally(runs, store, job.retry)
     with claims.claim("prepare", wait=True):
         _prepare(job)
@@ -138,7 +142,7 @@ def _typed(given: dict[str, Any]) -> dict[str, Any]:
 
 def _begun(job: StudyJob) -> tuple[str, list[Run], Store]:
     """(device, runs, the results that are there)."""
-    device = set_device(job.runtime.device, job.runtime.precision)
+    device = set_up(job.runtime, job.plan.sources.network)
     return device, planned(job.plan, device), Store(job.folder)
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up, require_mindspore
+from ms_coreset.device import filled_up
 from ms_coreset.distributed import current
+from ms_coreset.engines import engine_of
 from ms_coreset.errors import require_kind, require_network, require_number, require_same_classes, require_whole
 from ms_coreset.kinds import Network
 from ms_coreset.progress import Progress
-
-if TYPE_CHECKING:
-    from mindspore import Tensor
 
 
 def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, overshoot: float = 0.0,
@@ -30,7 +28,7 @@ def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, ov
 
     Raises ``MsCoresetError`` for an option outside its range, and for a network of another number of classes.
     """
-    require_mindspore()
+    engine = engine_of(network)
     require_network(network, "head")
     require_kind("split", split, Split)
     require_same_classes(network, split, "boundaries between classes")
@@ -44,7 +42,7 @@ def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, ov
     own = ranks.part(len(split), evaluated_together(split, together))
     distances = np.empty(own.stop - own.start)
     with Progress(len(distances), "boundary") as progress:
-        for batch in evaluation_batches(split, together, own.start, own.stop):
+        for batch in evaluation_batches(split, together, own.start, own.stop, engine.ahead):
             distances[batch.rows - own.start] = squared_perturbations(network, batch.images, max_iter, overshoot, top_m,
                                                                       batch_size)
             progress.update(len(batch.rows))
@@ -112,17 +110,16 @@ class _Differentiable:
     """A callable's logits and input gradients, as float64 arrays, ``batch_size`` images at a time."""
 
     def __init__(self, logits: Callable, batch_size: int) -> None:
-        import mindspore
-
-        def chosen_sum(images: Tensor, chosen: Tensor) -> Tensor:
+        def chosen_sum(images: Any, chosen: Any) -> Any:
             return (logits(images) * chosen).sum()
 
-        self._tensor, self._logits, self._batch_size = mindspore.Tensor, logits, batch_size
-        self._gradient = mindspore.grad(chosen_sum)
+        self._engine, self._logits, self._batch_size = engine_of(logits), logits, batch_size
+        self._gradient = self._engine.gradient(chosen_sum)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """(n, C)."""
-        return self._in_batches(self._logits, images)
+        with self._engine.asking():
+            return self._in_batches(self._logits, images)
 
     def gradients(self, images: np.ndarray, classes: np.ndarray, outputs: int) -> np.ndarray:
         """Of n images, the gradients (n, m, ...) of the logits of their ``classes`` (n, m), of ``outputs`` logits."""
@@ -139,5 +136,5 @@ class _Differentiable:
         return np.concatenate(parts).astype(np.float64)
 
     def _of_batch(self, function: Callable, arrays: Sequence[np.ndarray]) -> np.ndarray:
-        whole = (self._tensor(filled_up(array, self._batch_size)) for array in arrays)
-        return function(*whole).asnumpy()[:len(arrays[0])]
+        whole = (self._engine.tensor(filled_up(array, self._batch_size)) for array in arrays)
+        return self._engine.array(function(*whole))[:len(arrays[0])]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from ms_coreset.batches import evaluated_together, evaluation_batches
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up, require_mindspore
+from ms_coreset.device import filled_up
 from ms_coreset.distributed import current, first_before_others
+from ms_coreset.engines import engine_of
 from ms_coreset.errors import (
     MsCoresetError,
     require_kind,
@@ -48,7 +49,7 @@ def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, 
     Returns ``Evidence`` with the split's labels. Raises ``MsCoresetError`` for an unknown field, for images that the
     network was not built for, and for logits of another number of classes than the split has: its features serve.
     """
-    require_mindspore()
+    engine_of(network)  # is there, or it says how to get it
     require_network(network, "features", "head", "num_features")
     require_kind("split", split, Split)
     require_whole("batch_size", batch_size)
@@ -86,21 +87,22 @@ def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: in
             # Whole batches, so that they are the same ones, and so the arithmetic, on any number of ranks.
             own = ranks.part(end - begin, together)
             own = slice(begin + own.start, begin + own.stop)
-            _ask(store, network, evaluation_batches(split, batch_size, own.start, own.stop), together, progress)
+            batches = evaluation_batches(split, batch_size, own.start, own.stop, engine_of(network).ahead)
+            _ask(store, network, batches, together, progress)
             progress.update(end - begin - (own.stop - own.start))
             store.meet(own, end)
 
 
 def _ask(store: ExtractionStore, network: Network, batches: Iterator[Batch], together: int, progress: Progress) -> None:
     """together: rows of a whole batch."""
-    from mindspore import Tensor
-
     network.set_train(False)
-    for batch in batches:
-        n, features = len(batch.rows), network.features(Tensor(filled_up(batch.images, together)))
-        store.write(batch.rows, features=lambda n=n, f=features: f.asnumpy()[:n],
-                    logits=lambda n=n, f=features: network.head(f).asnumpy()[:n])
-        progress.update(n)
+    engine = engine_of(network)
+    with engine.asking():
+        for batch in batches:
+            n, features = len(batch.rows), network.features(engine.tensor(filled_up(batch.images, together)))
+            store.write(batch.rows, features=lambda n=n, f=features: engine.array(f)[:n],
+                        logits=lambda n=n, f=features: engine.array(network.head(f))[:n])
+            progress.update(n)
 
 
 def _require_fitting(network: object, split: Split) -> None:

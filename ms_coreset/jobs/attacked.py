@@ -9,9 +9,12 @@ from ms_coreset.datasets.family import find_dataset
 from ms_coreset.datasets.overlays import attack_path
 from ms_coreset.datasets.overlays.places import is_made
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import current_device, device_settings, set_device
+from ms_coreset.device import current_device, device_settings
 from ms_coreset.distributed import first_before_others
+from ms_coreset.engines import torch_engine
+from ms_coreset.engines.frameworks import TORCH
 from ms_coreset.jobs.base_network import base_network
+from ms_coreset.jobs.computing import set_up
 from ms_coreset.jobs.sources import Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.perturbations.attack import attack_options
@@ -46,7 +49,7 @@ def attack(sources: Sources, runtime: Runtime, force: bool, batch_size: int, **o
 
     options: of ``attack_options``; the rest as for ``make_attack``
     """
-    set_device(runtime.device, runtime.precision)
+    set_up(runtime, sources.network)
     data, _, variant = sources.data.clean("A")
     clean = data.load(train=True)
     # Said before a network is trained; the weights are compared later.
@@ -55,9 +58,13 @@ def attack(sources: Sources, runtime: Runtime, force: bool, batch_size: int, **o
                         **options)
 
 
+def _device_of(sources: Sources) -> str:
+    return torch_engine().device_name if sources.network.framework == TORCH else current_device()
+
+
 def _make(sources: Sources, clean: Split, variant: str = "", **options: Any) -> Path:
     """Attack the split ``clean`` of ``sources`` by their base network; the file of the result."""
-    device, asked = current_device(), dataclasses.replace(sources, pool=None)
+    device, asked = _device_of(sources), dataclasses.replace(sources, pool=None)
     network, path = base_network(asked, clean, device, Steps())
     notes = {"checkpoint": str(path), "network": getattr(network, "description", None), "device": device,
              **device_settings()}

@@ -9,32 +9,35 @@ from typing import Any
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import require_mindspore
 from ms_coreset.distributed import current
+from ms_coreset.engines.frameworks import MINDSPORE, TORCH
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write
 from ms_coreset.identity import contents_digest, normalization, tell_missing
 from ms_coreset.jobs.default_recipe import recipe_of
-from ms_coreset.jobs.sources import DataSource, NetworkSource, Sources
+from ms_coreset.jobs.sources import NetworkSource, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import FilePath, Log, Network
 from ms_coreset.locks import locked
 from ms_coreset.networks import canonical_network, create_network
 from ms_coreset.networks.weights import network_from_weights, read_checkpoint
 from ms_coreset.terminal import note
-from ms_coreset.training.loop import BEST, LAST, finished, train
+from ms_coreset.training.loop import BEST, LAST, checkpoint_file, finished, train
 from ms_coreset.training.recipe import Recipe
 
 
 def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None) -> Path:
-    """``<folder of networks>/<dataset>[-pool<N>]/<arch>[-w<width>][-<what>]``."""
+    """``<folder of networks>/<dataset>[-pool<N>]/<arch>[-w<width>][-torch][-<what>]``."""
     dataset = sources.data.name_in_files + (f"-pool{sources.pool}" if sources.pool else "")
-    arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + (f"-{what}" if what else "")
+    by_torch = sources.network.framework == TORCH  # whose network is another one, and has other files
+    arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + ("-torch" if by_torch else "") + (
+        f"-{what}" if what else "")
     return Path(sources.network.folder) / dataset / arch
 
 
-def build_network(recipe: Recipe, split: Split, seed: int) -> Network:
+def build_network(recipe: Recipe, split: Split, seed: int, framework: str = MINDSPORE) -> Network:
     """The recipe's network for the images of ``split``, with its first weights."""
     return create_network(recipe.arch, split.num_classes, split.in_channels, image_size=split.image_size,
-                          width=recipe.width, seed=seed)
+                          width=recipe.width, seed=seed, framework=framework)
 
 
 def base_network(sources: Sources, split: Split, device: str, steps: Steps, run: int = 0) -> tuple[Network, Path]:
@@ -50,7 +53,7 @@ def base_network(sources: Sources, split: Split, device: str, steps: Steps, run:
     recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
     seed = sources.seed + run
     folder = checkpoint_folder(sources, recipe, f"seed{seed}" if run else None)
-    return trained_network(sources.data, split, recipe, folder, seed, steps, sources.network.record)
+    return trained_network(sources, split, recipe, folder, seed, steps, sources.network.record)
 
 
 def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold: int,
@@ -62,35 +65,38 @@ def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold
     recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
     seed = sources.seed + run
     what = f"fold{fold + 1}of{sources.evidence.folds}-seed{seed}"
-    return trained_network(sources.data, split, recipe, checkpoint_folder(sources, recipe, what), seed, steps, ())
+    return trained_network(sources, split, recipe, checkpoint_folder(sources, recipe, what), seed, steps, ())
 
 
 def first_network(sources: Sources, split: Split, device: str) -> Network:
     """A network of the kind that ``base_network`` finds, before it is trained."""
     if sources.network.checkpoint:
         return _given_network(sources.network, split, log=lambda line: None)  # all there is to tell comes when asked
-    return build_network(recipe_of(sources.network, sources.data.name, device, split.image_size), split, sources.seed)
+    return build_network(recipe_of(sources.network, sources.data.name, device, split.image_size), split, sources.seed,
+                         sources.network.framework)
 
 
 def _given_network(source: NetworkSource, split: Split, log: Log) -> Network:
     assert source.checkpoint is not None  # whoever calls has looked
     arch = source.arch and canonical_network(source.arch)
-    return network_from_weights(source.checkpoint, split.image_size, split.in_channels, arch=arch, log=log)
+    return network_from_weights(source.checkpoint, split.image_size, split.in_channels, arch=arch,
+                                framework=source.framework, log=log)
 
 
-def trained_network(data: DataSource, split: Split, recipe: Recipe, folder: Path, seed: int,
-                    steps: Steps, record: Sequence[str] | str | None = None) -> tuple[Network, Path]:
+def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path, seed: int, steps: Steps,
+                    record: Sequence[str] | str | None = None) -> tuple[Network, Path]:
     """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be.
 
-    data: the ``DataSource`` of its test split; record: see ``train``
+    sources: of its test split, and the framework; record: see ``train``
     """
     if not current().agree(finished(folder)):
         with steps("train"), at_work_in(folder):
             if not current().agree(finished(folder)):  # by another process meanwhile
-                _train_base(data, split, recipe, folder, seed, record)
-    path = folder / BEST
+                _train_base(sources, split, recipe, folder, seed, record)
+    path = checkpoint_file(folder, BEST)
     with steps("load"):
-        network = network_from_weights(path, split.image_size, split.in_channels, arch=canonical_network(recipe.arch))
+        network = network_from_weights(path, split.image_size, split.in_channels, arch=canonical_network(recipe.arch),
+                                       framework=sources.network.framework)
     _tell_of_base(path, {**recipe.as_dict(), "seed": seed}, split)
     return network, path
 
@@ -106,18 +112,21 @@ def at_work_in(folder: FilePath) -> Iterator[None]:
         yield
 
 
-def _train_base(data: DataSource, split: Split, recipe: Recipe, folder: Path, seed: int,
+def _train_base(sources: Sources, split: Split, recipe: Recipe, folder: Path, seed: int,
                 record: Sequence[str] | str | None) -> None:
-    require_mindspore()  # before it says that it trains
+    framework = sources.network.framework
+    if framework == MINDSPORE:
+        require_mindspore()  # before it says that it trains
     # Of training that ended, of which best.ckpt is gone, nothing is left to go on with.
     notes = training_notes(folder / LAST)
     resume = bool(current().agree(bool(notes) and notes.get("epoch") != notes.get("epochs")))
     length = f"{recipe.epochs} epochs" if recipe.epochs else f"{recipe.iterations} updates"
     note(f"no base network in {folder}: " + ("going on with its training" if resume else
          f"training {recipe.arch} first ({length} on {len(split)} samples; other: --arch, --recipe, --epoch, --ckpt)"))
-    network = build_network(recipe, split, seed)
+    network = build_network(recipe, split, seed, framework)
     _note_ranks(network)
-    train(network, split, recipe, seed=seed, record=record, folder=folder, resume=resume, test=data.load(train=False))
+    train(network, split, recipe, seed=seed, record=record, folder=folder, resume=resume,
+          test=sources.data.load(train=False))
 
 
 def _note_ranks(network: Network) -> None:
@@ -150,12 +159,12 @@ def _tell_of_base(path: Path, wanted: Mapping[str, Any], split: Split) -> None:
     if others:
         note(f"it was trained with {'; '.join(others)}: delete {path.parent} to train anew")
     if trained:
-        tell_missing(trained, normalization(split), path.with_name(LAST), note)
+        tell_missing(trained, normalization(split), checkpoint_file(path.parent, LAST), note)
 
 
 def training_notes(path: FilePath) -> dict[str, Any]:
     """What last.ckpt beside the checkpoint ``path`` tells of its training: "run", "epoch", ...; nothing without one."""
-    last = Path(path).with_name(LAST)
+    last = checkpoint_file(Path(path).parent, LAST)
     return read_checkpoint(last)[1] if last.is_file() else {}
 
 

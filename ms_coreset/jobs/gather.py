@@ -9,7 +9,6 @@ import numpy as np
 
 from ms_coreset.datasets import class_balanced_indices
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import set_device
 from ms_coreset.errors import MsCoresetError, require_same_classes
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction import extract
@@ -17,6 +16,7 @@ from ms_coreset.extraction.boundary import deepfool_distances
 from ms_coreset.identity import contents_digest
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import base_network, first_network, fold_network, training_notes
+from ms_coreset.jobs.computing import set_up
 from ms_coreset.jobs.out_of_fold import join_folds
 from ms_coreset.jobs.patches import ask_patches
 from ms_coreset.jobs.score_files import with_scores
@@ -33,10 +33,17 @@ Find = Callable[[Sources, Split, str, Steps, int], tuple[Network, Path]]  # as `
 
 
 def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Split, np.ndarray | None, Split]:
-    """(device, training split, pool's places or None for all, the pool as a split)."""
+    """(device, training split, pool's places or None for all, the pool as a split).
+
+    Raises:
+        MsCoresetError: for a framework that has no images to ask a network about
+    """
     with steps("load"):
-        device = set_device(runtime.device, runtime.precision)
+        device = set_up(runtime, sources.network)
         whole = training_split(sources)
+        if sources.network.given_framework and whole.images is None:
+            raise MsCoresetError(f"--framework {sources.network.framework} is about networks: {whole.name} brings no "
+                                 "images to ask one about")
         evidence = sources.evidence
         if evidence.scores is not None:
             whole = with_scores(whole, evidence.scores, evidence.scores_key, evidence.scores_low)

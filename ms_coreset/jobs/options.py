@@ -13,7 +13,8 @@ from ms_coreset.training.recipe import Recipe
 # Option -> the field that it is of.
 _DATA = {"dataset": "name", "data": "root", "image_size": "image_size", "bits": "bits", "skip_broken": "skip_broken",
          "verify": "verify", "probabilities": "probabilities"}
-_NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder", "record": "record"}
+_NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder", "record": "record",
+            "framework": "given_framework"}
 _EVIDENCE = {"evidence": "kind", "filters": "filters", "runs": "runs", "out_of_fold": "folds", "top_m": "top_m",
              "cache": "cache", "scores_from": "scores", "scores_key": "scores_key", "scores_low": "scores_low",
              "memory": "memory"}

@@ -30,6 +30,7 @@ def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
     if evidence.filters is not None:
         require_whole("--filters", evidence.filters)
     given = [flag for flag, is_given in (("--ckpt", sources.network.checkpoint is not None),
+                                         ("--framework", sources.network.given_framework is not None),
                                          ("--runs", evidence.runs != 1), ("--top-m", evidence.top_m is not None))
              if is_given]
     if given:

@@ -95,7 +95,8 @@ def select(job: SelectionJob) -> SelectionResult:
         wanted = by_patches(wanted)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
     given = [name for name in choice.needs if name in split.known]
-    notes = {**_asked_for(wanted, whole, given), **made_with(device), "data": data_identity(whole, given)}
+    notes = {**_asked_for(wanted, whole, given), **made_with(device, sources.network.framework),
+             "data": data_identity(whole, given)}
     tell_changes(job.former, notes)
     expected = choice.estimate(*sizes_to_gather(sources, split, device, choice.needs), request)
     note(expected)
@@ -153,8 +154,9 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
     pool: work on so many samples, a class-balanced part
     save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and what
         was extracted, are kept in ``model_dir`` and ``cache``, as the command does
-    options: others of the command by their names: of the data such as image_size, of the network such as arch and
-        epochs, of the evidence such as runs and filters, and model_dir, cache, precision
+    options: others of the command by their names: of the data such as image_size, of the network such as arch, epochs
+        and framework ("mindspore" or "torch"), of the evidence such as runs and filters, and model_dir, cache,
+        precision
 
     Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory.
     """

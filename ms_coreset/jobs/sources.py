@@ -9,6 +9,7 @@ from typing import Literal, overload
 from ms_coreset.datasets import Split, load_dataset
 from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.distributed import first_before_others
+from ms_coreset.engines.frameworks import FRAMEWORKS, MINDSPORE
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.quota import Request
@@ -105,6 +106,9 @@ class NetworkSource:
     checkpoint: a file of the network itself, in which case none is trained
     folder: of the checkpoints of those that are
     record: what is recorded of the samples while one is trained, see ``train``
+    given_framework: "mindspore" or "torch", which trains and asks it, None where nothing is said of that
+
+    Raises ``MsCoresetError`` for another framework.
     """
 
     recipe: str | Recipe | None = None
@@ -112,6 +116,16 @@ class NetworkSource:
     checkpoint: str | None = None
     folder: str = "ckpt"
     record: Sequence[str] | str | None = None
+    given_framework: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.framework not in FRAMEWORKS:
+            raise MsCoresetError(f"framework {self.framework!r}: must be one of {', '.join(FRAMEWORKS)}")
+
+    @property
+    def framework(self) -> str:
+        """The framework that trains and asks it."""
+        return self.given_framework or MINDSPORE
 
     @property
     def arch(self) -> str | None:
@@ -121,7 +135,8 @@ class NetworkSource:
     @property
     def said(self) -> bool:
         """Whether anything is said of the network."""
-        return any(value is not None for value in (self.recipe, self.checkpoint, self.record, *self.overrides.values()))
+        return any(value is not None for value in (self.recipe, self.checkpoint, self.record, self.given_framework,
+                                                    *self.overrides.values()))
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,20 @@ import numpy as np
 from ms_coreset import __version__
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import device_settings, set_device
+from ms_coreset.device import device_settings
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import is_device, read_pickle, write_json
 from ms_coreset.identity import is_relabeled, misfit
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import at_work_in, build_network, checkpoint_folder, require_writable
+from ms_coreset.jobs.computing import set_up
 from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.jobs.gather import draw_pool
 from ms_coreset.jobs.reselection import called, of_pool, reselected, reselection_of
 from ms_coreset.jobs.sources import ReselectionSource, Runtime, Sources
 from ms_coreset.kinds import FilePath
 from ms_coreset.terminal import note
-from ms_coreset.training.loop import CORESETS, LAST, TrainingResult, evaluate, train
+from ms_coreset.training.loop import CORESETS, LAST, TrainingResult, checkpoint_file, evaluate, train
 from ms_coreset.training.recipe import Recipe
 
 
@@ -66,7 +67,7 @@ class TrainingOutcome:
 def train_network(job: TrainingJob) -> TrainingOutcome:
     """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or is of other data."""
     sources, reselection = job.sources, reselection_of(job.reselection)
-    device = set_device(job.runtime.device, job.runtime.precision)
+    device = set_up(job.runtime, sources.network)
     split = training_split(sources)
     recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
     test = sources.data.load(train=False)
@@ -79,9 +80,9 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
     record = () if job.record is None and what else job.record
     began = time.perf_counter()
     with at_work_in(folder) if job.keep else contextlib.nullcontext():
-        result = train(build_network(recipe, split, sources.seed), part, recipe, seed=sources.seed, weights=weights,
-                       record=record, folder=folder if job.keep else None, resume=job.resume, test=test,
-                       reselection=reselection)
+        network = build_network(recipe, split, sources.seed, sources.network.framework)
+        result = train(network, part, recipe, seed=sources.seed, weights=weights, record=record,
+                       folder=folder if job.keep else None, resume=job.resume, test=test, reselection=reselection)
     seconds = time.perf_counter() - began
     told = {"dataset": sources.data.name_in_files, "coreset": job.coreset or job.dropped, "samples": len(part),
             "no_weights": not job.weighted, "recipe": recipe.as_dict(),
@@ -100,7 +101,7 @@ def _result_file(job: TrainingJob, folder: Path) -> Path:
     """Where the results go; raises ``MsCoresetError`` unless all that is to be written can be."""
     if job.keep:
         require_writable(folder)
-    if (folder / LAST).is_file() and job.keep and not job.resume:
+    if checkpoint_file(folder, LAST).is_file() and job.keep and not job.resume:
         note(f"training anew over {folder} (--resume goes on from its last epoch)")
     path = Path(job.result) if job.result else folder / "result.json"
     if not is_device(path):

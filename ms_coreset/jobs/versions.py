@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from ms_coreset import __version__
-from ms_coreset.device import device_settings, mindspore_version
+from ms_coreset.device import device_settings
+from ms_coreset.engines.frameworks import MINDSPORE
+from ms_coreset.jobs.computing import versions_of
 
 
-def made_with(device: str) -> dict[str, Any]:
+def made_with(device: str, framework: str = MINDSPORE) -> dict[str, Any]:
     """Plain values for a result's notes: versions (None: not installed), the checkout's revision, the device and its
     settings."""
     import numpy
 
-    versions = {"ms_coreset": __version__, "mindspore": mindspore_version(), "numpy": numpy.__version__}
+    versions = {"ms_coreset": __version__, **versions_of(framework), "numpy": numpy.__version__}
     return {"versions": versions, "revision": revision(), "device": device, **device_settings()}
 
 

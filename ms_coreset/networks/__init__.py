@@ -11,6 +11,8 @@ from types import ModuleType
 from typing import Any
 
 from ms_coreset.device import require_mindspore
+from ms_coreset.engines import torch_engine
+from ms_coreset.engines.frameworks import MINDSPORE, TORCH
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.kinds import Network, Shapes
 from ms_coreset.randomness import check_seed
@@ -66,11 +68,12 @@ def canonical_network(name: str) -> str:
 
 
 def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_size: int = 32, width: int | None = None,
-                   seed: int = 0, **options: Any) -> Network:
+                   seed: int = 0, framework: str = MINDSPORE, **options: Any) -> Network:
     """Build a network with weights drawn from ``RandomState(seed)``.
 
     name: one of ``list_networks()``, in any case
     width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128)
+    framework: what computes it, "mindspore" or "torch"; its first weights are the same
     options: of the family; None stands for its default
         variant: "cifar" or "imagenet", for families that were published for small and for large images; by default
             the one for images of ``image_size``
@@ -79,16 +82,19 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
 
     Returns a Cell: ``network(x)`` logits (B, num_classes), ``network.features(x)`` embeddings (B, d), for float32
     images (B, in_channels, image_size, image_size). Raises ``MsCoresetError`` for an unknown name, for an option that
-    the family does not have, and without MindSpore.
+    the family does not have, and without MindSpore, or PyTorch.
     """
     name = _NETWORKS.canonical(name)
     _require_sizes(num_classes=num_classes, in_channels=in_channels, image_size=image_size,
                    width=1 if width is None else width)
     check_seed(seed)
+    options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
+    if framework == TORCH:
+        return torch_engine().create_network(name, num_classes, in_channels, image_size=image_size, seed=seed,
+                                             **options)
     require_mindspore()
     entry = _NETWORKS[name]
     build = entry if callable(entry) else getattr(_family_of(entry), name)
-    options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     unknown = options.keys() - inspect.signature(build).parameters.keys()
     if unknown:
         raise MsCoresetError(f"network {name} has no option {', '.join(sorted(unknown))}")

@@ -37,12 +37,28 @@ def read_state(path: FilePath, log: Log = lambda line: None) -> dict[str, np.nda
 
     log: called with a line where it holds several
     """
+    return read_training(path, log)[0]
+
+
+def read_training(path: FilePath,
+                  log: Log = lambda line: None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
+    """What ``read_state`` reads, and what ``weights.write_checkpoint`` keeps beside it, of which other files have none.
+
+    Returns:
+        (arrays of the state dict, arrays that the optimizer has kept, notes)
+
+    Raises:
+        MsCoresetError: as ``read_state``
+    """
     path = Path(path)
     try:
         with open_file(path) as stream:
             archived = stream.peek(4).startswith(b"PK\3\4")
             content, storages = (_from_archive if archived else _from_former)(stream)
-        return _arrays(_state_in(content, path, log), storages)
+        state = _arrays(_state_in(content, path, log), storages)
+        kept = content if isinstance(content.get("notes"), str) else {}
+        memory = kept["optimizer"] if _is_state(kept.get("optimizer")) else {}
+        return state, _arrays(memory, storages), kept.get("notes", "{}")
     except MsCoresetError:
         raise
     except OSError as error:

@@ -3,6 +3,7 @@
 See ``names`` for what parameters are called.
 """
 
+import functools
 import json
 import os
 import tempfile
@@ -14,14 +15,16 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ms_coreset.device import require_mindspore
+from ms_coreset.engines import engine_of, torch_engine
+from ms_coreset.engines.frameworks import MEMORY, MINDSPORE
 from ms_coreset.errors import MsCoresetError, require_network, require_path
 from ms_coreset.files import open_file, reserve
-from ms_coreset.kinds import FilePath, Log, Network, Trainable
+from ms_coreset.kinds import FilePath, Log, Network, Shapes, Trainable
 from ms_coreset.networks import create_network, describe
 from ms_coreset.networks.mindspore_files import read_entries
-from ms_coreset.networks.names import HEAD, is_batch_counter, readings, shared_prefix, to_torch_names
+from ms_coreset.networks.names import HEAD, from_torch_names, is_batch_counter, readings, shared_prefix, to_torch_names
 from ms_coreset.networks.safetensors_files import read_tensors
-from ms_coreset.networks.torch_files import read_state
+from ms_coreset.networks.torch_files import read_training
 from ms_coreset.terminal import warn
 
 Kept = TypeVar("Kept", bound=Trainable)
@@ -63,7 +66,10 @@ def _read(path: FilePath, log: Log) -> tuple[dict[str, np.ndarray], dict[str, An
     kind = _kind_of(path)
     if kind == "mindspore":
         return read_checkpoint(path)
-    return (read_tensors(path) if kind == "safetensors" else read_state(path, log)), {}
+    if kind == "safetensors":
+        return read_tensors(path), {}
+    state, _, notes = read_training(path, log)
+    return state, _mapping(notes, path)
 
 
 def _kind_of(path: Path) -> str:
@@ -82,17 +88,18 @@ def _kind_of(path: Path) -> str:
     raise MsCoresetError(f"{path} is neither a whole .ckpt of MindSpore nor a .pth of torch nor a .safetensors file")
 
 
-def _described(arrays: dict[str, np.ndarray]) -> tuple[dict[str, str], dict[str, Any]]:
+def _described(arrays: dict[str, np.ndarray],
+               recognise: Callable[[Shapes], dict[str, Any]] = describe) -> tuple[dict[str, str], dict[str, Any]]:
     """({parameter's name: name in the file}, description) of a network known here, or of all arrays and {}."""
     whole, *others = readings(arrays)
     for names in others:
         shapes = {name: arrays[file].shape for name, file in names.items()}
-        if described := describe(shapes):
+        if described := recognise(shapes):
             return names, described
     for names in others:
         body = {name: file for name, file in names.items() if not name.startswith("fc.")}
         shapes = {name: arrays[file].shape for name, file in body.items()}
-        if described := describe({**shapes, **dict(zip(HEAD, ((1, 1), (1,)), strict=True))}):
+        if described := recognise({**shapes, **dict(zip(HEAD, ((1, 1), (1,)), strict=True))}):
             return body, {**described, **_HEADLESS}
     return whole, {}
 
@@ -113,7 +120,7 @@ def load_weights(network: Kept, path: str | os.PathLike) -> Kept:
     Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
     another shape. See ``read_weights`` for the files.
     """
-    require_mindspore()
+    engine_of(network)  # is there, or it says how to get it
     require_network(network, "get_parameters")
     _fill(network, _read(path, warn)[0], path, warn)
     return network
@@ -130,7 +137,7 @@ def _fill(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath, l
 def save_weights(network: Trainable, path: str | os.PathLike) -> None:
     """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix."""
     require_path("path", path)
-    require_mindspore()
+    engine_of(network)
     require_network(network, "get_parameters")
     path = Path(path)
     arrays = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
@@ -144,8 +151,7 @@ def save_weights(network: Trainable, path: str | os.PathLike) -> None:
 
 def assign(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath) -> None:
     """Set all parameters of ``network`` from ``arrays`` by name; ``source`` is named in the error if they differ."""
-    from mindspore import Tensor
-
+    engine = engine_of(network)
     parameters = {parameter.name: parameter for parameter in network.get_parameters()}
     missing, left_over = sorted(parameters.keys() - arrays.keys()), sorted(arrays.keys() - parameters.keys())
     if missing or left_over:
@@ -156,24 +162,40 @@ def assign(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath) 
             raise MsCoresetError(f"{source} is a checkpoint of another architecture: {name} is "
                                  f"{tuple(arrays[name].shape)}, the network's {tuple(parameter.shape)}")
     for name, parameter in parameters.items():
-        parameter.set_data(Tensor(arrays[name].astype(np.float32)))
+        parameter.set_data(engine.tensor(arrays[name].astype(np.float32)))
 
 
 def read_checkpoint(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays and the notes (plain values) of a .ckpt file that ``write_checkpoint`` or MindSpore wrote."""
+    """The arrays, by MindSpore's names, and the notes (plain values) of a file by ``write_checkpoint`` or MindSpore."""
+    if Path(path).suffix == ".pth":
+        state, memory, told = read_training(path)
+        return {**from_torch_names(state), **memory}, _mapping(told, path)
     entries = read_entries(path)
     text = entries.pop("notes", "{}")
-    try:
-        notes = json.loads(text) if isinstance(text, str) else {}
-    except (ValueError, RecursionError) as error:
-        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint: its notes are not JSON") from error
-    if not isinstance(notes, dict):
-        raise MsCoresetError(f"{path} is not a whole MindSpore checkpoint: its notes are no mapping")
+    notes = _mapping(text, path) if isinstance(text, str) else {}
     return {name: entry for name, entry in entries.items() if isinstance(entry, np.ndarray)}, notes
 
 
+def _mapping(notes: str, path: FilePath) -> dict[str, Any]:
+    kind = "torch" if Path(path).suffix == ".pth" else "MindSpore"
+    try:
+        found = json.loads(notes)
+    except (ValueError, RecursionError) as error:
+        raise MsCoresetError(f"{path} is not a whole {kind} checkpoint: its notes are not JSON") from error
+    if not isinstance(found, dict):
+        raise MsCoresetError(f"{path} is not a whole {kind} checkpoint: its notes are no mapping")
+    return found
+
+
 def write_checkpoint(path: FilePath, arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
-    """Write arrays and notes (plain values) as MindSpore's .ckpt, whole or not at all."""
+    """Write arrays and notes (plain values) as MindSpore's .ckpt, or torch's .pth, whole or not at all.
+
+    A .pth holds "state_dict" with torch's names, "optimizer" with what is of ``engines.MEMORY``, and "notes" as JSON.
+    """
+    if Path(path).suffix == ".pth":
+        memory = {name: array for name, array in arrays.items() if name.startswith(MEMORY)}
+        weights = {name: array for name, array in arrays.items() if name not in memory}
+        return _write_torch(path, {"state_dict": to_torch_names(weights), "optimizer": memory}, json.dumps(notes))
     mindspore = require_mindspore()
     entries = [{"name": name, "data": mindspore.Tensor(array)} for name, array in arrays.items()]
     text = json.dumps(notes)
@@ -186,6 +208,14 @@ def write_torch(path: FilePath, arrays: dict[str, np.ndarray]) -> None:
     torch = _torch()
     state = {name: torch.from_numpy(np.array(array)) for name, array in to_torch_names(arrays).items()}
     _replace(path, lambda part: torch.save(state, part), _size(arrays))
+
+
+def _write_torch(path: FilePath, parts: dict[str, dict[str, np.ndarray]], notes: str) -> None:
+    torch = _torch()
+    tensors = {part: {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+               for part, arrays in parts.items() if arrays}
+    size = sum(map(_size, parts.values())) + len(notes)
+    _replace(path, lambda part: torch.save({**tensors, "notes": notes}, part), size)
 
 
 def _size(arrays: dict[str, np.ndarray]) -> int:
@@ -215,18 +245,25 @@ def _require_space(folder: str, size: int) -> None:
 
 
 def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: int | None = None,
-                         *, arch: str | None = None, log: Log = warn) -> Network:
+                         *, arch: str | None = None, framework: str = MINDSPORE, log: Log = warn) -> Network:
     """Build the network that a checkpoint belongs to and load it; see ``read_weights`` for the files.
 
     image_size, in_channels: of the images it is to see, used where the weights don't tell
     arch: what the user takes it for, or None to go by the file
+    framework: "mindspore" or "torch", which is to compute it
     log: called with a line where arrays of the file are left out, or the last layer is missing: it is 0 for one class
         then, and the embeddings are what they would be with it
 
     Raises ``MsCoresetError`` when the file is of another architecture than ``arch``, or of none known here.
     """
     arrays, notes = _read(path, log)
-    names, description = _described(arrays)
+    if framework == MINDSPORE:
+        names, description = _described(arrays)
+    elif notes.get("network"):
+        names, description = {}, {}
+    else:
+        names, description = _described(arrays, functools.partial(torch_engine().describe, image_size=image_size,
+                                                                  arch=arch))
     description = notes.get("network") or description
     found = description.get("arch") if isinstance(description, dict) else None
     if found is None:
@@ -235,7 +272,8 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
                              "given as arrays")
     if arch is not None and found != arch:
         raise MsCoresetError(f"{path} is a checkpoint of another architecture: {found}, not {arch}")
-    options = {"in_channels": in_channels, "num_classes": None, **description, "image_size": image_size}
+    options = {"in_channels": in_channels, "num_classes": None, **description, "image_size": image_size,
+               "framework": framework}
     if description.items() >= _HEADLESS.items():
         return _without_head(options, {name: arrays[file] for name, file in names.items()}, path, log)
     _require_borne_out(description, arrays, path)

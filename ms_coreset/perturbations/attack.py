@@ -7,17 +7,15 @@ Both attacks live in the space of pixels in [0, 1]; a network that takes normali
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ms_coreset.device import filled_up, mean_cross_entropy, require_mindspore
+from ms_coreset.device import filled_up
+from ms_coreset.engines import engine_of
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
 from ms_coreset.kinds import Trainable
 from ms_coreset.randomness import check_seed, stream
-
-if TYPE_CHECKING:
-    from mindspore import Tensor
 
 ATTACKS = ("gsa", "pgd")
 AGAINST = ("own", "true")
@@ -110,9 +108,7 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
 
 def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -> Callable:
     """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
-    require_mindspore()
-    from mindspore import Tensor
-
+    engine = engine_of(network)
     require_network(network)
     for name, values in (("mean", mean), ("std", std)):
         array = np.asarray(values)
@@ -120,11 +116,12 @@ def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -
                 name == "std" and (array <= 0).any()):
             raise MsCoresetError(f"{name} must be a number for each channel, got {str(values)[:80]}")
     network.set_train(False)
-    mean, std = (Tensor(np.reshape(values, (1, -1, 1, 1)).astype(np.float32)) for values in (mean, std))
+    mean, std = (engine.tensor(np.reshape(values, (1, -1, 1, 1)).astype(np.float32)) for values in (mean, std))
 
-    def logits(pixels: Tensor) -> Tensor:
+    def logits(pixels: Any) -> Any:
         return network((pixels - mean) / std)
 
+    logits.coreset_engine = engine  # type: ignore[attr-defined]  # which says what tensors it takes
     return logits
 
 
@@ -139,15 +136,16 @@ def _checked_labels(labels: np.ndarray, n: int) -> np.ndarray:
 
 def _require_known(labels: np.ndarray, logits: Callable, images: np.ndarray) -> None:
     """Raise ``MsCoresetError`` for a label that the network has no logit for: MindSpore would tell of it at length."""
-    from mindspore import Tensor
-
-    classes = logits(Tensor(np.ascontiguousarray(filled_up(images[:1], len(images)), np.float32))).shape[1]
+    engine = engine_of(logits)
+    with engine.asking():
+        first = engine.tensor(np.ascontiguousarray(filled_up(images[:1], len(images)), np.float32))
+        classes = logits(first).shape[1]
     if len(labels) and labels.max() >= classes:
         raise MsCoresetError(f"label {labels.max()} is out of range: the network tells {classes} classes apart")
 
 
 def _require_callable(logits: object) -> None:
-    require_mindspore()
+    engine_of(logits)
     if not callable(logits):
         raise MsCoresetError(f"logits must be a callable, such as on_pixels gives, got {type(logits).__name__}")
 
@@ -164,9 +162,9 @@ def _require_pixels(name: str, images: np.ndarray, shape: tuple[int, ...] | None
 
 def answers(logits: Callable, images: np.ndarray) -> np.ndarray:
     """The class of the highest logit, the first of equal ones, (B,) int64."""
-    from mindspore import Tensor
-
-    return logits(Tensor(np.ascontiguousarray(images))).asnumpy().argmax(axis=1)
+    engine = engine_of(logits)
+    with engine.asking():
+        return engine.array(logits(engine.tensor(np.ascontiguousarray(images)))).argmax(axis=1)
 
 
 def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | None = None,
@@ -231,20 +229,18 @@ def to_pixels(moved: np.ndarray, clean: np.ndarray, eps: float) -> np.ndarray:
 
 def _loss_gradient(logits: Callable, labels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """A function from images to the gradient of their summed cross entropy, as float32 arrays."""
-    import mindspore
-    from mindspore import Tensor
-
+    engine = engine_of(logits)
     # A mean's gradient is smaller by the batch's size: the sign, all that counts, is the same unless the division
     # underflows.
-    cross_entropy = mean_cross_entropy()
-    labels = Tensor(np.asarray(labels).astype(np.int32))
+    cross_entropy = engine.mean_cross_entropy()
+    labels = engine.tensor(np.asarray(labels).astype(np.int32))
 
-    def loss(images: Tensor) -> Tensor:
+    def loss(images: Any) -> Any:
         return cross_entropy(logits(images), labels)
 
-    gradient = mindspore.grad(loss)
+    gradient = engine.gradient(loss)
 
     def of(images: np.ndarray) -> np.ndarray:
-        return gradient(Tensor(np.ascontiguousarray(images, np.float32))).asnumpy()
+        return engine.array(gradient(engine.tensor(np.ascontiguousarray(images, np.float32))))
 
     return of

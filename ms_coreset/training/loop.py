@@ -7,19 +7,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from ms_coreset.batches import evaluated_together, evaluation_batches, updates_per_epoch
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up, mean_cross_entropy, require_mindspore
+from ms_coreset.device import filled_up, mean_cross_entropy
 from ms_coreset.distributed import current
+from ms_coreset.engines import engine_of
+from ms_coreset.engines.frameworks import TORCH
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import contents_digest, network_identity, normalization, tell_missing
 from ms_coreset.kinds import FilePath, Network, Trainable
-from ms_coreset.networks.weights import assign, read_checkpoint, save_weights, write_checkpoint
+from ms_coreset.networks.weights import assign, read_checkpoint, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from ms_coreset.training.optimizer import SGD
     from ms_coreset.training.pipeline import Batch
 
-LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"
+LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"  # PyTorch's checkpoints end in .pth
 
 
 @dataclass
@@ -90,7 +92,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit
     or come with a reselection, and when the loss is no longer finite.
     """
-    require_mindspore()
+    engine_of(network)  # is there, or it says how to get it
     require_network(network)
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe)
@@ -120,7 +122,7 @@ def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarr
 
     On several ranks each asks it about its share, and all return the whole.
     """
-    require_mindspore()
+    engine_of(network)  # is there, or it says how to get it
     require_network(network)
     require_kind("split", split, Split)
     require_whole("batch_size", batch_size)
@@ -130,13 +132,12 @@ def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarr
 
 def _logits(network: Trainable, split: Split, batch_size: int = 512) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(labels (B,), logits (B, C)) of this rank's share of the samples, in evaluation mode."""
-    from mindspore import Tensor
-
     network.set_train(False)
     together = evaluated_together(split, batch_size)
-    own = current().part(len(split), together)
-    for batch in evaluation_batches(split, batch_size, own.start, own.stop):
-        logits = network(Tensor(filled_up(batch.images, together))).asnumpy()
+    engine, own = engine_of(network), current().part(len(split), together)
+    for batch in evaluation_batches(split, batch_size, own.start, own.stop, engine.ahead):
+        with engine.asking():
+            logits = engine.array(network(engine.tensor(filled_up(batch.images, together))))
         yield split.labels[batch.rows], logits[:len(batch.rows)]
 
 
@@ -153,14 +154,26 @@ def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> 
     return {"accuracy": float(correct.mean()), "samples": len(split), "per_class": per_class}
 
 
+def checkpoint_file(folder: FilePath, name: str) -> Path:
+    """Where a checkpoint lies in the folder of a training: MindSpore's .ckpt, unless there is one of PyTorch's, .pth.
+
+    Args:
+        folder: of one training, by one framework
+        name: ``BEST`` or ``LAST``
+    """
+    path = Path(folder) / name
+    of_torch = path.with_suffix(".pth")
+    return of_torch if of_torch.is_file() else path
+
+
 def finished(folder: FilePath) -> bool:
     """Whether ``folder`` holds the result of training that ended: best.ckpt, and no last.ckpt of fewer epochs."""
-    folder = Path(folder)
-    if not (folder / BEST).is_file():
+    last = checkpoint_file(folder, LAST)
+    if not checkpoint_file(folder, BEST).is_file():
         return False
-    if not (folder / LAST).is_file():
+    if not last.is_file():
         return True
-    notes = read_checkpoint(folder / LAST)[1]
+    notes = read_checkpoint(last)[1]
     return notes.get("epoch") == notes.get("epochs")
 
 
@@ -177,8 +190,6 @@ class _Run:
     def __init__(self, network: Network, split: Split, recipe: Recipe, seed: int, weights: np.ndarray | None,
                  record: Sequence[str] | str | None, folder: Path | None, test: Split | None, save_interval: float = 0,
                  reselection: Reselection | None = None) -> None:
-        from ms_coreset.training.optimizer import SGD
-
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
         self.weights, self.folder = weights, folder
@@ -198,7 +209,7 @@ class _Run:
                                  f"{self.epochs} in all")
         if recipe.whiten:
             whiten(network, split, self.rows)
-        self.optimizer = SGD(list(network.trainable_params()), recipe)
+        self._trainer = _trainer_of(network, recipe, self.ranks)
         validated = self.validation is not None
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
@@ -208,7 +219,6 @@ class _Run:
         self.recorder: Recorder | StreamRecorder = Recorder((), 0, 0)
         self.history: list[dict[str, Any]] = []
         self._save_interval, self._saved = save_interval, time.monotonic()
-        self._step = _training_step(network, self.optimizer, self.ranks)
 
     def open_recorder(self, first: int) -> None:
         """Record from the epoch ``first`` on."""
@@ -238,19 +248,18 @@ class _Run:
 
     def _train_on(self, rows: np.ndarray, weights: np.ndarray | None, first: int, end: int, progress: Progress) -> None:
         """Epochs ``first`` to ``end - 1`` on the samples ``rows`` (m,), weighted by ``weights`` (n,) or None."""
-        from ms_coreset.networks.blocks import reseed
-
         per_epoch = updates_per_epoch(len(rows), self.recipe.batch_size)
         update, sums = first * per_epoch, _Sums()
-        batches = training_batches(self.split, rows, self.recipe, self.seed, first, end)
+        batches = training_batches(self.split, rows, self.recipe, self.seed, first, end,
+                                   engine_of(self.network).ahead)
         self.network.set_train(True)
         for batch in batches:
             epoch = update // per_epoch
             if update % per_epoch == 0:
                 share = () if self.ranks.first else (self.ranks.rank,)
-                reseed(self.network, stream(self.seed, "dropout", epoch, *share))
+                self._trainer.reseed(stream(self.seed, "dropout", epoch, *share))
             of_batch = None if weights is None else weights[batch.rows]
-            loss, logits = self._step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
+            loss, logits = self._trainer.step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
             if not np.isfinite(loss):
                 raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
             self.recorder.record(epoch, batch.rows, logits, batch.labels)
@@ -281,34 +290,40 @@ class _Run:
     def _save(self, folder: Path, entry: dict[str, Any]) -> None:
         best = max((old.get("validation_accuracy", -1) for old in self.history[:-1]), default=-1)
         improved = entry.get("validation_accuracy", -1) > best
+        description = getattr(self.network, "description", None)
         if improved if self.validation is not None else entry["epoch"] == self.epochs:
-            save_weights(self.network, folder / BEST)
+            write_checkpoint(self._file(folder, BEST), self._weights(), {"network": description})
         elif time.monotonic() - self._saved < self._save_interval:
             return
         self._saved = time.monotonic()
         if entry["epoch"] < self.epochs:
             self.recorder.keep_state(entry["epoch"])
         # Written last: while it tells of fewer epochs than planned, the run counts as unfinished.
-        arrays = {parameter.name: parameter.asnumpy() for parameter in self.network.get_parameters()}
         notes = {"run": self._identity(), "epoch": entry["epoch"], "epochs": self.epochs, "history": self.history,
-                 "network": getattr(self.network, "description", None)}
+                 "network": description}
         if self.coresets is not None:
             notes["coresets"] = self.coresets.digests()
-        write_checkpoint(folder / LAST, {**arrays, **self.optimizer.state()}, notes)
+        write_checkpoint(self._file(folder, LAST), {**self._weights(), **self._trainer.state()}, notes)
         self.recorder.drop_states(but=entry["epoch"])
+
+    def _file(self, folder: Path, name: str) -> Path:
+        return (folder / name).with_suffix(engine_of(self.network).suffix)
+
+    def _weights(self) -> dict[str, np.ndarray]:
+        return {parameter.name: parameter.asnumpy() for parameter in self.network.get_parameters()}
 
     def restore(self, folder: Path) -> int:
         """Take up last.ckpt and return the number of epochs it has."""
-        path = folder / LAST
+        path = self._file(folder, LAST)
         if not path.is_file():
             return 0
         arrays, notes = read_checkpoint(path)
         _require_notes(notes, path)
         # Checkpoints of before 0.2 have no network among what is compared, but beside it.
         _require_same({"network": notes.get("network"), **notes["run"]}, self._identity(), path)
-        memory = self.optimizer.state().keys()
+        memory = self._trainer.state().keys()
         assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
-        self.optimizer.restore(arrays)
+        self._trainer.restore(arrays)
         self.history = notes["history"]
         if self.coresets is not None:
             self.coresets.restore(notes["coresets"])
@@ -337,6 +352,47 @@ class _Sums:
     @property
     def accuracy(self) -> float:
         return float(self._correct / self._n)
+
+
+class Trainer(Protocol):
+    """Updates a network, and has the optimizer's memory."""
+
+    def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
+        """Update the network in training mode; (loss, logits before that).
+
+        Args:
+            weights: (B,) of the samples, or None for 1
+        """
+
+    def reseed(self, rng: np.random.RandomState) -> None:
+        """Let dropout draw from ``rng``."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The optimizer's memory as arrays by name."""
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what ``state`` gave."""
+
+
+def _trainer_of(network: Any, recipe: Recipe, ranks: Alone) -> Trainer:
+    by_torch = engine_of(network).name == TORCH
+    return network.trainer(recipe) if by_torch else _OfMindSpore(network, recipe, ranks)
+
+
+class _OfMindSpore:
+    """A ``Trainer`` of a MindSpore Cell."""
+
+    def __init__(self, network: Network, recipe: Recipe, ranks: Alone) -> None:
+        from ms_coreset.training.optimizer import SGD
+
+        optimizer = SGD(list(network.trainable_params()), recipe)
+        self._network, self.state, self.restore = network, optimizer.state, optimizer.restore
+        self.step = _training_step(network, optimizer, ranks)
+
+    def reseed(self, rng: np.random.RandomState) -> None:
+        from ms_coreset.networks.blocks import reseed
+
+        reseed(self._network, rng)
 
 
 def _training_step(network: Network, optimizer: SGD,

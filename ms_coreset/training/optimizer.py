@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from mindspore import Tensor, float32, ops
 
+from ms_coreset.engines.frameworks import MEMORY
+
 if TYPE_CHECKING:
     from mindspore import Parameter
 
@@ -45,12 +47,12 @@ class SGD:
 
     def state(self) -> dict[str, np.ndarray]:
         """The optimizer's memory as arrays by name."""
-        return {f"velocity.{parameter.name}": velocity.asnumpy()
+        return {MEMORY + parameter.name: velocity.asnumpy()
                 for parameter, velocity in zip(self.parameters, self._velocities, strict=True)}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what ``state`` gave."""
-        self._velocities = [Tensor(np.array(arrays[f"velocity.{parameter.name}"])) for parameter in self.parameters]
+        self._velocities = [Tensor(np.array(arrays[MEMORY + parameter.name])) for parameter in self.parameters]
 
 
 def _clipped(gradients: Sequence[Tensor], largest: float) -> Sequence[Tensor]:

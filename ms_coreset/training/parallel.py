@@ -59,10 +59,12 @@ def total_weight(labels: np.ndarray, weights: np.ndarray | None) -> float:
 
 def average_statistics(network: Trainable, ranks: Alone) -> None:
     """Give all ranks the mean of their batch normalisations' running statistics."""
+    if ranks.size == 1:
+        return
     from mindspore import Tensor, ops
 
     statistics = [parameter for parameter in network.get_parameters() if not parameter.requires_grad]
-    if ranks.size == 1 or not statistics:
+    if not statistics:
         return
     mean = (ranks.sum(ops.cat([parameter.reshape(-1) for parameter in statistics])) / ranks.size).asnumpy()
     borders = _borders(statistics)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ms_coreset.batches import Batch, ahead, batch_bytes, normalise, updates_per_epoch
+from ms_coreset.batches import Batch, Prepare, ahead, batch_bytes, normalise, updates_per_epoch
 from ms_coreset.distributed import current
 from ms_coreset.randomness import stream
 from ms_coreset.training.crops import NUMBERS, resized_crops
@@ -105,11 +105,11 @@ class _TrainingSource:
 
 
 def training_batches(split: Split, rows: np.ndarray, recipe: Recipe, seed: int, first_epoch: int,
-                     epochs: int) -> Iterator[Batch]:
-    """Iterate over the batches of epochs ``first_epoch .. epochs - 1`` as NumPy arrays, prefetched by MindSpore.
+                     epochs: int, prepare: Prepare = ahead) -> Iterator[Batch]:
+    """Iterate over the batches of epochs ``first_epoch .. epochs - 1`` as NumPy arrays, prefetched by ``prepare``.
 
     rows: (m,) places in ``split`` to train on. One pipeline serves all epochs: starting one costs more than a short
     epoch.
     """
     source = _TrainingSource(split, rows, recipe, seed, first_epoch, epochs)
-    yield from ahead(source, batch_bytes(split, recipe.batch_size))
+    yield from prepare(source, batch_bytes(split, recipe.batch_size))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ms_coreset.batches import normalise
+from ms_coreset.engines import engine_of
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Trainable
 
 if TYPE_CHECKING:
-    from mindspore import nn
-
     from ms_coreset.datasets.split import Split
 
 SAMPLES = 5000
@@ -34,8 +33,6 @@ def whiten(network: Trainable, split: Split, rows: np.ndarray) -> None:
     Raises ``MsCoresetError`` for a network that does not begin with a convolution of all channels, or whose filters
     are more than twice the numbers in a patch.
     """
-    from mindspore import Tensor
-
     layer = _first_convolution(network, split.in_channels)
     filters, channels, side, _ = layer.weight.shape
     half = filters // 2
@@ -44,18 +41,12 @@ def whiten(network: Trainable, split: Split, rows: np.ndarray) -> None:
     values, vectors = values[::-1][:half], vectors.T[::-1][:half]
     vectors *= np.sign(np.take_along_axis(vectors, np.abs(vectors).argmax(1)[:, None], 1))
     weight = (vectors / np.sqrt(values + _EPS)[:, None]).reshape(half, channels, side, side)
-    weight = np.concatenate([weight, -weight]).astype(np.float32)
-    layer.weight.set_data(Tensor(weight))
-    layer.weight.requires_grad = False
-    if layer.has_bias:
-        layer.bias.set_data(Tensor(np.zeros(filters, np.float32)))
+    engine_of(network).freeze(layer, np.concatenate([weight, -weight]).astype(np.float32))
 
 
-def _first_convolution(network: Trainable, channels: int) -> nn.Cell:
-    from mindspore import nn
-
-    first = next((cell for _, cell in network.cells_and_names() if isinstance(cell, nn.Conv2d | nn.Dense)), None)
-    if not isinstance(first, nn.Conv2d) or first.weight.shape[1] != channels:
+def _first_convolution(network: Trainable, channels: int) -> Any:
+    first = engine_of(network).first_convolution(network)
+    if first is None or first.weight.shape[1] != channels:
         raise MsCoresetError("recipe: whiten is true, but the network does not begin with a convolution")
     filters, _, *kernel = first.weight.shape
     most = 2 * channels * int(np.prod(kernel))

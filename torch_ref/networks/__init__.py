@@ -4,6 +4,7 @@ A file is a family. Its functions give a module, with ``features(x)`` the exact 
 how its layers start (``initialisation.initialise``).
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -74,12 +75,22 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
     linear layer (B, d), for float32 images (B, in_channels, image_size, image_size). Raises ``ValueError`` for an
     unknown name and for an option that the network does not have.
     """
+    options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
+    network, schemes = build_network(name, num_classes, in_channels, image_size, **options)
+    return initialise(network, np.random.RandomState(seed), **schemes)
+
+
+def build_network(name: str, num_classes: int, in_channels: int, image_size: int, **options: Any) -> Built:
+    """(a network whose weights are not drawn yet, how its layers start); see ``create_network``."""
     build = _BUILDERS.get(str(name).lower())
     if build is None:
         raise ValueError(f"unknown network {name!r}: there are {', '.join(NETWORKS)}")
-    options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     try:
-        network, schemes = build(num_classes, in_channels, image_size, **options)
+        return build(num_classes, in_channels, image_size, **options)
     except TypeError as error:
         raise ValueError(f"network {name} and options {options}: {error}") from error
-    return initialise(network, np.random.RandomState(seed), **schemes)
+
+
+def options_of(name: str) -> set[str]:
+    """Names of the options that a network has."""
+    return {*inspect.signature(_BUILDERS[name]).parameters} - {"num_classes", "in_channels", "image_size"}

@@ -76,7 +76,7 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0:
             return x
         shape = {"entry": x.shape, "channel": x.shape[:2], "sample": x.shape[:1]}[self.per]
-        kept = torch.from_numpy(self.rng.random_sample(tuple(shape)) >= self.p)
+        kept = torch.from_numpy(self.rng.random_sample(tuple(shape)) >= self.p).to(x.device)
         return x * kept[(...,) + (None,) * (x.dim() - kept.dim())] / (1 - self.p)
 
 

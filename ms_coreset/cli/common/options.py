@@ -9,6 +9,7 @@ from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.datasets.family import DATASETS
 from ms_coreset.device import DEVICES, PRECISIONS
+from ms_coreset.engines.frameworks import FRAMEWORKS, MINDSPORE
 from ms_coreset.jobs.sources import NETWORK, PATCHES, DataSource
 from ms_coreset.networks import list_networks
 from ms_coreset.training.dynamics import RECORDS
@@ -65,6 +66,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
         "set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images; on a CPU 'laptop' for "
         "images of 17 to 32 pixels, 'laptop-100' for CIFAR100, 'lenet' for others)")
     add(group, "--arch", metavar="NAME", help=f"network (default: the recipe's): {', '.join(list_networks())}")
+    add(group, "--framework", choices=FRAMEWORKS, help=f"what trains and asks it; on NVIDIA GPUs torch (default: "
+        f"{MINDSPORE})")
     add(group, "--width", type=int, metavar="N", help="channels of a ResNet's first stage, units of the mlp's layers")
     add(group, "--epoch", "--epochs", dest="epochs", type=int, metavar="N", help="passes over the data")
     add(group, "--iterations", type=int, metavar="N", help="updates instead, rounded up to whole passes")
@@ -123,8 +126,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Seed, device and precision."""
     group = parser.add_argument_group("run")
     add(group, "--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
-    add(group, "--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)} (default: auto, the best there "
-        "is)")
+    add(group, "--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)}; with --framework torch "
+        "auto, cpu, cuda, mps (default: auto, the best there is)")
     add(group, "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="of convolutions on an accelerator: "
         "float32, or fast, by factors rounded to 10 or 11 bits (TF32, HF32), by which others may be chosen (default: "
         f"{PRECISIONS[0]}; a CPU always computes in it)")

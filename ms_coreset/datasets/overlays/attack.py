@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ms_coreset.datasets.overlays.images import lay_images, write_images
 from ms_coreset.datasets.overlays.places import mark, missing, overlay_path, require_clean
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import require_mindspore
+from ms_coreset.engines import engine_of
 from ms_coreset.errors import require_kind, require_network, require_same_classes, require_whole
 from ms_coreset.files import array_digest
 from ms_coreset.identity import network_identity, normalization, weights_digest
@@ -45,7 +45,7 @@ def make_attack(clean: Split, network: Network, root: str | os.PathLike, *, seed
     options = attack_options(seed=seed, **options)
     require_whole("batch_size", batch_size)
     require_kind("notes", notes, dict, type(None))
-    require_mindspore()
+    engine_of(network)  # is there, or it says how to get it
     require_network(network, "get_parameters")
     if options["against"] == "true" and hasattr(network, "head"):
         require_same_classes(network, clean, "answers")

@@ -1,0 +1,85 @@
+"""What computes with networks: MindSpore, or PyTorch with the networks of torch_ref.
+
+An engine has the few operations on tensors in which the two differ. Everything else, which has NumPy arrays on both
+sides, is the same code for both: batches, recipes, records, caches, checkpoints, selection.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ms_coreset.device import require_mindspore
+from ms_coreset.errors import MsCoresetError
+
+if TYPE_CHECKING:
+    from ms_coreset.batches import Batch, Source
+    from ms_coreset.engines.of_torch import TorchEngine
+
+
+class Engine(Protocol):
+    """The operations in which the frameworks differ.
+
+    name: of ``frameworks.FRAMEWORKS``; suffix: of the checkpoints that training writes
+    """
+
+    name: str
+    suffix: str
+
+    def tensor(self, array: np.ndarray) -> Any:
+        """An array as a tensor on the device."""
+
+    def array(self, tensor: Any) -> np.ndarray:
+        """A tensor as an array on the host."""
+
+    def asking(self) -> AbstractContextManager[Any]:
+        """A block in which networks are asked, and nothing is kept for gradients."""
+
+    def gradient(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Of a function of tensors, whose value is a single number, the gradient by its first argument."""
+
+    def mean_cross_entropy(self) -> Callable[[Any, Any], Any]:
+        """A function from logits (B, C) and labels (B,) int32 to the mean of their cross entropies."""
+
+    def first_convolution(self, network: Any) -> Any:
+        """The first layer with weights, if that is a convolution, or None."""
+
+    def freeze(self, convolution: Any, weight: np.ndarray) -> None:
+        """Give a convolution weights that are not trained, and a bias of 0."""
+
+    def ahead(self, source: Source, size: int) -> Iterator[Batch]:
+        """The batches of ``source``, of ``size`` bytes each, prepared while the earlier ones are used."""
+
+
+def engine_of(network: object) -> Engine:
+    """What computes with a network, or with a function of tensors: MindSpore, but for what says otherwise.
+
+    Raises:
+        MsCoresetError: if it is MindSpore, and that is not installed
+    """
+    engine = getattr(network, "coreset_engine", None)
+    if engine is not None:
+        return engine
+    require_mindspore()
+    from ms_coreset.engines.of_mindspore import ENGINE
+
+    return ENGINE
+
+
+def torch_engine() -> TorchEngine:
+    """PyTorch's engine.
+
+    Raises:
+        MsCoresetError: if PyTorch is not installed, or can't be imported
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise MsCoresetError('--framework torch needs PyTorch, which is not installed: pip install "ms-coreset[torch]"')
+    try:
+        from ms_coreset.engines.of_torch import ENGINE
+    except ImportError as error:
+        raise MsCoresetError(f"PyTorch is installed, but can't be imported: {error}") from error
+    return ENGINE
