@@ -847,6 +847,24 @@ def _qmnist(root):
     put(root / _QMNIST[1], _gzip(idx(np.column_stack([LABELS] + [LABELS] * 7), 12)))
 
 
+SCORES = "path,score\n" + "".join(f"a/{i}.png,{i / 7}\n" for i in range(ROWS))
+
+
+def _tensors(root):
+    import torch
+
+    put(root / "scores.pkl", pickle.dumps({"a": torch.arange(4.0), "b": torch.arange(8)[::2]}, 2))
+
+
+def _scores(file):
+    def read(root):
+        from ms_coreset.jobs.score_files import read_scores
+
+        found = read_scores(str(root / file))
+        return {"names": found.names, "places": found.places, **found.columns}
+    return read
+
+
 READERS = (
     Reader("CIFAR-10 pickles", *_CIFAR10[:2], lambda root: quietly("CIFAR10", root), forms=_CIFAR10[2]),
     Reader("CIFAR-100 pickles", *_CIFAR100[:2], lambda root: quietly("CIFAR100", root), forms=_CIFAR100[2]),
@@ -879,6 +897,10 @@ READERS = (
            forms=(pickled("cifar-n/CIFAR-10_human.pt", HUMAN), zipped_pickle("cifar-n/CIFAR-10_human.pt", HUMAN))),
     Reader("index .bin", lambda root: put(root / "some.bin", pickle.dumps(np.arange(3, 9), 4)), ("some.bin",),
            _read_dropped, forms=(pickled("some.bin", np.arange(3, 9)),), imports=("ms_coreset.coreset",)),
+    Reader("scores .csv", lambda root: put(root / "scores.csv", SCORES.encode()), ("scores.csv",),
+           _scores("scores.csv"), imports=("ms_coreset.jobs.score_files",)),
+    Reader("scores .pkl of tensors", _tensors, ("scores.pkl",), _scores("scores.pkl"),
+           forms=(pickled("scores.pkl", {"a": np.arange(4.0)}),), imports=("torch", "ms_coreset.jobs.score_files")),
     Reader("coreset .npz", _coreset, ("some.npz",), _load_coreset, sealed=True, inside=_ZIP,
            forms=(npz_with("some.npz", {**COMPLETE, "manifest": np.array(json.dumps(MANIFEST))}), _manifest_with),
            imports=("ms_coreset.coreset",)),
