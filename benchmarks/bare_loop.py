@@ -22,8 +22,8 @@ import numpy as np
 SIDES = ("torch", "mindspore", "bare")
 # name: (network, options, images, batch size)
 CASES = {
-    "lenet": ("lenet", {}, 10_000, 128),
-    "resnet18-w16": ("resnet18", {"width": 16}, 1_000, 128),
+    "lenet": ("lenet", {}, 2_560, 128),
+    "resnet18-w16": ("resnet18", {"width": 16}, 512, 128),
 }
 QUICK = {"lenet": ("lenet", {}, 500, 128)}
 LEARNING_RATE, PADDING = 0.01, 4

@@ -102,8 +102,8 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
         for batch in range(updates_per_epoch):
             part = slice(batch * recipe.batch_size, (batch + 1) * recipe.batch_size)
             rows = order[part]
-            update = epoch * updates_per_epoch + batch
-            optimizer.param_groups[0]["lr"] = learning_rate(recipe, update, updates_per_epoch)
+            number = epoch * updates_per_epoch + batch
+            optimizer.param_groups[0]["lr"] = learning_rate(recipe, number, updates_per_epoch)
             inputs = normalise(images[part], split.mean, split.std).to(device)
             _, logits = update(network, optimizer, inputs, labels[rows], weights[rows], recipe.clip_norm)
             observed = observe(logits.cpu(), labels[rows].cpu())

@@ -155,8 +155,7 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
     save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and what
         was extracted, are kept in ``model_dir`` and ``cache``, as the command does
     options: others of the command by their names: of the data such as image_size, of the network such as arch, epochs
-        and framework ("mindspore" or "torch"), of the evidence such as runs and filters, and model_dir, cache,
-        precision
+        and framework (of ``networks``), of the evidence such as runs and filters, and model_dir, cache, precision
 
     Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory.
     """
