@@ -109,7 +109,8 @@ def test_again_asks_what_is_there_and_repeats_to_the_byte_or_trains_the_same_but
     shutil.rmtree("ckpt"), shutil.rmtree("cache")
     again = mc.run_selection(dataset="digits", rate=0.2, framework="torch", device="cpu", arch="mlp", epochs=3)
     np.testing.assert_array_equal(again.coreset.indices, first.indices)
-    np.testing.assert_allclose(again.coreset.scores, first.scores, rtol=1e-5)  # MKL takes fewer threads on a busy machine
+    # MKL takes fewer threads where others are busy, which changes the order of its sums.
+    np.testing.assert_allclose(again.coreset.scores, first.scores, rtol=1e-5)
 
 
 def test_framework_alone_says_that_a_network_is_to_be_asked(here):
