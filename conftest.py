@@ -13,7 +13,7 @@ MINDSPORE = importlib.util.find_spec("mindspore") is not None
 collect_ignore = [] if MINDSPORE else [f"tests/test_{name}.py" for name in (
     "adaptive", "attack", "boundary", "checkpoint_files", "cli", "devices", "distributed", "docs", "experiment",
     "extending", "extraction", "faults", "held_out", "identity", "jobs", "networks", "reproducible", "robust_cli",
-    "training", "trust", "tutorial", "unsaid")]
+    "training", "trust", "tutorial", "default_selection")]
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and press it on.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -47,7 +47,7 @@ def main():
     for seed in arguments.seeds:
         for way in arguments.ways:
             if _key(arguments, way, seed) not in [record["key"] for record in known]:
-                known.append(_measured(arguments, way, seed))
+                known.append(_measure(arguments, way, seed))
                 with path.open("a") as stream:
                     stream.write(json.dumps(known[-1]) + "\n")
     _print_table(arguments, known)
@@ -59,7 +59,7 @@ def _key(arguments, way, seed):
     return {"way": way, "seed": seed, "rate": arguments.rate, "training": training}
 
 
-def _measured(arguments, way, seed):
+def _measure(arguments, way, seed):
     """One record: the choice, and the training on it."""
     import ms_coreset as mc
 
@@ -76,12 +76,12 @@ def _measured(arguments, way, seed):
               "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
               "bad": coreset.summary(split)["bad_kept"], "in_data": coreset.summary(split)["bad_available"]}
     if not arguments.choose_only:
-        record["accuracy"] = _trained(arguments, split.subset(coreset.ascending()[0]), seed)
+        record["accuracy"] = _train(arguments, split.subset(coreset.ascending()[0]), seed)
     print(f"{way or '(bare)'} seed {seed}: {json.dumps({**record, 'key': None})}", flush=True)
     return record
 
 
-def _trained(arguments, part, seed):
+def _train(arguments, part, seed):
     """Share of the test split that a network trained on ``part`` tells right."""
     import torch
 

@@ -53,10 +53,10 @@ def main():
         sections = Study.read(arguments.study).sections()
     except MsCoresetError as error:
         parser.error(str(error))
-    print("\n\n".join(filter(None, map(compared, sections))) or "no section has random and a method of Table 1")
+    print("\n\n".join(filter(None, map(compare, sections))) or "no section has random and a method of Table 1")
 
 
-def compared(section):
+def compare(section):
     """The table of a section, or "" where it lacks random, or all methods of Table 1 but that."""
     runs = {name: next(run for run in section.done if section.name_of(run) == name) for name in section.compared}
     runs = {name: run for name, run in runs.items() if run.method in TABLE_1}

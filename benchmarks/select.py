@@ -115,7 +115,7 @@ def main():
 def _compare(arguments):
     cases = QUICK if arguments.quick else {name: CASES[name] for name in arguments.methods}
     turns = 1 if arguments.quick else arguments.turns
-    chosen = arguments.against if arguments.against is not None else _installed(arguments)
+    chosen = arguments.against if arguments.against is not None else _has(arguments)
     unknown = set(chosen) - set(PEERS)
     if unknown:
         raise SystemExit(f"error: --against {sorted(unknown)[0]}: must be some of {', '.join(PEERS)}")
@@ -156,7 +156,7 @@ def _process(side, case, arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _installed(arguments):
+def _has(arguments):
     there = [peer for peer in ("submodlib", "apricot") if importlib.util.find_spec(peer)]
     return [*there, *(["deepcore"] if arguments.deepcore else [])]
 
@@ -167,15 +167,15 @@ def pool(case, seed=0):
     """(features (n, d), logits (n, L), labels (n,)): rectified normal samples about 8 centres a class; logits normal, 3
     higher for the label. float32; labels go round the classes."""
     rng, labels = np.random.RandomState(seed), np.arange(case.n) % case.classes
-    return (*_samples(case, rng, _centres(case, rng), labels), labels)
+    return (*_samples(case, rng, _centers(case, rng), labels), labels)
 
 
-def _centres(case, rng):
+def _centers(case, rng):
     return rng.standard_normal((case.classes, 8, case.d)).astype(np.float32)
 
 
-def _samples(case, rng, centres, labels):
-    features = centres[labels, rng.randint(0, 8, len(labels))]
+def _samples(case, rng, centers, labels):
+    features = centers[labels, rng.randint(0, 8, len(labels))]
     for row in features:  # one at a time: no float64 copy of the whole
         row += rng.standard_normal(case.d)
     np.maximum(features, 0, out=features)
@@ -184,7 +184,7 @@ def _samples(case, rng, centres, labels):
     return features, logits
 
 
-def _mapped(case, folder):
+def _map_arrays(case, folder):
     """Arrays such as ``pool``'s on disk, made in parts of a sample of each class where they are missing."""
     if folder is None:
         raise SystemExit("error: a case of memory-mapped arrays needs --scratch, a folder for them")
@@ -195,11 +195,11 @@ def _mapped(case, folder):
         made = {name: np.lib.format.open_memmap(path.with_suffix(".part"), "w+", np.float32, shapes[name])
                 for name, path in paths.items()}
         rng = np.random.RandomState(0)
-        centres = _centres(case, rng)
+        centers = _centers(case, rng)
         for start in range(0, case.n, case.classes):
             part = slice(start, min(start + case.classes, case.n))
             made["features"][part], made["logits"][part] = _samples(
-                case, rng, centres, np.arange(part.start, part.stop) % case.classes)
+                case, rng, centers, np.arange(part.start, part.stop) % case.classes)
         for path in paths.values():
             path.with_suffix(".part").rename(path)
     features, logits = (np.load(path, mmap_mode="r") for path in paths.values())
@@ -211,7 +211,7 @@ def _mapped(case, folder):
 def _measure(side, case, arguments):
     from ms_coreset.jobs.steps import Steps
 
-    arrays = _mapped(case, arguments.scratch) if case.mapped else pool(case)
+    arrays = _map_arrays(case, arguments.scratch) if case.mapped else pool(case)
     run = _SIDES[side][case.method] if isinstance(_SIDES[side], dict) else _SIDES[side]
     small = replace(case, n=200, classes=min(case.classes, 10))
     run(small, *pool(small), arguments.deepcore)  # imports, and what is compiled when first called
@@ -355,7 +355,7 @@ def _coverage(case, features, logits, labels, picks):
     return _kernel(features, logits, labels, picks).max(axis=1).astype(np.float64).sum()
 
 
-def _cut(case, features, logits, labels, picks):
+def _shorten(case, features, logits, labels, picks):
     similar = _kernel(features, logits, labels, picks).astype(np.float64)
     return similar.sum() - similar[picks].sum()
 
@@ -373,7 +373,7 @@ def _distance_of_means(case, features, logits, labels, picks):
     return np.linalg.norm(features[picks].mean(axis=0, dtype=np.float64) - features.mean(axis=0, dtype=np.float64))
 
 
-_VALUES = {"facility_location": _coverage, "graph_cut": _cut, "k_center": _radius, "herding": _distance_of_means}
+_VALUES = {"facility_location": _coverage, "graph_cut": _shorten, "k_center": _radius, "herding": _distance_of_means}
 
 
 # The floor: (multiplications and additions, bytes read) of the best exact algorithm known, in float32.

@@ -27,10 +27,11 @@ def pins():
 
 
 def page():
-    return _HEAD + "".join(f"| {name} | {version} | {_licence(name)} | {_needed(name)} |\n" for name, version in pins())
+    rows = (f"| {name} | {version} | {_license(name)} | {_extra_of(name)} |\n" for name, version in pins())
+    return _HEAD + "".join(rows)
 
 
-def _licence(name):
+def _license(name):
     stated = importlib.metadata.metadata(name)
     if stated.get("License-Expression"):
         return stated["License-Expression"]
@@ -39,15 +40,15 @@ def _licence(name):
     return "; ".join(classes) or (stated.get("License") or "not stated").splitlines()[0]
 
 
-def _needed(name):
+def _extra_of(name):
     """The extra of pyproject.toml that names it, or nothing: others need it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = {"always": project["dependencies"], **project["optional-dependencies"]}
-    return ", ".join(group for group, lines in groups.items() if _plain(name) in map(_plain, map(_named, lines))) or (
+    return ", ".join(group for group, lines in groups.items() if _plain(name) in map(_plain, map(_name_of, lines))) or (
         "by others here")
 
 
-def _named(line):
+def _name_of(line):
     return re.match(r"[\w.-]+", line).group()
 
 

@@ -23,14 +23,14 @@ _HOMES = {
     "ms_coreset.errors": ("MsCoresetError", "MsCoresetWarning"),
     "ms_coreset.evidence": ("Evidence",),
     "ms_coreset.experiment.report": ("Report", "write_report"),
-    "ms_coreset.experiment.running": ("StudyResult", "run_study"),
+    "ms_coreset.experiment.run_study": ("StudyResult", "run_study"),
     "ms_coreset.extraction": ("extract",),
-    "ms_coreset.extraction.boundary": ("deepfool_distances",),
-    "ms_coreset.extraction.patches": ("PatchEvidence", "patch_evidence"),
+    "ms_coreset.extraction.deepfool": ("deepfool_distances",),
+    "ms_coreset.extraction.random_patches": ("PatchEvidence", "patch_evidence"),
     "ms_coreset.jobs.selection": ("SelectionResult", "run_selection"),
     "ms_coreset.networks": ("create_network", "list_networks", "register_network"),
-    "ms_coreset.networks.blocks": ("Classifier",),
-    "ms_coreset.networks.initialisation": ("initialise",),
+    "ms_coreset.networks.layers": ("Classifier",),
+    "ms_coreset.networks.initialization": ("initialise",),
     "ms_coreset.networks.weights": ("load_weights", "network_from_weights", "save_weights"),
     "ms_coreset.perturbations.attack": ("attack", "gradient_sign", "on_pixels", "projected_gradient"),
     "ms_coreset.perturbations.corruption": ("corrupt",),
@@ -47,7 +47,7 @@ _HOMES = {
     "ms_coreset.training.streams": ("StreamedDynamics",),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
 }
-_OF_MINDSPORE = ("ms_coreset.networks.blocks", "ms_coreset.networks.initialisation")  # can't be imported without it
+_OF_MINDSPORE = ("ms_coreset.networks.layers", "ms_coreset.networks.initialization")  # can't be imported without it
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = sorted(_HOME_OF)

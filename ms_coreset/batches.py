@@ -44,13 +44,13 @@ class Source(Protocol):
     def __getitem__(self, item: int) -> tuple[np.ndarray, ...]: ...
 
 
-def normalise(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
+def normalize(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
     """uint8 images (B, C, H, W) to float32 of zero mean and unit deviation: ``(x / 255 - mean) / std``."""
-    centre, scale = (np.asarray(values, np.float32).reshape(-1, 1, 1) for values in (mean, std))
+    center, scale = (np.asarray(values, np.float32).reshape(-1, 1, 1) for values in (mean, std))
     # Into one contiguous array: images are views of other layouts, and working in those is five times slower.
     scaled = np.empty(images.shape, np.float32)
     np.divide(images, np.float32(255), out=scaled)
-    np.subtract(scaled, centre, out=scaled)
+    np.subtract(scaled, center, out=scaled)
     np.divide(scaled, scale, out=scaled)
     return scaled
 
@@ -73,7 +73,7 @@ class _EvaluationSource:
         end = min(begin + self._batch_size, self._stop)
         rows = np.arange(begin, end)
         images = np.asarray(self._pictures[begin:end]).transpose(0, 3, 1, 2)
-        return normalise(images, self._split.mean, self._split.std), self._split.labels[rows], rows
+        return normalize(images, self._split.mean, self._split.std), self._split.labels[rows], rows
 
 
 class _Guarded:
@@ -108,9 +108,9 @@ def updates_per_epoch(n: int, batch_size: int) -> int:
 def evaluation_batches(split: Split, batch_size: int, start: int = 0, stop: int | None = None,
                        prepare: Prepare | None = None) -> Iterator[Batch]:
     """Iterate over samples ``start .. stop - 1`` of ``split`` (to its end) in order: batches of NumPy arrays, not
-    augmented, of ``evaluated_together`` samples. Lazy images are decoded ahead, by ``prepare`` (None: ``ahead``).
+    augmented, of ``evaluation_size`` samples. Lazy images are decoded ahead, by ``prepare`` (None: ``ahead``).
     """
-    batch_size = evaluated_together(split, batch_size)
+    batch_size = evaluation_size(split, batch_size)
     source = _EvaluationSource(split, batch_size, start, len(split) if stop is None else stop)
     if split.lazy:
         yield from (prepare or ahead)(source, batch_bytes(split, batch_size))
@@ -118,7 +118,7 @@ def evaluation_batches(split: Split, batch_size: int, start: int = 0, stop: int 
         yield from (Batch(*source[item]) for item in range(len(source)))
 
 
-def evaluated_together(split: Split, batch_size: int) -> int:
+def evaluation_size(split: Split, batch_size: int) -> int:
     """The batch size of ``evaluation_batches``: of lazy images fewer if they are large."""
     return min(batch_size, max(1, _LARGEST_EVALUATED // batch_bytes(split, 1))) if split.lazy else batch_size
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from ms_coreset.arrays import as_array, plain
 from ms_coreset.errors import MsCoresetError, require_kind, require_whole
-from ms_coreset.files import atomic_write, read_pickle
+from ms_coreset.files import atomic_write
 from ms_coreset.npz import read_npz
+from ms_coreset.pickle_files import read_pickle
 from ms_coreset.randomness import check_seed
 
 if TYPE_CHECKING:

@@ -48,8 +48,8 @@ def require_mindspore() -> Any:
     Whatever needs it calls this before it imports any of it. Raises ``MsCoresetError`` where it is not installed, which
     says how to get it, or can't be imported.
     """
-    if not mindspore_installed():
-        raise _missing("this")
+    if not has_mindspore():
+        raise _missing_error("this")
     try:
         import mindspore
     except ImportError as error:
@@ -59,16 +59,16 @@ def require_mindspore() -> Any:
     return mindspore
 
 
-def mindspore_installed() -> bool:
+def has_mindspore() -> bool:
     """Whether MindSpore is there, told without its import, which takes seconds."""
-    return _loaded() or importlib.util.find_spec("mindspore") is not None
+    return _is_loaded() or importlib.util.find_spec("mindspore") is not None
 
 
 def mindspore_version() -> str | None:
     """The version of the MindSpore that is installed, or None."""
-    if _loaded():
+    if _is_loaded():
         return require_mindspore().__version__
-    if not mindspore_installed():
+    if not has_mindspore():
         return None
     try:
         return importlib.metadata.version("mindspore")
@@ -77,23 +77,23 @@ def mindspore_version() -> str | None:
         return next(map(importlib.metadata.version, packages), None)
 
 
-def _missing(what: str) -> MsCoresetError:
+def _missing_error(what: str) -> MsCoresetError:
     return MsCoresetError(f'{what} needs MindSpore, which is not installed: pip install "ms-coreset[mindspore]", on '
                           "Python 3.11 or 3.12; what goes without it is selection from arrays and --evidence patches")
 
 
-def _loaded() -> bool:
+def _is_loaded() -> bool:
     return sys.modules.get("mindspore") is not None
 
 
 def _idle() -> bool:
     """Whether MindSpore is not loaded, and has no other device here than the CPU, or is not there at all."""
-    return not _loaded() and (bool(_elsewhere) or not _accelerated())
+    return not _is_loaded() and (bool(_elsewhere) or not _is_accelerated())
 
 
 @functools.cache
-def _accelerated() -> bool:
-    return mindspore_installed() and bool(_with_driver())
+def _is_accelerated() -> bool:
+    return has_mindspore() and bool(_with_driver())
 
 
 _postponed: list = []  # the device that MindSpore is to be told of when it is loaded
@@ -102,7 +102,7 @@ _postponed: list = []  # the device that MindSpore is to be told of when it is l
 def available_devices() -> list[str]:
     """The devices that MindSpore can really use here, best first; "CPU", which needs no MindSpore, is always the
     last."""
-    if not mindspore_installed():
+    if not has_mindspore():
         return ["CPU"]
     return [*(device for device in _with_driver() if _number_of(device)), "CPU"]
 
@@ -152,7 +152,7 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     if precision not in PRECISIONS:
         raise MsCoresetError(f"unknown precision {precision!r}: there are {', '.join(PRECISIONS)}")
     _elsewhere.clear()
-    device = _chosen(spelling[name.lower()])
+    device = _choose(spelling[name.lower()])
     _compute_on(device)
     if device != "CPU":
         _set_up(device, precision)
@@ -160,7 +160,7 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     return device
 
 
-def _chosen(device: str) -> str:
+def _choose(device: str) -> str:
     """``device``, or for "auto" the best; where there is only a driver for a better one, that is said."""
     available = available_devices()
     if device == "auto":
@@ -168,8 +168,8 @@ def _chosen(device: str) -> str:
             _tell_idle(idle)
         return available[0]
     if device not in available:
-        if not mindspore_installed():
-            raise _missing(f"device {device}")
+        if not has_mindspore():
+            raise _missing_error(f"device {device}")
         raise MsCoresetError(f"device {device} is not available here; available: {', '.join(available)}")
     return device
 
@@ -180,7 +180,7 @@ def _tell_idle(device: str) -> None:
     if gpus:
         warn(f"{gpus_text(gpus)} here, which MindSpore can't use: computing on the CPU; --framework torch --device "
              "cuda computes on it")
-    elif mindspore_installed():
+    elif has_mindspore():
         warn(f"there is a driver for {device}, but MindSpore can use no such device here: computing on the CPU")
 
 
@@ -266,7 +266,7 @@ def current_device() -> str:
     return require_mindspore().get_current_device().device_target
 
 
-def filled_up(array: np.ndarray, rows: int) -> np.ndarray:
+def fill_up(array: np.ndarray, rows: int) -> np.ndarray:
     """An array of at most so many rows, on an accelerator filled up to them with its first row.
 
     There a kernel is compiled, or looked for, for every new shape. On a CPU the array is as it was.

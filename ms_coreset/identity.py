@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.device import device_settings
-from ms_coreset.files import array_digest
 from ms_coreset.kinds import FilePath, Log, Trainable
 from ms_coreset.terminal import warn
 
@@ -130,7 +130,7 @@ def _as_text(value: Any, depth: int = 0) -> str:
         parts = [getattr(value, name, None) for name in ("fget", "__func__", "func", "args", "keywords")]
         return repr([_as_text(part, depth + 1) for part in parts])
     if isinstance(value, types.FunctionType):
-        return repr((_name(value), _as_text(value.__code__, depth + 1), _bound(value, depth + 1)))
+        return repr((_name(value), _as_text(value.__code__, depth + 1), _bound_values(value, depth + 1)))
     if isinstance(value, types.CodeType):
         return repr((value.co_code, value.co_names, _as_text(value.co_consts, depth + 1)))
     if isinstance(value, np.ndarray) or hasattr(value, "asnumpy"):
@@ -140,7 +140,7 @@ def _as_text(value: Any, depth: int = 0) -> str:
     return _name(value) if hasattr(value, "__qualname__") else _name(type(value))
 
 
-def _bound(function: FunctionType, depth: int) -> list[str]:
+def _bound_values(function: FunctionType, depth: int) -> list[str]:
     """The values that a function has from where it was made: defaults, and what its closure holds."""
     enclosed = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
     return [_as_text(value, depth) for value in (*(function.__defaults__ or ()), *enclosed)]

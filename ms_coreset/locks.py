@@ -15,7 +15,7 @@ _TURN = 0.05  # seconds between two tries there, where waiting for a lock gives 
 
 
 @contextlib.contextmanager
-def locked(path: FilePath, wait: bool = True) -> Iterator[bool]:
+def try_lock(path: FilePath, wait: bool = True) -> Iterator[bool]:
     """Yields whether the file ``path`` is locked by this process for the block; with ``wait`` it is, sooner or later.
 
     The file is made, with its folder, and removed again; on Windows, which removes no open file, it stays. Raises

@@ -51,7 +51,7 @@ def _members(archive: zipfile.ZipFile, names: Collection[str], path: FilePath) -
         if name in members:
             raise ValueError(f"{name!r} is there twice")
         members[name] = member
-    if len(members) != _announced(_opened(archive)):
+    if len(members) != _entry_count(_open(archive)):
         raise ValueError("its directory of arrays is damaged")
     return members
 
@@ -62,19 +62,19 @@ def _require_small(members: dict[str, zipfile.ZipInfo], most: dict[str, int]) ->
             raise ValueError(f"{name!r} is said to be of {members[name].file_size:,} bytes, more than any is")
 
 
-def _opened(archive: zipfile.ZipFile) -> IO[bytes]:
+def _open(archive: zipfile.ZipFile) -> IO[bytes]:
     assert archive.fp is not None  # only a closed one has none
     return archive.fp
 
 
-def _announced(stream: IO[bytes]) -> int:
+def _entry_count(stream: IO[bytes]) -> int:
     """How many entries the archive's end says its directory has, which zipfile does not compare."""
     stream.seek(-_END.size, os.SEEK_END)
     return _END.unpack(stream.read(_END.size))[4]
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    size = os.fstat(_opened(archive).fileno()).st_size
+    size = os.fstat(_open(archive).fileno()).st_size
     packed = _PACKED[member.compress_type]
     if member.compress_size > size or member.file_size > (most_from(member.compress_size) if packed else size):
         raise ValueError(f"{member.filename} can't be as large as it says ({member.file_size:,} bytes)")

@@ -29,7 +29,7 @@ class _Type:
     def __init__(self, code: Any, align: bool = False, copy: bool = False) -> None:
         made = np.dtype(code) if isinstance(code, str) else None
         if made is None or made.kind not in _KINDS:
-            raise Refused(f"it holds an array of type {_shown(code)}; only numbers and texts are admitted")
+            raise Refused(f"it holds an array of type {_show(code)}; only numbers and texts are admitted")
         self.made = made
 
     def set_state(self, state: Any) -> None:
@@ -62,7 +62,7 @@ def _array(*_: object) -> NoReturn:
 def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
     """An empty array, whose type and content follow; any other shape would be memory without content."""
     if kind is not _array or tuple(shape) != (0,):
-        raise Refused(f"it makes an array of shape {_shown(shape)} without content")
+        raise Refused(f"it makes an array of shape {_show(shape)} without content")
     return np.empty(0, np.uint8)
 
 
@@ -73,11 +73,11 @@ def _fitting(raw: Any, kind: _Type, shape: tuple[int, ...]) -> bytes:
         raise Refused(f"it holds an array whose content is a {type(raw).__name__}")
     sides = all(isinstance(side, int) and side >= 0 for side in shape)
     if not sides or len(raw) != math.prod(shape) * kind.made.itemsize:
-        raise Refused(f"it holds an array of shape {_shown(shape)} in {len(raw):,} bytes")
+        raise Refused(f"it holds an array of shape {_show(shape)} in {len(raw):,} bytes")
     return bytes(raw)
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     return repr(value)[:40]
 
 
@@ -93,7 +93,7 @@ def _scalar(kind: _Type, raw: Any) -> Any:
 def _encode(text: str, encoding: Any) -> bytes:
     """How Python 3 writes bytes in protocols before 3."""
     if encoding != "latin1":
-        raise Refused(f"it encodes a text by {_shown(encoding)}")
+        raise Refused(f"it encodes a text by {_show(encoding)}")
     return text.encode("latin1")
 
 

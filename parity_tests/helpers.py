@@ -9,7 +9,7 @@ from mindspore import Tensor
 import ms_coreset as mc
 import torch_ref
 from ms_coreset.networks.weights import load_weights
-from torch_ref.extraction import normalise
+from torch_ref.extraction import normalize
 
 NETWORK_CASES = [
     ("mlp", {"width": 24}),
@@ -32,7 +32,7 @@ def network_pair(name, **options):
 def answering_pair(folder, name, **options):
     """A pair with the same, non-trivial BatchNorm statistics, carried over through a .pth file."""
     network, reference = network_pair(name, **options)
-    perturb_normalisation(reference)
+    perturb_normalization(reference)
     torch.save(reference.state_dict(), folder / "weights.pth")
     return load_weights(network, folder / "weights.pth"), reference
 
@@ -57,7 +57,7 @@ def dampen(network):
             branches[0].bias.data.clamp_(max=0.0)
 
 
-def perturb_normalisation(network, seed=5):
+def perturb_normalization(network, seed=5):
     """Give every BatchNorm statistics and an affine map other than those it starts with."""
     rng = np.random.RandomState(seed)
     for module in network.modules():
@@ -87,14 +87,14 @@ def small_split(n=20, image_size=8, channels=3, classes=4, seed=0):
 def answers(network, split):
     """Features and logits of a MindSpore network in evaluation mode, from the torch twin's normalised images."""
     network.set_train(False)
-    inputs = Tensor(normalise(split.images, split.mean, split.std).numpy())
+    inputs = Tensor(normalize(split.images, split.mean, split.std).numpy())
     return network.features(inputs).asnumpy(), network(inputs).asnumpy()
 
 
 def reference_answers(network, split):
     """The same of a torch network."""
     network.eval()
-    inputs = normalise(split.images, split.mean, split.std)
+    inputs = normalize(split.images, split.mean, split.std)
     with torch.no_grad():
         return network.features(inputs).numpy(), network(inputs).numpy()
 

@@ -112,8 +112,8 @@ def from_medians_in_float64(actual, expected, inputs):
     features, rounded = inputs["emb"].astype(np.float64), inputs.peers["moderate/median"]
     medians = np.stack([np.median(features[inputs.rows_of(label)], axis=0) for label in range(len(rounded))])
     np.testing.assert_array_equal(medians.astype(np.float32), rounded)
-    for found, centres in ((expected, rounded.astype(np.float64)), (actual, medians)):
-        distances = np.linalg.norm(features - centres[inputs.labels], axis=1)
+    for found, centers in ((expected, rounded.astype(np.float64)), (actual, medians)):
+        distances = np.linalg.norm(features - centers[inputs.labels], axis=1)
         np.testing.assert_allclose(found, distances, rtol=1e-12)
 
 
@@ -253,12 +253,12 @@ class Selected:
         return values[np.argsort(coreset.indices)] if self.by_index else values
 
 
-def selected(method, budget=None, rate=None, rows=None, field="indices", fields=Selected.fields, by_index=False,
+def picks_of(method, budget=None, rate=None, rows=None, field="indices", fields=Selected.fields, by_index=False,
              **options):
     return Selected(method, options, budget, rate, rows, field, fields, by_index)
 
 
-def scored(name, factor=1, offset=0, fields=Selected.fields, **options):
+def score_values(name, factor=1, offset=0, fields=Selected.fields, **options):
     """A score, in the peer's direction and units: ``factor * score + offset``."""
     def compute(package, inputs):
         evidence = inputs.evidence(package, **fields(package, inputs))
@@ -278,7 +278,7 @@ def last_epoch(package, inputs):
     return {"logits": inputs["dyn_logits"][-1]}
 
 
-def dropped(rate):
+def drop_order(rate):
     """Moderate's samples that go, by rising distance."""
     def compute(package, inputs):
         coreset = package.select("moderate", inputs.evidence(package), rate)
@@ -287,7 +287,7 @@ def dropped(rate):
     return compute
 
 
-def relabelled_first(method, first, budget, **options):
+def relabel_first(method, first, budget, **options):
     """Selection after moving the peer's first pick to the front, where a tie of all is won; in the peer's indices."""
     def compute(package, inputs):
         order = np.concatenate([[first(inputs)], np.delete(np.arange(len(inputs.labels)), first(inputs))])
@@ -343,15 +343,15 @@ class Case:
 
 
 def _moderate():
-    yield Case("moderate/distance", scored("center_distance"), from_medians_in_float64)
+    yield Case("moderate/distance", score_values("center_distance"), from_medians_in_float64)
     for rate in (0.1, 0.2, 0.5, 0.8):
-        yield Case(f"moderate/rate{rate}/drop_ids", dropped(rate), same_order)
+        yield Case(f"moderate/rate{rate}/drop_ids", drop_order(rate), same_order)
 
 
 def _each(peer, method, rule=same_members, rates=(0.1, 0.3), **options):
     for mode, balance in (("bal", True), ("unb", False)):
         for rate in rates:
-            yield Case(f"dc/{peer}/{mode}/f{rate}/indices", selected(method, rate=rate, balance=balance, **options),
+            yield Case(f"dc/{peer}/{mode}/f{rate}/indices", picks_of(method, rate=rate, balance=balance, **options),
                        rule)
 
 
@@ -361,49 +361,51 @@ def _geometry():
     yield from _each("ContextualDiversity", "contextual_diversity", seed=7)
     yield from _each("Herding", "herding", variant="deepcore")
     for kind in ("f32", "f64metric"):
-        yield Case(f"dc/kcenter_fn/{kind}/seed7/order60", selected("k_center", 60, seed=7), same_order)
+        yield Case(f"dc/kcenter_fn/{kind}/seed7/order60", picks_of("k_center", 60, seed=7), same_order)
         for k in (2, 10, 60, 150):
-            yield Case(f"dc/kcenter_fn/{kind}/seed7/k{k}", selected("k_center", k, seed=7), same_members)
-    yield Case("dc/kcenter_fn/f32/already_5_17_budget20", selected("k_center", 20, already_selected=(5, 17)),
+            yield Case(f"dc/kcenter_fn/{kind}/seed7/k{k}", picks_of("k_center", k, seed=7), same_members)
+    yield Case("dc/kcenter_fn/f32/already_5_17_budget20", picks_of("k_center", 20, already_selected=(5, 17)),
                same_members)
-    yield Case("d2/kcenter/first0_order60", selected("k_center", 59, already_selected=(0,)), same_order)
+    yield Case("d2/kcenter/first0_order60", picks_of("k_center", 59, already_selected=(0,)), same_order)
     for kind in ("f32", "f64"):
-        yield Case(f"dc/herding_fn/{kind}/order60", selected("herding", 60, variant="deepcore"), same_order)
-    yield Case("dc/herding_fn/f64_negmetric_argmin/order60", selected("herding", 60), same_order)
+        yield Case(f"dc/herding_fn/{kind}/order60", picks_of("herding", 60, variant="deepcore"), same_order)
+    yield Case("dc/herding_fn/f64_negmetric_argmin/order60", picks_of("herding", 60), same_order)
 
 
-def _ranked():
+def _rank():
     names = {"LeastConfidence": "least_confidence", "Entropy": "entropy", "Margin": "margin"}
     for peer, name in names.items():
         # The peer's scores are of certainty; its margin is p_(1) - p_(2), ours 1 minus that.
         offset = 1 if name == "margin" else 0
-        yield Case(f"dc/Uncertainty_{peer}/scores", scored(name, -1, offset, variant="deepcore"), close(1e-4, 1e-6))
+        yield Case(f"dc/Uncertainty_{peer}/scores", score_values(name, -1, offset, variant="deepcore"),
+                   close(1e-4, 1e-6))
         yield from _each(f"Uncertainty_{peer}", name, same_order, rates=(0.1,), variant="deepcore")
     for mode, within in (("bal", True), ("unb", False)):
         head = {"variant": "deepcore", "direction": "lowest", "within_class": within}
-        yield Case(f"dc/Cal/{mode}/scores", scored("cal", -1, **head), close(1e-5, 1e-9))
-        yield Case(f"dc/Cal/{mode}/f0.1/indices", selected("cal", rate=0.1, balance=within, **head), same_order)
+        yield Case(f"dc/Cal/{mode}/scores", score_values("cal", -1, **head), close(1e-5, 1e-9))
+        yield Case(f"dc/Cal/{mode}/f0.1/indices", picks_of("cal", rate=0.1, balance=within, **head), same_order)
         yield Case(f"dc/Cal/{mode}/f0.1/top_of_scores_highest",
-                   selected("cal", rate=0.1, balance=within, within_class=within), same_order)
+                   picks_of("cal", rate=0.1, balance=within, within_class=within), same_order)
     for scale, options in (("scale1", {}), ("quirkB128", {"variant": "deepcore"})):
-        yield Case(f"dc/GraNd/{scale}/mean", scored("grand", fields=with_runs, **options), close(1e-5, 1e-8))
+        yield Case(f"dc/GraNd/{scale}/mean", score_values("grand", fields=with_runs, **options), close(1e-5, 1e-8))
         yield Case(f"dc/GraNd/{scale}/norm_matrix", _norm_matrix(options), close(1e-3, 1e-6))
         yield from _each(f"GraNd/{scale}", "grand", same_order, rates=(0.1,), fields=with_runs, **options)
-    yield Case("dc/GraNd/scale1_mlp/norm", scored("grand"), close(1e-3, 1e-6))
-    yield Case("dc/GraNd/scale1_mlp/unb/f0.1/indices", selected("grand", rate=0.1), same_order)
-    yield Case("dc/Forgetting/scores", scored("forgetting", fields=with_dynamics, never_learned="zero"), same_order)
+    yield Case("dc/GraNd/scale1_mlp/norm", score_values("grand"), close(1e-3, 1e-6))
+    yield Case("dc/GraNd/scale1_mlp/unb/f0.1/indices", picks_of("grand", rate=0.1), same_order)
+    yield Case("dc/Forgetting/scores", score_values("forgetting", fields=with_dynamics, never_learned="zero"),
+               same_order)
     yield from _each("Forgetting", "forgetting", same_values_picked("dc/Forgetting/scores"), rates=(0.1,),
                      fields=with_dynamics, never_learned="zero")
-    yield Case("ccs/entropy", scored("entropy"), close(1e-3, 1e-6))
-    yield Case("ccs/loss", scored("loss"), close(1e-3, 1e-6))
-    yield Case("ccs/correctness", scored("correctness", -1, fields=with_dynamics), equal_but(6))
-    yield Case("ccs/forgetting", scored("forgetting", fields=with_dynamics, never_learned="zero"), equal_but(3))
-    yield Case("ccs/accumulated_margin", scored("accumulated_margin", -1, fields=with_dynamics), close(atol=2e-3))
+    yield Case("ccs/entropy", score_values("entropy"), close(1e-3, 1e-6))
+    yield Case("ccs/loss", score_values("loss"), close(1e-3, 1e-6))
+    yield Case("ccs/correctness", score_values("correctness", -1, fields=with_dynamics), equal_but(6))
+    yield Case("ccs/forgetting", score_values("forgetting", fields=with_dynamics, never_learned="zero"), equal_but(3))
+    yield Case("ccs/accumulated_margin", score_values("accumulated_margin", -1, fields=with_dynamics), close(atol=2e-3))
     # CCS sums over the first 10 epochs.
-    yield Case("ccs/el2n", scored("el2n", 10, fields=with_dynamics, first=0, last=10), close(1e-3, 1e-4))
-    yield Case("dual/el2n_epoch5", scored("el2n", fields=with_dynamics, first=5, last=6), close(1e-4, 1e-6))
-    yield Case("dual/entropy_last", scored("entropy", fields=last_epoch), close(1e-3, 1e-6))
-    yield Case("dual/forgetting", scored("forgetting", fields=with_dynamics, never_learned="zero"), same_order)
+    yield Case("ccs/el2n", score_values("el2n", 10, fields=with_dynamics, first=0, last=10), close(1e-3, 1e-4))
+    yield Case("dual/el2n_epoch5", score_values("el2n", fields=with_dynamics, first=5, last=6), close(1e-4, 1e-6))
+    yield Case("dual/entropy_last", score_values("entropy", fields=last_epoch), close(1e-3, 1e-6))
+    yield Case("dual/forgetting", score_values("forgetting", fields=with_dynamics, never_learned="zero"), same_order)
     yield Case("datadiet/forget_scores_never_inf", _never_learned_as_infinite, same_order)
     yield Case("datadiet/never_correct", _never_learned, same_members)
     yield from _monotonic()
@@ -430,22 +432,22 @@ def _monotonic():
             key, fields = f"ccs/{name}", peer_score(f"ccs/{name}", sign)
             for kind, balance in (("monotonic", False), ("monotonic_classbal", True)):
                 yield Case(f"ccs/{kind}/{name}/{direction}_f0.3",
-                           selected("deepfool", rate=0.3, balance=balance, fields=fields), same_values_picked(key))
+                           picks_of("deepfool", rate=0.3, balance=balance, fields=fields), same_values_picked(key))
 
 
 def _strata():
-    def crafted(inputs):
+    def craft(inputs):
         return inputs.peers["ccs/alloc/crafted_bins"]
 
     for k in (7, 20, 50, 120, 180):
-        yield Case(f"ccs/alloc/crafted_k{k}", draws(crafted, k), same_draws(crafted))
+        yield Case(f"ccs/alloc/crafted_k{k}", draws(craft, k), same_draws(craft))
     for name in ("accumulated_margin", "el2n", "forgetting", "entropy"):
         for rate in (0.1, 0.3, 0.5):
             for beta in (0, 0.1, 0.3):
-                yield from _stratified(f"ccs/stratified/{name}/f{rate}_beta{beta}", beta)
+                yield from _stratify(f"ccs/stratified/{name}/f{rate}_beta{beta}", beta)
 
 
-def _stratified(folder, beta):
+def _stratify(folder, beta):
     def sizes(inputs):
         return inputs.peers[f"{folder}/bin_sizes"]
 
@@ -464,19 +466,19 @@ def _submodular():
         for greedy in ("naive", "lazy"):
             peer = f"{greedy.capitalize()}Greedy"
             for function, method in names.items():
-                yield Case(f"dc/sub/{where}/{function}/{peer}/order", selected(method, k, greedy=greedy, **options),
+                yield Case(f"dc/sub/{where}/{function}/{peer}/order", picks_of(method, k, greedy=greedy, **options),
                            tied if method == "facility_location" else same_order)
             yield Case(f"dc/sub/{where}/LogDeterminant_quirk/{peer}/order",
-                       selected("log_determinant", 20, greedy=greedy, variant="deepcore", **options),
+                       picks_of("log_determinant", 20, greedy=greedy, variant="deepcore", **options),
                        same_order if where == "class3_gradcos" or greedy == "lazy" else same_first(18))
         yield Case(f"dc/sub/{where}/FacilityLocation/ApproximateLazyGreedy/order",
-                   selected("facility_location", k, greedy="approximate_lazy", **options),
+                   picks_of("facility_location", k, greedy="approximate_lazy", **options),
                    same_cover(kernel) if where == "class3_gradcos" else same_order)
         for epsilon in (0.9, 0.1):
             yield Case(f"dc/sub/{where}/FacilityLocation/StochasticGreedy_eps{epsilon}_seed0/order",
-                       selected("facility_location", k, greedy="stochastic", epsilon=epsilon, seed=0, **options),
+                       picks_of("facility_location", k, greedy="stochastic", epsilon=epsilon, seed=0, **options),
                        same_order)
-        yield Case(f"dc/sub/{where}/GraphCut_lam2/NaiveGreedy/order", selected("graph_cut", k, lam=2.0, **options),
+        yield Case(f"dc/sub/{where}/GraphCut_lam2/NaiveGreedy/order", picks_of("graph_cut", k, lam=2.0, **options),
                    same_order)
     for greedy in ("naive", "lazy"):
         for mode, balance in (("bal", True), ("unb", False)):
@@ -484,10 +486,10 @@ def _submodular():
             for function, method in names.items():
                 for rate in (0.1, 0.3):
                     yield Case(f"dc/Submodular/scale1/{function}/{greedy.capitalize()}Greedy/{mode}/f{rate}/indices",
-                               selected(method, rate=rate, balance=balance, greedy=greedy),
+                               picks_of(method, rate=rate, balance=balance, greedy=greedy),
                                same_cover(kernel) if (method, rate) == ("facility_location", 0.3) else same_members)
     yield Case("dc/Submodular/quirkB16/GraphCut/LazyGreedy/bal/f0.1/indices",
-               selected("graph_cut", rate=0.1, balance=True), same_members)
+               picks_of("graph_cut", rate=0.1, balance=True), same_members)
     yield from _submodlib_and_apricot()
 
 
@@ -495,56 +497,56 @@ def _submodlib_and_apricot():
     for greedy in ("naive", "lazy"):
         peer = f"{greedy.capitalize()}Greedy"
         options = {"kernel": "features", "greedy": greedy}
-        yield Case(f"submodlib/FL_cos01/{peer}/order", selected("facility_location", 60, **options), same_order)
+        yield Case(f"submodlib/FL_cos01/{peer}/order", picks_of("facility_location", 60, **options), same_order)
         for lam in (0.4, 0.5, 1):
             # Its lam weighs the redundancy, ours the coverage.
             yield Case(f"submodlib/GraphCut_cos01_lam{lam}/{peer}/order",
-                       selected("graph_cut", 60, lam=1 / lam, **options), same_order)
+                       picks_of("graph_cut", 60, lam=1 / lam, **options), same_order)
         for jitter in (0.001, 1):
             key = f"submodlib/LogDet_cos01_lam{jitter}/{peer}/order"
-            yield Case(key, relabelled_first("log_determinant", lambda inputs, key=key: inputs.peers[key][0], 25,
-                                             jitter=jitter, **options), same_order)
-        yield Case(f"apricot/FL_cos01/{greedy}/order", selected("facility_location", 60, **options), same_order)
-        yield Case(f"apricot/GraphCut_cos01_alpha1/{greedy}/order", selected("graph_cut", 60, **options), same_order)
+            yield Case(key, relabel_first("log_determinant", lambda inputs, key=key: inputs.peers[key][0], 25,
+                                          jitter=jitter, **options), same_order)
+        yield Case(f"apricot/FL_cos01/{greedy}/order", picks_of("facility_location", 60, **options), same_order)
+        yield Case(f"apricot/GraphCut_cos01_alpha1/{greedy}/order", picks_of("graph_cut", 60, **options), same_order)
     # A plain cosine is an affine function of our kernel.
-    yield Case("submodlib/FL_data_cosine/NaiveGreedy/order", selected("facility_location", 60, kernel="features"),
+    yield Case("submodlib/FL_data_cosine/NaiveGreedy/order", picks_of("facility_location", 60, kernel="features"),
                same_order)
 
 
 def _craig():
     for greedy in ("naive", "lazy"):
         yield Case(f"dc/craig_fn/class3/{greedy.capitalize()}Greedy/order",
-                   selected("craig", 12, rows=3, greedy=greedy), same_order)
+                   picks_of("craig", 12, rows=3, greedy=greedy), same_order)
     single = {"variant": "deepcore", "batch_size": 1}
     yield Case("dc/craig_fn/class3/weights_ascending_1plus",
-               selected("craig", 12, rows=3, field="weights", by_index=True, **single), same_order)
+               picks_of("craig", 12, rows=3, field="weights", by_index=True, **single), same_order)
     for scale, batch_size in (("scale1", 1), ("quirkB16", 16)):
         kernel = block_diagonal(nearness_kernel(batch_size))
         for rate in (0.1, 0.3):
             options = {"rate": rate, "balance": True, "variant": "deepcore", "batch_size": batch_size}
-            yield Case(f"dc/Craig/{scale}/bal/f{rate}/indices", selected("craig", **options), same_cover(kernel))
-            yield Case(f"dc/Craig/{scale}/bal/f{rate}/weights", selected("craig", field="weights", **options),
+            yield Case(f"dc/Craig/{scale}/bal/f{rate}/indices", picks_of("craig", **options), same_cover(kernel))
+            yield Case(f"dc/Craig/{scale}/bal/f{rate}/weights", picks_of("craig", field="weights", **options),
                        same_total)
     folder, kernel = "dc/Craig/scale1/unb_oneblock/f0.1", block_diagonal(nearness_kernel())
-    yield Case(f"{folder}/indices", selected("craig", rate=0.1, **single), same_cover(kernel))
-    yield Case(f"{folder}/weights", selected("craig", rate=0.1, field="weights", **single), same_total)
+    yield Case(f"{folder}/indices", picks_of("craig", rate=0.1, **single), same_cover(kernel))
+    yield Case(f"{folder}/weights", picks_of("craig", rate=0.1, field="weights", **single), same_total)
 
 
 def _matching():
     for where, k, rows in (("class3_k12", 12, 3), ("class7_k15", 15, 7), ("all_k60", 60, None)):
         options = {"budget": k, "rows": rows, "variant": "deepcore", "batch_size": 1}
-        yield from _matched(f"dc/gradmatch_fn/lam1/{where}", options)
+        yield from _match(f"dc/gradmatch_fn/lam1/{where}", options)
     for scale, batch_size in (("scale1_lam1", 1), ("quirkB16", 16)):
         for rate in (0.1, 0.3):
             options = {"rate": rate, "balance": True, "variant": "deepcore", "batch_size": batch_size}
-            yield from _matched(f"dc/GradMatch/{scale}/bal/f{rate}", options)
-    yield from _matched("dc/GradMatch/scale1_lam1/unb/f0.1", {"rate": 0.1, "variant": "deepcore", "batch_size": 1})
+            yield from _match(f"dc/GradMatch/{scale}/bal/f{rate}", options)
+    yield from _match("dc/GradMatch/scale1_lam1/unb/f0.1", {"rate": 0.1, "variant": "deepcore", "batch_size": 1})
 
 
-def _matched(folder, options):
-    yield Case(f"{folder}/indices", selected("gradmatch", **options), same_members)
+def _match(folder, options):
+    yield Case(f"{folder}/indices", picks_of("gradmatch", **options), same_members)
     # The peer's weights are in the order of the indices within each class, in ours within all: sorted by size.
-    yield Case(f"{folder}/weights", lambda *given: np.sort(selected("gradmatch", field="weights", **options)(*given)),
+    yield Case(f"{folder}/weights", lambda *given: np.sort(picks_of("gradmatch", field="weights", **options)(*given)),
                sorted_weights)
 
 
@@ -557,19 +559,19 @@ def _glister():
     for scale, batch_size in (("scale1_static", 1), ("quirkB16_static", 16)):
         for rate in (0.1, 0.3):
             yield Case(f"dc/Glister/{scale}/bal/f{rate}/indices",
-                       selected("glister", rate=rate, balance=True, variant="deepcore", batch_size=batch_size),
+                       picks_of("glister", rate=rate, balance=True, variant="deepcore", batch_size=batch_size),
                        same_members)
     for mode, where in (("bal", "per_class"), ("unb", "all")):
         options = {"rate": 0.1, "balance": mode == "bal"}
-        yield Case(f"dc/Glister/scale1_update_wired/{mode}/f0.1/order", selected("glister", **options), same_order)
-        yield Case(f"dc/Glister/scale1/initial_gains_{where}", selected("glister", field="scores", **options),
+        yield Case(f"dc/Glister/scale1_update_wired/{mode}/f0.1/order", picks_of("glister", **options), same_order)
+        yield Case(f"dc/Glister/scale1/initial_gains_{where}", picks_of("glister", field="scores", **options),
                    close(1e-3, 1e-6))
     summed = {"aggregate": "sum", "rate": 0.1}
     folder = "cords/Glister/Supervised"
-    yield Case(f"{folder}/initial_gains", selected("glister", field="scores", **summed), close(1e-3, 1e-6))
-    yield Case(f"{folder}_Naive_k60_eta0.1/order", selected("glister", **summed), same_order)
+    yield Case(f"{folder}/initial_gains", picks_of("glister", field="scores", **summed), close(1e-3, 1e-6))
+    yield Case(f"{folder}_Naive_k60_eta0.1/order", picks_of("glister", **summed), same_order)
     for rounds in (5, 15):
-        yield Case(f"{folder}_RGreedy_r{rounds}_k60_eta0.1/order", selected("glister", rounds=rounds, **summed),
+        yield Case(f"{folder}_RGreedy_r{rounds}_k60_eta0.1/order", picks_of("glister", rounds=rounds, **summed),
                    same_order)
 
 
@@ -602,7 +604,7 @@ def _torch_network(weights):
                          nn.Flatten(), layers["fc"])
 
 
-def attacked(name, start=None, **options):
+def attack_images(name, start=None, **options):
     """Images attacked by the function of that name; start: the key of the peer's own starting places."""
     def compute(package, inputs):
         given = options if start is None else options | {"start": inputs.peers[start]}
@@ -614,29 +616,29 @@ def attacked(name, start=None, **options):
 def _attacks():
     same_pixels = close(atol=1e-5)
     for levels in (8, 32):
-        yield Case(f"attacks/FGSM_eps{levels}_255", attacked("gradient_sign", eps=levels / 255), same_pixels)
+        yield Case(f"attacks/FGSM_eps{levels}_255", attack_images("gradient_sign", eps=levels / 255), same_pixels)
         yield Case(f"attacks/PGD_eps{levels}_alpha{levels // 4}_steps10_norandom",
-                   attacked("projected_gradient", eps=levels / 255, alpha=levels / 4 / 255), same_pixels)
-    yield Case("attacks/BIM_eps8_alpha2_steps10", attacked("projected_gradient"), same_pixels)
+                   attack_images("projected_gradient", eps=levels / 255, alpha=levels / 4 / 255), same_pixels)
+    yield Case("attacks/BIM_eps8_alpha2_steps10", attack_images("projected_gradient"), same_pixels)
     yield Case("attacks/PGD_eps8_alpha2_steps10_random_torchseed0",
-               attacked("projected_gradient", start="attacks/PGD_random_torchseed0_start"), same_pixels)
+               attack_images("projected_gradient", start="attacks/PGD_random_torchseed0_start"), same_pixels)
 
 
 def _uncertain_over_time():
     """The peers multiply both scores by 10."""
     for name, ours in (("dynunc", "dyn_unc"), ("dual", "dual")):
         for window in (10, 6, 4):
-            yield Case(f"dual/{name}/win{window}", scored(ours, 10, fields=with_dynamics, window=window),
+            yield Case(f"dual/{name}/win{window}", score_values(ours, 10, fields=with_dynamics, window=window),
                        close(1e-5, 1e-7))
-    yield Case("dualbeta/win6/score", scored("dual", 10, fields=with_dynamics, window=6), close(1e-5, 1e-7))
+    yield Case("dualbeta/win6/score", score_values("dual", 10, fields=with_dynamics, window=6), close(1e-5, 1e-7))
     for window in (10, 6, 4):
-        yield Case(f"tdds/win{window}/score", scored("tdds", fields=with_dynamics, window=window), close(2e-3, 1e-6))
+        yield Case(f"tdds/win{window}/score", score_values("tdds", fields=with_dynamics, window=window), close(2e-3, 1e-6))
     # Its code leaves out the window that ends with the last epoch.
     yield Case("dynunc_official/win6/score", _but_the_last_epoch("score", "dyn_unc", 10), close(1e-5, 1e-7))
     yield Case("dynunc_official/win6/f0.3_kept_ascending", _but_the_last_epoch("select", "dyn_unc"), same_members)
     for early, late in (("0-4", "7-11"), ("0-3", "5-10")):
         for weight in (0.5, 0.3):
-            compute = scored("eva", fields=with_dynamics, early=early, late=late, weight=weight)
+            compute = score_values("eva", fields=with_dynamics, early=early, late=late, weight=weight)
             yield Case(f"eva/f32/e{early}_l{late}_wt{weight}", compute, close(1e-4, 1e-7))
             yield Case(f"eva/f16/e{early}_l{late}_wt{weight}", compute, close(5e-2, 1e-6))
 
@@ -661,7 +663,7 @@ def _by_correlation(label):
 
 def _several_models():
     for rate in (0.1, 0.3, 0.5):
-        picked = selected("ram_apl", rate=rate, balance=True, fields=both_models)
+        picked = picks_of("ram_apl", rate=rate, balance=True, fields=both_models)
         yield Case(f"ramapl/emb_and_X/f{rate}_indices", picked, best_of_each_class(rate))
 
 
@@ -736,7 +738,7 @@ def _quotas():
     for rate in (0.1, 0.5, 0.8):
         yield Case(f"metriq_datacull/f{rate}/class_counts", counted("drop", rate), within_one_each)
     for k in (30, 90, 150, 240):
-        yield Case(f"drop/crafted/k{k}/uniform_quota", counted("proportional", k / 300, crafted=True),
+        yield Case(f"drop/crafted/k{k}/uniform_quota", counted("proportional", k / 300, craft=True),
                    share_within_one(k))
 
 
@@ -749,12 +751,12 @@ def with_recall(package, sizes, recall):
                             validation=package.Evidence(judged, logits=logits))
 
 
-def counted(quota, rate, crafted=False):
+def counted(quota, rate, craft=False):
     """How many of each class a quota gives, of the set's own classes or of the crafted ones, by the peer's recall."""
     def compute(package, inputs):
         peers = inputs.peers
-        sizes = peers["drop/crafted_sizes"] if crafted else np.bincount(inputs.labels)
-        recall = peers["drop/crafted_recall" if crafted else "drop/recall_mean_of_3"]
+        sizes = peers["drop/crafted_sizes"] if craft else np.bincount(inputs.labels)
+        recall = peers["drop/crafted_recall" if craft else "drop/recall_mean_of_3"]
         evidence = with_recall(package, sizes, recall)
         picks = package.select("random", evidence, rate, quota=quota).indices
         return np.bincount(evidence.labels[picks], minlength=len(sizes))
@@ -779,8 +781,8 @@ def _extrapolated():
         for metric in ("euclidean", "cosine"):
             for key, weighting in (("average", "mean"), ("weighted", "distance")):
                 yield Case(f"extrapolate/knn{count}_{metric}/{key}",
-                           scored("extrapolated", fields=partly_scored, neighbors=count, metric=metric,
-                                  weighting=weighting), close(1e-5, 1e-7))
+                           score_values("extrapolated", fields=partly_scored, neighbors=count, metric=metric,
+                                        weighting=weighting), close(1e-5, 1e-7))
 
 
 def partly_scored(package, inputs):
@@ -790,7 +792,7 @@ def partly_scored(package, inputs):
     return {"imported": values}
 
 
-CASES = [case for group in (_moderate, _geometry, _ranked, _strata, _submodular, _craig, _matching, _glister, _attacks,
+CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _craig, _matching, _glister, _attacks,
                             _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _beta_draws,
                             _quotas, _extrapolated)
          for case in group()]

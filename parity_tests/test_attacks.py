@@ -45,7 +45,7 @@ def data():
     return split.images.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255), split.labels, split.images
 
 
-def decided(reference, position, labels):
+def is_decided(reference, position, labels):
     """Where the gradient of the loss is not near 0: its sign does not hang on rounding."""
     moved = torch.tensor(position, requires_grad=True)
     loss = torch.nn.functional.cross_entropy(reference(moved), torch.tensor(labels), reduction="sum")
@@ -74,7 +74,7 @@ def test_gradient_sign(networks, data, own):
                     for package, given in ((mc, network), (torch_ref, reference)))
     against = torch_answers(reference, images) if own else labels
     np.testing.assert_array_equal(answers(network, images), torch_answers(reference, images))
-    assert_same(ours, theirs, decided(reference, images, against), networks)
+    assert_same(ours, theirs, is_decided(reference, images, against), networks)
 
 
 @pytest.mark.parametrize("start", [False, True])
@@ -89,7 +89,7 @@ def test_projected_gradient(networks, data, start):
     # of other pixels' signs at the next step.
     for before, after in itertools.pairwise(theirs):
         ours = mc.projected_gradient(network, images, labels, eps=EPS, alpha=ALPHA, steps=1, start=before)
-        assert_same(ours, after, decided(reference, before, labels), networks)
+        assert_same(ours, after, is_decided(reference, before, labels), networks)
     stepped = theirs[0]
     for _ in range(STEPS):
         stepped = mc.projected_gradient(network, images, labels, eps=EPS, alpha=ALPHA, steps=1, start=stepped)

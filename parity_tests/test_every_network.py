@@ -21,11 +21,11 @@ from parity_tests.helpers import (
     dampen,
     mindspore_weights,
     network_pair,
-    perturb_normalisation,
+    perturb_normalization,
     reference_answers,
     small_split,
 )
-from torch_ref.extraction import normalise
+from torch_ref.extraction import normalize
 
 # Architectures that torchvision has: its name, and what it has to be told beside the number of classes.
 TORCHVISION = {
@@ -87,7 +87,7 @@ def test_against_twin(name, channels, size, tmp_path):
     first = copy.deepcopy(reference.state_dict())
     assert_same_weights(mindspore_weights(network), torch_ref.to_mindspore_names(first))
 
-    carry_over(perturb_normalisation, reference, network, tmp_path)
+    carry_over(perturb_normalization, reference, network, tmp_path)
     for actual, expected in zip(answers(network, split), reference_answers(reference, split), strict=True):
         assert_rows_close(actual, expected)
 
@@ -136,7 +136,7 @@ def torch_answers(network, split):
     """Logits of a torch module that need not have ``features``."""
     network.eval()
     with torch.no_grad():
-        return network(normalise(split.images, split.mean, split.std)).numpy()
+        return network(normalize(split.images, split.mean, split.std)).numpy()
 
 
 def torchvision_model(models, name, **options):
@@ -157,7 +157,7 @@ def without_dropout(network):
 def test_torchvision_state_dict(name, options, models, tmp_path):
     """Its file is recognised, answers the same, and is written back without loss."""
     theirs = torchvision_model(models, name, **options)
-    perturb_normalisation(theirs)
+    perturb_normalization(theirs)
     state = theirs.state_dict()
     torch.save(state, tmp_path / "theirs.pth")
     split = small_split(1, 224)

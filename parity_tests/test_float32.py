@@ -10,7 +10,7 @@ import pytest
 
 import ms_coreset as mc
 import torch_ref
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import processors
 from torch_ref.submodular import facility_location_gains, graph_cut_gains, log_determinant_gains, similarities
 
 ERROR = 1e-5
@@ -20,7 +20,7 @@ N, RATE = 200, 0.2
 @pytest.fixture(autouse=True)
 def float32(monkeypatch):
     mc.set_device("CPU")
-    monkeypatch.setattr(kernels, "current_device", lambda: "Ascend")  # its road, on the CPU
+    monkeypatch.setattr(processors, "current_device", lambda: "Ascend")  # its road, on the CPU
 
 
 def evidence(package):

@@ -5,7 +5,7 @@ import pytest
 
 import ms_coreset as mc
 import torch_ref
-from ms_coreset.extraction.patches import Encoder, draw_filters, patch_settings
+from ms_coreset.extraction.random_patches import Encoder, draw_filters, patch_settings
 from ms_coreset.extraction.ridge import ridge_left_out
 from ms_coreset.randomness import stream
 from parity_tests.helpers import small_split

@@ -16,10 +16,11 @@ import torch
 from mindspore import ops
 
 import torch_ref
-from ms_coreset.extraction.boundary import squared_perturbations
+from ms_coreset.extraction.deepfool import squared_perturbations
 from parity_tests.peer_cases import CASES, NOT_COMPARED, cosine_kernel, load
 from parity_tests.peer_vectors import with_peers
-from torch_ref.quantities import cosine_similarities, gradients
+from torch_ref.distances import cosine_similarities
+from torch_ref.last_layer_gradients import gradients
 
 KEYS = {case.key for case in CASES}
 

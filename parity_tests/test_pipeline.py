@@ -9,7 +9,7 @@ import ms_coreset as mc
 import torch_ref
 from ms_coreset.networks.weights import load_weights, save_weights
 from ms_coreset.training.pipeline import training_batches
-from torch_ref.extraction import normalise
+from torch_ref.extraction import normalize
 from torch_ref.training import Recipe, present
 
 # float32 distances of the two frameworks differ by 1e-7 of the largest; samples that are nearer to each other than
@@ -73,7 +73,7 @@ def assert_same_batches(split, options, originals=None):
         own = batches[epoch * len(batches) // 2:(epoch + 1) * len(batches) // 2]
         np.testing.assert_array_equal(np.concatenate([batch.rows for batch in own]), order)
         np.testing.assert_array_equal(np.concatenate([batch.images for batch in own]),
-                                      normalise(images, split.mean, split.std).numpy())
+                                      normalize(images, split.mean, split.std).numpy())
 
 
 @pytest.mark.parametrize("options", CROPS.values(), ids=CROPS)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.training.crops import NUMBERS, as_tested, crop_box
+from ms_coreset.training.crops import NUMBERS, crop_box, test_view
 from torch_ref.torchvision_compat import import_torchvision
 
 if importlib.util.find_spec("torchvision") is None:
@@ -95,12 +95,12 @@ def test_places_are_those_of_torchvision_where_classes_are_numbers(tmp_path):
 
 def test_resizing_before_a_test(tree):
     steps = transforms.Compose([transforms.Resize(73), transforms.CenterCrop(64)])
-    tested = as_tested(mc.load_dataset("folder", tree, image_size=64), mc.load_recipe("tiny"))
+    tested = test_view(mc.load_dataset("folder", tree, image_size=64), mc.load_recipe("tiny"))
     assert_same(tested, datasets.ImageFolder(tree / "train", steps))
     arrays = np.random.RandomState(0).randint(0, 256, (5, 64, 64, 3)).astype(np.uint8)
     split = mc.Split("arrays", arrays, np.zeros(5, np.int64), classes=("a",), mean=(0.5,) * 3, std=(0.5,) * 3)
     expected = [np.asarray(steps(Image.fromarray(array))) for array in arrays]
-    np.testing.assert_array_equal(as_tested(split, mc.load_recipe("tiny")).images[:], expected)
+    np.testing.assert_array_equal(test_view(split, mc.load_recipe("tiny")).images[:], expected)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ CIFAR_KEYS = {"CIFAR10": ("cifar-10-batches-py", "labels", "batches.meta", "labe
 
 
 @pytest.fixture
-def unchecked(monkeypatch):
+def skip_checksums(monkeypatch):
     """Let torchvision read files whose sums are not the published ones: parts of sets, and generated ones."""
     monkeypatch.setattr(datasets.CIFAR10, "_check_integrity", lambda self: True)
     monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *_: True)
@@ -177,7 +177,7 @@ def assert_same_array(split, reference):
 
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("name", CIFAR_KEYS)
-def test_cifar(tmp_path, unchecked, name, train):
+def test_cifar(tmp_path, skip_checksums, name, train):
     rng = np.random.RandomState(0)
     place, key, meta, names, classes = CIFAR_KEYS[name]
     kind = getattr(datasets, name)
@@ -205,7 +205,7 @@ def test_mnist(tmp_path, name, train):
 
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("name", CIFAR_KEYS)
-def test_real_cifar(real_data, unchecked, name, train):
+def test_real_cifar(real_data, skip_checksums, name, train):
     root = real_data / "exact"
     assert_same_array(real(root, name, train), getattr(datasets, name)(root, train=train))
 
@@ -214,10 +214,10 @@ def test_real_cifar(real_data, unchecked, name, train):
 @pytest.mark.parametrize("name", ["MNIST", "FashionMNIST"])
 def test_real_mnist(real_data, tmp_path, name, train):
     split = real(real_data, name, train)
-    assert_same_array(split, getattr(datasets, name)(unpacked(real_data, tmp_path, name), train=train))
+    assert_same_array(split, getattr(datasets, name)(unpack(real_data, tmp_path, name), train=train))
 
 
-def unpacked(real_data, tmp_path, name):
+def unpack(real_data, tmp_path, name):
     """torchvision wants IDX files unpacked."""
     for path in (real_data / name / "raw").glob("*.gz"):
         target = tmp_path / name / "raw" / path.stem

@@ -133,4 +133,4 @@ class TestRefusals:
         with pytest.raises(ValueError, match="mode"):
             package.select("moderate", evidence, 0.5, center="mode")
         with pytest.raises(ValueError, match="colour"):
-            package.select("moderate", evidence, 0.5, colour="red")
+            package.select("moderate", evidence, 0.5, color="red")

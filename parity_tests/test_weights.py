@@ -13,10 +13,10 @@ from parity_tests.helpers import (
     assert_rows_close,
     assert_same_weights,
     mindspore_weights,
-    perturb_normalisation,
+    perturb_normalization,
     small_split,
 )
-from torch_ref.extraction import normalise
+from torch_ref.extraction import normalize
 
 
 def as_arrays(state_dict):
@@ -26,7 +26,7 @@ def as_arrays(state_dict):
 @pytest.mark.parametrize(("name", "options"), NETWORK_CASES)
 def test_names_there_and_back(name, options):
     network = torch_ref.create_network(name, 3, 3, image_size=8, **options)
-    perturb_normalisation(network)
+    perturb_normalization(network)
     state = network.state_dict()
     back = torch_ref.from_mindspore_names(torch_ref.to_mindspore_names(state))
     assert_same_weights(as_arrays(back), as_arrays(state))
@@ -36,7 +36,7 @@ def test_names_there_and_back(name, options):
 @pytest.mark.parametrize(("name", "options"), NETWORK_CASES)
 def test_files_there_and_back(name, options, tmp_path):
     reference = torch_ref.create_network(name, 3, 3, image_size=8, seed=1, **options)
-    perturb_normalisation(reference)
+    perturb_normalization(reference)
     torch.save(reference.state_dict(), tmp_path / "first.pth")
     for old, new in [("first.pth", "second.ckpt"), ("second.ckpt", "third.ckpt"), ("third.ckpt", "last.pth")]:
         network = mc.create_network(name, 3, 3, image_size=8, seed=2, **options)
@@ -57,12 +57,12 @@ def test_converted_names_are_those_of_the_mindspore_network():
 def test_torchvision_weights(name, models, tmp_path):
     torch.manual_seed(0)
     theirs = getattr(models, name)(weights=None, num_classes=20)
-    perturb_normalisation(theirs)
+    perturb_normalization(theirs)
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
     network = mc.create_network(name, 20, 3, image_size=64, variant="imagenet")
     features, logits = answers(load_weights(network, tmp_path / "theirs.pth"), split := small_split(2, 64))
 
-    inputs = normalise(split.images, split.mean, split.std)
+    inputs = normalize(split.images, split.mean, split.std)
     theirs.eval()
     with torch.no_grad():
         expected_logits = theirs(inputs).numpy()

@@ -13,7 +13,7 @@ import numpy as np
 
 import ms_coreset as mc
 from ms_coreset.distributed import current, failing_together, take_part
-from ms_coreset.evidence import LastLayerGradients
+from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.training.dynamics import RECORDS, TrainingDynamics
 
 RATE = 0.1
@@ -48,7 +48,7 @@ def worth(method, picks):
             "log_determinant": np.exp(np.linalg.slogdet(within + 1e-6 * np.eye(len(picks)))[1] / len(picks))}[method]
 
 
-def asked(folder):
+def ask(folder):
     """Name -> array: what a network with its first weights says of 100 digits, seven batches in several rounds."""
     importlib.import_module("ms_coreset.extraction.extract").ROUND = 1
     split = mc.load_dataset("digits", folder).subset(np.arange(100))
@@ -61,8 +61,8 @@ def asked(folder):
 
 
 def everything(folder):
-    """Name -> array: ``asked``, and ``by_arrays``."""
-    return asked(folder) | by_arrays()
+    """Name -> array: ``ask``, and ``by_arrays``."""
+    return ask(folder) | by_arrays()
 
 
 def by_arrays():

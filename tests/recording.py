@@ -3,8 +3,8 @@
 import numpy as np
 
 import ms_coreset as mc
-from ms_coreset.evidence import softmax
 from ms_coreset.selectors.scores.tdds import divergence
+from ms_coreset.softmax import softmax
 from ms_coreset.training.dynamics import measure
 
 

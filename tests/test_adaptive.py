@@ -66,7 +66,7 @@ def test_parts_by_hand(every, warm, first, epochs, parts):
     coresets = Coresets(Reselection.by("random", 0.5, every, warm=warm), toy_split(), np.arange(60))
     assert list(coresets.parts(first, epochs)) == parts
     presented = sum((end - begin) * (60 if end <= warm else 30) for begin, end in coresets.parts(0, epochs))
-    assert coresets.presented_in(epochs) == presented
+    assert coresets.count_presentations(epochs) == presented
 
 
 def test_warm_epochs_present_all_samples_and_are_those_of_plain_training():
@@ -85,11 +85,11 @@ def test_reselection_asks_the_live_network_every_so_many_epochs(monkeypatch):
     split, network, asked = toy_split(), new_network(), []
     choose = Reselection.by("gradmatch", 0.2, 2).choose
 
-    def watched(evidence, request):
+    def watch(evidence, request):
         asked.append((request.seed, np.array(evidence.logits)))
         return choose(evidence, request)
 
-    reselection = dataclasses.replace(Reselection.by("gradmatch", 0.2, 2, seed=7), choose=watched)
+    reselection = dataclasses.replace(Reselection.by("gradmatch", 0.2, 2, seed=7), choose=watch)
     result = mc.train(network, split, RECIPE, seed=3, reselection=reselection)
     assert [seed for seed, _ in asked] == [7, 8, 9]
     assert list(result.coresets) == [0, 2, 4]
@@ -213,7 +213,7 @@ def test_resumed_ends_like_undisturbed(tmp_path, monkeypatch, stop, warm, option
     monkeypatch.setattr(loop.Recorder, "record", stop_there)
     with pytest.raises(Stopped):
         mc.train(new_network(), split, recipe, seed=3, folder=tmp_path / "b", test=test, reselection=reselection)
-    assert not loop.finished(tmp_path / "b")
+    assert not loop.is_finished(tmp_path / "b")
     monkeypatch.undo()
     resumed = mc.train(new_network(seed=8), split, recipe, seed=3, folder=tmp_path / "b", resume=True, test=test,
                        reselection=reselection)
@@ -317,14 +317,14 @@ def run(*arguments, cwd, check=0):
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def training_folder(tmp_path_factory):
     """A folder where the adaptive training ran undisturbed, and what it printed."""
     folder = tmp_path_factory.mktemp("trained")
     return folder, run(*ADAPTIVE, cwd=folder)
 
 
-def test_the_command_tells_and_writes_what_it_chose(trained):
-    folder, done = trained
+def test_the_command_tells_and_writes_what_it_chose(training_folder):
+    folder, done = training_folder
     assert re.search(r"note: coreset from epoch 3 on: 144 samples by gradmatch, \d+% of them new", done.stderr)
     assert "presented   144 of them, chosen anew by gradmatch every 2 epochs" in done.stdout
     assert f"coresets    3 in {FOLDER}/coresets" in done.stdout
@@ -339,8 +339,8 @@ def test_the_command_tells_and_writes_what_it_chose(trained):
     assert len(result["history"]) == 5
 
 
-def test_a_coreset_of_the_history_is_one_to_train_on(trained, monkeypatch, capsys):
-    folder, _ = trained
+def test_a_coreset_of_the_history_is_one_to_train_on(training_folder, monkeypatch, capsys):
+    folder, _ = training_folder
     monkeypatch.chdir(folder)
     assert main(["show", f"{FOLDER}/coresets/epoch-003.npz"], "coreset") == 0
     assert "gradmatch" in capsys.readouterr().out

@@ -31,21 +31,21 @@ def quietly(name, root, train=True, **options):
     return load_dataset(name, root, train, **{"download": False, "log": lambda line: None} | options)
 
 
-def refused(match, name, root, train=True, **options):
+def refusal(match, name, root, train=True, **options):
     with pytest.raises(MsCoresetError, match=match) as error:
         quietly(name, root, train, **options)
     assert "\n" not in str(error.value)
     return error
 
 
-def damaged(content):
+def damage(content):
     """A strategy: the content truncated, or with one to three bits flipped."""
     flips = st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 7)), min_size=1, max_size=3)
     return st.one_of(st.integers(0, len(content) - 1).map(lambda end: content[:end]),
-                     flips.map(lambda places: flipped(content, places)))
+                     flips.map(lambda places: flip(content, places)))
 
 
-def flipped(content, places):
+def flip(content, places):
     content = bytearray(content)
     for place, bit in places:
         content[place] ^= 1 << bit
@@ -119,7 +119,7 @@ def test_svhn_is_compared_with_the_published_sums(tmp_path, monkeypatch):
     lines = []
     quietly("SVHN", tmp_path, log=lines.append)
     assert len(lines) == 1 and "not the published files (md5): train_32x32.mat" in lines[0]
-    refused("not the published files", "SVHN", tmp_path, verify=True)
+    refusal("not the published files", "SVHN", tmp_path, verify=True)
     monkeypatch.setitem(svhn._MD5, "train_32x32.mat", hashlib.md5(content).hexdigest())
     assert len(quietly("SVHN", tmp_path, verify=True, log=lines.append)) == 5 and len(lines) == 1
 
@@ -140,7 +140,7 @@ def test_svhn_is_downloaded_from_its_publisher(tmp_path, monkeypatch, name, trai
     quietly(name, tmp_path, train, download=True)
     assert fetched == [(f"http://ufldl.stanford.edu/housenumbers/{file}_32x32.mat", svhn._MD5[f"{file}_32x32.mat"])]
     (tmp_path / "svhn" / f"{file}_32x32.mat").unlink()
-    refused(f"svhn/{file}_32x32.mat is missing: get it from http://ufldl", name, tmp_path, train)
+    refusal(f"svhn/{file}_32x32.mat is missing: get it from http://ufldl", name, tmp_path, train)
 
 
 PIXELS = np.zeros((32, 32, 3, 2), np.uint8)
@@ -166,12 +166,12 @@ LABELS = np.ones((2, 1), np.uint8)
 ])
 def test_svhn_refuses_what_is_not_its_layout_and_names_the_file(tmp_path, variables, message):
     path = put(tmp_path / "svhn" / "train_32x32.mat", mat(**variables))
-    refused(f"{path}.*{message}", "SVHN", tmp_path)
+    refusal(f"{path}.*{message}", "SVHN", tmp_path)
 
 
 def test_svhn_without_images_is_refused(tmp_path):
     put(tmp_path / "svhn" / "train_32x32.mat", mat(X=PIXELS[..., :0], y=LABELS[:0]))
-    refused("SVHN: its files .* hold no images", "SVHN", tmp_path)
+    refusal("SVHN: its files .* hold no images", "SVHN", tmp_path)
 
 
 def header(order="<"):
@@ -298,7 +298,7 @@ def scratch(tmp_path_factory):
 @given(st.data())
 def test_a_damaged_compressed_mat_file_is_refused_or_read_right(scratch, data):
     pixels, content = svhn_file(rows=2)
-    path = put(scratch / "svhn" / "train_32x32.mat", data.draw(damaged(content)))
+    path = put(scratch / "svhn" / "train_32x32.mat", data.draw(damage(content)))
     try:
         split = quietly("SVHN", scratch)
     except MsCoresetError as error:
@@ -313,7 +313,7 @@ def test_a_damaged_compressed_mat_file_is_refused_or_read_right(scratch, data):
 def test_a_damaged_plain_mat_file_is_refused_or_read_as_it_is(scratch, data):
     """It has no checksum: flipped bits of pixels and labels can't be known, and change nothing else."""
     pixels, content = svhn_file(rows=2, compressed=False)
-    path = put(scratch / "svhn" / "train_32x32.mat", data.draw(damaged(content)))
+    path = put(scratch / "svhn" / "train_32x32.mat", data.draw(damage(content)))
     try:
         split = quietly("SVHN", scratch)
     except MsCoresetError as error:
@@ -369,7 +369,7 @@ def test_qmnist_is_downloaded_from_its_publisher(tmp_path, monkeypatch):
     assert list(fetched) == list(mnist._QMNIST_MD5)
     assert all(md5 == mnist._QMNIST_MD5[file] and url.startswith("https://raw.githubusercontent.com/facebookresearch/")
                for file, (url, md5) in fetched.items())
-    refused("not the published files", "QMNIST", tmp_path, verify=True)
+    refusal("not the published files", "QMNIST", tmp_path, verify=True)
 
 
 @pytest.mark.parametrize("content, message", [
@@ -388,7 +388,7 @@ def test_qmnist_refuses_labels_that_are_not_its_own(tmp_path, content, message, 
     write_qmnist(tmp_path / "QMNIST", suffix)
     file = f"qmnist-train-labels-idx2-int{suffix}"
     put(tmp_path / "QMNIST" / file, gzip.compress(content) if suffix else content)
-    refused(f"QMNIST/(qmnist-train-images.*)?{file if 'images' not in message else ''}.*{message}", "QMNIST", tmp_path)
+    refusal(f"QMNIST/(qmnist-train-images.*)?{file if 'images' not in message else ''}.*{message}", "QMNIST", tmp_path)
 
 
 @settings(max_examples=200, deadline=None)
@@ -396,7 +396,7 @@ def test_qmnist_refuses_labels_that_are_not_its_own(tmp_path, content, message, 
 def test_damaged_qmnist_labels_are_refused_or_read_right(scratch, data):
     arrays = write_qmnist(scratch / "QMNIST", ".gz", rows=4)
     path = scratch / "QMNIST" / "qmnist-train-labels-idx2-int.gz"
-    path.write_bytes(data.draw(damaged(gzip.compress(idx(arrays["train"][1], 12), mtime=0))))
+    path.write_bytes(data.draw(damage(gzip.compress(idx(arrays["train"][1], 12), mtime=0))))
     try:
         split = quietly("QMNIST", scratch)
     except MsCoresetError as error:
@@ -436,7 +436,7 @@ def test_arrays_of_images_become_a_split(tmp_path, save):
     np.testing.assert_array_equal(test.images, IMAGES[:4])
 
 
-def test_grey_images_need_no_channels_and_a_missing_test_split_is_none(tmp_path):
+def test_gray_images_need_no_channels_and_a_missing_test_split_is_none(tmp_path):
     path = own(tmp_path, labels=Y, images=IMAGES[..., 0])
     split = quietly("arrays", path)
     assert split.images.shape == (12, 8, 8, 1) and split.in_channels == 1
@@ -542,7 +542,7 @@ def test_mean_and_std_may_be_given(tmp_path):
 def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path, changes, message):
     arrays = {"labels": Y, "images": IMAGES} | changes
     path = own(tmp_path, **{key: value for key, value in arrays.items() if value is not None})
-    refused(f"{path}.*{message}|^arrays-mine: {message}", "arrays", path)
+    refusal(f"{path}.*{message}|^arrays-mine: {message}", "arrays", path)
 
 
 @pytest.mark.parametrize("arrays, message", [
@@ -555,13 +555,13 @@ def test_arrays_that_do_not_fit_are_refused_by_name(tmp_path, changes, message):
 ])
 def test_test_arrays_that_do_not_fit_are_refused_by_name(tmp_path, arrays, message):
     path = own(tmp_path, labels=Y, images=IMAGES, **arrays)
-    refused(message, "arrays", path, train=False)
+    refusal(message, "arrays", path, train=False)
 
 
 @pytest.mark.parametrize("name, message", [(".", "is a folder: arrays are one .npz file, named by --data"),
                                            ("nowhere.npz", "is not there: arrays are one .npz file")])
 def test_arrays_are_one_file(tmp_path, name, message):
-    refused(message, "arrays", tmp_path / name)
+    refusal(message, "arrays", tmp_path / name)
 
 
 def npy(header_text, content=b""):
@@ -569,7 +569,7 @@ def npy(header_text, content=b""):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + content
 
 
-def zipped(path, name, content, **changes):
+def zip_archive(path, name, content, **changes):
     """An archive whose directory says of the member what ``changes`` say."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, content)
@@ -591,8 +591,8 @@ def zipped(path, name, content, **changes):
 ])
 def test_npz_members_that_claim_what_they_do_not_hold_are_refused(tmp_path, monkeypatch, content, changes, message):
     monkeypatch.chdir(tmp_path)
-    refused(f"mine.npz is no whole .npz file: .*{message}|mine.npz {message}", "arrays",
-            zipped(tmp_path / "mine.npz", "labels.npy", content, **changes))
+    refusal(f"mine.npz is no whole .npz file: .*{message}|mine.npz {message}", "arrays",
+            zip_archive(tmp_path / "mine.npz", "labels.npy", content, **changes))
     assert not (tmp_path / "canary").exists()
 
 
@@ -606,14 +606,14 @@ def test_an_array_that_the_directory_hides_is_missed(tmp_path):
     path.write_bytes(content)
     with np.load(path) as arrays:
         assert arrays.files == ["labels"]
-    refused(f"{path} is no whole .npz file: its directory of arrays is damaged", "arrays", path)
+    refusal(f"{path} is no whole .npz file: its directory of arrays is damaged", "arrays", path)
 
 
 def test_arrays_of_one_name_are_refused(tmp_path):
     path = own(tmp_path, labels=Y)
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("labels.npy", b"")
-    refused("'labels' is there twice", "arrays", path)
+    refusal("'labels' is there twice", "arrays", path)
 
 
 @settings(max_examples=300, deadline=None)
@@ -622,7 +622,7 @@ def test_a_damaged_npz_is_refused_or_read_right(scratch, data):
     stream = io.BytesIO()
     data.draw(st.sampled_from([np.savez, np.savez_compressed]))(stream, labels=Y, images=IMAGES[:, :2, :2],
                                                                 features=FEATURES)
-    path = put(scratch / "mine.npz", data.draw(damaged(stream.getvalue())))
+    path = put(scratch / "mine.npz", data.draw(damage(stream.getvalue())))
     try:
         split = quietly("arrays", path)
     except MsCoresetError as error:
@@ -666,7 +666,7 @@ def command(line, name="select"):
 def test_selecting_by_arrays_alone_needs_no_network(here):
     program = ("import sys; from ms_coreset.cli import main;"
                "code = main('--dataset arrays --data known.npz --method craig --rate 0.2'.split(), 'select');"
-               "print([name for name in ('mindspore', 'torch', 'ms_coreset.networks.blocks') if name in sys.modules]);"
+               "print([name for name in ('mindspore', 'torch', 'ms_coreset.networks.layers') if name in sys.modules]);"
                "sys.exit(code)")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -193,7 +193,7 @@ def test_the_network_answers_in_evaluation_mode():
         np.testing.assert_array_equal(parameter.asnumpy(), before[parameter.name])
 
 
-def test_normalisation_is_inside():
+def test_normalization_is_inside():
     network = create_network("mlp", 3, 1, image_size=4, seed=1)
     logits = on_pixels(network, (0.3,), (0.2,))
     pixels = np.random.RandomState(0).uniform(size=(2, 1, 4, 4)).astype(np.float32)

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.extraction.boundary import deepfool_distances, squared_perturbations
-from ms_coreset.selectors import kernels
+from ms_coreset.extraction.deepfool import deepfool_distances, squared_perturbations
+from ms_coreset.selectors import neighbors, row_blocks
+from ms_coreset.selectors.products import QuickProducts
 from parity_tests.peer_vectors import with_peers
 
 mc.set_device("CPU")
@@ -52,7 +53,7 @@ def test_cal_is_finite_where_softmax_underflows():
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(2, 30), st.integers(1, 12), st.integers(1, 3), st.integers(0, 10**6), st.booleans())
-def test_neighbours_are_those_of_a_stable_sort(n, k, d, seed, exclude_self):
+def test_neighbors_are_those_of_a_stable_sort(n, k, d, seed, exclude_self):
     features = np.random.RandomState(seed).randint(0, 4, (n, d)).astype(np.float32)  # full of duplicates
     squares = ((features[:, None] - features)**2).sum(axis=2).astype(float)
     k = min(k, n - 1)
@@ -60,28 +61,28 @@ def test_neighbours_are_those_of_a_stable_sort(n, k, d, seed, exclude_self):
         np.fill_diagonal(squares, np.inf)
     expected = np.argsort(squares, axis=1, kind="stable")[:, :k] if exclude_self else \
         np.argsort(squares, axis=1, kind="stable")[:, 1:k + 1]
-    found = np.concatenate([nearest for _, nearest in kernels.neighbour_blocks(features, k, exclude_self)])
+    found = np.concatenate([nearest for _, nearest in neighbors.neighbor_blocks(features, k, exclude_self)])
     np.testing.assert_array_equal(found, np.sort(expected, axis=1))
 
 
-@pytest.mark.parametrize(("centre", "spread"), [(0, 1), (1000, 1), (1000, 1e-3), (0, 1e15), (0, 1e-25)])
-def test_neighbours_that_float32_products_cannot_tell(centre, spread):
-    features = centre + spread * np.random.RandomState(0).randn(300, 20)
+@pytest.mark.parametrize(("center", "spread"), [(0, 1), (1000, 1), (1000, 1e-3), (0, 1e15), (0, 1e-25)])
+def test_neighbors_that_float32_products_cannot_tell(center, spread):
+    features = center + spread * np.random.RandomState(0).randn(300, 20)
     features[290:] = features[:10]
     squares = ((features[:, None] - features)**2).sum(axis=2)
     np.fill_diagonal(squares, np.inf)
-    found = np.concatenate([nearest for _, nearest in kernels.neighbour_blocks(features, 10)])
+    found = np.concatenate([nearest for _, nearest in neighbors.neighbor_blocks(features, 10)])
     np.testing.assert_array_equal(found, np.sort(np.argsort(squares, axis=1, kind="stable")[:, :10], axis=1))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(3, 40), st.floats(1e-7, 0.1))
-def test_neighbours_are_right_however_wrong_the_quick_products_are(seed, n, error):
+def test_neighbors_are_right_however_wrong_the_quick_products_are(seed, n, error):
     rng = np.random.RandomState(seed)
     features = rng.randn(n, 3)
     squares = ((features[:, None] - features)**2).sum(axis=2)
     np.fill_diagonal(squares, np.inf)
-    exact = kernels.QuickProducts.of_rows
+    exact = QuickProducts.of_rows
 
     def off(quick, places):
         products, _ = exact(quick, places)
@@ -90,8 +91,8 @@ def test_neighbours_are_right_however_wrong_the_quick_products_are(seed, n, erro
         return (products + signs * error * np.outer(lengths[places], lengths)).astype(np.float32), error + 1e-6
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernels.QuickProducts, "of_rows", off)
-        found = np.concatenate([nearest for _, nearest in kernels.neighbour_blocks(features, min(3, n - 1))])
+        patch.setattr(QuickProducts, "of_rows", off)
+        found = np.concatenate([nearest for _, nearest in neighbors.neighbor_blocks(features, min(3, n - 1))])
     expected = np.argsort(squares, axis=1, kind="stable")[:, :min(3, n - 1)]
     np.testing.assert_array_equal(found, np.sort(expected, axis=1))
 
@@ -100,7 +101,7 @@ def test_blocks_do_not_change_cal(monkeypatch):
     rng = np.random.RandomState(0)
     evidence = mc.Evidence(rng.randint(0, 3, 100), rng.rand(100, 6).astype(np.float32), rng.randn(100, 3))
     whole = mc.score("cal", evidence)
-    monkeypatch.setattr(kernels, "BLOCK_BYTES", 8 * 100 * 7)
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 8 * 100 * 7)
     np.testing.assert_array_equal(mc.score("cal", evidence), whole)
 
 
@@ -126,7 +127,7 @@ def test_deepcore_cal(folder, mode, within_class):
                                          for name in ("indices", "top_of_scores_highest")), strict=True):
         np.testing.assert_array_equal(rows[np.argsort(-lowest[rows], kind="stable")[:len(kept)]], kept)
         np.testing.assert_array_equal(rows[np.argsort(-highest[rows], kind="stable")[:len(top)]], top)
-        for block, nearest in kernels.neighbour_blocks(evidence.features[rows], 10):
+        for block, nearest in neighbors.neighbor_blocks(evidence.features[rows], 10):
             np.testing.assert_array_equal(rows[nearest], np.sort(peer[f"dc/Cal/{mode}/knn"][rows[block]], axis=1))
 
 

@@ -17,7 +17,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks.mindspore_files import read_entries
-from ms_coreset.networks.names import to_torch_names
+from ms_coreset.networks.parameter_names import to_torch_names
 from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_state
 from ms_coreset.networks.weights import network_from_weights, read_checkpoint, read_weights, write_checkpoint
@@ -27,7 +27,7 @@ torch = pytest.importorskip("torch")
 KINDS = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64")
 
 
-def saved(path, value, former=False):
+def store(path, value, former=False):
     torch.save(value, path, _use_new_zipfile_serialization=not former)
     return path
 
@@ -46,7 +46,7 @@ def state():
 @pytest.mark.parametrize("wrapped", [None, "state_dict", "model_state_dict", "model", "net"])
 def test_state_dicts_are_read_as_torch_reads_them(tmp_path, former, wrapped):
     value = state() if wrapped is None else {"epoch": 3, "best": 0.5, "names": ["a"], wrapped: state()}
-    read = read_state(saved(tmp_path / "net.pth", value, former))
+    read = read_state(store(tmp_path / "net.pth", value, former))
     wanted = torch.load(tmp_path / "net.pth", weights_only=False)
     wanted = wanted if wrapped is None else wanted[wrapped]
     assert list(read) == list(wanted)
@@ -59,7 +59,7 @@ def test_state_dicts_are_read_as_torch_reads_them(tmp_path, former, wrapped):
 @pytest.mark.parametrize("former", [False, True])
 def test_a_modules_own_state_dict_is_read(tmp_path, former):
     module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
-    read = read_state(saved(tmp_path / "net.pth", module.state_dict(), former))
+    read = read_state(store(tmp_path / "net.pth", module.state_dict(), former))
     for name, tensor in module.state_dict().items():
         np.testing.assert_array_equal(read[name], tensor.numpy())
 
@@ -73,12 +73,12 @@ def test_a_modules_own_state_dict_is_read(tmp_path, former):
     ({3: torch.zeros(1)}, "no state dict"), ({"a": torch.zeros(2, device="meta")}, "meta|torch|storage")])
 def test_what_is_no_plain_state_dict_is_refused(tmp_path, value, message, former):
     with pytest.raises(MsCoresetError, match=message):
-        read_state(saved(tmp_path / "net.pth", value, former))
+        read_state(store(tmp_path / "net.pth", value, former))
 
 
 def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path):
     """torch itself does not compare the archive's checksums."""
-    path = saved(tmp_path / "net.pth", {"a": torch.full((1000,), 0.5)})
+    path = store(tmp_path / "net.pth", {"a": torch.full((1000,), 0.5)})
     content = bytearray(path.read_bytes())
     place = content.index(np.float32(0.5).tobytes() * 10)
     content[place + 40] ^= 1
@@ -92,13 +92,13 @@ def test_a_flipped_bit_of_a_weight_is_noticed(tmp_path):
 def test_tensors_that_all_view_the_same_numbers_are_refused(tmp_path, former):
     """A file of megabytes could name one tensor a million times; weights that two layers share are read."""
     whole = torch.ones(1000)
-    assert len(read_state(saved(tmp_path / "tied.pth", {str(place): whole for place in range(16)}, former))) == 16
+    assert len(read_state(store(tmp_path / "tied.pth", {str(place): whole for place in range(16)}, former))) == 16
     with pytest.raises(MsCoresetError, match="its tensors use its 1,000 numbers more than 16 times each"):
-        read_state(saved(tmp_path / "net.pth", {str(place): whole for place in range(17)}, former))
+        read_state(store(tmp_path / "net.pth", {str(place): whole for place in range(17)}, former))
 
 
 def test_archives_that_torch_does_not_write_are_refused(tmp_path):
-    whole = saved(tmp_path / "net.pth", {"a": torch.ones(100)}).read_bytes()
+    whole = store(tmp_path / "net.pth", {"a": torch.ones(100)}).read_bytes()
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(whole)) as old, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new:
         for entry in old.infolist():
@@ -190,7 +190,7 @@ def another(state):
     return {name: value + 1 for name, value in state.items()}
 
 
-def renamed(state, *pairs):
+def relabel(state, *pairs):
     for ours, theirs in pairs:
         state = {name.replace(ours, theirs): value for name, value in state.items()}
     return state
@@ -208,9 +208,9 @@ FORMS = {
     "nested": lambda state: {"checkpoint": {"model": state}, "epoch": 3},
     "averaged": lambda state: {"n_averaged": torch.tensor(5), **below("module.", state)},
     "no batches": lambda state: {name: value for name, value in state.items() if "num_batches" not in name},
-    "head in a sequence": lambda state: renamed(state, ("fc.", "fc.1.")),
-    "CIFAR ResNets' names": lambda state: renamed(state, ("fc.", "linear."), ("downsample", "shortcut")),
-    "mindcv's names": lambda state: renamed(state, ("fc.", "classifier."), ("downsample", "down_sample")),
+    "head in a sequence": lambda state: relabel(state, ("fc.", "fc.1.")),
+    "CIFAR ResNets' names": lambda state: relabel(state, ("fc.", "linear."), ("downsample", "shortcut")),
+    "mindcv's names": lambda state: relabel(state, ("fc.", "classifier."), ("downsample", "down_sample")),
     "NumPy arrays": lambda state: {name: value.numpy() for name, value in state.items()},
 }
 # The same where something else lies beside them: the words of the note.
@@ -223,7 +223,7 @@ CHOICES = {
         **below("module.encoder_k.", another(state)), **below("module.encoder_q.", state),
         "module.queue": torch.zeros(4, 4), "module.queue_ptr": torch.zeros(1)}}, "encoder_k, queue"),
     "a loss beside": (lambda state: {**below("model.", state), "criterion.weight": torch.ones(5)}, "criterion"),
-    "head beside": (lambda state: {"queue": torch.ones(5), **renamed(below("backbone.", state),
+    "head beside": (lambda state: {"queue": torch.ones(5), **relabel(below("backbone.", state),
                                                                      ("backbone.fc.", "head.fc."))}, "queue"),
 }
 
@@ -237,7 +237,7 @@ def assert_same(found, arrays):
 @pytest.mark.parametrize("form", FORMS)
 def test_networks_are_found_in_what_programs_keep(tmp_path, arrays, target, form):
     notes = []
-    path = saved(tmp_path / "net.pth", FORMS[form](tensors(arrays)))
+    path = store(tmp_path / "net.pth", FORMS[form](tensors(arrays)))
     found, description = read_weights(path, notes.append)
     assert_same(found, arrays)
     assert description["arch"] == "resnet18" and description["num_classes"] == 5 and notes == []
@@ -248,7 +248,7 @@ def test_networks_are_found_in_what_programs_keep(tmp_path, arrays, target, form
 def test_what_is_left_out_is_told(tmp_path, arrays, target, form):
     """Of plain and averaged weights the plain ones are taken."""
     notes, (make, words) = [], CHOICES[form]
-    path = saved(tmp_path / "net.pth", make(tensors(arrays)))
+    path = store(tmp_path / "net.pth", make(tensors(arrays)))
     assert_same(read_weights(path, notes.append)[0], arrays)
     assert len(notes) == 1 and f"left out: {words}" in notes[0]
     assert_same(arrays_of(mc.load_weights(target, path)), arrays)
@@ -263,22 +263,22 @@ def test_what_is_left_out_is_told(tmp_path, arrays, target, form):
     bytearray(b"ab"), decimal.Decimal("0.1"), np.float64(0.5), np.float32, np.dtype("f4"), float, np.zeros(3)])
 def test_what_is_harmless_beside_the_weights_is_passed_over(tmp_path, value, former):
     state = {"fc.weight": torch.ones(2, 3)}
-    path = saved(tmp_path / "net.pth", {"args": value, "state_dict": state, "more": [{"x": (value, value)}]}, former)
+    path = store(tmp_path / "net.pth", {"args": value, "state_dict": state, "more": [{"x": (value, value)}]}, former)
     assert_same(read_state(path), {"fc.weight": np.ones((2, 3), np.float32)})
 
 
 def test_what_stands_for_harmless_classes_keeps_nothing_and_is_no_weight(tmp_path):
     with pytest.raises(MsCoresetError, match="holds no state dict"):
-        read_state(saved(tmp_path / "net.pth", {"a": torch.ones(1), "b": argparse.Namespace(lr=0.1)}))
+        read_state(store(tmp_path / "net.pth", {"a": torch.ones(1), "b": argparse.Namespace(lr=0.1)}))
     with pytest.raises(MsCoresetError, match=r"names enum\.auto.*torch\.save\(model\.state_dict\(\)"):
         import enum
-        read_state(saved(tmp_path / "net.pth", {"state_dict": {"a": torch.ones(1)}, "b": enum.auto}))
+        read_state(store(tmp_path / "net.pth", {"state_dict": {"a": torch.ones(1)}, "b": enum.auto}))
 
 
 def test_several_state_dicts_of_equal_right_are_refused_by_name(tmp_path):
     state = {"conv1.weight": torch.ones(1)}
     with pytest.raises(MsCoresetError, match="the state dicts first, second; a file of one of them is read"):
-        read_state(saved(tmp_path / "net.pth", {"first": state, "second": state}))
+        read_state(store(tmp_path / "net.pth", {"first": state, "second": state}))
 
 
 def test_dictionaries_that_hold_each_other_end(tmp_path):
@@ -288,13 +288,13 @@ def test_dictionaries_that_hold_each_other_end(tmp_path):
         content = {"model": content, "net": content}
     content["state_dict"] = content
     with pytest.raises(MsCoresetError, match="holds no state dict"):
-        read_state(saved(tmp_path / "net.pth", content))
+        read_state(store(tmp_path / "net.pth", content))
 
 
 @pytest.mark.parametrize("name", ["net.pth.tar", "net.ckpt", "net", "net.safetensors"])
 def test_the_content_tells_what_a_file_is(tmp_path, arrays, name):
     """Lightning's .ckpt is torch's archive; MindSpore's checkpoints are read under any name."""
-    path = saved(tmp_path / name, {"state_dict": below("model.", tensors(arrays)), "pytorch-lightning_version": "2.0"})
+    path = store(tmp_path / name, {"state_dict": below("model.", tensors(arrays)), "pytorch-lightning_version": "2.0"})
     assert_same(read_weights(path)[0], arrays)
     write_checkpoint(tmp_path / "mine.ckpt", arrays, {})
     (tmp_path / "mine.ckpt").rename(path)
@@ -311,10 +311,10 @@ def test_networks_without_a_last_layer_give_their_features(tmp_path, arrays):
 
     images = Tensor(np.random.RandomState(0).rand(2, 3, 8, 8).astype(np.float32))
     body = {name: tensor for name, tensor in tensors(arrays).items() if not name.startswith("fc.")}
-    whole = network_from_weights(saved(tmp_path / "whole.pth", tensors(arrays)), 8).set_train(False)
+    whole = network_from_weights(store(tmp_path / "whole.pth", tensors(arrays)), 8).set_train(False)
     for state in (body, {**body, "fc.0.weight": torch.ones(16, 16), "fc.2.weight": torch.ones(4, 16)}):
         notes = []
-        path = saved(tmp_path / "body.pth", below("backbone.", state))
+        path = store(tmp_path / "body.pth", below("backbone.", state))
         network = network_from_weights(path, 8, log=notes.append).set_train(False)
         np.testing.assert_array_equal(network.features(images).asnumpy(), whole.features(images).asnumpy())
         assert notes[-1].endswith("has no last layer: its features serve, logits it has none")
@@ -322,11 +322,11 @@ def test_networks_without_a_last_layer_give_their_features(tmp_path, arrays):
         assert read_weights(path, notes.append)[1]["num_classes"] == 0
     lacking = {name: tensor for name, tensor in body.items() if not name.startswith("layer3.1.conv2")}
     with pytest.raises(MsCoresetError, match=r"lacks layer3\.1\.conv2\.weight"):
-        network_from_weights(saved(tmp_path / "less.pth", lacking), 8)
+        network_from_weights(store(tmp_path / "less.pth", lacking), 8)
 
 
 def test_networks_of_none_known_say_what_would_work(tmp_path):
-    path = saved(tmp_path / "net.pth", {"a.weight": torch.ones(2, 2), "a.bias": torch.ones(2)})
+    path = store(tmp_path / "net.pth", {"a.weight": torch.ones(2, 2), "a.bias": torch.ones(2)})
     with pytest.raises(MsCoresetError, match=r"no network known here \(a\.bias, a\.weight\): .* given as arrays"):
         network_from_weights(path, 8)
     assert read_weights(path)[0].keys() == {"a.weight", "a.bias"}  # as it is called, to convert it
@@ -362,7 +362,7 @@ def mindspore_forms(arrays):
                                ["moments"]),
         "EMA": ({**arrays, **below("ema.", another(arrays)), "updates": np.float32(1)}, ["ema"]),
         "EMA alone": ({**below("ema.", arrays), "updates": np.float32(1)}, []),
-        "mindcv": (renamed(arrays, ("fc.", "classifier."), ("downsample", "down_sample")), []),
+        "mindcv": (relabel(arrays, ("fc.", "classifier."), ("downsample", "down_sample")), []),
     }
 
 
@@ -383,7 +383,7 @@ def test_training_checkpoints_of_mindspore_are_read(tmp_path, arrays, target, fo
 # .safetensors
 
 
-def packed(header, content=b""):
+def bundle(header, content=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + content
 
@@ -406,16 +406,16 @@ ENTRY = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    (packed({"a": ENTRY}, bytes(4)), "its tensors take 8 bytes of 4"),
-    (packed({"a": ENTRY}, bytes(12)), "its tensors take 8 bytes of 12"),
-    (packed({"a": {**ENTRY, "shape": [3]}}, bytes(8)), r"'a' of shape \[3\] has 8 bytes"),
-    (packed({"a": {**ENTRY, "shape": [-2]}}, bytes(8)), r"'a' of shape \[-2\]"),
-    (packed({"a": {**ENTRY, "shape": [2.0]}}, bytes(8)), r"'a' of shape \[2.0\]"),
-    (packed({"a": ENTRY, "b": ENTRY}, bytes(8)), "do not follow one another at 8"),
-    (packed({"a": {**ENTRY, "data_offsets": [-8, 0]}}), "do not follow one another at 0"),
-    (packed({"a": {**ENTRY, "dtype": "F8_E4M3"}}, bytes(8)), "is of type 'F8_E4M3'"),
-    (packed(b'{"a":1,"a":2}'), "names something twice"), (packed({}), "it is empty"), (packed({"a": 1}), "whole"),
-    (packed(b"{nonsense"), "whole .safetensors file"), (packed(b"[" * 5000), "whole .safetensors file"),
+    (bundle({"a": ENTRY}, bytes(4)), "its tensors take 8 bytes of 4"),
+    (bundle({"a": ENTRY}, bytes(12)), "its tensors take 8 bytes of 12"),
+    (bundle({"a": {**ENTRY, "shape": [3]}}, bytes(8)), r"'a' of shape \[3\] has 8 bytes"),
+    (bundle({"a": {**ENTRY, "shape": [-2]}}, bytes(8)), r"'a' of shape \[-2\]"),
+    (bundle({"a": {**ENTRY, "shape": [2.0]}}, bytes(8)), r"'a' of shape \[2.0\]"),
+    (bundle({"a": ENTRY, "b": ENTRY}, bytes(8)), "do not follow one another at 8"),
+    (bundle({"a": {**ENTRY, "data_offsets": [-8, 0]}}), "do not follow one another at 0"),
+    (bundle({"a": {**ENTRY, "dtype": "F8_E4M3"}}, bytes(8)), "is of type 'F8_E4M3'"),
+    (bundle(b'{"a":1,"a":2}'), "names something twice"), (bundle({}), "it is empty"), (bundle({"a": 1}), "whole"),
+    (bundle(b"{nonsense"), "whole .safetensors file"), (bundle(b"[" * 5000), "whole .safetensors file"),
     (struct.pack("<Q", 10**9) + b"{}", "a header of 1,000,000,000 bytes and has 10 in all"), (b"\0", "whole")])
 def test_headers_that_lie_are_refused(tmp_path, content, message):
     path = tmp_path / "net.safetensors"

@@ -11,8 +11,8 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import Cell, Run
 from ms_coreset.experiment.report.study import Study
+from ms_coreset.experiment.runs import Cell, Run
 from ms_coreset.experiment.store import Store
 from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.choice import Choice
@@ -143,9 +143,9 @@ def test_the_report_finds_finished_runs_however_they_were_typed(tmp_path):
         "  'log_determinant:jitter=1e-6']\nuncertainty: Margin\nrates: [0.1]\nseeds: [0]\n")
     (section,) = Study.read(tmp_path).sections()
     assert section.missing == []
-    assert section.named("EL2N-strata") == "el2n-strata"
-    assert section.named("ccs:score=EL2N") == "ccs"
-    assert section.named("moderate") is None
+    assert section.method_named("EL2N-strata") == "el2n-strata"
+    assert section.method_named("ccs:score=EL2N") == "ccs"
+    assert section.method_named("moderate") is None
 
 
 @pytest.mark.mindspore

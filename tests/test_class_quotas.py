@@ -118,7 +118,7 @@ def test_some_of_every_class():
         mc.select("random", evidence, 0.1, quota="drop", quota_least=7)
 
 
-def test_where_all_is_recognised_classes_share_by_their_sizes():
+def test_where_all_is_recognized_classes_share_by_their_sizes():
     evidence = recognized(recall=[1.0] * 6)
     with pytest.warns(mc.MsCoresetWarning, match="6 of 6 classes have no claim"):
         coreset = mc.select("random", evidence, 0.2, quota="drop")

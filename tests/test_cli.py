@@ -40,19 +40,19 @@ def call(line, command="select"):
 
 
 @pytest.fixture(scope="module")
-def selected(tmp_path_factory):
+def selection_folder(tmp_path_factory):
     """A folder where ``select.py --dataset digitsN --rate 0.2`` ran, and what it printed."""
     folder = tmp_path_factory.mktemp("selected")
     return folder, run("--dataset", "digitsN", "--rate", "0.2", *QUICK, cwd=folder, check=0)
 
 
 @pytest.fixture
-def selected_here(selected, here):
-    """The working folder, with a copy of what ``selected`` left."""
-    return shutil.copytree(selected[0], here, dirs_exist_ok=True)
+def selection_here(selection_folder, here):
+    """The working folder, with a copy of what ``selection_folder`` left."""
+    return shutil.copytree(selection_folder[0], here, dirs_exist_ok=True)
 
 
-def refused(capsys, *arguments, command="select"):
+def refusal(capsys, *arguments, command="select"):
     """Exit code 2, one line; returns the line."""
     assert main(list(arguments), command) == 2
     lines = capsys.readouterr().err.strip().splitlines()
@@ -62,8 +62,8 @@ def refused(capsys, *arguments, command="select"):
     return errors[0]
 
 
-def test_select_trains_first_says_so_and_writes_both_files(selected):
-    folder, done = selected
+def test_select_trains_first_says_so_and_writes_both_files(selection_folder):
+    folder, done = selection_folder
     assert "label noise data/noisy/digits.npy was missing: made with ratio 0.2, seed 0" in done.stderr
     assert "no base network in ckpt/digitsN/mlp: training mlp first (2 epochs on 1437 samples" in done.stderr
     assert re.search(r"kept +287 of 1,437 \(20\.0%\)", done.stdout)
@@ -81,12 +81,12 @@ def test_select_trains_first_says_so_and_writes_both_files(selected):
     assert sorted(path.name for path in folder.iterdir()) == ["cache", "ckpt", "data", "index"]
 
 
-def test_the_next_command_it_names_works(selected, selected_here):
-    _, done = selected
+def test_the_next_command_it_names_works(selection_folder, selection_here):
+    _, done = selection_folder
     command = re.search(r"next: python \S*train\.py (.*)", done.stdout).group(1).split()
-    trained = run(*command, *QUICK, cwd=selected_here, script="train.py", check=0)
+    trained = run(*command, *QUICK, cwd=selection_here, script="train.py", check=0)
     assert re.search(r"last epoch +[\d.]+% of 360 test samples; worst class \d [\d.]+%", trained.stdout)
-    result = json.loads((selected_here / "ckpt/digitsN/mlp-digitsN-moderate-0.2/result.json").read_text())
+    result = json.loads((selection_here / "ckpt/digitsN/mlp-digitsN-moderate-0.2/result.json").read_text())
     assert result["samples"] == 287
     assert result["protocol"] == "epochs"
     assert set(result["last"]["per_class"]) == set("0123456789")
@@ -94,24 +94,24 @@ def test_the_next_command_it_names_works(selected, selected_here):
     assert result["best"]["chosen_by"].startswith("test split")
 
 
-def test_again_uses_what_is_there_and_gives_the_same_bytes(selected_here, capsys):
-    first = (selected_here / "index/digitsN.bin").read_bytes()
+def test_again_uses_what_is_there_and_gives_the_same_bytes(selection_here, capsys):
+    first = (selection_here / "index/digitsN.bin").read_bytes()
     assert main(["--dataset", "digitsn", "--rate", "0.2", *QUICK], "select") == 0
     printed = capsys.readouterr()
     assert "training" not in printed.err
-    assert (selected_here / "index/digitsN.bin").read_bytes() == first
+    assert (selection_here / "index/digitsN.bin").read_bytes() == first
 
 
-def test_a_base_network_of_other_options_is_used_and_said(selected_here, capsys):
+def test_a_base_network_of_other_options_is_used_and_said(selection_here, capsys):
     assert call("--dataset digitsN --rate 0.2 --epoch 5 --seed 3 --save other") == 0
     said = capsys.readouterr().err
     assert "base network: ckpt/digitsN/mlp/best.ckpt (2 epochs, seed 0)" in said
     assert "it was trained with epochs 2, not 5; seed 0, not 3: delete ckpt/digitsN/mlp to train anew" in said
 
 
-def test_pruned_training_leaves_out_what_the_bin_file_lists(selected_here, capsys):
+def test_pruned_training_leaves_out_what_the_bin_file_lists(selection_here, capsys):
     assert call("--dataset digitsN --prune index/digitsN.bin --epoch 2 --no-save --result r.json", "train") == 0
-    result = json.loads((selected_here / "r.json").read_text())
+    result = json.loads((selection_here / "r.json").read_text())
     assert result["samples"] == 287
     last, best = result["last"], result["best"]
     worst = min((accuracy, name) for name, accuracy in last["per_class"].items())
@@ -119,23 +119,23 @@ def test_pruned_training_leaves_out_what_the_bin_file_lists(selected_here, capsy
         f"  last epoch  {last['accuracy']:.2%} of 360 test samples; worst class {worst[1]} {worst[0]:.2%}",
         f"  best epoch  {best['accuracy']:.2%}, epoch {best['epoch']} (chosen by {best['chosen_by']})",
         "  wrote       r.json"]
-    assert not (selected_here / "ckpt/digitsN/mlp-digitsN-pruned").exists()
+    assert not (selection_here / "ckpt/digitsN/mlp-digitsN-pruned").exists()
 
 
-def test_other_methods_balance_and_pool(selected_here, capsys):
+def test_other_methods_balance_and_pool(selection_here, capsys):
     assert call("--dataset digitsN --rate 0.5 --method Uniform --balance --pool 200 --save p") == 0
     printed = capsys.readouterr()
     assert "training" not in printed.err  # random asks no network
-    coreset = Coreset.load(selected_here / "p/digitsN-random-balanced-0.5.npz")
+    coreset = Coreset.load(selection_here / "p/digitsN-random-balanced-0.5.npz")
     assert coreset.n == 1437
     assert len(coreset.pool) == 200
     assert set(coreset.indices) <= set(coreset.pool)
     assert "kept       100 of 200" in printed.out
     assert call("--dataset digits --rate 1 --method full --save p") == 0
-    assert len(Coreset.load(selected_here / "p/digits-full-1.npz")) == 1437
+    assert len(Coreset.load(selection_here / "p/digits-full-1.npz")) == 1437
 
 
-def test_torch_checkpoint_just_works(selected_here, capsys):
+def test_torch_checkpoint_just_works(selection_here, capsys):
     pytest.importorskip("torch")
     assert main(["ckpt/digitsN/mlp/best.ckpt", "mine.pth"], "convert-checkpoint") == 0
     assert "mlp, 10 classes" in capsys.readouterr().out
@@ -159,24 +159,24 @@ def test_label_noise_script(here):
     ("--method ccs --mis-ratio 0.3", "ccs"), ("--score el2n --rule strata --mis_ratio 0.3", "el2n-strata"),
     ("--method el2n --last 1", "el2n"), ("--method forgetting --never-learned zero --balance", "forgetting-balanced"),
     ("--score loss --rule weighted_random", "loss-weighted_random")])
-def test_scores_by_rules(options, name, selected_here, capsys):
+def test_scores_by_rules(options, name, selection_here, capsys):
     assert call(f"--dataset digitsN --rate 0.2 --save r {options}") == 0
-    assert len(Coreset.load(selected_here / f"r/digitsN-{name}-0.2.npz")) in (287, 288)
+    assert len(Coreset.load(selection_here / f"r/digitsN-{name}-0.2.npz")) in (287, 288)
 
 
 @pytest.mark.parametrize("method", mc.list_methods())
-def test_every_method_gathers_what_it_needs(method, selected_here, capsys):
+def test_every_method_gathers_what_it_needs(method, selection_here, capsys):
     np.save("scores.npy", np.arange(1437.0))
     more = {"tdds": "--epoch 4 --model-dir longer", "cld": "--epoch 4 --validation 0.1 --model-dir longer-held-out",
             "imported": "--scores-from scores.npy", "extrapolated": "--scores-from scores.npy"}
     assert call(f"--dataset digitsN --rate 0.1 --method {method} --balance --save m {more.get(method, '')}") == 0
     balanced = "" if method == "full" else "-balanced"
-    coreset = Coreset.load(next((selected_here / "m").glob(f"digitsN-{method}{balanced}*.npz")))
+    coreset = Coreset.load(next((selection_here / "m").glob(f"digitsN-{method}{balanced}*.npz")))
     per_class = np.bincount(np.load("data/noisy/digits.npy"))
     assert len(coreset) == (1437 if method == "full" else sum(round(0.1 * size) for size in per_class))
 
 
-def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selected_here, capsys):
+def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selection_here, capsys):
     assert call("--dataset digitsN --rate 0.1 --method craig --balance --save w") == 0
     coreset = Coreset.load("w/digitsN-craig-balanced-0.1.npz")
     assert coreset.weights.sum() == 1437
@@ -193,7 +193,7 @@ def test_weights_of_a_coreset_are_used_in_training_unless_left_aside(selected_he
     folder = "ckpt/digitsN/mlp-digitsN-craig-balanced-0.1-unweighted"
     assert Path(f"{folder}/result.json").is_file()
     assert f"\n  wrote       {folder}/result.json, checkpoints in {folder}\n" in capsys.readouterr().out
-    assert "--no-weights is about the weights of a coreset file: it goes with --coreset FILE" in refused(
+    assert "--no-weights is about the weights of a coreset file: it goes with --coreset FILE" in refusal(
         capsys, "--dataset", "digitsN", "--no-weights", command="train")
 
 
@@ -205,13 +205,13 @@ def test_training_over_former_checkpoints_is_said(here, capsys):
     assert said == [False, True, False, False]
 
 
-def test_runs_are_trained_with_further_seeds(selected_here, capsys):
+def test_runs_are_trained_with_further_seeds(selection_here, capsys):
     assert call("--dataset digitsN --rate 0.2 --method grand --runs 2 --epoch 2 --save r2") == 0
-    assert (selected_here / "ckpt/digitsN/mlp-seed1/best.ckpt").is_file()
+    assert (selection_here / "ckpt/digitsN/mlp-seed1/best.ckpt").is_file()
     mean = Coreset.load("r2/digitsN-grand-0.2.npz").scores
     assert call("--dataset digitsN --rate 0.2 --method grand --save r2") == 0
     assert not np.allclose(Coreset.load("r2/digitsN-grand-0.2.npz").scores, mean)
-    assert "runs 0" in refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--method", "grand", "--runs", "0")
+    assert "runs 0" in refusal(capsys, "--dataset", "digitsN", "--rate", "0.2", "--method", "grand", "--runs", "0")
 
 
 def test_scores_that_the_evidence_does_not_do_for_are_left_out_unless_asked_for(here, capsys):
@@ -226,7 +226,7 @@ def test_scores_that_the_evidence_does_not_do_for_are_left_out_unless_asked_for(
     assert "dual: a window of 2 epochs is longer than the 1" in capsys.readouterr().err
 
 
-def test_score_writes_the_same_table_twice(selected_here, capsys):
+def test_score_writes_the_same_table_twice(selection_here, capsys):
     assert call("--dataset digitsN", "score") == 0
     with np.load("scores/digitsN-mlp.npz") as arrays:
         columns = dict(arrays)
@@ -237,7 +237,7 @@ def test_score_writes_the_same_table_twice(selected_here, capsys):
     np.testing.assert_array_equal(written, np.stack([column.astype(float) for column in columns.values()]))
     assert columns["bad"].sum() == 287
     assert "deepfool" not in columns
-    assert "unknown score 'el3n': did you mean 'el2n'" in refused(
+    assert "unknown score 'el3n': did you mean 'el2n'" in refusal(
         capsys, "--dataset", "digitsN", "--scores", "el3n", command="score")
 
 
@@ -326,7 +326,7 @@ def test_console_command_is_the_same_code(here):
     ("--dataset digits --rate 0.5 --seed -3", "seed -3"),
     ("--dataset CIFAR10 --rate 0.5 --no-download", "cifar-10")])
 def test_mistakes_of_select(arguments, message, here, capsys):
-    assert message.lower() in refused(capsys, *arguments.split()).lower()
+    assert message.lower() in refusal(capsys, *arguments.split()).lower()
     left = {path.name for path in here.iterdir()}
     assert left <= {"index"}
     assert not list(here.glob("index/*"))
@@ -338,7 +338,7 @@ def test_mistakes_of_select(arguments, message, here, capsys):
     ("--dataset digits --resume --lr 0", "lr is 0.0"),
     ("--dataset nothing", "unknown data set 'nothing'")])
 def test_mistakes_of_train(arguments, message, here, capsys):
-    assert message in refused(capsys, *arguments.split(), command="train")
+    assert message in refusal(capsys, *arguments.split(), command="train")
     assert not list(here.iterdir())
 
 
@@ -346,19 +346,19 @@ def test_device_that_is_not_there_says_what_is(here, capsys):
     from ms_coreset.device import available_devices
 
     missing = next(device for device in ("Ascend", "GPU") if device not in available_devices())
-    line = refused(capsys, "--dataset", "digits", "--rate", "0.5", "--device", missing)
+    line = refusal(capsys, "--dataset", "digits", "--rate", "0.5", "--device", missing)
     assert f"device {missing} is not available here; available: " in line
     assert "CPU" in line
 
 
 def test_coreset_of_other_data_is_refused(here, capsys):
     Coreset(np.arange(5), 10, 0.5, method="random").save(here / "other.npz")
-    assert "data set of 10 samples, digits has 1437" in refused(
+    assert "data set of 10 samples, digits has 1437" in refusal(
         capsys, "--dataset", "digits", "--coreset", "other.npz", command="train")
 
 
-def test_checkpoint_of_another_architecture_is_refused(selected_here, capsys):
-    line = refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--ckpt", "ckpt/digitsN/mlp/best.ckpt", "--arch",
+def test_checkpoint_of_another_architecture_is_refused(selection_here, capsys):
+    line = refusal(capsys, "--dataset", "digitsN", "--rate", "0.2", "--ckpt", "ckpt/digitsN/mlp/best.ckpt", "--arch",
                    "lenet")
     assert "another architecture: mlp, not lenet" in line
 
@@ -369,7 +369,7 @@ def test_checkpoint_of_other_classes_serves_by_its_features_alone(here, capsys):
     for command, words in (("select", ("--rate", "0.2", "--method", "el2n")), ("score", ()),
                            ("select", ("--rate", "0.2", "--method", "forgetting")), ("attack", ("--attack", "pgd"))):
         place = () if command == "attack" else ("--save", "out")
-        line = refused(capsys, *(data[:2] + data[4:] if command == "attack" else data), *words, *place, command=command)
+        line = refusal(capsys, *(data[:2] + data[4:] if command == "attack" else data), *words, *place, command=command)
         assert "the network tells 1,000 classes apart, digits has 10: its " in line and "its features serve" in line
     assert not (here / "out").exists() or not list((here / "out").glob("*"))
     assert main([*data, "--rate", "0.2", "--method", "moderate", "--save", "out"], "select") == 0
@@ -378,21 +378,21 @@ def test_checkpoint_of_other_classes_serves_by_its_features_alone(here, capsys):
 
 def test_folder_that_cant_be_written_is_said_before_the_work(here, capsys):
     (here / "file").write_text("")
-    line = refused(capsys, "--dataset", "digits", "--rate", "0.2", "--save", "file/index")
+    line = refusal(capsys, "--dataset", "digits", "--rate", "0.2", "--save", "file/index")
     assert "can't write" in line
     assert [path.name for path in here.iterdir()] == ["file"]
 
 
-def test_full_disk_is_one_line_and_leaves_no_half_file(selected_here, monkeypatch, capsys):
+def test_full_disk_is_one_line_and_leaves_no_half_file(selection_here, monkeypatch, capsys):
     import errno
 
     def full(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    line = refused(capsys, "--dataset", "digitsN", "--rate", "0.2", "--save", "full", *QUICK)
+    line = refusal(capsys, "--dataset", "digitsN", "--rate", "0.2", "--save", "full", *QUICK)
     assert "No space left on device" in line
-    assert not list((selected_here / "full").iterdir())
+    assert not list((selection_here / "full").iterdir())
 
 
 def test_full_disk_while_training_is_one_line_and_leaves_no_half_checkpoint(here, monkeypatch, capsys):
@@ -404,7 +404,7 @@ def test_full_disk_while_training_is_one_line_and_leaves_no_half_checkpoint(here
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(weights, "_require_space", full)
-    line = refused(capsys, "--dataset", "digits", "--rate", "0.2", *QUICK)
+    line = refusal(capsys, "--dataset", "digits", "--rate", "0.2", *QUICK)
     assert "last.ckpt: No space left on device" in line
     assert [path.name for path in (here / "ckpt/digits/mlp").iterdir()] == ["dynamics"]
     assert not list((here / "index").iterdir())
@@ -414,18 +414,17 @@ def test_ctrl_c_within_an_archive_leaves_no_traceback(here, capsys, monkeypatch)
     complaints = []
     monkeypatch.setattr(sys, "unraisablehook", complaints.append)
 
-    def interrupted(arguments):
+    def interrupt(arguments):
         archive = zipfile.ZipFile("half.npz", "w")
         held = [archive, archive.open("indices.npy", "w")]
         held.append(held)  # so that the garbage collector closes them, the archive first
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ms_coreset.cli.select.run", interrupted)
+    monkeypatch.setattr("ms_coreset.cli.select.run", interrupt)
     assert call("--dataset digits --rate 0.1") == 130
     gc.collect()
     assert complaints == []
     assert capsys.readouterr().err.startswith("interrupted; what was finished is kept")
-
 
 
 def test_ctrl_c_in_the_middle_and_again(here):
@@ -452,7 +451,7 @@ def test_ctrl_c_in_the_middle_and_again(here):
 
 def test_a_base_network_is_finished_or_trained_anew(here, capsys, monkeypatch):
     """An interrupted training goes on; of one that ended, whose best.ckpt is gone, nothing is left to go on with."""
-    def stopped(self, epoch, *values):
+    def stop(self, epoch, *values):
         record(self, epoch, *values)
         if epoch == 1:
             raise KeyboardInterrupt
@@ -460,7 +459,7 @@ def test_a_base_network_is_finished_or_trained_anew(here, capsys, monkeypatch):
     line, record = "--dataset digits --pool 50 --rate 0.2 --epoch 2", Recorder.record
     assert call(f"{line} --model-dir straight --save straight") == 0
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "record", stopped)
+        patch.setattr(Recorder, "record", stop)
         assert call(line) == 130
     capsys.readouterr()
     assert call(f"{line} --save finished") == 0

@@ -12,9 +12,9 @@ def band(images, captions=None, word="clean"):
     return Band("a title", [(word, images)], captions or ["x"] * len(images))
 
 
-def places_of(colour, sheet):
+def places_of(color, sheet):
     """(top, left, height, width) of the box of all pixels of a colour."""
-    rows, columns = np.nonzero((np.asarray(sheet) == colour).all(axis=2))
+    rows, columns = np.nonzero((np.asarray(sheet) == color).all(axis=2))
     return rows.min(), columns.min(), rows.max() - rows.min() + 1, columns.max() - columns.min() + 1
 
 

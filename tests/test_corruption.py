@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import chisquare, kstest, norm
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest
 from ms_coreset.perturbations.corruption import (
     KINDS,
     assign_kinds,
@@ -109,16 +109,16 @@ def test_blur_is_opencvs_on_any_image(seed):
     assert np.abs(difference).max() <= 4 and (difference != 0).mean() < 0.001  # a half that went the other way
 
 
-@pytest.mark.parametrize("grey", [0, 1, 90, 255])
-def test_blur_leaves_an_image_without_contrast_as_it_is(grey):
+@pytest.mark.parametrize("gray", [0, 1, 90, 255])
+def test_blur_leaves_an_image_without_contrast_as_it_is(gray):
     """OpenCV's normalize makes it black, which is what the repository writes."""
-    images = np.concatenate([np.full((1, 32, 32, 3), grey, np.uint8), pattern(32, 3)[None]])
+    images = np.concatenate([np.full((1, 32, 32, 3), gray, np.uint8), pattern(32, 3)[None]])
     np.testing.assert_array_equal(only("motion_blur", images)[0], images[0])
     assert not only("motion_blur", images, mode="repo")[0].any()
     np.testing.assert_array_equal(*(only("motion_blur", images, mode=mode)[1] for mode in ("paper", "repo")))
 
 
-def test_blur_of_one_colour_is_stretched_over_its_channels():
+def test_blur_of_one_color_is_stretched_over_its_channels():
     """178, 89 and 0 are left of 255, 128 and 0."""
     image = np.full((1, 32, 32, 3), [255, 128, 0], np.uint8)
     assert np.unique(motion_blur(image)[0, ..., 1]).tolist() == [round(89 * 255 / 178)]

@@ -28,7 +28,7 @@ from ms_coreset.datasets.family import DATASETS
 from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import read_json
+from ms_coreset.json_files import read_json
 from ms_coreset.registry import Registry
 
 CIFAR_SETS = ["CIFAR10", "CIFAR100"]
@@ -113,7 +113,7 @@ def quietly(name, root, train=True, **options):
     return load_dataset(name, root, train, **{"download": False, "log": lambda line: None} | options)
 
 
-def refused(match, name, root, train=True, **options):
+def refusal(match, name, root, train=True, **options):
     with pytest.raises(MsCoresetError, match=match) as error:
         quietly(name, root, train, **options)
     assert "\n" not in str(error.value)
@@ -138,7 +138,7 @@ def test_names_ignore_case_and_come_back_as_listed(name, tmp_path):
     ("CIFAR100B", "CIFAR100"), ("FashonMNIST", "FashionMNIST"), ("digitsNN", "digitsN"),
     ("", None), (None, None)])
 def test_unknown_names_are_refused_with_the_nearest(name, near, tmp_path):
-    refused(f"unknown data set {name!r}: " + (f"did you mean '{near}'" if near else "there are"), name, tmp_path)
+    refusal(f"unknown data set {name!r}: " + (f"did you mean '{near}'" if near else "there are"), name, tmp_path)
 
 
 def test_a_data_set_is_one_decorated_function(monkeypatch, tmp_path):
@@ -228,7 +228,7 @@ def test_cifar_warns_once_of_files_that_are_not_the_published_ones(tmp_path):
     quietly("CIFAR10", tmp_path, log=lines.append)
     assert len(lines) == 1
     assert "data_batch_1, data_batch_2, data_batch_3, data_batch_4, data_batch_5, batches.meta" in lines[0]
-    refused("not the published files", "CIFAR10", tmp_path, verify=True)
+    refusal("not the published files", "CIFAR10", tmp_path, verify=True)
 
 
 def test_warnings_reach_a_user_who_set_nothing_up(tmp_path):
@@ -296,13 +296,13 @@ def copy_to(archive, path, md5, expected_url):
      "FashionMNIST/raw/train-images-idx3-ubyte.gz"),
 ])
 def test_without_download_the_user_is_told_what_to_put_where(tmp_path, name, url, target):
-    refused(f"{tmp_path}/{target} is missing: get it from {url} and put it there", name, tmp_path)
+    refusal(f"{tmp_path}/{target} is missing: get it from {url} and put it there", name, tmp_path)
 
 
 def test_a_part_of_a_cifar_set_is_not_filled_up_with_the_whole(tmp_path):
     data = Cifar(tmp_path, "CIFAR10")
     (data.folder / "data_batch_3").unlink()
-    refused("data_batch_3 is missing", "CIFAR10", tmp_path, download=True)
+    refusal("data_batch_3 is missing", "CIFAR10", tmp_path, download=True)
     assert len(quietly("CIFAR10", tmp_path, train=False)) == 10
 
 
@@ -323,7 +323,7 @@ def test_a_part_of_a_cifar_set_is_not_filled_up_with_the_whole(tmp_path):
 ])
 def test_cifar_refuses_what_is_not_its_layout_and_names_the_file(tmp_path, changes, message):
     Cifar(tmp_path, "CIFAR100").write("train", **changes)
-    refused(f"CIFAR100.*{message}" if "no images" in message else f"cifar-100-python/train.*{message}",
+    refusal(f"CIFAR100.*{message}" if "no images" in message else f"cifar-100-python/train.*{message}",
             "CIFAR100", tmp_path)
 
 
@@ -333,7 +333,7 @@ def test_cifar_refuses_what_is_not_its_layout_and_names_the_file(tmp_path, chang
     ("meta", {"fine_label_names": 3}, "not a list of 100 names")])
 def test_cifar_refuses_another_file_in_a_members_place(tmp_path, member, value, message):
     Cifar(tmp_path, "CIFAR100").put(member, value)
-    refused(f"cifar-100-python/{member}.*{message}", "CIFAR100", tmp_path)
+    refusal(f"cifar-100-python/{member}.*{message}", "CIFAR100", tmp_path)
 
 
 @pytest.mark.parametrize("member", ["train", "meta"])
@@ -342,7 +342,7 @@ def test_cifar_refuses_a_truncated_file(tmp_path, member, share):
     path = Cifar(tmp_path, "CIFAR100").folder / member
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    refused(f"{path} is not a whole, harmless pickle", "CIFAR100", tmp_path)
+    refusal(f"{path} is not a whole, harmless pickle", "CIFAR100", tmp_path)
 
 
 def test_cifar_runs_nothing_that_a_file_names(tmp_path):
@@ -350,7 +350,7 @@ def test_cifar_runs_nothing_that_a_file_names(tmp_path):
     canary = tmp_path / "canary"
     program = f"cposix\nsystem\n(S'touch {canary}'\ntR."
     (data.folder / "train").write_bytes(program.encode())
-    refused("names posix.system", "CIFAR100", tmp_path)
+    refusal("names posix.system", "CIFAR100", tmp_path)
     assert not canary.exists()
 
 
@@ -374,7 +374,7 @@ def test_nothing_but_the_named_members_is_extracted(tmp_path, name):
     root = tmp_path / "root"
     root.mkdir()
     archive_of(root, [(tarfile.TarInfo(name.format(root=tmp_path)), b"hostile"), *cifar100_entries()])
-    refused("harmless pickle", "CIFAR100", root)  # the members came out; their content is no data
+    refusal("harmless pickle", "CIFAR100", root)  # the members came out; their content is no data
     assert {path.name for path in tmp_path.rglob("*")} == {
         "root", "cifar-100-python", "cifar-100-python.tar.gz", "train", "test", "meta"}
 
@@ -384,13 +384,13 @@ def test_a_link_in_a_members_place_is_refused(tmp_path, kind):
     link = tarfile.TarInfo("cifar-100-python/train")
     link.type, link.linkname = kind, "/etc/passwd"
     archive_of(tmp_path, [(link, b""), *cifar100_entries(skip="train")])
-    refused("cifar-100-python/train is not a plain file", "CIFAR100", tmp_path)
+    refusal("cifar-100-python/train is not a plain file", "CIFAR100", tmp_path)
     assert not (tmp_path / "cifar-100-python" / "train").exists()
 
 
 def test_an_archive_that_lacks_a_member_is_named(tmp_path):
     archive = archive_of(tmp_path, cifar100_entries(skip=["meta"]))
-    refused(f"{archive}: .*cifar-100-python/meta", "CIFAR100", tmp_path)
+    refusal(f"{archive}: .*cifar-100-python/meta", "CIFAR100", tmp_path)
     assert not (tmp_path / "cifar-100-python").exists()
 
 
@@ -401,7 +401,7 @@ def test_a_damaged_archive_is_named_and_leaves_no_half_file(tmp_path, damage):
     data = Cifar(tmp_path, "CIFAR100")
     archive = data.pack()
     archive.write_bytes(damage(archive.read_bytes()))
-    refused(f"{archive} is damaged", "CIFAR100", tmp_path)
+    refusal(f"{archive} is damaged", "CIFAR100", tmp_path)
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -428,7 +428,7 @@ def test_sums_are_published_of_compressed_files_only(tmp_path):
     assert not lines
     quietly("FashionMNIST", tmp_path, log=lines.append)
     assert len(lines) == 1 and "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz" in lines[0]
-    refused("not the published files", "FashionMNIST", tmp_path, verify=True)
+    refusal("not the published files", "FashionMNIST", tmp_path, verify=True)
 
 
 def test_missing_idx_files_are_downloaded(monkeypatch, tmp_path):
@@ -471,7 +471,7 @@ def test_idx_refuses_what_its_header_does_not_fit(tmp_path, content, message, su
     write_mnist(folder, suffix)
     path = folder / f"train-images-idx3-ubyte{suffix}"
     path.write_bytes(gzip.compress(content) if suffix else content)
-    refused(f"{path}.*{message}", "MNIST", tmp_path)
+    refusal(f"{path}.*{message}", "MNIST", tmp_path)
 
 
 @pytest.mark.parametrize("damage", [
@@ -482,7 +482,7 @@ def test_a_damaged_gzip_is_named(tmp_path, damage):
     write_mnist(folder, ".gz")
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
-    refused(f"{path} is damaged", "MNIST", tmp_path)
+    refusal(f"{path} is damaged", "MNIST", tmp_path)
 
 
 @pytest.mark.parametrize("labels", [np.float16(1), np.zeros((), int), np.zeros((2, 1), int), np.zeros(2)])
@@ -502,7 +502,7 @@ def test_idx_label_out_of_range_is_named(tmp_path):
     write_mnist(folder)
     path = folder / "train-labels-idx1-ubyte"
     write_idx(path, np.array([0] * 19 + [10]))
-    refused(rf"{path}: label 10 is out of range \(0 to 9\)", "MNIST", tmp_path)
+    refusal(rf"{path}: label 10 is out of range \(0 to 9\)", "MNIST", tmp_path)
 
 
 def test_idx_names_a_file_that_cannot_be_read(tmp_path):
@@ -579,7 +579,7 @@ def test_noise_for_other_data_is_refused_until_it_is_deleted(tmp_path):
     quietly("CIFAR100N", tmp_path)
     data.write("train")
     path = tmp_path / "noisy" / "cifar.npy"
-    refused(f"{path} was made for other data than this CIFAR100 .*; delete {path}", "CIFAR100N", tmp_path)
+    refusal(f"{path} was made for other data than this CIFAR100 .*; delete {path}", "CIFAR100N", tmp_path)
     path.unlink()
     assert quietly("CIFAR100N", tmp_path).bad.sum() == 20
 
@@ -587,13 +587,13 @@ def test_noise_for_other_data_is_refused_until_it_is_deleted(tmp_path):
 def test_noise_that_its_manifest_does_not_describe_is_refused(tmp_path, clean):
     path = make_label_noise(clean, tmp_path)
     np.save(path, clean.labels)
-    refused(r"digits\.npy is not what digits\.json describes; delete", "digitsN", tmp_path)
+    refusal(r"digits\.npy is not what digits\.json describes; delete", "digitsN", tmp_path)
 
 
 @pytest.mark.parametrize("manifest", ["[]", "{}", '{"clean_labels": 3}'])
 def test_a_manifest_that_says_nothing_is_refused(tmp_path, clean, manifest):
     make_label_noise(clean, tmp_path).with_suffix(".json").write_text(manifest)
-    refused("other data", "digitsN", tmp_path)
+    refusal("other data", "digitsN", tmp_path)
 
 
 @pytest.mark.parametrize("labels, message", [
@@ -609,7 +609,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
     path = tmp_path / "noisy" / "digits.npy"
     path.parent.mkdir()
     np.save(path, labels)
-    refused(f"{path}.*{message}.*; delete {path} to have it made anew", "digitsN", tmp_path)
+    refusal(f"{path}.*{message}.*; delete {path} to have it made anew", "digitsN", tmp_path)
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[: len(content) // 2], lambda content: b"",
@@ -620,7 +620,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
 def test_damaged_labels_are_refused(tmp_path, clean, damage):
     path = make_label_noise(clean, tmp_path)
     path.write_bytes(damage(path.read_bytes()))
-    refused(f"{path} is no whole .npy file: .*; delete {path}", "digitsN", tmp_path)
+    refusal(f"{path} is no whole .npy file: .*; delete {path}", "digitsN", tmp_path)
 
 
 def test_noise_is_not_overwritten_unless_forced(tmp_path, clean):
@@ -639,7 +639,7 @@ def test_noise_is_laid_over_clean_training_data_only(tmp_path):
 
 def test_noise_that_cannot_be_written_is_an_error_of_one_line(tmp_path, clean):
     (tmp_path / "noisy").write_text("a file where a folder is needed")
-    refused("can't write .*noisy", "digitsN", tmp_path)
+    refusal("can't write .*noisy", "digitsN", tmp_path)
 
 
 # The real data, where it is at hand
@@ -658,7 +658,7 @@ def real(folder, name, train=True):
 @pytest.mark.parametrize("name, rows, classes", [
     ("CIFAR10", (50_000, 10_000), ("airplane", "automobile")),
     ("FashionMNIST", (60_000, 10_000), ("T-shirt/top", "Trouser")), ("MNIST", (60_000, 10_000), ("0", "1"))])
-def test_real_sets_have_the_published_size_balance_and_colour(real_data, name, rows, classes):
+def test_real_sets_have_the_published_size_balance_and_color(real_data, name, rows, classes):
     for train, size in zip((True, False), rows, strict=True):
         split = real(real_data, name, train)
         assert len(split) == size and split.classes[:2] == classes

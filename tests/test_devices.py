@@ -23,10 +23,10 @@ from ms_coreset import device
 from ms_coreset.distributed import ranks
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.identity import network_identity
-from ms_coreset.jobs.versions import made_with
-from ms_coreset.networks.inception import _pooled
+from ms_coreset.jobs.versions import version_notes
+from ms_coreset.networks.inception import _pool_conv
 from ms_coreset.perturbations.attack import attack, on_pixels
-from ms_coreset.training.optimizer import _clipped
+from ms_coreset.training.optimizer import _clip
 
 mc.set_device("CPU")
 PACKAGE = Path(mc.__file__).parent
@@ -65,14 +65,14 @@ RANKS = {f"mindspore.communication.{name}": "by the device's own: HCCL, NCCL, MC
          for name in ("get_group_size", "get_local_rank_size", "get_rank", "init", "release")}
 
 
-def called(node, imported):
+def name_of_call(node, imported):
     """The full name that an expression has in MindSpore, or None."""
     if isinstance(node, ast.Name):
         return imported.get(node.id)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in (
             "_mindspore", "require_mindspore"):
         return "mindspore"
-    start = called(node.value, imported) if isinstance(node, ast.Attribute) else None
+    start = name_of_call(node.value, imported) if isinstance(node, ast.Attribute) else None
     return start and f"{start}.{node.attr}"
 
 
@@ -90,7 +90,7 @@ def names_of_mindspore(source):
         if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "mindspore":
             imported |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     types = set(map(id, annotations(tree)))
-    names = {called(node, imported) for node in ast.walk(tree) if id(node) not in types} - {None, "mindspore"}
+    names = {name_of_call(node, imported) for node in ast.walk(tree) if id(node) not in types} - {None, "mindspore"}
     return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
 
 
@@ -176,11 +176,11 @@ class Pretended:
 
     def refusing(self, call, reason):
         """The function ``call``, which on Ascend raises where ``reason(*its arguments)`` tells one."""
-        def checked(*operands, **options):
+        def check(*operands, **options):
             if self.device == "Ascend" and (why := reason(*operands, **options)):
                 raise RuntimeError(f"on Ascend: {why}")
             return call(*operands, **options)
-        return checked
+        return check
 
     def multiplying(self, kernel, *operands):
         """Why a kernel of convolution or products would refuse its operands."""
@@ -196,11 +196,11 @@ def ascend(monkeypatch):
     """MindSpore says it computes on an Ascend 910B, and refuses what it can't do there; the CPU computes."""
     pretended, context = Pretended(), mindspore.context.get_context
 
-    def asked(key):
+    def note_shape(key):
         return pretended.device if key == "device_target" else context(key)
 
     for owner in (mindspore.context, mindspore):
-        monkeypatch.setattr(owner, "get_context", asked)
+        monkeypatch.setattr(owner, "get_context", note_shape)
     monkeypatch.setattr(mindspore, "get_current_device", lambda: SimpleNamespace(device_target=pretended.device))
     monkeypatch.setattr(MSContext, "get_ascend_soc_version", lambda self: "ascend910b")  # what MindSpore 2.7 asks
     monkeypatch.setattr(MSContext, "ascend_soc_supports_feature", lambda self, name: "classic" not in name,
@@ -305,7 +305,7 @@ def test_networks_are_built(name, size, ascend, monkeypatch):
 def test_padded_average_pooling_is_mindspores():
     images = Tensor(np.random.RandomState(0).randn(2, 3, 5, 7).astype(np.float32))
     found, expected = (value_and_gradient(pool, images) for pool in (
-        _pooled(8)["pool"][1], mindspore.nn.AvgPool2d(3, 1, pad_mode="pad", padding=1)))
+        _pool_conv(8)["pool"][1], mindspore.nn.AvgPool2d(3, 1, pad_mode="pad", padding=1)))
     np.testing.assert_array_equal(found, expected)
 
 
@@ -320,24 +320,24 @@ def test_training(weights, ascend):
     """Whole and last batches, weighted or not, a gradient that is clipped, batch normalisation."""
     recipe = mc.Recipe(arch="resnet18", epochs=2, batch_size=4, lr=0.01, clip_norm=0.1, validation=0.2)
 
-    def trained():
+    def train_network():
         network = mc.create_network("resnet18", 3, 1, image_size=8, width=4)
         mc.train(network, pictures(), recipe, weights=weights, test=pictures())
         return np.concatenate([parameter.asnumpy().ravel() for parameter in network.get_parameters()])
-    np.testing.assert_allclose(trained(), ascend.on_cpu(trained), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(train_network(), ascend.on_cpu(train_network), rtol=0, atol=1e-5)
 
 
 def test_gradients_are_clipped_as_mindspore_did():
     gradients = tuple(Tensor(np.random.RandomState(place).randn(*shape).astype(np.float32))
                       for place, shape in enumerate([(3, 4), (5,), (2, 3, 3, 3)]))
     for largest in (0.5, 100):
-        for found, expected in zip(_clipped(gradients, largest), ops.clip_by_norm(gradients, largest), strict=True):
+        for found, expected in zip(_clip(gradients, largest), ops.clip_by_norm(gradients, largest), strict=True):
             np.testing.assert_array_equal(found.asnumpy(), expected.asnumpy())
 
 
 # A kernel is compiled for every new shape: last batches have that of the others.
 
-def attacked(kind):
+def attack_images(kind):
     def ask(network, split):
         pixels = on_pixels(network, split.mean, split.std)
         return attack(pixels, split.images, split.labels, batch_size=4, attack=kind, eps=4 / 255)[0].astype(int)
@@ -348,7 +348,7 @@ def attacked(kind):
     pytest.param(lambda network, split: mc.extract(network, split, batch_size=4).logits, id="extract"),
     pytest.param(lambda network, split: mc.predict(network, split, batch_size=4), id="predict"),
     pytest.param(lambda network, split: mc.deepfool_distances(network, split, 20, batch_size=9), id="deepfool"),
-    pytest.param(attacked("gsa"), id="gsa"), pytest.param(attacked("pgd"), id="pgd")])
+    pytest.param(attack_images("gsa"), id="gsa"), pytest.param(attack_images("pgd"), id="pgd")])
 def test_all_batches_have_one_shape(ask, ascend):
     network, split = mc.create_network("lenet", 3, 1, image_size=8), pictures()
     found = ask(network, split)
@@ -362,10 +362,10 @@ def test_all_batches_have_one_shape(ask, ascend):
 @pytest.fixture
 def calls(monkeypatch):
     """What MindSpore is asked for, in order, on a machine with all devices: one that says so, and does nothing."""
-    asked = []
+    note_shape = []
 
     def note(name):
-        return lambda *values: asked.append((name, *values))
+        return lambda *values: note_shape.append((name, *values))
 
     monkeypatch.setattr(device, "_settings", {})
     monkeypatch.setattr(device, "available_devices", lambda: ["Ascend", "GPU", "CPU"])
@@ -382,7 +382,7 @@ def calls(monkeypatch):
     process = ranks._Process()
     process.taking_part = True
     monkeypatch.setattr(ranks, "_process", process)
-    return asked
+    return note_shape
 
 
 @pytest.mark.parametrize(("name", "kind"), [("Ascend", "hf32"), ("GPU", "tf32")])
@@ -396,12 +396,12 @@ def test_an_accelerator_is_set_up_before_ranks_meet(name, kind, precision, calls
 def test_a_cpu_is_set_up(calls):
     mc.set_device("cpu", "fast")
     assert calls == [("set_device", "CPU"), ("launch_blocking",), ("init",)]
-    assert made_with("CPU").keys() == {"versions", "revision", "device"}
+    assert version_notes("CPU").keys() == {"versions", "revision", "device"}
 
 
 def test_settings_are_made_once_and_told(calls):
     mc.set_device("auto")
-    made = made_with("Ascend")
+    made = version_notes("Ascend")
     assert (made["device"], made["precision"], made["deterministic"]) == ("Ascend", "float32", True)
     before = len(calls)
     mc.set_device("Ascend")
@@ -489,12 +489,12 @@ def test_a_toolkit_without_a_device_is_none_and_said(number, machine, caplog):
 def test_a_gpu_that_mindspore_knows_nothing_of_is_named_with_what_computes_on_it(gpus, told, installed, machine, caplog,
                                                                                  monkeypatch):
     machine.libraries, machine.numbers, machine.gpus = {"libcuda.so.1"}, {"gpu": 0}, gpus
-    monkeypatch.setattr(device, "mindspore_installed", lambda: installed)
-    assert device._chosen("auto") == "CPU"
+    monkeypatch.setattr(device, "has_mindspore", lambda: installed)
+    assert device._choose("auto") == "CPU"
     assert caplog.messages == [f"{told} here, which MindSpore can't use: computing on the CPU; --framework torch "
                                "--device cuda computes on it"]
     caplog.clear()
-    assert device._chosen("CPU") == "CPU"
+    assert device._choose("CPU") == "CPU"
     assert not caplog.messages
 
 

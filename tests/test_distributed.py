@@ -154,7 +154,7 @@ def _launch(folder, *command, ranks=2):
     return done, [(folder / "log" / f"worker_{rank}.log").read_text() for rank in range(ranks)]
 
 
-def _untrained(folder):
+def _first_weights(folder):
     """A checkpoint of a network with its first weights, for digits."""
     from ms_coreset.networks import create_network
     from ms_coreset.networks.weights import save_weights
@@ -165,7 +165,7 @@ def _untrained(folder):
 
 @launches
 def test_two_processes_select_what_one_does(tmp_path, monkeypatch):
-    typed = ["--dataset", "digits", "--rate", "0.2", "--device", "CPU", "--ckpt", str(_untrained(tmp_path))]
+    typed = ["--dataset", "digits", "--rate", "0.2", "--device", "CPU", "--ckpt", str(_first_weights(tmp_path))]
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
     done, logs = _launch(tmp_path / "two", ROOT / "scripts" / "select.py", *typed)
@@ -251,7 +251,7 @@ def test_two_processes_train_the_same_network(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @launches
-def test_batch_normalisation_by_shares_is_said(tmp_path):
+def test_batch_normalization_by_shares_is_said(tmp_path):
     done, logs = _launch(tmp_path, ROOT / "scripts" / "select.py", "--dataset", "digits", "--rate", "0.5", "--pool",
                          "50", "--arch", "resnet18", "--width", "4", "--epoch", "2", "--batch-size", "16", "--device",
                          "CPU", "--method", "el2n")

@@ -12,11 +12,11 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.cli.common.methods import choice_of
+from ms_coreset.cli.common.method_options import choice_of
 from ms_coreset.cli.select import parser
 from ms_coreset.datasets.split import class_balanced_indices
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.jobs.gather import gather, load_pool, sizes_of, sizes_to_gather
+from ms_coreset.jobs.gather_evidence import gather, load_pool, sizes_of, sizes_to_gather
 from ms_coreset.jobs.sources import DataSource, EvidenceSource, NetworkSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.selectors import METHODS, SCORES, memory
@@ -365,7 +365,7 @@ def test_a_pool_is_as_even_as_those_that_are_drawn(size):
     labels = np.repeat(np.arange(4), [1_000, 150, 49, 1])
     drawn = np.bincount(labels[class_balanced_indices(labels, size, 0)])
     whole = Size(N, D, 4, ((1, 1), (49, 1), (150, 1), (1_000, 1)), (np.dtype("f4"),) * 2, 0.1, True, 1 << 30)
-    assert [samples for samples, _ in whole.drawn(size).groups] == pytest.approx(np.sort(drawn).tolist(), abs=1)
+    assert [samples for samples, _ in whole.part_of_size(size).groups] == pytest.approx(np.sort(drawn).tolist(), abs=1)
 
 
 @pytest.mark.parametrize("method", [
@@ -439,11 +439,11 @@ def test_no_more_is_taken_than_was_said_whatever_classes_and_types(method, optio
         case = (method, sizes(n, classes), d, rate, balance, dtype, options)
         if balance and max(case[1]) * rate <= 0.5:  # none would be kept
             continue
-        found, measured = said(*case), resident(*case)
+        found, measured = estimate_bytes(*case), resident(*case)
         assert (found - CONSTANT) / 1.3 < measured < 1.3 * found + CONSTANT, (case, found >> 20, measured)
 
 
-def said(method, sizes, d, rate, balance, dtype, options):
+def estimate_bytes(method, sizes, d, rate, balance, dtype, options):
     """Bytes that the estimate says."""
     return mc.estimate(method, sum(sizes), d, classes=sizes, rate=rate, balance=balance, dtype=dtype,
                        **{"memory": "8G", **options}).peak
@@ -462,7 +462,7 @@ SMALL = [  # method, options, samples, features, classes, rate: large beside blo
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of a 32nd of their size: arrays that are small are large beside them."""
-    for place in ("evidence.ROWS_BYTES", "selectors.kernels.BLOCK_BYTES", "selectors.memory.BLOCKS",
+    for place in ("rows.ROWS_BYTES", "selectors.row_blocks.BLOCK_BYTES", "selectors.memory.BLOCKS",
                   "selectors.submodular.similarity.BLOCK_BYTES", "selectors.estimate.BLOCKS",
                   "selectors.submodular.methods.BLOCKS", "selectors.submodular.methods.ROWS"):
         module, name = f"ms_coreset.{place}".rsplit(".", 1)
@@ -486,6 +486,6 @@ def test_arrays_are_what_was_said_for_uneven_classes_and_any_type(
     mc.select(method, evidence, rate, balance=balance, **kept)
     measured = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    found = said(method, counts, d, rate, balance, dtype, options)
+    found = estimate_bytes(method, counts, d, rate, balance, dtype, options)
     constant = memory.BLOCKS + 40 * n
     assert (found - constant) / 1.3 <= measured <= 1.3 * found + constant, (found, measured)

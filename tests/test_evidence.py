@@ -186,23 +186,23 @@ CONVERSIONS = {"a file's": Stored, "tensors": Tensor, "frames": Frame, "read-onl
 
 
 @pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
-def test_arrays_from_anywhere_choose_the_same(convert, expected):
-    assert picks(evidence_of(convert)) == expected
+def test_arrays_from_anywhere_choose_the_same(convert, expect):
+    assert picks(evidence_of(convert)) == expect
 
 
 @pytest.fixture(scope="module")
-def expected():
+def expect():
     return picks(evidence_of())
 
 
 @pytest.mark.parametrize("package", ["torch", pytest.param("mindspore", marks=pytest.mark.mindspore)])
-def test_tensors_choose_the_same(package, expected):
+def test_tensors_choose_the_same(package, expect):
     library = pytest.importorskip(package)
     create = library.Tensor if package == "mindspore" else library.tensor
     cheap = ("moderate", "el2n", "forgetting", "deepfool", "craig", "k_center")
     evidence = evidence_of(create)
     assert type(evidence.features) is type(evidence.labels) is type(evidence.dynamics.loss) is np.ndarray
-    assert picks(evidence, cheap).items() <= expected.items()
+    assert picks(evidence, cheap).items() <= expect.items()
 
 
 @pytest.mark.parametrize("package", ["torch", pytest.param("mindspore", marks=pytest.mark.mindspore)])
@@ -217,13 +217,13 @@ def test_tensors_of_bfloat16_or_with_a_gradient(package):
         np.testing.assert_array_equal(mc.Evidence(LABELS, create(FEATURES).requires_grad_()).features, FEATURES)
 
 
-def test_tables_and_files_of_the_real_packages(tmp_path, expected):
+def test_tables_and_files_of_the_real_packages(tmp_path, expect):
     pandas = pytest.importorskip("pandas")
     frame = evidence_of(lambda array: (pandas.DataFrame if array.ndim == 2 else pandas.Series)(array))
-    assert picks(frame) == expected
+    assert picks(frame) == expect
     h5py = pytest.importorskip("h5py")
     with h5py.File(tmp_path / "evidence.h5", "w") as file:
-        assert picks(evidence_of(lambda array: file.create_dataset(str(len(file)), data=array))) == expected
+        assert picks(evidence_of(lambda array: file.create_dataset(str(len(file)), data=array))) == expect
 
 
 @pytest.mark.parametrize("place", ["features", "logits", "probabilities", "boundary", "dynamics"])
@@ -388,10 +388,10 @@ BY_LOGITS = [name for name in EVERY_METHOD if "logits" in METHODS[name].needs]
 
 
 @pytest.mark.parametrize("convert", [np.asarray, Stored], ids=["in memory", "in a file"])
-def test_probabilities_choose_what_logits_do(convert, expected):
+def test_probabilities_choose_what_logits_do(convert, expect):
     given = mc.Evidence(LABELS, FEATURES, probabilities=convert(softmax(LOGITS)), boundary=BOUNDARY,
                         imported=BOUNDARY)
-    assert picks(given, BY_LOGITS).items() <= expected.items()
+    assert picks(given, BY_LOGITS).items() <= expect.items()
     assert dataclasses.replace(given, boundary=None).logits is given.logits
 
 

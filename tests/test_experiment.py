@@ -24,9 +24,9 @@ from ms_coreset.cli.experiment import job_of, parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment import bench
-from ms_coreset.experiment.plan import Cell, Run
-from ms_coreset.experiment.planning import command_of, planned
+from ms_coreset.experiment.runs import Cell, Run
 from ms_coreset.experiment.store import Claims, Store
+from ms_coreset.experiment.study_plan import command_of, plan_runs
 from ms_coreset.experiment.tally import Tally
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
@@ -46,7 +46,7 @@ def start(line, cwd):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def undisturbed(line, folder):
+def run_undisturbed(line, folder):
     """What the command prints that runs to its end in a folder."""
     process = start(line, folder)
     output, errors = process.communicate(timeout=600)
@@ -62,7 +62,7 @@ def without_times(found):
     return [{name: value for name, value in record.items() if name not in TIMES} for record in found]
 
 
-def refused(capsys, line, command="experiment"):
+def refusal(capsys, line, command="experiment"):
     assert call(line, command) == 2
     (error,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
     return error
@@ -221,8 +221,8 @@ def test_coreset_show_and_diff(inside, capsys):
     masks = [Coreset.load(path).keep_mask for path in (first, second)]
     assert f"Jaccard    {(masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum():.3f}; by chance" in shown
     assert "rate       0.1 / 0.2" in shown
-    assert "takes 2 files, got 1" in refused(capsys, f"diff {first}", "coreset")
-    assert "chosen by other labels" in refused(capsys, f"show {first} --dataset digits", "coreset")
+    assert "takes 2 files, got 1" in refusal(capsys, f"diff {first}", "coreset")
+    assert "chosen by other labels" in refusal(capsys, f"show {first} --dataset digits", "coreset")
     assert call(f"show {first} --data nowhere", "coreset") == 0
     assert "without classes and bad samples" in capsys.readouterr().err
     assert not Path("nowhere").exists()
@@ -245,7 +245,7 @@ def test_a_failing_run_is_recorded_and_the_others_go_on(here, capsys):
     noise = here / "data/noisy/digits@0.4.npy"
     noise.unlink()
     assert call("--dataset digitsN@0.4 --ratio 0.1 --force", "label-noise") == 0
-    assert "holds results on other images or labels of digitsN@0.4" in refused(capsys, f"{line} --seed 5")
+    assert "holds results on other images or labels of digitsN@0.4" in refusal(capsys, f"{line} --seed 5")
 
 
 def test_networks_and_protocols_share_what_is_the_same(here, capsys):
@@ -277,22 +277,22 @@ def test_two_processes_share_the_work(study, tmp_path):
     assert sum(output.count("left\n") for output, _ in outputs) == 14
 
 
-def killed_again_and_again(line, folder, times):
+def kill_repeatedly(line, folder, times):
     """Start a study, kill -9 it ``times`` times in the middle of its work, and let it end."""
     rng = random.Random(times)
     for _ in range(times):
-        process, wanted = start(line, folder), finished(folder) + rng.randint(1, 2)
-        while process.poll() is None and finished(folder) < wanted:
+        process, wanted = start(line, folder), count_finished(folder) + rng.randint(1, 2)
+        while process.poll() is None and count_finished(folder) < wanted:
             time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.2))
         process.kill()
         process.communicate()
-    left = finished(folder)
-    undisturbed(line, folder)
-    assert 0 < left < finished(folder)  # no kill came too late
+    left = count_finished(folder)
+    run_undisturbed(line, folder)
+    assert 0 < left < count_finished(folder)  # no kill came too late
 
 
-def finished(folder):
+def count_finished(folder):
     """How many whole lines the results have."""
     path = folder / "results/study/runs.jsonl"
     return path.read_bytes().count(b"\n") if path.is_file() else 0
@@ -304,8 +304,8 @@ def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, line, s
     disturbed, whole = tmp_path_factory.mktemp("disturbed"), study[0]
     if line != SMALL:
         whole = tmp_path_factory.mktemp("whole")
-        undisturbed(line, whole)
-    killed_again_and_again(line, disturbed, times)
+        run_undisturbed(line, whole)
+    kill_repeatedly(line, disturbed, times)
     assert without_times(records(disturbed / "results/study")) == without_times(records(whole / "results/study"))
     left = {path.name for path in (disturbed / "results/study").iterdir()} - {".locks"}
     assert left == {"runs.jsonl", "study.yaml", "indices", "ckpt", "evidence-cache"}
@@ -425,7 +425,7 @@ def test_a_claim_is_one_s_own_until_it_ends_however_it_ends(tmp_path):
 
 def plans(line):
     arguments = parser("experiment").parse_args(shlex.split(line))
-    return planned(job_of(arguments).plan, "CPU")
+    return plan_runs(job_of(arguments).plan, "CPU")
 
 
 def test_equal_inputs_have_equal_keys_and_others_have_others():
@@ -485,8 +485,8 @@ def test_protocols_hold_epochs_or_updates_equal():
     assert of_epochs.recipe_for(1000, 150) == of_epochs.recipe
     made = of_updates.recipe_for(1000, 150)  # 60 updates, two a pass
     assert (made.epochs, made.milestones, made.eval_every) == (30, (15, 20), 10)
-    assert of_updates.stated_recipe(1000)["iterations"] == 60
-    assert of_updates.stated_recipe(1000)["epochs"] is None
+    assert of_updates.recipe_notes(1000)["iterations"] == 60
+    assert of_updates.recipe_notes(1000)["epochs"] is None
     assert of_updates.recipe_for(1000, 1000).epochs == 6
     by_updates = run_of("epochs", iterations=45)
     assert by_updates.recipe_for(1000, 150).epochs == 5
@@ -499,7 +499,7 @@ def test_deepcore_s_command_is_understood():
     arguments = parser("experiment").parse_args(shlex.split(
         "--fraction 0.5 --dataset CIFAR10 --num_exp 2 -se 10 --selection Glister --model ResNet18 --cross LeNet "
         "--lr 0.1 -sp ./result --batch 128 --balance True --data_path d --epochs 30 -ti 5 -wd 0.01"))
-    runs = planned(job_of(arguments).plan, "CPU")
+    runs = plan_runs(job_of(arguments).plan, "CPU")
     assert [(run.cell.seed, run.train_arch) for run in runs] == [
         (seed, arch) for seed in (0, 1) for arch in ("resnet18", "lenet")]
     first = runs[0]
@@ -553,7 +553,7 @@ def test_a_configuration_is_what_would_be_typed(here, capsys):
     ("--config nope", "no configuration nope: there are digits"),
     ("--rate 0.5", "--datasets is missing")])
 def test_mistakes(line, message, here, capsys):
-    assert message in refused(capsys, line)
+    assert message in refusal(capsys, line)
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -561,7 +561,7 @@ def test_mistakes(line, message, here, capsys):
     ("- digits", "holds no options"), ("a: [", "is not YAML"), ("verify: maybe", "verify is 'maybe', must be true or")])
 def test_mistakes_in_a_configuration(text, message, here, capsys):
     Path("mine.yaml").write_text(text)
-    assert message in refused(capsys, "--config mine.yaml")
+    assert message in refusal(capsys, "--config mine.yaml")
 
 
 @pytest.mark.parametrize(("text", "flags"), [
@@ -571,7 +571,7 @@ def test_mistakes_in_a_configuration(text, message, here, capsys):
     ("save-path: elsewhere", "--save"), ("data_path: ../x", "--data")])
 def test_a_configuration_names_no_place(text, flags, here, capsys):
     Path("mine.yaml").write_text(f"datasets: digits\n{text}\n")
-    told = refused(capsys, "--config mine.yaml")
+    told = refusal(capsys, "--config mine.yaml")
     assert "mine.yaml says what only you can, where things are or on what they run: type" in told
     assert all(flag in told for flag in flags.split(", "))
     assert [path.name for path in here.iterdir()] == ["mine.yaml"]
@@ -587,7 +587,7 @@ def test_a_place_that_is_typed_or_would_be_taken_anyway_may_stand_in_a_configura
 def test_a_study_s_name_is_no_path(name, here, capsys):
     Path("mine.yaml").write_text(yaml.safe_dump({"datasets": "digits", "name": name}))
     for line in ("--config mine.yaml", f"--dataset digits --name {name}"):
-        assert f"--name {name}: a study's name is no path" in refused(capsys, line)
+        assert f"--name {name}: a study's name is no path" in refusal(capsys, line)
 
 
 @pytest.mark.parametrize(("line", "message"), [
@@ -599,7 +599,7 @@ def test_a_command_that_prepares_runs_no_code_and_names_no_place(line, message, 
     Path("evil.py").write_text("open('canary', 'w')")
     line += " --dataset digitsC"
     Path("mine.yaml").write_text(yaml.safe_dump({"datasets": "digitsC", "prepare": line, "pool": 50, "epochs": 1}))
-    assert message in refused(capsys, "--config mine.yaml --methods random")
+    assert message in refusal(capsys, "--config mine.yaml --methods random")
     assert not {"canary", "elsewhere", "drawn.png"} & {path.name for path in here.iterdir()}
 
 
@@ -607,7 +607,7 @@ def test_no_part_of_a_method_spells_another_option(here, capsys):
     for spec in ({"ccs": {"mis_ratio": "0.3,strata=7"}}, {"ccs:strata=7": {"mis_ratio": 0.3}},
                  {"ccs": {"mis_ratio=0.3,strata": 7}}):
         Path("mine.yaml").write_text(yaml.safe_dump({"datasets": "digits", "methods": [spec]}))
-        assert "is no name with a value" in refused(capsys, "--config mine.yaml")
+        assert "is no name with a value" in refusal(capsys, "--config mine.yaml")
 
 
 def test_mistakes_that_argparse_finds(here, capsys):

@@ -30,7 +30,7 @@ SECTIONS = {title: re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
 
 
 @contextlib.contextmanager
-def taken_out_again():
+def unregister_after():
     """Whatever is registered, or imported, within, is not after it."""
     before, modules = [set(registry.names()) for registry in REGISTRIES], set(sys.modules)
     try:
@@ -49,18 +49,18 @@ def taken_out_again():
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    with taken_out_again():
+    with unregister_after():
         yield tmp_path
 
 
-def typed(line):
+def run_line(line):
     """Run a command of the page: "python scripts/NAME.py ..."."""
     words = shlex.split(line)
     assert words[0] == "python"
     return main(words[2:], Path(words[1]).stem)
 
 
-def written(blocks):
+def write_files(blocks):
     """Write the files among a section's blocks, and return the names of what they are to register."""
     for kind, text in blocks:
         if kind == "python" and (name := re.match(r"# (\w+\.py)\n", text)):
@@ -80,17 +80,17 @@ def test_the_page_has_a_section_for_each():
 
 @pytest.mark.parametrize("title", SECTIONS)
 def test_commands_of_the_page_run_with_the_plugin(title, here, capsys):
-    (name,) = written(SECTIONS[title])
+    (name,) = write_files(SECTIONS[title])
     assert name not in registered()
     for kind, text in SECTIONS[title]:
         for line in text.strip().splitlines() if kind == "bash" else ():
-            assert typed(line) == 0, capsys.readouterr().err
+            assert run_line(line) == 0, capsys.readouterr().err
     assert name in registered()
 
 
 @pytest.mark.parametrize("title", SECTIONS)
 def test_python_of_the_page_runs(title, here):
-    (name,) = written(SECTIONS[title])
+    (name,) = write_files(SECTIONS[title])
     exec(SECTIONS[title][-1][1], {})
     assert name in registered()
 
@@ -102,7 +102,7 @@ def test_what_was_added_is_gone():
 
 
 def test_options_of_a_plugin_s_method_are_the_command_s(here, capsys):
-    written(SECTIONS["A method"])
+    write_files(SECTIONS["A method"])
     with pytest.raises(SystemExit):
         main(["--plugin", "typical.py", "--help"], "select")
     assert re.search(r"--power X\s+typical \(2\.0\)", capsys.readouterr().out)
@@ -115,7 +115,7 @@ def test_options_of_a_plugin_s_method_are_the_command_s(here, capsys):
 
 @pytest.mark.parametrize("call", ["--dry-run", "", "--dry-run --retry"])
 def test_a_configuration_s_plugin_is_run_only_when_it_is_allowed(call, here, capsys):
-    written(SECTIONS["A score"])
+    write_files(SECTIONS["A score"])
     Path("mine.yaml").write_text("plugin: length.py\ndatasets: digits\nmethods: [length-top]\nepoch: 1\nrates: 0.1\n")
     assert main(shlex.split(f"--config mine.yaml {call}"), "experiment") == 2
     assert "mine.yaml names code to run, plugin length.py: --allow-plugins runs it" in capsys.readouterr().err
@@ -142,9 +142,9 @@ def test_nothing_else_in_a_configuration_runs_code(text, here, capsys):
 
 
 def test_a_selection_by_a_plugin_is_repeated(here, capsys):
-    written(SECTIONS["A method"])
+    write_files(SECTIONS["A method"])
     line = "--plugin typical.py --dataset digits --rate 0.1 --method typical --epoch 1 --power 1"
-    with taken_out_again():
+    with unregister_after():
         assert main(shlex.split(line), "select") == 0
     path = "index/digits-typical-0.1.npz"
     assert mc.Coreset.load(path).manifest["command"] == f"select {line}"
@@ -183,7 +183,7 @@ def test_what_is_wrong_with_the_words_the_command_s_own_parser_says(words, messa
 
 @pytest.mark.parametrize("register", [mc.register_method, mc.register_score])
 def test_what_a_method_or_a_score_takes_is_said_to_be_unknown_unless_it_is_stated(register):
-    with taken_out_again():
+    with unregister_after():
         register("mine")(lambda evidence: None)
         register("told", work=lambda size, options: (3 * size.d * options["width"], size.k, "slow"))(
             lambda evidence, width=7: None)
@@ -197,7 +197,7 @@ def test_what_a_method_or_a_score_takes_is_said_to_be_unknown_unless_it_is_state
 
 @pytest.mark.parametrize(("title", "dtype"), [("A method", "float32"), ("A method", "float64"), ("A score", "float32")])
 def test_what_is_stated_on_the_page_is_what_is_taken(title, dtype, here):
-    (name,) = written(SECTIONS[title])
+    (name,) = write_files(SECTIONS[title])
     importlib.import_module(name)
     n, d = 4_000, 500
     evidence = mc.Evidence(np.arange(n) % 2, np.random.RandomState(0).standard_normal((n, d)).astype(dtype))

@@ -66,9 +66,9 @@ def test_a_network_of_other_classes_gives_features_alone(split, tmp_path):
 
 
 def test_images_of_other_channels_are_refused(network, split):
-    grey = dataclasses.replace(split, images=split.images[..., :1], mean=(0.4,), std=(0.2,))
+    gray = dataclasses.replace(split, images=split.images[..., :1], mean=(0.4,), std=(0.2,))
     with pytest.raises(MsCoresetError, match="3 channels, toy has 1"):
-        extract(network, grey)
+        extract(network, gray)
 
 
 def count_batches(monkeypatch, network):
@@ -85,8 +85,8 @@ def test_cache_is_used_for_the_same_and_not_for_anything_else(network, split, tm
     again = extract(network, split, cache=tmp_path)
     assert not seen
     np.testing.assert_array_equal(again.features, first.features)
-    relabelled = dataclasses.replace(split, labels=(split.labels + 1) % 4)
-    assert extract(network, relabelled, cache=tmp_path).labels[0] == relabelled.labels[0]
+    relabeled = dataclasses.replace(split, labels=(split.labels + 1) % 4)
+    assert extract(network, relabeled, cache=tmp_path).labels[0] == relabeled.labels[0]
     assert not seen  # labels do not change what a network says of images
     extract(network, dataclasses.replace(split, mean=(0.5,) * 3), cache=tmp_path)
     extract(network, dataclasses.replace(split, images=255 - split.images), cache=tmp_path)

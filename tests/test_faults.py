@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import ms_coreset as mc
+from ms_coreset.checksums import digest
 from ms_coreset.cli import main
-from ms_coreset.files import digest
-from ms_coreset.locks import locked
+from ms_coreset.locks import try_lock
 from ms_coreset.training.dynamics import Recorder
 from tests.faults.contents import contents, litter
 from tests.faults.jobs import JOBS, grows
@@ -35,7 +35,7 @@ def process(line, command, folder, **options):
                             stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}, **options)
 
 
-def finished(started):
+def finish(started):
     """(exit code, stdout, stderr) of a started command."""
     out, err = started.communicate(timeout=300)
     return started.returncode, out, err
@@ -43,7 +43,7 @@ def finished(started):
 
 def error_of(started):
     """The one line that a refused command ends with."""
-    code, _, said = finished(started)
+    code, _, said = finish(started)
     assert code == 2, said
     assert "Traceback" not in said
     (error,) = [line for line in said.splitlines() if line.startswith("error: ")]
@@ -55,12 +55,12 @@ def call(line, command):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed_runs(tmp_path_factory):
     """Folder of each command -> what it holds after an undisturbed run."""
     made = {}
     for command, line in (("label-noise", "--dataset digits"), ("corrupt", "--dataset digits"), ("select", SELECT)):
         folder = tmp_path_factory.mktemp(command)
-        code, _, said = finished(process(line, command, folder))
+        code, _, said = finish(process(line, command, folder))
         assert code == 0, said
         made[command] = line, contents(folder)
     return made
@@ -137,17 +137,17 @@ def small_files(size):
 @pytest.mark.parametrize(("command", "size"), [
     ("label-noise", 100), ("label-noise", 9000), ("corrupt", 1000), ("corrupt", 50_000), ("select", 500),
     ("select", 12_000)])
-def test_no_room(command, size, undisturbed, tmp_path):
-    line, whole = undisturbed[command]
+def test_no_room(command, size, undisturbed_runs, tmp_path):
+    line, whole = undisturbed_runs[command]
     error = error_of(process(line, command, tmp_path, preexec_fn=small_files(size)))
     assert re.search(r"can't write \S+: File too large", error)
     assert_whole(command, tmp_path, whole)
-    code, _, said = finished(process(line, command, tmp_path))
+    code, _, said = finish(process(line, command, tmp_path))
     assert code == 0, said
     assert contents(tmp_path) == whole
 
 
-def mounted(folder, options):
+def try_mount(folder, options):
     """Whether an empty file system could be mounted at ``folder``."""
     return shutil.which("mount") is not None and subprocess.run(
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True).returncode == 0
@@ -164,17 +164,17 @@ def disk(tmp_path):
 
 
 @pytest.mark.parametrize(("command", "kilobytes"), [("label-noise", 252), ("corrupt", 200), ("select", 160)])
-def test_disk_that_is_full(command, kilobytes, undisturbed, disk):
-    if not mounted(disk, "size=256k"):
+def test_disk_that_is_full(command, kilobytes, undisturbed_runs, disk):
+    if not try_mount(disk, "size=256k"):
         pytest.skip("no file system can be mounted here")
-    line, whole = undisturbed[command]
+    line, whole = undisturbed_runs[command]
     blocker = disk / ".taken"
     blocker.write_bytes(bytes(kilobytes << 10))
     assert "No space left on device" in error_of(process(line, command, disk))
     assert_whole(command, disk, whole)
     blocker.unlink()
     subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-    code, _, said = finished(process(line, command, disk))
+    code, _, said = finish(process(line, command, disk))
     assert code == 0, said
     assert contents(disk) == whole
 
@@ -187,7 +187,7 @@ def unwritable(disk):
     """A folder in which no file can be made."""
     if os.geteuid():
         disk.chmod(0o555)
-    elif not mounted(disk, "ro"):  # root may write whatever a folder's mode is
+    elif not try_mount(disk, "ro"):  # root may write whatever a folder's mode is
         pytest.skip("no file system can be mounted here")
     return disk
 
@@ -228,14 +228,14 @@ def vanishing(monkeypatch, where, name, path):
     monkeypatch.setattr(where, name, called)
 
 
-def test_files_that_vanish_in_the_middle(here, capsys, monkeypatch, undisturbed):
-    from ms_coreset.datasets.overlays import label_noise
+def test_files_that_vanish_in_the_middle(here, capsys, monkeypatch, undisturbed_runs):
+    from ms_coreset.datasets.overlays import noisy_labels
     from ms_coreset.jobs import base_network
 
     extraction = importlib.import_module("ms_coreset.extraction.extract")
     checkpoint = "ckpt/digitsN/mlp-w16/best.ckpt"
     for where, name, path in ((base_network, "network_from_weights", checkpoint),
-                              (label_noise, "_read_labels", "data/noisy/digits.npy"),
+                              (noisy_labels, "_read_labels", "data/noisy/digits.npy"),
                               (extraction, "ExtractionStore", "cache")):
         shutil.rmtree("cache", ignore_errors=True)
         vanishing(monkeypatch, where, name, path)
@@ -247,7 +247,7 @@ def test_files_that_vanish_in_the_middle(here, capsys, monkeypatch, undisturbed)
         else:
             assert code == 2 and Path(path).name in [line for line in said.splitlines() if "error: " in line][-1]
         assert call(SELECT, "select") == 0
-        found, whole = contents(here), undisturbed["select"][1]
+        found, whole = contents(here), undisturbed_runs["select"][1]
         assert {path: content for path, content in found.items() if "index" in path or "ckpt" in path} == {
             path: content for path, content in whole.items() if "index" in path or "ckpt" in path}
 
@@ -268,18 +268,18 @@ def test_part_of_corrupted_images_that_vanishes(here, capsys, monkeypatch):
 
 @pytest.mark.parametrize(("command", "line"), [("select", SELECT), ("corrupt", "--dataset digits --seed 2"),
                                                ("label-noise", "--dataset digits")])
-def test_two_at_once(command, line, undisturbed, tmp_path):
+def test_two_at_once(command, line, undisturbed_runs, tmp_path):
     runs = [process(line, command, tmp_path) for _ in range(2)]
-    for code, _, said in map(finished, runs):
+    for code, _, said in map(finish, runs):
         assert code == 0, said
     if "--seed" not in line:
-        assert contents(tmp_path) == undisturbed[command][1]
+        assert contents(tmp_path) == undisturbed_runs[command][1]
     assert not litter(tmp_path)
 
 
 def test_lock_keeps_others_out_and_goes_with_its_owner(tmp_path):
     path = tmp_path / "deep" / "lock"
-    with locked(path) as mine, locked(path, wait=False) as another:
+    with try_lock(path) as mine, try_lock(path, wait=False) as another:
         assert mine and not another
     assert not path.exists()
     owner = subprocess.Popen([sys.executable, "-c", f"""
@@ -289,21 +289,21 @@ with locked({str(path)!r}):
     print("locked", flush=True)
     time.sleep(60)"""], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert owner.stdout.readline() == b"locked\n"
-    with locked(path, wait=False) as mine:
+    with try_lock(path, wait=False) as mine:
         assert not mine
     owner.kill()
     owner.wait()
-    with locked(path, wait=False) as mine:
+    with try_lock(path, wait=False) as mine:
         assert mine
 
 
 def test_other_noise_never_stands_beside_the_manifest_of_the_former(here, monkeypatch):
     """Between the two files of a forced replacement there are no labels that the new manifest does not describe."""
-    from ms_coreset.datasets.overlays import label_noise
+    from ms_coreset.datasets.overlays import noisy_labels
 
     assert call("--dataset digits", "label-noise") == 0
-    path, original, seen = Path("data/noisy/digits.npy"), label_noise.write_json, []
-    monkeypatch.setattr(label_noise, "write_json", lambda *values: seen.append(path.exists()) or original(*values))
+    path, original, seen = Path("data/noisy/digits.npy"), noisy_labels.write_json, []
+    monkeypatch.setattr(noisy_labels, "write_json", lambda *values: seen.append(path.exists()) or original(*values))
     assert call("--dataset digits --seed 1 --force", "label-noise") == 0
     first = digest(path)
     assert call("--dataset digits --seed 1 --force", "label-noise") == 0  # the same again: others may be reading them

@@ -7,17 +7,12 @@ import stat
 import numpy as np
 import pytest
 
+from ms_coreset.checksums import array_digest, digest
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import (
-    array_digest,
-    atomic_write,
-    create_array,
-    digest,
-    is_device,
-    read_json,
-    read_pickle,
-    write_json,
-)
+from ms_coreset.files import atomic_write, is_device
+from ms_coreset.json_files import read_json, write_json
+from ms_coreset.npy_files import create_array
+from ms_coreset.pickle_files import read_pickle
 
 
 class Call:

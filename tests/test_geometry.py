@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import products
+from ms_coreset.selectors.distances import Points
+from ms_coreset.selectors.divergences import Distributions
 from parity_tests.peer_vectors import with_peers
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -115,7 +117,7 @@ def test_herding_keeps_the_mean_better_than_chance():
 def test_divergence_by_hand_and_finite():
     logits = np.array([[0, 0], [np.log(3), 0], [2000, 0], [0, 2000]])
     evidence = mc.Evidence(labels=np.zeros(4, int), logits=logits)
-    divergences = kernels.Distributions(np.log([[0.5, 0.5], [0.75, 0.25]])).distances_to(0)
+    divergences = Distributions(np.log([[0.5, 0.5], [0.75, 0.25]])).distances_to(0)
     np.testing.assert_allclose(divergences, [0, 0.25 * np.log(3) / 2], atol=1e-15)
     order = mc.select("contextual_diversity", evidence, 1.0, seed=0).indices
     assert order.tolist()[:2] in ([2, 3], [3, 2], [0, 2], [1, 3])
@@ -212,7 +214,7 @@ def test_the_short_list_changes_nothing(n, distinct, seed, shortest):
     features = rng.randint(-3, 4, (min(n, distinct), 3))[rng.randint(0, min(n, distinct), n)].astype(np.float32)
     distances = np.maximum(np.linalg.norm(features[:, None] - features, axis=2), 1e-6)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ms_coreset.selectors.geometry.SHORTEST", shortest)
+        patch.setattr("ms_coreset.selectors.farthest_first.SHORTEST", shortest)
         picks = mc.select("k_center", evidence_of(features), 1.0, seed=1).indices.tolist()
     assert picks == farthest_first(distances, np.random.RandomState(1).randint(n), n)
 
@@ -222,7 +224,7 @@ def test_the_short_list_of_distributions_changes_nothing(shortest, monkeypatch):
     logits = 3 * np.random.RandomState(0).randn(300, 4)
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     distances = 0.5 * ((p[:, None] - p) * (np.log(p)[:, None] - np.log(p))).sum(axis=2)
-    monkeypatch.setattr("ms_coreset.selectors.geometry.SHORTEST", shortest)
+    monkeypatch.setattr("ms_coreset.selectors.farthest_first.SHORTEST", shortest)
     order = mc.select("contextual_diversity", mc.Evidence(labels=np.zeros(300, int), logits=logits), 0.5).indices
     assert order.tolist() == farthest_first(distances, order[0], 150)
 
@@ -265,7 +267,7 @@ def test_the_best_is_a_candidate_however_wrong_the_quick_products_are(seed, n, e
     among[0] = True
     distances = np.where(among, sign * np.linalg.norm(rows - target, axis=1), -np.inf)
     best = int(np.argmax(distances))
-    points = kernels.Points(rows)
+    points = Points(rows)
     candidates = points.candidates(WrongProducts(rows, best, sign, error), target - rows.mean(axis=0), sign, among)
     assert best in candidates
     assert among[candidates].all()
@@ -273,7 +275,7 @@ def test_the_best_is_a_candidate_however_wrong_the_quick_products_are(seed, n, e
 
 def test_only_what_the_error_leaves_in_question_is_a_candidate():
     rows = np.array([[1.0, 0], [2, 0], [4, 0]])
-    exact, points = kernels.QuickProducts(rows), kernels.Points(rows)
+    exact, points = products.QuickProducts(rows), Points(rows)
     target = -rows.mean(axis=0)  # the origin, from the mean
     assert points.candidates(exact, target, -1, np.ones(3, bool)).tolist() == [0]
     assert points.candidates(exact, target, 1, np.ones(3, bool)).tolist() == [2]

@@ -68,7 +68,7 @@ def test_of_equal_remainders_the_first_classes_get_one_more():
     assert proportional(7, [5, 10, 5]) == [2, 3, 2]  # 1.75, 3.5 and 1.75
 
 
-def plainly_matched(rows, k, metric):
+def match_plainly(rows, k, metric):
     """The recursion as the paper has it, theta_0 = mu."""
     center = geometric_median(rows)
     if metric == "cosine":
@@ -88,7 +88,7 @@ def plainly_matched(rows, k, metric):
 def test_picks_are_those_of_the_paper(seed, n, metric):
     rows = np.random.RandomState(seed).randn(n, 4)
     coreset = mc.select("gm_matching", mc.Evidence(np.zeros(n, int), rows), 1.0, metric=metric)
-    assert coreset.indices.tolist() == plainly_matched(rows, n, metric)
+    assert coreset.indices.tolist() == match_plainly(rows, n, metric)
 
 
 def uneven():

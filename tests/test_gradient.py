@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import LastLayerGradients, softmax
-from ms_coreset.selectors import gradient
-from ms_coreset.selectors.kernels import ResidentGradients
+from ms_coreset.selectors import gradmatch
+from ms_coreset.selectors.last_layer_gradients import LastLayerGradients, ResidentGradients
+from ms_coreset.softmax import softmax
 from parity_tests.peer_vectors import with_peers
 
 mc.set_device("CPU")
@@ -25,7 +25,7 @@ def rows_of(evidence, rows):
     return mc.Evidence(evidence.labels[rows], evidence.features[rows], evidence.logits[rows])
 
 
-def written_out(evidence):
+def write_out(evidence):
     """Last-layer gradients (n, C (d + 1)), bias first: what the selectors never make."""
     errors = softmax(evidence.logits) - np.eye(evidence.logits.shape[1])[evidence.labels]
     inputs = np.hstack([np.ones((len(evidence), 1)), evidence.features])
@@ -55,7 +55,7 @@ def plain_pursuit(gradients, target, k, lam):
 
 def test_closed_forms_are_the_written_out_gradients():
     evidence, others = evidence_of(), evidence_of(5, seed=1)
-    pool, gradients, foreign = resident(evidence), written_out(evidence), written_out(others)
+    pool, gradients, foreign = resident(evidence), write_out(evidence), write_out(others)
     np.testing.assert_allclose(pool.gram(LastLayerGradients.of(others)), foreign @ gradients.T, rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(pool.mean().ravel(), gradients.mean(axis=0), rtol=1e-12, atol=1e-15)
     direction = np.random.RandomState(2).randn(3, 5)
@@ -69,10 +69,10 @@ def test_closed_forms_are_the_written_out_gradients():
 @given(st.integers(2, 12), st.integers(0, 10**6), st.sampled_from([1e-3, 0.5, 30.0]))
 def test_pursuit_is_the_plain_one_and_its_misfit_falls(n, seed, lam):
     evidence = evidence_of(n, seed=seed)
-    gradients = written_out(evidence)
+    gradients = write_out(evidence)
     target = gradients.mean(axis=0)
     pool = resident(evidence)
-    pursuit = gradient._pursue(pool, pool.mean(), n, lam)
+    pursuit = gradmatch._pursue(pool, pool.mean(), n, lam)
     assert pursuit.picks.tolist() == plain_pursuit(gradients, target, n, lam)
     misfits = []
     for t in range(1, n + 1):
@@ -88,7 +88,7 @@ def test_pursuit_is_the_plain_one_and_its_misfit_falls(n, seed, lam):
 def test_weights_are_the_best_that_are_not_negative(seed):
     evidence, lam = evidence_of(12, seed=seed, validation=evidence_of(5, seed=seed + 100)), 0.05
     coreset = mc.select("gradmatch", evidence, 0.75, lam=lam, refill="none")
-    gradients, target = written_out(evidence), written_out(evidence.validation).mean(axis=0)
+    gradients, target = write_out(evidence), write_out(evidence.validation).mean(axis=0)
     assert len(coreset) < 9
     picks = plain_pursuit(gradients, target, 9, lam)
     weights = np.zeros(12)
@@ -106,7 +106,7 @@ def test_refill_takes_the_largest_projections_with_the_smallest_weight():
     evidence = evidence_of(12, validation=evidence_of(5, seed=100))
     fitted = mc.select("gradmatch", evidence, 0.75, refill="none")
     assert len(fitted) < 8
-    gradients, target = written_out(evidence), written_out(evidence.validation).mean(axis=0)
+    gradients, target = write_out(evidence), write_out(evidence.validation).mean(axis=0)
     left = gradients @ (target - fitted.weights @ gradients[fitted.indices])
     left[fitted.indices] = -np.inf
     missing = 9 - len(fitted)
@@ -175,7 +175,7 @@ def test_gradmatch_weighs_a_class_by_the_size_of_its_gradient():
 
 def test_deepcore_lam_is_left_out_after_the_first_pick_only():
     evidence = evidence_of(10, classes=2, seed=3)
-    gradients = written_out(evidence)
+    gradients = write_out(evidence)
     target = gradients.mean(axis=0)
     picks, residual = [], target
     for _ in range(5):
@@ -194,16 +194,16 @@ def test_deepcore_lam_is_left_out_after_the_first_pick_only():
 def test_glister_is_the_written_out_one(aggregate, rounds, with_validation):
     evidence = evidence_of(12, validation=evidence_of(7, seed=5) if with_validation else None)
     judges = evidence.validation or evidence
-    gradients, picks, k, eta = written_out(evidence), [], 8, 0.7
+    gradients, picks, k, eta = write_out(evidence), [], 8, 0.7
     each = 1 if rounds is None else -(-k // rounds)
-    gains = gradients @ written_out(judges).mean(axis=0)
+    gains = gradients @ write_out(judges).mean(axis=0)
     np.testing.assert_allclose(mc.select("glister", evidence, 2 / 3).scores, gains, rtol=1e-12, atol=1e-14)
     while len(picks) < k:
         free = np.where(np.isin(np.arange(12), picks), -np.inf, gains)
         picks += np.argsort(-free, kind="stable")[:min(each, k - len(picks))].tolist()
         step = getattr(gradients[picks], aggregate)(axis=0).reshape(3, 5)
         logits = judges.logits - eta * (step[:, 0] + judges.features @ step[:, 1:].T)
-        gains = gradients @ written_out(mc.Evidence(judges.labels, judges.features, logits)).mean(axis=0)
+        gains = gradients @ write_out(mc.Evidence(judges.labels, judges.features, logits)).mean(axis=0)
     coreset = mc.select("glister", evidence, 2 / 3, eta=eta, aggregate=aggregate, rounds=rounds)
     assert coreset.indices.tolist() == picks
 
@@ -294,7 +294,7 @@ def test_deepcore_pursuit(folder, lam, where):
     group, k = where.split("_k")
     pool = evidence if group == "all" else rows_of(evidence, np.flatnonzero(evidence.labels == int(group[-1])))
     gradients = resident(pool)
-    picks, weights = gradient._match_as_deepcore(gradients, gradients.mean(), int(k), float(lam[3:]))
+    picks, weights = gradmatch._match_as_deepcore(gradients, gradients.mean(), int(k), float(lam[3:]))
     order = np.argsort(picks)
     np.testing.assert_array_equal(picks[order], peer[f"dc/gradmatch_fn/{lam}/{where}/indices"])
     np.testing.assert_allclose(weights[order], peer[f"dc/gradmatch_fn/{lam}/{where}/weights"], rtol=1e-5, atol=1e-7)

@@ -55,7 +55,7 @@ class House:
         for_types = {id(node) for block in ast.walk(tree) if isinstance(block, ast.If) and _asks_for_types(block.test)
                      for node in ast.walk(block)}
         for node in ast.walk(tree):
-            for imported in () if id(node) in for_types else self._imported(node):
+            for imported in () if id(node) in for_types else self._imports_of(node):
                 own = imported.partition(".")[0] == self._name
                 if own and imported != self._name:
                     self.imports[module].setdefault(imported, node.lineno)
@@ -64,7 +64,7 @@ class House:
                 elif not own and id(node) not in inside:
                     self.outside[module].add(imported.partition(".")[0])
 
-    def _imported(self, node):
+    def _imports_of(self, node):
         """Modules that a statement imports; of names from a package, those that are modules of it."""
         if isinstance(node, ast.Import):
             return [alias.name for alias in node.names]
@@ -178,7 +178,7 @@ def test_the_drawing_names_every_package():
 
 
 @pytest.fixture
-def broken(tmp_path):
+def builder(tmp_path):
     """A function that builds a package of these modules, and gives its ``House``."""
     def build(**modules):
         for name, text in {"__init__": "", **modules}.items():
@@ -190,25 +190,25 @@ def broken(tmp_path):
     return build
 
 
-def test_an_arrow_upwards_is_found_in_a_function_too(broken):
-    found = broken(low="def f():\n    from ms_coreset.high import g", high="import ms_coreset.low")
+def test_an_arrow_upwards_is_found_in_a_function_too(builder):
+    found = builder(low="def f():\n    from ms_coreset.high import g", high="import ms_coreset.low")
     assert found.upward([{"low"}, {"high"}]) == ["ms_coreset.low:2 imports ms_coreset.high"]
     assert found.upward([{"low", "high"}]) == ["ms_coreset.high:1 imports ms_coreset.low",
                                                "ms_coreset.low:2 imports ms_coreset.high"]
     assert set(circle(found.rooms())) == {"low", "high"}
 
 
-def test_a_circle_within_a_package_is_found(broken):
-    found = broken(**{"room__in__a": "from ms_coreset.room import b", "room__in__b": "from ms_coreset.room.c import x",
-                      "room__in__c": "class C:\n    def f(self):\n        import ms_coreset.room.a"})
+def test_a_circle_within_a_package_is_found(builder):
+    found = builder(**{"room__in__a": "from ms_coreset.room import b", "room__in__b": "from ms_coreset.room.c import x",
+                       "room__in__c": "class C:\n    def f(self):\n        import ms_coreset.room.a"})
     assert circle(found.rooms()) is None
     assert {f"ms_coreset.room.{name}" for name in "abc"} == set(circle(found.imports))
 
 
-def test_what_starts_mindspore_is_found_through_others(broken):
+def test_what_starts_mindspore_is_found_through_others(builder):
     late = "def f():\n    "
-    found = broken(a="import mindspore.ops", b="from ms_coreset.a import x", c=f"{late}from ms_coreset.b import y",
-                   d=f"{late}import torch", e=f"{late}from ms_coreset import d")
+    found = builder(a="import mindspore.ops", b="from ms_coreset.a import x", c=f"{late}from ms_coreset.b import y",
+                    d=f"{late}import torch", e=f"{late}from ms_coreset import d")
     assert found.slow() == {"ms_coreset.a", "ms_coreset.b"}
     assert {**found.lazy} == {"ms_coreset.c": {"ms_coreset.b": 2}, "ms_coreset.e": {"ms_coreset.d": 2}} | {
         module: {} for module in found.lazy if module[-1] not in "ce"}

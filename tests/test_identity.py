@@ -20,8 +20,8 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import make_attack
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.extraction.cache import evidence_key
-from ms_coreset.files import read_json, write_json
 from ms_coreset.identity import is_relabeled, layers_digest
+from ms_coreset.json_files import read_json, write_json
 from ms_coreset.networks.weights import read_checkpoint, write_checkpoint
 from ms_coreset.training.loop import data_digest
 from ms_coreset.training.recipe import Recipe
@@ -63,7 +63,7 @@ def call(line, command="select"):
     return main(shlex.split(line), command)
 
 
-def refused(capsys, line, command="train"):
+def refusal(capsys, line, command="train"):
     capsys.readouterr()
     assert call(line, command) == 2
     (error,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
@@ -92,7 +92,7 @@ class Doubled(Net):
         return 2 * super().features(x)
 
 
-def bound(function):
+def bound_values(function):
     return lambda x: function(x)
 
 
@@ -101,7 +101,7 @@ def bound(function):
     (lambda: Net(ops.Tanh()), lambda: Net(ops.ReLU())),
     (lambda: Net(nn.LeakyReLU(0.1)), lambda: Net(nn.LeakyReLU(0.3))),
     (lambda: Net(lambda x: ops.tanh(x)), lambda: Net(lambda x: ops.relu(x))),
-    (lambda: Net(bound(ops.tanh)), lambda: Net(bound(ops.relu))),
+    (lambda: Net(bound_values(ops.tanh)), lambda: Net(bound_values(ops.relu))),
     (lambda: Net(ops.tanh, 1), lambda: Net(ops.tanh, 2)), (lambda: Net(ops.tanh), lambda: Doubled(ops.tanh))])
 def test_evidence_of_equal_weights_is_not_taken_from_another_architecture(one, other, tmp_path):
     split = toy()
@@ -125,7 +125,7 @@ def test_evidence_is_keyed_by_all_that_decides_it():
     assert evidence_key(network, toy(labels=split.labels[::-1].copy())) == key  # networks do not see them
 
 
-def test_the_digest_of_data_has_the_normalisation_in_it():
+def test_the_digest_of_data_has_the_normalization_in_it():
     assert data_digest(toy()) == data_digest(toy())
     assert len({data_digest(split) for split in (toy(), toy(mean=(0.5,)), toy(std=(0.3,)),
                                                  toy(labels=toy().labels[::-1].copy()))}) == 4
@@ -170,7 +170,7 @@ def test_a_network_of_one_s_own_goes_on_by_its_layers(tmp_path):
         train(tmp_path, network=Net(ops.relu))
 
 
-def made_before(path):
+def forget_notes(path):
     """Let the checkpoint ``path`` tell only what checkpoints told before the normalisation was among it."""
     content, notes = read_checkpoint(path)
     for name in ("mean", "std", "network"):
@@ -180,7 +180,7 @@ def made_before(path):
 
 def test_training_of_before_goes_on_with_a_word(tmp_path, caplog):
     first = train(tmp_path)
-    made_before(tmp_path / "last.ckpt")
+    forget_notes(tmp_path / "last.ckpt")
     again = train(tmp_path)
     assert again.history == first.history
     (record,) = caplog.records
@@ -191,7 +191,7 @@ def test_training_of_before_goes_on_with_a_word(tmp_path, caplog):
         train(tmp_path, toy(labels=toy().labels[::-1].copy()))
 
 
-def test_a_base_network_of_another_normalisation_is_told(here, capsys):
+def test_a_base_network_of_another_normalization_is_told(here, capsys):
     write(mean=0.4, std=0.2)
     line = f"--dataset arrays --data mine.npz --rate 0.2 {SMALL}"
     assert call(line) == 0
@@ -202,7 +202,7 @@ def test_a_base_network_of_another_normalisation_is_told(here, capsys):
     assert "it was trained with mean [0.4], not [0.5]: delete ckpt" in capsys.readouterr().err
     call("--from-manifest first.npz --data mine.npz")
     assert "note: data mean: [0.4], now [0.5]" in capsys.readouterr().err
-    made_before(Path("ckpt/arrays-mine/mlp-w8/last.ckpt"))
+    forget_notes(Path("ckpt/arrays-mine/mlp-w8/last.ckpt"))
     assert call(line) == 0
     assert "last.ckpt does not tell its mean, std: taken to be as now" in capsys.readouterr().err
 
@@ -212,12 +212,12 @@ def test_training_dynamics_of_other_data_are_refused(here, capsys):
     line = f"--dataset arrays --rate 0.2 --method correctness {SMALL}"
     assert call(f"{line} --data mine.npz") == 0
     write("other.npz", labels=np.arange(N)[::-1] % 4)
-    error = refused(capsys, f"{line} --data other.npz --ckpt ckpt/arrays-mine/mlp-w8/best.ckpt", "select")
+    error = refusal(capsys, f"{line} --data other.npz --ckpt ckpt/arrays-mine/mlp-w8/best.ckpt", "select")
     assert "dynamics in ckpt/arrays-mine/mlp-w8 are of other images or labels than arrays-other has" in error
     assert call(f"{line} --data mine.npz --ckpt ckpt/arrays-mine/mlp-w8/best.ckpt") == 0
 
 
-def test_a_coreset_of_before_does_not_tell_its_normalisation(here, capsys):
+def test_a_coreset_of_before_does_not_tell_its_normalization(here, capsys):
     write()
     assert call(f"--dataset arrays --data mine.npz --rate 0.2 --method random {SMALL}") == 0
     coreset = Coreset.load("index/arrays-mine-random-0.2.npz")
@@ -228,7 +228,7 @@ def test_a_coreset_of_before_does_not_tell_its_normalisation(here, capsys):
     assert "note: data mean: not recorded, now [0.4891" in capsys.readouterr().err
 
 
-def test_attacked_images_are_of_one_normalisation_and_one_network(tmp_path, caplog):
+def test_attacked_images_are_of_one_normalization_and_one_network(tmp_path, caplog):
     network = mc.create_network("mlp", 4, 1, image_size=8, width=8)
     path = make_attack(toy(), network, tmp_path)
     written = path.stat().st_mtime_ns
@@ -245,7 +245,7 @@ def test_attacked_images_are_of_one_normalisation_and_one_network(tmp_path, capl
 
 
 @pytest.fixture
-def chosen(here, capsys):
+def coreset_folder(here, capsys):
     """A folder with a coreset of mine.npz, chosen by its features."""
     write(features=np.random.RandomState(1).randn(N, 5))
     assert call("--dataset arrays --data mine.npz --rate 0.2") == 0
@@ -258,18 +258,18 @@ def train_line(part, data="mine.npz"):
 
 
 @pytest.mark.parametrize("option", ["--coreset index/arrays-mine-moderate-0.2.npz", "--prune index/arrays-mine.bin"])
-def test_training_on_other_images_is_refused(option, chosen, capsys):
+def test_training_on_other_images_is_refused(option, coreset_folder, capsys):
     assert call(train_line(option), "train") == 0
     write("other.npz", **arrays(seed=5))
-    error = refused(capsys, train_line(option, "other.npz"))
+    error = refusal(capsys, train_line(option, "other.npz"))
     assert "was chosen from other images than arrays-other has: give the --dataset, --data" in error
     write("longer.npz", images=np.tile(arrays()["images"], (2, 1, 1)), labels=np.arange(2 * N) % 4)
-    error = refused(capsys, train_line(option, "longer.npz"))
+    error = refusal(capsys, train_line(option, "longer.npz"))
     assert f"is of a data set of {N} samples, arrays-longer has {2 * N}" in error
 
 
 @pytest.mark.parametrize("option", ["--coreset index/arrays-mine-moderate-0.2.npz", "--prune index/arrays-mine.bin"])
-def test_labels_that_were_changed_on_purpose_are_said(option, chosen, capsys):
+def test_labels_that_were_changed_on_purpose_are_said(option, coreset_folder, capsys):
     write("other.npz", labels=np.arange(N)[::-1] % 4)
     assert call(train_line(option, "other.npz"), "train") == 0
     assert "was chosen by other labels of these images than arrays-other has" in capsys.readouterr().err
@@ -296,11 +296,11 @@ def test_a_coreset_that_tells_less_is_compared_by_what_it_tells(here, capsys):
         mc.select("random", mc.Evidence(labels.astype(kind)), 0.2).save("labels.npz")
         assert call(train_line("--coreset labels.npz"), "train") == 0
     mc.select("random", mc.Evidence(labels[::-1].copy()), 0.2).save("labels.npz")
-    assert "was chosen by other labels than arrays-mine has" in refused(capsys, train_line("--coreset labels.npz"))
+    assert "was chosen by other labels than arrays-mine has" in refusal(capsys, train_line("--coreset labels.npz"))
     for name, n in (("none.npz", N), ("other.npz", N + 1)):
         Coreset(np.arange(5), n, 0.1, method="theirs", manifest={"data": "?", "perturbation": 3}).save(name)
     assert call(train_line("--coreset none.npz"), "train") == 0
-    assert f"of {N + 1} samples, arrays-mine has {N}" in refused(capsys, train_line("--coreset other.npz"))
+    assert f"of {N + 1} samples, arrays-mine has {N}" in refusal(capsys, train_line("--coreset other.npz"))
 
 
 def test_pool_and_held_out_samples_leave_the_labels_comparable(here, capsys):
@@ -335,7 +335,7 @@ def test_a_copy_of_the_files_and_another_size_are_the_same_images(photos, here, 
     for other in ("--data photos", "--data copy", "--data photos --image-size 8"):
         assert call(f"{line} {other}", "train") == 0
     Path("copy/a/0.png").rename("copy/a/00.png")
-    assert "was chosen from other images than folder-copy has" in refused(capsys, f"{line} --data copy")
+    assert "was chosen from other images than folder-copy has" in refusal(capsys, f"{line} --data copy")
 
 
 def test_show_of_data_of_one_s_own(photos, here, capsys):
@@ -351,7 +351,7 @@ def test_show_of_data_of_one_s_own(photos, here, capsys):
     assert f"a: {kept['a']}\n" in capsys.readouterr().out
     shutil.copytree("photos", "more")
     Image.new("RGB", (10, 10)).save("more/a/more.png")
-    error = refused(capsys, f"show {photos} --data more", "coreset")
+    error = refusal(capsys, f"show {photos} --data more", "coreset")
     assert "is of a data set of 12 samples, folder-more has 13" in error
 
 
@@ -364,22 +364,22 @@ def test_show_takes_the_size_of_then(here, photos, capsys):
     assert not shown.err
 
 
-def test_show_of_arrays_and_of_other_labels(chosen, capsys):
-    assert call(f"show {chosen}", "coreset") == 0
+def test_show_of_arrays_and_of_other_labels(coreset_folder, capsys):
+    assert call(f"show {coreset_folder}", "coreset") == 0
     assert "arrays-mine is data of your own: --data says where" in capsys.readouterr().err
-    assert call(f"show {chosen} --data mine.npz", "coreset") == 0
+    assert call(f"show {coreset_folder} --data mine.npz", "coreset") == 0
     assert "per class" in capsys.readouterr().out
     write("other.npz", labels=np.arange(N)[::-1] % 4)
-    assert "other labels than arrays-other has" in refused(capsys, f"show {chosen} --data other.npz", "coreset")
+    assert "other labels than arrays-other has" in refusal(capsys, f"show {coreset_folder} --data other.npz", "coreset")
 
 
-def test_coresets_of_other_data_are_not_compared(chosen, capsys):
+def test_coresets_of_other_data_are_not_compared(coreset_folder, capsys):
     write("other.npz", **arrays(seed=5), features=np.random.RandomState(1).randn(N, 5))
     assert call("--dataset arrays --data other.npz --rate 0.2") == 0
     other = "index/arrays-other-moderate-0.2.npz"
-    error = refused(capsys, f"diff {chosen} {other} --no-data", "coreset")
-    assert f"{chosen} is of other images than {other}: only coresets of the same data can be compared" in error
-    assert call(f"diff {chosen} {chosen} --data mine.npz", "coreset") == 0
+    error = refusal(capsys, f"diff {coreset_folder} {other} --no-data", "coreset")
+    assert f"{coreset_folder} is of other images than {other}: only coresets of the same data can be compared" in error
+    assert call(f"diff {coreset_folder} {coreset_folder} --data mine.npz", "coreset") == 0
 
 
 def test_coresets_of_clean_and_of_corrupted_images_are_compared(here, capsys):
@@ -388,7 +388,7 @@ def test_coresets_of_clean_and_of_corrupted_images_are_compared(here, capsys):
     clean, corrupted = (f"index/{name}-random-0.1.npz" for name in ("digits", "digitsC"))
     assert call(f"diff {corrupted} {clean}", "coreset") == 0
     assert re.search(r"Jaccard +1.000;", capsys.readouterr().out)
-    assert "from other images than digits has" in refused(
+    assert "from other images than digits has" in refusal(
         capsys, f"--dataset digits --coreset {corrupted} --no-save --result r.json {SMALL}")
 
 
@@ -397,11 +397,11 @@ def test_coresets_of_clean_and_of_corrupted_images_are_compared(here, capsys):
 STUDY = "--dataset arrays --data mine.npz --methods moderate --rates 0.2 --epochs 1 --arch mlp-w8 --batch-size 16"
 
 
-def test_a_study_does_not_go_on_with_another_normalisation(here, capsys):
+def test_a_study_does_not_go_on_with_another_normalization(here, capsys):
     write(mean=0.4, std=0.2)
     assert call(STUDY, "experiment") == 0
     write(mean=0.5, std=0.2)
-    error = refused(capsys, f"{STUDY} --seeds 0 1", "experiment")
+    error = refusal(capsys, f"{STUDY} --seeds 0 1", "experiment")
     assert "holds results on images of another mean or deviation of arrays: give another --save" in error
     networks = len(list(Path("results/study/ckpt").rglob("best.ckpt")))
     assert call(f"{STUDY} --save elsewhere --model-dir results/study/ckpt", "experiment") == 0

@@ -29,14 +29,14 @@ import ms_coreset as mc
 from ms_coreset import batches, progress
 from ms_coreset.batches import evaluation_batches
 from ms_coreset.cli import main
-from ms_coreset.cli.common.options import add_data_options, add_network_options, new_parser
+from ms_coreset.cli.common.common_options import add_data_options, add_network_options, new_parser
 from ms_coreset.datasets import default_overlay_path, download, pictures, tiny_imagenet
 from ms_coreset.datasets.readers import archive, image_check, image_files
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.jobs.options import data_of, network_of
 from ms_coreset.jobs.sources import NetworkSource
-from ms_coreset.training.crops import NUMBERS, as_tested, crop_box, resized_crops
+from ms_coreset.training.crops import NUMBERS, crop_box, resized_crops, test_view
 from ms_coreset.training.loop import data_digest
 from ms_coreset.training.pipeline import EpochPlan, training_batches
 
@@ -63,7 +63,7 @@ def load(name, root, train=True, **options):
     return mc.load_dataset(name, root, train, **{"download": False, "log": lambda line: None, **options})
 
 
-def refused(message, name, root, train=True, **options):
+def refusal(message, name, root, train=True, **options):
     with pytest.raises(MsCoresetError, match=message) as caught:
         load(name, root, train, **options)
     assert "\n" not in str(caught.value)
@@ -299,22 +299,22 @@ def test_a_whole_crop_is_the_image_itself(tree):
 
 def test_tests_resize_first_and_evidence_does_not(tree):
     split = load("folder", tree, image_size=16)
-    assert as_tested(split, RECIPE) is split
+    assert test_view(split, RECIPE) is split
     recipe = mc.Recipe(epochs=1, test_resize=20)
     for images in (split.images, split.images[:]):
-        tested = as_tested(mc.Split("s", images, split.labels, classes=split.classes, mean=split.mean, std=split.std),
+        tested = test_view(mc.Split("s", images, split.labels, classes=split.classes, mean=split.mean, std=split.std),
                            recipe)
         first = Image.fromarray(split.images[0]).resize((20, 20), Image.Resampling.BILINEAR)
         np.testing.assert_array_equal(tested.images[0], np.asarray(first)[2:18, 2:18])
     with pytest.raises(MsCoresetError, match="resized to 10 pixels can't be cropped to 16"):
-        as_tested(split, mc.Recipe(epochs=1, test_resize=10))
+        test_view(split, mc.Recipe(epochs=1, test_resize=10))
 
 
 def test_images_of_two_channels_are_not_resized():
     split = mc.Split("s", np.zeros((3, 8, 8, 2), np.uint8), np.zeros(3, np.int64), classes=("a",), mean=(0.5,) * 2,
                      std=(0.5,) * 2)
     with pytest.raises(MsCoresetError, match="2 channels"):
-        as_tested(split, mc.Recipe(epochs=1, test_resize=9))
+        test_view(split, mc.Recipe(epochs=1, test_resize=9))
 
 
 @pytest.mark.parametrize(("values", "message"), [
@@ -357,7 +357,7 @@ def test_parts_are_found_and_classes_are_those_of_training(tree):
     (tree / "val").rename(tree / "validation")
     assert len(load("folder", tree, train=False)) == 6
     write_image(tree / "validation" / "e" / "0.png", 0)
-    refused("validation/e: there is no such class among the 4 to train on", "folder", tree, train=False)
+    refusal("validation/e: there is no such class among the 4 to train on", "folder", tree, train=False)
 
 
 def test_a_tree_of_classes_alone_has_nothing_to_test_on(tree):
@@ -387,7 +387,7 @@ def test_hidden_and_other_files_are_passed_over_and_deeper_ones_found(tree):
     (lambda root: (shutil.rmtree(root), root.mkdir()), "has no class folders")])
 def test_trees_that_are_none_are_refused(tree, change, message):
     change(tree)
-    refused(message, "folder", tree, image_size=16)
+    refusal(message, "folder", tree, image_size=16)
 
 
 @pytest.mark.parametrize(("sizes", "expected"), [
@@ -415,11 +415,11 @@ def test_some_images_tell_the_size_however_many_there_are(tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("size", [0, -3])
 def test_impossible_sizes_are_refused(tree, size):
-    refused("at least 1", "folder", tree, image_size=size)
+    refusal("at least 1", "folder", tree, image_size=size)
 
 
 def test_sets_of_one_size_have_no_other(tmp_path):
-    refused("image size 64: digits has images of one size", "digits", tmp_path, image_size=64)
+    refusal("image size 64: digits has images of one size", "digits", tmp_path, image_size=64)
 
 
 def sources_by(*typed):
@@ -509,8 +509,8 @@ def test_attacked_images_are_drawn_beside_the_files(tree, monkeypatch, capsys):
 
 # Pictures of more than 8 bits
 
-GREY = np.random.RandomState(4).randint(0, 256, (16, 16)).astype(np.uint8)
-GREY[0, :2] = 0, 255
+GRAY = np.random.RandomState(4).randint(0, 256, (16, 16)).astype(np.uint8)
+GRAY[0, :2] = 0, 255
 
 
 def tiff(path, values, **tags):
@@ -532,18 +532,18 @@ def pillow(path, values):
     Image.fromarray(values).save(path)
 
 
-DEEP = {"16 bits.png": lambda path: pillow(path, GREY.astype(np.uint16) * 257),
-        "16 bits.tif": lambda path: pillow(path, GREY.astype(np.uint16) * 257),
-        "16 bits, big-endian.tif": lambda path: tiff(path, GREY.astype(">u2") * np.array(257, ">u2")),
-        "16 bits, white is zero.tif": lambda path: tiff(path, (255 - GREY).astype(np.uint16) * 257, t262=0),
-        "16 bits with a sign.tif": lambda path: tiff(path, np.rint(GREY * (32767 / 255)).astype(np.int16)),
-        "32 bits with a sign.tif": lambda path: pillow(path, GREY.astype(np.int32) * 257),
-        "32 bits.tif": lambda path: tiff(path, GREY.astype(np.uint32) * 257),
-        "real to 255.tif": lambda path: pillow(path, GREY.astype(np.float32)),
-        "real to 1.tif": lambda path: pillow(path, (GREY / 255).astype(np.float32)),
-        "16 bits.pgm": lambda path: pgm(path, GREY.astype(int) * 257, 65535),
-        "12 bits.pgm": lambda path: pgm(path, np.rint(GREY * (4095 / 255)), 4095),
-        "8 bits.pgm": lambda path: pillow(path, GREY), "8 bits.bmp": lambda path: pillow(path, GREY)}
+DEEP = {"16 bits.png": lambda path: pillow(path, GRAY.astype(np.uint16) * 257),
+        "16 bits.tif": lambda path: pillow(path, GRAY.astype(np.uint16) * 257),
+        "16 bits, big-endian.tif": lambda path: tiff(path, GRAY.astype(">u2") * np.array(257, ">u2")),
+        "16 bits, white is zero.tif": lambda path: tiff(path, (255 - GRAY).astype(np.uint16) * 257, t262=0),
+        "16 bits with a sign.tif": lambda path: tiff(path, np.rint(GRAY * (32767 / 255)).astype(np.int16)),
+        "32 bits with a sign.tif": lambda path: pillow(path, GRAY.astype(np.int32) * 257),
+        "32 bits.tif": lambda path: tiff(path, GRAY.astype(np.uint32) * 257),
+        "real to 255.tif": lambda path: pillow(path, GRAY.astype(np.float32)),
+        "real to 1.tif": lambda path: pillow(path, (GRAY / 255).astype(np.float32)),
+        "16 bits.pgm": lambda path: pgm(path, GRAY.astype(int) * 257, 65535),
+        "12 bits.pgm": lambda path: pgm(path, np.rint(GRAY * (4095 / 255)), 4095),
+        "8 bits.pgm": lambda path: pillow(path, GRAY), "8 bits.bmp": lambda path: pillow(path, GRAY)}
 
 
 @pytest.mark.parametrize("name", DEEP)
@@ -551,7 +551,7 @@ def test_deep_pictures_are_the_same_picture(tmp_path, name):
     (tmp_path / "a").mkdir()
     DEEP[name](tmp_path / "a" / name)
     images = load("folder", tmp_path).images
-    np.testing.assert_array_equal(images[0], np.repeat(GREY[..., None], 3, axis=2))
+    np.testing.assert_array_equal(images[0], np.repeat(GRAY[..., None], 3, axis=2))
     numbers = np.full((1, NUMBERS), 0.5)  # crops are taken from the same
     np.testing.assert_array_equal(resized_crops(images, np.arange(1), mc.Recipe(epochs=1, crop_scale=1), numbers),
                                   images[:])
@@ -580,28 +580,28 @@ def test_values_from_2_to_the_14_on_are_of_16_bits(tmp_path):
 
 def test_other_modes_are_as_pillow_converts_them(tmp_path):
     (tmp_path / "a").mkdir()
-    colour = Image.fromarray(np.random.RandomState(0).randint(0, 256, (16, 16, 3)).astype(np.uint8))
+    color = Image.fromarray(np.random.RandomState(0).randint(0, 256, (16, 16, 3)).astype(np.uint8))
     files = [(mode, suffix) for mode, suffix in (("1", "png"), ("1", "tif"), ("L", "webp"), ("LA", "png"), ("P", "png"),
              ("PA", "tif"), ("RGBA", "png"), ("RGBA", "tif"), ("CMYK", "tif"), ("CMYK", "jpg"), ("YCbCr", "jpg"))]
     for number, (mode, suffix) in enumerate(files):
-        colour.convert(mode).save(tmp_path / "a" / f"{number:02}.{suffix}")
+        color.convert(mode).save(tmp_path / "a" / f"{number:02}.{suffix}")
     images = load("folder", tmp_path).images[:]
     for number, (_, suffix) in enumerate(files):
         with Image.open(tmp_path / "a" / f"{number:02}.{suffix}") as picture:
             np.testing.assert_array_equal(images[number], np.asarray(picture.convert("RGB")))
 
 
-REFUSED = {"12 bits.png": (lambda path: pillow(path, GREY.astype(np.uint16) * 16), "fits 12: are all .*--bits 12"),
-           "14 bits.tif": (lambda path: pillow(path, GREY.astype(np.uint16) * 64), "fits 14.*--bits 14"),
-           "10 bits.tif": (lambda path: pillow(path, GREY.astype(np.int32) + 256), "fits 10: .*--bits 10"),
-           "8 bits.tif": (lambda path: pillow(path, GREY.astype(np.int32)), "fits 8.*--bits 8"),
-           "large.tif": (lambda path: pillow(path, GREY.astype(np.int32) * 70000), "from 0 to 1.785e\\+07, not"),
-           "negative.tif": (lambda path: pillow(path, GREY.astype(np.int32) * 257 - 5), "from -5 to 65530, not"),
-           "negative real.tif": (lambda path: pillow(path, GREY / np.float32(255) - 1), "from -1 to 0, not"),
-           "real to 65535.tif": (lambda path: pillow(path, GREY * np.float32(257)), "from 0 to 65535, not"),
-           "nan.tif": (lambda path: pillow(path, np.where(GREY > 9, GREY, np.nan).astype(np.float32)), "not finite"),
-           "infinite.tif": (lambda path: pillow(path, np.where(GREY > 9, 1, np.inf).astype(np.float32)), "not finite"),
-           "signed.tif": (lambda path: tiff(path, GREY.astype(np.int8)), "have a sign")}
+REFUSED = {"12 bits.png": (lambda path: pillow(path, GRAY.astype(np.uint16) * 16), "fits 12: are all .*--bits 12"),
+           "14 bits.tif": (lambda path: pillow(path, GRAY.astype(np.uint16) * 64), "fits 14.*--bits 14"),
+           "10 bits.tif": (lambda path: pillow(path, GRAY.astype(np.int32) + 256), "fits 10: .*--bits 10"),
+           "8 bits.tif": (lambda path: pillow(path, GRAY.astype(np.int32)), "fits 8.*--bits 8"),
+           "large.tif": (lambda path: pillow(path, GRAY.astype(np.int32) * 70000), "from 0 to 1.785e\\+07, not"),
+           "negative.tif": (lambda path: pillow(path, GRAY.astype(np.int32) * 257 - 5), "from -5 to 65530, not"),
+           "negative real.tif": (lambda path: pillow(path, GRAY / np.float32(255) - 1), "from -1 to 0, not"),
+           "real to 65535.tif": (lambda path: pillow(path, GRAY * np.float32(257)), "from 0 to 65535, not"),
+           "nan.tif": (lambda path: pillow(path, np.where(GRAY > 9, GRAY, np.nan).astype(np.float32)), "not finite"),
+           "infinite.tif": (lambda path: pillow(path, np.where(GRAY > 9, 1, np.inf).astype(np.float32)), "not finite"),
+           "signed.tif": (lambda path: tiff(path, GRAY.astype(np.int8)), "have a sign")}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -615,12 +615,12 @@ def test_values_that_do_not_tell_what_white_is_are_refused_by_name(tmp_path, nam
 
 def test_bits_say_what_white_is_of_files_that_do_not_tell(tmp_path):
     (tmp_path / "a").mkdir()
-    pillow(tmp_path / "a" / "0.png", np.rint(GREY * (4095 / 255)).astype(np.uint16))
-    pillow(tmp_path / "a" / "1.tif", np.rint(GREY * (4095 / 255)).astype(np.int32))
-    pgm(tmp_path / "a" / "2.pgm", GREY.astype(int) * 257, 65535)  # these two tell
-    pillow(tmp_path / "a" / "3.png", GREY)
+    pillow(tmp_path / "a" / "0.png", np.rint(GRAY * (4095 / 255)).astype(np.uint16))
+    pillow(tmp_path / "a" / "1.tif", np.rint(GRAY * (4095 / 255)).astype(np.int32))
+    pgm(tmp_path / "a" / "2.pgm", GRAY.astype(int) * 257, 65535)  # these two tell
+    pillow(tmp_path / "a" / "3.png", GRAY)
     split = load("folder", tmp_path, bits=12)
-    np.testing.assert_array_equal(split.images[:], np.repeat(np.broadcast_to(GREY, (4, 16, 16))[..., None], 3, axis=3))
+    np.testing.assert_array_equal(split.images[:], np.repeat(np.broadcast_to(GRAY, (4, 16, 16))[..., None], 3, axis=3))
     dark = load("folder", tmp_path, bits=16)
     assert dark.images[0].max() == 16 and dark.subset(np.array([0])).images[0].max() == 16
     undecided = load("folder", tmp_path)
@@ -628,9 +628,9 @@ def test_bits_say_what_white_is_of_files_that_do_not_tell(tmp_path):
     pillow(tmp_path / "a" / "black.png", np.zeros((16, 16), np.uint16))
     assert load("folder", tmp_path).images[4].max() == 0
     for bits in (7, 32, 12.0):
-        refused("bits", "folder", tmp_path, bits=bits)
+        refusal("bits", "folder", tmp_path, bits=bits)
     np.savez(tmp_path / "x.npz", labels=[0, 1])
-    refused("bits 12: arrays has no image files", "arrays", tmp_path / "x.npz", bits=12)
+    refusal("bits 12: arrays has no image files", "arrays", tmp_path / "x.npz", bits=12)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
@@ -702,18 +702,18 @@ def test_what_may_not_be_meant_is_said(tmp_path, places, classes, message):
 def test_parts_without_classes_are_no_classes(tmp_path):
     for number, part in enumerate(("train", "test")):
         write_image(tmp_path / part / "0.png", number)
-    refused("train has no class folders", "folder", tmp_path)
+    refusal("train has no class folders", "folder", tmp_path)
 
 
 def test_two_folders_for_one_part_are_refused(tree):
     write_image(tree / "TRAIN" / "a" / "0.png", 0)
-    refused("has TRAIN and train: which one is meant", "folder", tree)
+    refusal("has TRAIN and train: which one is meant", "folder", tree)
     (tree / "TRAIN").rename(tree / "Test_set")
     assert len(load("folder", tree, train=False)) == 8  # val comes first
     write_image(tree / "test" / "a" / "0.png", 0)
     assert len(load("folder", tree, train=False)) == 8
     shutil.rmtree(tree / "val")
-    refused("has Test_set and test", "folder", tree, train=False)
+    refusal("has Test_set and test", "folder", tree, train=False)
 
 
 def test_numbers_count_by_value_in_both_parts(tmp_path):
@@ -726,7 +726,7 @@ def test_numbers_count_by_value_in_both_parts(tmp_path):
 # Broken images, all at once
 
 @pytest.fixture
-def broken(tree):
+def broken_tree(tree):
     """``tree`` with three images to train on, and one to test on, that are none."""
     for name, damage in (("train/a/1.png", "text"), ("train/c/2.png", "truncated"), ("train/c/3.png", "a bomb"),
                          ("val/d/0.png", "empty")):
@@ -735,51 +735,51 @@ def broken(tree):
 
 
 @pytest.mark.parametrize("train", [True, False])
-def test_all_broken_images_are_named_in_one_run(broken, train):
-    refused(r"^4 of 28 images of folder-photos can't be used: train/a/1\.png: it is none of BMP, .*; "
+def test_all_broken_images_are_named_in_one_run(broken_tree, train):
+    refusal(r"^4 of 28 images of folder-photos can't be used: train/a/1\.png: it is none of BMP, .*; "
             r"train/c/2\.png: .*; train/c/3\.png: .*pixels.*; val/d/0\.png: "
             r".*all are listed in .*checked/folder-photos\.json; .*--skip-broken",
-            "folder", broken, train, broken="refuse")
-    listed = json.loads((broken.parent / "checked" / "folder-photos.json").read_text())
+            "folder", broken_tree, train, broken_tree="refuse")
+    listed = json.loads((broken_tree.parent / "checked" / "folder-photos.json").read_text())
     assert listed["images"] == 28
     assert [(entry["part"], entry["place"], entry["file"]) for entry in listed["broken"]] == [
         ("train", 1, "train/a/1.png"), ("train", 12, "train/c/2.png"), ("train", 13, "train/c/3.png"),
         ("test", 6, "val/d/0.png")]
 
 
-def test_checking_tells_how_far_it_is(broken, monkeypatch, capsys):
+def test_checking_tells_how_far_it_is(broken_tree, monkeypatch, capsys):
     monkeypatch.setattr(progress, "LINE_INTERVAL", 0)
-    load("folder", broken, broken="skip")
+    load("folder", broken_tree, broken_tree="skip")
     assert re.findall(r"checking images: (\d+) of 28 images", capsys.readouterr().err) == ["20", "28"]
 
 
-def test_broken_images_are_left_out_and_the_data_is_another(broken):
+def test_broken_images_are_left_out_and_the_data_is_another(broken_tree):
     lines = []
-    whole = load("folder", broken)
-    train = load("folder", broken, broken="skip", log=lines.append)
-    test = load("folder", broken, False, broken="skip", log=lines.append)
+    whole = load("folder", broken_tree)
+    train = load("folder", broken_tree, broken_tree="skip", log=lines.append)
+    test = load("folder", broken_tree, False, broken_tree="skip", log=lines.append)
     assert (len(train), len(test)) == (17, 7) and train.labels.tolist() == [0] * 4 + [1] * 5 + [2] * 3 + [3] * 5
     assert train.images[:].shape == (17, 16, 16, 3) and test.images[:].shape == (7, 16, 16, 3)
     assert "3 of 20 images of folder-photos, train, can't be used and are left out" in lines[0]
     assert "1 of 8 images of folder-photos, test" in lines[1] and "folder-photos.json" in lines[1]
     assert train.fingerprint() != whole.fingerprint() and data_digest(train) != data_digest(whole)
     for name in ("train/a/1.png", "train/c/2.png", "train/c/3.png", "val/d/0.png"):
-        (broken / name).unlink()
-    deleted = load("folder", broken, broken="refuse")
+        (broken_tree / name).unlink()
+    deleted = load("folder", broken_tree, broken_tree="refuse")
     assert deleted.fingerprint() == train.fingerprint()  # the same images at the same places
-    assert load("folder", broken, broken="skip", log=lines.append).fingerprint() == train.fingerprint()
+    assert load("folder", broken_tree, broken_tree="skip", log=lines.append).fingerprint() == train.fingerprint()
     assert len(lines) == 2
 
 
 def test_a_class_of_broken_images_only_is_refused(tree):
     for number in range(5):
         DAMAGE["text"](tree / "train" / "b" / f"{number}.png")
-    refused("folder-photos: no image of class b can be used", "folder", tree, broken="skip")
+    refusal("folder-photos: no image of class b can be used", "folder", tree, broken_tree="skip")
     with pytest.raises(MsCoresetError, match="broken is 'keep'"):
-        load("folder", tree, broken="keep")
+        load("folder", tree, broken_tree="keep")
 
 
-def test_what_was_found_is_kept_until_files_change(broken, monkeypatch):
+def test_what_was_found_is_kept_until_files_change(broken_tree, monkeypatch):
     tried = []
     fault = image_files.ImageFiles.fault
     monkeypatch.setattr(image_files.ImageFiles, "fault", lambda self, place: tried.append(place) or fault(self, place))
@@ -788,10 +788,10 @@ def test_what_was_found_is_kept_until_files_change(broken, monkeypatch):
         if not memory:
             image_check._known.clear()
         tried.clear()
-        left = len(load("folder", broken, broken="skip"))
+        left = len(load("folder", broken_tree, broken_tree="skip"))
         return left, len(set(tried))  # places of either split, 0 to 19
 
-    file = broken.parent / "checked" / "folder-photos.json"
+    file = broken_tree.parent / "checked" / "folder-photos.json"
     assert kept() == (17, 20) and kept() == (17, 4) and kept(memory=True) == (17, 0)
     whole = file.read_text()
     for strange in ("", "[]", "{}", whole.replace('"place": 1,', '"place": 99,'), whole.replace("train", "other"),
@@ -799,9 +799,9 @@ def test_what_was_found_is_kept_until_files_change(broken, monkeypatch):
                     whole.replace('"place": 1,', '"place": 2,')):  # a whole image, as after a disk's failure
         file.write_text(strange)
         assert kept() == (17, 20) and file.read_text() == whole
-    write_image(broken / "train" / "a" / "1.png", 1)
+    write_image(broken_tree / "train" / "a" / "1.png", 1)
     assert kept() == (18, 20)
-    os.utime(broken / "val" / "a" / "0.png", (1, 1))
+    os.utime(broken_tree / "val" / "a" / "0.png", (1, 1))
     assert kept(memory=True) == (18, 20)
     file.unlink()
     file.parent.rmdir()
@@ -823,18 +823,18 @@ def test_the_quick_try_of_jpegs_finds_what_decoding_finds(tmp_path):
             place.write_bytes(whole[:length])
     images = load("folder", tmp_path, image_size=40).images
 
-    def decoded(place):
+    def decode(place):
         try:
             return images[place] is not None
         except MsCoresetError:
             return False
 
     faults = [images.fault(place) is None for place in range(len(images))]
-    assert faults == [decoded(place) for place in range(len(images))] and 6 <= sum(faults) < len(faults) / 2
+    assert faults == [decode(place) for place in range(len(images))] and 6 <= sum(faults) < len(faults) / 2
 
 
 @pytest.mark.mindspore
-def test_commands_name_all_broken_images_and_leave_them_out(broken, tmp_path, monkeypatch, capsys):
+def test_commands_name_all_broken_images_and_leave_them_out(broken_tree, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     short = ["--dataset", "folder", "--data", "photos", "--arch", "mlp", "--width", "8", "--epoch", "1"]
     for command in ("select", "train", "score"):
@@ -854,7 +854,7 @@ def test_commands_name_all_broken_images_and_leave_them_out(broken, tmp_path, mo
     assert main(["coreset", "show", coreset, "--data", "photos"]) == 0
     assert "per class" in capsys.readouterr().out  # read as it was then, without them
     for name in ("train/a/1.png", "train/c/2.png", "train/c/3.png", "val/d/0.png"):
-        write_image(broken / name, 0)
+        write_image(broken_tree / name, 0)
     capsys.readouterr()
     assert main(["train", *short, "--coreset", coreset]) == 2  # the coreset is of the data without them
     assert "of a data set of 17 samples, folder-photos has 20" in capsys.readouterr().err
@@ -863,9 +863,9 @@ def test_commands_name_all_broken_images_and_leave_them_out(broken, tmp_path, mo
 def test_published_sets_are_tried_when_asked(tiny, tmp_path, monkeypatch, capsys):
     DAMAGE["text"](tiny / "train" / WNIDS[0] / "images" / f"{WNIDS[0]}_1.JPEG")
     assert len(load("tiny", tiny.parent)) == 12
-    refused(r"1 of 24 images of TinyImageNet can't be used: train/n01443537/images/n01443537_1\.JPEG", "tiny",
-            tiny.parent, broken="refuse")
-    assert len(load("tiny", tiny.parent, broken="skip")) == 11
+    refusal(r"1 of 24 images of TinyImageNet can't be used: train/n01443537/images/n01443537_1\.JPEG", "tiny",
+            tiny.parent, broken_tree="refuse")
+    assert len(load("tiny", tiny.parent, broken_tree="skip")) == 11
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--dataset", "tiny", "--verify", "--no-download"]) == 2
     assert "1 of 24 images" in capsys.readouterr().err
@@ -911,7 +911,7 @@ def test_a_part_of_tiny_imagenet(tiny):
     shutil.rmtree(tiny / "train" / WNIDS[1])
     assert load("tiny", tiny.parent, train=False).labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     (tiny / "val" / "images" / "val_4.JPEG").unlink()
-    refused(r"images/val_4\.JPEG is missing, although", "tiny", tiny.parent, train=False)
+    refusal(r"images/val_4\.JPEG is missing, although", "tiny", tiny.parent, train=False)
 
 
 @pytest.mark.parametrize("layout", ["{0}/{1}", "{0}/images/{1}"])
@@ -931,12 +931,12 @@ def test_sorted_val_is_the_same(tiny, layout, annotated):
 @pytest.mark.parametrize("line", ["val_0.JPEG", "../../x.JPEG\tn01443537", "val_0.JPEG\t../..", ""])
 def test_annotations_that_are_none_are_refused(tiny, line):
     (tiny / "val" / "val_annotations.txt").write_text(line)
-    refused(r"val_annotations\.txt", "tiny", tiny.parent, train=False)
+    refusal(r"val_annotations\.txt", "tiny", tiny.parent, train=False)
 
 
 def test_missing_annotations_are_said(tiny):
     (tiny / "val" / "val_annotations.txt").unlink()
-    refused(r"val_annotations\.txt is missing", "tiny", tiny.parent, train=False)
+    refusal(r"val_annotations\.txt is missing", "tiny", tiny.parent, train=False)
 
 
 def test_tiny_imagenet_with_label_noise(tiny):
@@ -965,9 +965,9 @@ def test_tiny_imagenet_is_downloaded_and_unpacked_once(tiny, tmp_path, monkeypat
     assert contents(root / "tiny-imagenet-200") == contents(tiny)
     assert calls == [("http://cs231n.stanford.edu/tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de")]
     shutil.rmtree(root / "tiny-imagenet-200")
-    refused("not the published files", "tiny", root, verify=True)
+    refusal("not the published files", "tiny", root, verify=True)
     shutil.rmtree(tiny / "train")
-    refused("tiny-imagenet-200/train is missing: put it there", "tiny", tiny.parent)
+    refusal("tiny-imagenet-200/train is missing: put it there", "tiny", tiny.parent)
 
 
 # Converting Tiny ImageNet
@@ -1060,20 +1060,20 @@ def test_imagenet_with_class_folders_and_flat(imagenet):
     shutil.rmtree(imagenet / "train" / WNIDS[2])
     assert load("ImageNet", imagenet, train=False).labels.tolist() == [0, 0, 1, 1, 2, 2]
     (imagenet / "val" / "ILSVRC2012_val_7.JPEG").unlink()
-    refused("7 images, but .* 8 lines", "ImageNet", imagenet, train=False)
+    refusal("7 images, but .* 8 lines", "ImageNet", imagenet, train=False)
     shutil.rmtree(imagenet / "ILSVRC2012_devkit_t12")
-    refused("ground_truth.txt, which tells", "ImageNet", imagenet, train=False)
+    refusal("ground_truth.txt, which tells", "ImageNet", imagenet, train=False)
     assert load("ImageNet", imagenet).classes == (WNIDS[0], WNIDS[1], WNIDS[3])
 
 
 def test_imagenet_that_is_not_there_is_explained(tmp_path, tree):
-    refused("register at image-net.org", "ImageNet", tmp_path)
-    refused("register at image-net.org", "ImageNet", tree)  # someone's own folders are no ImageNet
+    refusal("register at image-net.org", "ImageNet", tmp_path)
+    refusal("register at image-net.org", "ImageNet", tree)  # someone's own folders are no ImageNet
 
 
 def test_a_damaged_kit_is_named(imagenet):
     (imagenet / "ILSVRC2012_devkit_t12" / "data" / "meta.mat").write_bytes(b"no matrix")
-    refused(r"meta\.mat is no whole meta\.mat", "ImageNet", imagenet)
+    refusal(r"meta\.mat is no whole meta\.mat", "ImageNet", imagenet)
 
 
 def test_cinic10(tmp_path, monkeypatch):
@@ -1095,7 +1095,7 @@ def test_cinic10(tmp_path, monkeypatch):
     assert load("CINIC10allN", root).bad.sum() == 3
     shutil.rmtree(root / "CINIC-10" / "valid")
     assert len(load("CINIC10", root)) == 6
-    refused("CINIC-10/valid is missing", "CINIC10all", root)
+    refusal("CINIC-10/valid is missing", "CINIC10all", root)
 
 
 # Archives

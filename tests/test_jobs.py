@@ -14,7 +14,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.cli import experiment, main, report, select
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.jobs import gather
+from ms_coreset.jobs import gather_evidence
 from ms_coreset.jobs.options import KNOWN
 from ms_coreset.jobs.scoring import score_all
 from ms_coreset.jobs.sources import DataSource, EvidenceSource, NetworkSource, Runtime, Sources
@@ -94,10 +94,12 @@ STUDY = {"datasets": ["digitsN"], "methods": ["random", "moderate", "full"], "ra
 @pytest.mark.mindspore
 @pytest.mark.parametrize(("top_m", "classes"), [(None, "all 10 classes (fewer: --top-m)"), (3, "3 classes")])
 def test_it_is_said_how_many_classes_the_distances_are_to(top_m, classes, monkeypatch, capsys):
-    monkeypatch.setattr(gather, "deepfool_distances", lambda network, split, top_m: np.full(len(split), top_m or 10))
+    monkeypatch.setattr(gather_evidence, "deepfool_distances",
+                        lambda network, split, top_m: np.full(len(split), top_m or 10))
     split, network = mc.load_dataset("digits").subset(np.arange(30)), mc.create_network("mlp", 10, 1, image_size=8)
     sources = Sources(DataSource("digits"), evidence=EvidenceSource(top_m=top_m))
-    evidence, path = gather.gather(sources, split, "CPU", Steps(), ("boundary",), find=lambda *_: (network, "a.ckpt"))
+    evidence, path = gather_evidence.gather(sources, split, "CPU", Steps(), ("boundary",),
+                                            find=lambda *_: (network, "a.ckpt"))
     assert evidence.boundary.tolist() == [top_m or 10] * 30 and path == "a.ckpt"
     assert capsys.readouterr().err == (
         f"note: distances to the decision boundary of 30 samples against {classes}\n")

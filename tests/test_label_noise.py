@@ -4,29 +4,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, chisquare
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest
-from ms_coreset.perturbations.label_noise import asymmetric_noise, given_noise, symmetric_noise, target_classes
+from ms_coreset.perturbations.label_noise import asymmetric_noise, human_noise, symmetric_noise, target_classes
 
 seeds = st.integers(0, 2**32 - 1)
 ratios = st.floats(0, 1)
 
 
 @st.composite
-def labelled(draw):
+def labels_and_classes(draw):
     """Labels and the number of classes they come from, of which some may have no sample."""
     num_classes = draw(st.integers(2, 12))
     return np.array(draw(st.lists(st.integers(0, num_classes - 1), max_size=60)), dtype=np.int64), num_classes
 
 
-@given(labelled(), ratios, seeds)
+@given(labels_and_classes(), ratios, seeds)
 def test_exact_noise_replaces_exactly_the_asked_share(data, ratio, seed):
     labels, num_classes = data
     noisy, manifest = symmetric_noise(labels, num_classes, ratio, seed=seed)
     assert (noisy != labels).sum() == manifest["flipped"] == round(ratio * len(labels))
 
 
-@given(labelled(), ratios, seeds, st.booleans())
+@given(labels_and_classes(), ratios, seeds, st.booleans())
 def test_noise_is_within_the_classes_and_told_by_the_manifest(data, ratio, seed, exact):
     labels, num_classes = data
     before = labels.copy()
@@ -40,7 +40,7 @@ def test_noise_is_within_the_classes_and_told_by_the_manifest(data, ratio, seed,
         "flipped": (noisy != labels).sum(), "clean_labels": array_digest(labels), "noisy_labels": array_digest(noisy)}
 
 
-@given(labelled(), ratios, seeds, st.booleans())
+@given(labels_and_classes(), ratios, seeds, st.booleans())
 def test_same_seed_same_bytes(data, ratio, seed, exact):
     labels, num_classes = data
     first, second = (symmetric_noise(labels, num_classes, ratio, seed=seed, exact=exact) for _ in range(2))
@@ -136,7 +136,7 @@ def test_next_class_where_no_pairs_are_published_or_wanted(name, next_class):
     assert (targets.tolist(), rule) == ([1, 2, 3, 4, 5, 6, 7, 8, 9, 0], "next class")
 
 
-@given(labelled(), ratios, seeds)
+@given(labels_and_classes(), ratios, seeds)
 def test_exact_asymmetric_noise_replaces_the_share_of_what_can_be_mistaken(data, ratio, seed):
     labels, num_classes = data
     targets = np.arange(num_classes)
@@ -168,7 +168,7 @@ def test_asymmetric_noise_of_every_class_has_the_ratio_of_all():
 
 
 def test_given_labels_replace_the_true_ones():
-    noisy, manifest = given_noise(np.array([0, 1, 2, 2]), 3, np.array([0, 2, 2, 1]))
+    noisy, manifest = human_noise(np.array([0, 1, 2, 2]), 3, np.array([0, 2, 2, 1]))
     assert noisy.tolist() == [0, 2, 2, 1]
     assert (manifest["kind"], manifest["flipped"], manifest["ratio_realised"]) == ("human_label_noise", 2, 0.5)
 
@@ -177,4 +177,4 @@ def test_given_labels_replace_the_true_ones():
                                                 (np.array([0, 1, 3]), "labels are 0 to 3")])
 def test_given_labels_must_fit(given, message):
     with pytest.raises(MsCoresetError, match=message):
-        given_noise(np.array([0, 1, 2]), 3, given)
+        human_noise(np.array([0, 1, 2]), 3, given)

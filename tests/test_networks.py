@@ -8,7 +8,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks import canonical_network, describe, weights
-from ms_coreset.networks.blocks import max_pool, reseed
+from ms_coreset.networks.layers import max_pool, reseed
 
 mc.set_device("CPU")
 LARGE = ("vgg13", "vgg16", "vgg19", "wrn16_8", "wrn28_10")
@@ -203,7 +203,7 @@ def test_auxiliary_classifiers_are_carried_along_only(name):
 
 
 @pytest.mark.parametrize("name", ["googlenet", pytest.param("inception_v3", marks=pytest.mark.slow)])
-def test_transform_input_moves_the_normalisation(name):
+def test_transform_input_moves_the_normalization(name):
     """Images normalised for ImageNet, given to a network with the option, are images normalised by 0.5 without."""
     from mindspore import Tensor
 
@@ -235,7 +235,7 @@ def test_max_pool_is_mindspores_ties_included(shape):
 
 def test_blocks_of_efficientnet_are_passed_by_in_training():
     """With a chance p of stochastic depth, block b of 16 loses a sample with chance p b / 16."""
-    from ms_coreset.networks.blocks import Dropout
+    from ms_coreset.networks.layers import Dropout
 
     network = mc.create_network("efficientnet_b0", 4, 3, image_size=65)
     chances = [cell.p for name, cell in network.cells_and_names() if isinstance(cell, Dropout) and "block" not in name]

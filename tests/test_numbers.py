@@ -11,7 +11,7 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors import METHODS, SCORES, kernels
+from ms_coreset.selectors import METHODS, SCORES, neighbors
 from ms_coreset.training.dynamics import RECORDS, measure
 from tests.recording import dynamics_of
 
@@ -46,7 +46,7 @@ def plain():
     return labels, rng.rand(N, D), rng.randn(N, CLASSES), rng.rand(N)
 
 
-def saturated(labels, rng=None):
+def saturate(labels, rng=None):
     """Logits of plus and minus 10,000: right ones, or of a random class."""
     answers = labels if rng is None else rng.randint(0, CLASSES, len(labels))
     return (2 * np.eye(CLASSES)[answers] - 1) * 1e4
@@ -71,9 +71,9 @@ def strange():
         "one class": evidence_of(np.zeros(N, int), features, logits, boundary),
         "one sample a class": evidence_of(np.arange(N), features, one_of_each, boundary),
         "classes without samples": evidence_of(labels * 3, features, one_of_each, boundary),
-        "saturated, all right": evidence_of(labels, features, saturated(labels), boundary),
-        "saturated, at random": evidence_of(labels, features, saturated(labels, np.random.RandomState(2)), boundary),
-        "zero gradients": evidence_of(labels, np.zeros((N, D)), saturated(labels), np.zeros(N)),
+        "saturated, all right": evidence_of(labels, features, saturate(labels), boundary),
+        "saturated, at random": evidence_of(labels, features, saturate(labels, np.random.RandomState(2)), boundary),
+        "zero gradients": evidence_of(labels, np.zeros((N, D)), saturate(labels), np.zeros(N)),
         "one dimension": evidence_of(labels, features[:, :1], logits, boundary),
         "one sample": evidence_of(labels[:1], features[:1], logits[:1]),
         "integers": dataclasses.replace(evidence_of(labels, features, logits), features=np.arange(N * D).reshape(N, D),
@@ -384,13 +384,13 @@ def clusters_far_apart():
     return rng.randint(-50, 51, (120, 4)) + np.where(np.arange(120) % 2, 30_000_000, -10_000_000)[:, None]
 
 
-def test_neighbours_within_clusters_that_lie_far_apart():
+def test_neighbors_within_clusters_that_lie_far_apart():
     features = clusters_far_apart()
     squares = ((features[:, None] - features)**2).sum(axis=2)
     np.fill_diagonal(squares, np.iinfo(np.int64).max)
     expected = np.sort(np.argsort(squares, axis=1, kind="stable")[:, :5], axis=1)
     for given in (features, features.astype(np.float64)):
-        found = np.concatenate([nearest for _, nearest in kernels.neighbour_blocks(given, 5)])
+        found = np.concatenate([nearest for _, nearest in neighbors.neighbor_blocks(given, 5)])
         np.testing.assert_array_equal(found, expected)
 
 

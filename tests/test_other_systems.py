@@ -11,7 +11,7 @@ import pytest
 
 from ms_coreset.experiment.store import Store
 from ms_coreset.jobs import steps
-from ms_coreset.locks import locked
+from ms_coreset.locks import try_lock
 
 fcntl = pytest.importorskip("fcntl", reason="the stand-ins are for systems that have no need of them")
 
@@ -49,18 +49,18 @@ class TestLocksOfWindows:
     def test_one_at_a_time(self, tmp_path, windows):
         path = tmp_path / "folder" / "a.lock"
         for _ in range(2):
-            with locked(path, wait=False) as mine, locked(path, wait=False) as others:
+            with try_lock(path, wait=False) as mine, try_lock(path, wait=False) as others:
                 assert (mine, others) == (True, False)
 
     def test_who_waits_has_it_when_it_is_free(self, tmp_path, windows):
         path, seen = tmp_path / "a.lock", []
 
         def wait():
-            with locked(path) as mine:
+            with try_lock(path) as mine:
                 seen.append(mine)
 
         waiting = threading.Thread(target=wait)
-        with locked(path):
+        with try_lock(path):
             waiting.start()
             waiting.join(0.3)
             assert not seen

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import ms_coreset as mc
+from ms_coreset.checksums import array_digest
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset, make_attack, make_corruption, make_label_noise
 from ms_coreset.datasets.family import canonical_name, find_dataset
-from ms_coreset.datasets.overlays import human, images, label_noise
+from ms_coreset.datasets.overlays import human_labels, images, noisy_labels
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, read_json
+from ms_coreset.json_files import read_json
 from ms_coreset.perturbations.attack import attack, on_pixels
 from ms_coreset.perturbations.corruption import KINDS, corrupt
 
@@ -40,7 +41,7 @@ def quietly(name, root, **options):
     return load_dataset(name, root, log=lambda line: None, **options)
 
 
-def refused(match, name, root):
+def refusal(match, name, root):
     with pytest.raises(MsCoresetError, match=match) as error:
         quietly(name, root)
     assert "\n" not in str(error.value)
@@ -116,7 +117,7 @@ def test_several_side_by_side(tmp_path, clean):
 @pytest.mark.parametrize(("name", "command"), [("digitsC@x", "corrupt"), ("digitsN@x", "label-noise"),
                                                ("digitsA@x", "attack"), ("digitsA", "attack")])
 def test_what_is_not_made_by_itself_is_told_how(tmp_path, name, command):
-    refused(f"is missing: make it with ms-coreset {command} --dataset {name}", name, tmp_path)
+    refusal(f"is missing: make it with ms-coreset {command} --dataset {name}", name, tmp_path)
 
 
 def test_the_same_again_is_no_error_and_other_is(tmp_path, clean):
@@ -197,11 +198,11 @@ def stop_after(monkeypatch, module, name, calls):
 
 @pytest.mark.parametrize("calls", [0, 1, 5])
 def test_interrupted_corruption_goes_on_to_the_same_bytes(tmp_path, clean, monkeypatch, calls):
-    from ms_coreset.datasets.overlays import corruption
+    from ms_coreset.datasets.overlays import corrupted_images
 
     whole = make_corruption(clean, tmp_path / "whole", 0.5, seed=3)
     with monkeypatch.context() as patch:
-        stop_after(patch, corruption, "corrupt_rows", calls)
+        stop_after(patch, corrupted_images, "corrupt_rows", calls)
         with pytest.raises(Stop):
             make_corruption(clean, tmp_path, 0.5, seed=3)
     assert not (tmp_path / "corrupt" / "digits.npy").exists()
@@ -215,7 +216,7 @@ def test_interrupted_corruption_goes_on_to_the_same_bytes(tmp_path, clean, monke
 @pytest.mark.mindspore
 @pytest.mark.parametrize("name", ["gsa", "pgd"])
 def test_interrupted_attack_goes_on_to_the_same_bytes(tmp_path, clean, network, monkeypatch, name):
-    from ms_coreset.datasets.overlays import attack as module
+    from ms_coreset.datasets.overlays import attacked_images as module
 
     whole = make_attack(clean, network, tmp_path / "whole", seed=3, attack=name)
     with monkeypatch.context() as patch:
@@ -232,10 +233,10 @@ def test_interrupted_attack_goes_on_to_the_same_bytes(tmp_path, clean, network, 
 
 
 def test_interrupted_run_of_another_plan_is_not_continued(tmp_path, clean, monkeypatch):
-    from ms_coreset.datasets.overlays import corruption
+    from ms_coreset.datasets.overlays import corrupted_images
 
     with monkeypatch.context() as patch:
-        stop_after(patch, corruption, "corrupt_rows", 3)
+        stop_after(patch, corrupted_images, "corrupt_rows", 3)
         with pytest.raises(Stop):
             make_corruption(clean, tmp_path, 0.5, seed=1)
     path = make_corruption(clean, tmp_path, 0.5, seed=2)
@@ -245,10 +246,10 @@ def test_interrupted_run_of_another_plan_is_not_continued(tmp_path, clean, monke
 @pytest.mark.parametrize("damage", [lambda path: path.write_text("{"), lambda path: path.write_text('{"rows": 5}'),
                                     lambda path: path.with_suffix(".npy").unlink()])
 def test_damaged_notes_of_an_interrupted_run_start_anew(tmp_path, clean, monkeypatch, damage):
-    from ms_coreset.datasets.overlays import corruption
+    from ms_coreset.datasets.overlays import corrupted_images
 
     with monkeypatch.context() as patch:
-        stop_after(patch, corruption, "corrupt_rows", 3)
+        stop_after(patch, corrupted_images, "corrupt_rows", 3)
         with pytest.raises(Stop):
             make_corruption(clean, tmp_path, 0.5)
     damage(tmp_path / "corrupt" / ".digits.part.json")
@@ -284,7 +285,7 @@ def test_labels_of_before_are_not_left_with_the_manifest_of_others(tmp_path, cle
 
     path = make_label_noise(clean, tmp_path, 0.1)
     former = path.read_bytes()
-    monkeypatch.setattr(label_noise, "atomic_write", stopping)
+    monkeypatch.setattr(noisy_labels, "atomic_write", stopping)
     for ratio, left in ((0.1, former), (0.2, None)):
         with pytest.raises(Stop):
             make_label_noise(clean, tmp_path, ratio, force=True)
@@ -312,13 +313,13 @@ def test_two_processes_at_once_make_it_once(tmp_path):
 def test_damaged_images_are_refused(tmp_path, clean, damage):
     path = make_corruption(clean, tmp_path)
     path.write_bytes(damage(path.read_bytes()))
-    refused(f"{path}.*; delete {path} to have it made anew", "digitsC", tmp_path)
+    refusal(f"{path}.*; delete {path} to have it made anew", "digitsC", tmp_path)
 
 
 def test_images_that_the_manifest_does_not_describe_are_refused(tmp_path, clean):
     path = make_corruption(clean, tmp_path)
     np.save(path, clean.images)
-    refused(r"digits\.npy is not what digits\.json describes; delete", "digitsC", tmp_path)
+    refusal(r"digits\.npy is not what digits\.json describes; delete", "digitsC", tmp_path)
 
 
 def test_images_of_other_data_are_refused(tmp_path, clean):
@@ -331,13 +332,13 @@ def test_images_of_other_data_are_refused(tmp_path, clean):
 def test_kinds_that_the_manifest_does_not_describe_are_refused(tmp_path, clean):
     path = make_corruption(clean, tmp_path)
     np.save(path.with_suffix(".kinds.npy"), np.zeros(1437, np.int8))
-    refused(r"digits\.npy is not what digits\.json describes", "digitsC", tmp_path)
+    refusal(r"digits\.npy is not what digits\.json describes", "digitsC", tmp_path)
 
 
 def test_missing_kinds_are_named(tmp_path, clean):
     path = make_corruption(clean, tmp_path)
     path.with_suffix(".kinds.npy").unlink()
-    refused(r"digits\.kinds\.npy is no whole \.npy file", "digitsC", tmp_path)
+    refusal(r"digits\.kinds\.npy is no whole \.npy file", "digitsC", tmp_path)
 
 
 def test_images_without_a_manifest_are_taken_with_a_word(tmp_path, clean):
@@ -362,12 +363,12 @@ def test_images_without_a_manifest_are_of_the_data_s_type_and_shape(tmp_path, cl
     path = tmp_path / "attack" / "digits.npy"
     path.parent.mkdir()
     np.save(path, change(clean.images))
-    refused(f"{message}.*; delete {path} to have it made anew", "digitsA", tmp_path)
+    refusal(f"{message}.*; delete {path} to have it made anew", "digitsA", tmp_path)
 
 
 def test_folder_that_cannot_be_written_is_an_error_of_one_line(tmp_path):
     (tmp_path / "corrupt").write_text("a file where a folder is needed")
-    refused("can't write .*corrupt", "digitsC", tmp_path)
+    refusal("can't write .*corrupt", "digitsC", tmp_path)
 
 
 def test_full_disk_is_an_error_of_one_line(tmp_path, clean, monkeypatch):
@@ -376,7 +377,7 @@ def test_full_disk_is_an_error_of_one_line(tmp_path, clean, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("ms_coreset.files.reserve", full)
+    monkeypatch.setattr("ms_coreset.npy_files.reserve", full)
     with pytest.raises(MsCoresetError, match="No space left on device"):
         make_corruption(clean, tmp_path)
     assert not (tmp_path / "corrupt" / "digits.npy").exists()
@@ -447,7 +448,7 @@ def cifar():
                  std=(0.5,) * 3)
 
 
-def published(root, content, folder="cifar-n", name="CIFAR-10_human.pt", compression=zipfile.ZIP_STORED):
+def published_file(root, content, folder="cifar-n", name="CIFAR-10_human.pt", compression=zipfile.ZIP_STORED):
     """A file as torch.save writes one that holds no tensors."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", compression) as archive:
@@ -460,15 +461,15 @@ def published(root, content, folder="cifar-n", name="CIFAR-10_human.pt", compres
 
 def people(clean):
     rng = np.random.RandomState(1)
-    given = {key: rng.randint(0, 10, len(clean)) for key in human.PUBLISHED["CIFAR10"][1].values()}
+    given = {key: rng.randint(0, 10, len(clean)) for key in human_labels.PUBLISHED["CIFAR10"][1].values()}
     return {"clean_label": clean.labels, **given}
 
 
 @pytest.mark.parametrize("folder", ["cifar-n", ""])
-@pytest.mark.parametrize(("kind", "key"), [(None, "worse_label"), *human.PUBLISHED["CIFAR10"][1].items()])
+@pytest.mark.parametrize(("kind", "key"), [(None, "worse_label"), *human_labels.PUBLISHED["CIFAR10"][1].items()])
 def test_labels_of_people(tmp_path, cifar, kind, key, folder):
     content = people(cifar)
-    published(tmp_path, content, folder)
+    published_file(tmp_path, content, folder)
     path = make_label_noise(cifar, tmp_path, noise="human", human=kind)
     np.testing.assert_array_equal(np.load(path), content[key])
     manifest = read_json(path.with_suffix(".json"))
@@ -479,7 +480,7 @@ def test_labels_of_people(tmp_path, cifar, kind, key, folder):
 def test_labels_of_people_in_another_order_are_refused(tmp_path, cifar):
     content = people(cifar)
     content["clean_label"] = np.roll(content["clean_label"], 1)
-    path = published(tmp_path, content)
+    path = published_file(tmp_path, content)
     with pytest.raises(MsCoresetError, match=f"{path}: its clean labels .* are not those of this CIFAR10"):
         make_label_noise(cifar, tmp_path, noise="human")
     assert not (tmp_path / "noisy").exists()
@@ -494,20 +495,20 @@ class Hostile:
     ({"clean_label": Hostile()}, "only NumPy arrays and plain containers"), ([1, 2], "holds no labels 'clean_label'"),
     ({"clean_label": [1, 2]}, "holds no labels 'clean_label'"), ({}, "holds no labels 'clean_label'")])
 def test_files_that_hold_other_things_are_refused(tmp_path, cifar, content, message):
-    path = published(tmp_path, content)
+    path = published_file(tmp_path, content)
     with pytest.raises(MsCoresetError, match=message) as error:
         make_label_noise(cifar, tmp_path, noise="human")
     assert str(path) in str(error.value)
 
 
 def test_damaged_and_compressed_archives_are_refused(tmp_path, cifar):
-    path = published(tmp_path, people(cifar))
+    path = published_file(tmp_path, people(cifar))
     content = path.read_bytes()
     for damaged in (content[: len(content) // 2], b"PK\3\4", b""):
         path.write_bytes(damaged)
         with pytest.raises(MsCoresetError, match=f"{path} is not a whole, harmless pickle"):
             make_label_noise(cifar, tmp_path, noise="human")
-    published(tmp_path, people(cifar), compression=zipfile.ZIP_DEFLATED)
+    published_file(tmp_path, people(cifar), compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(MsCoresetError, match="compressed"):
         make_label_noise(cifar, tmp_path, noise="human")
 

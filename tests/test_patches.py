@@ -14,10 +14,10 @@ import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.datasets.pictures import ArrayPictures
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.extraction import patches
-from ms_coreset.extraction.patches import Encoder, Filters, patch_evidence, reduced
+from ms_coreset.extraction import random_patches
+from ms_coreset.extraction.random_patches import Encoder, Filters, patch_evidence, reduce
 from ms_coreset.extraction.ridge import ridge_left_out
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import processors
 
 mc.set_device("CPU")
 N = 60
@@ -35,7 +35,7 @@ def call(line, command="select"):
     return main(shlex.split(line), command)
 
 
-def striped(n=N, size=12, channels=3, classes=3, seed=0):
+def stripes(n=N, size=12, channels=3, classes=3, seed=0):
     """Noise, and a bright stripe of a width that tells the class."""
     rng = np.random.RandomState(seed)
     images, labels = rng.randint(0, 90, (n, size, size, channels)), np.arange(n) % classes
@@ -92,7 +92,7 @@ def test_a_sample_that_only_itself_explains_is_answered_by_the_others():
 
 
 def test_duplicates_do_no_harm():
-    split = striped()
+    split = stripes()
     twice = split.subset(np.r_[np.arange(N), np.arange(N)])
     evidence = patch_evidence(twice, 10)
     np.testing.assert_allclose(evidence.logits[:N], evidence.logits[N:], atol=1e-4)
@@ -129,9 +129,9 @@ def test_images_that_are_not_square():
 
 
 @pytest.mark.parametrize("size", [8, 13, 28, 32])
-def test_colour_images_and_their_mirror_images_have_the_same_features(size):
-    split = striped(20, size)
-    filters = patches.draw_filters(split.images, 6, 4, np.random.RandomState(0))
+def test_color_images_and_their_mirror_images_have_the_same_features(size):
+    split = stripes(20, size)
+    filters = random_patches.draw_filters(split.images, 6, 4, np.random.RandomState(0))
     encoder = Encoder(filters, True, np.float64)
     np.testing.assert_allclose(encoder(split.images), encoder(split.images[:, :, ::-1]), atol=1e-12)
 
@@ -139,7 +139,7 @@ def test_colour_images_and_their_mirror_images_have_the_same_features(size):
 def test_filters_are_of_patches_with_something_in_them():
     images = np.zeros((30, 8, 8, 1), np.uint8)
     images[3] = np.random.RandomState(0).randint(0, 256, (8, 8, 1))
-    filters = patches.draw_filters(images, 500, 4, np.random.RandomState(0))
+    filters = random_patches.draw_filters(images, 500, 4, np.random.RandomState(0))
     assert len(filters.offsets) == 25  # as many as there are
     norms = np.linalg.norm(filters.weights.reshape(25, -1), axis=1)
     assert norms.min() > 0
@@ -148,15 +148,15 @@ def test_filters_are_of_patches_with_something_in_them():
 
 def test_filters_follow_from_100_000_patches_of_10_000_images():
     rng = np.random.RandomState(0)
-    assert patches._random_patches(np.zeros((140, 32, 32, 1), np.uint8), 6, rng).shape == (100_000, 36)
-    assert patches._random_patches(np.zeros((10_001, 4, 4, 1), np.uint8), 4, rng).shape == (10_000, 16)
+    assert random_patches._random_patches(np.zeros((140, 32, 32, 1), np.uint8), 6, rng).shape == (100_000, 36)
+    assert random_patches._random_patches(np.zeros((10_001, 4, 4, 1), np.uint8), 4, rng).shape == (10_000, 16)
 
 
 @pytest.mark.parametrize(("size", "first"), [(64, 0.5), (48, 1 / 3), (40, 0)])
 def test_larger_images_are_averaged_to_32_pixels(size, first):
     images = np.zeros((1, size, size, 1), np.uint8)
     images[:, :, 1::2] = 1
-    small = reduced(images)
+    small = reduce(images)
     assert small.shape == (1, 32, 32, 1)
     assert small.dtype == np.float32
     np.testing.assert_allclose(small.mean(), 0.5, rtol=1e-6)  # the parts are equal: no light is lost
@@ -167,7 +167,7 @@ def test_larger_images_are_averaged_to_32_pixels(size, first):
 
 @pytest.mark.parametrize(("size", "channels"), [(4, 1), (5, 3), (8, 1), (15, 3), (28, 1), (64, 3), (40, 1)])
 def test_sizes_and_channels(size, channels):
-    split = striped(24, max(size, 8), channels)
+    split = stripes(24, max(size, 8), channels)
     split = dataclasses.replace(split, images=np.ascontiguousarray(split.images[:, :size, :size]))
     evidence = patch_evidence(split, 5)
     assert evidence.features.shape == evidence.logits.shape == (24, 3)
@@ -177,12 +177,12 @@ def test_sizes_and_channels(size, channels):
 
 
 def test_what_patches_tell_is_right_and_comes_with_how_far():
-    split, test = striped(90), striped(60, seed=1)
+    split, test = stripes(90), stripes(60, seed=1)
     evidence = patch_evidence(split, 12, test=test)
     assert evidence.accuracy == (evidence.logits.argmax(axis=1) == split.labels).mean() > 0.8
     assert evidence.test_accuracy > 0.8
     bad = np.arange(300) % 10 == 0
-    wrong = striped(300)
+    wrong = stripes(300)
     wrong = dataclasses.replace(wrong, labels=np.where(bad, (wrong.labels + 1) % 3, wrong.labels))
     loss = mc.score("loss", patch_evidence(wrong, 12))
     assert bad[np.argsort(-loss)[:30]].mean() > 0.9
@@ -192,7 +192,7 @@ def test_what_patches_tell_is_right_and_comes_with_how_far():
 
 @pytest.mark.parametrize("images", [
     np.full((6, 8, 8, 1), 7), np.full((6, 8, 8, 3), [[[[7, 0, 200]]]]), np.zeros((6, 8, 8, 1))])
-def test_images_of_one_colour(images):
+def test_images_of_one_color(images):
     evidence = patch_evidence(split_of(images, [0, 1, 2, 0, 0, 0]))
     assert np.isfinite(evidence.logits).all()
     assert np.isfinite(evidence.features).all()
@@ -204,7 +204,7 @@ def test_images_of_one_colour(images):
 @pytest.mark.parametrize(("labels", "classes"), [
     ([0] * 8, 1), ([0] * 8, 3), ([0] * 7 + [1], 2), ([0], 1), ([1], 3), ([0, 1], 2), ([2, 2], 3)])
 def test_few_samples_and_classes(labels, classes):
-    evidence = patch_evidence(split_of(striped(len(labels)).images, labels, classes))
+    evidence = patch_evidence(split_of(stripes(len(labels)).images, labels, classes))
     assert evidence.features.shape == evidence.logits.shape == (len(labels), classes)
     assert np.isfinite(evidence.logits).all()
     assert np.isfinite(evidence.features).all()
@@ -214,13 +214,13 @@ def test_few_samples_and_classes(labels, classes):
 
 
 def test_two_classes_keep_the_length_of_what_tells_them_apart():
-    features = patch_evidence(striped(40, classes=2), 8).features
+    features = patch_evidence(stripes(40, classes=2), 8).features
     assert len(np.unique(np.round(features[:, 0], 6))) > 20
     np.testing.assert_allclose(features.sum(axis=1), 0, atol=1e-6)
 
 
-def test_seed_and_filters_count_and_normalisation_does_not():
-    split = striped()
+def test_seed_and_filters_count_and_normalization_does_not():
+    split = stripes()
     first = patch_evidence(split, 8)
     np.testing.assert_array_equal(patch_evidence(split, 8).logits, first.logits)
     assert (patch_evidence(split, 8, seed=1).logits != first.logits).any()
@@ -230,7 +230,7 @@ def test_seed_and_filters_count_and_normalisation_does_not():
 
 
 def test_pictures_that_are_decoded_when_asked_for_are_told_the_same_of():
-    split = striped(40, 20)
+    split = stripes(40, 20)
     lazy = dataclasses.replace(split, images=ArrayPictures(split.images))
     np.testing.assert_array_equal(patch_evidence(lazy, 6).logits, patch_evidence(split, 6).logits)
 
@@ -239,17 +239,17 @@ def test_pictures_that_are_decoded_when_asked_for_are_told_the_same_of():
 def test_the_same_bytes_on_any_number_of_threads(n):
     found = []
     for threads in (1, 2, 3):
-        with kernels._blas().limit(limits=threads):
-            found.append(patch_evidence(striped(n, 8, 1), 80))
+        with processors._blas().limit(limits=threads):
+            found.append(patch_evidence(stripes(n, 8, 1), 80))
     for other in found[1:]:
         assert other.logits.tobytes() == found[0].logits.tobytes()
         assert other.features.tobytes() == found[0].features.tobytes()
 
 
 def test_features_that_do_not_fit_lie_in_a_file_that_goes_again(tmp_path, monkeypatch):
-    split, made = striped(600, 8, 1), []
-    created = patches.create_array
-    monkeypatch.setattr(patches, "create_array", lambda *a: made.append(a[0]) or created(*a))
+    split, made = stripes(600, 8, 1), []
+    created = random_patches.create_array
+    monkeypatch.setattr(random_patches, "create_array", lambda *a: made.append(a[0]) or created(*a))
     whole = patch_evidence(split, 80)
     assert not made
     parts = patch_evidence(split, 80, memory="1M", cache=tmp_path)
@@ -259,12 +259,12 @@ def test_features_that_do_not_fit_lie_in_a_file_that_goes_again(tmp_path, monkey
 
 
 def test_memory_beside_the_features_does_not_grow_with_the_samples(tmp_path, monkeypatch):
-    monkeypatch.setattr(patches, "SAMPLED_IMAGES", 50)
-    monkeypatch.setattr(patches, "ROUND_BYTES", 1 << 16)
+    monkeypatch.setattr(random_patches, "SAMPLED_IMAGES", 50)
+    monkeypatch.setattr(random_patches, "ROUND_BYTES", 1 << 16)
     monkeypatch.setattr("ms_coreset.extraction.ridge.BLOCK_BYTES", 1 << 16)
 
     def peak(n):
-        split = striped(n, 8, 1)
+        split = stripes(n, 8, 1)
         tracemalloc.start()
         patch_evidence(split, 20, memory=0, cache=tmp_path)
         found = tracemalloc.get_traced_memory()[1]
@@ -277,24 +277,24 @@ def test_memory_beside_the_features_does_not_grow_with_the_samples(tmp_path, mon
 
 
 def test_cache_is_used_for_the_same_and_not_for_anything_else(tmp_path, monkeypatch):
-    split, test = striped(), striped(20, seed=1)
+    split, test = stripes(), stripes(20, seed=1)
     made = []
-    drawn = patches.draw_filters
-    monkeypatch.setattr(patches, "draw_filters", lambda *a: made.append(1) or drawn(*a))
+    drawn = random_patches.draw_filters
+    monkeypatch.setattr(random_patches, "draw_filters", lambda *a: made.append(1) or drawn(*a))
     first = patch_evidence(split, 6, test=test, cache=tmp_path)
     again = patch_evidence(split, 6, test=test, cache=tmp_path)
     assert len(made) == 1
     assert (again.accuracy, again.test_accuracy, again.settings) == (first.accuracy, first.test_accuracy,
                                                                      first.settings)
     np.testing.assert_array_equal(again.features, first.features)
-    relabelled = dataclasses.replace(split, labels=(split.labels + 1) % 3)
-    others = [(split, 6, 0, None), (split, 7, 0, test), (split, 6, 1, test), (relabelled, 6, 0, test),
+    relabeled = dataclasses.replace(split, labels=(split.labels + 1) % 3)
+    others = [(split, 6, 0, None), (split, 7, 0, test), (split, 6, 1, test), (relabeled, 6, 0, test),
               (dataclasses.replace(split, images=255 - split.images), 6, 0, test),
               (split, 6, 0, dataclasses.replace(test, labels=(test.labels + 1) % 3))]
     for *other, tested in others:
         patch_evidence(*other, test=tested, cache=tmp_path)
     assert len(made) == 1 + len(others)
-    monkeypatch.setattr(patches, "VERSION", 2)
+    monkeypatch.setattr(random_patches, "VERSION", 2)
     patch_evidence(split, 6, test=test, cache=tmp_path)
     assert len(made) == 2 + len(others)
 
@@ -307,7 +307,7 @@ def test_cache_is_used_for_the_same_and_not_for_anything_else(tmp_path, monkeypa
     lambda folder: (folder / "patches.json").unlink(),
     lambda folder: (folder / "logits.json").write_text(json.dumps({"rows": 7, "shape": [60, 3]}))])
 def test_damaged_cache_is_made_anew(tmp_path, damage):
-    split = striped()
+    split = stripes()
     first = patch_evidence(split, 6, cache=tmp_path)
     kept = np.array(first.logits)
     damage(next(tmp_path.iterdir()))
@@ -317,18 +317,18 @@ def test_damaged_cache_is_made_anew(tmp_path, damage):
 
 
 @pytest.mark.parametrize(("given", "message"), [
-    ({"split": striped(6, 8).images}, "split must be of type Split"),
-    ({"split": dataclasses.replace(striped(6, 8), images=np.zeros((6, 3, 3, 3), np.uint8))}, "3 x 3 pixels are too"),
-    ({"split": dataclasses.replace(striped(6, 8), images=None)}, "has no images"),
+    ({"split": stripes(6, 8).images}, "split must be of type Split"),
+    ({"split": dataclasses.replace(stripes(6, 8), images=np.zeros((6, 3, 3, 3), np.uint8))}, "3 x 3 pixels are too"),
+    ({"split": dataclasses.replace(stripes(6, 8), images=None)}, "has no images"),
     ({"filters": 0}, "filters 0: must be a whole number"), ({"seed": -1}, "seed -1"), ({"memory": "much"}, "memory"),
     ({"cache": 3}, "cache must be the name"), ({"test": "none"}, "test must be of type Split")])
 def test_refusals(given, message):
     with pytest.raises(MsCoresetError, match=message):
-        patch_evidence(**{"split": striped(6, 8), **given})
+        patch_evidence(**{"split": stripes(6, 8), **given})
 
 
 @pytest.fixture(scope="module")
-def chosen(tmp_path_factory):
+def patch_run(tmp_path_factory):
     """A folder where digitsN's coreset was chosen by patches."""
     folder = tmp_path_factory.mktemp("chosen")
     with pytest.MonkeyPatch.context() as patch:
@@ -337,20 +337,20 @@ def chosen(tmp_path_factory):
     return folder
 
 
-def test_select_by_patches_trains_nothing_and_keeps_hardly_a_wrong_label(chosen):
-    coreset = mc.Coreset.load(chosen / "index/digitsN-moderate-0.2.npz")
-    bad = mc.load_dataset("digitsN", root=chosen / "data").bad
+def test_select_by_patches_trains_nothing_and_keeps_hardly_a_wrong_label(patch_run):
+    coreset = mc.Coreset.load(patch_run / "index/digitsN-moderate-0.2.npz")
+    bad = mc.load_dataset("digitsN", root=patch_run / "data").bad
     assert bad[coreset.indices].mean() < 0.02 < bad.mean()
-    assert sorted(path.name for path in chosen.iterdir()) == ["cache", "data", "index"]
+    assert sorted(path.name for path in patch_run.iterdir()) == ["cache", "data", "index"]
     base = coreset.manifest["base"]
     assert (base["evidence"], base["filters"], base["side"], base["lam"]) == ("patches", 80, 4, 0.1)
     assert 0.7 < base["accuracy"] < 0.85
     assert coreset.manifest["checkpoint"] is None
 
 
-def test_the_command_says_how_far_to_trust_and_is_repeated_from_the_cache(chosen, monkeypatch, capsys):
-    monkeypatch.chdir(chosen)
-    monkeypatch.setattr(patches, "draw_filters", None)  # all is there
+def test_the_command_says_how_far_to_trust_and_is_repeated_from_the_cache(patch_run, monkeypatch, capsys):
+    monkeypatch.chdir(patch_run)
+    monkeypatch.setattr(random_patches, "draw_filters", None)  # all is there
     assert call("--from-manifest index/digitsN-moderate-0.2.npz") == 0
     said = capsys.readouterr()
     trust = r"random patches: 7\d\.\d% of left-out labels right, 9\d\.\d% of the test split"
@@ -363,8 +363,8 @@ def test_the_command_says_how_far_to_trust_and_is_repeated_from_the_cache(chosen
         assert {"loss", "el2n"} < set(scores)
 
 
-def test_all_scores_that_need_no_training_go(chosen, monkeypatch):
-    monkeypatch.chdir(chosen)
+def test_all_scores_that_need_no_training_go(patch_run, monkeypatch):
+    monkeypatch.chdir(patch_run)
     assert call("--dataset digitsN --evidence patches", "score") == 0
     with np.load("scores/digitsN-patches.npz") as scores:
         assert set(scores) == {"bad", "cal", "center_distance", "clean_label", "el2n", "entropy", "grand", "index",

@@ -64,5 +64,5 @@ def test_every_class_far_away_by_blocks(monkeypatch):
     rng = np.random.RandomState(1)
     labels, features = rng.randint(0, 4, 80), rng.randn(80, 3)
     whole = mc.score("ram_apl", mc.Evidence(labels, features))
-    monkeypatch.setattr("ms_coreset.selectors.kernels.BLOCK_BYTES", 400)
+    monkeypatch.setattr("ms_coreset.selectors.row_blocks.BLOCK_BYTES", 400)
     np.testing.assert_array_equal(mc.score("ram_apl", mc.Evidence(labels, features)), whole)

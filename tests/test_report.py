@@ -26,15 +26,15 @@ from ms_coreset.experiment.report.markup import (
     MISSING,
     Markup,
     escape,
-    joined,
+    join,
     seconds_name,
-    signed,
     tag,
     time_name,
+    with_sign,
     with_spread,
 )
 from ms_coreset.experiment.report.palette import DARK, LIGHT, looks
-from ms_coreset.experiment.report.sections import leaders
+from ms_coreset.experiment.report.section_report import leaders
 from ms_coreset.experiment.report.sheets import wanted_order
 from ms_coreset.experiment.report.statistics import (
     jaccard,
@@ -230,13 +230,13 @@ def test_mean_overlap_pairs_seeds_and_compares_a_method_with_its_other_seeds():
 def test_only_markup_is_not_escaped():
     assert escape("<b>&\"'") == "&lt;b&gt;&amp;&quot;&#x27;"
     assert tag("p", Markup("<i>x</i>"), "<", None, class_='"') == '<p class="&quot;"><i>x</i>&lt;</p>'
-    assert joined(0, None, "", "a") == "0a"
+    assert join(0, None, "", "a") == "0a"
 
 
 def test_numbers_keep_their_shape():
     assert with_spread(0.91444, 0.00629) == "91.44 ± 0.63"
     assert with_spread(0.9, None) == "90.00"
-    assert (signed(1.5), signed(-0.504)) == ("+1.50", "\N{MINUS SIGN}0.50")
+    assert (with_sign(1.5), with_sign(-0.504)) == ("+1.50", "\N{MINUS SIGN}0.50")
     assert time_name("2026-11-21T09:59:20+02:00") == time_name("2026-11-21T07:59:20") == "2026-11-21 07:59 UTC"
     assert (time_name("<soon>"), time_name(None)) == ("<soon>", "\N{EN DASH}")
     assert [seconds_name(value) for value in (0.0123, 1.5, 93.14, 1204.2)] == ["0.012", "1.50", "93.1", "1,204"]
@@ -256,13 +256,13 @@ def test_logarithmic_ticks():
 
 
 def test_looks_tell_56_methods_apart():
-    found = [(look.colour, look.marker) for look in looks(map(str, range(56))).values()]
+    found = [(look.color, look.marker) for look in looks(map(str, range(56))).values()]
     assert len(set(found)) == 56
 
 
 def contrast(one, other):
-    def luminance(colour):
-        parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    def luminance(color):
+        parts = [int(color[i:i + 2], 16) / 255 for i in (1, 3, 5)]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return np.dot((0.2126, 0.7152, 0.0722), linear)
 
@@ -270,12 +270,12 @@ def contrast(one, other):
     return (high + 0.05) / (low + 0.05)
 
 
-@pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])
-def test_colours_stand_out_from_their_ground(colours):
+@pytest.mark.parametrize("colors", [LIGHT, DARK], ids=["light", "dark"])
+def test_colors_stand_out_from_their_ground(colors):
     for role in ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "accent"):
-        assert contrast(colours[role], colours["paper"]) >= 3, role
+        assert contrast(colors[role], colors["paper"]) >= 3, role
     for role in ("ink", "muted", "accent", "alarm"):
-        assert contrast(colours[role], colours["paper"]) >= 4.5, role
+        assert contrast(colors[role], colors["paper"]) >= 4.5, role
 
 
 def test_dashes_cover_the_pattern_over_corners():
@@ -349,15 +349,15 @@ def published_records(**changes):
             for (name, direction), values in table.items() for rate, value in zip(published.RATES, values, strict=True)]
 
 
-def beside_published(folder, records):
+def table_beside(folder, records):
     """{name: cells} of the table that compares a study of these records with the published one."""
     (section,) = Study.read(write_study(folder / "study", records)).sections()
-    rows = [line.strip("| ").split(" | ") for line in published.compared(section).splitlines()]
+    rows = [line.strip("| ").split(" | ") for line in published.compare(section).splitlines()]
     return {name: cells for name, *cells in rows}
 
 
 def test_gains_beside_published_ones(tmp_path):
-    cells = beside_published(tmp_path, published_records())
+    cells = table_beside(tmp_path, published_records())
     assert cells["graph_cut"][0] == "+6.0 / +6.0"
     assert cells["cal (direction lowest)"][0] == "+1.0 / +1.0"
     assert cells["cal"][0] == "-26.7 / +1.0"  # shown, but not counted below
@@ -369,7 +369,7 @@ def test_gains_beside_published_ones(tmp_path):
 def test_orders_that_differ_from_the_published_are_counted(tmp_path):
     records = published_records(graph_cut=(1, 1, 1, 1, 1))
     records = [record for record in records if record["method"] in ("random", "graph_cut", "entropy", "grand")]
-    cells = beside_published(tmp_path, records)
+    cells = table_beside(tmp_path, records)
     # At 1 %, of the six pairs three hold graph_cut, best there and last here; the others are as published.
     assert cells["tau-b"][0] == "0.00"
     assert cells["pairs apart by 2 in both, in the same order"][0] == "3 of 6"
@@ -377,7 +377,7 @@ def test_orders_that_differ_from_the_published_are_counted(tmp_path):
 
 def test_nothing_is_set_beside_published_figures_without_random(tmp_path):
     records = [record for record in published_records() if record["method"] != "random"]
-    assert beside_published(tmp_path, records) == {}
+    assert table_beside(tmp_path, records) == {}
 
 
 def test_the_latest_line_of_a_key_counts(tmp_path):

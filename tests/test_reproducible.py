@@ -15,12 +15,12 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import ms_coreset as mc
+from ms_coreset.checksums import digest
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
-from ms_coreset.files import digest
 from ms_coreset.identity import data_identity
 from ms_coreset.jobs.provenance import changed_arrays
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import processors, products
 from tests.recording import dynamics_of
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,7 +49,7 @@ def files_in(folder):
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def selection_folder(tmp_path_factory):
     """A folder where ``select.py`` ran in a process of its own, from nothing."""
     folder = tmp_path_factory.mktemp("made")
     process(MADE, folder)
@@ -57,10 +57,10 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, made):
+def here(tmp_path, monkeypatch, selection_folder):
     """A folder that holds nothing but the coreset's file, under another name."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(made / NPZ, "former.npz")
+    shutil.copy(selection_folder / NPZ, "former.npz")
     return tmp_path
 
 
@@ -68,10 +68,10 @@ def here(tmp_path, monkeypatch, made):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_another_process_from_nothing_with_any_number_of_threads(made, tmp_path, threads):
+def test_another_process_from_nothing_with_any_number_of_threads(selection_folder, tmp_path, threads):
     process(MADE, tmp_path, threads)
     for folder in ("index", "ckpt/digitsN/mlp", "ckpt/digitsN/mlp/dynamics", "data/noisy"):
-        assert files_in(tmp_path / folder) == files_in(made / folder)
+        assert files_in(tmp_path / folder) == files_in(selection_folder / folder)
 
 
 def evidence_of(n=1437, d=64, classes=10):
@@ -100,13 +100,13 @@ def test_any_number_of_threads_gives_the_same_bytes(method):
 
 def test_large_products_are_cut_up_by_their_size_alone(monkeypatch):
     """In parts, side by side, that are the same on any number of threads, and so are the sums."""
-    monkeypatch.setattr(kernels, "ALONE", 1 << 12)
+    monkeypatch.setattr(products, "ALONE", 1 << 12)
     rng = np.random.RandomState(0)
     for left, right in ((rng.rand(1, 33), rng.rand(700, 33).T), (rng.rand(40, 33), rng.rand(33, 700))):
         found = []
         for threads in (1, 2, 4):
             with threadpool_limits(threads, user_api="blas"):
-                found.append(kernels.one_blas_thread(kernels.multiply)(left, right))
+                found.append(processors.one_blas_thread(products.multiply)(left, right))
         np.testing.assert_allclose(found[0], left @ right, rtol=1e-13)
         assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
 
@@ -116,7 +116,7 @@ def test_blas_has_its_threads_back_after_a_selection_whoever_else_selects():
     evidence = evidence_of(100, 3)
     with threadpool_limits(3, user_api="blas"):
         before = threadpool_info()
-        first, second = kernels.one_blas_thread, kernels.one_blas_thread
+        first, second = processors.one_blas_thread, processors.one_blas_thread
         with first:
             mc.select("herding", evidence, 0.1)
             second.__enter__()
@@ -133,7 +133,7 @@ import sys
 sys.path[:0] = sys.argv[1:]
 import ms_coreset as mc
 from tests.test_reproducible import bytes_of, evidence_of
-from ms_coreset.files import array_digest
+from ms_coreset.checksums import array_digest
 import numpy as np
 mc.set_device("CPU")
 for method in ("gradmatch", "glister", "craig", "log_determinant", "grand", "k_center"):
@@ -151,8 +151,8 @@ def test_processes_of_any_number_of_threads_select_the_same_bytes():
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_same_command_twice(method, made, tmp_path, monkeypatch):
-    monkeypatch.chdir(made)
+def test_same_command_twice(method, selection_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(selection_folder)
     command = f"{MADE} --method {method} --save {tmp_path} --cache {tmp_path / 'cache'}"
     assert call(command) == 0
     first = files_in(tmp_path)
@@ -176,12 +176,12 @@ def test_batch_sizes_of_extraction_change_no_choice(arch):
 # From the manifest
 
 
-def test_from_manifest_after_everything_else_is_gone(here, made, capsys):
+def test_from_manifest_after_everything_else_is_gone(here, selection_folder, capsys):
     assert call("--from-manifest former.npz") == 0
     printed = capsys.readouterr()
     assert "former.npz: the same coreset now, byte for byte" in printed.out
     assert "training mlp first (2 epochs" in printed.err  # the options of then
-    assert files_in("index") == files_in(made / "index")
+    assert files_in("index") == files_in(selection_folder / "index")
 
 
 @pytest.mark.parametrize("line", [
@@ -213,18 +213,18 @@ def test_from_manifest_with_a_recipe_whose_file_is_gone(here):
     assert files_in("index") == first
 
 
-def test_data_may_lie_elsewhere(here, made):
+def test_data_may_lie_elsewhere(here, selection_folder):
     for name in ("data", "ckpt"):
-        shutil.copytree(made / name, Path("elsewhere") / name)
+        shutil.copytree(selection_folder / name, Path("elsewhere") / name)
     line = "--from-manifest former.npz --data elsewhere/data --model-dir elsewhere/ckpt --save there"
     assert call(line) == 0
-    assert digest("there/digitsN.bin") == digest(made / DROPPED)
+    assert digest("there/digitsN.bin") == digest(selection_folder / DROPPED)
     assert Coreset.load(f"there/{Path(NPZ).name}").manifest["checkpoint"].startswith("elsewhere/ckpt")
 
 
-def test_changed_data_is_named(here, made, capsys):
-    shutil.copytree(made / "data", "data")
-    shutil.copytree(made / "index", "index")
+def test_changed_data_is_named(here, selection_folder, capsys):
+    shutil.copytree(selection_folder / "data", "data")
+    shutil.copytree(selection_folder / "index", "index")
     assert call("--dataset digits --seed 5 --ratio 0.2 --force", "label-noise") == 0
     before = files_in("index")
     assert call("--from-manifest former.npz") == 1
@@ -240,8 +240,8 @@ def test_changed_data_is_named(here, made, capsys):
     assert len(Coreset.load(Path("other") / Path(NPZ).name)) == 287
 
 
-def test_another_base_network_is_named(here, made, capsys):
-    shutil.copytree(made / "data", "data")
+def test_another_base_network_is_named(here, selection_folder, capsys):
+    shutil.copytree(selection_folder / "data", "data")
     assert call("--dataset digitsN --epoch 3 --seed 1", "train") == 0
     capsys.readouterr()
     assert call("--from-manifest former.npz") == 1
@@ -250,7 +250,7 @@ def test_another_base_network_is_named(here, made, capsys):
     assert "data" not in "".join(line for line in said.splitlines() if ", now " in line)
 
 
-def test_other_versions_are_named_though_the_coreset_is_the_same(here, made, capsys, monkeypatch):
+def test_other_versions_are_named_though_the_coreset_is_the_same(here, selection_folder, capsys, monkeypatch):
     monkeypatch.setattr("ms_coreset.jobs.versions.revision", lambda: "abc")
     monkeypatch.setattr("ms_coreset.jobs.versions.__version__", "99")
     assert call("--from-manifest former.npz") == 0
@@ -260,8 +260,8 @@ def test_other_versions_are_named_though_the_coreset_is_the_same(here, made, cap
     assert "the same coreset now" in printed.out
 
 
-def test_a_checkpoint_that_is_gone_is_an_error_and_may_lie_elsewhere(here, made, capsys):
-    shutil.copytree(made / "ckpt", "ckpt")
+def test_a_checkpoint_that_is_gone_is_an_error_and_may_lie_elsewhere(here, selection_folder, capsys):
+    shutil.copytree(selection_folder / "ckpt", "ckpt")
     own = "ckpt/digitsN/mlp/best.ckpt"
     assert call(f"--dataset digits --rate 0.2 --ckpt {own} --save own") == 0
     first = files_in("own")
@@ -328,7 +328,7 @@ EVIL = "import pathlib\npathlib.Path('canary').touch()\n"
 AS_MADE = {"dataset": "digits", "rate": 0.2, "method": "random", "seed": 0}
 
 
-def forged(recorded, **notes):
+def forge(recorded, **notes):
     """Write ``forged.npz``, whose manifest tells of these options beside ``AS_MADE``, and a plugin that it may name."""
     Path("evil.py").write_text(EVIL)
     Coreset(np.array([1, 2]), 1437, 0.2, method="random", manifest={"arguments": {**AS_MADE, **recorded}, **notes}
@@ -353,7 +353,7 @@ def forged(recorded, **notes):
     ({"ckpt": "elsewhere/best.ckpt"}, "type --ckpt FILE")])
 def test_values_of_a_manifest_are_values(recorded, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    forged(recorded)
+    forge(recorded)
     assert call("--from-manifest forged.npz") == 2
     told = capsys.readouterr()
     assert message in told.err and len(told.err.splitlines()) == 1 and not told.out
@@ -363,7 +363,7 @@ def test_values_of_a_manifest_are_values(recorded, message, tmp_path, monkeypatc
 def test_places_of_a_manifest_are_not_used(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     there = str(tmp_path / "there")
-    forged(dict.fromkeys(("save", "data", "model-dir", "cache"), there) | {"from-manifest": "x.npz", "list": True,
+    forge(dict.fromkeys(("save", "data", "model-dir", "cache"), there) | {"from-manifest": "x.npz", "list": True,
            "device": "Ascend", "recipe": "evil.yaml", "memory": "1", "no-download": True})
     assert call("--from-manifest forged.npz") == 1  # not the coreset that random makes
     said = capsys.readouterr().err
@@ -377,7 +377,7 @@ def test_places_of_a_manifest_are_not_used(tmp_path, monkeypatch, capsys):
 def test_what_a_manifest_hands_on_asks_for_nothing(tmp_path, monkeypatch, capsys):
     """A repetition copies the notes of the first one: they are no more to be believed in the copy."""
     monkeypatch.chdir(tmp_path)
-    forged({"data": "there"}, command=["select", "--plugin", "evil.py"], dataset="digits; touch canary")
+    forge({"data": "there"}, command=["select", "--plugin", "evil.py"], dataset="digits; touch canary")
     assert call("--from-manifest forged.npz") == 1
     copy = Coreset.load("index/digits-random-0.2.npz")
     assert copy.manifest["command"] is None and copy.manifest["dataset"] == "digits"
@@ -386,8 +386,8 @@ def test_what_a_manifest_hands_on_asks_for_nothing(tmp_path, monkeypatch, capsys
     assert "touch" not in printed and not Path("there").exists() and not Path("canary").exists()
 
 
-def test_manifest_holds_what_decides(made):
-    manifest = Coreset.load(made / NPZ).manifest
+def test_manifest_holds_what_decides(selection_folder):
+    manifest = Coreset.load(selection_folder / NPZ).manifest
     json.dumps(manifest)
     assert manifest["arguments"]["rate"] == 0.2 and manifest["arguments"]["epoch"] == 2
     assert manifest["recipe"]["epochs"] == 2 and manifest["base"]["seed"] == 0

@@ -17,7 +17,7 @@ from PIL import Image
 import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
-from ms_coreset.files import read_json
+from ms_coreset.json_files import read_json
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ATTACK = (sys.executable, str(SCRIPTS / "robust" / "attack.py"), "--dataset", "digits")
@@ -28,13 +28,13 @@ def call(line, command):
     return main(shlex.split(line), command)
 
 
-def refused(capsys, line, command):
+def refusal(capsys, line, command):
     assert call(line, command) == 2
     (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     return error
 
 
-def perturbed(name):
+def perturb(name):
     return mc.load_dataset(name, "data", log=lambda line: None)
 
 
@@ -55,14 +55,14 @@ def test_corrupt_says_what_it_did(here, capsys):
 def test_corrupt_options(here, capsys):
     line = "--dataset digitsC@mine --shares fog=0.1 gaussian-noise=0.05 --mode repo --random-occlusion --seed 3"
     assert call(line, "corrupt") == 0
-    split = perturbed("digitsC@mine")
+    split = perturb("digitsC@mine")
     assert split.manifest["shares"] == [0, 0.1, 0, 0, 0.05]
     assert (split.manifest["mode"], split.manifest["random_occlusion"], split.manifest["seed"]) == ("repo", True, 3)
     assert not split.images[split.bad_kinds == 2].any()  # the repository's black fog
     assert call(line, "corrupt") == 0  # the same again
-    assert "exists already" in refused(capsys, "--dataset digitsC@mine --ratio 0.1", "corrupt")
+    assert "exists already" in refusal(capsys, "--dataset digitsC@mine --ratio 0.1", "corrupt")
     assert call("--dataset digitsC@mine --ratio 0.1 --force", "corrupt") == 0
-    assert perturbed("digitsC@mine").bad.sum() == 144
+    assert perturb("digitsC@mine").bad.sum() == 144
 
 
 @pytest.mark.parametrize(("line", "message"), [
@@ -71,7 +71,7 @@ def test_corrupt_options(here, capsys):
     ("--dataset digitsN", "digitsN: this command makes digitsC"), ("--dataset digits@a", "digits is clean"),
     ("--dataset digits --seed -1", "seed -1")])
 def test_mistakes_of_corrupt(line, message, here, capsys):
-    assert message in refused(capsys, line, "corrupt")
+    assert message in refusal(capsys, line, "corrupt")
     assert not list(here.iterdir())
 
 
@@ -79,7 +79,7 @@ def test_mistakes_of_corrupt(line, message, here, capsys):
 
 
 @pytest.fixture(scope="module")
-def attacked(tmp_path_factory):
+def attack_folder(tmp_path_factory):
     """A folder where ``attack.py`` ran, and what it printed."""
     folder = tmp_path_factory.mktemp("attacked")
     done = subprocess.run([*ATTACK, "--epoch", "8", "--eps", "24/255", "--preview", "seen.png"], cwd=folder,
@@ -89,13 +89,13 @@ def attacked(tmp_path_factory):
 
 
 @pytest.fixture
-def attacked_here(attacked, here):
-    """The working folder, with a copy of what ``attacked`` left."""
-    return shutil.copytree(attacked[0], here, dirs_exist_ok=True)
+def attack_here(attack_folder, here):
+    """The working folder, with a copy of what ``attack_folder`` left."""
+    return shutil.copytree(attack_folder[0], here, dirs_exist_ok=True)
 
 
-def test_attack_trains_first_and_says_so(attacked):
-    folder, done = attacked
+def test_attack_trains_first_and_says_so(attack_folder):
+    folder, done = attack_folder
     assert "no base network in ckpt/digits/mlp: training mlp first" in done.stderr
     assert "digitsA: 1,437 images attacked, gsa, eps 24/255, steps 1, against own labels, seed 0; by ckpt/digits" in (
         done.stdout)
@@ -111,17 +111,17 @@ def test_attack_trains_first_and_says_so(attacked):
     assert np.abs(images.astype(int) - clean).max() == 24
 
 
-def test_another_attack_beside_it_by_the_same_network(attacked_here, capsys):
+def test_another_attack_beside_it_by_the_same_network(attack_here, capsys):
     assert call("--dataset digitsA@pgd --attack pgd --steps 3 --no-random-start --against own --epoch 8", "attack") == 0
     printed = capsys.readouterr()
     assert "training" not in printed.err
     assert "digitsA@pgd: 1,437 images attacked, pgd, eps 8/255, steps 3, against own labels" in printed.out
-    assert (perturbed("digitsA@pgd").images != perturbed("digitsA").images).any()
-    error = refused(capsys, "--dataset digits --attack pgd --epoch 8", "attack")
+    assert (perturb("digitsA@pgd").images != perturb("digitsA").images).any()
+    error = refusal(capsys, "--dataset digits --attack pgd --epoch 8", "attack")
     assert "exists already (kind gsa_attack, not pgd_attack): force a new one, or name another beside it" in error
 
 
-def test_attack_of_a_given_network(attacked_here, capsys):
+def test_attack_of_a_given_network(attack_here, capsys):
     assert call("--dataset digitsA@mine --eps 24/255 --ckpt ckpt/digits/mlp/best.ckpt", "attack") == 0
     assert Path("data/attack/digits@mine.npy").read_bytes() == Path("data/attack/digits.npy").read_bytes()
 
@@ -131,7 +131,7 @@ def test_attack_of_a_given_network(attacked_here, capsys):
     ("--dataset digitsA@x --attack pgd --steps 0", "steps 0"), ("--dataset digitsC", "this command makes digitsA"),
     ("--dataset digits --ckpt none.ckpt", "no checkpoint none.ckpt")])
 def test_mistakes_of_attack(line, message, here, capsys):
-    assert message in refused(capsys, line, "attack")
+    assert message in refusal(capsys, line, "attack")
     assert not list(here.iterdir())
 
 
@@ -142,8 +142,8 @@ def test_eps_must_be_a_number(here, capsys):
 
 
 @pytest.mark.slow
-def test_killed_attack_goes_on_to_the_same_bytes(attacked, tmp_path):
-    folder, _ = attacked
+def test_killed_attack_goes_on_to_the_same_bytes(attack_folder, tmp_path):
+    folder, _ = attack_folder
     command = [*ATTACK, "--attack", "pgd", "--steps", "10", "--attack-batch", "12", "--ckpt",
                str(folder / "ckpt/digits/mlp/best.ckpt")]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -169,10 +169,10 @@ def test_label_noise_kinds(here, capsys):
     line = "--dataset digitsN@next --noise asymmetric --ratio 0.35 --seed 1 --preview seen.png"
     assert call(line, "label-noise") == 0
     assert "digitsN@next: 503 of 1,437 labels flipped (35.00%), seed 1" in capsys.readouterr().out
-    split = perturbed("digitsN@next")
+    split = perturb("digitsN@next")
     assert set((split.labels - split.clean_labels)[split.bad] % 10) == {1}
     assert Image.open("seen.png").size[0] > 8 * 96
-    assert "no labels given by people are published for digits" in refused(
+    assert "no labels given by people are published for digits" in refusal(
         capsys, "--dataset digits --noise human --kind worse", "label-noise")
 
 
@@ -207,7 +207,7 @@ def test_select_finds_variants(here, capsys):
     assert re.search(r"bad +10.0% of the data", printed)
     assert Path("index/digitsC@0.1-moderate-0.2.npz").is_file() and Path("ckpt/digitsC@0.1/mlp/best.ckpt").is_file()
     assert call("--dataset digitsC@0.1 --scores el2n", "score") == 0
-    error = refused(capsys, "--dataset digitsC@x --rate 0.2", "select")
+    error = refusal(capsys, "--dataset digitsC@x --rate 0.2", "select")
     assert "data/corrupt/digits@x.npy is missing: make it with ms-coreset corrupt --dataset digitsC@x" in error
 
 
@@ -215,4 +215,4 @@ def test_training_on_attacked_images_makes_them_first(here, capsys):
     assert call("--dataset digitsA --epoch 2", "train") == 0
     said = capsys.readouterr().err
     assert "no base network in ckpt/digits/mlp" in said
-    assert perturbed("digitsA").manifest["checkpoint"] == "ckpt/digits/mlp/best.ckpt"
+    assert perturb("digitsA").manifest["checkpoint"] == "ckpt/digits/mlp/best.ckpt"

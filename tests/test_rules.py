@@ -13,7 +13,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report.windows import curve_of
 from ms_coreset.selectors import RULES, beta
 from ms_coreset.selectors.choice import Choice
-from ms_coreset.selectors.options import Count
+from ms_coreset.selectors.option_values import Count
 from ms_coreset.selectors.quota import Request
 
 mc.set_device("CPU")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import LastLayerGradients, log_softmax, softmax
+from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.selectors.rules import (
     after_cutoff,
     bottom,
@@ -15,8 +15,9 @@ from ms_coreset.selectors.rules import (
     stratum_budgets,
     stratum_of,
     top,
-    weighted,
+    weighted_random,
 )
+from ms_coreset.softmax import log_softmax, softmax
 
 mc.set_device("CPU")
 LOGITS = np.log(np.array([[0.7, 0.2, 0.1], [0.4, 0.4, 0.2], [0.1, 0.1, 0.8]]))
@@ -69,7 +70,7 @@ def test_gradients_are_the_last_layers():
     written = np.stack([np.concatenate([g, np.outer(g, e).ravel()])
                         for g, e in zip(gradients.errors, gradients.features, strict=True)])
     np.testing.assert_allclose(gradients.squared_norms(), (written**2).sum(axis=1))
-    np.testing.assert_allclose(mc.selectors.presets.SCORES["grand"].function(evidence())**2, (written**2).sum(axis=1))
+    np.testing.assert_allclose(mc.selectors.SCORES["grand"].function(evidence())**2, (written**2).sum(axis=1))
     with pytest.raises(MsCoresetError, match="labels must be 0 to 2"):
         LastLayerGradients.of(evidence(labels=np.array([0, 1, 3])))
 
@@ -79,7 +80,7 @@ def test_scores_by_blocks_of_rows_are_the_same(monkeypatch):
     many = mc.Evidence(rng.randint(0, 3, 50), rng.randn(50, 4).astype(np.float32), rng.randn(50, 3).astype(np.float32))
     names = ("least_confidence", "entropy", "margin", "loss", "el2n", "grand")
     whole = {name: mc.score(name, many) for name in names}
-    monkeypatch.setattr("ms_coreset.evidence.ROWS_BYTES", 8 * 3 * 7)
+    monkeypatch.setattr("ms_coreset.rows.ROWS_BYTES", 8 * 3 * 7)
     for name in names:
         np.testing.assert_array_equal(mc.score(name, many), whole[name])
 
@@ -209,8 +210,8 @@ def test_top_and_bottom_by_hand():
 def test_weighted_random_prefers_high_scores():
     scores = np.concatenate([np.zeros(50), np.ones(50)])
     for seed in range(5):
-        assert weighted(scores, 30, np.random.RandomState(seed)).min() >= 50
-    equal = weighted(np.full(10, 3.0), 10, np.random.RandomState(0))
+        assert weighted_random(scores, 30, np.random.RandomState(seed)).min() >= 50
+    equal = weighted_random(np.full(10, 3.0), 10, np.random.RandomState(0))
     assert sorted(equal) == list(range(10))
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.perturbations.label_noise import symmetric_noise
-from ms_coreset.selectors import METHODS, SCORES, kernels
+from ms_coreset.selectors import METHODS, SCORES, centers, norms, processors, row_blocks
 from ms_coreset.selectors.catalogue import Entry
-from ms_coreset.selectors.options import check as check_options
-from ms_coreset.selectors.quota import Request, budget, cut, pick_by_group
+from ms_coreset.selectors.option_values import check as check_options
+from ms_coreset.selectors.quota import Request, budget, pick_by_group, truncate
 from ms_coreset.selectors.rules import moderate_window, window
 from ms_coreset.training.dynamics import FIELDS as DYNAMICS
 from tests import recording
@@ -139,8 +139,8 @@ def test_every_method_is_described(name):
     assert entry["summary"].endswith(".")
     assert entry["cost"]
     assert entry["source"]
-    with pytest.raises(MsCoresetError, match="has no option 'colour'"):
-        mc.select(name, evidence_of(), 0.5, colour="red")
+    with pytest.raises(MsCoresetError, match="has no option 'color'"):
+        mc.select(name, evidence_of(), 0.5, color="red")
 
 
 # Values that an option of this name may not have, whichever method it belongs to.
@@ -268,13 +268,13 @@ def test_driver_gives_every_class_its_budget(labels, rate):
 @given(st.integers(1, 9), st.integers(1, 4), st.integers(0, 10**6))
 def test_class_median_is_numpys(rows, columns, seed):
     block = np.random.RandomState(seed).rand(rows, columns).astype(np.float32)
-    np.testing.assert_array_equal(kernels.class_median(block), np.median(block.astype(np.float64), axis=0))
+    np.testing.assert_array_equal(centers.class_median(block), np.median(block.astype(np.float64), axis=0))
 
 
 def test_class_median_of_columns_in_parts(monkeypatch):
-    monkeypatch.setattr(kernels, "BLOCK_BYTES", 4 * 4 * 9 * 2)  # two columns of nine values at a time
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 4 * 4 * 9 * 2)  # two columns of nine values at a time
     block = np.random.RandomState(0).rand(8, 7).astype(np.float32)
-    np.testing.assert_array_equal(kernels.class_median(block), np.median(block.astype(np.float64), axis=0))
+    np.testing.assert_array_equal(centers.class_median(block), np.median(block.astype(np.float64), axis=0))
 
 
 @pytest.mark.mindspore
@@ -283,7 +283,7 @@ def test_class_median_and_distances_are_the_hosts_on_an_accelerator(device, monk
     """Ascend sorts the last axis only, and in float32."""
     evidence = mc.Evidence(np.arange(60) % 2, features=1e6 + np.random.RandomState(0).rand(60, 3))
     expected = mc.score("center_distance", evidence)
-    monkeypatch.setattr(kernels, "current_device", lambda: device)
+    monkeypatch.setattr(processors, "current_device", lambda: device)
     monkeypatch.setattr("mindspore.ops.sort", None)
     np.testing.assert_array_equal(mc.score("center_distance", evidence), expected)
 
@@ -295,8 +295,8 @@ def test_mindspores_arithmetic_chooses_what_numpys_does(name, balance, monkeypat
     """As on an accelerator, which selects with MindSpore's operations; here they run on the CPU."""
     evidence = evidence_of(150)
     expected = mc.select(name, evidence, 0.2, balance=balance, seed=1)
-    monkeypatch.setattr(kernels, "current_device", lambda: "GPU")
-    assert not kernels.on_host()
+    monkeypatch.setattr(processors, "current_device", lambda: "GPU")
+    assert not processors.on_host()
     found = mc.select(name, evidence, 0.2, balance=balance, seed=1)
     np.testing.assert_array_equal(found.indices, expected.indices)
     for field in ("weights", "scores"):
@@ -308,15 +308,15 @@ def test_mindspores_arithmetic_chooses_what_numpys_does(name, balance, monkeypat
 
 def test_ascend_computes_in_float32(monkeypatch):
     for device, expected in (("CPU", np.float64), ("GPU", np.float64), ("Ascend", np.float32)):
-        monkeypatch.setattr(kernels, "current_device", lambda device=device: device)
-        assert kernels.float_type() == expected
+        monkeypatch.setattr(processors, "current_device", lambda device=device: device)
+        assert processors.float_type() == expected
 
 
 def test_distances_in_blocks_are_the_same(monkeypatch):
     rows, point = np.random.RandomState(0).rand(50, 6).astype(np.float32), np.full(6, 0.5, np.float32)
-    whole = kernels.row_distances(rows, point)
-    monkeypatch.setattr(kernels, "BLOCK_BYTES", 8 * 6 * 7)
-    np.testing.assert_array_equal(kernels.row_distances(rows, point), whole)
+    whole = norms.row_distances(rows, point)
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 8 * 6 * 7)
+    np.testing.assert_array_equal(norms.row_distances(rows, point), whole)
     np.testing.assert_allclose(whole, np.linalg.norm(rows.astype(float) - 0.5, axis=1), rtol=1e-14)
 
 
@@ -378,12 +378,13 @@ def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, ti
         return
     ranking = mc.select(name, tied, 0.8, balance=balance, seed=3, **options)
     for rate in (0.02, 0.1, 0.33, 0.5, 0.8):
-        alone, part = mc.select(name, tied, rate, balance=balance, seed=3, **options), cut(ranking, tied.labels, rate)
+        alone = mc.select(name, tied, rate, balance=balance, seed=3, **options)
+        part = truncate(ranking, tied.labels, rate)
         np.testing.assert_array_equal(part.indices, alone.indices)
         np.testing.assert_array_equal(part.scores, alone.scores)
         assert {**vars(part), "indices": 0, "scores": 0} == {**vars(alone), "indices": 0, "scores": 0}
     with pytest.raises(MsCoresetError, match="keeps none"):
-        cut(ranking, tied.labels, 0.001)
+        truncate(ranking, tied.labels, 0.001)
 
 
 def test_which_methods_are_nested(tied):
@@ -394,7 +395,7 @@ def test_which_methods_are_nested(tied):
         assert not METHODS[name].nested_for(options)
     weighted = mc.select("craig", tied, 0.5)
     with pytest.raises(MsCoresetError, match="weighs its picks together"):
-        cut(weighted, tied.labels, 0.1)
+        truncate(weighted, tied.labels, 0.1)
 
 
 def test_the_strata_rule_is_ccs():

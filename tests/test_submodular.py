@@ -12,19 +12,19 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import LastLayerGradients
-from ms_coreset.selectors.kernels import side_by_side
-from ms_coreset.selectors.submodular.functions import (
+from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
+from ms_coreset.selectors.processors import side_by_side
+from ms_coreset.selectors.submodular.craig import cluster_sizes
+from ms_coreset.selectors.submodular.greedy import optimizer
+from ms_coreset.selectors.submodular.set_functions import (
     ExplainedVariance,
     FacilityLocation,
     GraphCut,
     LogDeterminant,
-    NeighbourFacilityLocation,
+    NeighborFacilityLocation,
     Separate,
 )
-from ms_coreset.selectors.submodular.greedy import optimizer
-from ms_coreset.selectors.submodular.methods import cluster_sizes
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, GradientDistance, Nearness, held
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, GradientDistance, Nearness, as_matrices
 from parity_tests.peer_vectors import with_peers
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -49,12 +49,12 @@ def similarity_of(n, seed, distinct=None):
     vectors = rng.randn(n, 3)
     if distinct is not None:
         vectors = vectors[rng.randint(0, min(distinct, n), n)]
-    return held([Cosine.of_features(vectors)], np.inf)[0]
+    return as_matrices([Cosine.of_features(vectors)], np.inf)[0]
 
 
 FUNCTIONS = {
     "facility location": lambda similarity, k: FacilityLocation(similarity),
-    "facility location, 3 neighbours": lambda similarity, k: NeighbourFacilityLocation(
+    "facility location, 3 neighbours": lambda similarity, k: NeighborFacilityLocation(
         similarity, min(3, len(similarity))),
     "graph cut": lambda similarity, k: GraphCut(similarity),
     "graph cut, lam 2": lambda similarity, k: GraphCut(similarity, lam=2.0),
@@ -89,10 +89,10 @@ def test_gains_by_hand():
     assert FacilityLocation(Dense(SMALL)).gains(np.arange(4)).tolist() == pytest.approx([2.2, 2.3, 1.9, 1.8])
     assert gains_along(FacilityLocation(Dense(SMALL)), [1, 3, 0, 2]).tolist() == pytest.approx([2.3, 1.1, 0.1, 0.5])
     # Nearest two, the first of equals: {0, 1}, {0, 1}, {2, 3}, {2, 3}; one: each itself.
-    two = NeighbourFacilityLocation(Dense(SMALL), 2)
+    two = NeighborFacilityLocation(Dense(SMALL), 2)
     assert two.gains(np.arange(4)).tolist() == pytest.approx([1.9, 1.9, 1.5, 1.5])
     assert gains_along(two, [0, 3, 1, 2]).tolist() == pytest.approx([1.9, 1.5, 0.1, 0.5])
-    assert gains_along(NeighbourFacilityLocation(Dense(SMALL), 1), [2, 0, 2]).tolist() == [1, 1, 0]
+    assert gains_along(NeighborFacilityLocation(Dense(SMALL), 1), [2, 0, 2]).tolist() == [1, 1, 0]
     assert gains_along(GraphCut(Dense(SMALL)), [1, 3, 0]).tolist() == pytest.approx([2.3, 1.8 - 0.2, 2.2 - 1.8 - 0.4])
     expected = [np.log(1.5), np.log(1.5 - 0.01 / 1.5)]
     assert gains_along(LogDeterminant(Dense(SMALL), 2, jitter=0.5), [0, 2]).tolist() == pytest.approx(expected)
@@ -202,7 +202,7 @@ def test_a_matrix_made_in_tiles_and_sums_without_rows(n, tile, seed):
     rows, places = similarity.rows(np.arange(n)), rng.permutation(n)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ms_coreset.selectors.submodular.similarity.TILE", tile)
-        dense = held([similarity], np.inf)[0]
+        dense = as_matrices([similarity], np.inf)[0]
     np.testing.assert_allclose(dense.rows(places), rows[places], atol=1e-15)
     sums = [each.sum_of_rows() for each in (similarity, dense)]
     for place in places[:5]:
@@ -316,7 +316,7 @@ def first_ties(folder):
 def named_similarity(name, evidence, peer):
     if name == "class3_gradcos":
         return Dense(peer["dc/class3_gradcos_kernel"])
-    return held([Cosine.of_features(evidence.features)], np.inf)[0]
+    return as_matrices([Cosine.of_features(evidence.features)], np.inf)[0]
 
 
 def assert_same_up_to_ties(function, order, gains, picks, tie):
@@ -347,7 +347,7 @@ def test_kernel_is_deepcores(folder):
     ("GraphCut_lam2/NaiveGreedy", {"greedy": "naive"}, lambda similarity: GraphCut(similarity, lam=2.0)),
     ("LogDeterminant_quirk/NaiveGreedy", {"greedy": "naive"}, lambda similarity: ExplainedVariance(similarity, 20)),
     ("LogDeterminant_quirk/LazyGreedy", {"greedy": "lazy"}, lambda similarity: ExplainedVariance(similarity, 20))])
-def test_maximisers_are_deepcores(folder, kernel, case, greedy, function):
+def test_maximizers_are_deepcores(folder, kernel, case, greedy, function):
     evidence, peer = read(folder)
     similarity, key = named_similarity(kernel, evidence, peer), f"dc/sub/{kernel}/{case}"
     order, gains = peer[f"{key}/order"], peer[f"{key}/gains"]
@@ -462,7 +462,7 @@ def test_craig_values_and_weights_are_deepcores(folder):
                             batch_size=batch)
         chosen, weights = peer[f"{name}/indices"], peer[f"{name}/weights"]
         pools = [np.flatnonzero(evidence.labels == label) for label in range(10)]
-        gradients = [LastLayerGradients.of(evidence).take(pool).divided_by_batch(batch) for pool in pools]
+        gradients = [LastLayerGradients.of(evidence).take(pool).divide_by_batch(batch) for pool in pools]
         similarities = [Nearness(GradientDistance(block)) for block in gradients]
         ours, theirs = (total_value(similarities, pools, places) for places in (coreset.indices, chosen))
         assert ours == pytest.approx(theirs, rel=1e-5), name

@@ -179,7 +179,7 @@ def test_notes_that_are_none_are_refused(content, tmp_path):
         read_checkpoint(tmp_path / "last.pth")
 
 
-def test_a_stranger_s_file_is_recognised_without_mindspore(here):
+def test_a_stranger_s_file_is_recognized_without_mindspore(here):
     """By its weights alone, in torchvision's names and in those of other programs; a head may lack."""
     module = mc.create_network("resnet18", 10, 1, image_size=8, width=8, seed=3, framework="torch").module
     torch.save({"model": module.state_dict(), "epoch": 7}, "net.pth")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from mindspore import Tensor, nn
 
 import ms_coreset as mc
-from ms_coreset.batches import evaluation_batches, normalise
+from ms_coreset.batches import evaluation_batches, normalize
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.networks.blocks import Dropout, batch_norm
+from ms_coreset.networks.layers import Dropout, batch_norm
 from ms_coreset.training import loop
 from ms_coreset.training.dynamics import FIELDS, RECORDS, Recorder, measure
 from ms_coreset.training.pipeline import EpochPlan, augment, training_batches
@@ -146,11 +146,11 @@ def test_augmentation_by_hand(mode):
         np.testing.assert_array_equal(result[i], (crop[:, ::-1] if mirror[i] else crop).transpose(2, 0, 1))
 
 
-def test_normalised_by_hand():
+def test_normalized_by_hand():
     images = np.array([[[[0, 255]], [[51, 102]]]], np.uint8)
     mean, std = np.reshape([0.5, 0.1], (2, 1, 1)), np.reshape([2, 4], (2, 1, 1))
     expected = (np.array([[[[0, 1]], [[0.2, 0.4]]]]) - mean) / std
-    np.testing.assert_allclose(normalise(images, (0.5, 0.1), (2, 4)), expected, rtol=1e-6)
+    np.testing.assert_allclose(normalize(images, (0.5, 0.1), (2, 4)), expected, rtol=1e-6)
 
 
 def test_evaluation_is_in_order_and_not_augmented():
@@ -158,7 +158,7 @@ def test_evaluation_is_in_order_and_not_augmented():
     batches = list(evaluation_batches(split, 7, start=5))
     np.testing.assert_array_equal(np.concatenate([batch.rows for batch in batches]), np.arange(5, 40))
     images = np.concatenate([batch.images for batch in batches])
-    np.testing.assert_array_equal(images, normalise(split.images[5:].transpose(0, 3, 1, 2), split.mean, split.std))
+    np.testing.assert_array_equal(images, normalize(split.images[5:].transpose(0, 3, 1, 2), split.mean, split.std))
 
 
 # Dynamics
@@ -236,7 +236,7 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
     monkeypatch.setattr(Recorder, "record", stop_in_the_third_epoch)
     with pytest.raises(Stopped):
         mc.train(network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", test=test)
-    assert not loop.finished(tmp_path / "b")
+    assert not loop.is_finished(tmp_path / "b")
     monkeypatch.undo()
     resumed = mc.train(network(seed=8), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", resume=True,
                        test=test)
@@ -245,8 +245,8 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
     assert straight.history == resumed.history
     for name in RECORDS:
         np.testing.assert_array_equal(getattr(straight.dynamics, name), getattr(resumed.dynamics, name))
-    assert loop.finished(tmp_path / "a")
-    assert loop.finished(tmp_path / "b")
+    assert loop.is_finished(tmp_path / "a")
+    assert loop.is_finished(tmp_path / "b")
     best = [mc.load_weights(new_network(), tmp_path / run / "best.ckpt") for run in "ab"]
     assert_same_weights(*best)
 
@@ -322,7 +322,7 @@ def convolution_whitened(split, rows, filters=6, side=2):
 def test_answers_to_whitened_patches_are_uncorrelated_and_of_length_one():
     split = toy_split(n=30, size=6, channels=3)
     layer = convolution_whitened(split, np.arange(30))
-    images = normalise(split.images.transpose(0, 3, 1, 2), split.mean, split.std)
+    images = normalize(split.images.transpose(0, 3, 1, 2), split.mean, split.std)
     answers = layer(Tensor(images)).asnumpy().transpose(0, 2, 3, 1).reshape(-1, 6)
     patches = np.concatenate([images[:, :, row:row + 2, column:column + 2].reshape(-1, 12)
                               for row in range(5) for column in range(5)]).astype(np.float64)

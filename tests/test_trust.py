@@ -9,7 +9,7 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.cli import main
-from ms_coreset.extraction.patches import PatchEvidence
+from ms_coreset.extraction.random_patches import PatchEvidence
 from ms_coreset.jobs.trust import Trust, wrong_labels
 
 

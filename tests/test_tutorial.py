@@ -14,7 +14,7 @@ PAGE = ROOT / "docs" / "tutorial.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-def masked(text):
+def mask(text):
     """The lines of a text, numbers and spaces apart: what other machines print, too."""
     return [re.sub(r"\s+", " ", re.sub(r"\d+(?:[.,]\d+)*(?:e[-+]?\d+)?", "#", line)).strip()
             for line in text.splitlines()]
@@ -47,6 +47,6 @@ def test_every_command_runs_and_prints_what_is_shown(tmp_path):
         elif kind == "python":
             printed = run(["-c", text], tmp_path)
         else:
-            lines = masked(printed)
-            for line in masked(text):
+            lines = mask(printed)
+            for line in mask(text):
                 assert line == "..." or line in lines, f"{line}\nis not among\n{printed}"

@@ -39,7 +39,7 @@ def run(program, *arguments, expected=0):
     return done
 
 
-def chosen(before, after, path):
+def choose(before, after, path):
     run(before + CHOOSE + after, path)
     with np.load(path) as found:
         return dict(found)
@@ -48,7 +48,7 @@ def chosen(before, after, path):
 @pytest.fixture(scope="module")
 def without(tmp_path_factory):
     """Name -> array: all scores, and what all methods choose, where MindSpore can't be had."""
-    return chosen(BLOCKED, "", tmp_path_factory.mktemp("without") / "found.npz")
+    return choose(BLOCKED, "", tmp_path_factory.mktemp("without") / "found.npz")
 
 
 def test_every_method_and_score_goes_by_arrays_alone(without):
@@ -61,7 +61,7 @@ def test_every_method_and_score_goes_by_arrays_alone(without):
 @pytest.mark.mindspore
 @pytest.mark.parametrize(("before", "after"), [(IDLE, STILL_IDLE), (LOADED, "")], ids=["installed", "loaded"])
 def test_the_same_is_chosen_byte_for_byte_with_it(before, after, without, tmp_path):
-    found = chosen(before, after, tmp_path / "found.npz")
+    found = choose(before, after, tmp_path / "found.npz")
     assert found.keys() == without.keys()
     for name, array in found.items():
         assert array.dtype == without[name].dtype and array.tobytes() == without[name].tobytes(), name
@@ -89,10 +89,10 @@ def test_commands_that_need_arrays_or_images_alone_do_not_load_it(before, here):
     printed = run(before + COMMANDS + STILL_IDLE).stdout
     assert "craig coreset of arrays-known, rate 0.2" in printed and "the same coreset now, byte for byte" in printed
     version = mc.Coreset.load("index/arrays-known-craig-0.2.npz").manifest["versions"]["mindspore"]
-    assert (version is None) == (before == BLOCKED or not installed())
+    assert (version is None) == (before == BLOCKED or not is_installed())
 
 
-def installed():
+def is_installed():
     return run("import importlib.util; print(importlib.util.find_spec('mindspore') is not None)").stdout == "True\n"
 
 

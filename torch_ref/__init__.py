@@ -4,13 +4,16 @@ It shares no code with the MindSpore package and exists to be compared with it. 
 computed in float64. The functions have the names, arguments and meaning of the MindSpore package's.
 """
 
-from torch_ref.attacks import deepfool_distances, gradient_sign, projected_gradient
+from torch_ref.attack import gradient_sign, projected_gradient
 from torch_ref.convert import from_mindspore_names, to_mindspore_names
-from torch_ref.extraction import Evidence, extract
+from torch_ref.deepfool import deepfool_distances
+from torch_ref.evidence import Evidence
+from torch_ref.extraction import extract
 from torch_ref.networks import NETWORKS, create_network
-from torch_ref.patches import patch_evidence, patch_features, ridge_left_out
+from torch_ref.random_patches import patch_evidence, patch_features, ridge_left_out
+from torch_ref.rules import RULES
 from torch_ref.scores import SCORES, score
-from torch_ref.selectors import METHODS, RULES, Coreset, select, select_by
+from torch_ref.selectors import METHODS, Coreset, select, select_by
 from torch_ref.training import Recipe, TrainingResult, evaluate, train
 
 __all__ = [

@@ -29,8 +29,8 @@ def from_mindspore_names(arrays: dict[str, np.ndarray]) -> dict[str, torch.Tenso
 
 def _rename(arrays: dict[str, np.ndarray], mark: str, leaves: dict[str, str]) -> dict[str, np.ndarray]:
     """Rename the parameters of every layer that has one called ``mark``."""
-    normalisations = {_prefix(name) for name in arrays if _leaf(name) == mark}
-    return {_prefix(name) + leaves[_leaf(name)] if _prefix(name) in normalisations else name: array
+    normalizations = {_prefix(name) for name in arrays if _leaf(name) == mark}
+    return {_prefix(name) + leaves[_leaf(name)] if _prefix(name) in normalizations else name: array
             for name, array in arrays.items()}
 
 

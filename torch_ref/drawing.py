@@ -5,10 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from torch_ref.extraction import Evidence
-from torch_ref.pools import TIE, joined
-from torch_ref.quantities import needed
-from torch_ref.scores import _recorded
+from torch_ref.evidence import Evidence, require
+from torch_ref.quota import TIE, join
+from torch_ref.scores.training_dynamics import record_of
 
 Groups = list[tuple[np.ndarray, int]]  # (rows, k) of those that have a budget
 EDGE, LEAST = 1e-6, 1e-3
@@ -22,7 +21,7 @@ def offset(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, 
         order = rows[np.argsort(-values[rows], kind="stable")]
         first = min(round(offset * len(rows)), len(rows) - k)
         picks.append(order[first:first + k])
-    return joined(picks)
+    return join(picks)
 
 
 def beta(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, seed: int, c_d: float = 4.0,
@@ -32,7 +31,7 @@ def beta(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, se
     Source: Cho et al., ICML 2025: b = 15 (1 - mu) (1 - pruned^c_d), a = 16 - b, mu the mean probability of the ten
     highest values. Where too few have a value above 0, the others are those of the highest probability.
     """
-    recorded = _recorded(evidence, "probability", epochs)
+    recorded = record_of(evidence, "probability", epochs)
     probability = (recorded[:30] if epochs is None else recorded).nanmean(dim=0)
     if ((probability < 0) | (probability > 1)).any():
         raise ValueError("probabilities must be 0 to 1")
@@ -54,7 +53,7 @@ def beta(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, se
         left = rows[chances == 0]
         if drawn < k:
             picks.append(left[np.argsort(-probability.numpy()[left], kind="stable")[:k - drawn]])
-    return joined(picks)
+    return join(picks)
 
 
 def best_window(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, seed: int, step: float = 0.05,
@@ -64,13 +63,13 @@ def best_window(evidence: Evidence, values: np.ndarray, groups: Groups, rate: fl
     In the dual form, with the kernel <[x, 1], [y, 1]>: alpha = (K + lam I)^-1 Y over the window's samples. Source: Choi
     et al., BWS, ICML 2024.
     """
-    features = needed(evidence, "features")
+    features = require(evidence, "features")
     rows = torch.cat([features, torch.ones(len(features), 1, dtype=torch.float64)], dim=1)
     names = np.unique(evidence.labels)
     labels = torch.as_tensor(np.searchsorted(names, evidence.labels))
     best, most = np.empty(0, np.int64), -1
     for share in np.arange(int(np.ceil(1 / step)) + 1) * step:
-        window = joined(_from(values, group, k, min(share, 1.0)) for group, k in groups)
+        window = join(_from(values, group, k, min(share, 1.0)) for group, k in groups)
         answers = _answers(rows, labels, window, len(names), lam)
         first = (answers >= answers.amax(dim=1, keepdim=True) - TIE).int().argmax(dim=1)
         right = int((first == labels).sum())

@@ -1,11 +1,12 @@
 """What a trained network says of every sample of a split."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, InitVar, dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
+
+from torch_ref.evidence import Evidence
 
 
 class Split(Protocol):
@@ -30,49 +31,7 @@ class Network(Protocol):
     def parameters(self) -> Iterator[torch.nn.Parameter]: ...
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a selection may look at.
-
-    labels: (n,) integers
-    features: (n, d) inputs of the network's last linear layer, or None
-    logits: (n, C), or None
-    dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
-        for T epochs or None; or None
-    boundary: (n,) squared distances to the decision boundary, or None
-    imported: (n,) scores made elsewhere, NaN where there is none, or None
-    runs: a tuple of evidence of the same samples from other networks, or None
-    validation: evidence of other samples from the same network, or None
-    probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
-        number of its type
-    """
-
-    labels: np.ndarray
-    features: np.ndarray | None = None
-    logits: np.ndarray | None = None
-    _: KW_ONLY
-    dynamics: object | None = None
-    boundary: np.ndarray | None = None
-    imported: np.ndarray | None = None
-    runs: tuple | None = None
-    validation: object | None = None
-    probabilities: InitVar[object] = None
-
-    def __post_init__(self, probabilities: Any) -> None:
-        if probabilities is not None:
-            object.__setattr__(self, "logits", _log(np.asarray(probabilities)))
-
-
-def _log(p: np.ndarray) -> np.ndarray:
-    """log p, float64; raises ``ValueError`` for rows that are not in [0, 1] or do not sum to 1."""
-    no_probabilities = (p < 0).any(axis=1) | ~np.isclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=0.01)
-    if no_probabilities.any():
-        raise ValueError(f"row {np.flatnonzero(no_probabilities)[0]} of the probabilities must be in [0, 1], sum 1")
-    smallest = np.nextafter(p.dtype.type(0), p.dtype.type(1)) if p.dtype.kind == "f" else np.nextafter(0.0, 1.0)
-    return np.log(np.where(p == 0, smallest, p).astype(np.float64))
-
-
-def normalise(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+def normalize(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
     """(B, H, W, C) uint8 -> (B, C, H, W) float32 tensor: ``(image / 255 - mean) / std``, per channel."""
     scaled = np.asarray(images).astype(np.float32) / np.float32(255)
     standard = (scaled - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
@@ -100,7 +59,7 @@ def extract(network: Network, split: Split, need: Sequence[str] = ("features", "
     network.eval()
     answers: dict[str, list[np.ndarray]] = {name: [] for name in need}
     for start in range(0, len(split.labels), batch_size):
-        inputs = normalise(split.images[start:start + batch_size], split.mean, split.std).to(device_of(network))
+        inputs = normalize(split.images[start:start + batch_size], split.mean, split.std).to(device_of(network))
         for name in need:
             answer = network.features(inputs) if name == "features" else network(inputs)
             answers[name].append(answer.cpu().numpy())

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from torch_ref.extraction import Evidence
-from torch_ref.quantities import check_choice, features_in, needed
+from torch_ref.distances import features_in
+from torch_ref.evidence import Evidence, check_choice, require
 
 
 def _given(evidence: Evidence) -> torch.Tensor:
@@ -34,7 +34,7 @@ def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclide
     Source: Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025.
     """
     check_choice("weighting", weighting, ("mean", "distance"))
-    values, rows, features = _given(evidence), features_in(evidence, metric), needed(evidence, "features")
+    values, rows, features = _given(evidence), features_in(evidence, metric), require(evidence, "features")
     known = (~values.isnan()).nonzero().flatten()
     if len(known) < len(values) and (neighbors < 1 or len(known) < neighbors):
         raise ValueError(f"{len(known)} samples are scored, neighbors is {neighbors}")

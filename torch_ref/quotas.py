@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from torch_ref.extraction import Evidence
-from torch_ref.pools import ClassBudgets, pools
-from torch_ref.quantities import needed
+from torch_ref.evidence import Evidence, require
+from torch_ref.quota import ClassBudgets, pools
 from torch_ref.scores import score
 
 
@@ -34,8 +33,8 @@ def _sizes(evidence: Evidence, groups: list[np.ndarray]) -> np.ndarray:
 def _drop(evidence: Evidence, groups: list[np.ndarray]) -> np.ndarray:
     """n_c (1 - recall_c), the recall of the validation set, or of the samples themselves; 0 of a class without any."""
     judged: Any = evidence if evidence.validation is None else evidence.validation
-    needed(evidence, "logits")
-    right = needed(judged, "logits").argmax(dim=1).numpy() == judged.labels
+    require(evidence, "logits")
+    right = require(judged, "logits").argmax(dim=1).numpy() == judged.labels
     claims = []
     for rows in groups:
         hits = right[judged.labels == evidence.labels[rows[0]]]

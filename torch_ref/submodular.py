@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from torch_ref.extraction import Evidence
-from torch_ref.pools import Picks, best_in_turn, budgets, first_best, joined
-from torch_ref.quantities import check_choice, cosine_similarities, gradients, needed
+from torch_ref.distances import cosine_similarities
+from torch_ref.evidence import Evidence, check_choice, require
+from torch_ref.last_layer_gradients import gradients
+from torch_ref.quota import Picks, best_in_turn, budgets, first_best, join
 
 Gains = Callable[[list[int]], torch.Tensor]  # of every further element, (n,)
 GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
@@ -19,7 +20,7 @@ GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
 def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
                       greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
                       neighbors: int | None = None) -> Picks:
-    """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximise`` and ``similarities`` for the options.
+    """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximize`` and ``similarities`` for the options.
 
     neighbors: of each row only so many of the largest similarities, the others 0
     """
@@ -101,11 +102,11 @@ def largest_of_rows(similarity: torch.Tensor, count: int | None) -> torch.Tensor
 def similarities(evidence: Evidence, rows: np.ndarray, kernel: str) -> torch.Tensor:
     """0.5 + 0.5 cos of the last layer's gradients, kernel "gradient", or of the features, "features"."""
     check_choice("kernel", kernel, ("gradient", "features"))
-    vectors = gradients(evidence) if kernel == "gradient" else needed(evidence, "features")
+    vectors = gradients(evidence) if kernel == "gradient" else require(evidence, "features")
     return cosine_similarities(vectors[rows])
 
 
-def maximise(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy: str = "lazy", epsilon: float = 0.1,
+def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy: str = "lazy", epsilon: float = 0.1,
              beta: float = 0.9) -> list[int]:
     """k positions below n in pick order, by ``gains_of(picked)`` -> the gain (n,) of each further element.
 
@@ -178,5 +179,5 @@ def _select(gains_of: Callable[[torch.Tensor, list[int]], torch.Tensor], evidenc
     parts = []
     for rows, k in budgets(evidence.labels, rate, balance):
         similarity = similarities(evidence, rows, kernel)
-        parts.append(rows[maximise(partial(gains_of, similarity), len(rows), k, rng, **options)])
-    return joined(parts), None, None
+        parts.append(rows[maximize(partial(gains_of, similarity), len(rows), k, rng, **options)])
+    return join(parts), None, None

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.extraction import Network, Split, device_of, extract, normalise
+from torch_ref.extraction import Network, Split, device_of, extract, normalize
 from torch_ref.networks.layers import reseed
 from torch_ref.over_time import divergence
 
@@ -104,7 +104,7 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
             rows = order[part]
             number = epoch * updates_per_epoch + batch
             optimizer.param_groups[0]["lr"] = learning_rate(recipe, number, updates_per_epoch)
-            inputs = normalise(images[part], split.mean, split.std).to(device)
+            inputs = normalize(images[part], split.mean, split.std).to(device)
             _, logits = update(network, optimizer, inputs, labels[rows], weights[rows], recipe.clip_norm)
             observed = observe(logits.cpu(), labels[rows].cpu())
             observed |= {"answers": F.softmax(logits.cpu().double(), dim=1).float().numpy()}
@@ -194,7 +194,7 @@ def whiten(network: nn.Module, split: Split, samples: int = 5000, eps: float = 5
     eigenvectors, turned so that the entry of largest size is positive; a bias is set to 0
     """
     layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    images = normalise(split.images[:samples], split.mean, split.std).to(layer.weight.device)
+    images = normalize(split.images[:samples], split.mean, split.std).to(layer.weight.device)
     patches = F.unfold(images, layer.kernel_size).transpose(1, 2).flatten(0, 1).double()
     values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
     filters = []

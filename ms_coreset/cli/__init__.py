@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ms_coreset.cli.common.plugins import load_plugins, load_typed
+from ms_coreset.cli.common.plugins import load_from_words, load_plugins
 from ms_coreset.distributed import failing_together, launched, take_part
 from ms_coreset.errors import MsCoresetError, MsCoresetWarning
 from ms_coreset.terminal import complain, one_line, printable_warnings, say
@@ -68,13 +68,13 @@ def _main(arguments: Iterable[str] | None, command: str | None) -> int:
 
 def _noting(show: Callable[..., object]) -> Callable[..., None]:
     """``warnings.showwarning`` that prints this library's own warnings as notes, and all others as ``show`` does."""
-    def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    def show_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, MsCoresetWarning):
             complain(f"note: {message}")
         else:
             show(message, category, *where, **more)
 
-    return shown
+    return show_line
 
 
 def _let_go(interruption: BaseException) -> None:
@@ -104,7 +104,7 @@ def _run(arguments: Sequence[str], command: str | None, typed: str) -> int:
     if launched() and command not in SHARED:
         raise MsCoresetError(f"{command} runs in one process: start it without msrun, which is for {', '.join(SHARED)}")
     module = importlib.import_module(f"ms_coreset.cli.{command.replace('-', '_')}")
-    load_typed(arguments)
+    load_from_words(arguments)
     parsed = module.parser(typed).parse_args(arguments)
     load_plugins(parsed.plugin)  # those that were abbreviated, or are allowed of a configuration
     return module.run(parsed) or 0

@@ -3,11 +3,11 @@
 import argparse
 from fractions import Fraction
 
-from ms_coreset.cli.common.options import add, add_data_options, add_network_options, add_run_options, new_parser
+from ms_coreset.cli.common.common_options import add, add_data_options, add_network_options, add_run_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
-from ms_coreset.files import read_json
 from ms_coreset.jobs.attacked import attack
 from ms_coreset.jobs.options import runtime_of, sources_of
+from ms_coreset.json_files import read_json
 from ms_coreset.perturbations.attack import AGAINST, ATTACKS
 from ms_coreset.perturbations.contact_sheet import difference
 from ms_coreset.terminal import say
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     for kind, count in zip(made["kinds"], made["counts"], strict=True):
         say(f"  {kind:<15} {count:,} ({count / made['n']:.1%})")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [
+    draw_preview(arguments.preview, clean, data.with_name(name), lambda before, after: [
         ("clean", before), ("attacked", after), ("10 x change", difference(before, after))])
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ms_coreset.cli.common.options import new_parser
+from ms_coreset.cli.common.common_options import new_parser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks.weights import read_weights, write_checkpoint, write_torch
 from ms_coreset.terminal import note, say

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from ms_coreset.cli.common.options import add, new_parser
+from ms_coreset.cli.common.common_options import add, new_parser
 from ms_coreset.datasets.tiny_imagenet import ANNOTATIONS, FOLDER, read_annotations
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write, open_file

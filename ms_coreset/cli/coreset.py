@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.cli.common.options import add, add_data_options, new_parser
+from ms_coreset.cli.common.common_options import add, add_data_options, new_parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _data(arguments: argparse.Namespace, coreset: Coreset) -> Split | None:
     """The training split that the coreset is of, or None, with a word about it, where it is not at hand."""
-    name, then, skip = _typed_then(arguments, coreset)
+    name, then, skip = _selection_options(arguments, coreset)
     if name is None:
         note("the file names no data set: --dataset does")
         return None
@@ -88,7 +88,7 @@ def _image_options(arguments: argparse.Namespace) -> dict[str, Any]:
     return {"image_size": arguments.image_size, "bits": arguments.bits}
 
 
-def _typed_then(arguments: argparse.Namespace, coreset: Coreset) -> tuple[str | None, dict[str, Any], bool]:
+def _selection_options(arguments: argparse.Namespace, coreset: Coreset) -> tuple[str | None, dict[str, Any], bool]:
     """(name, options of its images, whether broken ones are left out) of the data set: as they are typed now, or were
     when the coreset was chosen, or None.
 
@@ -125,7 +125,7 @@ def _show(arguments: argparse.Namespace, coreset: Coreset, split: Split | None) 
     lines = [("method", f"{coreset.method}, rate {coreset.rate:g}, seed {coreset.seed}"), ("options", options),
              ("kept", f"{len(coreset):,} of {available:,}" + (f", a pool of {coreset.n:,}" if available < coreset.n
                                                                else "") + f"; dropped {available - len(coreset):,}"),
-             ("order", _shortened(coreset.indices))]
+             ("order", _shorten(coreset.indices))]
     if coreset.weights is not None:
         low, high = coreset.weights.min(), coreset.weights.max()
         lines.append(("weights", f"{low:.4g} to {high:.4g}, sum {coreset.weights.sum():,.6g}"))
@@ -151,7 +151,7 @@ def _diff(arguments: argparse.Namespace, first: Coreset, second: Coreset, split:
               f"{len(second) - common:,}"),
              ("Jaccard", f"{common / either:.3f}" + (f"; by chance about {chance:.3f}" if chance else ""))]
     if split is not None:
-        lines += _compared(arguments, first, second, split)
+        lines += _comparison(arguments, first, second, split)
     one, other = (_entries({"method": each.method, "rate": each.rate, "seed": each.seed, **each.options,
                             **each.manifest}) for each in (first, second))
     lines += _lines({names: f"{_plain(one.get(names))} / {_plain(other.get(names))}"
@@ -169,7 +169,7 @@ def _chance(first: Coreset, second: Coreset) -> float | None:
     return overlap / (len(first) + len(second) - overlap)
 
 
-def _compared(arguments: argparse.Namespace, first: Coreset, second: Coreset, split: Split) -> list[Line]:
+def _comparison(arguments: argparse.Namespace, first: Coreset, second: Coreset, split: Split) -> list[Line]:
     """Classes and bad samples of two coresets side by side."""
     lines = []
     for one, other in zip(_class_lines(arguments, first, split) + _bad_lines(first, split),
@@ -206,7 +206,7 @@ def _bad_lines(coreset: Coreset, split: Split) -> list[Line]:
              f"{after:.1%} of the coreset") for kind, (before, after) in shares.items()]
 
 
-def _shortened(places: np.ndarray) -> str:
+def _shorten(places: np.ndarray) -> str:
     head = ", ".join(map(str, places[:8]))
     return head + (f", ... {places[-1]}" if len(places) > 8 else "")
 

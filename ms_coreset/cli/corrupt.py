@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Iterable
 
-from ms_coreset.cli.common.options import add, add_data_options, new_parser
+from ms_coreset.cli.common.common_options import add, add_data_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.datasets import make_corruption
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import read_json
 from ms_coreset.jobs.options import data_of
+from ms_coreset.json_files import read_json
 from ms_coreset.perturbations.corruption import KINDS, MODES
 from ms_coreset.terminal import say
 
@@ -40,7 +40,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
-    shares = _parsed(arguments.shares) if arguments.shares else arguments.ratio
+    shares = _parse(arguments.shares) if arguments.shares else arguments.ratio
     data, name, variant = data_of(vars(arguments)).clean("C")
     clean = data.load(train=True)
     path = make_corruption(clean, data.home, shares, seed=arguments.seed, mode=arguments.mode,
@@ -51,11 +51,11 @@ def run(arguments: argparse.Namespace) -> None:
     for kind, count in zip(made["kinds"], made["counts"], strict=True):
         say(f"  {kind.replace('_', ' '):<15} {count:,}")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [
+    draw_preview(arguments.preview, clean, data.with_name(name), lambda before, after: [
         ("clean", before), ("corrupted", after)])
 
 
-def _parsed(typed: Iterable[str]) -> dict[str, float]:
+def _parse(typed: Iterable[str]) -> dict[str, float]:
     shares = {}
     for entry in typed:
         kind, _, share = entry.partition("=")

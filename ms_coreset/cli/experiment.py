@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ms_coreset.cli.common.configuration import ConfiguredParser, places_of, settings_of, shipped_recipe
-from ms_coreset.cli.common.options import (
+from ms_coreset.cli.common.common_options import (
     Group,
     add,
     add_data_options,
@@ -18,12 +17,13 @@ from ms_coreset.cli.common.options import (
     add_network_options,
     add_run_options,
 )
+from ms_coreset.cli.common.configuration import ConfiguredParser, is_shipped_recipe, places_of, settings_of
 from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import MOST_RUNS, PROTOCOLS
-from ms_coreset.experiment.planning import METHODS, OWN, RATES, SELECTION, Preparation, StudyJob, study_job
-from ms_coreset.experiment.running import do_study, list_study
+from ms_coreset.experiment.run_study import do_study, list_study
+from ms_coreset.experiment.runs import MOST_RUNS, PROTOCOLS
+from ms_coreset.experiment.study_plan import METHODS, OWN, RATES, SELECTION, Preparation, StudyJob, study_job
 from ms_coreset.jobs.options import data_of
 from ms_coreset.jobs.sources import NETWORK, PATCHES
 from ms_coreset.selectors import list_methods
@@ -156,8 +156,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-
-
 def job_of(arguments: argparse.Namespace) -> StudyJob:
     """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for what can't be meant."""
     name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
@@ -206,6 +204,6 @@ def _preparation(line: str, arguments: argparse.Namespace, job: StudyJob) -> Pre
 def _require_no_places(options: argparse.ArgumentParser, given: argparse.Namespace, line: str) -> None:
     """Raise ``MsCoresetError`` for a command of --prepare, parsed as ``given``, that names a place or code."""
     named = [action.option_strings[0] for action in places_of(options) if getattr(given, action.dest) != action.default]
-    named += ["--plugin"] * bool(given.plugin) + ["--recipe"] * (not shipped_recipe(getattr(given, "recipe", None)))
+    named += ["--plugin"] * bool(given.plugin) + ["--recipe"] * (not is_shipped_recipe(getattr(given, "recipe", None)))
     if named:
         raise MsCoresetError(f"--prepare {line!r}: leave out {', '.join(named)}, which the study itself says")

@@ -2,13 +2,13 @@
 
 import argparse
 
-from ms_coreset.cli.common.options import add, add_data_options, new_parser
+from ms_coreset.cli.common.common_options import add, add_data_options, new_parser
 from ms_coreset.cli.common.overlay import ABOUT_NAMES, add_overlay_options, draw_preview
 from ms_coreset.datasets import make_label_noise
-from ms_coreset.datasets.overlays.human import KINDS
-from ms_coreset.datasets.overlays.label_noise import NOISES
-from ms_coreset.files import read_json
+from ms_coreset.datasets.overlays.human_labels import KINDS
+from ms_coreset.datasets.overlays.noisy_labels import NOISES
 from ms_coreset.jobs.options import data_of
+from ms_coreset.json_files import read_json
 from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
@@ -51,4 +51,4 @@ def run(arguments: argparse.Namespace) -> None:
     say(f"label noise of {name}: {made['flipped']:,} of {made['n']:,} labels flipped "
           f"({made['ratio_realised']:.2%}), {told}")
     say(f"  wrote {path} and {path.with_suffix('.json')}")
-    draw_preview(arguments.preview, clean, data.named(name), lambda before, after: [("image", before)])
+    draw_preview(arguments.preview, clean, data.with_name(name), lambda before, after: [("image", before)])

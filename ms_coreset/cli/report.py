@@ -3,7 +3,7 @@
 import argparse
 import shlex
 
-from ms_coreset.cli.common.options import add, new_parser
+from ms_coreset.cli.common.common_options import add, new_parser
 from ms_coreset.experiment.report import write_report
 from ms_coreset.terminal import say
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     made = write_report(arguments.study, output=arguments.output, data=arguments.data, rate=arguments.rate,
                         accuracy=arguments.accuracy, sheets=arguments.sheets, png=arguments.png,
-                        markdown=arguments.markdown, command=_repeated(arguments))
+                        markdown=arguments.markdown, command=_repetition(arguments))
     say(f"{made.path}: {made.sections} section{'s' * (made.sections != 1)}, {made.figures} figures, "
         f"{made.path.stat().st_size:,} bytes")
     if arguments.markdown:
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
         say(f"{made.path.with_name(f'{made.path.stem}-figures')}: {made.figures} PNG files")
 
 
-def _repeated(arguments: argparse.Namespace) -> str:
+def _repetition(arguments: argparse.Namespace) -> str:
     """The command that writes the same page again."""
     said = [arguments.study]
     said += ["--output", arguments.output] if arguments.output else []

@@ -2,7 +2,7 @@
 
 import argparse
 
-from ms_coreset.cli.common.options import (
+from ms_coreset.cli.common.common_options import (
     add,
     add_data_options,
     add_evidence_options,

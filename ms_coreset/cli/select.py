@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ms_coreset.cli.common.methods import add_method_options, choice_of, flag_of
-from ms_coreset.cli.common.options import (
+from ms_coreset.cli.common.common_options import (
     add,
     add_data_options,
     add_evidence_options,
@@ -18,12 +17,13 @@ from ms_coreset.cli.common.options import (
     image_words,
     new_parser,
 )
+from ms_coreset.cli.common.method_options import add_method_options, choice_of, flag_of
 from ms_coreset.cli.common.repeat import former_options, options_of
 from ms_coreset.coreset import Coreset
+from ms_coreset.jobs.default_selection import IMPORTED, TYPED
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
 from ms_coreset.jobs.sources import Sources
-from ms_coreset.jobs.unsaid import IMPORTED, TYPED
 from ms_coreset.selectors import METHODS, RULES, list_methods, list_rules
 from ms_coreset.selectors.catalogue import QUOTAS, Entry
 from ms_coreset.selectors.quota import Request
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     former, again, recipe = former_options(parser("select"), arguments)
     sources = sources_of(vars(again))
     sources = replace(sources, network=replace(sources.network, recipe=recipe))
-    return _compared(arguments.from_manifest, _select(again, sources, former).changes)
+    return _compare(arguments.from_manifest, _select(again, sources, former).changes)
 
 
 def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | None = None) -> SelectionResult:
@@ -101,7 +101,7 @@ def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | N
     return result
 
 
-def _compared(path: str, changes: Sequence[str]) -> int:
+def _compare(path: str, changes: Sequence[str]) -> int:
     """Say how the coreset of the file ``path`` was repeated; the exit code."""
     say(f"{path}: " + ("another coreset now" if changes else "the same coreset now, byte for byte"))
     for line in changes:

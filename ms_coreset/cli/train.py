@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ms_coreset.cli.common.adaptive import add_reselection_options, reselection_of
-from ms_coreset.cli.common.options import (
+from ms_coreset.cli.common.common_options import (
     add,
     add_data_options,
     add_network_options,
@@ -14,6 +13,7 @@ from ms_coreset.cli.common.options import (
     add_run_options,
     new_parser,
 )
+from ms_coreset.cli.common.reselection_options import add_reselection_options, reselection_of
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.training import TrainingJob, TrainingOutcome, train_network
@@ -68,7 +68,7 @@ def _print_outcome(result: TrainingOutcome) -> None:
     if outcome["last"] is None:
         say(f"  last epoch  {outcome['history'][-1]['accuracy']:.2%} of the training samples; nothing to test on")
     else:
-        _print_tested(outcome["last"], outcome["best"])
+        _print_tests(outcome["last"], outcome["best"])
     say(f"  wrote       {result.file}" + (f", checkpoints in {result.folder}" if result.folder else ""))
 
 
@@ -79,7 +79,7 @@ def _print_coresets(coresets: Sequence[Mapping[str, Any]], reselection: Mapping[
     say(f"  coresets    {len(coresets)} in {Path(coresets[0]['file']).parent}")
 
 
-def _print_tested(last: Mapping[str, Any], best: Mapping[str, Any]) -> None:
+def _print_tests(last: Mapping[str, Any], best: Mapping[str, Any]) -> None:
     worst = min((value, name) for name, value in last["per_class"].items() if value is not None)
     say(f"  last epoch  {last['accuracy']:.2%} of {last['samples']:,} test samples; "
           f"worst class {worst[1]} {worst[0]:.2%}")

@@ -66,20 +66,20 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
     root = Path(root).expanduser()
     clean = family.split(root, train, Access(download, verify, log), image_size, bits)
     if broken and clean is not None and isinstance(clean.images, ImageFiles):
-        clean = _checked(family, root, clean, broken == "skip", bits, log)
+        clean = _check(family, root, clean, broken == "skip", bits, log)
     if clean is None or not letter or not train:
         return clean
     _, apply = OVERLAYS[letter]
     return apply(clean, family.home(root), variant, log=log)
 
 
-def _checked(family: Family, root: Path, split: Split, skip: bool, bits: int | None, log: Log) -> Split:
+def _check(family: Family, root: Path, split: Split, skip: bool, bits: int | None, log: Log) -> Split:
     """``split`` after all images of its data set were tried, without the broken ones if ``skip``."""
     part = "train" if split.train else "test"
     assert isinstance(split.images, ImageFiles)  # as the caller has seen
     parts = {part: split.images, **_other_images(family, root, not split.train, bits)}
     check = Check(dict(sorted(parts.items(), reverse=True)),
-                  family.home(root) / "checked" / f"{family.called(root)}.json")
+                  family.home(root) / "checked" / f"{family.title(root)}.json")
     if not skip:
         check.require_none(split.name)
     split, said = check.whole(split, part)
@@ -112,4 +112,4 @@ def default_overlay_path(root: FilePath, name: str) -> Path:
         raise MsCoresetError(f"{family.name} is a data set without overlay: give {family.name}{'/'.join(OVERLAYS)}")
     locate, _ = OVERLAYS[letter]
     root = Path(root).expanduser()
-    return locate(family.home(root), family.called(root), variant)
+    return locate(family.home(root), family.title(root), variant)

@@ -11,7 +11,7 @@ import numpy as np
 from ms_coreset.datasets.family import Loaded, check_labels, register_dataset
 from ms_coreset.datasets.readers.archive import extract
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import read_pickle
+from ms_coreset.pickle_files import read_pickle
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.download import Access

@@ -11,8 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ms_coreset.checksums import digest
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import digest
 from ms_coreset.kinds import FilePath, Log
 from ms_coreset.terminal import one_line, warn
 

@@ -45,7 +45,7 @@ class Family:
     resizable: bool = False
     by_path: bool = False
 
-    def called(self, root: FilePath) -> str:
+    def title(self, root: FilePath) -> str:
         """The set's name in messages and file names."""
         return f"{self.name}-{Path(root).absolute().stem}" if self.by_path else self.name
 
@@ -75,7 +75,7 @@ class Family:
             raise MsCoresetError(f"{self.name}: its files below {root} hold no images; get them anew")
         images = images.with_bits(bits) if isinstance(images, ImageFiles) and bits is not None else images
         mean, std = (() if values is None else values for values in (self.mean, self.std))
-        return Split(self.called(root), images, labels, classes=tuple(classes), mean=mean, std=std, train=train)
+        return Split(self.title(root), images, labels, classes=tuple(classes), mean=mean, std=std, train=train)
 
 
 def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None, *,

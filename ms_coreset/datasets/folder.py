@@ -46,7 +46,7 @@ def load_folder(root: Path, train: bool, access: Access, image_size: int | None)
     that with ImageNet's margin, 256 for 224. Without it, they keep their size if (of 32 that are looked at) all are
     squares of one size up to 64, and become 224 otherwise. Mean and standard deviation are ImageNet's.
     """
-    root = _unwrapped(root, access.log if train else _silent)
+    root = _unwrap(root, access.log if train else _silent)
     trained, tested = _parts(root)
     if trained is None and tested:
         raise MsCoresetError(f"{root} has {tested}, but no folder 'train' beside it")
@@ -65,7 +65,7 @@ def _silent(line: str) -> None:
     pass
 
 
-def _unwrapped(root: Path, log: Log) -> Path:
+def _unwrap(root: Path, log: Log) -> Path:
     """``root``, or the only folder in it, where that is no class: it holds several folders, or a part."""
     names = class_folders(root)
     if len(names) != 1 or _is_part(names[0]) or _loose_images(root / names[0]):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest
 
 # Pillow lets go of Python's lock while it decodes and resizes.
 WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
@@ -79,7 +79,7 @@ class Pictures:
         """A view of the images at ``indices``, in that order."""
         return self._view(self._rows[indices], self.scaling)
 
-    def rescaled(self, resize: int) -> Pictures:
+    def rescale(self, resize: int) -> Pictures:
         """A view whose originals are resized to ``resize`` pixels before the crop."""
         return self._view(self._rows, Scaling(resize, self.scaling.crop))
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.arrays import logits_of
+from ms_coreset.checksums import array_digest
 from ms_coreset.datasets.pictures import Pictures
 from ms_coreset.errors import MsCoresetError, require_kind
-from ms_coreset.files import array_digest
 from ms_coreset.kinds import Log
 from ms_coreset.randomness import stream
 
@@ -68,12 +68,12 @@ class Split:
         for name in ("labels", "clean_labels", "bad", "bad_kinds"):
             array = getattr(self, name)
             if not (array is None and name != "labels") and not _is_column(array, self.labels.size):
-                raise MsCoresetError(f"{self.name}: {name} must be an (n,) array of whole numbers, got {_told(array)}")
+                raise MsCoresetError(f"{self.name}: {name} must be an (n,) array of whole numbers, got {_tell(array)}")
         if self.images is None:
             return
         if getattr(self.images, "dtype", None) != np.uint8 or self.images.ndim != 4:
             raise MsCoresetError(f"{self.name}: images must be (n, height, width, channels) uint8, got "
-                                 f"{_told(self.images)}")
+                                 f"{_tell(self.images)}")
         for name in ("mean", "std"):
             values = np.asarray(getattr(self, name))
             if values.shape != (self.images.shape[3],) or values.dtype.kind not in "fiu" or not np.isfinite(
@@ -142,7 +142,7 @@ def _is_column(array: Any, n: int) -> bool:
     return isinstance(array, np.ndarray) and array.shape == (n,) and array.dtype.kind in "iub"
 
 
-def _told(array: Any) -> str:
+def _tell(array: Any) -> str:
     if isinstance(array, np.ndarray):
         return f"{array.dtype} of shape {array.shape}"
     return type(array).__name__

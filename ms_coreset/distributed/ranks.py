@@ -100,7 +100,7 @@ class Ranks(Alone):
 
     def sum(self, tensor: Tensor) -> Tensor:
         self._announce(_SUM, tensor.size)
-        with self._lost():
+        with self._explain_loss():
             return self._all_reduce(tensor)
 
     def wait(self) -> None:
@@ -126,11 +126,11 @@ class Ranks(Alone):
 
     def _announce(self, what: int, size: int = 0, length: int = 0, message: bytes = b"") -> np.ndarray:
         """(ranks, 3): what, size and length of every rank; raises ``FailedTogether`` where any has failed."""
-        announced = self._gathered(np.array([what, size, length], np.int64))
+        announced = self._gather(np.array([what, size, length], np.int64))
         failed = announced[:, 0] == _FAILED
         if failed.any():
             messages = self._exchange_bytes(message, np.where(failed, announced[:, 1], 0))
-            raise FailedTogether(_told([bytes(message).decode() for message in messages], failed))
+            raise FailedTogether(_message([bytes(message).decode() for message in messages], failed))
         if (announced[:, 0] != what).any():
             raise RuntimeError(f"the ranks are not at the same place: {announced[:, 0].tolist()}")
         return announced
@@ -142,18 +142,18 @@ class Ranks(Alone):
             return [np.empty(0, np.uint8)] * self.size
         sent = np.zeros(words, np.int32)
         sent.view(np.uint8)[:len(own)] = np.frombuffer(own, np.uint8)
-        return [row.view(np.uint8)[:size] for row, size in zip(self._gathered(sent), sizes.tolist(), strict=True)]
+        return [row.view(np.uint8)[:size] for row, size in zip(self._gather(sent), sizes.tolist(), strict=True)]
 
-    def _gathered(self, array: np.ndarray) -> np.ndarray:
+    def _gather(self, array: np.ndarray) -> np.ndarray:
         """(ranks, m): every rank's (m,), of int32 or int64; it is sent as int32, since not all devices send int64."""
         from mindspore import Tensor
 
-        with self._lost():
+        with self._explain_loss():
             gathered = self._all_gather(Tensor(array.view(np.int32))).asnumpy()
         return gathered.view(array.dtype).reshape(self.size, len(array))
 
     @contextlib.contextmanager
-    def _lost(self) -> Iterator[None]:
+    def _explain_loss(self) -> Iterator[None]:
         """Tell what an exchange that fails means."""
         try:
             yield
@@ -163,7 +163,7 @@ class Ranks(Alone):
                                "first (msrun --log_dir) says why") from error
 
 
-def _told(messages: Sequence[str], failed: np.ndarray) -> str:
+def _message(messages: Sequence[str], failed: np.ndarray) -> str:
     """One message for all: what the lowest rank that failed says, and which that is where rank 0 has not."""
     rank = int(np.argmax(failed))
     return f"rank {rank}: {messages[rank]}" if rank else messages[rank]

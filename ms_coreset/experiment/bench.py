@@ -10,19 +10,19 @@ import numpy as np
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
-from ms_coreset.experiment.plan import Cell, Run, checksum
+from ms_coreset.experiment.one_run import Costs, Data
+from ms_coreset.experiment.runs import Cell, Run, checksum
 from ms_coreset.experiment.store import Claims
 from ms_coreset.experiment.sweep import Busy
-from ms_coreset.experiment.work import Costs, Data
-from ms_coreset.files import read_json, write_json
 from ms_coreset.identity import contents_digest
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import build_network, checkpoint_folder, trained_network
-from ms_coreset.jobs.gather import draw_pool, gather
+from ms_coreset.jobs.gather_evidence import draw_pool, gather
 from ms_coreset.jobs.sources import NETWORK, Sources
 from ms_coreset.jobs.steps import Steps
+from ms_coreset.json_files import read_json, write_json
 from ms_coreset.kinds import Network
-from ms_coreset.training.loop import TrainingResult, data_digest, evaluate, finished, train
+from ms_coreset.training.loop import TrainingResult, data_digest, evaluate, is_finished, train
 from ms_coreset.training.recipe import Recipe
 
 SAVE_INTERVAL = 60  # seconds of training that an interruption may cost
@@ -120,7 +120,7 @@ class Bench:
 
     def _train(self, run: Run, recipe: Recipe, part: Split, weights: np.ndarray | None, folder: Path, data: Data,
                record: Sequence[str] | None, save_interval: float) -> tuple[TrainingResult, Costs]:
-        steps, begun = Steps(), finished(folder)
+        steps, begun = Steps(), is_finished(folder)
         with steps("train"):
             network = build_network(recipe, data.split, run.cell.seed, self._sources.network.framework)
             result = train(network, part, recipe, seed=run.cell.seed, weights=weights, record=record, folder=folder,
@@ -152,7 +152,7 @@ class Bench:
         """The study's sources for one cell."""
         sources = self._sources
         evidence = replace(sources.evidence, kind=cell.evidence, runs=cell.runs, top_m=cell.top_m)
-        return replace(sources, data=sources.data.named(cell.dataset), evidence=evidence, pool=cell.pool,
+        return replace(sources, data=sources.data.with_name(cell.dataset), evidence=evidence, pool=cell.pool,
                        seed=cell.seed, network=replace(sources.network, checkpoint=None))
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import Run
+from ms_coreset.experiment.runs import Run
 from ms_coreset.files import open_file, read_whole
 from ms_coreset.kinds import FilePath
-from ms_coreset.locks import lock, locked
+from ms_coreset.locks import lock, try_lock
 from ms_coreset.selectors.choice import canonical
 
 RUNS = "runs.jsonl"
@@ -134,7 +134,7 @@ class Claims:
     def claim(self, name: str, wait: bool = False) -> Iterator[bool]:
         """Yields whether ``name`` is this process's for the block; with ``wait`` it is, sooner or later."""
         try:
-            with locked(self._folder / f"{name}.lock", wait) as mine:
+            with try_lock(self._folder / f"{name}.lock", wait) as mine:
                 yield mine
         finally:
             with contextlib.suppress(OSError):

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from ms_coreset.experiment.plan import Run
+from ms_coreset.experiment.runs import Run
 from ms_coreset.experiment.store import Claims, Record, Store
 
 Perform = Callable[[Run, Record | None], Record]
@@ -24,7 +24,7 @@ def sweep(runs: Sequence[Run], store: Store, claims: Claims, perform: Perform, f
     finish: called as ``finish(run, record)`` after a record is on disk
     retry: do failed runs again
     """
-    pending = [run for run in runs if not _settled(store.record_of(run), retry)]
+    pending = [run for run in runs if not _is_settled(store.record_of(run), retry)]
     settled_before = store.records.copy() if retry else {}
     while pending:
         left = [run for run in pending if not _try(run, store, claims, perform, finish, settled_before)]
@@ -33,7 +33,7 @@ def sweep(runs: Sequence[Run], store: Store, claims: Claims, perform: Perform, f
         pending = left
 
 
-def _settled(record: Record | None, retry: bool = False) -> bool:
+def _is_settled(record: Record | None, retry: bool = False) -> bool:
     return record is not None and not (retry and record["status"] == "failed")
 
 

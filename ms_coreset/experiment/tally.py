@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ms_coreset.experiment.plan import Run
+from ms_coreset.experiment.runs import Run
 from ms_coreset.experiment.store import Record, Store
 from ms_coreset.terminal import note, say
 
@@ -36,8 +36,8 @@ class Tally:
         left = [other for other in self.pending if not self._is_new(other)]
         all_work, work_left = sum(map(self._size, self.pending)), sum(map(self._size, left))
         seconds = (time.monotonic() - self._began) * work_left / (all_work - work_left)
-        say(f"[{self._total - len(left)}/{self._total}] {described(run)}: {_outcome(record)}; "
-              f"{_duration(seconds)} left")
+        say(f"[{self._total - len(left)}/{self._total}] {describe(run)}: {_outcome(record)}; "
+            f"{_duration(seconds)} left")
 
     def _is_new(self, run: Run) -> bool:
         record = self._store.record_of(run)
@@ -50,7 +50,7 @@ class Tally:
         return kept * run.epochs(n, kept)
 
 
-def described(run: Run) -> str:
+def describe(run: Run) -> str:
     """A run in a few words."""
     cell = run.cell
     networks = cell.arch if cell.arch == run.train_arch else f"{cell.arch} > {run.train_arch}"
@@ -77,7 +77,7 @@ def list_runs(runs: Sequence[Run], store: Store, folder: Path) -> None:
     records = map(store.record_of, runs)
     states = [record["status"] if record else "to do" for record in records]
     for run, state in zip(runs, states, strict=True):
-        say(f"{state:<7}{described(run)}")
+        say(f"{state:<7}{describe(run)}")
     trainings = len({run.work() for run, state in zip(runs, states, strict=True) if state == "to do"})
     say(f"{len(runs)} runs: {states.count('done')} done, {states.count('failed')} failed, "
           f"{states.count('to do')} to do ({trainings} trainings); {folder}")

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.distributed import Alone
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, create_array, open_array, read_json, write_json, write_rows
 from ms_coreset.identity import layers_digest, network_identity, normalization, weights_digest
+from ms_coreset.json_files import read_json, write_json
 from ms_coreset.kinds import FilePath, Trainable
+from ms_coreset.npy_files import create_array, open_array, write_rows
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ms_coreset.batches import evaluated_together, evaluation_batches
+from ms_coreset.batches import evaluation_batches, evaluation_size
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up
+from ms_coreset.device import fill_up
 from ms_coreset.distributed import current, first_before_others
 from ms_coreset.engines import engine_of
 from ms_coreset.errors import (
@@ -24,7 +24,7 @@ from ms_coreset.errors import (
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction.cache import ExtractionStore, evidence_key
 from ms_coreset.kinds import Network
-from ms_coreset.locks import locked
+from ms_coreset.locks import try_lock
 from ms_coreset.progress import Progress
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, 
     ranks = current()
     with contextlib.ExitStack() as held:
         if folder is not None and ranks.first:
-            held.enter_context(locked(folder / ".lock"))  # two runs would fill, and renew, the same files
+            held.enter_context(try_lock(folder / ".lock"))  # two runs would fill, and renew, the same files
         with first_before_others():
             store = ExtractionStore({name: shapes[name] for name in EXTRACTED if name in need}, folder, ranks)
             if ranks.size > 1 and ranks.first:
@@ -79,7 +79,7 @@ def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, 
 
 def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: int, ranks: Alone) -> None:
     """Fill what is missing: in one go, or several ranks in rounds, after each of which is noted how far they are."""
-    together = evaluated_together(split, batch_size)
+    together = evaluation_size(split, batch_size)
     step = len(split) if ranks.size == 1 or not store.on_disk else ROUND * together * ranks.size
     with Progress(len(split), "extract", start=store.done) as progress:
         for begin in range(store.done, len(split), step):
@@ -99,7 +99,7 @@ def _ask(store: ExtractionStore, network: Network, batches: Iterator[Batch], tog
     engine = engine_of(network)
     with engine.asking():
         for batch in batches:
-            n, features = len(batch.rows), network.features(engine.tensor(filled_up(batch.images, together)))
+            n, features = len(batch.rows), network.features(engine.tensor(fill_up(batch.images, together)))
             store.write(batch.rows, features=lambda n=n, f=features: engine.array(f)[:n],
                         logits=lambda n=n, f=features: engine.array(network.head(f))[:n])
             progress.update(n)

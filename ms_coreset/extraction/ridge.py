@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import processors, row_blocks
+from ms_coreset.selectors.products import gram, product, resident_rows
 
 if TYPE_CHECKING:
     from mindspore import Tensor
@@ -35,7 +36,7 @@ class LeftOut:
     leverage: np.ndarray
     rows: _Rows
 
-    @kernels.one_blas_thread
+    @processors.one_blas_thread
     def answers(self, part: slice = slice(None)) -> np.ndarray:
         """Left-out answers (m, C) float64 to the samples of a slice, of targets whose mean over all samples is 0."""
         begin, end, _ = part.indices(len(self.leverage))
@@ -43,19 +44,19 @@ class LeftOut:
 
         def fill(block: slice) -> None:
             at = slice(begin + block.start, begin + block.stop)
-            fitted = kernels.product(self.rows.features(at), self.weights.T)
+            fitted = product(self.rows.features(at), self.weights.T)
             answers[block] = _without_own(self.rows.targets(at), fitted, self.leverage[at])
 
-        kernels.side_by_side(fill, [(block,) for block in self.rows.parts(end - begin)])
+        processors.side_by_side(fill, [(block,) for block in self.rows.parts(end - begin)])
         return answers
 
-    @kernels.one_blas_thread
+    @processors.one_blas_thread
     def answer(self, features: np.ndarray) -> np.ndarray:
         """What the fit to all samples says of others: features (m, d), answers (m, C)."""
-        return kernels.product(self.rows.standard(features), self.weights.T)
+        return product(self.rows.standard(features), self.weights.T)
 
 
-@kernels.one_blas_thread
+@processors.one_blas_thread
 def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
                    *, lambdas: Sequence[float] = LAMBDAS) -> LeftOut:
     """Answers to each sample by ridge regression on all the others, without fitting n times: ``LeftOut``.
@@ -100,7 +101,7 @@ class _Rows:
 
     def parts(self, n: int | None = None) -> list[slice]:
         """Slices that cover all samples, or n."""
-        return kernels.blocks(len(self) if n is None else n, 8 * self.width, BLOCK_BYTES)
+        return row_blocks.blocks(len(self) if n is None else n, 8 * self.width, BLOCK_BYTES)
 
     def features(self, part: slice) -> Tensor:
         return self.standard(self._features[part])
@@ -122,10 +123,10 @@ def _of_features(rows: _Rows) -> Rotated:
     """Eigenvalues of X^T X / n = V E V^T; ``part -> X V`` of some rows; V^T X^T T; from such a product to weights."""
     total: Any = 0
     for part in rows.parts():
-        total = total + kernels.gram(np.hstack([rows.features(part), rows.targets(part)]))
+        total = total + gram(np.hstack([rows.features(part), rows.targets(part)]))
     d = rows.width
     values, vectors = np.linalg.eigh(total[:d, :d] / len(rows))
-    resident = kernels.resident_rows(vectors.T)
+    resident = resident_rows(vectors.T)
     return (values, lambda part: resident.products(rows.features(part)), vectors.T @ total[:d, d:],
             lambda product: vectors @ product)
 
@@ -133,7 +134,7 @@ def _of_features(rows: _Rows) -> Rotated:
 def _of_samples(rows: _Rows) -> Rotated:
     """The same from X X^T / n = U E U^T, where X V = U sqrt(n E)."""
     features = rows.features(slice(None))
-    values, vectors = np.linalg.eigh(kernels.gram(features.T) / len(rows))
+    values, vectors = np.linalg.eigh(gram(features.T) / len(rows))
     lengths = np.sqrt(len(rows) * np.maximum(values, 0))
     # Where a length is 0, so is the product with the targets: no weight comes of it.
     inverse = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
@@ -151,13 +152,13 @@ def _best(rows: _Rows, rotated: Callable[[slice], np.ndarray], products: np.ndar
 
     def measure(place: int, part: slice) -> None:
         along, targets = rotated(part), rows.targets(part)
-        fits = [kernels.product(along, (products * shrinkage[:, None]).T) for shrinkage in shrinkages]
-        leverages[:, part] = kernels.product(shrinkages, along * along) + 1 / len(rows)
+        fits = [product(along, (products * shrinkage[:, None]).T) for shrinkage in shrinkages]
+        leverages[:, part] = product(shrinkages, along * along) + 1 / len(rows)
         answers = [_without_own(targets, fitted, leverage)
                    for fitted, leverage in zip(fits, leverages[:, part], strict=True)]
         right[place] = [(answer.argmax(axis=1) == rows.labels[part]).sum() for answer in answers]
 
-    kernels.side_by_side(measure, list(enumerate(parts)))
+    processors.side_by_side(measure, list(enumerate(parts)))
     right = right.sum(axis=0)
     best = int(right.argmax())
     return best, leverages[best], float(right[best] / len(rows))

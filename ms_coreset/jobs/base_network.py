@@ -17,11 +17,11 @@ from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.jobs.sources import NetworkSource, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import FilePath, Log, Network
-from ms_coreset.locks import locked
+from ms_coreset.locks import try_lock
 from ms_coreset.networks import canonical_network, create_network
 from ms_coreset.networks.weights import network_from_weights, read_checkpoint
 from ms_coreset.terminal import note
-from ms_coreset.training.loop import BEST, LAST, checkpoint_file, finished, train
+from ms_coreset.training.loop import BEST, LAST, checkpoint_file, is_finished, train
 from ms_coreset.training.recipe import Recipe
 
 
@@ -89,9 +89,9 @@ def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path
 
     sources: of its test split, and the framework; record: see ``train``
     """
-    if not current().agree(finished(folder)):
+    if not current().agree(is_finished(folder)):
         with steps("train"), at_work_in(folder):
-            if not current().agree(finished(folder)):  # by another process meanwhile
+            if not current().agree(is_finished(folder)):  # by another process meanwhile
                 _train_base(sources, split, recipe, folder, seed, record)
     path = checkpoint_file(folder, BEST)
     with steps("load"):
@@ -106,9 +106,9 @@ def at_work_in(folder: FilePath) -> Iterator[None]:
     """Let one process at a time train in ``folder``, the others waiting; of several ranks the first holds it."""
     with contextlib.ExitStack() as held:
         lock = Path(folder) / ".lock"
-        if current().first and not held.enter_context(locked(lock, wait=False)):
+        if current().first and not held.enter_context(try_lock(lock, wait=False)):
             note(f"another process is at work in {folder}: waiting for it")
-            held.enter_context(locked(lock))
+            held.enter_context(try_lock(lock))
         yield
 
 
@@ -136,7 +136,7 @@ def _note_ranks(network: Network) -> None:
         return
     from mindspore import nn
 
-    from ms_coreset.networks.blocks import Dropout
+    from ms_coreset.networks.layers import Dropout
 
     cells = [cell for _, cell in network.cells_and_names()]
     apart = [name for name, kind in (("batch normalisation", nn.BatchNorm2d), ("dropout", Dropout))

@@ -65,19 +65,19 @@ def require_known(options: Mapping, known: Collection) -> None:
             raise MsCoresetError(f"no option {name!r}{hint}")
 
 
-def spelled(options: Mapping) -> dict[str, Any]:
+def spell(options: Mapping) -> dict[str, Any]:
     """Those of ``options`` that have a value, by their names as they are typed; a whole ``Recipe`` has none."""
     return {name.replace("_", "-"): list(value) if isinstance(value, tuple) else value
             for name, value in options.items() if value not in (None, (), []) and not isinstance(value, Recipe)}
 
 
 def command_line(command: str, options: Mapping) -> str:
-    """The command with options as ``spelled`` gives them, as it would be typed."""
+    """The command with options as ``spell`` gives them, as it would be typed."""
     return shlex.join([command, *words_of(options)])
 
 
 def words_of(options: Mapping) -> list[str]:
-    """The words that options, as ``spelled`` gives them, are typed as."""
+    """The words that options, as ``spell`` gives them, are typed as."""
     words = []
     for name, value in options.items():
         if value is not False:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.checksums import digest
 from ms_coreset.coreset import Coreset
 from ms_coreset.evidence import Evidence
-from ms_coreset.files import digest
 from ms_coreset.jobs.base_network import training_notes
-from ms_coreset.jobs.patches import base_of_patches
+from ms_coreset.jobs.patch_evidence import base_of_patches
 from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
@@ -57,7 +57,7 @@ def changed_arrays(former: Coreset, coreset: Coreset) -> list[str]:
     for name in _ARRAYS:
         then, now = getattr(former, name), getattr(coreset, name)
         if not _same(then, now):
-            lines.append(f"{name}: {_told(name, then, now)}")
+            lines.append(f"{name}: {_tell(name, then, now)}")
     return lines
 
 
@@ -67,7 +67,7 @@ def _same(then: np.ndarray | None, now: np.ndarray | None) -> bool:
     return then.dtype == now.dtype and then.shape == now.shape and then.tobytes() == now.tobytes()
 
 
-def _told(name: str, then: np.ndarray | None, now: np.ndarray | None) -> str:
+def _tell(name: str, then: np.ndarray | None, now: np.ndarray | None) -> str:
     if then is None or now is None:
         return "there were none" if then is None else "there are none now"
     if name in ("indices", "pool"):

@@ -10,7 +10,7 @@ import numpy as np
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets.split import Split
 from ms_coreset.evidence import Evidence
-from ms_coreset.jobs.gather import sizes_of
+from ms_coreset.jobs.gather_evidence import sizes_of
 from ms_coreset.jobs.sources import ReselectionSource
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.quota import Request
@@ -44,15 +44,15 @@ def of_pool(reselection: Reselection, pool: np.ndarray | None, n: int) -> Resele
     return dataclasses.replace(reselection, pool=pool, n=n)
 
 
-def called(reselection: Reselection) -> str:
+def folder_word(reselection: Reselection) -> str:
     """A word for the folder of an adaptive training."""
     request = reselection.request
     return f"{reselection.name}{'-balanced' if request.balance else ''}-{request.rate:g}-every{reselection.every}" + (
         f"-warm{reselection.warm}" if reselection.warm else "")
 
 
-def reselected(result: TrainingResult, reselection: Reselection, folder: Path, split: Split,
-               write: bool) -> dict[str, Any]:
+def reselection_notes(result: TrainingResult, reselection: Reselection, folder: Path, split: Split,
+                      write: bool) -> dict[str, Any]:
     """What the result file tells of the coresets, which are in ``folder``, or are written there if ``write``."""
     told = []
     for epoch, chosen in sorted(result.coresets.items()):

@@ -15,8 +15,9 @@ import numpy as np
 from ms_coreset.datasets.readers.image_files import ImageFiles
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import open_array, open_file, read_file, reading
+from ms_coreset.files import open_file, read_file, reading
 from ms_coreset.networks.torch_pickles import read_arrays
+from ms_coreset.npy_files import open_array
 from ms_coreset.npz import read_npz
 from ms_coreset.terminal import note
 

@@ -12,9 +12,9 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
-from ms_coreset.jobs.gather import gather, load_pool
+from ms_coreset.jobs.gather_evidence import gather, load_pool
 from ms_coreset.jobs.out_of_fold import foldable_scores, require_foldable
-from ms_coreset.jobs.patches import is_of_patches, require_evidence
+from ms_coreset.jobs.patch_evidence import is_of_patches, require_evidence
 from ms_coreset.jobs.score_files import FIELD
 from ms_coreset.jobs.sources import COSTLY, PATCHES, EvidenceSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps

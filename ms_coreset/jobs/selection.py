@@ -14,16 +14,16 @@ from ms_coreset.errors import require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
-from ms_coreset.jobs.gather import gather, load_pool, sizes_to_gather
-from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spelled
+from ms_coreset.jobs.default_selection import by_patches, goes_by_patches, is_nothing_said, with_defaults
+from ms_coreset.jobs.gather_evidence import gather, load_pool, sizes_to_gather
+from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spell
 from ms_coreset.jobs.out_of_fold import require_foldable, scores_in
-from ms_coreset.jobs.patches import require_evidence
+from ms_coreset.jobs.patch_evidence import require_evidence
 from ms_coreset.jobs.provenance import base_of, changed_arrays, tell_changes
 from ms_coreset.jobs.sources import Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, WrongLabels, tell_if_poor, trust_in, wrong_labels
-from ms_coreset.jobs.unsaid import by_patches, goes_by_patches, nothing_said, with_defaults
-from ms_coreset.jobs.versions import made_with
+from ms_coreset.jobs.versions import version_notes
 from ms_coreset.selectors.choice import Choice, split_text
 from ms_coreset.selectors.estimate import Estimate
 from ms_coreset.selectors.quota import Request
@@ -84,7 +84,7 @@ class SelectionResult:
 
 def select(job: SelectionJob) -> SelectionResult:
     """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory."""
-    unsaid, wanted, steps = job.former is None and nothing_said(job), with_defaults(job), Steps()
+    unsaid, wanted, steps = job.former is None and is_nothing_said(job), with_defaults(job), Steps()
     _choice_of(wanted).require_agreement(wanted.request)
     require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
     require_foldable(wanted.sources, scores_in(_choice_of(wanted)))
@@ -95,7 +95,7 @@ def select(job: SelectionJob) -> SelectionResult:
         wanted = by_patches(wanted)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
     given = [name for name in choice.needs if name in split.known]
-    notes = {**_asked_for(wanted, whole, given), **made_with(device, sources.network.framework),
+    notes = {**_request_notes(wanted, whole, given), **version_notes(device, sources.network.framework),
              "data": data_identity(whole, given)}
     tell_changes(job.former, notes)
     expected = choice.estimate(*sizes_to_gather(sources, split, device, choice.needs), request)
@@ -114,7 +114,7 @@ def select(job: SelectionJob) -> SelectionResult:
         coreset = coreset.within(pool, len(whole))
     coreset.manifest.update({**notes, **based})
     changes = tuple(changed_arrays(job.former, coreset)) if job.former else ()
-    files = _saved(wanted, coreset, changes, steps)
+    files = _save(wanted, coreset, changes, steps)
     return SelectionResult(coreset=coreset, split=whole, estimate=expected, steps=steps, trust=trusted, wrong=wrong,
                            came_with_data=tuple(given), files=files, changes=changes)
 
@@ -166,12 +166,12 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
     require_kind("method", method, str, type(None))
     sources = sources_of(given)
     choice = None if method is None else Choice(*split_text(method), seed)
-    recorded = spelled(given)
+    recorded = spell(given)
     return select(SelectionJob(sources, choice, Request(rate, balance, seed, memory), save, runtime_of(given),
                                command_line("select", recorded), recorded))
 
 
-def _asked_for(job: SelectionJob, whole: Split, given: Sequence[str]) -> dict[str, Any]:
+def _request_notes(job: SelectionJob, whole: Split, given: Sequence[str]) -> dict[str, Any]:
     """Notes on what was asked for. What is repeated goes by the command that made it first."""
     options = {name: value for name, value in job.options.items() if value is not None}
     command = job.command
@@ -182,7 +182,7 @@ def _asked_for(job: SelectionJob, whole: Split, given: Sequence[str]) -> dict[st
             "command": command if isinstance(command, str) else None, "arguments": options}
 
 
-def _saved(job: SelectionJob, coreset: Coreset, changes: Sequence[str], steps: Steps) -> dict[str, Path]:
+def _save(job: SelectionJob, coreset: Coreset, changes: Sequence[str], steps: Steps) -> dict[str, Path]:
     """The files that the coreset is written to; none for one that differs from what lies there to be repeated."""
     if job.save is None:
         return {}

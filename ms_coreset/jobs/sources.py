@@ -54,7 +54,7 @@ class DataSource:
         A size or number of bits that was asked for follows it: networks of two sizes are not one another's.
         """
         family, *_ = find_dataset(self.name)
-        name = self.canonical_name.replace(family.name, family.called(self.root), 1)
+        name = self.canonical_name.replace(family.name, family.title(self.root), 1)
         size = "" if self.image_size is None else f"-{self.image_size}px"
         return name + size + ("" if self.bits is None else f"-{self.bits}bit")
 
@@ -68,7 +68,8 @@ class DataSource:
         """The training or the test split, as it is on disk or can be fetched."""
         with first_before_others():  # which find what it has fetched
             split = load_dataset(self.name, self.root, train, image_size=self.image_size, bits=self.bits,
-                                 broken=self._of_broken(), download=self.download, verify=self.verify, log=note)
+                                 broken=self._about_broken_images(), download=self.download, verify=self.verify,
+                                 log=note)
         return split.with_probabilities() if train and self.probabilities and split else split
 
     def clean(self, letter: str) -> tuple["DataSource", str, str]:
@@ -79,18 +80,18 @@ class DataSource:
         family, given, variant = find_dataset(self.name)
         if given not in ("", letter):
             raise MsCoresetError(f"{self.name}: this command makes {family.name}{letter}")
-        return self.named(family.name), f"{family.name}{letter}" + (f"@{variant}" if variant else ""), variant
+        return self.with_name(family.name), f"{family.name}{letter}" + (f"@{variant}" if variant else ""), variant
 
     @property
     def home(self) -> Path:
         """The folder that holds the overlays of the data set."""
         return find_dataset(self.name)[0].home(self.root)
 
-    def named(self, name: str) -> "DataSource":
+    def with_name(self, name: str) -> "DataSource":
         """Another data set in the same place."""
         return dataclasses.replace(self, name=name)
 
-    def _of_broken(self) -> str | None:
+    def _about_broken_images(self) -> str | None:
         """What ``load_dataset`` does about broken images: of a user's own, which nobody published, all are tried."""
         if self.skip_broken:
             return "skip"

@@ -14,16 +14,18 @@ from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import device_settings
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import is_device, read_pickle, write_json
+from ms_coreset.files import is_device
 from ms_coreset.identity import is_relabeled, misfit
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import at_work_in, build_network, checkpoint_folder, require_writable
 from ms_coreset.jobs.computing import set_up
 from ms_coreset.jobs.default_recipe import recipe_of
-from ms_coreset.jobs.gather import draw_pool
-from ms_coreset.jobs.reselection import called, of_pool, reselected, reselection_of
+from ms_coreset.jobs.gather_evidence import draw_pool
+from ms_coreset.jobs.reselection import folder_word, of_pool, reselection_notes, reselection_of
 from ms_coreset.jobs.sources import ReselectionSource, Runtime, Sources
+from ms_coreset.json_files import write_json
 from ms_coreset.kinds import FilePath
+from ms_coreset.pickle_files import read_pickle
 from ms_coreset.terminal import note
 from ms_coreset.training.loop import CORESETS, LAST, TrainingResult, checkpoint_file, evaluate, train
 from ms_coreset.training.recipe import Recipe
@@ -74,7 +76,7 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
     rows, weights, what = _part(job, split)
     part = split if rows is None else split.subset(rows)
     if reselection is not None:
-        reselection, what = of_pool(reselection, rows, len(split)), called(reselection)
+        reselection, what = of_pool(reselection, rows, len(split)), folder_word(reselection)
     folder = checkpoint_folder(sources, recipe, what)
     result_file = _result_file(job, folder)
     record = () if job.record is None and what else job.record
@@ -92,7 +94,7 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
             "best": _best(result, recipe), "history": result.history}
     if reselection is not None:
         coresets = folder / CORESETS if job.keep else result_file.with_name(f"{result_file.stem}-coresets")
-        told |= reselected(result, reselection, coresets, split, write=not job.keep)
+        told |= reselection_notes(result, reselection, coresets, split, write=not job.keep)
     write_json(result_file, told)
     return TrainingOutcome(recipe, told, result_file, folder if job.keep else None)
 
@@ -114,7 +116,7 @@ def _part(job: TrainingJob, split: Split) -> tuple[np.ndarray | None, np.ndarray
     if job.coreset:
         return _of_coreset(job.coreset, job.weighted, split)
     if job.dropped:
-        return _of_dropped(job.dropped, split), None, f"{Path(job.dropped).stem}-pruned"
+        return _places_left(job.dropped, split), None, f"{Path(job.dropped).stem}-pruned"
     return draw_pool(split, job.sources.pool, job.sources.seed)[0], None, None
 
 
@@ -127,7 +129,7 @@ def _of_coreset(path: FilePath, weighted: bool, split: Split) -> tuple[np.ndarra
     return places, weights, what
 
 
-def _of_dropped(path: FilePath, split: Split) -> np.ndarray:
+def _places_left(path: FilePath, split: Split) -> np.ndarray:
     """The places that a file of dropped ones leaves. It tells of no data, but the coreset's file beside it does."""
     kept, dropped = read_dropped(path, len(split)), read_pickle(path)
     for beside in sorted(Path(path).parent.glob(f"{glob.escape(Path(path).stem)}-*.npz")):

@@ -7,9 +7,9 @@ import numpy as np
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.datasets.split import Split
-from ms_coreset.evidence import Evidence, required
+from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.jobs.base_network import first_network, training_notes
-from ms_coreset.jobs.patches import is_of_patches
+from ms_coreset.jobs.patch_evidence import is_of_patches
 from ms_coreset.jobs.sources import PATCHES, Sources
 from ms_coreset.kinds import Network
 from ms_coreset.randomness import stream
@@ -62,9 +62,9 @@ def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Pat
     if checkpoint is None:
         return None
     if sources.network.checkpoint:
-        given, tested = None, _tested(first_network(sources, split, device), split, sources)
+        given, tested = None, _test(first_network(sources, split, device), split, sources)
     else:
-        given, tested = _noted(checkpoint)
+        given, tested = _accuracies_of(checkpoint)
     if evidence.logits is not None:
         given = float((np.argmax(evidence.logits, axis=1) == split.labels).mean())
     if given is None and tested is None:
@@ -72,7 +72,7 @@ def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Pat
     return Trust(str(checkpoint), "training labels", given, tested, guessed)
 
 
-def _noted(checkpoint: Path) -> tuple[float | None, ...]:
+def _accuracies_of(checkpoint: Path) -> tuple[float | None, ...]:
     """Accuracy on the labels given and on the test split in the last epoch of a training; None where it is not told."""
     history = training_notes(checkpoint).get("history")
     last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
@@ -80,7 +80,7 @@ def _noted(checkpoint: Path) -> tuple[float | None, ...]:
     return tuple(share if isinstance(share, float) else None for share in known)
 
 
-def _tested(network: Network, split: Split, sources: Sources) -> float | None:
+def _test(network: Network, split: Split, sources: Sources) -> float | None:
     """Share of the test split that a network tells right; None where there is none, or it has other classes."""
     test = sources.data.load(train=False)
     if test is None or test.images is None or network.head.out_channels != split.num_classes:
@@ -113,7 +113,7 @@ class WrongLabels:
 def wrong_labels(evidence: Evidence, coreset: Coreset) -> WrongLabels | None:
     """``WrongLabels`` of the data and of a coreset; None for a network's evidence, which has learnt wrong labels,
     too."""
-    if not is_of_patches(evidence) or required(evidence.logits).shape[1] < 2:
+    if not is_of_patches(evidence) or require_field(evidence.logits).shape[1] < 2:
         return None
     found = estimate_label_noise(evidence, coreset.seed)
     return WrongLabels(float(found.share), float(found.chances[coreset.indices].mean()))

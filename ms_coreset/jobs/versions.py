@@ -10,7 +10,7 @@ from ms_coreset.engines.frameworks import MINDSPORE
 from ms_coreset.jobs.computing import versions_of
 
 
-def made_with(device: str, framework: str = MINDSPORE) -> dict[str, Any]:
+def version_notes(device: str, framework: str = MINDSPORE) -> dict[str, Any]:
     """Plain values for a result's notes: versions (None: not installed), the checkout's revision, the device and its
     settings."""
     import numpy

@@ -119,7 +119,7 @@ def describe(shapes: Shapes) -> dict[str, Any]:
     Returns a dict with "arch", "num_classes" and options of the family, as far as shapes tell; empty when they are of
     no family known here. The image size can't be told.
     """
-    found = (_family_of(family).recognise(shapes) for family in _FAMILIES)
+    found = (_family_of(family).recognize(shapes) for family in _FAMILIES)
     try:
         return next(filter(None, found), {})
     except (IndexError, KeyError, TypeError, ValueError):  # a network's names with shapes that are of none

@@ -5,8 +5,8 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, batch_norm, conv2d, max_pool, require_side
-from ms_coreset.networks.initialisation import IDENTITY, initialise
+from ms_coreset.networks.initialization import IDENTITY, initialise
+from ms_coreset.networks.layers import Classifier, batch_norm, conv2d, max_pool, require_side
 
 _NORM = batch_norm(momentum=0.4)
 _SCALE = 1 / 9  # of the features: small logits at the start, and a smaller step of the last layer
@@ -67,7 +67,7 @@ def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 1
     return initialise(Airbench(num_classes, in_channels, width), seed)
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an airbench with weights of these ``shapes``, or None for another network."""
     if not {"whitening.weight", "group3.conv2.weight", "fc.weight"} <= shapes.keys():
         return None

@@ -5,17 +5,8 @@ from typing import Any
 from mindspore import nn
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import (
-    Dropout,
-    Plain,
-    choose_variant,
-    conv2d,
-    fill_up,
-    linear,
-    max_pool,
-    require_side,
-)
-from ms_coreset.networks.initialisation import initialise
+from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.layers import Dropout, Plain, choose_variant, conv2d, fill_up, linear, max_pool, require_side
 
 _SMALLEST = 63  # of smaller images torchvision's poolings leave nothing
 
@@ -68,7 +59,7 @@ def _convolutions(in_channels: int, channels: tuple[int, ...], first: tuple[int,
     return layers
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an AlexNet with weights of these ``shapes``, or None for another network."""
     first = shapes.get("features.0.weight", ())
     kinds: dict[tuple[int, ...], tuple[str, str]] = {(5, 5): ("cifar", "fc.weight"),

@@ -7,7 +7,8 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import (
+from ms_coreset.networks.initialization import HE, TORCH, Scheme, initialise, uniform_fan_out, zeros
+from ms_coreset.networks.layers import (
     Classifier,
     Dropout,
     InvertedResidual,
@@ -20,7 +21,6 @@ from ms_coreset.networks.blocks import (
     linear,
     same,
 )
-from ms_coreset.networks.initialisation import HE, TORCH, Scheme, initialise, uniform_fan_out, zeros
 
 _STEM, _LAST = 32, 1280
 # Table 1 of the paper: expansion, kernel, stride, channels, blocks.
@@ -153,7 +153,7 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
     return initialise(network, seed, **schemes)
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an EfficientNet-B0 with these ``shapes``, or None for another network."""
     names = {"cifar": ("conv1.weight", "layers.15.conv3.weight", "layers.0.se.fc1.weight", "fc.weight"),
              "imagenet": ("features.0.0.weight", "features.7.0.block.3.0.weight", "features.1.0.block.1.fc1.weight",

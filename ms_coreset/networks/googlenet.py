@@ -5,9 +5,9 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear
-from ms_coreset.networks.inception import ConvNorm, recentre, require_imagenet
-from ms_coreset.networks.initialisation import Scheme, initialise, normal, uniform_fan_in
+from ms_coreset.networks.inception import ConvNorm, recenter, require_imagenet
+from ms_coreset.networks.initialization import Scheme, initialise, normal, uniform_fan_in
+from ms_coreset.networks.layers import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear
 
 # Table 1 of the paper: 1x1; 3x3 reduced, 3x3; 5x5 reduced, 5x5; after pooling.
 _MODULES = {"3a": (64, 96, 128, 16, 32, 32), "3b": (128, 128, 192, 32, 96, 64),
@@ -28,7 +28,7 @@ class Inception(nn.Cell):
         super().__init__()
         only, reduced3, out3, reduced5, out5, pooled = widths
         small = prefix == "b"
-        unit = _biased if small else _unit
+        unit = _conv_with_bias if small else _unit
         pool = nn.MaxPool2d(3, 1, pad_mode="pad", padding=1)
         branches = (unit(in_channels, only, 1),
                     unit(in_channels, reduced3, 1) + unit(reduced3, out3, 3),
@@ -47,7 +47,7 @@ def _unit(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Cell
     return [ConvNorm(in_channels, out_channels, kernel_size)]
 
 
-def _biased(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Cell]:
+def _conv_with_bias(in_channels: int, out_channels: int, kernel_size: int) -> list[nn.Cell]:
     return [conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=True),
             nn.BatchNorm2d(out_channels), nn.ReLU()]
 
@@ -101,7 +101,7 @@ class GoogLeNet(Classifier):
     def __init__(self, num_classes: int, in_channels: int, padding: int, dropout: float, aux: bool,
                  transform_input: bool) -> None:
         super().__init__()
-        self.recentre = recentre if transform_input else nn.Identity()
+        self.recenter = recenter if transform_input else nn.Identity()
         self.conv1 = ConvNorm(in_channels, 64, 7, 2, padding)
         self.conv2 = ConvNorm(64, 64, 1)
         self.conv3 = ConvNorm(64, 192, 3)
@@ -118,7 +118,7 @@ class GoogLeNet(Classifier):
         self.fc = linear(channels, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        x = self.pool(self.conv1(self.recentre(x)))
+        x = self.pool(self.conv1(self.recenter(x)))
         x = self.pool(self.conv3(self.conv2(x)))
         pools = {"4a": self.pool, "5a": self.last_pool}
         for name in _MODULES:
@@ -155,7 +155,7 @@ def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str 
     return initialise(network, seed, convolution=scheme, dense=scheme)
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a GoogLeNet with weights of these ``shapes``, or None for another network."""
     names = {"cifar": ("pre_layers.0.weight", "b5.b3.6.weight"),
              "imagenet": ("conv1.conv.weight", "inception5b.branch4.1.conv.weight")}

@@ -10,8 +10,8 @@ from mindspore import Tensor, nn, ops
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear, same
-from ms_coreset.networks.initialisation import TORCH, Scheme, initialise, normal, uniform_fan_in
+from ms_coreset.networks.initialization import TORCH, Scheme, initialise, normal, uniform_fan_in
+from ms_coreset.networks.layers import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear, same
 
 _EPS = {"cifar": 1e-5, "imagenet": 1e-3}
 _LEAST = 75  # pixels a side, below which torchvision's poolings would leave nothing
@@ -66,7 +66,7 @@ def _chain(name: str, *layers: tuple) -> Layers:
     return {name: (source, *layer) for source, name, layer in zip(names, names[1:], layers, strict=False)}
 
 
-def _pooled(channels: int, kernel_size: int | tuple[int, int] = 1) -> Layers:
+def _pool_conv(channels: int, kernel_size: int | tuple[int, int] = 1) -> Layers:
     """Average pooling that leaves the size, then a convolution."""
     pool = nn.SequentialCell(nn.ZeroPad2d(1), nn.AvgPool2d(3, 1))  # MindSpore's own padding is refused on Ascend 910B
     return {"pool": ("x", pool), "branch_pool": ("pool", channels, kernel_size)}
@@ -74,7 +74,7 @@ def _pooled(channels: int, kernel_size: int | tuple[int, int] = 1) -> Layers:
 
 def _module_a(pooled: int, kernel_size: int) -> Layers:
     return {"branch1x1": ("x", 64, 1), **_chain("branch5x5", (48, 1), (64, 5)),
-            **_chain("branch3x3dbl", (64, 1), (96, 3), (96, 3)), **_pooled(pooled, kernel_size)}
+            **_chain("branch3x3dbl", (64, 1), (96, 3), (96, 3)), **_pool_conv(pooled, kernel_size)}
 
 
 def _module_b() -> Layers:
@@ -87,7 +87,7 @@ def _module_c(inside: int, small: bool) -> Layers:
     first, second = (high, wide) if small else (wide, high)
     return {"branch1x1": ("x", 192, 1), **_chain("branch7x7", (inside, 1), (inside, first), (192, second)),
             **_chain("branch7x7dbl", (inside, 1), (inside, high), (inside, wide), (inside, high), (192, wide)),
-            **_pooled(192)}
+            **_pool_conv(192)}
 
 
 def _module_d(pool: type[nn.Cell]) -> Layers:
@@ -101,7 +101,7 @@ def _module_e() -> Layers:
 
     return {"branch1x1": ("x", 320, 1),
             **_chain("branch3x3", (384, 1)), **fork("branch3x3_2", "branch3x3_1"),
-            **_chain("branch3x3dbl", (448, 1), (384, 3)), **fork("branch3x3dbl_3", "branch3x3dbl_2"), **_pooled(192)}
+            **_chain("branch3x3dbl", (448, 1), (384, 3)), **fork("branch3x3dbl_3", "branch3x3dbl_2"), **_pool_conv(192)}
 
 
 def _modules(small: bool) -> dict[str, Layers]:
@@ -134,7 +134,7 @@ class Inception3(Classifier):
         self.variant = variant
         small, eps = variant == "cifar", _EPS[variant]
         stride, inner, pool = (1, 1, nn.Identity) if small else (2, 0, lambda: nn.MaxPool2d(3, 2))
-        self.recentre = recentre if transform_input else nn.Identity()
+        self.recenter = recenter if transform_input else nn.Identity()
         self.Conv2d_1a_3x3 = ConvNorm(in_channels, 32, 3, stride, padding, eps=eps)
         self.Conv2d_2a_3x3 = ConvNorm(32, 32, 3, padding=inner, eps=eps)
         self.Conv2d_2b_3x3 = ConvNorm(32, 64, 3, eps=eps)
@@ -153,7 +153,7 @@ class Inception3(Classifier):
         self.fc = linear(channels, num_classes)
 
     def features(self, x: Tensor) -> Tensor:
-        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(self.recentre(x))))
+        x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(self.recenter(x))))
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(self.maxpool1(x)))
         x = self.maxpool2(x)
         for name in self.names:
@@ -161,7 +161,7 @@ class Inception3(Classifier):
         return self.drop(x.mean((2, 3)))
 
 
-def recentre(x: Tensor) -> Tensor:
+def recenter(x: Tensor) -> Tensor:
     """Images normalised by ImageNet's mean and deviation to ones by mean 0.5 and deviation 0.5, (B, 3, height, width).
 
     torchvision's ``transform_input``: its Inception and GoogLeNet weights, which are TensorFlow's, expect the latter.
@@ -210,7 +210,7 @@ def inception_v3(num_classes: int, in_channels: int, image_size: int, variant: s
     return initialise(network, seed, convolution=scheme, dense=scheme)
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an Inception V3 with these ``shapes``, or None for another network."""
     stem, pooled, head = "Conv2d_1a_3x3.conv.weight", "Mixed_5b.branch_pool.conv.weight", "fc.weight"
     if not {stem, pooled, head, "Mixed_7c.branch1x1.conv.weight"} <= shapes.keys():

@@ -5,8 +5,8 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, conv2d, fill_up, linear, max_pool
-from ms_coreset.networks.initialisation import initialise
+from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.layers import Classifier, conv2d, fill_up, linear, max_pool
 
 
 class LeNet(Classifier):
@@ -45,7 +45,7 @@ def lenet(num_classes: int, in_channels: int, image_size: int, seed: int = 0) ->
     return initialise(LeNet(num_classes, in_channels, image_size), seed)
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a LeNet with weights of these ``shapes``, or None for another network."""
     if not {"conv1.weight", "conv2.weight", "fc1.weight", "fc3.weight"} <= shapes.keys():
         return None

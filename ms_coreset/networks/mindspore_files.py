@@ -12,7 +12,7 @@ import numpy as np
 from ms_coreset.device import require_mindspore
 from ms_coreset.files import read_file, reading
 from ms_coreset.kinds import FilePath
-from ms_coreset.networks.safetensors_files import widened
+from ms_coreset.networks.safetensors_files import widen
 
 _TYPES = {**{kind: np.dtype(kind.lower()) for kind in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64",
                                                        "UInt64", "Float16", "Float32", "Float64")},
@@ -28,11 +28,11 @@ def read_entries(path: FilePath) -> dict[str, np.ndarray | str]:
     """
     require_mindspore()
     with reading(path, "MindSpore checkpoint"):
-        messages = _messages(_checked(read_file(path)))
+        messages = _messages(_check(read_file(path)))
         return {name: _value(parts) for name, parts in messages.items()}
 
 
-def _checked(content: bytes) -> bytes:
+def _check(content: bytes) -> bytes:
     """The content without its checksum, which is compared if there is one."""
     if content[-_MARKED:][:len(_MARK)] != _MARK:
         return content
@@ -73,4 +73,4 @@ def _value(parts: list) -> np.ndarray | str:
     if min(shape, default=0) < 0 or len(content) != math.prod(shape) * _TYPES[kind].itemsize:
         raise ValueError(f"an array of shape {str(shape)[:80]} has {len(content):,} bytes")
     array = np.frombuffer(content, _TYPES[kind]).reshape(shape).copy()
-    return widened(array) if kind == "BFloat16" else array
+    return widen(array) if kind == "BFloat16" else array

@@ -5,8 +5,8 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, linear
-from ms_coreset.networks.initialisation import initialise
+from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.layers import Classifier, linear
 
 
 class MLP(Classifier):
@@ -33,7 +33,7 @@ def mlp(num_classes: int, in_channels: int, image_size: int, width: int = 128, s
     return initialise(MLP(num_classes, in_channels, image_size, width), seed)
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for an MLP with weights of these ``shapes``, or None for another network."""
     if not {"fc1.weight", "fc2.weight", "fc3.weight"} <= shapes.keys() or "conv1.weight" in shapes:
         return None

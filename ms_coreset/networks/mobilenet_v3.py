@@ -7,7 +7,8 @@ from typing import Any
 from mindspore import Tensor, nn
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import (
+from ms_coreset.networks.initialization import HE, Scheme, initialise, normal, zeros
+from ms_coreset.networks.layers import (
     Classifier,
     Dropout,
     InvertedResidual,
@@ -19,7 +20,6 @@ from ms_coreset.networks.blocks import (
     fill_up,
     linear,
 )
-from ms_coreset.networks.initialisation import HE, Scheme, initialise, normal, zeros
 
 Row = tuple[int, int, int, bool, bool, int]
 _STEM = 16
@@ -106,19 +106,19 @@ class MobileNetV3(Classifier):
 
 def _block(in_channels: int, row: Row, norm: Callable[..., nn.Cell]) -> InvertedResidual:
     kernel_size, inside, out_channels, squeezes, h_swish, stride = row
-    squeeze = SqueezeExcitation(inside, _squeezed(inside), nn.ReLU(), nn.HSigmoid()) if squeezes else None
+    squeeze = SqueezeExcitation(inside, _squeeze(inside), nn.ReLU(), nn.HSigmoid()) if squeezes else None
     activation = nn.HSwish if h_swish else nn.ReLU
     return InvertedResidual(in_channels, inside, out_channels, kernel_size, stride, activation, squeeze, norm)
 
 
 def _small_block(in_channels: int, row: Row, norm: Callable[..., nn.Cell]) -> SmallInvertedResidual:
     kernel_size, inside, out_channels, squeezes, h_swish, stride = row
-    squeeze = DenseSqueezeExcitation(inside, _squeezed(inside)) if squeezes else None
+    squeeze = DenseSqueezeExcitation(inside, _squeeze(inside)) if squeezes else None
     activation = nn.HSwish if h_swish else nn.ReLU
     return SmallInvertedResidual(in_channels, inside, out_channels, kernel_size, stride, activation, squeeze)
 
 
-def _squeezed(channels: int) -> int:
+def _squeeze(channels: int) -> int:
     """A quarter of the channels, as the nearest multiple of 8, but never less than nine tenths of the quarter."""
     quarter = channels // 4
     rounded = max(8, (quarter + 4) // 8 * 8)
@@ -147,7 +147,7 @@ def mobilenet_v3(rows: Sequence[Row], dimensions: int, num_classes: int, in_chan
 mobilenet_v3_small, mobilenet_v3_large = (partial(mobilenet_v3, *network) for network in _NETWORKS.values())
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a MobileNetV3 with weights of these ``shapes``, or None for another network."""
     small = "features.1.conv.0.weight" in shapes
     head = f"classifier.{4 if small else 3}.weight"

@@ -6,9 +6,9 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Dropout, choose_variant, conv2d
-from ms_coreset.networks.initialisation import initialise
-from ms_coreset.networks.resnet import ResNet, is_residual, recognise_residual, require_width
+from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.layers import Dropout, choose_variant, conv2d
+from ms_coreset.networks.resnet import ResNet, is_residual, recognize_residual, require_width
 
 
 class PreActivated(nn.Cell):
@@ -65,7 +65,7 @@ class PreActBottleneck(PreActivated):
 class PreActResNet(ResNet):
     """A ResNet of pre-activation blocks; its first convolution is followed by no normalisation."""
 
-    normalised_stem = False
+    normalized_stem = False
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Cell | None:
@@ -95,9 +95,9 @@ _BLOCKS = {"preact_resnet18": (PreActBlock, (2, 2, 2, 2)), "preact_resnet34": (P
 preact_resnet18, preact_resnet34, preact_resnet50 = (partial(preact_resnet, *blocks) for blocks in _BLOCKS.values())
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a network of this file with weights of these ``shapes``, or None."""
     if "bn1.gamma" in shapes or "layer1.0.fc1.weight" in shapes or not is_residual(shapes):
         return None
     block = PreActBottleneck if "layer1.0.conv3.weight" in shapes else PreActBlock
-    return recognise_residual(shapes, block, _BLOCKS)
+    return recognize_residual(shapes, block, _BLOCKS)

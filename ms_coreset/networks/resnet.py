@@ -8,8 +8,8 @@ from mindspore import Tensor, nn, ops
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, choose_variant, conv2d, linear
-from ms_coreset.networks.initialisation import HE, initialise
+from ms_coreset.networks.initialization import HE, initialise
+from ms_coreset.networks.layers import Classifier, choose_variant, conv2d, linear
 
 _IMAGENET_FROM = 64  # the Moderate repository takes torchvision's ResNets for Tiny-ImageNet
 
@@ -66,14 +66,14 @@ class WideBottleneck(Bottleneck):
 class ResNet(Classifier):
     """Four stages of blocks with ``width``, 2, 4 and 8 times ``width`` channels, global average pooling, dense."""
 
-    normalised_stem = True  # whether the first convolution is followed by normalisation and ReLU
+    normalized_stem = True  # whether the first convolution is followed by normalisation and ReLU
 
     def __init__(self, block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_channels: int, width: int,
                  variant: str) -> None:
         super().__init__()
         self.variant = variant
         self.conv1, self.pool = stem(in_channels, width, variant)
-        self.bn1: nn.Cell = nn.BatchNorm2d(width) if self.normalised_stem else None
+        self.bn1: nn.Cell = nn.BatchNorm2d(width) if self.normalized_stem else None
         channels = width
         for stage, depth in enumerate(depths):
             blocks = stack(block, channels, width << stage, depth, stride=1 if stage == 0 else 2)
@@ -83,7 +83,7 @@ class ResNet(Classifier):
 
     def features(self, x: Tensor) -> Tensor:
         x = self.conv1(x)
-        x = self.pool(ops.relu(self.bn1(x)) if self.normalised_stem else x)
+        x = self.pool(ops.relu(self.bn1(x)) if self.normalized_stem else x)
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return x.mean((2, 3))
 
@@ -138,7 +138,7 @@ resnet18, resnet34, resnet50, resnet101, resnet152, wide_resnet50_2, wide_resnet
     partial(resnet, *blocks) for blocks in _BLOCKS.values())
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a ResNet with weights of these ``shapes``, or None for another network."""
     if "bn1.gamma" not in shapes or "layer1.0.fc1.weight" in shapes or not is_residual(shapes):
         return None
@@ -146,7 +146,7 @@ def recognise(shapes: Shapes) -> dict[str, Any] | None:
     if "layer1.0.conv3.weight" in shapes:
         wide = shapes["layer1.0.conv1.weight"][0] == 2 * shapes["conv1.weight"][0]
         block = WideBottleneck if wide else Bottleneck
-    return recognise_residual(shapes, block, _BLOCKS)
+    return recognize_residual(shapes, block, _BLOCKS)
 
 
 def is_residual(shapes: Shapes) -> bool:
@@ -154,7 +154,7 @@ def is_residual(shapes: Shapes) -> bool:
     return {"conv1.weight", "layer1.0.conv1.weight", "layer4.0.conv2.weight", "fc.weight"} <= shapes.keys()
 
 
-def recognise_residual(shapes: Shapes, block: type[nn.Cell],
+def recognize_residual(shapes: Shapes, block: type[nn.Cell],
                        networks: Mapping[str, tuple[type, tuple[int, ...]]]) -> dict[str, Any] | None:
     """What ``create_network`` needs for the one of ``networks``, name -> (block, depths), with these ``shapes``."""
     depths = tuple(len({name.split(".")[1] for name in shapes if name.startswith(f"layer{stage}.")})

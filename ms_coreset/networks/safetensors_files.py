@@ -73,9 +73,9 @@ def _array(name: str, entry: dict[str, Any], content: bytes) -> np.ndarray:
         raise ValueError(f"{name[:80]!r} of shape {str(shape)[:80]} has {end - begin:,} bytes")
     array = np.frombuffer(content, kind, math.prod(shape), begin) if end > begin else np.empty(0, kind)
     array = array.reshape(shape).astype(kind.newbyteorder("="))
-    return widened(array) if entry["dtype"] == "BF16" else array
+    return widen(array) if entry["dtype"] == "BF16" else array
 
 
-def widened(halves: np.ndarray) -> np.ndarray:
+def widen(halves: np.ndarray) -> np.ndarray:
     """bfloat16, given by its bits, as float32: the upper half of the same number."""
     return (halves.astype(np.uint32) << 16).view(np.float32)

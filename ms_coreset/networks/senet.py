@@ -6,10 +6,10 @@ from typing import Any
 from mindspore import Tensor, nn
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import choose_variant, conv2d, excite
-from ms_coreset.networks.initialisation import initialise
+from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.layers import choose_variant, conv2d, excite
 from ms_coreset.networks.preact_resnet import PreActBlock
-from ms_coreset.networks.resnet import ResNet, is_residual, recognise_residual, require_width
+from ms_coreset.networks.resnet import ResNet, is_residual, recognize_residual, require_width
 
 _REDUCTION = 16
 
@@ -47,8 +47,8 @@ _BLOCKS = {"senet18": (ExcitedBlock, (2, 2, 2, 2))}
 senet18 = partial(senet, *_BLOCKS["senet18"])
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a SENet with weights of these ``shapes``, or None for another network."""
     if not {"bn1.gamma", "layer1.0.fc1.weight"} <= shapes.keys() or not is_residual(shapes):
         return None
-    return recognise_residual(shapes, ExcitedBlock, _BLOCKS)
+    return recognize_residual(shapes, ExcitedBlock, _BLOCKS)

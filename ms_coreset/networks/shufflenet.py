@@ -6,8 +6,8 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, choose_variant, conv2d, fill_up, linear
-from ms_coreset.networks.initialisation import initialise
+from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.layers import Classifier, choose_variant, conv2d, fill_up, linear
 
 _STEM, _LAST = 24, 1024
 _STAGES = ((116, 4), (232, 8), (464, 4))  # channels and blocks, as in table 5 of the paper
@@ -172,7 +172,7 @@ def shufflenet_v2(num_classes: int, in_channels: int, image_size: int, variant: 
     return initialise(build(num_classes, in_channels, 1 + fill_up(image_size)), seed)
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a ShuffleNet V2 with these ``shapes``, or None for another network."""
     names = {"cifar": ("conv1.weight", "layer1.0.conv5.weight", "layer3.3.conv3.weight"),
              "imagenet": ("conv1.0.weight", "stage2.0.branch1.0.weight", "stage4.3.branch2.5.weight")}

@@ -16,10 +16,11 @@ from typing import Any, Literal
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import open_file, read_stored, read_whole
+from ms_coreset.files import open_file, read_whole
 from ms_coreset.kinds import FilePath, Log
-from ms_coreset.networks.names import WRAPPERS
-from ms_coreset.networks.safetensors_files import widened
+from ms_coreset.networks.parameter_names import WRAPPERS
+from ms_coreset.networks.safetensors_files import widen
+from ms_coreset.pickle_files import read_stored
 from ms_coreset.pickles import PLAIN, Blank, Content, Refused, Unpickler, blank_mapping
 
 _TYPES = {"Float": "f4", "Double": "f8", "Half": "f2", "BFloat16": "u2", "Long": "i8", "Int": "i4", "Short": "i2",
@@ -146,7 +147,7 @@ class _Tensor:
             raise Refused(f"it holds a tensor of shape {str(self.shape)[:40]} in {len(stored):,} numbers")
         strides = [stride * stored.itemsize for stride in self.strides]
         view = np.lib.stride_tricks.as_strided(stored[self.offset:], self.shape, strides, writeable=False)
-        return widened(view) if self.storage.kind == "BFloat16" else view.copy()
+        return widen(view) if self.storage.kind == "BFloat16" else view.copy()
 
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: object) -> _Tensor:
@@ -161,7 +162,7 @@ def _rebuild_parameter(tensor: Any, *_: object) -> Any:
     return tensor
 
 
-def _ordered(pairs: Any = ()) -> dict[str, Any]:
+def _ordered_dict(pairs: Any = ()) -> dict[str, Any]:
     made = dict(pairs)
     if not all(isinstance(key, str) for key in made):
         raise Refused("it holds a dictionary whose keys are no texts")
@@ -192,7 +193,7 @@ _MAPPINGS = (("collections", "defaultdict"), ("collections", "Counter"), ("built
 _ADMITTED: dict[tuple[str, str], object] = {
     **{(module, name): Blank for module, names in _HARMLESS.items() for name in names},
     **dict.fromkeys(_MAPPINGS, blank_mapping), **PLAIN,
-    ("collections", "OrderedDict"): _ordered, ("torch", "Size"): tuple,
+    ("collections", "OrderedDict"): _ordered_dict, ("torch", "Size"): tuple,
     ("torch._utils", "_rebuild_tensor"): _rebuild_tensor, ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,

@@ -8,17 +8,8 @@ from mindspore import nn
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import (
-    Dropout,
-    Plain,
-    choose_variant,
-    conv2d,
-    fill_up,
-    linear,
-    max_pool,
-    require_side,
-)
-from ms_coreset.networks.initialisation import HE, Scheme, initialise, normal, zeros
+from ms_coreset.networks.initialization import HE, Scheme, initialise, normal, zeros
+from ms_coreset.networks.layers import Dropout, Plain, choose_variant, conv2d, fill_up, linear, max_pool, require_side
 
 _CHANNELS = (64, 128, 256, 512, 512)  # of the five stages, each of which ends in 2x2 max-pooling
 _DEPTHS = {"vgg11": (1, 1, 2, 2, 2), "vgg13": (2, 2, 2, 2, 2), "vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
@@ -80,7 +71,7 @@ def _convolutions(depths: tuple[int, ...], in_channels: int, padding: int, batch
 vgg11, vgg13, vgg16, vgg19 = (partial(vgg, depths) for depths in _DEPTHS.values())
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a VGG with weights of these ``shapes``, or None for another network."""
     kernels = [shape for name, shape in shapes.items() if name.startswith("features.") and len(shape) == 4]
     arch = next((name for name, depths in _DEPTHS.items() if [shape[0] for shape in kernels] == _stages(depths)), None)

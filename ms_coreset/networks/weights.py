@@ -22,7 +22,14 @@ from ms_coreset.files import open_file, reserve
 from ms_coreset.kinds import FilePath, Log, Network, Shapes, Trainable
 from ms_coreset.networks import create_network, describe
 from ms_coreset.networks.mindspore_files import read_entries
-from ms_coreset.networks.names import HEAD, from_torch_names, is_batch_counter, readings, shared_prefix, to_torch_names
+from ms_coreset.networks.parameter_names import (
+    HEAD,
+    from_torch_names,
+    is_batch_counter,
+    readings,
+    shared_prefix,
+    to_torch_names,
+)
 from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_training
 from ms_coreset.terminal import warn
@@ -49,7 +56,7 @@ def read_weights(path: FilePath, log: Log = warn) -> tuple[dict[str, np.ndarray]
     Raises ``MsCoresetError`` naming the file when it is missing, damaged, or of no such kind.
     """
     arrays, notes = _read(path, log)
-    names, description = _described(arrays)
+    names, description = _describe(arrays)
     noted = notes.get("network")
     if isinstance(noted, dict) and noted.get("arch") != description.get("arch"):  # one that a user registered
         names, description = next(readings(arrays)), noted
@@ -88,18 +95,18 @@ def _kind_of(path: Path) -> str:
     raise MsCoresetError(f"{path} is neither a whole .ckpt of MindSpore nor a .pth of torch nor a .safetensors file")
 
 
-def _described(arrays: dict[str, np.ndarray],
-               recognise: Callable[[Shapes], dict[str, Any]] = describe) -> tuple[dict[str, str], dict[str, Any]]:
+def _describe(arrays: dict[str, np.ndarray],
+              recognize: Callable[[Shapes], dict[str, Any]] = describe) -> tuple[dict[str, str], dict[str, Any]]:
     """({parameter's name: name in the file}, description) of a network known here, or of all arrays and {}."""
     whole, *others = readings(arrays)
     for names in others:
         shapes = {name: arrays[file].shape for name, file in names.items()}
-        if described := recognise(shapes):
+        if described := recognize(shapes):
             return names, described
     for names in others:
         body = {name: file for name, file in names.items() if not name.startswith("fc.")}
         shapes = {name: arrays[file].shape for name, file in body.items()}
-        if described := recognise({**shapes, **dict(zip(HEAD, ((1, 1), (1,)), strict=True))}):
+        if described := recognize({**shapes, **dict(zip(HEAD, ((1, 1), (1,)), strict=True))}):
             return body, {**described, **_HEADLESS}
     return whole, {}
 
@@ -258,16 +265,16 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
     """
     arrays, notes = _read(path, log)
     if framework == MINDSPORE:
-        names, description = _described(arrays)
+        names, description = _describe(arrays)
     elif notes.get("network"):
         names, description = {}, {}
     else:
-        names, description = _described(arrays, functools.partial(torch_engine().describe, image_size=image_size,
-                                                                  arch=arch))
+        names, description = _describe(arrays, functools.partial(torch_engine().describe, image_size=image_size,
+                                                                 arch=arch))
     description = notes.get("network") or description
     found = description.get("arch") if isinstance(description, dict) else None
     if found is None:
-        raise MsCoresetError(f"{path} holds weights of no network known here ({_shown(arrays)}): known are those of "
+        raise MsCoresetError(f"{path} holds weights of no network known here ({_show(arrays)}): known are those of "
                              "list_networks() by torchvision's names; any other network's features and logits can be "
                              "given as arrays")
     if arch is not None and found != arch:
@@ -282,7 +289,7 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
     return network
 
 
-def _shown(arrays: dict[str, np.ndarray]) -> str:
+def _show(arrays: dict[str, np.ndarray]) -> str:
     first = sorted(arrays)[:3]
     return ", ".join(first) + (", ..." if len(first) < len(arrays) else "")
 

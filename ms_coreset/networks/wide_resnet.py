@@ -7,8 +7,8 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.blocks import Classifier, choose_variant, fill_up, linear
-from ms_coreset.networks.initialisation import HE, Scheme, initialise, uniform_fan_in, zeros
+from ms_coreset.networks.initialization import HE, Scheme, initialise, uniform_fan_in, zeros
+from ms_coreset.networks.layers import Classifier, choose_variant, fill_up, linear
 from ms_coreset.networks.preact_resnet import PreActBlock
 from ms_coreset.networks.resnet import stack, stem
 
@@ -60,7 +60,7 @@ _SIZES = {"wrn16_8": (16, 8), "wrn28_2": (28, 2), "wrn28_10": (28, 10)}
 wrn16_8, wrn28_2, wrn28_10 = (partial(wide_resnet, *size) for size in _SIZES.values())
 
 
-def recognise(shapes: Shapes) -> dict[str, Any] | None:
+def recognize(shapes: Shapes) -> dict[str, Any] | None:
     """What ``create_network`` needs for a wide ResNet with weights of these ``shapes``, or None for another network."""
     if not {"conv1.weight", "block1.layer.0.conv1.weight", "bn1.gamma", "fc.weight"} <= shapes.keys():
         return None

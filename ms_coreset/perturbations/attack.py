@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.device import filled_up
+from ms_coreset.device import fill_up
 from ms_coreset.engines import engine_of
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_number, require_whole
 from ms_coreset.kinds import Trainable
@@ -44,7 +44,7 @@ def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, *, seed: in
     if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
         raise MsCoresetError(f"images are {images.dtype} of shape {images.shape}: give uint8 of (n, height, width, "
                              "channels)")
-    labels = _checked_labels(labels, len(images))
+    labels = _check_labels(labels, len(images))
     _require_callable(logits)
     steps = [slice(begin, begin + batch_size) for begin in range(0, len(images), batch_size)]
     places = np.arange(len(images))
@@ -91,7 +91,7 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
     rows: (b,) their places in the whole data set
     """
     b = len(images)
-    images, labels, rows = (filled_up(array, batch_size) for array in (images, labels, rows))
+    images, labels, rows = (fill_up(array, batch_size) for array in (images, labels, rows))
     clean = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32) / np.float32(255)
     before = answers(logits, clean)
     target = before if options["against"] == "own" else labels
@@ -125,7 +125,7 @@ def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -
     return logits
 
 
-def _checked_labels(labels: np.ndarray, n: int) -> np.ndarray:
+def _check_labels(labels: np.ndarray, n: int) -> np.ndarray:
     """Labels as an array; raises ``MsCoresetError`` unless they are n whole numbers of at least 0."""
     labels = np.asarray(labels)
     if labels.shape != (n,) or labels.dtype.kind not in "iu" or labels.min(initial=0) < 0:
@@ -138,7 +138,7 @@ def _require_known(labels: np.ndarray, logits: Callable, images: np.ndarray) -> 
     """Raise ``MsCoresetError`` for a label that the network has no logit for: MindSpore would tell of it at length."""
     engine = engine_of(logits)
     with engine.asking():
-        first = engine.tensor(np.ascontiguousarray(filled_up(images[:1], len(images)), np.float32))
+        first = engine.tensor(np.ascontiguousarray(fill_up(images[:1], len(images)), np.float32))
         classes = logits(first).shape[1]
     if len(labels) and labels.max() >= classes:
         raise MsCoresetError(f"label {labels.max()} is out of range: the network tells {classes} classes apart")
@@ -196,7 +196,7 @@ def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray,
     """
     _require_pixels("images", images)
     _require_callable(logits)
-    labels = _checked_labels(labels, len(images))
+    labels = _check_labels(labels, len(images))
     require_whole("steps", steps, most=MOST_STEPS)
     for name, value in (("eps", eps), ("alpha", alpha)):
         require_number(name, value, 0, 1, "from 0 to 1")

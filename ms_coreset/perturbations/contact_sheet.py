@@ -81,7 +81,7 @@ def _draw_band(sheet: Image.Image, pen: ImageDraw.ImageDraw, font: ImageFont.Ima
     for word, images in band.rows:
         pen.text((_GAP, top + (tile - _TEXT) // 2), word, _PALE, font)
         for column, image in enumerate(images):
-            sheet.paste(_enlarged(image), (margin + column * (tile + _GAP), top))
+            sheet.paste(_enlarge(image), (margin + column * (tile + _GAP), top))
         top += tile + _GAP
     for column, caption in enumerate(band.captions):
         for place, line in enumerate(caption.split("\n")):
@@ -102,7 +102,7 @@ def _scale(images: np.ndarray) -> int:
     return max(1, round(_TILE / images.shape[1]))
 
 
-def _enlarged(image: np.ndarray) -> Image.Image:
+def _enlarge(image: np.ndarray) -> Image.Image:
     from PIL import Image
 
     scale = _scale(image[None])

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.errors import MsCoresetError, require_kind
-from ms_coreset.files import array_digest
 from ms_coreset.randomness import check_seed, stream
 
 KINDS = ("motion_blur", "fog", "low_resolution", "occlusion", "gaussian_noise")
@@ -92,7 +92,7 @@ def corrupt_rows(images: np.ndarray, kinds: np.ndarray, rows: np.ndarray, option
     images: (b, height, width, channels) uint8; kinds: (b,) codes; rows: (b,) their places in the whole data set
     """
     corrupted = np.array(images)
-    for code, function in enumerate((_blurred, _fogged, _coarse, _occluded, _noisy), start=1):
+    for code, function in enumerate((_blur, _add_fog, _coarse, _occlude, _add_noise), start=1):
         chosen = np.flatnonzero(kinds == code)
         if len(chosen):
             corrupted[chosen] = function(corrupted[chosen], np.asarray(rows)[chosen], options)
@@ -122,7 +122,7 @@ def motion_blur(images: np.ndarray, mode: str = "paper") -> np.ndarray:
     blurred = np.rint(sums / (1024 * degree)).astype(np.uint8)
     flat = blurred.min(axis=(1, 2, 3)) == blurred.max(axis=(1, 2, 3))
     without_contrast = np.zeros_like(images) if mode == "repo" else images
-    return np.stack([without_contrast[i] if flat[i] else _stretched(image) for i, image in enumerate(blurred)])
+    return np.stack([without_contrast[i] if flat[i] else _stretch(image) for i, image in enumerate(blurred)])
 
 
 def blur_degree(size: int) -> int:
@@ -135,11 +135,11 @@ def blur_kernel(degree: int) -> np.ndarray:
 
     In OpenCV's fixed-point numbers: places are rounded to 1/1024 and then to 1/32, and interpolated linearly.
     """
-    half, centre = np.sqrt(0.5), degree / 2
+    half, center = np.sqrt(0.5), degree / 2
     place = np.arange(degree)
     along = np.rint(half * place * 1024).astype(int)
-    x = (np.rint((centre - half * place) * 1024).astype(int)[:, None] + along + 16) >> 5
-    y = (np.rint((half * place + centre - 2 * half * centre) * 1024).astype(int)[:, None] + along + 16) >> 5
+    x = (np.rint((center - half * place) * 1024).astype(int)[:, None] + along + 16) >> 5
+    y = (np.rint((half * place + center - 2 * half * center) * 1024).astype(int)[:, None] + along + 16) >> 5
     diagonal = np.pad(np.eye(degree, dtype=int), degree)
     (column, right), (row, below) = np.divmod(x + 32 * degree, 32), np.divmod(y + 32 * degree, 32)
     upper = diagonal[row, column] * (32 - right) + diagonal[row, column + 1] * right
@@ -172,11 +172,11 @@ def _reference(size: int) -> int:
     return min(max(size, 32), 64)
 
 
-def _blurred(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+def _blur(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     return motion_blur(images, options["mode"])
 
 
-def _stretched(image: np.ndarray) -> np.ndarray:
+def _stretch(image: np.ndarray) -> np.ndarray:
     low, high = float(image.min()), float(image.max())
     # As OpenCV: factor and offset in float32, multiplied and added with one rounding. It decides exact halves.
     factor = 255 * (1 / (high - low))
@@ -184,7 +184,7 @@ def _stretched(image: np.ndarray) -> np.ndarray:
     return np.rint(stretched.astype(np.float32)).astype(np.uint8)
 
 
-def _fogged(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+def _add_fog(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     # The repository forgets to multiply by 255, and every number below 1 becomes 0.
     return np.zeros_like(images) if options["mode"] == "repo" else np.rint(255 * fog(images)).astype(np.uint8)
 
@@ -204,7 +204,7 @@ def _coarse(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np
     return np.stack([there_and_back(image) for image in images])
 
 
-def _occluded(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+def _occlude(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     first, side = occlusion_box(images.shape[1])
     height, width = images.shape[1:3]
     for image, row in zip(images, rows, strict=True):
@@ -216,7 +216,7 @@ def _occluded(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> 
     return images
 
 
-def _noisy(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+def _add_noise(images: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
     """Normal noise of mean 0.2 and deviation 1 added to pixels in [0, 1], and clipped."""
     noise = np.stack([stream(options["seed"], "gaussian noise", row).normal(
         _NOISE_MEAN, _NOISE_DEVIATION, images.shape[1:]) for row in rows])

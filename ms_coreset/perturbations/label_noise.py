@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.errors import MsCoresetError, require_number, require_whole
-from ms_coreset.files import array_digest
 from ms_coreset.randomness import stream
 
 
@@ -26,9 +26,9 @@ def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, *,
     Source: ``exact=False`` is the distribution of the Moderate coreset repository (tmllab/2023_ICLR_Moderate-DS).
     Departures: that code sets no seed, so its very draws can't be repeated; an exact count is our default.
     """
-    labels = _checked(labels, num_classes, ratio)
+    labels = _check(labels, num_classes, ratio)
     rng = stream(seed, "label noise")
-    flipped = _drawn(np.arange(len(labels)), ratio, exact, rng)
+    flipped = _draw(np.arange(len(labels)), ratio, exact, rng)
     # A step of 1 to num_classes - 1 round the circle of classes reaches each other class, and never its own.
     steps = rng.randint(1, num_classes, size=len(flipped))
     noisy = labels.copy()
@@ -56,21 +56,21 @@ def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2
         raise MsCoresetError("targets must be (C,) classes, 0 to C - 1, one for each class, got "
                              f"{targets.dtype} of shape {targets.shape}")
     num_classes = len(targets)
-    labels = _checked(labels, num_classes, ratio)
+    labels = _check(labels, num_classes, ratio)
     rng = stream(seed, "asymmetric label noise")
-    flipped = _drawn(np.flatnonzero(targets[labels] != labels), ratio, exact, rng)
+    flipped = _draw(np.flatnonzero(targets[labels] != labels), ratio, exact, rng)
     noisy = labels.copy()
     noisy[flipped] = targets[labels[flipped]]
     return noisy, _manifest("asymmetric", labels, noisy, num_classes, ratio=float(ratio), seed=int(seed),
                             exact=bool(exact), targets=targets.tolist())
 
 
-def given_noise(labels: np.ndarray, num_classes: int, given: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+def human_noise(labels: np.ndarray, num_classes: int, given: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """Labels that someone gave, (n,) integers, in the place of the true ones; returns as ``symmetric_noise``.
 
     Raises ``MsCoresetError`` for labels of another length or out of range.
     """
-    labels, given = _checked(labels, num_classes), _checked(given, num_classes)
+    labels, given = _check(labels, num_classes), _check(given, num_classes)
     if len(given) != len(labels):
         raise MsCoresetError(f"{len(given)} labels were given for {len(labels)} samples")
     return given, _manifest("human", labels, given, num_classes)
@@ -120,7 +120,7 @@ def target_classes(name: str, classes: Sequence[str], next_class: bool = False) 
     return np.array([place[pairs.get(word, word)] for word in classes]), "published"
 
 
-def _drawn(candidates: np.ndarray, ratio: float, exact: bool, rng: np.random.RandomState) -> np.ndarray:
+def _draw(candidates: np.ndarray, ratio: float, exact: bool, rng: np.random.RandomState) -> np.ndarray:
     """The places to flip: exactly the share of the candidates, or each with that chance."""
     if exact:
         return candidates[rng.permutation(len(candidates))[: round(ratio * len(candidates))]]
@@ -134,7 +134,7 @@ def _manifest(kind: str, labels: np.ndarray, noisy: np.ndarray, num_classes: int
             "noisy_labels": array_digest(noisy)}
 
 
-def _checked(labels: np.ndarray, num_classes: int, ratio: float = 0.0) -> np.ndarray:
+def _check(labels: np.ndarray, num_classes: int, ratio: float = 0.0) -> np.ndarray:
     labels = np.asarray(labels)
     require_whole("num_classes", num_classes)
     require_number("noise ratio", ratio, 0, 1, "a share from 0 to 1")

@@ -5,33 +5,31 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.arrays import plain
+from ms_coreset.checksums import array_digest
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
-from ms_coreset.files import array_digest
 from ms_coreset.selectors import (
     baselines,
     best_window,
     beta,
     class_quotas,
-    geometry,
     gm_matching,
-    gradient,
     offset,
-    presets,
+    on_ranks,
     ram_apl,
+    score_and_rule,
     scores,
-    shared,
     submodular,
 )
 from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
-from ms_coreset.selectors.kernels import one_blas_thread
-from ms_coreset.selectors.presets import register_score
+from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.top_of_score import register_score
 
 __all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "describe",
            "estimate", "geometry", "gm_matching", "gradient", "list_methods", "list_rules", "list_scores", "offset",
@@ -72,8 +70,8 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
         raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
-    selection = shared.chosen(entry, evidence, inner, options)
-    how = shared.sharing(entry, inner, options)
+    selection = on_ranks.choose(entry, evidence, inner, options)
+    how = on_ranks.sharing(entry, inner, options)
     return _coreset(_noted(selection, notes), entry.name, evidence, request,
                     {**entry.options, **options, **of_quota}, how)
 
@@ -93,8 +91,8 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
     request = Request(rate, bool(balance), seed, memory)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
-    selection = presets.by_score(evidence, inner, score, rule, **options)
-    return _coreset(_noted(selection, notes), name, evidence, request, {**plain(options), **of_quota}, shared.SCORES)
+    selection = score_and_rule.by_score(evidence, inner, score, rule, **options)
+    return _coreset(_noted(selection, notes), name, evidence, request, {**plain(options), **of_quota}, on_ranks.SCORES)
 
 
 def _noted(selection: Selection, notes: dict[str, Any]) -> Selection:
@@ -103,7 +101,7 @@ def _noted(selection: Selection, notes: dict[str, Any]) -> Selection:
 
 def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
              how: str) -> Coreset:
-    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **shared.noted(how),
+    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **on_ranks.notes(how),
                 **(selection.notes or {})}
     return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
                    options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
@@ -121,7 +119,7 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     entry.check_options(options)
     options = plain(options)
     entry.require(evidence, options)
-    return shared.values(entry, evidence, options)
+    return on_ranks.values(entry, evidence, options)
 
 
 def list_methods(pattern: str = "*") -> list[str]:

@@ -6,11 +6,12 @@ from typing import Annotated
 import numpy as np
 
 from ms_coreset.distributed import current
-from ms_coreset.evidence import Evidence, required, take
-from ms_coreset.selectors import kernels
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import take
+from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.catalogue import rule
 from ms_coreset.selectors.drawing import pick_on_first, with_score
-from ms_coreset.selectors.options import Number, Positive
+from ms_coreset.selectors.option_values import Number, Positive
 from ms_coreset.selectors.quota import Request, budget, group_budgets, pick_by_group
 from ms_coreset.selectors.rules import TIE, top
 from ms_coreset.selectors.selection import Selection
@@ -56,7 +57,7 @@ def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: 
 def _accuracies(evidence: Evidence, request: Request, windows: Iterable[Pick], lam: float) -> np.ndarray:
     """What ridge regression on each of some windows reaches, in their order."""
     labels = np.unique(evidence.labels, return_inverse=True)[1]
-    sums = _WindowSums(required(evidence.features), labels)
+    sums = _WindowSums(require_field(evidence.features), labels)
     return np.array([sums.accuracy(pick_by_group(evidence.labels, request, pick), lam) for pick in windows])
 
 
@@ -123,7 +124,7 @@ class _WindowSums:
 
     def _blocks(self, places: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(places (b,), rows (b, d + 1) float64 with a column of ones) of ascending places."""
-        for part in kernels.blocks(len(places), 8 * len(self._gram)):
+        for part in row_blocks.blocks(len(places), 8 * len(self._gram)):
             rows = np.ones((len(places[part]), len(self._gram)))
             rows[:, :-1] = take(self._features, places[part])
             yield places[part], rows

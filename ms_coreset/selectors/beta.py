@@ -6,10 +6,10 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError, MsCoresetWarning
 from ms_coreset.evidence import Evidence
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.catalogue import rule
 from ms_coreset.selectors.drawing import pick_on_first
-from ms_coreset.selectors.options import Epochs, Positive
+from ms_coreset.selectors.option_values import Epochs, Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.rules import top, within_reach
 from ms_coreset.selectors.scores.record import mean_over_seen, recorded
@@ -67,7 +67,7 @@ def _mean_probability(evidence: Evidence, epochs: Epochs | None) -> np.ndarray:
     """p (n,) float64, NaN of samples that were not seen; raises ``MsCoresetError`` for what is not in [0, 1]."""
     values, seen = (found[:EPOCHS if epochs is None else None]
                     for found in recorded(evidence, "beta", "probability", epochs))
-    parts = kernels.blocks(values.shape[1], 8 * len(values))
+    parts = row_blocks.blocks(values.shape[1], 8 * len(values))
     probability = np.concatenate([mean_over_seen(values[:, part], seen[:, part]) for part in parts])
     outside = (probability < 0) | (probability > 1)
     if outside.any():

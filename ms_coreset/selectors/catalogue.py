@@ -8,7 +8,7 @@ from typing import Any
 from ms_coreset.distributed import current
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.registry import Registry
-from ms_coreset.selectors import options
+from ms_coreset.selectors import option_values
 
 METHODS: "Registry[Entry]" = Registry("method")
 SCORES: "Registry[Entry]" = Registry("score")
@@ -106,15 +106,15 @@ class Entry:
     @property
     def options(self) -> dict[str, Any]:
         """Keyword options with their defaults."""
-        return {name: parameter.default for name, parameter in options.keywords(self.function).items()}
+        return {name: parameter.default for name, parameter in option_values.keywords(self.function).items()}
 
     def canonical_value(self, option: str, value: Any) -> Any:
         """The value of one of its options in one spelling of all that mean the same."""
-        return options.canonical_value(options.keywords(self.function)[option], value)
+        return option_values.canonical_value(option_values.keywords(self.function)[option], value)
 
     def check_options(self, given: dict[str, Any]) -> None:
         """Raise ``MsCoresetError`` for options that this entry does not have, and for values they may not have."""
-        options.check(self.name, self.function, given)
+        option_values.check(self.name, self.function, given)
 
 
 def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),

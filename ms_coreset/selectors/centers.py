@@ -1,8 +1,48 @@
-"""Where the middle of a class lies."""
+"""Where the middle of a class lies: its mean, median and geometric median."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import norms, row_blocks
+from ms_coreset.selectors.row_blocks import blocks
+
+MEDIAN_THREADS = 2
+
+
+def class_median(block: np.ndarray) -> np.ndarray:
+    """Per-dimension median (d,) float64 of a class's rows (m, d), numbers of any type.
+
+    For an even m the mean of the two middle values, as NumPy's (torch's and MindSpore's own medians give the lower).
+    On the host everywhere: a partition is ten times faster than MindSpore's sort there, and exact, while Ascend sorts
+    along the last axis only, in float32.
+    """
+    middle = [(len(block) - 1) // 2, len(block) // 2]
+
+    def of_columns(columns: slice) -> np.ndarray:
+        # Along rows that are contiguous it is faster than down the columns.
+        ranked = np.array(block[:, columns].T, block.dtype.newbyteorder("="), order="C")
+        ranked.partition(middle, axis=1)
+        return ranked[:, middle].astype(np.float64).mean(axis=1)  # in their own type the sum of two overflows
+
+    parts = blocks(block.shape[1], block.itemsize * len(block), row_blocks.BLOCK_BYTES // 4)
+    if len(parts) == 1:
+        return of_columns(parts[0])
+    with ThreadPoolExecutor(MEDIAN_THREADS) as threads:  # NumPy lets go of the interpreter while it partitions
+        return np.concatenate(list(threads.map(of_columns, parts)))
+
+
+def class_mean(block: np.ndarray) -> np.ndarray:
+    """Per-dimension mean (d,) float64 of a class's rows (m, d), right to rounding of how far they lie from it.
+
+    Far from the origin the first sum has lost that much: what the rows differ from it by is averaged once more.
+    """
+    mean = np.mean(block, axis=0, dtype=np.float64)
+    rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in blocks(len(block), 8 * block.shape[1]))
+    return mean + rest / len(block)
+
 
 MOST_STEPS = 5000
 _NEAREST = 1e-8  # of the mean distance: a row that is nearer counts as that far
@@ -20,11 +60,11 @@ def geometric_median(block: np.ndarray) -> np.ndarray:
     Source: Weiszfeld, Tohoku Mathematical Journal 1937; Acharya et al., Geometric Median Matching, ICML 2025, whose
     code stops at a step of 1e-5, whatever the scale.
     """
-    mean = kernels.class_mean(block)
+    mean = class_mean(block)
     rows = np.subtract(block, mean, dtype=np.float64)
     point = np.zeros(block.shape[1])
     for _ in range(MOST_STEPS):
-        distances = kernels.row_distances(rows, point)
+        distances = norms.row_distances(rows, point)
         scale = distances.mean()
         if not scale:  # one row, or all alike
             break

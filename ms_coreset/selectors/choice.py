@@ -18,15 +18,15 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
-from ms_coreset.files import parse_yaml
 from ms_coreset.selectors import METHODS, RULES, SCORES, select, select_by
 from ms_coreset.selectors.catalogue import QUOTAS
 from ms_coreset.selectors.class_quotas import NONE, require_agreement
 from ms_coreset.selectors.estimate import Estimate
 from ms_coreset.selectors.normalization import NORMALIZATION
+from ms_coreset.selectors.on_ranks import estimate_on_ranks
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.rule_estimate import bounding_request, with_rule
-from ms_coreset.selectors.shared import estimate_on_ranks
+from ms_coreset.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.catalogue import Entry

@@ -9,11 +9,12 @@ import numpy as np
 
 from ms_coreset.arrays import plain
 from ms_coreset.errors import MsCoresetError, MsCoresetWarning, require_kind
-from ms_coreset.evidence import Evidence, required, row_wise
-from ms_coreset.selectors import shared
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import row_wise
+from ms_coreset.selectors import on_ranks
 from ms_coreset.selectors.catalogue import QUOTAS, SCORES, quota
 from ms_coreset.selectors.drawing import ScoreName
-from ms_coreset.selectors.options import Named, Whole
+from ms_coreset.selectors.option_values import Named, Whole
 from ms_coreset.selectors.quota import Request, budget, classes, proportional
 from ms_coreset.selectors.rules import within_reach
 
@@ -128,7 +129,7 @@ def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares
 
 def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
     """Share (C,) of each class of ``labels`` whose largest logit is its own; NaN of classes without samples."""
-    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, required(evidence.logits))
+    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, require_field(evidence.logits))
     found = [right[evidence.labels == label] for label in labels]
     return np.array([hits.mean() if len(hits) else np.nan for hits in found])
 
@@ -151,7 +152,7 @@ def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "e
     """
     entry = SCORES[quota_score]
     entry.require(evidence, {})
-    values, groups = within_reach(shared.values(entry, evidence, {})), classes(evidence.labels)
+    values, groups = within_reach(on_ranks.values(entry, evidence, {})), classes(evidence.labels)
     means = np.array([trimmed_mean(values[rows]) for rows in groups])
     if (means < 0).any():
         label = evidence.labels[groups[int(np.argmin(means))][0]]

@@ -8,10 +8,10 @@ import numpy as np
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, warn
-from ms_coreset.selectors import rules, shared
+from ms_coreset.selectors import on_ranks, rules
 from ms_coreset.selectors.catalogue import SCORES, rule
 from ms_coreset.selectors.label_quality import share_to_cut_off
-from ms_coreset.selectors.options import AUTO, Count, Named, Number, OrAuto
+from ms_coreset.selectors.option_values import AUTO, Count, Named, Number, OrAuto
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 
@@ -79,7 +79,7 @@ def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_rati
     cutoff = SCORES[cutoff_score]
     cutoff.require(evidence, {})
     share = share_to_cut_off(evidence, request) if isinstance(mis_ratio, str) else mis_ratio
-    return shared.values(cutoff, evidence, {}), share
+    return on_ranks.values(cutoff, evidence, {}), share
 
 
 def _where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -117,8 +117,8 @@ def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selecti
 
 @rule("weighted_random")
 def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Drawn without replacement, the likelier the higher the score; see ``rules.weighted``."""
-    return draw_by_group(values, evidence, request, rules.weighted)
+    """Drawn without replacement, the likelier the higher the score; see ``rules.weighted_random``."""
+    return draw_by_group(values, evidence, request, rules.weighted_random)
 
 
 @rule("strata", needs=needs_of_cutoff, source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")

@@ -105,7 +105,7 @@ class Size:
         """Operations of a factor that grows by a row of all samples with every pick."""
         return 2 * self.over_pools(lambda m, k: m * k * (self.d + self.columns + k / 2))
 
-    def drawn(self, n: int) -> Size:
+    def part_of_size(self, n: int) -> Size:
         """The size of a pool of n samples, as even over the classes as their sizes allow."""
         groups, left, classes = [], n, self.classes
         for samples, times in sorted(self.groups):
@@ -230,7 +230,7 @@ def _remedies(entry: Entry, size: Size, options: dict[str, Any]) -> Iterator[str
     if lower is not None:
         yield f"rate {lower:g}"
     pools = [size.n >> halvings for halvings in range(1, 30) if size.n >> halvings >= size.classes]
-    pool = next((n for n in pools if fits(size.drawn(n))), None)
+    pool = next((n for n in pools if fits(size.part_of_size(n))), None)
     if pool is not None:
         yield f"a pool of {pool} samples"
 

@@ -4,12 +4,13 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.evidence import Evidence, required, take
-from ms_coreset.selectors import kernels
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import take
+from ms_coreset.selectors import centers, norms
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.centers import geometric_median
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.options import Metric, OneOf
+from ms_coreset.selectors.option_values import Metric, OneOf
 from ms_coreset.selectors.quota import Request, classes, pick_by_group, proportional
 from ms_coreset.selectors.rules import first_best
 from ms_coreset.selectors.selection import Selection
@@ -49,13 +50,13 @@ def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine",
                                for places, picks in zip(members, budgets, strict=True)])
 
     def of_class(places: np.ndarray, k: int) -> list[int]:
-        features = take(required(evidence.features), places)
+        features = take(require_field(evidence.features), places)
         center = geometric_median(features)
         if metric == "cosine":
-            rows, center = kernels.in_metric(features, metric), kernels.in_metric(center[None], metric)[0]
+            rows, center = norms.rows_in_metric(features, metric), norms.rows_in_metric(center[None], metric)[0]
         else:  # counted from the center, whatever the origin
             rows, center = np.subtract(features, center, dtype=np.float64), np.zeros_like(center)
-        return _matched(rows, center, _first(rows, center, start, request.seed), metric, k)
+        return _match(rows, center, _first(rows, center, start, request.seed), metric, k)
 
     return Selection(pick_by_group(evidence.labels, request, pick))
 
@@ -64,12 +65,12 @@ def _first(rows: np.ndarray, center: np.ndarray, start: str, seed: int) -> np.nd
     """theta_0."""
     if start == "median":
         return center
-    return kernels.class_mean(rows) if start == "mean" else rows[np.random.RandomState(seed).randint(len(rows))]
+    return centers.class_mean(rows) if start == "mean" else rows[np.random.RandomState(seed).randint(len(rows))]
 
 
-def _matched(rows: np.ndarray, center: np.ndarray, theta: np.ndarray, metric: str, k: int) -> list[int]:
+def _match(rows: np.ndarray, center: np.ndarray, theta: np.ndarray, metric: str, k: int) -> list[int]:
     """k places of rows (m, d), in the order of the picks."""
-    squares = kernels.squared_norms(rows)
+    squares = norms.squared_norms(rows)
     halves = squares / 2 if metric == "euclidean" else np.zeros(len(rows))  # of ||x||^2 - 2 <theta, x>
     gains, drift = rows @ theta - halves, rows @ center
     scale, picks = squares.max(), []

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_kind
-from ms_coreset.evidence import Evidence, log_softmax, required
+from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.randomness import stream
-from ms_coreset.selectors.kernels import blocks
 from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.row_blocks import blocks
+from ms_coreset.softmax import log_softmax
 
 TAIL = 0.2  # share of the wrong labels, those that look worst, that are counted
 EASE = 1 / 3  # of the right labels that a coreset leaves out anyway, these that look worst are cut off, too
@@ -55,7 +56,7 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     require_kind("evidence", evidence, Evidence)
     evidence.require(("logits",), "estimate_label_noise")
     evidence.require_label_columns("estimate_label_noise")
-    logits = required(evidence.logits)
+    logits = require_field(evidence.logits)
     n, classes = logits.shape
     if classes < 2:
         raise MsCoresetError("estimate_label_noise compares labels with others: logits must have two columns or more")

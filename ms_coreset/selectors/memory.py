@@ -37,7 +37,7 @@ def fits_as_matrices(memory: int, sizes: Sequence[int], d: int, classes: int) ->
     return sum(matrix_bytes(m, d, classes) for m in sizes) + BLOCKS <= memory
 
 
-def fits_converted(memory: int, n: int, m: int, row_bytes: int) -> bool:
+def fits_as_type(memory: int, n: int, m: int, row_bytes: int) -> bool:
     """Whether features of m of n samples fit in another type, of so many bytes a sample, with what herding counts."""
     return (row_bytes + 60) * m + 40 * n + BLOCKS <= memory
 

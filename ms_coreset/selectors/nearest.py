@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ms_coreset.evidence import take
-from ms_coreset.selectors import kernels
+from ms_coreset.rows import take
+from ms_coreset.selectors import centers, norms, products, row_blocks
 
 _SLACK = 1e-12  # error of a squared distance by products, relative to the squared lengths
 
@@ -28,14 +28,14 @@ def nearest_samples(features: np.ndarray, queries: np.ndarray, candidates: np.nd
         (b,) queries; (b, k) places of the nearest, the nearest first; (b, k) their distances, float64
     """
     rows = np.asarray(take(features, candidates), np.float64)
-    center = kernels.class_mean(rows)
+    center = centers.class_mean(rows)
     rows = rows - center
-    squares = kernels.squared_norms(rows)
-    for part in kernels.blocks(len(queries), 8 * (3 * len(candidates) + features.shape[1])):
+    squares = norms.squared_norms(rows)
+    for part in row_blocks.blocks(len(queries), 8 * (3 * len(candidates) + features.shape[1])):
         block = queries[part]
         asked = np.asarray(take(features, block), np.float64) - center
-        lengths = kernels.squared_norms(asked)
-        found = lengths[:, None] + squares - 2 * kernels.multiply(asked, rows.T)
+        lengths = norms.squared_norms(asked)
+        found = lengths[:, None] + squares - 2 * products.multiply(asked, rows.T)
         if exclude_self:
             found[block[:, None] == candidates] = np.inf
         slack = _SLACK * (lengths + squares.max())
@@ -50,8 +50,8 @@ def nearest_samples(features: np.ndarray, queries: np.ndarray, candidates: np.nd
 def _between(left: np.ndarray, right: np.ndarray, at: np.ndarray, place: np.ndarray) -> np.ndarray:
     """||left[at] - right[place]||^2 (m,), from differences."""
     squares = np.empty(len(at))
-    for part in kernels.blocks(len(at), 16 * left.shape[1]):
-        squares[part] = kernels.squared_norms(left[at[part]] - right[place[part]])
+    for part in row_blocks.blocks(len(at), 16 * left.shape[1]):
+        squares[part] = norms.squared_norms(left[at[part]] - right[place[part]])
     return squares
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import numpy as np
 
 from ms_coreset.selectors.catalogue import Entry
-from ms_coreset.selectors.options import OneOf
+from ms_coreset.selectors.option_values import OneOf
 from ms_coreset.selectors.quota import classes
 from ms_coreset.selectors.rules import within_reach
 

@@ -9,7 +9,7 @@ from ms_coreset.errors import MsCoresetWarning
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import rule
 from ms_coreset.selectors.drawing import draw_by_group
-from ms_coreset.selectors.options import Number
+from ms_coreset.selectors.option_values import Number
 from ms_coreset.selectors.quota import Request, budget
 from ms_coreset.selectors.rules import top
 from ms_coreset.selectors.selection import Selection

@@ -77,7 +77,7 @@ def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray
     return [(rows, k) for rows in groups if (k := request.budget_of(labels[rows[0]], len(rows)))]
 
 
-def cut(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
+def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
     """The coreset that a nested method (``catalogue.Entry.nested``) gives at a lower rate: its first picks.
 
     Of all, or of each class if it is balanced. Raises ``MsCoresetError`` as ``pick_by_group``, and for a coreset with

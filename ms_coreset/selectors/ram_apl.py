@@ -2,9 +2,9 @@
 
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.options import Positive
-from ms_coreset.selectors.presets import keep_by
+from ms_coreset.selectors.option_values import Positive
 from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.score_and_rule import keep_by
 from ms_coreset.selectors.scores.ram_apl import FACTS, Part
 from ms_coreset.selectors.scores.ram_apl import ram_apl as score
 from ms_coreset.selectors.selection import Selection

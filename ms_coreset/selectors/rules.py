@@ -39,7 +39,7 @@ def uniform(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarra
     return rng.choice(len(scores), k, replace=False)
 
 
-def weighted(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+def weighted_random(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """k places without replacement, each draw with a chance that grows linearly from the lowest score (none, but for
     rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal."""
     scores = within_reach(scores)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction import extract
-from ms_coreset.extraction.boundary import deepfool_distances
-from ms_coreset.files import array_digest
+from ms_coreset.extraction.deepfool import deepfool_distances
 from ms_coreset.kinds import FilePath, Log, Network
 from ms_coreset.selectors import METHODS
 from ms_coreset.selectors.choice import Choice
@@ -125,7 +125,7 @@ class Coresets:
         """Samples of a coreset, up to what single methods depart from it."""
         return max(1, round(self._reselection.request.rate * len(self._rows)))
 
-    def presented_in(self, epochs: int) -> int:
+    def count_presentations(self, epochs: int) -> int:
         """Samples that are presented in the first so many epochs, likewise."""
         warm = min(epochs, self._reselection.warm)
         return warm * len(self._rows) + (epochs - warm) * self.size
@@ -136,7 +136,7 @@ class Coresets:
         following = [epoch for epoch in choices if epoch > first]
         return itertools.pairwise([first, *following, epochs] if first < epochs else [])
 
-    def presented(self, epoch: int, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
+    def presentation(self, epoch: int, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
         """(rows, weights or None) from ``epoch`` on: ascending places, and (n,) with a weight for each of them."""
         since = epoch - self._reselection.warm
         if since < 0:

@@ -67,8 +67,8 @@ def resized_crops(images: np.ndarray | Pictures, rows: np.ndarray, recipe: Recip
     return in_threads(make, pictures.shape)
 
 
-def as_tested(split: Split, recipe: Recipe) -> Split:
+def test_view(split: Split, recipe: Recipe) -> Split:
     """``split`` as the recipe tests on it: with ``test_resize``, resized to that before the crop to its size."""
     if recipe.test_resize is None:
         return split
-    return dataclasses.replace(split, images=as_pictures(split.require_images()).rescaled(recipe.test_resize))
+    return dataclasses.replace(split, images=as_pictures(split.require_images()).rescale(recipe.test_resize))

@@ -9,9 +9,10 @@ import numpy as np
 
 from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import log_softmax, require_label_columns
-from ms_coreset.files import create_array, open_array
+from ms_coreset.evidence_checks import require_label_columns
 from ms_coreset.kinds import FilePath
+from ms_coreset.npy_files import create_array, open_array
+from ms_coreset.softmax import log_softmax
 from ms_coreset.training.previous import PreviousAnswers
 from ms_coreset.training.recorder_state import drop_states, read_state, write_state
 

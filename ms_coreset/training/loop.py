@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ms_coreset.batches import evaluated_together, evaluation_batches, updates_per_epoch
+from ms_coreset.batches import evaluation_batches, evaluation_size, updates_per_epoch
+from ms_coreset.checksums import array_digest
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import filled_up, mean_cross_entropy
+from ms_coreset.device import fill_up, mean_cross_entropy
 from ms_coreset.distributed import current
 from ms_coreset.engines import engine_of
 from ms_coreset.engines.frameworks import TORCH
 from ms_coreset.errors import MsCoresetError, require_kind, require_network, require_path, require_whole
-from ms_coreset.files import array_digest
 from ms_coreset.identity import contents_digest, network_identity, normalization, tell_missing
 from ms_coreset.kinds import FilePath, Network, Trainable
 from ms_coreset.networks.weights import assign, read_checkpoint, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
-from ms_coreset.training.crops import as_tested
+from ms_coreset.training.crops import test_view
 from ms_coreset.training.dynamics import Recorder, TrainingDynamics, default_record, measure
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
@@ -105,7 +105,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     check_seed(seed)
     if weights is not None and reselection is not None:
         raise MsCoresetError("weights and reselection: a coreset that is chosen anew brings its own weights, if any")
-    weights = _checked_weights(weights, len(split))
+    weights = _check_weights(weights, len(split))
     place = None if folder is None else Path(folder)
     run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection)
     first = run.restore(place) if resume and place is not None else 0
@@ -133,11 +133,11 @@ def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarr
 def _logits(network: Trainable, split: Split, batch_size: int = 512) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(labels (B,), logits (B, C)) of this rank's share of the samples, in evaluation mode."""
     network.set_train(False)
-    together = evaluated_together(split, batch_size)
+    together = evaluation_size(split, batch_size)
     engine, own = engine_of(network), current().part(len(split), together)
     for batch in evaluation_batches(split, batch_size, own.start, own.stop, engine.ahead):
         with engine.asking():
-            logits = engine.array(network(engine.tensor(filled_up(batch.images, together))))
+            logits = engine.array(network(engine.tensor(fill_up(batch.images, together))))
         yield split.labels[batch.rows], logits[:len(batch.rows)]
 
 
@@ -148,7 +148,7 @@ def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> 
     """
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe, type(None))
-    correct = predict(network, split if recipe is None else as_tested(split, recipe)) == split.labels
+    correct = predict(network, split if recipe is None else test_view(split, recipe)) == split.labels
     per_class = {name: float(correct[split.labels == label].mean()) if (split.labels == label).any() else None
                  for label, name in enumerate(split.classes)}
     return {"accuracy": float(correct.mean()), "samples": len(split), "per_class": per_class}
@@ -166,7 +166,7 @@ def checkpoint_file(folder: FilePath, name: str) -> Path:
     return of_torch if of_torch.is_file() else path
 
 
-def finished(folder: FilePath) -> bool:
+def is_finished(folder: FilePath) -> bool:
     """Whether ``folder`` holds the result of training that ended: best.ckpt, and no last.ckpt of fewer epochs."""
     last = checkpoint_file(folder, LAST)
     if not checkpoint_file(folder, BEST).is_file():
@@ -193,9 +193,9 @@ class _Run:
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
         self.weights, self.folder = weights, folder
-        self.test = None if test is None else as_tested(test, recipe)
+        self.test = None if test is None else test_view(test, recipe)
         self.rows, self.held_out = hold_out(len(split), recipe.validation, seed)
-        self.validation = as_tested(split.subset(self.held_out), recipe) if len(self.held_out) else None
+        self.validation = test_view(split.subset(self.held_out), recipe) if len(self.held_out) else None
         self.reselection = reselection
         self.coresets = None
         if reselection is not None:
@@ -236,14 +236,14 @@ class _Run:
 
     def images(self, epochs: int) -> int:
         """How many are presented in the first so many epochs."""
-        return self.coresets.presented_in(epochs) if self.coresets else epochs * len(self.rows)
+        return self.coresets.count_presentations(epochs) if self.coresets else epochs * len(self.rows)
 
     def train(self, first: int, progress: Progress) -> None:
         if self.coresets is None:
             self._train_on(self.rows, self.weights, first, self.epochs, progress)
             return
         for begin, end in self.coresets.parts(first, self.epochs):
-            rows, weights = self.coresets.presented(begin, self.network)
+            rows, weights = self.coresets.presentation(begin, self.network)
             self._train_on(rows, weights, begin, end, progress)
 
     def _train_on(self, rows: np.ndarray, weights: np.ndarray | None, first: int, end: int, progress: Progress) -> None:
@@ -390,7 +390,7 @@ class _OfMindSpore:
         self.step = _training_step(network, optimizer, ranks)
 
     def reseed(self, rng: np.random.RandomState) -> None:
-        from ms_coreset.networks.blocks import reseed
+        from ms_coreset.networks.layers import reseed
 
         reseed(self._network, rng)
 
@@ -455,7 +455,7 @@ def _validate(network: Network, split: Split) -> tuple[float, np.ndarray]:
     return float(correct.mean()), losses
 
 
-def _checked_weights(weights: Any, n: int) -> np.ndarray | None:
+def _check_weights(weights: Any, n: int) -> np.ndarray | None:
     if weights is None:
         return None
     weights = np.asarray(weights)

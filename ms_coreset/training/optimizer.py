@@ -39,7 +39,7 @@ class SGD:
     def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
         """Update the parameters in place."""
         if self._clip_norm is not None:
-            gradients = _clipped(gradients, self._clip_norm)
+            gradients = _clip(gradients, self._clip_norm)
         learning_rate = Tensor(learning_rate, float32)
         for parameter, gradient, velocity, stat in zip(self.parameters, gradients, self._velocities, self._stats,
                                                        strict=True):
@@ -55,7 +55,7 @@ class SGD:
         self._velocities = [Tensor(np.array(arrays[MEMORY + parameter.name])) for parameter in self.parameters]
 
 
-def _clipped(gradients: Sequence[Tensor], largest: float) -> Sequence[Tensor]:
+def _clip(gradients: Sequence[Tensor], largest: float) -> Sequence[Tensor]:
     """Gradients scaled so that the norm of all together is ``largest`` at most."""
     norms = ops.cat([(gradient**2).sum().reshape(1)**0.5 for gradient in gradients])
     factor = largest / ((norms**2).sum()**0.5 + 1e-6)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ms_coreset.batches import Batch, Prepare, ahead, batch_bytes, normalise, updates_per_epoch
+from ms_coreset.batches import Batch, Prepare, ahead, batch_bytes, normalize, updates_per_epoch
 from ms_coreset.distributed import current
 from ms_coreset.randomness import stream
 from ms_coreset.training.crops import NUMBERS, resized_crops
@@ -98,7 +98,7 @@ class _TrainingSource:
         pictures = self._pictures
         images = pictures[rows] if crop is None else resized_crops(pictures, rows, self._recipe, crop)
         images = augment(images, self._recipe, shift, mirror)
-        return normalise(images, self._split.mean, self._split.std)
+        return normalize(images, self._split.mean, self._split.std)
 
     def _draw_plan(self, epoch: int) -> EpochPlan:
         return EpochPlan(len(self._rows), self._recipe, self._seed, epoch)

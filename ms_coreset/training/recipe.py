@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, require_kind, require_number
-from ms_coreset.files import read_yaml
+from ms_coreset.yaml_files import read_yaml
 
 SCHEDULES = ("multistep", "cosine", "linear", "constant")
 PADDING_MODES = ("zeros", "reflect")

@@ -10,9 +10,10 @@ import numpy as np
 
 from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import atomic_write, open_array
+from ms_coreset.files import atomic_write
 from ms_coreset.kinds import FilePath
-from ms_coreset.selectors import kernels
+from ms_coreset.npy_files import open_array
+from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.scores import cld, dynamic_uncertainty, dynamics, tdds
 from ms_coreset.training.dynamics import RECORDS, TrainingDynamics, measure_whole
 from ms_coreset.training.previous import PreviousAnswers
@@ -145,7 +146,7 @@ class _Windows:
         if self.epochs < length:
             return
         oldest_first = (self.epochs + np.arange(length)) % length
-        for part in kernels.blocks(n, 24 * length):
+        for part in row_blocks.blocks(n, 24 * length):
             window = np.asarray(self.ring[oldest_first, part], np.float64)
             mean, values = (found[0] for found in dynamic_uncertainty.moments(window, length))
             values = values * (1 - mean) if self.dual else values

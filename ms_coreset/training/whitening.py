@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from ms_coreset.batches import normalise
+from ms_coreset.batches import normalize
 from ms_coreset.engines import engine_of
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Trainable
@@ -62,7 +62,7 @@ def _second_moments(split: Split, rows: np.ndarray, side: int) -> np.ndarray:
     patches = 0
     for start in range(0, len(rows), _TOGETHER):
         images = np.asarray(pictures[rows[start:start + _TOGETHER]]).transpose(0, 3, 1, 2)
-        images = normalise(images, split.mean, split.std)
+        images = normalize(images, split.mean, split.std)
         windows = sliding_window_view(images, (side, side), (2, 3))  # type: ignore[call-overload]  # typed for one axis
         windows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, images.shape[1] * side * side).astype(np.float64)
         total, patches = total + windows.T @ windows, patches + len(windows)

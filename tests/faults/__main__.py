@@ -16,7 +16,7 @@ TELL = 60  # seconds between two lines on how far it is
 _HEADS = ("operations", "at a moment", "before one", "reruns", "failures", "litter")
 
 
-def parsed():
+def parse():
     options = argparse.ArgumentParser(prog="python -m tests.faults", description=sys.modules[__package__].__doc__,
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--kills", type=int, default=200, help="at least so many (default: 200)")
@@ -28,7 +28,7 @@ def parsed():
 
 
 def main():
-    arguments = parsed()
+    arguments = parse()
     prepare()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:

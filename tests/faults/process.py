@@ -17,7 +17,7 @@ def prepare():
     import sklearn.datasets  # noqa: F401
 
     import ms_coreset.experiment.bench
-    import ms_coreset.experiment.work
+    import ms_coreset.experiment.one_run
     import ms_coreset.perturbations.contact_sheet  # noqa: F401
 
     if len(os.listdir("/proc/self/task")) > 1:

@@ -12,7 +12,7 @@ from . import campaign, outcomes
 from .targets import TARGETS
 
 
-def parsed():
+def parse():
     options = argparse.ArgumentParser(prog="python -m tests.fuzz", description=sys.modules[__package__].__doc__,
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--cases", type=int, default=20_000, help="in all (default: 20000)")
@@ -30,7 +30,7 @@ def parsed():
 
 
 def main():
-    arguments = parsed()
+    arguments = parse()
     targets = [TARGETS[name] for name in arguments.targets or TARGETS
                if arguments.kinds is None or TARGETS[name].kind in arguments.kinds]
     if arguments.case is not None:
@@ -40,7 +40,7 @@ def main():
                  for case in range(count)]
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        answers = list(_told(campaign.run_in_parallel(
+        answers = list(_summary(campaign.run_in_parallel(
             cases, folder, arguments.workers, seed=arguments.seed, megabytes=arguments.megabytes,
             seconds=arguments.seconds)))
     failures = [told for told in answers if told["outcome"] in outcomes.BAD]
@@ -52,7 +52,7 @@ def main():
     return 1 if failures else 0
 
 
-def _told(answers):
+def _summary(answers):
     for told in answers:
         if told["outcome"] in outcomes.BAD:
             print(f"{told['outcome']}: {told['target']}, case {told['case']}: {' '.join(told['words'].split())[:300]}",

@@ -109,7 +109,6 @@ def _logits():
     return mc.on_pixels(network(), (0.5,), (0.2,))
 
 
-
 _SPLIT = of(name="mine", images=IMAGES, labels=LABELS, classes=("a", "b", "c"), mean=(0.5,), std=(0.2,), train=True,
               clean_labels=LABELS, bad=LABELS > 0, bad_kinds=LABELS.astype(np.int8), manifest={}, known={})
 _COMMON = (

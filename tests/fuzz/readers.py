@@ -94,20 +94,20 @@ def dumped(save, *arguments, **options):
     return stream.getvalue()
 
 
-def gunzipped(content):
+def gunzip(content):
     return [gzip.decompress(content)]
 
 
-def gzipped(_, parts):
+def gzip_of(_, parts):
     return gzip.compress(parts[0], 1, mtime=0)
 
 
-def unzipped(content):
+def unzip(content):
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return [archive.read(name) for name in archive.namelist()]
 
 
-def rezipped(content, parts):
+def rezip(content, parts):
     stream = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new:
         for entry, part in zip(old.infolist(), parts, strict=True):
@@ -126,7 +126,7 @@ def mat(compressed=True, **variables):
     return dumped(scipy.io.savemat, variables, do_compression=compressed)
 
 
-def inflated(content):
+def inflate(content):
     """The elements of a compressed .mat file."""
     parts, place = [], 128
     while place < len(content):
@@ -136,7 +136,7 @@ def inflated(content):
     return parts
 
 
-def deflated(content, parts):
+def deflate(content, parts):
     packed = [zlib.compress(part) for part in parts]
     return content[:128] + b"".join(struct.pack("<II", 15, len(part)) + part for part in packed)
 
@@ -425,7 +425,7 @@ HUMAN = {"clean_label": LABELS, "worse_label": LABELS[::-1].copy(), "aggre_label
 
 
 def _human(root):
-    from ms_coreset.datasets.overlays.human import read_human_labels
+    from ms_coreset.datasets.overlays.human_labels import read_human_labels
     from ms_coreset.datasets.split import Split
 
     clean = Split("CIFAR10", PIXELS, LABELS, classes=("a", "b"), mean=(0.5,) * 3, std=(0.2,) * 3)
@@ -691,9 +691,9 @@ def _training(root):
 
 
 def _finished(root):
-    from ms_coreset.training.loop import finished
+    from ms_coreset.training.loop import is_finished
 
-    return bool(finished(root / "run"))
+    return bool(is_finished(root / "run"))
 
 
 # Texts
@@ -736,7 +736,7 @@ def _plan(root):
 
     from ms_coreset.cli.experiment import job_of, parser
     from ms_coreset.errors import MsCoresetError
-    from ms_coreset.experiment.planning import planned
+    from ms_coreset.experiment.study_plan import plan_runs
 
     with contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -744,7 +744,7 @@ def _plan(root):
         except SystemExit as error:  # argparse's own way to refuse
             assert error.code == 2, error.code
             raise MsCoresetError("refused by the parser") from error
-    return [run.place() for run in planned(job_of(arguments).plan, "CPU")]
+    return [run.place() for run in plan_runs(job_of(arguments).plan, "CPU")]
 
 
 RUN = {"key": "a1", "work": "b2", "status": "done", "dataset": "digits", "method": "el2n", "rate": 0.5, "seed": 0,
@@ -809,7 +809,7 @@ def _archive(kind):
     return build
 
 
-def _unpacked(kind):
+def _unpack(kind):
     def read(root):
         from ms_coreset.datasets.readers.archive import unpack
 
@@ -819,7 +819,7 @@ def _unpacked(kind):
     return read
 
 
-def _extracted(root):
+def _extract(root):
     from ms_coreset.datasets.readers.archive import extract
 
     extract(root / "archive.tar.gz", root / "out", ["top/a.txt", "top/sub/b.txt"])
@@ -833,7 +833,7 @@ def _archive_with(kind):
     return form
 
 
-_GZIP, _ZIP = (gunzipped, gzipped), (unzipped, rezipped)
+_GZIP, _ZIP = (gunzip, gzip_of), (unzip, rezip)
 _CIFAR10 = _cifar("cifar-10-batches-py", [f"data_batch_{number}" for number in range(1, 6)], "batches.meta", "labels",
                   "label_names", 10)
 _CIFAR100 = _cifar("cifar-100-python", ["train"], "meta", "fine_labels", "fine_label_names", 100)
@@ -878,7 +878,7 @@ READERS = (
     Reader(".mat (SVHN)", _svhn(False), ("svhn/train_32x32.mat",), lambda root: quietly("SVHN", root),
            forms=(_mat_with("svhn/train_32x32.mat", SVHN),)),
     Reader(".mat, compressed (SVHN)", _svhn(True), ("svhn/train_32x32.mat",), lambda root: quietly("SVHN", root),
-           sealed=True, inside=(inflated, deflated), forms=(_mat_with("svhn/train_32x32.mat", SVHN),)),
+           sealed=True, inside=(inflate, deflate), forms=(_mat_with("svhn/train_32x32.mat", SVHN),)),
     Reader("meta.mat and truth (ImageNet)", _imagenet, (f"{_KIT}/meta.mat", f"{_KIT}/meta.mat",
            f"{_KIT}/ILSVRC2012_validation_ground_truth.txt"), lambda root: quietly("ImageNet", root, train=False,
            image_size=8), forms=(_synsets_with,), imports=("ms_coreset.datasets", "scipy.io")),
@@ -926,11 +926,11 @@ READERS = (
            imports=("ms_coreset.cli.experiment", "mindspore")),
     Reader("runs.jsonl, study.yaml", _study, ("study/runs.jsonl", "study/study.yaml"), _report,
            forms=(_runs_with, _runs_with, _plan_with), imports=("ms_coreset.experiment.report", "mindspore")),
-    Reader(".tar.gz, unpacked", _archive("tar.gz"), ("archive.tar.gz",), _unpacked("tar.gz"), sealed=True,
+    Reader(".tar.gz, unpacked", _archive("tar.gz"), ("archive.tar.gz",), _unpack("tar.gz"), sealed=True,
            inside=_GZIP, forms=(_archive_with("tar.gz"),)),
-    Reader(".tar.gz, members", _archive("tar.gz"), ("archive.tar.gz",), _extracted, sealed=True, inside=_GZIP,
+    Reader(".tar.gz, members", _archive("tar.gz"), ("archive.tar.gz",), _extract, sealed=True, inside=_GZIP,
            forms=(_archive_with("tar.gz"),)),
-    Reader(".zip, unpacked", _archive("zip"), ("archive.zip",), _unpacked("zip"), sealed=True, inside=_ZIP,
+    Reader(".zip, unpacked", _archive("zip"), ("archive.zip",), _unpack("zip"), sealed=True, inside=_ZIP,
            forms=(_archive_with("zip"),)),
     Reader(".ckpt", _ckpt, ("net.ckpt",), _load_network("net.ckpt"), sealed=True, forms=(_ckpt_with,), imports=_HEAVY),
     Reader("last.ckpt of a training", _training, ("run/last.ckpt",), _finished, sealed=True, forms=(_training_notes,),

@@ -22,10 +22,11 @@ import numpy as np
 import pytest
 
 import ms_coreset
+from ms_coreset.checksums import digest
 from ms_coreset.cli import experiment
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.imagenet import _read_truth
-from ms_coreset.datasets.overlays.human import read_human_labels
+from ms_coreset.datasets.overlays.human_labels import read_human_labels
 from ms_coreset.datasets.readers.archive import extract, unpack
 from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.datasets.readers.image_files import open_image
@@ -36,11 +37,14 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report import write_report
 from ms_coreset.experiment.report.study import Study, read_plan
 from ms_coreset.experiment.store import Store
-from ms_coreset.files import digest, open_array, parse_yaml, read_json, read_pickle, read_yaml
+from ms_coreset.json_files import read_json
 from ms_coreset.networks.torch_files import read_state
 from ms_coreset.networks.weights import read_weights
+from ms_coreset.npy_files import open_array
 from ms_coreset.npz import read_npz
+from ms_coreset.pickle_files import read_pickle
 from ms_coreset.training.recipe import load_recipe
+from ms_coreset.yaml_files import parse_yaml, read_yaml
 
 from . import hostile, readers
 
@@ -139,9 +143,10 @@ from ms_coreset.datasets.readers.idx import read_idx
 from ms_coreset.datasets.readers.matlab import read_matlab
 import contextlib, io
 from ms_coreset.cli import coreset, experiment, main
-from ms_coreset.experiment.planning import planned
+from ms_coreset.experiment.study_plan import plan_runs
 from ms_coreset.coreset import Coreset, read_dropped
-from ms_coreset.files import open_array, read_pickle
+from ms_coreset.npy_files import open_array
+from ms_coreset.pickle_files import read_pickle
 from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.npz import read_npz
 from unittest import mock
@@ -374,7 +379,7 @@ LISTS = "datasets: digits\nmethods: [random]\nrates: [{}]\nseeds: [{}]\n".format
 def test_studies_of_more_runs_than_any_has_take_no_memory(tmp_path, capsys):
     path = readers.put(tmp_path / "mine.yaml", LISTS.encode())
     arguments = f"experiment.parser('').parse_args(['--config', {str(path)!r}])"
-    refused_in_little_memory([(f"planned(experiment.job_of({arguments}).plan, 'CPU')", "a study of 3,998,000 runs")])
+    refused_in_little_memory([(f"plan_runs(experiment.job_of({arguments}).plan, 'CPU')", "a study of 3,998,000 runs")])
     readers.put(path, b"datasets: digits\nnum-exp: 1000000000\n")
     with pytest.raises(SystemExit) as stopped:
         experiment.parser("experiment").parse_args(["--config", str(path)])

@@ -11,7 +11,7 @@ import numpy as np
 from . import operators, trial
 
 
-def parsed():
+def parse():
     options = argparse.ArgumentParser(prog="python -m tests.mutants", description=sys.modules[__package__].__doc__,
                                       formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--mutants", type=int, default=300, help="how many, drawn from all (default: 300)")
@@ -32,7 +32,7 @@ def parsed():
 
 
 def main():
-    arguments = parsed()
+    arguments = parse()
     modules = trial.modules_of(arguments.package)
     everything = [(module, *mutant) for module in modules
                   for mutant in operators.mutants((trial.LIBRARY / module).read_text(encoding="utf-8"))]
@@ -46,24 +46,24 @@ def main():
     counts, began = collections.defaultdict(collections.Counter), time.monotonic()
     trials = (((number, module, line, what), module, make(), files, arguments.limit + sum(map(unchanged.get, files)))
               for number, module, line, what, make in mutants for files in [trial.tests_for(module)])
-    for (number, module, line, what), outcome, seconds in _judged(trials, arguments.workers):
+    for (number, module, line, what), outcome, seconds in _judge(trials, arguments.workers):
         counts[str(module)][outcome] += 1
         print(f"{number:5} {outcome:9}{module}:{line}: {what} ({seconds:.1f} s)", flush=True)
     _print_table(counts, len(everything), time.monotonic() - began)
 
 
-def _judged(trials, workers):
+def _judge(trials, workers):
     """Yields (label, outcome, seconds) of the trials (label, and what ``trial.begin`` takes), some at a time."""
     running = {}
     for label, *mutant in trials:
         if len(running) == workers:
-            yield _next_ended(running)
+            yield _await_next(running)
         running[trial.begin(*mutant)] = label
     while running:
-        yield _next_ended(running)
+        yield _await_next(running)
 
 
-def _next_ended(running):
+def _await_next(running):
     pid, outcome, seconds = trial.ended()
     return running.pop(pid), outcome, seconds
 
@@ -72,7 +72,7 @@ def _seconds_unchanged(modules, arguments):
     """File of tests -> seconds of a processor, of all for these modules, which must pass."""
     files, taken = dict.fromkeys(file for module in modules for file in trial.tests_for(module)), {}
     trials = ((file, None, None, [file], 20 * arguments.limit) for file in files)
-    for file, outcome, seconds in _judged(trials, arguments.workers):
+    for file, outcome, seconds in _judge(trials, arguments.workers):
         print(f"      {outcome} unchanged: {file} ({seconds:.0f} s)", flush=True)
         if outcome != trial.SURVIVED:
             raise SystemExit(f"{file} fails without any change")

@@ -22,7 +22,7 @@ def mutants(source):
         if id(node) in passed_over:
             continue
         for what, change in _changes(node):
-            found.append((getattr(node, "lineno", 0), what, _changed(tree, place, change)))
+            found.append((getattr(node, "lineno", 0), what, _change(tree, place, change)))
     return sorted(found, key=lambda one: (one[0], one[1]))
 
 
@@ -73,7 +73,7 @@ def _name(operator):
     return type(operator).__name__
 
 
-def _changed(tree, place, change):
+def _change(tree, place, change):
     """A function that makes a copy of ``tree`` with its node number ``place`` changed."""
     def make():
         copied = copy.deepcopy(tree)

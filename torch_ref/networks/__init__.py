@@ -27,7 +27,7 @@ from torch_ref.networks import (
     vgg,
     wide_resnet,
 )
-from torch_ref.networks.initialisation import Built, initialise
+from torch_ref.networks.initialization import Built, initialise
 
 _BUILDERS: dict[str, Callable[..., Built]] = {
     "mlp": mlp.mlp,

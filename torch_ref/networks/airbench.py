@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import Built, identity, zeros
+from torch_ref.networks.initialization import Built, identity, zeros
 
 
 class Group(nn.Module):

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from torch_ref.networks.initialisation import Built
+from torch_ref.networks.initialization import Built
 from torch_ref.networks.layers import Dropout, Trunked, border, variant_for
 
 

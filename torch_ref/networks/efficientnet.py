@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import HE, Built, Scheme, uniform_fan_out, zeros
+from torch_ref.networks.initialization import HE, Built, Scheme, uniform_fan_out, zeros
 from torch_ref.networks.layers import Dropout, SqueezeExcitation, Trunked, border, conv_norm, variant_for
 
 # Table 1 of the paper, block by block: stage, expansion, kernel, stride, input channels, output channels.

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.inception import BasicConv2d, recentred, refuse_options
-from torch_ref.networks.initialisation import Built, normal, uniform_fan_in
+from torch_ref.networks.inception import BasicConv2d, recenter, refuse_options
+from torch_ref.networks.initialization import Built, normal, uniform_fan_in
 from torch_ref.networks.layers import Dropout, border, variant_for
 
 # Table 1 of the paper: input, 1x1, 3x3 reduced, 3x3, 5x5 reduced, 5x5, after pooling.
@@ -41,7 +41,7 @@ class Inception(nn.Module):
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], dim=1)
 
 
-def _biased(*widths_and_kernels: int) -> nn.Sequential:
+def _conv_with_bias(*widths_and_kernels: int) -> nn.Sequential:
     """Convolutions with bias, each with BatchNorm and ReLU: channels, then kernel and channels by turns."""
     layers = []
     for place in range(0, len(widths_and_kernels) - 2, 2):
@@ -56,10 +56,10 @@ class SmallInception(nn.Module):
     def __init__(self, in_channels: int, only: int, reduce3: int, three: int, reduce5: int, five: int,
                  pooled: int) -> None:
         super().__init__()
-        self.b1 = nn.Sequential(*_biased(in_channels, 1, only))
-        self.b2 = nn.Sequential(*_biased(in_channels, 1, reduce3, 3, three))
-        self.b3 = nn.Sequential(*_biased(in_channels, 1, reduce5, 3, five, 3, five))
-        self.b4 = nn.Sequential(_same_max(), *_biased(in_channels, 1, pooled))
+        self.b1 = nn.Sequential(*_conv_with_bias(in_channels, 1, only))
+        self.b2 = nn.Sequential(*_conv_with_bias(in_channels, 1, reduce3, 3, three))
+        self.b3 = nn.Sequential(*_conv_with_bias(in_channels, 1, reduce5, 3, five, 3, five))
+        self.b4 = nn.Sequential(_same_max(), *_conv_with_bias(in_channels, 1, pooled))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.b1(x), self.b2(x), self.b3(x), self.b4(x)], dim=1)
@@ -96,7 +96,7 @@ class GoogLeNet(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 1024), the input of ``fc``."""
-        x = recentred(x) if self.transform_input else x
+        x = recenter(x) if self.transform_input else x
         x = F.max_pool2d(self.conv1(x), 3, 2, ceil_mode=True)
         x = F.max_pool2d(self.conv3(self.conv2(x)), 3, 2, ceil_mode=True)
         x = self.inception3b(self.inception3a(x))

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import TORCH, Built, normal, uniform_fan_in
+from torch_ref.networks.initialization import TORCH, Built, normal, uniform_fan_in
 from torch_ref.networks.layers import Dropout, border, variant_for
 
 
@@ -177,7 +177,7 @@ class Inception3(nn.Module):
 
     def features(self, x: torch.Tensor) -> torch.Tensor:
         """(B, channels, height, width) -> (B, 2048), the input of ``fc``."""
-        x = recentred(x) if self.transform_input else x
+        x = recenter(x) if self.transform_input else x
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = x if self.small else F.max_pool2d(x, 3, stride=2)
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x))
@@ -191,7 +191,7 @@ class Inception3(nn.Module):
         return self.fc(self.features(x))
 
 
-def recentred(x: torch.Tensor) -> torch.Tensor:
+def recenter(x: torch.Tensor) -> torch.Tensor:
     """Pixels (p - mean) / std, of ImageNet, to (p - 0.5) / 0.5."""
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[:, None, :, None, None]
     return (x * std + mean - 0.5) / 0.5

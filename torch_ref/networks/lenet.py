@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import Built
+from torch_ref.networks.initialization import Built
 from torch_ref.networks.layers import border
 
 

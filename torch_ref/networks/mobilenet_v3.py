@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from torch_ref.networks.initialisation import HE, Built, normal, zeros
+from torch_ref.networks.initialization import HE, Built, normal, zeros
 from torch_ref.networks.layers import Dropout, SqueezeExcitation, Trunked, border, conv_norm, variant_for
 
 # Tables 1 and 2 of the paper, a row as: kernel, expanded size, output, SE, nonlinearity, stride.

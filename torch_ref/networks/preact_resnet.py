@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import Built
+from torch_ref.networks.initialization import Built
 from torch_ref.networks.layers import Dropout, variant_for
 
 
@@ -28,9 +28,9 @@ class PreActBlock(nn.Module):
         activated = F.relu(self.bn1(x))
         y = self.conv1(activated)
         y = self.conv2(self.dropout(F.relu(self.bn2(y))))
-        return self.scaled(y) + (self.downsample(activated) if self.downsample else x)
+        return self.scale(y) + (self.downsample(activated) if self.downsample else x)
 
-    def scaled(self, y: torch.Tensor) -> torch.Tensor:
+    def scale(self, y: torch.Tensor) -> torch.Tensor:
         """What is added to the shortcut."""
         return y
 

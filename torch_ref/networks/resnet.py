@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import HE, Built
+from torch_ref.networks.initialization import HE, Built
 from torch_ref.networks.layers import variant_for
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import Built
+from torch_ref.networks.initialization import Built
 from torch_ref.networks.layers import variant_for
 from torch_ref.networks.preact_resnet import PreActBlock, PreActResNet
 
@@ -17,7 +17,7 @@ class SqueezedBlock(PreActBlock):
         self.fc1 = nn.Conv2d(channels, max(channels // 16, 1), 1)
         self.fc2 = nn.Conv2d(max(channels // 16, 1), channels, 1)
 
-    def scaled(self, y: torch.Tensor) -> torch.Tensor:
+    def scale(self, y: torch.Tensor) -> torch.Tensor:
         gate = F.relu(self.fc1(y.mean(dim=(2, 3), keepdim=True)))
         return y * torch.sigmoid(self.fc2(gate))
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from torch_ref.networks.initialisation import HE, Built, normal, zeros
+from torch_ref.networks.initialization import HE, Built, normal, zeros
 from torch_ref.networks.layers import Dropout, Trunked, border, variant_for
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_ref.networks.initialisation import HE, Built, uniform_fan_in, zeros
+from torch_ref.networks.initialization import HE, Built, uniform_fan_in, zeros
 from torch_ref.networks.layers import border, variant_for
 from torch_ref.networks.preact_resnet import PreActBlock
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import read_yaml
 from ms_coreset.kinds import FilePath
 from ms_coreset.training.recipe import config_folder, list_recipes
+from ms_coreset.yaml_files import read_yaml
 
 _TYPED_ONLY = ("config", "help", "allow_plugins")  # a file can't ask for these
 _NAMES_A_PLACE = ("DIR", "FILE", "LIST")  # metavars of options that do
@@ -34,7 +34,7 @@ class ConfiguredParser(OneLineParser):
         self.set_defaults(typed=typed)
         arguments = super().parse_args(typed, namespace)
         if arguments.config:
-            arguments = super().parse_args(typed, self._configured(self._find(arguments.config), arguments))
+            arguments = super().parse_args(typed, self._from_file(self._find(arguments.config), arguments))
         return arguments
 
     def _find(self, name: str) -> Path:
@@ -45,7 +45,7 @@ class ConfiguredParser(OneLineParser):
             raise MsCoresetError(f"no configuration {name}: there are {known}, or give a YAML file")
         return path
 
-    def _configured(self, path: Path, typed: argparse.Namespace) -> argparse.Namespace:
+    def _from_file(self, path: Path, typed: argparse.Namespace) -> argparse.Namespace:
         """The file's values in a namespace; typed: what was typed, which says what is not to be taken from the file."""
         values = read_yaml(path)
         if not isinstance(values, dict):
@@ -87,8 +87,8 @@ def _set(parser: argparse.ArgumentParser, given: argparse.Namespace, key: object
     if action.nargs == 0 or isinstance(action, argparse.BooleanOptionalAction):
         return setattr(given, action.dest, _switch(key, value, path))
     if action.nargs is None:
-        return action(parser, given, _checked(action, value, path), option)
-    checked = [_checked(action, one, path) for one in _as_list(value)]
+        return action(parser, given, _check(action, value, path), option)
+    checked = [_check(action, one, path) for one in _as_list(value)]
     if checked or action.nargs == "*":
         action(parser, given, checked, option)
 
@@ -105,19 +105,19 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _checked(action: argparse.Action, value: Any, path: FilePath) -> Any:
+def _check(action: argparse.Action, value: Any, path: FilePath) -> Any:
     """One value as its option has it: what the option's own type makes of it, and one of its choices."""
     if isinstance(value, dict) and len(value) == 1 and action.nargs is not None:
         value = _spec(value)
     if not isinstance(value, _SCALARS):
         raise argparse.ArgumentError(action, f"{path}: {value!r} is no single value")
-    made = _converted(action, value, path)
+    made = _convert(action, value, path)
     if action.choices is not None and made not in action.choices:
         raise argparse.ArgumentError(action, f"{path}: {value!r} is none of {', '.join(map(str, action.choices))}")
     return made
 
 
-def _converted(action: argparse.Action, value: Any, path: FilePath) -> Any:
+def _convert(action: argparse.Action, value: Any, path: FilePath) -> Any:
     if action.type is None:
         return str(value)
     assert callable(action.type)  # and no name of a type that a parser registers
@@ -145,7 +145,7 @@ def places_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
             or (action.metavar in _NAMES_A_PLACE and action.option_strings and action.dest != "plugin")]
 
 
-def shipped_recipe(name: str | None) -> bool:
+def is_shipped_recipe(name: str | None) -> bool:
     """Whether ``name`` is a recipe of ours, and no file that someone names."""
     return name is None or name in list_recipes()
 
@@ -156,7 +156,7 @@ def _require_no_places(parser: argparse.ArgumentParser, given: argparse.Namespac
     one that it would be anyway."""
     named = [action for action in places_of(parser) if getattr(given, action.dest, None) != action.default
              and hasattr(given, action.dest)]
-    if not shipped_recipe(getattr(given, "recipe", None)):
+    if not is_shipped_recipe(getattr(given, "recipe", None)):
         named.append(parser._option_string_actions["--recipe"])
     asked = [action for action in named if getattr(typed, action.dest) == action.default]
     if asked:

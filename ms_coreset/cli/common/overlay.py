@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ms_coreset.cli.common.options import Group, add
+from ms_coreset.cli.common.common_options import Group, add
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.sources import DataSource

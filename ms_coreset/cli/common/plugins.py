@@ -20,7 +20,7 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
                         "register methods, scores, data sets or networks: docs/extending.md")
 
 
-def load_typed(words: Sequence[str]) -> None:
+def load_from_words(words: Sequence[str]) -> None:
     """Load the plugins among the typed ``words``: before there is a parser, which has their methods' options."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_plugin_option(early)

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ms_coreset.cli.common.configuration import places_of, shipped_recipe, values_of
+from ms_coreset.cli.common.configuration import is_shipped_recipe, places_of, values_of
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.terminal import note
@@ -34,8 +34,8 @@ def former_options(parser: argparse.ArgumentParser,
     """
     path = arguments.from_manifest
     former = Coreset.load(path)
-    recorded = _recorded(former, arguments, path)
-    then, now = _parsed(parser, [], recorded, path), _parsed(parser, arguments.typed, recorded, path)
+    recorded = _options_in_manifest(former, arguments, path)
+    then, now = _parse(parser, [], recorded, path), _parse(parser, arguments.typed, recorded, path)
     _require_alike(parser, then, now, path)
     _tell_places(parser, then, arguments, path)
     recipe = _recipe(former, path) or _named_recipe(then, arguments, path)
@@ -43,18 +43,18 @@ def former_options(parser: argparse.ArgumentParser,
     names = {spelling.lstrip("-").replace("_", "-") for action in parser._actions if action.dest in typed_only
              for spelling in action.option_strings}
     kept = {name: value for name, value in recorded.items() if str(name).replace("_", "-") not in names}
-    return former, _parsed(parser, arguments.typed, kept, path), recipe
+    return former, _parse(parser, arguments.typed, kept, path), recipe
 
 
 def _named_recipe(then: argparse.Namespace, arguments: argparse.Namespace, path: str) -> str | None:
     """The recipe of then by its name, where its values are not recorded; a file only if it is typed now."""
-    if shipped_recipe(then.recipe) or arguments.recipe:
+    if is_shipped_recipe(then.recipe) or arguments.recipe:
         return then.recipe
     note(f"{path} was made with --recipe {then.recipe}, a file, which has to be typed again")
     return None
 
 
-def _recorded(former: Coreset, arguments: argparse.Namespace, path: str) -> dict[str, Any]:
+def _options_in_manifest(former: Coreset, arguments: argparse.Namespace, path: str) -> dict[str, Any]:
     """All options by name as the coreset's file tells that they were, but code that it would run."""
     recorded = former.manifest.get("arguments")
     if not isinstance(recorded, dict):
@@ -66,8 +66,8 @@ def _recorded(former: Coreset, arguments: argparse.Namespace, path: str) -> dict
     return {name: value for name, value in recorded.items() if name != "plugin"}
 
 
-def _parsed(parser: argparse.ArgumentParser, typed: Sequence[str], recorded: Mapping[str, Any],
-            path: str) -> argparse.Namespace:
+def _parse(parser: argparse.ArgumentParser, typed: Sequence[str], recorded: Mapping[str, Any],
+           path: str) -> argparse.Namespace:
     """The options that are typed, over those that are recorded."""
     try:
         return parser.parse_args(typed, values_of(parser, recorded, path))

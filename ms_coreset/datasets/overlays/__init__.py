@@ -1,8 +1,8 @@
 """Perturbations kept on disk beside the clean data, which they are laid over when a name ends in N, C or A."""
 
-from ms_coreset.datasets.overlays.attack import apply_attack, attack_path, make_attack
-from ms_coreset.datasets.overlays.corruption import apply_corruption, corruption_path, make_corruption
-from ms_coreset.datasets.overlays.label_noise import apply_label_noise, label_noise_path, make_label_noise
+from ms_coreset.datasets.overlays.attacked_images import apply_attack, attack_path, make_attack
+from ms_coreset.datasets.overlays.corrupted_images import apply_corruption, corruption_path, make_corruption
+from ms_coreset.datasets.overlays.noisy_labels import apply_label_noise, label_noise_path, make_label_noise
 
 __all__ = ["OVERLAYS", "apply_attack", "apply_corruption", "apply_label_noise", "attack_path", "corruption_path",
            "label_noise_path", "make_attack", "make_corruption", "make_label_noise"]

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.datasets.overlays.places import is_made, lock_path
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, atomic_write, create_array, open_array, read_json, write_json
+from ms_coreset.files import atomic_write
+from ms_coreset.json_files import read_json, write_json
 from ms_coreset.kinds import Log
-from ms_coreset.locks import locked
+from ms_coreset.locks import try_lock
+from ms_coreset.npy_files import create_array, open_array
 from ms_coreset.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ def write_images(path: Path, clean: Split, plan: dict[str, Any],
     """
     images = clean.require_images()
     plan = {**plan, "dataset": clean.name, "clean_images": clean.fingerprint()}
-    with locked(lock_path(path)):
+    with try_lock(lock_path(path)):
         if is_made(path, plan, force):
             return
         part = _Part(path, clean, plan)
@@ -85,7 +88,7 @@ class _Part:
         self._path, self._plan, self._noted = path, plan, time.monotonic()
         hidden = path.with_name(f".{path.stem}.part.npy")
         self._files = {"images": hidden, "kinds": hidden.with_suffix(".kinds.npy"), "note": hidden.with_suffix(".json")}
-        self.done = self._done(clean)
+        self.done = self._count_done(clean)
         if self.done:
             self._images, self._kinds = (open_array(self._files[name], "r+") for name in ("images", "kinds"))
         else:
@@ -122,7 +125,7 @@ class _Part:
         for name in ("note", "kinds"):
             self._files[name].unlink()
 
-    def _done(self, clean: Split) -> int:
+    def _count_done(self, clean: Split) -> int:
         try:
             note = read_json(self._files["note"])
             images, kinds = (open_array(self._files[name]) for name in ("images", "kinds"))

@@ -7,8 +7,8 @@ from typing import Any
 
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError, require_kind
-from ms_coreset.files import read_json
 from ms_coreset.identity import tell_missing
+from ms_coreset.json_files import read_json
 from ms_coreset.kinds import FilePath
 
 
@@ -56,6 +56,6 @@ def is_made(path: Path, wanted: dict[str, Any], force: bool) -> bool:
     return True
 
 
-def missing(path: Path, name: str, command: str) -> MsCoresetError:
+def missing_error(path: Path, name: str, command: str) -> MsCoresetError:
     """The error for an overlay that is not there and not made by itself."""
     return MsCoresetError(f"{path} is missing: make it with ms-coreset {command} --dataset {name}")

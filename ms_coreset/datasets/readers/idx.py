@@ -26,7 +26,7 @@ def read_idx(path: Path, item_shape: tuple[int, ...], code: int = 8) -> np.ndarr
     """
     dtype = np.dtype(_TYPES[code][1])
     try:
-        with open_file(path) as file, _opened(file, path) as stream:
+        with open_file(path) as file, _open(file, path) as stream:
             shape = _read_header(stream, path, item_shape, code)
             announced = math.prod(shape) * dtype.itemsize
             _require_room(announced, path)
@@ -41,7 +41,7 @@ def read_idx(path: Path, item_shape: tuple[int, ...], code: int = 8) -> np.ndarr
     return np.frombuffer(content, dtype).reshape(shape)
 
 
-def _opened(file: BufferedReader, path: Path) -> gzip.GzipFile | contextlib.nullcontext[BufferedReader]:
+def _open(file: BufferedReader, path: Path) -> gzip.GzipFile | contextlib.nullcontext[BufferedReader]:
     return gzip.open(file) if path.suffix == ".gz" else contextlib.nullcontext(file)
 
 

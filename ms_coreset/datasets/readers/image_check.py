@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.datasets.pictures import in_order
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import array_digest, read_json, write_json
+from ms_coreset.json_files import read_json, write_json
 from ms_coreset.progress import Progress
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Check:
         if lines := self._lines():
             named = "; ".join(lines[:_NAMED]) + ("; ..." if len(lines) > _NAMED else "")
             raise MsCoresetError(f"{len(lines):,} of {self._total:,} images of {name} can't be used: {named}"
-                                 f"{self._listed()}; get them anew, delete them, or leave them out with --skip-broken")
+                                 f"{self._list()}; get them anew, delete them, or leave them out with --skip-broken")
 
     def whole(self, split: Split, part: str) -> tuple[Split, str | None]:
         """``split``, which is ``part``, without its broken images, and a line that says so, or None.
@@ -57,9 +58,9 @@ class Check:
         rest = split.subset(np.setdiff1d(np.arange(len(split)), list(broken)))
         if part == "train" and (lost := np.setdiff1d(split.labels, rest.labels)).size:
             raise MsCoresetError(f"{split.name}: no image of class {split.classes[lost[0]]} can be used"
-                                 f"{self._listed()}")
+                                 f"{self._list()}")
         return rest, (f"{len(broken):,} of {len(split):,} images of {split.name}, {part}, can't be used and are left "
-                      f"out: places are counted without them{self._listed()}")
+                      f"out: places are counted without them{self._list()}")
 
     def _find(self) -> dict[str, dict[int, str]]:
         found: dict[str, dict[int, str]] = {part: {} for part in self._parts}
@@ -108,7 +109,7 @@ class Check:
     def _total(self) -> int:
         return sum(map(len, self._parts.values()))
 
-    def _listed(self) -> str:
+    def _list(self) -> str:
         return f"; all are listed in {self._path}" if self._kept and self._path.exists() else ""
 
 

@@ -13,10 +13,11 @@ from typing import NoReturn
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ms_coreset.checksums import array_digest
 from ms_coreset.datasets.pictures import Pictures, Scaling
 from ms_coreset.datasets.split import class_order
 from ms_coreset.errors import MsCoresetError, require_whole
-from ms_coreset.files import array_digest, open_file, read_whole
+from ms_coreset.files import open_file, read_whole
 from ms_coreset.kinds import FilePath
 from ms_coreset.terminal import one_line
 
@@ -64,10 +65,10 @@ class FileIndex:
 class ImageFiles(Pictures):
     """The images of a ``FileIndex``, in colour; see ``Pictures``.
 
-    bits: how many bits the values of deep grey images have, where the files don't tell; see ``in_colour``
+    bits: how many bits the values of deep grey images have, where the files don't tell; see ``in_color``
 
     Raises ``MsCoresetError`` naming the file, when it is decoded, for one that is damaged, no image, of values that
-    ``in_colour`` refuses, or of more than 67 million pixels, which an attack on memory may have.
+    ``in_color`` refuses, or of more than 67 million pixels, which an attack on memory may have.
     """
 
     def __init__(self, index: FileIndex, scaling: Scaling, rows: np.ndarray | None = None,
@@ -79,7 +80,7 @@ class ImageFiles(Pictures):
 
     def original(self, place: int) -> Image.Image:
         with open_image(self._index.path(self._rows[place])) as picture:
-            return in_colour(picture, self.bits)
+            return in_color(picture, self.bits)
 
     def with_bits(self, bits: int) -> ImageFiles:
         """A view of the same images, whose deep ones have values of so many ``bits``."""
@@ -87,7 +88,7 @@ class ImageFiles(Pictures):
 
     def name(self, place: int) -> str:
         """The file of image ``place``, below the root, for a message."""
-        return _shown(self._index.relative(self._rows[place]))
+        return _show(self._index.relative(self._rows[place]))
 
     def file_names(self) -> list[str]:
         """The files of all images, below the root, with "/" between folders."""
@@ -98,7 +99,7 @@ class ImageFiles(Pictures):
         try:
             with open_image(self._index.path(self._rows[place])) as picture:
                 picture.draft(picture.mode, (1, 1))
-                in_colour(picture, self.bits)
+                in_color(picture, self.bits)
         except MsCoresetError as error:
             return one_line(_reason(error.__cause__))
         return None
@@ -148,9 +149,9 @@ def open_image(path: str | bytes) -> Iterator[Image.Image]:
                 raise ValueError(f"{picture.width} x {picture.height} pixels, more than {_MOST_PIXELS:,}")
             yield picture
     except UnknownRange as error:
-        raise MsCoresetError(f"{_shown(path)} can't be brought to 8 bits: {error}") from error
+        raise MsCoresetError(f"{_show(path)} can't be brought to 8 bits: {error}") from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
-        raise MsCoresetError(f"{_shown(path)} can't be read as an image: {_reason(error)}; get the file anew, or "
+        raise MsCoresetError(f"{_show(path)} can't be read as an image: {_reason(error)}; get the file anew, or "
                              "delete it") from error
 
 
@@ -164,7 +165,7 @@ class UnknownRange(ValueError):
     """A deep image whose values don't tell what is black and what is white."""
 
 
-def in_colour(picture: Image.Image, bits: int | None = None) -> Image.Image:
+def in_color(picture: Image.Image, bits: int | None = None) -> Image.Image:
     """A Pillow image in RGB of 8 bits: as Pillow converts it, but deep grey ones scaled, ``round(255 x / white)``.
 
     Scaled are modes "I", "I;16" and their kin, and "F", which Pillow would cut off at 255. White is the same for all
@@ -198,18 +199,18 @@ def in_colour(picture: Image.Image, bits: int | None = None) -> Image.Image:
     if lowest < 0 or highest > white:
         raise UnknownRange(f"its values go from {lowest:g} to {highest:g}, not from 0 to {white:,}; save it in 8 or "
                            "16 bits")
-    grey = _scaled(values, white)
-    return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey).convert("RGB")
+    gray = _scale(values, white)
+    return Image.fromarray(255 - gray if tags.get(_PHOTOMETRIC) == 0 else gray).convert("RGB")
 
 
-def _scaled(values: np.ndarray, white: int) -> np.ndarray:
+def _scale(values: np.ndarray, white: int) -> np.ndarray:
     """``round(255 x / white)`` in uint8, by blocks: float64 of all would take eight times the image."""
-    grey = np.empty(values.size, np.uint8)
+    gray = np.empty(values.size, np.uint8)
     flat = values.reshape(-1)
     for begin in range(0, values.size, _BLOCK):
         part = slice(begin, begin + _BLOCK)
-        grey[part] = np.rint(255 * (flat[part].astype(np.float64) / white))
-    return grey.reshape(values.shape)
+        gray[part] = np.rint(255 * (flat[part].astype(np.float64) / white))
+    return gray.reshape(values.shape)
 
 
 def _white(form: str | None, stored: int, highest: float, bits: int | None) -> int:
@@ -284,7 +285,7 @@ def class_folders(folder: FilePath) -> list[str]:
     unreadable."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and not _passed_over(entry.name))
+            return sorted(entry.name for entry in entries if entry.is_dir() and not _is_passed_over(entry.name))
     except OSError as error:
         raise _unreadable(error) from error
 
@@ -312,19 +313,19 @@ def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = [name for name in folders if not _passed_over(name)]
+        folders[:] = [name for name in folders if not _is_passed_over(name)]
         yield place, names
 
 
-def _passed_over(name: str) -> bool:
+def _is_passed_over(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
 def _unreadable(error: OSError) -> MsCoresetError:
-    return MsCoresetError(f"can't read {_shown(error.filename)}: {error.strerror}")
+    return MsCoresetError(f"can't read {_show(error.filename)}: {error.strerror}")
 
 
-def _shown(path: str | bytes) -> str:
+def _show(path: str | bytes) -> str:
     """A file's name for a message of one line, whatever its bytes."""
     name = os.fsencode(path).decode(errors="backslashreplace")
     return name if name.isprintable() else name.encode("unicode_escape").decode()

@@ -199,13 +199,13 @@ class _Inflated:
         """Between one and ``length`` bytes; none at the end, where zlib has compared its checksum."""
         content = b""
         while not content and not self._inflate.eof:
-            block = self._inflate.unconsumed_tail or self._compressed()
+            block = self._inflate.unconsumed_tail or self._decompress()
             content = self._inflate.decompress(block, length)
             if not block and not content:
                 break
         return content
 
-    def _compressed(self) -> bytes:
+    def _decompress(self) -> bytes:
         block = self._stream.read(min(_BLOCK, self._left))
         self._left -= len(block)
         return block

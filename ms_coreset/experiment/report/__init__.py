@@ -8,7 +8,7 @@ from pathlib import Path
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment.report.charts import Figure
 from ms_coreset.experiment.report.page import page
-from ms_coreset.experiment.report.sections import SectionReport, shared_looks
+from ms_coreset.experiment.report.section_report import SectionReport, shared_looks
 from ms_coreset.experiment.report.sheets import Sheets
 from ms_coreset.experiment.report.study import Study
 from ms_coreset.experiment.report.tables import markdown as tables

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ms_coreset.experiment.report.markup import MINUS, MISSING, Markup, escape, joined, tag
+from ms_coreset.experiment.report.markup import MINUS, MISSING, Markup, escape, join, tag
 from ms_coreset.experiment.report.palette import LIGHT
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def text_width(text: str, size: float = SIZE) -> float:
     return 0.56 * size * len(text)
 
 
-def shortened(text: str, width: float, size: float = SIZE) -> str:
+def shorten(text: str, width: float, size: float = SIZE) -> str:
     """``text``, or its start and "…" where it is wider than ``width``."""
     room = max(4, int(width / (0.56 * size)))
     return text if len(text) <= room else text[:room - 1] + "…"
@@ -54,40 +54,40 @@ class Canvas:
         self.width, self.height = width, height
         self._strokes: list[tuple[Any, ...]] = []  # the kind, and what it is drawn with
 
-    def line(self, points: Points, colour: str = "ink", width: float = 1.0, dash: Sequence[float] = (),
+    def line(self, points: Points, color: str = "ink", width: float = 1.0, dash: Sequence[float] = (),
              hint: str | None = None) -> None:
         """A line through points (x, y)."""
-        self._strokes.append(("line", points, colour, width, dash, hint))
+        self._strokes.append(("line", points, color, width, dash, hint))
 
-    def area(self, points: Points, colour: str, opacity: float = 1.0, hint: str | None = None) -> None:
+    def area(self, points: Points, color: str, opacity: float = 1.0, hint: str | None = None) -> None:
         """A filled polygon."""
-        self._strokes.append(("area", points, colour, opacity, hint))
+        self._strokes.append(("area", points, color, opacity, hint))
 
-    def box(self, x: float, y: float, width: float, height: float, colour: str, opacity: float = 1.0,
+    def box(self, x: float, y: float, width: float, height: float, color: str, opacity: float = 1.0,
             hint: str | None = None) -> None:
         """A filled rectangle."""
-        self.area([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], colour, opacity, hint)
+        self.area([(x, y), (x + width, y), (x + width, y + height), (x, y + height)], color, opacity, hint)
 
-    def text(self, x: float, y: float, text: str | int, colour: str = "ink", anchor: str = "start", size: float = SIZE,
+    def text(self, x: float, y: float, text: str | int, color: str = "ink", anchor: str = "start", size: float = SIZE,
              bold: bool = False) -> None:
         """Text whose baseline begins, has its middle or ends at (x, y)."""
-        self._strokes.append(("text", x, y, text, colour, anchor, size, bold))
+        self._strokes.append(("text", x, y, text, color, anchor, size, bold))
 
-    def marker(self, x: float, y: float, shape: str, colour: str, radius: float = 3.5, opacity: float = 1.0,
+    def marker(self, x: float, y: float, shape: str, color: str, radius: float = 3.5, opacity: float = 1.0,
                hint: str | None = None) -> None:
         """One of ``palette.MARKERS`` at (x, y)."""
         if shape in _SIDES:
-            return self.area(_outline(shape, x, y, radius), colour, opacity, hint)
+            return self.area(_outline(shape, x, y, radius), color, opacity, hint)
         if shape == "circle":
-            return self._strokes.append(("disc", x, y, radius, colour, opacity, hint))
+            return self._strokes.append(("disc", x, y, radius, color, opacity, hint))
         arms = [(radius, 0), (0, radius)] if shape == "plus" else [(radius, radius), (radius, -radius)]
         for dx, dy in arms:
-            self.line([(x - dx, y - dy), (x + dx, y + dy)], colour, 1.9, hint=hint)
+            self.line([(x - dx, y - dy), (x + dx, y + dy)], color, 1.9, hint=hint)
         return None
 
     def svg(self, description: str) -> Markup:
         """The drawing as an inline SVG element that a screen reader calls ``description``."""
-        drawn = joined(*(getattr(self, f"_svg_{kind}")(*stroke) for kind, *stroke in self._strokes))
+        drawn = join(*(getattr(self, f"_svg_{kind}")(*stroke) for kind, *stroke in self._strokes))
         return Markup(f'<svg viewBox="0 0 {self.width} {_short(self.height)}" role="img" '
                       f'aria-label="{escape(description)}">{drawn}</svg>')
 
@@ -115,45 +115,45 @@ class Canvas:
         return image.resize((round(self.width * scale), round(self.height * scale)), Image.Resampling.LANCZOS)
 
     @staticmethod
-    def _svg_line(points: Points, colour: str, width: float, dash: Sequence[float], hint: str | None) -> Markup:
-        return tag("path", _hint(hint), class_=f"s-{colour}", d=_path(points), stroke_width=_short(width),
+    def _svg_line(points: Points, color: str, width: float, dash: Sequence[float], hint: str | None) -> Markup:
+        return tag("path", _hint(hint), class_=f"s-{color}", d=_path(points), stroke_width=_short(width),
                    stroke_dasharray=" ".join(map(str, dash)) or None)
 
     @staticmethod
-    def _svg_area(points: Points, colour: str, opacity: float, hint: str | None) -> Markup:
-        return tag("path", _hint(hint), class_=f"f-{colour}", d=_path(points) + "Z", fill_opacity=_faint(opacity))
+    def _svg_area(points: Points, color: str, opacity: float, hint: str | None) -> Markup:
+        return tag("path", _hint(hint), class_=f"f-{color}", d=_path(points) + "Z", fill_opacity=_faint(opacity))
 
     @staticmethod
-    def _svg_disc(x: float, y: float, radius: float, colour: str, opacity: float, hint: str | None) -> Markup:
-        return tag("circle", _hint(hint), class_=f"f-{colour}", cx=_short(x), cy=_short(y), r=_short(radius),
+    def _svg_disc(x: float, y: float, radius: float, color: str, opacity: float, hint: str | None) -> Markup:
+        return tag("circle", _hint(hint), class_=f"f-{color}", cx=_short(x), cy=_short(y), r=_short(radius),
                    fill_opacity=_faint(opacity))
 
     @staticmethod
-    def _svg_text(x: float, y: float, text: str | int, colour: str, anchor: str, size: float, bold: bool) -> Markup:
-        return tag("text", text, class_=f"f-{colour}", x=_short(x), y=_short(y),
+    def _svg_text(x: float, y: float, text: str | int, color: str, anchor: str, size: float, bold: bool) -> Markup:
+        return tag("text", text, class_=f"f-{color}", x=_short(x), y=_short(y),
                    text_anchor=None if anchor == "start" else anchor, font_size=None if size == SIZE else _short(size),
                    font_weight="600" if bold else None)
 
     @staticmethod
-    def _png_line(pen: _Pen, points: Points, colour: str, width: float, dash: Sequence[float],
+    def _png_line(pen: _Pen, points: Points, color: str, width: float, dash: Sequence[float],
                   hint: str | None) -> None:
         for piece in _dashes(points, dash) if dash else [points]:
-            pen.draw.line(pen.scaled(piece), LIGHT[colour], max(1, round(width * pen.scale)), joint="curve")
+            pen.draw.line(pen.scale_points(piece), LIGHT[color], max(1, round(width * pen.scale)), joint="curve")
 
     @staticmethod
-    def _png_area(pen: _Pen, points: Points, colour: str, opacity: float, hint: str | None) -> None:
-        pen.fill("polygon", pen.scaled(points), colour, opacity)
+    def _png_area(pen: _Pen, points: Points, color: str, opacity: float, hint: str | None) -> None:
+        pen.fill("polygon", pen.scale_points(points), color, opacity)
 
     @staticmethod
-    def _png_disc(pen: _Pen, x: float, y: float, radius: float, colour: str, opacity: float, hint: str | None) -> None:
-        pen.fill("ellipse", pen.scaled([(x - radius, y - radius), (x + radius, y + radius)]), colour, opacity)
+    def _png_disc(pen: _Pen, x: float, y: float, radius: float, color: str, opacity: float, hint: str | None) -> None:
+        pen.fill("ellipse", pen.scale_points([(x - radius, y - radius), (x + radius, y + radius)]), color, opacity)
 
     @staticmethod
-    def _png_text(pen: _Pen, x: float, y: float, text: str | int, colour: str, anchor: str, size: float,
+    def _png_text(pen: _Pen, x: float, y: float, text: str | int, color: str, anchor: str, size: float,
                   bold: bool) -> None:
         from PIL import ImageFont
 
-        pen.draw.text((x * pen.scale, y * pen.scale), str(text).translate(_PLAIN), LIGHT[colour],
+        pen.draw.text((x * pen.scale, y * pen.scale), str(text).translate(_PLAIN), LIGHT[color],
                       ImageFont.load_default(size * pen.scale), _ANCHORS[anchor] + "s",
                       stroke_width=round(pen.scale * 0.25) if bold else 0)
 
@@ -166,11 +166,11 @@ class _Pen:
 
         self.image, self.scale, self.draw = image, scale, ImageDraw.Draw(image, "RGBA")
 
-    def scaled(self, points: Points) -> list[Point]:
+    def scale_points(self, points: Points) -> list[Point]:
         return [(x * self.scale, y * self.scale) for x, y in points]
 
-    def fill(self, shape: str, points: Points, colour: str, opacity: float) -> None:
-        red, green, blue = (int(LIGHT[colour][i:i + 2], 16) for i in (1, 3, 5))
+    def fill(self, shape: str, points: Points, color: str, opacity: float) -> None:
+        red, green, blue = (int(LIGHT[color][i:i + 2], 16) for i in (1, 3, 5))
         getattr(self.draw, shape)(points, (red, green, blue, round(255 * opacity)))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ms_coreset.experiment.report.canvas import SIZE, Canvas, Point, shortened, text_width
+from ms_coreset.experiment.report.canvas import SIZE, Canvas, Point, shorten, text_width
 from ms_coreset.experiment.report.markup import MINUS
 from ms_coreset.experiment.report.palette import Look
 
@@ -78,7 +78,7 @@ class Scale:
         return [round(i * step, 10) for i in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def _padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
+def _pad(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     """(low, high) around values, with some air."""
     low, high = min(values), max(values)
     air = share * (high - low) or max(abs(high), 1.0) * share
@@ -115,9 +115,9 @@ def _legend(canvas: Canvas, entries: Sequence[Entry], top: float) -> None:
     for i, (name, look, with_line) in enumerate(entries):
         x, y = 8 + (i % 2) * (WIDTH / 2), top + (i // 2) * _ROW
         if with_line:
-            canvas.line([(x, y - 4), (x + 26, y - 4)], look.colour, 2, look.dash)
-        canvas.marker(x + 13, y - 4, look.marker, look.colour)
-        canvas.text(x + 33, y, shortened(name, WIDTH / 2 - 40))
+            canvas.line([(x, y - 4), (x + 26, y - 4)], look.color, 2, look.dash)
+        canvas.marker(x + 13, y - 4, look.marker, look.color)
+        canvas.text(x + 33, y, shorten(name, WIDTH / 2 - 40))
 
 
 def _legend_height(entries: Sequence[Entry]) -> int:
@@ -132,21 +132,21 @@ def lines(series: Sequence[Series], x_label: str, y_label: str, references: Sequ
     """
     front = [one for one in series if one.front]
     legend = [(one.name, one.look, True) for one in front] + [(name, look, True) for name, look, _ in references]
-    grey = next((one for one in series if not one.front), None)
-    if grey is not None:
-        legend.append(("the other methods", grey.look, True))
+    gray = next((one for one in series if not one.front), None)
+    if gray is not None:
+        legend.append(("the other methods", gray.look, True))
     left, right, top, bottom = 46, WIDTH - 14, 24, 270
     canvas = Canvas(WIDTH, bottom + 48 + _legend_height(legend))
     values = [y + sign * (spread or 0) for one in series for y, spread in zip(one.ys, one.spreads, strict=True)
               for sign in ((-1, 1) if one.front else (0,))]
-    low, high = _padded(values + [y for *_, y in references])
+    low, high = _pad(values + [y for *_, y in references])
     y_scale = Scale(max(low, 0), high, bottom, top)
     xs = sorted({x for one in series for x in one.xs})
     x_scale = Scale(xs[0], xs[-1], left + 18, right - 12, log)
     _grid_y(canvas, y_scale, left, right, y_label)
     _grid_x(canvas, x_scale, top, bottom, x_label, xs)
     for name, look, y in references:
-        canvas.line([(left, y_scale(y)), (right, y_scale(y))], look.colour, 1.5, look.dash, name)
+        canvas.line([(left, y_scale(y)), (right, y_scale(y))], look.color, 1.5, look.dash, name)
     for one in sorted(series, key=lambda one: one.front):
         place = front.index(one) - (len(front) - 1) / 2 if one.front else 0
         _one_line(canvas, one, x_scale, y_scale, 2.6 * place)
@@ -158,18 +158,18 @@ def _one_line(canvas: Canvas, series: Series, x_scale: Scale, y_scale: Scale, as
     """A line; its whiskers stand ``aside`` of the place they belong to, so that those of several can be told apart."""
     points = [(x_scale(x) + aside, y_scale(y)) for x, y in zip(series.xs, series.ys, strict=True)]
     look = series.look
-    canvas.line(points, look.colour, 2 if series.front else 1, look.dash, series.name)
+    canvas.line(points, look.color, 2 if series.front else 1, look.dash, series.name)
     if not series.front:
         for x, y in points:
-            canvas.marker(x, y, look.marker, look.colour, 2, hint=series.name)
+            canvas.marker(x, y, look.marker, look.color, 2, hint=series.name)
         return
     for (x, y), value, spread in zip(points, series.ys, series.spreads, strict=True):
         if spread:
             ends = y_scale(value - spread), y_scale(value + spread)
-            canvas.line([(x, ends[0]), (x, ends[1])], look.colour, 1.2)
+            canvas.line([(x, ends[0]), (x, ends[1])], look.color, 1.2)
             for end in ends:
-                canvas.line([(x - 2.5, end), (x + 2.5, end)], look.colour, 1.2)
-        canvas.marker(x, y, look.marker, look.colour, hint=series.name)
+                canvas.line([(x - 2.5, end), (x + 2.5, end)], look.color, 1.2)
+        canvas.marker(x, y, look.marker, look.color, hint=series.name)
 
 
 def rows(entries: Sequence[Row], x_label: str, references: Sequence[tuple[str, float]] = (),
@@ -183,7 +183,7 @@ def rows(entries: Sequence[Row], x_label: str, references: Sequence[tuple[str, f
     bottom = top + _ROW * len(entries) + 4
     canvas = Canvas(WIDTH, bottom + 42)
     values = [value for row in entries for value in (row.value, row.low, row.high, *row.dots) if value is not None]
-    scale = Scale(*_padded([*values, *include, *(x for _, x in references)]), left, right)
+    scale = Scale(*_pad([*values, *include, *(x for _, x in references)]), left, right)
     _grid_x(canvas, scale, top, bottom, x_label)
     for name, x in references:
         canvas.line([(scale(x), top - 4), (scale(x), bottom)], "muted", 1.3, (4, 3), name)
@@ -195,35 +195,35 @@ def rows(entries: Sequence[Row], x_label: str, references: Sequence[tuple[str, f
 
 
 def _one_row(canvas: Canvas, row: Row, scale: Scale, left: float, y: float) -> None:
-    canvas.text(left - 8, y + 4, shortened(row.name, left - 14), "ink", "end")
+    canvas.text(left - 8, y + 4, shorten(row.name, left - 14), "ink", "end")
     if row.low is not None and row.high is not None:
         width = 0.8 if row.value is None else 1.8
-        canvas.line([(scale(row.low), y), (scale(row.high), y)], row.look.colour, width, hint=row.hint)
+        canvas.line([(scale(row.low), y), (scale(row.high), y)], row.look.color, width, hint=row.hint)
     for value in row.dots:
-        canvas.marker(scale(value), y, "circle", row.look.colour, 2.8 if row.value is None else 2, 0.5)
+        canvas.marker(scale(value), y, "circle", row.look.color, 2.8 if row.value is None else 2, 0.5)
     if row.value is not None:
-        canvas.marker(scale(row.value), y, row.look.marker, row.look.colour, 4, hint=row.hint)
+        canvas.marker(scale(row.value), y, row.look.marker, row.look.color, 4, hint=row.hint)
 
 
 def scatter(series: Sequence[Series], x_label: str, y_label: str) -> Canvas:
     """Points, the x axis by its logarithm; each ``Series`` has one point."""
     legend = [(one.name, one.look, False) for one in series if one.front]
-    grey = next((one for one in series if not one.front), None)
-    if grey is not None:
-        legend.append(("the other methods", grey.look, False))
+    gray = next((one for one in series if not one.front), None)
+    if gray is not None:
+        legend.append(("the other methods", gray.look, False))
     left, right, top, bottom = 46, WIDTH - 14, 24, 230
     canvas = Canvas(WIDTH, bottom + 48 + _legend_height(legend))
     xs = [one.xs[0] for one in series]
     x_scale = Scale(min(xs) / 1.5, max(xs) * 1.5, left, right, log=True)
     spans = [one.ys[0] + sign * (one.spreads[0] or 0) for one in series for sign in (-1, 1)]
-    y_scale = Scale(*_padded(spans), bottom, top)
+    y_scale = Scale(*_pad(spans), bottom, top)
     _grid_y(canvas, y_scale, left, right, y_label)
     _grid_x(canvas, x_scale, top, bottom, x_label)
     for one in sorted(series, key=lambda one: one.front):
         x, y, spread = x_scale(one.xs[0]), one.ys[0], one.spreads[0]
         if spread:
-            canvas.line([(x, y_scale(y - spread)), (x, y_scale(y + spread))], one.look.colour, 1.2)
-        canvas.marker(x, y_scale(y), one.look.marker, one.look.colour, 4.5 if one.front else 3, hint=one.name)
+            canvas.line([(x, y_scale(y - spread)), (x, y_scale(y + spread))], one.look.color, 1.2)
+        canvas.marker(x, y_scale(y), one.look.marker, one.look.color, 4.5 if one.front else 3, hint=one.name)
     _legend(canvas, legend, bottom + 52)
     return canvas
 
@@ -237,7 +237,7 @@ def heatmap(names: Sequence[str], matrix: np.ndarray, label: str) -> Canvas:
     height, top = max(side, 15), 22  # rows are as high as their names need
     canvas = Canvas(WIDTH, top + height * count + 44)
     for i in range(count):
-        canvas.text(left - 6, top + height * (i + 0.5) + 4, shortened(numbered[i], left - 8), "ink", "end")
+        canvas.text(left - 6, top + height * (i + 0.5) + 4, shorten(numbered[i], left - 8), "ink", "end")
         if side > 13 or i % 2 == 0:
             canvas.text(left + side * (i + 0.5), top - 6, i + 1, "muted", "middle", min(SIZE, max(side, 9)))
         for j in range(count):
@@ -277,15 +277,15 @@ def histogram(edges: Sequence[float], everything: Sequence[int], kept: Sequence[
     _grid_y(canvas, y_scale, left, right, y_label)
     for low, high, total, stayed in zip(edges, edges[1:], everything, kept, strict=False):
         hint = f"{low:.4g} to {high:.4g}: {stayed} of {total} kept"
-        for count, colour in ((total, "faint"), (stayed, look.colour)):
+        for count, color in ((total, "faint"), (stayed, look.color)):
             if count:
                 canvas.box(x_scale(low), y_scale(count), x_scale(high) - x_scale(low) - 0.4,
-                           bottom - y_scale(count), colour, hint=hint)
+                           bottom - y_scale(count), color, hint=hint)
     canvas.line([(left, bottom), (right, bottom)], "muted")
     for value in x_scale.ticks():
         canvas.text(x_scale(value), bottom + 15, _tick_name(value), "muted", "middle")
     canvas.text((left + right) / 2, bottom + 32, x_label, "muted", "middle")
-    for x, colour, name in ((left, look.colour, "kept"), (left + 70, "faint", "dropped")):
-        canvas.box(x, bottom + 45, 11, 11, colour)
+    for x, color, name in ((left, look.color, "kept"), (left + 70, "faint", "dropped")):
+        canvas.box(x, bottom + 45, 11, 11, color)
         canvas.text(x + 16, bottom + 55, name)
     return canvas

@@ -6,7 +6,7 @@ import numpy as np
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.report.markup import MISSING, signed
+from ms_coreset.experiment.report.markup import MISSING, with_sign
 from ms_coreset.experiment.report.study import Run, Section, Study
 
 # Methods that keep the hardest samples first, so that their scores rise with difficulty; the first in a section judges.
@@ -45,7 +45,7 @@ class Difficulty:
     def agreement_cell(self, section: Section, rate: float) -> str:
         """``agreement`` as a table shows it."""
         tau = self.agreement(section, rate)
-        return MISSING if tau is None else signed(tau)
+        return MISSING if tau is None else with_sign(tau)
 
 
 def difficulty(study: Study, section: Section) -> Difficulty | None:

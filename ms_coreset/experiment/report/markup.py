@@ -21,7 +21,7 @@ def escape(value: object) -> Markup:
     return value if isinstance(value, Markup) else Markup(html.escape(printable(value)))
 
 
-def joined(*parts: object, between: str = "") -> Markup:
+def join(*parts: object, between: str = "") -> Markup:
     """Parts one after the other, those that are None or empty left out."""
     return Markup(between.join(escape(part) for part in parts if part is not None and part != ""))
 
@@ -31,7 +31,7 @@ def tag(name: str, *children: object, **attributes: object) -> Markup:
     ``_`` stands for ``-``)."""
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
                       for key, value in attributes.items() if value is not None)
-    return Markup(f"<{name}{written}>" + ("" if name in _VOID else f"{joined(*children)}</{name}>"))
+    return Markup(f"<{name}{written}>" + ("" if name in _VOID else f"{join(*children)}</{name}>"))
 
 
 def table(caption: str, header: Iterable[object], rows: Iterable[Iterable[object]]) -> Markup:
@@ -48,7 +48,7 @@ def details(summary: str, *children: object, printed: bool = True) -> Markup:
     return tag("details", tag("summary", summary), *children, class_=None if printed else "unprinted")
 
 
-def signed(value: float, digits: int = 2) -> str:
+def with_sign(value: float, digits: int = 2) -> str:
     """A number with its sign, as in "+1.25", and a true minus sign."""
     return f"{value:+.{digits}f}".replace("-", MINUS)
 
@@ -86,6 +86,6 @@ def time_name(text: str | None) -> str:
     return aware.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def counted(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
     """"1 run", "2 runs"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

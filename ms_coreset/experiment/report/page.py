@@ -11,30 +11,31 @@ import numpy
 from ms_coreset import __version__
 from ms_coreset.experiment.report.markup import (
     Markup,
-    counted,
+    count,
     details,
-    joined,
+    join,
     rate_name,
     table,
     tag,
     time_name,
     with_spread,
 )
-from ms_coreset.experiment.report.sections import SectionReport
+from ms_coreset.experiment.report.parts import parts
+from ms_coreset.experiment.report.section_report import SectionReport
 from ms_coreset.experiment.report.statistics import mean_and_deviation
-from ms_coreset.experiment.report.study import BASELINE, CONFIGURATION, Run, Section, Study, spelled
+from ms_coreset.experiment.report.study import BASELINE, CONFIGURATION, Run, Section, Study, spell
 from ms_coreset.experiment.report.style import STYLE
 
 
 def page(study: Study, reports: Sequence[SectionReport], command: str) -> str:
     """The HTML page of a study: ``reports`` are its ``SectionReport`` objects, ``command`` is what asked for it."""
     names = titles([report.section for report in reports])
-    body = joined(_header(study, reports, names),
-                  *(_section(report, name) for report, name in zip(reports, names, strict=True)),
-                  _provenance(study, command))
-    head = joined(tag("meta", charset="utf-8"), tag("title", f"{study.name}: coreset study"),
-                  tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
-                  Markup(f"<style>{STYLE}</style>"))
+    body = join(_header(study, reports, names),
+                *(_section(report, name) for report, name in zip(reports, names, strict=True)),
+                _provenance(study, command))
+    head = join(tag("meta", charset="utf-8"), tag("title", f"{study.name}: coreset study"),
+                tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+                Markup(f"<style>{STYLE}</style>"))
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
 
 
@@ -59,15 +60,15 @@ def _title_facts(run: Run, ambiguous: bool) -> tuple[str | None, ...]:
 
 
 def _recipe_number(section: Section, sections: Sequence[Section]) -> int:
-    known = list(dict.fromkeys(spelled(one.first.recipe) for one in sections))
-    return known.index(spelled(section.first.recipe)) + 1
+    known = list(dict.fromkeys(spell(one.first.recipe) for one in sections))
+    return known.index(spell(section.first.recipe)) + 1
 
 
 def _facts(pairs: Iterable[tuple[str, object]]) -> Markup:
-    return tag("dl", *(joined(tag("dt", name), tag("dd", value)) for name, value in pairs if value not in (None, "")))
+    return tag("dl", *(join(tag("dt", name), tag("dd", value)) for name, value in pairs if value not in (None, "")))
 
 
-def _listed(values: Iterable[object]) -> str:
+def _list(values: Iterable[object]) -> str:
     """Different values, each once, None left out."""
     return ", ".join(dict.fromkeys(str(value) for value in values if value is not None))
 
@@ -80,15 +81,15 @@ def _dates(runs: Sequence[Run]) -> str | None:
 def _header(study: Study, reports: Sequence[SectionReport], names: Sequence[str]) -> Markup:
     sections = [report.section for report in reports]
     failed, missing = sum(len(one.failed) for one in sections), sum(len(one.missing) for one in sections)
-    lead = (f"{counted(len(study.done), 'finished run')}, {failed} failed, {missing} missing, in "
-            f"{counted(len(sections), 'section')}. Only runs of one data set, network, protocol and balance are "
+    lead = (f"{count(len(study.done), 'finished run')}, {failed} failed, {missing} missing, in "
+            f"{count(len(sections), 'section')}. Only runs of one data set, network, protocol and balance are "
             "compared.")
-    facts = _facts([("data", _listed(run.shown_name for run in study.runs)),
+    facts = _facts([("data", _list(run.shown_name for run in study.runs)),
                     ("methods", len({name for section in sections for name in section.methods})),
-                    ("rates", _listed(rate_name(rate) for rate in sorted({run.rate for run in study.runs}))),
-                    ("seeds", _listed(sorted({run.seed for run in study.runs}))),
-                    ("finished", _dates(study.runs)), ("device", _listed(run.device for run in study.runs)),
-                    ("revision", _listed(run.revision for run in study.runs))])
+                    ("rates", _list(rate_name(rate) for rate in sorted({run.rate for run in study.runs}))),
+                    ("seeds", _list(sorted({run.seed for run in study.runs}))),
+                    ("finished", _dates(study.runs)), ("device", _list(run.device for run in study.runs)),
+                    ("revision", _list(run.revision for run in study.runs))])
     entries = [tag("li", tag("a", name, href=f"#section-{report.number}"), f": {best}" if (best := finding(report))
                    else None) for report, name in zip(reports, names, strict=True)]
     entries.append(tag("li", tag("a", "How to repeat it", href="#repeat")))
@@ -106,7 +107,7 @@ def finding(report: SectionReport) -> str | None:
         return None
     found = {name: mean_and_deviation(list(section.accuracies(name, rate).values())) for name in methods}
     best = max(methods, key=lambda name: found[name][0])
-    seeds = counted(len(section.accuracies(best, rate)), "seed")
+    seeds = count(len(section.accuracies(best, rate)), "seed")
     said = f"with {rate_name(rate)} kept, {best} is highest, {with_spread(*found[best])} % over {seeds}"
     return said + (f" (random {with_spread(*found[BASELINE])} %)" if BASELINE in found and best != BASELINE else "")
 
@@ -114,7 +115,7 @@ def finding(report: SectionReport) -> str | None:
 def _unreadable(study: Study) -> Markup | None:
     if not study.unreadable:
         return None
-    said = f"Left out, {counted(len(study.unreadable), 'line')} of runs.jsonl that can't be read:"
+    said = f"Left out, {count(len(study.unreadable), 'line')} of runs.jsonl that can't be read:"
     return tag("div", tag("p", said), tag("ul", *(tag("li", f"line {number}: {what}")
                                                   for number, what in study.unreadable)), class_="alarm")
 
@@ -129,13 +130,13 @@ def _section(report: SectionReport, name: str) -> Markup:
             f", {with_spread(*mean_and_deviation(list(base.values())))} % on the test split" if base else "")),
         ("trained", first.train_arch), ("protocol", first.protocol and f"same {first.protocol} for every coreset"),
         ("budget", "the same share of every class" if first.balance else "over all classes together"),
-        ("best epoch by", _listed(run.accuracy.get("chosen_by") for run in section.done)
+        ("best epoch by", _list(run.accuracy.get("chosen_by") for run in section.done)
          if section.which == "best" else None),
-        ("seeds", _listed(section.seeds)), ("finished", _dates(section.done)),
+        ("seeds", _list(section.seeds)), ("finished", _dates(section.done)),
     ])
     recipes = details("Training recipe", *(tag("p", ", ".join(
         f"{name} {value}" for name, value in recipe.items() if value is not None)) for recipe in section.recipes))
-    return tag("section", tag("h2", name), facts, recipes if section.recipes else None, report.parts(),
+    return tag("section", tag("h2", name), facts, recipes if section.recipes else None, parts(report),
                id=f"section-{report.number}")
 
 
@@ -160,7 +161,7 @@ def _provenance(study: Study, command: str) -> Markup:
         whole = shlex.join(["experiment", "--config", str(study.folder / CONFIGURATION), "--save", str(study.folder)])
         ran = [tag("p", "The whole study, in its folder again or, with another --save, in another; --data and other "
                    "places are typed again:"), tag("pre", whole), *ran]
-    installed = [joined(tag("p", f"{counted(number, 'run')} with") if len(versions) > 1 else None, tag("pre", text))
+    installed = [join(tag("p", f"{count(number, 'run')} with") if len(versions) > 1 else None, tag("pre", text))
                  for text, number in versions.items()]
     configured = study.configuration and details("The study's configuration", tag("pre", study.configuration))
     reporter = f"{command}\nms_coreset {__version__}, Python {platform.python_version()}, numpy {numpy.__version__}"

@@ -17,24 +17,24 @@ DARK = {"paper": "#15181c", "panel": "#1d2126", "ink": "#e7e9ec", "muted": "#a3a
         "c7": "#b7a1ee"}
 MARKERS = ("circle", "square", "triangle", "diamond", "cross", "pentagon", "plus", "down")
 DASHES = ((), (6, 2), (2, 2), (8, 2, 2, 2))
-COLOURS = 7
+COLORS = 7
 
 
 @dataclass(frozen=True)
 class Look:
     """How a method is drawn: roles of ``LIGHT``, one of ``MARKERS``, lengths of dash and gap."""
 
-    colour: str
+    color: str
     marker: str
     dash: tuple = ()
 
 
 BASELINE_LOOK = Look("ink", "cross", (3, 3))
 WHOLE_LOOK = Look("muted", "plus", (1, 3))
-GREY_LOOK = Look("faint", "circle")
+GRAY_LOOK = Look("faint", "circle")
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """A ``Look`` for each name; no two of the first 56 share both colour and marker (7 and 8 have no common factor)."""
-    return {name: Look(f"c{i % COLOURS + 1}", MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
+    return {name: Look(f"c{i % COLORS + 1}", MARKERS[i % len(MARKERS)], DASHES[i % len(DASHES)])
             for i, name in enumerate(names)}

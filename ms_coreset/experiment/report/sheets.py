@@ -14,13 +14,13 @@ from ms_coreset.datasets import default_overlay_path, load_dataset
 from ms_coreset.datasets.family import find_dataset
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.report.markup import Markup, joined, rate_name, tag
+from ms_coreset.experiment.report.markup import Markup, join, rate_name, tag
 from ms_coreset.experiment.report.study import BASELINE, Run
 from ms_coreset.identity import misfit
 from ms_coreset.kinds import FilePath
 
 if TYPE_CHECKING:
-    from ms_coreset.experiment.report.sections import SectionReport
+    from ms_coreset.experiment.report.section_report import SectionReport
 
 SHEETS, CLASSES, PICTURES = 6, 10, 4  # at most: methods of a section, classes of a method, images of a class
 SIDE = 36  # of an image, in pixels
@@ -62,7 +62,7 @@ class Sheets:
 
     def __call__(self, report: SectionReport) -> Markup | None:
         """The sheets of a ``SectionReport``'s detail rate, or a word about why there are none."""
-        shown = self._shown(report)
+        shown = self._first_coresets(report)
         if not shown and not self._methods:
             return None
         try:
@@ -78,7 +78,7 @@ class Sheets:
     def _part(*children: object) -> Markup:
         return tag("div", tag("h3", "Most and least wanted images"), *children, class_="part")
 
-    def _shown(self, report: SectionReport) -> dict[str, tuple[int, Coreset]]:
+    def _first_coresets(self, report: SectionReport) -> dict[str, tuple[int, Coreset]]:
         """{method: (seed, coreset)} of the first seed, for the methods that order samples.
 
         Unless they are named: those that order the dropped, too, before the others, and those that lead before the
@@ -86,7 +86,7 @@ class Sheets:
         """
         first = {name: found for name, found in report.first_coresets().items() if wanted_order(found[1]) is not None}
         if self._methods is not None:
-            named = map(report.section.named, self._methods)
+            named = map(report.section.method_named, self._methods)
             return {name: first[name] for name in named if name in first}
         chosen = sorted(first, key=lambda name: (first[name][1].scores is None, name not in report.leaders))
         return {name: first[name] for name in chosen[:SHEETS]}
@@ -96,7 +96,7 @@ class Sheets:
                 "the last in the method's order; methods without scores have none.")
         if self._methods is None:
             said += " --sheets names other methods to show."
-        elif left_out := [name for name in self._methods if report.section.named(name) not in shown]:
+        elif left_out := [name for name in self._methods if report.section.method_named(name) not in shown]:
             said += f" Not in this section, or without an order to show: {', '.join(left_out)}."
         if split.num_classes > CLASSES:
             said += f" The first {CLASSES} of {split.num_classes} classes."
@@ -139,8 +139,8 @@ class Sheets:
         source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
         counted = None if split.bad is None else tag("small", f"{int(bad.sum())} of {len(places)} bad")
         size = (SIDE + _GAP) * len(places) - _GAP
-        return joined(tag("img", src=source, width=size, height=SIDE,
-                          alt=f"{what}: samples {', '.join(map(str, places))}"), counted)
+        return join(tag("img", src=source, width=size, height=SIDE,
+                        alt=f"{what}: samples {', '.join(map(str, places))}"), counted)
 
 
 def _load(name: str, root: FilePath) -> Split:

@@ -13,11 +13,12 @@ from typing import Any, TypeGuard, TypeVar
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.plan import require_few
+from ms_coreset.experiment.runs import require_few
 from ms_coreset.experiment.store import RUNS
-from ms_coreset.files import parse_yaml, read_file
+from ms_coreset.files import read_file
 from ms_coreset.kinds import FilePath
 from ms_coreset.selectors.choice import FAMILIES, Choice, canonical, split_text
+from ms_coreset.yaml_files import parse_yaml
 
 T = TypeVar("T")
 CONFIGURATION = "study.yaml"
@@ -74,7 +75,7 @@ class Run:
         """The data set as it is typed, its variant included."""
         return self.dataset if "@" in self.dataset or not self.variant else f"{self.dataset}@{self.variant}"
 
-    def reached(self, which: str) -> float:
+    def accuracy_at(self, which: str) -> float:
         """Test accuracy of the "last" or the "best" epoch."""
         return float(self.accuracy[which])
 
@@ -233,7 +234,7 @@ def _circumstances(run: Run) -> tuple[object, ...]:
     return (run.dataset, run.variant, run.pool, run.select_arch, run.train_arch, run.protocol, bool(run.balance))
 
 
-def spelled(options: object) -> str:
+def spell(options: object) -> str:
     """A dict of plain values as text that is equal for equal dicts."""
     return json.dumps(options, sort_keys=True, default=str)
 
@@ -245,8 +246,8 @@ def _alike(runs: list[Run]) -> list[list[Run]]:
     """
     of_rate, groups = defaultdict(set), defaultdict(list)
     for run in (run for run in runs if run.done):
-        of_rate[run.rate].add(spelled([run.recipe, run.data]))
-        groups[spelled([run.recipe, run.data])].append(run)
+        of_rate[run.rate].add(spell([run.recipe, run.data]))
+        groups[spell([run.recipe, run.data])].append(run)
     if all(len(kinds) == 1 for kinds in of_rate.values()):
         return [runs]
     *others, last = groups.values()
@@ -304,7 +305,7 @@ class Section:
         self.methods = list(dict.fromkeys(self.name_of(run) for run in runs))
         self.seeds = sorted({run.seed for run in runs})
         self.rates = sorted({run.rate for run in runs})
-        self.recipes = list({spelled(run.recipe): run.recipe for run in runs if run.recipe}.values())
+        self.recipes = list({spell(run.recipe): run.recipe for run in runs if run.recipe}.values())
         self.failed = [run for run in runs if not run.done]
         self.cells: dict[tuple[str, float], dict[int, Run]] = defaultdict(dict)
         self.repeated: list[Run] = []
@@ -313,16 +314,16 @@ class Section:
             if run.seed in cell:
                 self.repeated.append(cell[run.seed])
             cell[run.seed] = run
-        self.missing = self._missing(plan or read_plan(None))
+        self.missing = self._missing_runs(plan or read_plan(None))
 
     def name_of(self, run: Run) -> str:
         """The method's name in this section."""
-        return self._names[run.method, spelled(run.options)]
+        return self._names[run.method, spell(run.options)]
 
-    def named(self, text: str) -> str | None:
+    def method_named(self, text: str) -> str | None:
         """The name in this section of the method that a text means, as it is shown or as it is typed; None without."""
         _, name, options = _planned_method(text, {})
-        return text if text in self.methods else self._names.get((name, spelled(options)))
+        return text if text in self.methods else self._names.get((name, spell(options)))
 
     @property
     def done(self) -> list[Run]:
@@ -345,7 +346,7 @@ class Section:
 
     def accuracies(self, method: str, rate: float) -> dict[int, float]:
         """{seed: test accuracy in [0, 1]}."""
-        return {seed: run.reached(self.which) for seed, run in self.cell(method, rate).items()}
+        return {seed: run.accuracy_at(self.which) for seed, run in self.cell(method, rate).items()}
 
     def values(self, method: str, rate: float, value: Callable[[Run], T | None]) -> list[T]:
         """What ``value(run)`` says of the finished runs of a cell, in the order of the seeds, without None."""
@@ -368,11 +369,11 @@ class Section:
         fullest = [rate for rate in rates if methods[rate] == max(methods.values())]
         return fullest[(len(fullest) - 1) // 2] if fullest else None
 
-    def _missing(self, plan: Mapping[str, list]) -> list[tuple[str, float, int]]:
+    def _missing_runs(self, plan: Mapping[str, list]) -> list[tuple[str, float, int]]:
         tried = self.done + self.failed
         known = {(self.name_of(run), run.rate, run.seed) for run in tried}
         methods = {name for name, _, _ in known}
-        methods |= {self._names.get((name, spelled(options)), spec) for spec, name, options in plan["methods"]}
+        methods |= {self._names.get((name, spell(options)), spec) for spec, name, options in plan["methods"]}
         rates = {rate for name, rate, _ in known if name != WHOLE} | set(plan["rates"])
         seeds = {run.seed for run in tried} | set(plan["seeds"])
         require_few(methods, rates, seeds)
@@ -385,11 +386,11 @@ def _method_names(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
     """{(method, options as text): name}: the method's own, and the options in which its variants differ."""
     variants: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for run in runs:
-        variants[run.method][spelled(run.options)] = run.options
+        variants[run.method][spell(run.options)] = run.options
     names = {}
     for method, several in variants.items():
         differing = sorted({key for options in several.values() for key in options
-                            if len({spelled({key: other.get(key)}) for other in several.values()}) > 1})
+                            if len({spell({key: other.get(key)}) for other in several.values()}) > 1})
         for text, options in several.items():
             said = ", ".join(f"{key} {options[key]}" for key in differing if key in options)
             names[method, text] = f"{method} ({said})" if said else method

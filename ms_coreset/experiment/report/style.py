@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from ms_coreset.experiment.report.palette import DARK, LIGHT
 
 
-def _variables(colours: Mapping[str, str]) -> str:
-    return "".join(f"--{role}:{colour};" for role, colour in colours.items())
+def _variables(colors: Mapping[str, str]) -> str:
+    return "".join(f"--{role}:{color};" for role, color in colors.items())
 
 
 _ROLES = "".join(f".f-{role}{{fill:var(--{role})}}.s-{role}{{stroke:var(--{role});fill:none}}" for role in LIGHT)

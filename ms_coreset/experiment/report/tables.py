@@ -35,7 +35,7 @@ def markdown(sections: Sequence[Section], difficulties: Sequence[Difficulty | No
         parts.append(_table(f"Test accuracy, %{kept}", cells, _accuracy, [*_base_row(cells), *_whole_row(cells)]))
         bad = [cell for cell in cells if any(run.bad for run in cell[1].done)]
         if bad:
-            parts.append(_table(f"Bad samples in the coreset, %{kept}", bad, _bad_kept, [_bad_row(bad)]))
+            parts.append(_table(f"Bad samples in the coreset, %{kept}", bad, _bad_share, [_bad_row(bad)]))
         ranked = [cell for cell in cells if cell[1] in judged]
         if ranked:
             parts.append(_difficulty_table(kept, ranked, judged))
@@ -53,16 +53,16 @@ def _table(caption: str, columns: Sequence[Column], value: Callable[[Section, st
     methods = dict.fromkeys(method for _, section, _ in columns for method in section.compared)
     rows = [[method, *(value(section, method, rate) for _, section, rate in columns)] for method in methods]
     head = ["method", *(name for name, _, _ in columns)]
-    return f"{_escaped(caption)}:\n\n{pipe_table(head, [*rows, *further])}"
+    return f"{_escape(caption)}:\n\n{pipe_table(head, [*rows, *further])}"
 
 
 def pipe_table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
     """A Markdown table of texts."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_escape, line))} |" for line in lines)
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     """A text that neither HTML nor Markdown's own signs break out of: one line, of printable characters."""
     return re.sub(r"[\\`*\[\]|~]", r"\\\g<0>", html.escape(one_line(text), quote=False))
 
@@ -75,7 +75,7 @@ def _accuracy(section: Section, method: str, rate: float) -> str:
     return _spread(list(section.accuracies(method, rate).values()))
 
 
-def _bad_kept(section: Section, method: str, rate: float) -> str:
+def _bad_share(section: Section, method: str, rate: float) -> str:
     return _spread([run.bad["kept"] for run in section.cell(method, rate).values() if run.bad])
 
 

@@ -1,12 +1,10 @@
 """Scores: pure functions from evidence to one value per sample, high = keep."""
 
 from ms_coreset.selectors.scores import (
-    boundary,
-    centre_distance,
+    center_distance,
     cld,
     dynamic_uncertainty,
     dynamics,
-    error,
     eva,
     imported,
     ram_apl,

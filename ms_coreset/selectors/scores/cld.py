@@ -8,7 +8,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, warn
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.options import Epochs
+from ms_coreset.selectors.option_values import Epochs
 from ms_coreset.selectors.scores.record import recorded
 
 LEAST = 3  # differences that a correlation is of

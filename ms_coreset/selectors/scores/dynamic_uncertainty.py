@@ -7,10 +7,10 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
-from ms_coreset.selectors.options import Epochs, Window
+from ms_coreset.selectors.option_values import Epochs, Window
 from ms_coreset.selectors.scores.record import mean_over_seen, recorded
 
 LENGTH = 10  # of a window, in both papers
@@ -63,7 +63,7 @@ def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs
         windows = value(*moments(np.asarray(probability[:, part], np.float64), length))
         return mean_over_seen(windows, np.isfinite(windows))
 
-    return np.concatenate([of(part) for part in kernels.blocks(probability.shape[1], 8 * len(probability))])
+    return np.concatenate([of(part) for part in row_blocks.blocks(probability.shape[1], 8 * len(probability))])
 
 
 def length_of(window: int | None, epochs: int, name: str, least: int = 2) -> int:

@@ -1,35 +1,6 @@
 """What happened to a sample while the network learnt."""
 
-from typing import Annotated
-
 import numpy as np
-
-from ms_coreset.evidence import Evidence
-from ms_coreset.selectors.catalogue import score
-from ms_coreset.selectors.estimate import row_by_row
-from ms_coreset.selectors.options import Epochs, OneOf
-from ms_coreset.selectors.scores.record import mean_over_seen, recorded, sum_over_seen
-
-
-@score("forgetting", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
-       source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
-def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs",
-               epochs: Epochs | None = None) -> np.ndarray:
-    """How often a sample that was classified correctly was wrong at its next presentation.
-
-    F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, a_i(t) whether it was correct in epoch t, a_i(-1) = 0.
-    never_learned: what a sample that was never correct gets: "epochs", T (as Toneva et al., hardest), or "zero" (as
-        DeepCore and CCS, easiest)
-    epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0
-
-    Epochs in which a sample was not seen are no presentations of it; one that was never seen gets NaN.
-
-    Returns (n,) in 0 .. T; high = often forgotten = keep.
-    """
-    forgets = Forgetting(len(evidence))
-    for correct, seen in zip(*recorded(evidence, "forgetting", "correct", epochs), strict=True):
-        forgets.add(correct, seen)
-    return forgets.score(never_learned)
 
 
 class Forgetting:
@@ -56,45 +27,3 @@ class Forgetting:
             forgotten[~self.ever] = self.epochs
         forgotten[~self.seen] = np.nan
         return forgotten
-
-
-@score("correctness", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
-       source="Swayamdipta et al., Dataset Cartography, EMNLP 2020")
-def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
-    """Minus the number of epochs in which a sample was classified correctly.
-
-    epochs: see ``forgetting``
-
-    Of a sample that was seen in m epochs T / m times their number; NaN of one that was never seen.
-
-    Returns (n,) in -T .. 0; high = seldom correct = keep.
-    """
-    return -sum_over_seen(*recorded(evidence, "correctness", "correct", epochs))
-
-
-@score("aum", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
-       source="Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2")
-def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
-    """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
-
-    epochs: see ``forgetting``
-
-    The mean is over the epochs in which a sample was seen; NaN without any. DUAL's code has an AUM of the last alone.
-
-    Returns (n,); high = small or negative lead = hard or mislabelled = keep. Raises ``MsCoresetError`` for one class.
-    """
-    return -mean_over_seen(*recorded(evidence, "aum", "logit_margin", epochs))
-
-
-@score("accumulated_margin", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
-       source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
-def accumulated_margin(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
-    """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.
-
-    epochs: see ``forgetting``
-
-    Of a sample that was seen in m epochs T / m times the sum over these; NaN of one that was never seen.
-
-    Returns (n,) in -T .. T; high = small or negative lead = hard or mislabelled = keep. Of one class the lead is p_y.
-    """
-    return -sum_over_seen(*recorded(evidence, "accumulated_margin", "margin", epochs))

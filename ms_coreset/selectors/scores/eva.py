@@ -8,7 +8,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
-from ms_coreset.selectors.options import Epochs, Number, Slice
+from ms_coreset.selectors.option_values import Epochs, Number, Slice
 from ms_coreset.selectors.scores.record import recorded
 
 _LENGTH = 10  # of both parts, in the paper

@@ -6,12 +6,13 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence, required
-from ms_coreset.selectors import kernels
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.selectors import norms
 from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.distances import squared_distances
 from ms_coreset.selectors.estimate import Size, Work, row_by_row
 from ms_coreset.selectors.nearest import nearest_samples
-from ms_coreset.selectors.options import Count, Metric, OneOf
+from ms_coreset.selectors.option_values import Count, Metric, OneOf
 
 ASKED = 2000  # scored samples, at most, by which the quality is told
 Weighting = Annotated[str, OneOf(("mean", "distance"))]
@@ -86,7 +87,7 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
     if not len(others):
         return values
     _require_enough(scored, neighbors)
-    values[others] = _Neighbors(neighbors, metric, weighting).predictions(required(evidence.features), values, others)
+    values[others] = _Neighbors(neighbors, metric, weighting).predictions(require_field(evidence.features), values, others)
     return values
 
 
@@ -102,7 +103,7 @@ def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str =
     scored = np.flatnonzero(~np.isnan(values))
     _require_enough(scored, neighbors + 1)
     asked = scored[np.unique(np.linspace(0, len(scored) - 1, ASKED).astype(int))]
-    told = _Neighbors(neighbors, metric, weighting).predictions(required(evidence.features), values, asked,
+    told = _Neighbors(neighbors, metric, weighting).predictions(require_field(evidence.features), values, asked,
                                                                 exclude_self=True)
     return Quality(_correlation(told, values[asked]), _correlation(_ranks(told), _ranks(values[asked])), len(scored))
 
@@ -133,7 +134,7 @@ class _Neighbors:
                     exclude_self: bool = False) -> np.ndarray:
         """Scores (q,) of the samples ``asked`` (q,) from those of values (n,) that are no NaN."""
         scored, told = np.flatnonzero(~np.isnan(values)), np.empty(len(asked))
-        rows, begin = kernels.in_metric(features, self.metric), 0
+        rows, begin = norms.rows_in_metric(features, self.metric), 0
         for places, near, distances in nearest_samples(rows, asked, scored, self.count, exclude_self):
             distances = self._distances(features, places, near, distances)
             told[begin:begin + len(places)] = self._mean(values[near], distances)
@@ -145,7 +146,7 @@ class _Neighbors:
         """Euclidean distances of the features as they are (b, k)."""
         if self.metric == "euclidean" or self.weighting == "mean":
             return distances
-        squares = kernels.squared_distances(features, np.repeat(places, near.shape[1]), near.ravel())
+        squares = squared_distances(features, np.repeat(places, near.shape[1]), near.ravel())
         return np.sqrt(squares).reshape(near.shape)
 
     def _mean(self, scores: np.ndarray, distances: np.ndarray) -> np.ndarray:

@@ -4,14 +4,15 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.evidence import Evidence, required, take
-from ms_coreset.selectors import kernels
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import take
+from ms_coreset.selectors import centers, row_blocks
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.options import Number, Positive
+from ms_coreset.selectors.option_values import Number, Positive
 from ms_coreset.selectors.quota import classes
 from ms_coreset.selectors.rules import TIE, ascending
-from ms_coreset.selectors.scores.error import runs_of
+from ms_coreset.selectors.scores.grand import runs_of
 
 _SOURCE = ("Wan et al., Foundation Model Insights and a Multi-Model Approach for Superior Fine-Grained One-shot Subset "
            "Selection, ICML 2025")
@@ -52,9 +53,9 @@ def ram_apl(evidence: Evidence, kept: Part = 0.5, a: Part = 0.2, kappa: Positive
     """
     ranks, misses = np.zeros((2, len(evidence)))
     for run in runs_of(evidence):
-        features = required(run.features)
+        features = require_field(run.features)
         groups = classes(evidence.labels)
-        means = np.stack([kernels.class_mean(take(features, rows)) for rows in groups])
+        means = np.stack([centers.class_mean(take(features, rows)) for rows in groups])
         for rows, mean in zip(groups, means, strict=True):
             centered = np.subtract(take(features, rows), mean, dtype=np.float64)
             nearest_first = ascending(np.square(centered).sum(axis=1))
@@ -80,4 +81,4 @@ def _is_nearer(centered: np.ndarray, apart: np.ndarray) -> np.ndarray:
         products = 2 * centered[part] @ apart.T
         return (products > squares + TIE * (squares + np.abs(products))).any(axis=1)
 
-    return np.concatenate([of(part) for part in kernels.blocks(len(centered), 32 * len(apart))])
+    return np.concatenate([of(part) for part in row_blocks.blocks(len(centered), 32 * len(apart))])

@@ -7,7 +7,7 @@ import numpy as np
 from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
-from ms_coreset.selectors.options import Slice
+from ms_coreset.selectors.option_values import Slice
 
 _HOW = {"validation_loss": ": train with a validation share (--validation 0.1)",
         "divergence": ": train with --record divergence"}

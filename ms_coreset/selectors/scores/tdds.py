@@ -7,11 +7,12 @@ from typing import Annotated, Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence, row_wise
-from ms_coreset.selectors import kernels
+from ms_coreset.evidence import Evidence
+from ms_coreset.rows import row_wise
+from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.options import Epochs, Whole
+from ms_coreset.selectors.option_values import Epochs, Whole
 from ms_coreset.selectors.scores.dynamic_uncertainty import length_of
 from ms_coreset.selectors.scores.record import recorded
 
@@ -106,7 +107,7 @@ class Deviations:
         if self.epochs <= len(self.ring):
             return
         self.whole = _DECAY * self.whole + (1 - _DECAY)
-        for part in kernels.blocks(self.ring.shape[1], 24 * len(self.ring)):
+        for part in row_blocks.blocks(self.ring.shape[1], 24 * len(self.ring)):
             values = np.asarray(self.ring[:, part], np.float64)
             values = np.sqrt(np.square(values - values.mean(axis=0)).sum(axis=0))
             known = np.isfinite(values)

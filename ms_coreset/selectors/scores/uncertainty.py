@@ -2,10 +2,12 @@
 
 import numpy as np
 
-from ms_coreset.evidence import Evidence, log_softmax, required, row_wise, softmax
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import row_wise
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
-from ms_coreset.selectors.options import Variant
+from ms_coreset.selectors.option_values import Variant
+from ms_coreset.softmax import log_softmax, softmax
 
 _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., DeepCore, 2022, eq. 2"
 
@@ -20,8 +22,8 @@ def least_confidence(evidence: Evidence, variant: Variant = "paper") -> np.ndarr
     Returns (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
     """
     if variant == "deepcore":
-        return row_wise(lambda logits: -logits.max(axis=1).astype(np.float64), required(evidence.logits))
-    return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), required(evidence.logits))
+        return row_wise(lambda logits: -logits.max(axis=1).astype(np.float64), require_field(evidence.logits))
+    return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), require_field(evidence.logits))
 
 
 @score("entropy", needs=("logits",), cost="n C", work=row_by_row, parallel="samples", source=_SOURCE,
@@ -38,7 +40,7 @@ def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
         p = np.exp(log_p)
         return -np.einsum("ic,ic->i", p, np.log(p + 1e-6) if variant == "deepcore" else log_p)
 
-    return row_wise(of_rows, required(evidence.logits))
+    return row_wise(of_rows, require_field(evidence.logits))
 
 
 @score("margin", needs=("logits",), cost="n C", work=row_by_row, parallel="samples", source=_SOURCE)
@@ -56,4 +58,4 @@ def margin(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
         shares[rows, likeliest] = 0  # no share is less: of one class alone the lead is the whole
         return 1 - (first - shares.max(axis=1))
 
-    return row_wise(of_rows, required(evidence.logits))
+    return row_wise(of_rows, require_field(evidence.logits))

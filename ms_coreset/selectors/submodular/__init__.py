@@ -1,5 +1,7 @@
-"""Set functions with diminishing returns: what is maximised (``functions``, of ``similarity``) and how (``greedy``)."""
+"""Set functions with diminishing returns: ``set_functions`` of a ``similarity`` are maximised by ``greedy``."""
 
-from ms_coreset.selectors.submodular import methods
+# The order of lists and messages:
+# isort: off
+from ms_coreset.selectors.submodular import facility_location, graph_cut, log_determinant, craig
 
-__all__ = ["methods"]
+__all__ = ["craig", "facility_location", "graph_cut", "log_determinant"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ms_coreset.selectors.shared import two_rounds
+from ms_coreset.selectors.on_ranks import two_rounds
 
 if TYPE_CHECKING:
-    from ms_coreset.selectors.submodular.functions import SetFunction
-    from ms_coreset.selectors.submodular.greedy import Maximiser
+    from ms_coreset.selectors.submodular.greedy import Maximizer
+    from ms_coreset.selectors.submodular.set_functions import SetFunction
 
 
 class Restricted:
@@ -41,7 +41,7 @@ def value(function: SetFunction, picks: Iterable[int]) -> float:
 
 
 def greedi(n: int, k: int, seed: int, pool: Callable[[np.ndarray, float], Callable[[int], SetFunction]],
-           maximise: Maximiser) -> np.ndarray:
+           maximize: Maximizer) -> np.ndarray:
     """k places of n, greedily on each rank from its part, then from the union of these picks.
 
     pool: (rows, share) -> a function that makes, of k, the set function of the samples ``rows``, ``share`` of all
@@ -52,12 +52,12 @@ def greedi(n: int, k: int, seed: int, pool: Callable[[np.ndarray, float], Callab
     ``two_rounds``; f over one random part, Mirzasoleiman et al., section 4.5.
     """
     def pick(rows: np.ndarray, count: int) -> np.ndarray:
-        return maximise(pool(rows, len(rows) / n)(count), count)
+        return maximize(pool(rows, len(rows) / n)(count), count)
 
     def pick_last(own: np.ndarray, candidates: np.ndarray, picks: list[np.ndarray]) -> np.ndarray:
         ground = np.union1d(own, candidates)
         function, places = pool(ground, len(ground) / n), np.searchsorted(ground, candidates)
-        last = places[maximise(Restricted(function(k), places), k)]
+        last = places[maximize(Restricted(function(k), places), k)]
         complete = [np.searchsorted(ground, found) for found in picks if len(found) == k]
         values = [value(function(k), found) for found in (last, *complete)]
         return ground[(last, *complete)[int(np.argmax(values))]]

@@ -12,19 +12,19 @@ from functools import partial
 import numpy as np
 
 from ms_coreset.selectors.rules import TIE, first_best
-from ms_coreset.selectors.submodular.functions import SetFunction
+from ms_coreset.selectors.submodular.set_functions import SetFunction
 
-Maximiser = Callable[[SetFunction, int], np.ndarray]
+Maximizer = Callable[[SetFunction, int], np.ndarray]
 NAMES = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
-def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 0) -> Maximiser:
+def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 0) -> Maximizer:
     """The maximiser named ``greedy``, one of ``NAMES``.
 
     epsilon: in (0, 1), of "stochastic"; beta: in (0, 1], of "approximate_lazy"; seed: of the one stream of
         "stochastic", which goes on from call to call
     """
-    named: dict[str, Maximiser] = {
+    named: dict[str, Maximizer] = {
         "naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
         "stochastic": partial(stochastic, epsilon=epsilon, rng=np.random.RandomState(seed))}
     return named[greedy]
@@ -103,14 +103,14 @@ def approximate_lazy(function: SetFunction, k: int, beta: float) -> np.ndarray:
     bounds = function.gains(np.arange(len(function)))
     picks, scale = [], _size(bounds.max())
     for _ in range(k):
-        place = _confirmed(function, bounds, beta, scale)
+        place = _confirm(function, bounds, beta, scale)
         picks.append(place)
         function.add(place)
         bounds[place] = -np.inf
     return np.array(picks)
 
 
-def _confirmed(function: SetFunction, bounds: np.ndarray, beta: float, scale: float) -> int:
+def _confirm(function: SetFunction, bounds: np.ndarray, beta: float, scale: float) -> int:
     while True:
         place = first_best(bounds, scale)
         gain = function.gains(np.array([place]))[0]

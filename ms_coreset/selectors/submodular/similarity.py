@@ -1,4 +1,4 @@
-"""Similarities of the samples of a pool, row by row: none of them holds an n x n matrix unless ``held`` makes it.
+"""Similarities of the samples of a pool, row by row: an n x n matrix is held only where ``as_matrices`` makes it.
 
 Each has ``len``; ``rows(places, columns=slice(None))``, the similarities (m, n) float64 of m places to all (or some), a
 fresh array; ``column_sums()``, (n,); and ``batch``, how many rows are cheaper together than one by one. Those that
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
-from ms_coreset.selectors import kernels
+from ms_coreset.selectors import last_layer_gradients, processors, products, row_blocks
+from ms_coreset.selectors.distances import distances_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
+from ms_coreset.selectors.norms import squared_norms
 
 if TYPE_CHECKING:
-    from ms_coreset.evidence import LastLayerGradients
+    from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 
 BLOCK_BYTES = 16 << 20
 TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache; a power of two would clash in it
@@ -30,10 +32,10 @@ Made = TypeVar("Made", "Cosine", "GradientDistance")
 
 def blocks(places: np.ndarray, n: int) -> list[np.ndarray]:
     """``places`` in parts whose rows of n take no more than ``BLOCK_BYTES``."""
-    return [places[part] for part in kernels.blocks(len(places), 8 * n, BLOCK_BYTES)]
+    return [places[part] for part in row_blocks.blocks(len(places), 8 * n, BLOCK_BYTES)]
 
 
-def held(similarities: Sequence[Made], memory: int) -> Sequence[Made | Dense]:
+def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | Dense]:
     """The similarities, each as a matrix made once, if these and the data's own copies take no more than ``memory``
     bytes; else as given."""
     fits = fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
@@ -43,19 +45,19 @@ def held(similarities: Sequence[Made], memory: int) -> Sequence[Made | Dense]:
 def _dense(similarity: Cosine | GradientDistance) -> Dense:
     """The matrix, its upper half computed in tiles and mirrored."""
     n = len(similarity)
-    matrix = _unfilled(n)
-    tiles = kernels.blocks(n, 1, TILE)
+    matrix = _empty_matrix(n)
+    tiles = row_blocks.blocks(n, 1, TILE)
 
     def fill(rows: slice, columns: slice) -> None:
         tile = similarity.rows(np.arange(n)[rows], columns)
         matrix[rows, columns] = tile
         matrix[columns, rows] = tile.T
 
-    kernels.side_by_side(fill, list(combinations_with_replacement(tiles, 2)))
+    processors.side_by_side(fill, list(combinations_with_replacement(tiles, 2)))
     return Dense(matrix)
 
 
-def _unfilled(n: int) -> np.ndarray:
+def _empty_matrix(n: int) -> np.ndarray:
     """An (n, n) array, in small pages of memory.
 
     From 4 MB on NumPy asks the system for huge ones, for which a machine that has run for a while must move others'
@@ -143,7 +145,7 @@ class Cosine:
     def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
         self._left, self._right = _unit(left), _unit(right)
         self.width = right.shape[1], left.shape[1]
-        self._resident = [kernels.resident_rows(factor) for factor in (self._left, self._right)]
+        self._resident = [products.resident_rows(factor) for factor in (self._left, self._right)]
 
     @classmethod
     def of_features(cls, features: np.ndarray) -> Cosine:
@@ -172,7 +174,7 @@ class Cosine:
     def column_sums(self) -> np.ndarray:
         """sum_i s_ij from the sum of all l_i r_i^T: n C d operations, not n^2."""
         total = _SumOfCosines(self._left, self._right)
-        total.add_all(kernels.product(self._left.T, self._right.T))
+        total.add_all(products.product(self._left.T, self._right.T))
         return total.at(np.arange(len(self)))
 
     def diagonal(self) -> np.ndarray:
@@ -208,15 +210,15 @@ class _SumOfCosines:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.sqrt(kernels.squared_norms(rows))[:, None]
+    norms = np.sqrt(squared_norms(rows))[:, None]
     return np.divide(rows, norms, out=rows, where=norms > 0)
 
 
 class GradientDistance:
-    """d_ij = ||G_i - G_j|| of ``LastLayerGradients``, at least 1e-6; see ``kernels.distances_from_products``."""
+    """d_ij = ||G_i - G_j|| of ``LastLayerGradients``, at least 1e-6; see ``distances.distances_from_products``."""
 
     def __init__(self, gradients: LastLayerGradients) -> None:
-        self._resident = kernels.ResidentGradients(gradients)
+        self._resident = last_layer_gradients.ResidentGradients(gradients)
         self._squares = gradients.squared_norms()
         self.width = gradients.features.shape[1], gradients.errors.shape[1]
 
@@ -225,7 +227,7 @@ class GradientDistance:
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         gram = self._resident.gram(self._resident.gradients.take(places), columns)
-        return kernels.distances_from_products(gram, self._squares[places], self._squares[columns])
+        return distances_from_products(gram, self._squares[places], self._squares[columns])
 
     def nearness(self) -> Nearness:
         """The similarities of these distances."""

@@ -1,0 +1,34 @@
+"""Checksums of files and arrays."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import open_file
+from ms_coreset.kinds import FilePath
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def digest(path: FilePath, algorithm: str = "md5") -> str:
+    """Hexadecimal checksum of a file's bytes; raises ``MsCoresetError`` naming the file when it can't be read."""
+    try:
+        with open_file(path) as stream:
+            return hashlib.file_digest(stream, algorithm).hexdigest()
+    except OSError as error:
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
+
+
+def array_digest(*arrays: ArrayLike) -> str:
+    """Hexadecimal BLAKE2b checksum (16 bytes) of arrays' types, shapes and contents."""
+    total = hashlib.blake2b(digest_size=16)
+    for given in arrays:
+        array = np.ascontiguousarray(given)
+        total.update(f"{array.dtype.str}{array.shape}".encode())
+        total.update(array.data.cast("B") if array.size else b"")
+    return total.hexdigest()

@@ -1,0 +1,74 @@
+"""Attacked images, laid over the clean training split when ``...A`` is loaded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ms_coreset.checksums import array_digest
+from ms_coreset.datasets.overlays.images import lay_images, write_images
+from ms_coreset.datasets.overlays.places import mark, missing_error, overlay_path, require_clean
+from ms_coreset.datasets.split import Split
+from ms_coreset.engines import engine_of
+from ms_coreset.errors import require_kind, require_network, require_same_classes, require_whole
+from ms_coreset.identity import network_identity, normalization, weights_digest
+from ms_coreset.kinds import FilePath, Log, Network
+from ms_coreset.perturbations.attack import attack_options, attack_rows, on_pixels
+
+if TYPE_CHECKING:
+    import numpy as np
+
+# The names under which the Moderate repository writes and reads its own.
+_STEMS = {"CIFAR100": "cifar_train", "TinyImageNet": "tiny_img"}
+
+
+def attack_path(root: FilePath, base: str, variant: str = "") -> Path:
+    """Where the attacked images of the clean data set ``base`` lie."""
+    return overlay_path(root, "attack", _STEMS.get(base, base.lower()), variant)
+
+
+def make_attack(clean: Split, network: Network, root: str | os.PathLike, *, seed: int = 0, batch_size: int = 128,
+                force: bool = False, variant: str = "", notes: dict | None = None, **options: Any) -> Path:
+    """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
+
+    network: a Cell that takes normalised images, as ``create_network`` makes it; it is attacked in evaluation mode
+    notes: further plain values for the manifest, such as the network's file
+    options: of ``perturbations.attack.attack_options``
+
+    Writes the files that ``make_corruption`` writes, and raises likewise, and against true labels for a network of
+    another number of classes; the network, its weights and the normalisation are part of what decides the bytes.
+    Returns the images' path.
+    """
+    require_clean(clean, "attacks are")
+    clean.require_images()
+    options = attack_options(seed=seed, **options)
+    require_whole("batch_size", batch_size)
+    require_kind("notes", notes, dict, type(None))
+    engine_of(network)  # is there, or it says how to get it
+    require_network(network, "get_parameters")
+    if options["against"] == "true" and hasattr(network, "head"):
+        require_same_classes(network, clean, "answers")
+    logits = on_pixels(network, clean.mean, clean.std)
+    plan = {**options, "batch_size": batch_size, "weights": weights_digest(network),
+            "network": network_identity(network), **normalization(clean), "clean_labels": array_digest(clean.labels)}
+
+    def perturb(images: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return attack_rows(logits, images, clean.labels[rows], rows, options, batch_size)
+
+    path = attack_path(root, clean.name, variant)
+    write_images(path, clean, plan, perturb, batch_size, notes, force)
+    return path
+
+
+def apply_attack(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
+    """The training split ``clean`` with the attacked images that lie below ``root``; all of its samples are ``bad``.
+
+    Sets the fields that ``apply_corruption`` sets. Raises ``MsCoresetError`` as ``lay_images``, and for images that
+    are missing: making them takes a network, which is the commands' business.
+    """
+    path = attack_path(root, clean.name, variant)
+    name = f"{clean.name}A{mark(variant)}"
+    if not path.exists():
+        raise missing_error(path, name, "attack")
+    return lay_images(clean, name, path, log)

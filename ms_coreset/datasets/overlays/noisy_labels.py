@@ -1,0 +1,132 @@
+"""Noisy labels, laid over the clean training split when ``...N`` is loaded."""
+
+import dataclasses
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.checksums import array_digest
+from ms_coreset.datasets.overlays.human_labels import read_human_labels
+from ms_coreset.datasets.overlays.places import is_made, lock_path, mark, missing_error, overlay_path, require_clean
+from ms_coreset.datasets.split import Split
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import atomic_write, read_file
+from ms_coreset.json_files import read_json, write_json
+from ms_coreset.kinds import FilePath, Log
+from ms_coreset.locks import try_lock
+from ms_coreset.npy_files import open_array
+from ms_coreset.perturbations.label_noise import asymmetric_noise, human_noise, symmetric_noise, target_classes
+
+NOISES = ("symmetric", "asymmetric", "human")
+# The names under which the Moderate repository writes and reads its own.
+_STEMS = {"CIFAR100": "cifar", "TinyImageNet": "tiny_target"}
+
+
+def label_noise_path(root: FilePath, base: str, variant: str = "") -> Path:
+    """Where the noisy labels of the clean data set ``base`` lie."""
+    return overlay_path(root, "noisy", _STEMS.get(base, base.lower()), variant)
+
+
+def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, *, seed: int = 0, exact: bool = True,
+                     force: bool = False, variant: str = "", noise: str = "symmetric", next_class: bool = False,
+                     human: str | None = None) -> Path:
+    """Write noisy labels for the training split ``clean``.
+
+    ratio, seed, exact: of ``symmetric_noise`` and ``asymmetric_noise``; labels that people gave have none of them
+    noise: "symmetric", "asymmetric" or "human"
+    next_class: asymmetric noise goes to the next class even where pairs of classes were published
+    human: which of the published labels: see ``human.read_human_labels``
+
+    Writes the noisy labels, (n,) int64 ``.npy`` as the Moderate repository does, and a manifest, ``.json``, beside
+    them; returns the labels' path. Raises ``MsCoresetError`` when others are there already and ``force`` is not set,
+    when ``clean`` is a test split or noisy itself, and when the files can't be written.
+    """
+    require_clean(clean, "label noise is")
+    if noise not in NOISES:
+        raise MsCoresetError(f"unknown label noise {noise!r}: there are {', '.join(NOISES)}")
+    if noise == "symmetric":
+        noisy, manifest = symmetric_noise(clean.labels, clean.num_classes, ratio, seed=seed, exact=exact)
+    elif noise == "asymmetric":
+        targets, what = target_classes(clean.name, clean.classes, next_class)
+        noisy, manifest = asymmetric_noise(clean.labels, targets, ratio, seed=seed, exact=exact)
+        manifest["pairs"] = what
+    else:
+        given, source = read_human_labels(clean, root, human)
+        noisy, manifest = human_noise(clean.labels, clean.num_classes, given)
+        manifest = {**manifest, **source}
+    path = label_noise_path(root, clean.name, variant)
+    manifest = {"dataset": clean.name, **manifest}
+    with try_lock(lock_path(path)):
+        if not is_made(path, manifest, force):
+            _publish(path, noisy, manifest)
+    return path
+
+
+def _publish(path: Path, noisy: np.ndarray, manifest: dict[str, Any]) -> None:
+    """Write both files. The labels come last: where they are, the manifest beside them is theirs."""
+    buffer = io.BytesIO()
+    np.save(buffer, noisy, allow_pickle=False)
+    content = buffer.getvalue()
+    if path.exists() and read_file(path) != content:
+        path.unlink()
+    write_json(path.with_suffix(".json"), manifest)
+    with atomic_write(path) as stream:
+        stream.write(content)
+
+
+def apply_label_noise(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
+    """The training split ``clean`` with the noisy labels that lie below ``root``.
+
+    Those without a variant are made with the defaults if they are missing. Sets ``labels``, ``clean_labels``, ``bad``
+    (the two differ), ``bad_kinds`` and ``manifest``. Labels without a manifest, such as the Moderate repository's, are
+    taken as they are, with a word to ``log``. Raises ``MsCoresetError`` for labels that are damaged, or by their
+    manifest belong to other data, and for a variant that is missing.
+    """
+    path = label_noise_path(root, clean.name, variant)
+    name = f"{clean.name}N{mark(variant)}"
+    if not path.exists():
+        if variant:
+            raise missing_error(path, name, "label-noise")
+        # Forced: should another process have made it meanwhile, then from the same seed.
+        made = read_json(make_label_noise(clean, root, force=True).with_suffix(".json"))
+        log(f"label noise {path} was missing: made with ratio {made['ratio']}, seed {made['seed']}")
+    labels = _read_labels(path, clean)
+    manifest = _read_manifest(path, clean, labels, log)
+    bad = labels != clean.labels
+    return dataclasses.replace(clean, name=name, labels=labels, clean_labels=clean.labels, bad=bad,
+                               bad_kinds=bad.astype(np.int8), manifest=manifest)
+
+
+def _read_labels(path: Path, clean: Split) -> np.ndarray:
+    anew = f"delete {path} to have it made anew"
+    try:
+        # A memory map refuses a file that is shorter than its header claims before anything is allocated.
+        stored = open_array(path)
+    except MsCoresetError as error:
+        raise MsCoresetError(f"{error}; {anew}") from error
+    if stored.dtype.kind not in "iu" or stored.shape != clean.labels.shape:
+        raise MsCoresetError(f"{path}: {stored.dtype} of shape {stored.shape}, but {clean.name} needs integers of "
+                             f"shape {clean.labels.shape}; {anew}")
+    if not 0 <= stored.min() <= stored.max() < clean.num_classes:
+        raise MsCoresetError(f"{path}: labels {stored.min()} to {stored.max()}, but {clean.name} has 0 to "
+                             f"{clean.num_classes - 1}; {anew}")
+    return np.array(stored, dtype=np.int64)
+
+
+def _read_manifest(path: Path, clean: Split, labels: np.ndarray, log: Log) -> dict[str, Any]:
+    manifest_path = path.with_suffix(".json")
+    anew = f"delete {path} to have it made anew"
+    if not manifest_path.exists():
+        flipped = int((labels != clean.labels).sum())
+        log(f"{path} has no manifest: taken as it is, {flipped} of {len(labels)} labels differ from the clean ones")
+        return {"kind": "label_noise", "dataset": clean.name, "ratio_realised": flipped / len(labels),
+                "n": len(labels), "num_classes": clean.num_classes, "flipped": flipped}
+    manifest = read_json(manifest_path)
+    if not isinstance(manifest, dict) or manifest.get("clean_labels") != array_digest(clean.labels):
+        raise MsCoresetError(f"{path} was made for other data than this {clean.name} (by {manifest_path.name}); {anew}")
+    if manifest.get("noisy_labels") != array_digest(labels):
+        raise MsCoresetError(f"{path} is not what {manifest_path.name} describes; {anew}")
+    return manifest

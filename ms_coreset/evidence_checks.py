@@ -1,0 +1,100 @@
+"""The checks of what ``Evidence`` is made of: labels, numbers, and whether they can be used."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.arrays import StoredRows, are_probabilities, as_array
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import warn
+
+BLOCK_NUMBERS = 4 << 20  # that are looked at together, whether they can be used
+LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision
+
+
+def require_label_columns(labels: np.ndarray, classes: int, why: str = "") -> None:
+    """Raise ``MsCoresetError`` unless labels (n,) are 0 to ``classes`` - 1."""
+    wrong = (labels < 0) | (labels >= classes)
+    if wrong.any():
+        sample = int(np.argmax(wrong))
+        raise MsCoresetError(f"labels must be 0 to {classes - 1}, the columns of logits{why}; that of sample {sample} "
+                             f"is {labels[sample]}")
+
+
+def as_labels(given: Any) -> np.ndarray:
+    """``given`` as integers (n,)."""
+    labels = np.asarray(as_array("labels", given))
+    whole = labels
+    flat = labels.ndim == 1  # else it may be a view of any size, which is not to be written out
+    if flat and (labels.dtype.kind == "b" or (labels.dtype.kind == "f" and (abs(labels) < np.float64(2**53)).all())):
+        whole = labels.astype(np.int64)
+    if not flat or not len(labels) or whole.dtype.kind not in "iu" or (whole != labels).any():
+        raise MsCoresetError(f"labels must be a non-empty (n,) array of integers, got {labels.dtype} of shape "
+                             f"{labels.shape}{_odd(labels, whole)}")
+    return whole
+
+
+def _odd(labels: np.ndarray, whole: np.ndarray) -> str:
+    """The first of the labels that is no whole number, in words."""
+    if labels.ndim != 1 or labels.dtype.kind != "f" or not len(labels):
+        return ""
+    sample = int(np.argmax((whole != labels) | ~(abs(labels) < 2**53)))
+    return f": that of sample {sample} is {labels[sample]}"
+
+
+def as_numbers(name: str, given: Any, shape: tuple[int | None, ...]) -> np.ndarray | StoredRows:
+    """``given`` as an array of numbers of the shape (n,), or (n, None): any number of columns but 0."""
+    array = as_array(name, given)
+    if array.dtype.kind not in "fiu":
+        raise MsCoresetError(f"{name} must be numbers, got {type(given).__name__} of {array.dtype}; convert it first")
+    fits = array.ndim == len(shape) and array.shape[0] == shape[0]
+    if not fits or 0 in array.shape:
+        wanted = f"({shape[0]}, d)" if len(shape) == 2 else f"({shape[0]},)"
+        raise MsCoresetError(f"{name} must be a {wanted} array like labels, got shape {array.shape}"
+                             f"{', which has no columns' if fits else ''}")
+    return array
+
+
+def _blocks(array: np.ndarray, places: range) -> Iterator[tuple[int, np.ndarray]]:
+    """(place of the first, rows) of an array, block by block of the samples ``places``, a range."""
+    step = max(1, BLOCK_NUMBERS // max(1, array[:1].size))
+    return ((start, array[start:min(start + step, places.stop)]) for start in places[::step])
+
+
+def require_finite(array: np.ndarray, name: str, places: range) -> None:
+    # A sum is finite only if every term is, and takes one pass without a temporary; an overflowing sum of finite
+    # terms is told apart by looking closer.
+    for first, part in _blocks(array, places):
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspicious = not np.isfinite(part.sum())
+        if suspicious and not np.isfinite(part).all():
+            raise MsCoresetError(f"{name} of sample {first + int(np.argwhere(~np.isfinite(part))[0, 0])} are not "
+                                 "finite")
+
+
+def require_measurable(features: np.ndarray, places: range) -> None:
+    """Raise ``MsCoresetError`` where distances in single precision would all be infinite, or too small to tell."""
+    largest = max((extreme for _, part in _blocks(features, places)  # -(-128) is no int8
+                   for extreme in (float(part.max(initial=0)), -float(part.min(initial=0)))), default=0.0)
+    if largest > LARGEST_FEATURE or 0 < largest < SMALLEST_FEATURE:
+        raise MsCoresetError(f"features are as large as {largest:.3g}: distances are told apart where the largest lies "
+                             f"between {SMALLEST_FEATURE:g} and {LARGEST_FEATURE:g}; multiply them by a constant")
+
+
+def warn_of_probabilities(logits: np.ndarray, places: range) -> None:
+    """Warn where all logits of the samples ``places``, of more than one class, are what a softmax gives."""
+    if logits.shape[1] > 1 and all(are_probabilities(part).all() for _, part in _blocks(logits, places)):
+        warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give them as "
+             "Evidence(probabilities=...), in a command say --probabilities")
+
+
+def _frames_to_caller() -> int:
+    """How many frames above the caller of this one the first is that is neither this package's nor a decorator's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ms_coreset", "contextlib"):
+        frame, level = frame.f_back, level + 1
+    return level

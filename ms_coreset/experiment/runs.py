@@ -1,0 +1,176 @@
+"""What a study consists of: its runs as plain values, the checksums that tell them apart, and their order."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any
+
+from ms_coreset.batches import updates_per_epoch
+from ms_coreset.engines.frameworks import MINDSPORE
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.extraction.random_patches import VERSION
+from ms_coreset.selectors.choice import Choice
+from ms_coreset.training.recipe import Recipe
+
+PROTOCOLS = ("epochs", "iterations")
+WHOLE = "full"
+MOST_RUNS = 100_000  # of a study: what its lists multiply to must not decide how much memory is taken
+
+
+def checksum(values: Any) -> str:
+    """Sixteen hexadecimal digits that are equal for equal plain values."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What has one base network, or takes patches in its place, and so has one body of evidence.
+
+    arch: the network's name with its width; recipe: what the base network is trained by; runs: how many of them, of
+    seeds from ``seed`` on; evidence: "network", or "patches" and how many filters; framework: of all its networks
+    """
+
+    dataset: str
+    pool: int | None
+    pool_seed: int
+    seed: int
+    arch: str
+    recipe: Recipe
+    runs: int = 1
+    top_m: int | None = None
+    evidence: str = "network"
+    filters: int | None = None
+    framework: str = MINDSPORE
+
+    @property
+    def asked(self) -> str:
+        """What is asked about the samples: the network's name, or "patches"."""
+        return self.arch if self.evidence == "network" else self.evidence
+
+    def computed(self) -> dict[str, Any]:
+        """The framework, unless it is MindSpore, as plain values."""
+        return {} if self.framework == MINDSPORE else {"framework": self.framework}
+
+    def base(self) -> dict[str, Any]:
+        """What the evidence follows from, beside the data and the seed, as plain values."""
+        if self.evidence == "network":
+            return {"base": self.recipe.as_dict(), "runs": self.runs, **self.computed()}
+        return {"base": {"evidence": self.evidence, "filters": self.filters, "version": VERSION}}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A coreset, and a training on it.
+
+    method: a ``selectors.choice.Choice``
+    recipe: of training on all the data, from which ``recipe_for`` makes the coreset's
+    typed: the method's options as records of before 0.2 have them, which tell as they were typed; None: as now
+    """
+
+    cell: Cell
+    method: Choice
+    balance: bool
+    rate: float
+    train_arch: str
+    protocol: str
+    recipe: Recipe
+    typed: dict | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The method's options, by which it is told from other runs."""
+        return self.method.canonical_options if self.typed is None else self.typed
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is trained on everything, whatever the rate."""
+        return self.method.name == WHOLE
+
+    def selection(self) -> dict[str, Any]:
+        """All that decides which samples are kept, as plain values."""
+        cell = self.cell
+        values: dict[str, Any] = {"dataset": cell.dataset, "pool": cell.pool, "pool_seed": cell.pool_seed,
+                                  "method": self.method.name}
+        if self.whole:
+            return values
+        values |= {"options": self.options, "balance": self.balance, "rate": self.rate, "seed": cell.seed}
+        if self.method.needs:
+            values |= cell.base()
+        if "boundary" in self.method.needs:
+            values["top_m"] = cell.top_m
+        return values
+
+    def work(self) -> str:
+        """Checksum of all that decides the outcome: runs of equal work are computed once."""
+        training = {"recipe": self.recipe.as_dict(), "seed": self.cell.seed, **self.cell.computed()}
+        if not self.whole:
+            training["protocol"] = self.protocol
+        return checksum([self.selection(), training])
+
+    def place(self) -> dict[str, Any]:
+        """What it is listed under, as plain values."""
+        return {"dataset": self.cell.dataset, "pool": self.cell.pool, "method": self.method.name,
+                "options": self.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
+                "select_arch": self.cell.asked, "train_arch": self.train_arch, "protocol": self.protocol}
+
+    def key(self) -> str:
+        """Checksum of the work and of what it is listed under."""
+        return checksum([self.work(), self.place()])
+
+    def epochs(self, n: int, kept: int) -> int:
+        """Passes over ``kept`` of n samples."""
+        return self.recipe_for(n, kept).num_epochs(_updates(self.recipe, kept))
+
+    def recipe_for(self, n: int, kept: int) -> Recipe:
+        """The recipe for a coreset of ``kept`` of n samples: as many epochs, or updates, as on all of them.
+
+        With the same updates there are more epochs, in proportion to which the schedule and the tests are spread.
+        """
+        recipe = self.recipe
+        epochs = recipe.num_epochs(_updates(recipe, n))
+        if self.protocol == "epochs" or kept == n:
+            return recipe if recipe.epochs else recipe.override(epochs=epochs)
+        more = math.ceil(self.updates(n) / _updates(recipe, kept))
+        return recipe.override(epochs=more, eval_every=max(1, round(recipe.eval_every * more / epochs)),
+                               milestones=tuple(round(epoch * more / epochs) for epoch in recipe.milestones))
+
+    def updates(self, n: int) -> int:
+        """Updates that the recipe makes on all n samples."""
+        once = _updates(self.recipe, n)
+        return self.recipe.iterations or self.recipe.num_epochs(once) * once
+
+    def recipe_notes(self, n: int) -> dict[str, Any]:
+        """The recipe as results state it: its length in what the protocol holds equal for all coresets."""
+        values = self.recipe.as_dict()
+        if self.protocol == "iterations":
+            return {**values, "epochs": None, "iterations": self.updates(n)}
+        return {**values, "epochs": self.recipe.num_epochs(_updates(self.recipe, n)), "iterations": None}
+
+
+def _updates(recipe: Recipe, n: int) -> int:
+    """Updates in a pass over n samples, less what is held out."""
+    return updates_per_epoch(n - round(recipe.validation * n), recipe.batch_size)
+
+
+def require_few(*lists: Sized) -> None:
+    """Raise ``MsCoresetError`` where lists of methods, rates, seeds and so on multiply to more than ``MOST_RUNS``."""
+    count = math.prod(max(1, len(one)) for one in lists)
+    if count > MOST_RUNS:
+        raise MsCoresetError(f"a study of {count:,} runs, of all its methods, rates, seeds: at most {MOST_RUNS:,}")
+
+
+def order(cells: Sequence[Cell], methods: Sequence[Choice], rates: Sequence[float], balances: Sequence[bool],
+          train_archs: Callable[[Cell], Iterable[str]], protocols: Sequence[str],
+          recipe_of: Callable[[str, str], Recipe]) -> list[Run]:
+    """All runs, seed by seed, so that a study that is not finished can be compared already.
+
+    cells: as they are to be visited; methods: ``full`` is run at rate 1; train_archs: ``cell -> names``;
+    recipe_of: ``(dataset, train_arch) -> Recipe`` for all the data
+    """
+    return [Run(cell, method, balance, rate, arch, protocol, recipe_of(cell.dataset, arch))
+            for cell in cells for method in methods
+            for rate in ((1.0,) if method.name == WHOLE else rates)
+            for balance in balances for arch in train_archs(cell) for protocol in protocols]

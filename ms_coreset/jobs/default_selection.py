@@ -1,0 +1,58 @@
+"""What a selection does where nothing is said of method, evidence or network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ms_coreset.jobs.options import spell, words_of
+from ms_coreset.jobs.sources import NETWORK, PATCHES
+from ms_coreset.selectors.choice import Choice
+from ms_coreset.terminal import note
+
+if TYPE_CHECKING:
+    from ms_coreset.datasets.split import Split
+    from ms_coreset.jobs.selection import SelectionJob
+
+PUBLISHED = "moderate"  # as its authors published it
+IMPORTED = "imported"  # the method that keeps the top of scores that were made elsewhere
+_BY_PATCHES, _ITS_OPTIONS = "ccs", {"score": "loss", "cutoff_score": "loss", "mis_ratio": "auto"}
+_RECORDED = spell({"evidence": PATCHES, "method": _BY_PATCHES, **_ITS_OPTIONS, "balance": True})
+TYPED = " ".join(words_of(_RECORDED))
+
+
+def is_nothing_said(job: SelectionJob) -> bool:
+    """Whether a ``SelectionJob`` tells nothing of how to choose: only of the data, of places, how much to keep, and on
+    what to run."""
+    return job.choice is None and not job.sources.network.said and not job.sources.evidence.said
+
+
+def with_defaults(job: SelectionJob) -> SelectionJob:
+    """The job with the method and the evidence that hold everywhere: Moderate as published, of a network."""
+    method = PUBLISHED if job.sources.evidence.scores is None else IMPORTED
+    choice = job.choice or Choice(method, seed=job.sources.seed)
+    recorded = {"method": job.options.get("method") or method, "evidence": job.options.get("evidence") or NETWORK}
+    return _with(job, job.sources.evidence.kind or NETWORK, choice=choice, options={**job.options, **recorded})
+
+
+def goes_by_patches(device: str, split: Split, needs: Iterable[str]) -> bool:
+    """Whether a network would be asked for ``needs`` that takes long to train: on a CPU."""
+    return device == "CPU" and split.images is not None and not set(needs) <= split.known.keys()
+
+
+def by_patches(job: SelectionJob) -> SelectionJob:
+    """The job with what is done on a CPU instead, which is said.
+
+    Of all that minutes of a CPU can do, a network did best on what this keeps, see docs/results.md.
+    """
+    note("nothing says how to choose: the same share of every class, spread over easy and hard, but not what random "
+         f"patches take for wrong labels ({TYPED}); Moderate as published, by a network: --method moderate")
+    choice = Choice(_BY_PATCHES, _ITS_OPTIONS, job.sources.seed)
+    return _with(job, PATCHES, choice=choice, options={**job.options, **_RECORDED},
+                 request=replace(job.request, balance=True))
+
+
+def _with(job: SelectionJob, kind: str, **values: Any) -> SelectionJob:
+    evidence = replace(job.sources.evidence, kind=kind)
+    return replace(job, sources=replace(job.sources, evidence=evidence), **values)

@@ -1,0 +1,64 @@
+"""Memory-mapped .npy files, their space on disk taken at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.files import open_file, reserve
+from ms_coreset.kinds import FilePath
+
+
+def create_array(path: FilePath, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
+    """A new memory-mapped .npy file, its space on disk taken at once.
+
+    Raises ``MsCoresetError`` when it can't be made or the disk is full; found out while writing to the map, a full
+    disk would end the process.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        with open(path, "r+b") as stream:
+            reserve(stream, os.fstat(stream.fileno()).st_size)
+        return array
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
+
+
+def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
+    """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that others write to as well.
+
+    Through the file, not the map: a map writes whole pages, and with them the neighbours' rows as they were.
+    Raises ``MsCoresetError`` when it can't be written.
+    """
+    values = np.ascontiguousarray(values, array.dtype)
+    assert array.filename is not None  # of a file that is there
+    try:
+        with open(array.filename, "r+b") as stream:
+            stream.seek(array.offset + start * array.strides[0])
+            stream.write(values.data.cast("B"))
+    except OSError as error:
+        raise MsCoresetError(f"can't write {array.filename}: {error.strerror or error}") from error
+
+
+def open_array(path: FilePath, mode: str = "r") -> np.memmap:
+    """A memory map of an .npy file, read-only or ("r+") writable.
+
+    Raises ``MsCoresetError`` naming the file for one that is missing, no whole .npy file, or of Python objects. It is
+    mapped for reading first: NumPy would make a file that is mapped for writing as long as its header claims.
+    """
+    try:
+        open_file(path).close()
+        array = np.lib.format.open_memmap(path, mode="r")
+        return array if mode == "r" else np.lib.format.open_memmap(path, mode=mode)
+    except Exception as error:  # a damaged header raises whatever its text happens to spell
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        raise MsCoresetError(f"{path} is no whole .npy file: {reason}") from error

@@ -1,0 +1,41 @@
+"""Rows of arrays: some of them, and all of them a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
+
+
+def take(array: np.ndarray, rows: np.ndarray | Sequence[int]) -> np.ndarray:
+    """``array[rows]``; a view, not a copy, of rows that follow one another."""
+    return array[as_slice(rows)]
+
+
+def take_as(array: np.ndarray, rows: np.ndarray, kind: np.dtype) -> np.ndarray:
+    """``take``, as another type of numbers, a block of rows at a time: no copy in the array's own type arises."""
+    if array.dtype == kind:
+        return take(array, rows)
+    taken = np.empty((len(rows), *array.shape[1:]), kind)
+    for part in row_blocks(taken):
+        taken[part] = take(array, rows[part])
+    return taken
+
+
+def as_slice(rows: np.ndarray | Sequence[int]) -> slice | np.ndarray | Sequence[int]:
+    """``rows``, as a slice where they follow one another."""
+    together = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all()
+    return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
+
+
+def row_wise(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
+    """(n,): ``function`` of the rows of arrays (n, ...), a block at a time, so that no float64 copy of all arises."""
+    return np.concatenate([function(*(array[part] for array in arrays)) for part in row_blocks(*arrays)])
+
+
+def row_blocks(*arrays: np.ndarray) -> list[slice]:
+    """Slices over the rows of arrays (n, ...) that take ``ROWS_BYTES`` together in float64."""
+    step = max(1, ROWS_BYTES // (8 * max(1, sum(array[:1].size for array in arrays))))
+    return [slice(start, start + step) for start in range(0, len(arrays[0]), step)]

@@ -1,0 +1,40 @@
+"""Contextual diversity: samples whose probabilities are unlike one another."""
+
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import take
+from ms_coreset.selectors import divergences
+from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.farthest_first import farthest_first, short_list_size
+from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.selection import Selection
+from ms_coreset.softmax import log_softmax
+
+
+def _contextual_diversity_work(size: Size, options: dict[str, Any]) -> Work:
+    peak = (16 * size.pool + 32 * short_list_size(size.pool)) * size.columns
+    return Work(peak, 4 * size.columns * size.over_pools(lambda m, k: m * k))
+
+
+@method("contextual_diversity", needs=("logits",), cost="n C k", work=_contextual_diversity_work, nested=True,
+        aliases=("ContextualDiversity",), parallel="classes",
+        source="Agarwal et al., Contextual Diversity for Active Learning, ECCV 2020; DeepCore's form, on softmax rows")
+def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
+    """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.
+
+    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), from logits through log softmax in float64. First centre, order
+    and ties as in ``k_center``.
+
+    Departures: DeepCore's divergence of saturated samples is NaN, which it picks first; here it is always finite, and
+    the same where DeepCore's is. The paper compares mixtures of a class's predictions within images; DeepCore, and
+    this, the samples' predictions.
+    """
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        distributions = divergences.Distributions(log_softmax(take(require_field(evidence.logits), rows)))
+        return rows[farthest_first(distributions, k, request.seed)]
+
+    return Selection(pick_by_group(evidence.labels, request, pick))

@@ -1,0 +1,151 @@
+"""Distances between many points, and where rounding leaves them in question, exact ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from ms_coreset.selectors import row_blocks
+from ms_coreset.selectors.centers import class_mean
+from ms_coreset.selectors.norms import squared_norms
+from ms_coreset.selectors.products import DeviceRows, HostRows, QuickProducts, multiply, resident_rows
+from ms_coreset.selectors.row_blocks import blocks
+
+SMALLEST_DISTANCE = 1e-6
+_TIES = 1e-9  # more than ``rules.TIE``, of squared distances
+EQUAL = 1e-13  # of two squared norms: what rounding leaves of the squared distance between equal rows is less
+CANCELS = 1e-4  # of a squared norm: squared distances below are taken from differences, since products lose digits
+
+
+class Points:
+    """Rows (n, d), for Euclidean distances between them, which are 0 between equal rows.
+
+    Places are counted from the mean of the rows, so that no constant added to all of them decides anything. Distances
+    come out of products, and where these cancel out of differences of the rows as given, float64 on the host.
+    """
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows, self._center = rows, class_mean(rows)
+        self._squares = squared_norms(rows, self._center)
+        self._lengths = np.sqrt(self._squares)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def size(self) -> float:
+        """Distance of the farthest row from the mean."""
+        return self._lengths.max()
+
+    @cached_property
+    def _given_lengths(self) -> np.ndarray:
+        return np.sqrt(squared_norms(self._rows))
+
+    def offsets(self, places: np.ndarray | int | slice) -> np.ndarray:
+        """The rows at some places less the mean, float64."""
+        return np.subtract(self._rows[places], self._center)
+
+    def _all_offsets(self, places: np.ndarray) -> np.ndarray:
+        """``offsets`` of many places, without a copy in the rows' own type."""
+        rows = np.empty((len(places), self._rows.shape[1]))
+        for part in blocks(len(rows), 8 * rows.shape[1], row_blocks.BLOCK_BYTES // 8):
+            rows[part] = self.offsets(places[part])
+        return rows
+
+    def among(self, places: np.ndarray) -> _ListedPoints:
+        """The points at some places, kept centred."""
+        return _ListedPoints(self._all_offsets(places), self._squares[places],
+                             lambda some, place: squared_distances(self._rows, places[some], places[place]))
+
+    def to_nearest(self, centers: np.ndarray) -> np.ndarray:
+        """(n,) float64 distances to the nearest of the points at ``centers``."""
+        resident = resident_rows(self._all_offsets(centers))
+        width = self._rows.shape[1] + 2 * len(centers)
+        return np.sqrt(np.concatenate([self._nearest_in(part, centers, resident)
+                                       for part in blocks(len(self), 8 * width)]))
+
+    def _nearest_in(self, part: slice, centers: np.ndarray, resident: HostRows | DeviceRows) -> np.ndarray:
+        squares = self._squares[part]
+        squared = _squares_from_products(resident.products(self.offsets(part)), squares, self._squares[centers])
+        nearest = squared.min(axis=1)
+        close = np.flatnonzero(nearest <= CANCELS * squares)
+        if len(close):
+            # Of the centres that rounding may have taken for the nearest, that of the least difference is.
+            doubt = 8 * (self._rows.shape[1] + 4) * np.finfo(np.float64).eps * squares[close]
+            row, column = np.nonzero(squared[close] <= (nearest[close] + 2 * doubt)[:, None])
+            exact = squared_distances(self._rows, part.start + close[row], centers[column])
+            nearest[close] = np.minimum.reduceat(exact, np.searchsorted(row, np.arange(len(close))))
+        return nearest
+
+    def distances_from(self, target: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """(m,) float64 distances of the points at some places from a target (d,), counted from the mean."""
+        return np.sqrt(np.concatenate([squared_norms(self.offsets(places[part]) - target)
+                                       for part in blocks(len(places), 8 * len(target))]))
+
+    def candidates(self, quick: QuickProducts, target: np.ndarray, sign: int, among: np.ndarray) -> np.ndarray:
+        """Places, ascending, that may be the nearest to a target (d,) (sign -1), or the farthest (sign 1).
+
+        All of the mask ``among`` (n,) that the error of ``quick``, a ``QuickProducts`` of the rows as given, leaves in
+        question. The target is counted from the mean.
+        """
+        products, error = quick.of_vector(target)
+        length, size = np.linalg.norm(target), self.size
+        # Squared distances but for what all have in common, and what their ranks are uncertain by, ties included.
+        values = sign * (self._squares - 2 * products)
+        doubt = 2 * error * length * self._given_lengths
+        doubt += _TIES * (length + self._lengths + _TIES * size) * (length + self._lengths + size)
+        surest = np.where(among, values - doubt, -np.inf).max()
+        # Not-greater, so that what overflowed to no number is a candidate.
+        return np.flatnonzero(among & ~(values + doubt < surest))
+
+
+class _ListedPoints:
+    """Some of ``Points``: centred rows (m, d) float64 on the host, their squared norms, and the exact way,
+    ``between(places, place)`` -> squared distances."""
+
+    def __init__(self, rows: np.ndarray, squares: np.ndarray, between: Callable[[np.ndarray, int], np.ndarray]) -> None:
+        self._rows, self._squares, self._between = rows, squares, between
+
+    def distances_to(self, place: int) -> np.ndarray:
+        """(m,) float64 distances to the point at ``place``."""
+        products = multiply(self._rows[[place]], self._rows.T)
+        squared = _squares_from_products(products, self._squares[[place]], self._squares)[0]
+        close = np.flatnonzero(squared <= CANCELS * self._squares)
+        squared[close] = self._between(close, place)
+        return np.sqrt(squared)
+
+
+def squared_distances(rows: np.ndarray, left: np.ndarray, right: np.ndarray | int) -> np.ndarray:
+    """||x_i - x_j||^2 of rows (n, d) at places ``left`` (m,) and ``right`` (m,) or one: (m,), from float64
+    differences."""
+    squares = np.empty(len(left))
+    for part in blocks(len(left), 24 * rows.shape[1], row_blocks.BLOCK_BYTES // 8):
+        others = right[part] if isinstance(right, np.ndarray) else right
+        squares[part] = squared_norms(np.subtract(rows[left[part]], rows[others], dtype=np.float64))
+    return squares
+
+
+def _squares_from_products(products: np.ndarray, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """||x||^2 + ||y||^2 - 2 <x, y>, (a, b), written over the products; squares (a,) and others (b,) are the norms'."""
+    products *= -2
+    products += squares[:, None]
+    products += others
+    return products
+
+
+def distances_from_products(products: np.ndarray, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Euclidean distances (a, b): sqrt(max(||x||^2 + ||y||^2 - 2 <x, y>, 1e-12)), written over the products.
+
+    products: (a, b), the <x_i, y_j>; squares: (a,), the ||x_i||^2; others: (b,), the ||y_j||^2
+
+    Where the difference is no more than rounding can leave of equal rows (``EQUAL``), they count as equal: whether
+    duplicates tie must not hang on how a device adds up.
+    """
+    squared = _squares_from_products(products, squares, others)
+    # Few entries are as small as rounding: only those are compared with their own scale.
+    small = np.nonzero(squared <= EQUAL * (squares.max(initial=0) + others.max(initial=0)))
+    squared[small] = np.where(squared[small] <= EQUAL * (squares[small[0]] + others[small[1]]), 0, squared[small])
+    np.maximum(squared, SMALLEST_DISTANCE**2, out=squared)
+    return np.sqrt(squared, out=squared)

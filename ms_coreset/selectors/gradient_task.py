@@ -1,0 +1,63 @@
+"""Whose gradients GradMatch and Glister choose from, and whose they go by."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.selectors.last_layer_gradients import LastLayerGradients, ResidentGradients
+from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.rules import first_best
+
+
+class GradientTask(NamedTuple):
+    """The pool to pick from; the samples whose mean gradient is aimed at, as gradients and as evidence."""
+
+    pool: ResidentGradients
+    aim: ResidentGradients
+    held_out: Evidence
+
+
+def pose_task(evidence: Evidence, rows: np.ndarray, request: Request, variant: str, batch_size: int) -> "GradientTask":
+    samples = evidence.part(rows, EXTRACTED)
+    pool = _resident(samples, variant, batch_size)
+    validation = evidence.validation
+    if validation is None:
+        return GradientTask(pool, pool, samples)
+    label = evidence.labels[rows[0]] if request.balance else None
+    held_out = validation.part(_rows_of(label, validation.labels), EXTRACTED)
+    return GradientTask(pool, _resident(held_out, variant, batch_size), held_out)
+
+
+def _rows_of(label: int | None, labels: np.ndarray) -> np.ndarray:
+    """The validation samples of a class, or all of them."""
+    if label is None:
+        return np.arange(len(labels))
+    same = np.flatnonzero(labels == label)
+    if not len(same):
+        raise MsCoresetError(f"validation has no sample of class {label}: add some, or select with balance=False")
+    return same
+
+
+def _resident(samples: Evidence, variant: str, batch_size: int) -> ResidentGradients:
+    gradients = LastLayerGradients.of(samples)
+    return ResidentGradients(gradients.divide_by_batch(batch_size) if variant == "deepcore" else gradients)
+
+
+def largest_first(values: np.ndarray, count: int) -> np.ndarray:
+    """The ``count`` places of the largest values, largest first; ties as ``first_best``."""
+    values, places = values.copy(), np.empty(count, np.int64)
+    for i in range(count):
+        places[i] = first_best(values)
+        values[places[i]] = -np.inf
+    return places
+
+
+def require_fitting_validation(evidence: Evidence) -> None:
+    if evidence.validation is None:
+        return
+    for field in EXTRACTED:
+        expected, found = (getattr(side, field).shape[1] for side in (evidence, evidence.validation))
+        if expected != found:
+            raise MsCoresetError(f"validation {field} have {found} columns, must have {expected} like the pool's")

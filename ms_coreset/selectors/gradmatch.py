@@ -1,0 +1,149 @@
+"""GradMatch: weighted samples whose gradients sum up to everybody's."""
+
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+
+from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.gradient_task import largest_first, pose_task, require_fitting_validation
+from ms_coreset.selectors.last_layer_gradients import ResidentGradients
+from ms_coreset.selectors.option_values import Count, OneOf, Positive, Variant
+from ms_coreset.selectors.products import multiply
+from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.rules import first_best
+from ms_coreset.selectors.selection import Selection
+
+
+def _gradmatch_work(size: Size, options: dict[str, Any]) -> Work:
+    m, k = size.pool, size.k
+    return Work(size.gradients_of(m) + 8 * m * k + 24 * k**2, size.factorization)
+
+
+@method("gradmatch", needs=EXTRACTED, takes=("validation",), label_columns=True, cost="n d k + n k^2",
+        work=_gradmatch_work, parallel="classes",
+        source="Killamsetty et al., GRAD-MATCH, ICML 2021, eq. 4 and algorithm 2")
+def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
+              refill: Annotated[str, OneOf(("projection", "none"))] = "projection", variant: Variant = "paper",
+              batch_size: Count = 128) -> Selection:
+    """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
+
+    With G_i the last-layer gradients, b the mean of all G_i (or of the validation samples'), minimises
+    ||b - sum_{j in S} w_j G_j||^2 + lam ||w||^2: step by step the sample of largest <G_i, r>, r = b - sum_j x_j G_j
+    the residual of the least squares over the picks; last the weights w >= 0 by non-negative least squares.
+    Balanced, each class for itself, with the mean gradient of its own class. The weights of a class then sum to less
+    where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal, k of them picked. A
+    class that the network knows well may hardly count in training, whatever its share of the picks.
+
+    lam: ridge on the weights, above 0, on the scale of single samples' gradients
+    refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
+        last fit, with the smallest positive weight; "none": they are left out, and fewer than k can come back
+    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, lam 1
+        whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal equations,
+        no refill
+
+    Returns indices in pick order, refills last, and weights, float64 and above 0: b is a mean, but they need not sum
+    to 1; with a budget of one the weight is 1. Raises ``MsCoresetError`` for another option value, labels that are
+    not columns of the logits, and a validation set that does not fit. Memory: n k numbers; nothing is n x n.
+
+    Departures from the paper: signed correlations (as DeepCore, since weights are not negative), the budget is met
+    rather than a tolerance, and the refill is not random.
+    """
+    require_fitting_validation(evidence)
+    weights = np.zeros(len(evidence))
+
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        task = pose_task(evidence, rows, request, variant, batch_size)
+        target = task.aim.mean()
+        if variant == "deepcore":
+            picks, found = _match_as_deepcore(task.pool, target, k)
+        else:
+            picks, found = _match(task.pool, target, k, lam, refill)
+        weights[rows[picks]] = found
+        return rows[picks]
+
+    indices = pick_by_group(evidence.labels, request, pick)
+    return Selection(indices, weights[indices])
+
+
+class _Pursuit(NamedTuple):
+    """picks (k,); lower (k, k), the Cholesky factor L of K_SS + lam I; basis (k, n), L^-1 K_S; solved (k,), L^-1 c_S.
+
+    K is the Gram matrix, c_i = <G_i, b> (n,). The least squares' weights are L^-T solved, and weights x leave the
+    correlations c - (x L) basis.
+    """
+
+    picks: np.ndarray
+    lower: np.ndarray
+    basis: np.ndarray
+    solved: np.ndarray
+    correlations: np.ndarray
+
+
+def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, damp_first: bool = True) -> _Pursuit:
+    """Orthogonal matching pursuit of k picks from ``ResidentGradients``, with one column of K each.
+
+    L grows by a row per pick, and with it the basis: a step costs n (d + t), and <G_i, r> falls by a multiple of the
+    new basis row. damp_first: use lam for the residual after the first pick too (DeepCore does not).
+    """
+    squares = pool.gradients.squared_norms()
+    picks, free = np.empty(k, np.int64), np.ones(len(pool), bool)
+    lower, basis, solved = np.zeros((k, k)), np.zeros((k, len(pool))), np.zeros(k)
+    correlations = pool.projections(target)
+    residual = seen = correlations.copy()
+    for t in range(k):
+        j = picks[t] = first_best(np.where(free, seen, -np.inf))
+        free[j] = False
+        lower[t, :t] = basis[:t, j]
+        # The pivot is at least lam but for rounding, which duplicates provoke.
+        lower[t, t] = np.sqrt(max(squares[j] + lam - lower[t, :t] @ lower[t, :t], lam))
+        column = pool.gram(pool.gradients.take([j]))[0]
+        basis[t] = (column - multiply(lower[[t], :t], basis[:t])[0]) / lower[t, t]
+        solved[t] = residual[j] / lower[t, t]
+        residual = seen = residual - solved[t] * basis[t]
+        if t == 0 and not damp_first and squares[j]:
+            seen = correlations - column * (correlations[j] / squares[j])
+    return _Pursuit(picks, lower, basis, solved, correlations)
+
+
+def _match(pool: ResidentGradients, target: np.ndarray, k: int, lam: float,
+           refill: str) -> tuple[np.ndarray, np.ndarray]:
+    """Picks and weights above 0: pursuit, regularised non-negative least squares, refill."""
+    pursuit = _pursue(pool, target, k, lam)
+    if k == 1:
+        return pursuit.picks, np.ones(1)
+    fit = _ridge_nnls(pursuit.lower, pursuit.solved)
+    kept = fit > 0
+    picks, weights = pursuit.picks[kept], fit[kept]
+    if refill == "none" or kept.all():
+        return picks, weights
+    left = pursuit.correlations - (fit @ pursuit.lower) @ pursuit.basis
+    left[picks] = -np.inf
+    refills = largest_first(left, k - len(picks))
+    # Where no weight is positive, all count the same.
+    smallest = weights.min() if len(weights) else 1.0
+    return np.concatenate([picks, refills]), np.concatenate([weights, np.full(len(refills), smallest)])
+
+
+def _ridge_nnls(lower: np.ndarray, solved: np.ndarray) -> np.ndarray:
+    """x >= 0 that minimises ||A x - b||^2 + lam ||x||^2, that is ||L^T x - L^-1 A^T b||^2."""
+    from scipy.linalg import solve_triangular
+    from scipy.optimize import nnls
+
+    unconstrained = solve_triangular(lower, solved, lower=True, trans="T")
+    if (unconstrained >= 0).all():
+        return unconstrained  # the only minimum lies where it may, and costs far less than the search for it
+    return nnls(lower.T, solved, maxiter=30 * len(solved))[0]
+
+
+def _match_as_deepcore(pool: ResidentGradients, target: np.ndarray, k: int,
+                       lam: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Picks and weights above 0 as DeepCore's code finds them; fewer than k where weights come out as 0."""
+    from scipy.optimize import nnls
+
+    picks, lower, _, solved, _ = _pursue(pool, target, k, lam, damp_first=False)
+    if k == 1:
+        return picks, np.ones(1)
+    fit = nnls(lower @ lower.T, lower @ solved, maxiter=30 * k)[0]
+    return picks[fit > 0], fit[fit > 0]

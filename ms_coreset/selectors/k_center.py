@@ -1,0 +1,76 @@
+"""k-center: every sample near one that is picked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.distributed import current
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import take
+from ms_coreset.selectors import distances, norms
+from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.farthest_first import farthest_first, short_list_size
+from ms_coreset.selectors.on_ranks import two_rounds
+from ms_coreset.selectors.option_values import Metric
+from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.selection import Selection
+
+
+def _k_center_work(size: Size, options: dict[str, Any]) -> Work:
+    features = size.features_of(size.pool) + size.directions_of(size.pool, options["metric"])
+    listed = 8 * size.d * short_list_size(size.pool)
+    return Work(features + listed, 2 * size.d * size.over_pools(lambda m, k: m * k))
+
+
+@method("k_center", needs=("features",), cost="n d k", work=_k_center_work,
+        aliases=("kCenterGreedy", "k_center_greedy"), nested=lambda options: not len(options["already_selected"]),
+        parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
+        source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
+def k_center(evidence: Evidence, request: Request, already_selected: Sequence[int] | np.ndarray = (),
+             metric: Metric = "euclidean") -> Selection:
+    """Samples such that none is far from the nearest of them, by farthest-first traversal.
+
+    The next pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place; at most twice the radius that is
+    possible. Distances are those of features less their mean, in float64: neither a constant added to all of them nor
+    a positive factor changes the picks. The first centre is drawn by ``RandomState(seed).randint(pool size)``, anew in
+    each class if balanced, so that classes of equal size start at the same place (DeepCore's indices).
+
+    already_selected: places that are in the coreset from the start, in place of the random centre (of the classes
+        that have one, if balanced). As in DeepCore the budget counts what is **added**: the result is these places,
+        then the new ones
+    metric: "euclidean", or "cosine", where f_i / ||f_i|| takes the place of f_i; there a constant does change the picks
+
+    Only the distance to the nearest pick is kept: O(n) memory beside the features.
+    Raises ``MsCoresetError`` for places out of range or given twice, and when fewer than the budget are left.
+    """
+    chosen = _check_places(already_selected, len(evidence))
+
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        centers = np.flatnonzero(np.isin(rows, chosen))
+        if k > len(rows) - len(centers):
+            raise MsCoresetError(f"already_selected holds {len(centers)} of {len(rows)} samples: fewer are left than "
+                                 f"the {k} to add: lower the rate")
+        if current().size > 1 and not request.balance:
+            return two_rounds(len(rows), k, request.seed, farthest, lambda own, candidates, picks: candidates[
+                farthest(candidates, k)])
+        return rows[farthest(rows, k, centers)]
+
+    def farthest(rows: np.ndarray, k: int, centers: Sequence[int] | np.ndarray = ()) -> list[int]:
+        points = distances.Points(norms.rows_in_metric(take(require_field(evidence.features), rows), metric))
+        return farthest_first(points, k, request.seed, centers)
+
+    return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))
+
+
+def _check_places(places: Sequence[int] | np.ndarray, n: int) -> np.ndarray:
+    places = np.asarray(places)
+    if not places.size:
+        return np.empty(0, np.int64)
+    if places.ndim != 1 or not np.issubdtype(places.dtype, np.integer):
+        raise MsCoresetError("already_selected must be a list of places, whole numbers")
+    if not 0 <= places.min() <= places.max() < n or len(np.unique(places)) != len(places):
+        raise MsCoresetError(f"already_selected must be places from 0 to {n - 1}, each once")
+    return places

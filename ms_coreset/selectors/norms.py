@@ -1,0 +1,41 @@
+"""Lengths of rows, and of what lies between them and a point."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ms_coreset.selectors import row_blocks
+from ms_coreset.selectors.row_blocks import blocks
+
+
+def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
+    """Rows (m, d) whose Euclidean distances are those of ``metric``: as they are, or "cosine": at length 1, float64.
+
+    Of two rows at length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays. Coordinates are
+    rounded to 40 binary places, so that rows of one direction are equal.
+    """
+    if metric == "euclidean":
+        return rows
+    unit = np.array(rows, np.float64)
+    for part in blocks(len(unit), unit.itemsize * unit.shape[1]):
+        unit[part] /= np.maximum(np.abs(unit[part]).max(axis=1), np.finfo(float).tiny)[:, None]  # squares stay finite
+        lengths = np.sqrt(squared_norms(unit[part]))
+        unit[part] *= 2.0**40 / np.where(lengths > 0, lengths, 1)[:, None]
+        unit[part] = np.rint(unit[part]) * 2.0**-40
+    return unit
+
+
+def row_distances(rows: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Euclidean distances (m,) float64 of rows (m, d) to a point (d,), from float64 differences, on the host."""
+    return np.sqrt(squared_norms(rows, np.asarray(point, np.float64)))
+
+
+def squared_norms(rows: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
+    """(n,) float64, ||row||^2 of rows (n, d), or ||row - centre||^2 for a centre (d,) float64."""
+    if center is None and rows.dtype == np.float64:
+        return np.einsum("ij,ij->i", rows, rows)
+    squares = np.empty(len(rows))
+    for part in blocks(len(rows), 8 * rows.shape[1], row_blocks.BLOCK_BYTES // 16):
+        block = np.asarray(rows[part], np.float64) if center is None else np.subtract(rows[part], center)
+        squares[part] = np.einsum("ij,ij->i", block, block)
+    return squares

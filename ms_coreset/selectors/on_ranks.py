@@ -1,0 +1,188 @@
+"""Scores and selections on several ranks: who computes what, so that the result is one process's where it can be.
+
+A score of single samples is computed for a share of them by each rank, one that looks at a sample's class for a share
+of the classes. A method that is a score and a rule follows exactly. Balanced, the methods that choose within each class
+by itself get a share of the classes: exact, too. What else there is rank 0 does alone, but for set functions and
+k-center over all samples, which are chosen in two rounds (``two_rounds``): another result, and said to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ms_coreset.distributed import alone, current
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.randomness import stream
+from ms_coreset.selectors.catalogue import METHODS
+from ms_coreset.selectors.estimate import Estimate, estimate
+from ms_coreset.selectors.quota import budget, classes
+from ms_coreset.selectors.scores.record import require_finished
+from ms_coreset.selectors.selection import Selection
+
+if TYPE_CHECKING:
+    from ms_coreset.distributed import Alone
+    from ms_coreset.evidence import Evidence
+    from ms_coreset.selectors.catalogue import Entry
+    from ms_coreset.selectors.quota import Request
+
+Places = np.ndarray | list[int]
+SCORES, CLASSES, ROUNDS, FIRST = "scores", "classes", "rounds", ""
+_IN_WORDS = {SCORES: "a share of the scores each; one process chooses the same",
+             CLASSES: "a share of the classes each; one process chooses the same",
+             FIRST: "rank 0 chose alone, for this can't be shared; one process chooses the same",
+             ROUNDS: "two rounds, from each rank's part and from all these picks: not what one process chooses"}
+
+
+def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndarray:
+    """The score ``entry`` of all samples, (n,) float64, on all ranks."""
+    ranks, how = current(), entry.parallel_for(options)
+    if "dynamics" in entry.needs_for(options):  # of all samples: a share may well have none that an epoch showed
+        streamed = getattr(evidence.dynamics, "streamed", None)
+        if streamed is not None:
+            return _from_stream(entry, streamed, len(evidence), options)
+        require_finished(evidence.dynamics, entry.name, options.get("epochs"))
+    if ranks.size == 1 or not how:
+        return np.asarray(entry.function(evidence, **options), np.float64)
+    if how == "samples":
+        return ranks.join(_values_of(entry, evidence, options, np.arange(len(evidence))[ranks.part(len(evidence))]))
+    parts, whole = deal(classes(evidence.labels), ranks.size), np.empty(len(evidence))
+    whole[np.concatenate(parts)] = ranks.join(_values_of(entry, evidence, options, parts[ranks.rank]))
+    return whole
+
+
+def _from_stream(entry: Entry, found: Mapping[str, np.ndarray], n: int, options: dict[str, Any]) -> np.ndarray:
+    """A score that was added up while the network learnt, with its default options, of n samples."""
+    if entry.name not in found:
+        raise MsCoresetError(f"{entry.name}: training with --record stream kept {', '.join(found)}: train without it "
+                             "for a record of every epoch")
+    for name, value in options.items():
+        if value != entry.options[name]:
+            raise MsCoresetError(f"{entry.name}: {name} {value}: training with --record stream kept the score with its "
+                                 "default options alone: train without it for others")
+    values = np.asarray(found[entry.name], np.float64)
+    if len(values) != n:
+        raise MsCoresetError(f"{entry.name}: streamed scores of {len(values)} samples, but {n} labels")
+    return values
+
+
+def _values_of(entry: Entry, evidence: Evidence, options: dict[str, Any], rows: np.ndarray) -> np.ndarray:
+    """The score of the samples ``rows``, from what is known of these alone."""
+    if not len(rows):
+        return np.empty(0)
+    with alone():
+        return np.asarray(entry.function(evidence.part(rows), **options), np.float64)
+
+
+def choose(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any]) -> Selection:
+    """What the method ``entry`` chooses, a ``Selection``, on all ranks."""
+    ranks, how = current(), sharing(entry, request, options)
+    if ranks.size == 1 or how in (SCORES, ROUNDS):
+        return entry.function(evidence, request, **options)
+    if how == CLASSES:
+        return _by_class(entry, evidence, request, options, ranks)
+    found = ranks.from_first(lambda: _pack(entry.function(evidence, request, **options)))
+    return Selection(found["indices"], found.get("weights"), found.get("scores"))
+
+
+def sharing(entry: Entry, request: Request, options: dict[str, Any]) -> str:
+    """How the ranks share the method ``entry``: ``SCORES``, ``CLASSES``, ``ROUNDS``, or ``FIRST``: not at all."""
+    how = entry.parallel_for(options)
+    if request.balance:
+        return CLASSES if how == ROUNDS else how
+    return FIRST if how == CLASSES else how
+
+
+def notes(how: str) -> dict[str, Any]:
+    """What a coreset's manifest says of the ranks that shared the work; of one process, nothing."""
+    if current().size == 1:
+        return {}
+    return {"ranks": current().size, "shared": _IN_WORDS[how], "exact": how != ROUNDS}
+
+
+def _pack(selection: Selection) -> dict[str, np.ndarray]:
+    return {name: value for name, value in selection._asdict().items() if value is not None and name != "notes"}
+
+
+def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any], ranks: Alone) -> Selection:
+    """Each rank chooses from its classes; then all are put together, classes by rising label."""
+    groups = classes(evidence.labels)
+    budgets = [request.budget_of(evidence.labels[rows[0]], len(rows)) for rows in groups]
+    empty = [rows for rows, k in zip(groups, budgets, strict=True) if not k]
+    shares = deal([rows for rows, k in zip(groups, budgets, strict=True) if k], ranks.size)
+    # Classes that the rate keeps nothing of go to rank 0, which has others unless nothing is kept at all.
+    shares[0] = np.sort(np.concatenate([shares[0], *empty]))
+    mine, own = shares[ranks.rank], Selection(np.empty(0, np.int64))
+    if len(mine):
+        with alone():
+            own = entry.function(evidence.part(mine), request, **options)
+    indices = ranks.join(mine[own.indices])
+    order = np.argsort(evidence.labels[indices], kind="stable")  # of a class all are one rank's, in pick order
+    weights, scores = (_join(getattr(own, name), ranks) for name in ("weights", "scores"))
+    if scores is not None:
+        places = np.argsort(np.concatenate(shares))
+        scores = scores[places]
+    return Selection(indices[order], None if weights is None else weights[order], scores)
+
+
+def _join(values: np.ndarray | None, ranks: Alone) -> np.ndarray | None:
+    """Every rank's values, or None where rank 0 has none; a rank without classes has none, either."""
+    if not ranks.agree(values is not None):
+        return None
+    return ranks.join(np.empty(0) if values is None else np.asarray(values, np.float64))
+
+
+def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Places],
+               pick_last: Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]) -> np.ndarray:
+    """k of n samples in two rounds: (k,) places, on all ranks.
+
+    The samples are dealt out at random. ``pick(rows, k)`` chooses on each rank from its own (ascending places);
+    ``pick_last(own, candidates, picks)`` on rank 0 from the union of all picks, ``candidates``; ``own`` are rank 0's
+    samples and ``picks`` each rank's, in pick order.
+
+    Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2; at random, which gives
+    a constant share of the best value in expectation, Barbosa et al., ICML 2015. For k-center, Malkomes et al., NeurIPS
+    2015, algorithm 1: within 4 times the best radius.
+    """
+    ranks = current()
+    part = stream(seed, "ranks").randint(ranks.size, size=n, dtype=np.uint16)
+    own = np.flatnonzero(part == ranks.rank)
+    with alone():
+        chosen_here = own[pick(own, min(k, len(own)))] if len(own) else own
+    picks = ranks.gather(chosen_here)
+    candidates = np.sort(np.concatenate(picks))
+    return ranks.from_first(lambda: {"indices": pick_last(own, candidates, picks)})["indices"]
+
+
+def estimate_on_ranks(method: str, n: int, d: int, classes: Any, rate: float, balance: bool = False,
+                      memory: int | str | None = None, ranks: int = 1, dtype: Any = "float32",
+                      **options: Any) -> Estimate:
+    """What ``select`` will take of one rank, of several: as ``estimate``; of two rounds the one that takes more."""
+    entry = METHODS[method]
+    if balance or ranks == 1 or entry.parallel_for(options) != "rounds":
+        return estimate(method, n, d, classes=classes, rate=rate, balance=balance, memory=memory, dtype=dtype,
+                        **options)
+    k, own = budget(rate, n), -(-n // ranks)
+    ground = min(n, own + (ranks - 1) * min(k, own))
+    columns = classes if np.ndim(classes) == 0 else len(classes)  # over all samples, their sizes make no difference
+    rounds = [estimate(method, m, d, classes=columns, rate=min(1.0, k / m) or rate, balance=False, memory=memory,
+                       dtype=dtype, **options)
+              for m in (own, ground)]
+    return max(rounds, key=lambda each: each.peak)
+
+
+def deal(groups: Sequence[np.ndarray], ranks: int) -> list[np.ndarray]:
+    """Groups of places dealt out so that the ranks have about as many places: for each rank all its places, ascending.
+
+    The largest group first, each to the rank that has least; of equals the first.
+    """
+    sizes = np.array([len(rows) for rows in groups])
+    load = np.zeros(ranks, np.int64)
+    of_rank: list[list[np.ndarray]] = [[] for _ in range(ranks)]
+    for group in np.argsort(-sizes, kind="stable"):
+        rank = int(np.argmin(load))
+        load[rank] += sizes[group]
+        of_rank[rank].append(groups[group])
+    return [np.sort(np.concatenate(rows)) if rows else np.empty(0, np.int64) for rows in of_rank]

@@ -1,0 +1,36 @@
+"""Any score with any rule, and the cut-off before the rule."""
+
+from typing import Any
+
+from ms_coreset.arrays import plain
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors import on_ranks
+from ms_coreset.selectors.catalogue import RULES, SCORES
+from ms_coreset.selectors.normalization import NORMALIZATION, NORMALIZE, Range, normalize_scores
+from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.selection import Selection
+
+
+def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top", normalize: Range = "none",
+             **options: Any) -> Selection:
+    """Any score with any rule; options are the score's and the rule's, and what both have goes to both.
+
+    normalize: see ``normalization.normalize_scores``
+    """
+    entry, drawn = SCORES[score], RULES[rule]
+    NORMALIZATION.check_options({NORMALIZE: normalize})
+    of_rule = {name: value for name, value in options.items() if name in drawn.options}
+    options = {name: value for name, value in options.items() if name not in of_rule or name in entry.options}
+    entry.check_options(options)
+    drawn.check_options(of_rule)
+    options, of_rule = plain(options), plain(of_rule)
+    entry.require(evidence, options)
+    drawn.require(evidence, of_rule)
+    values = normalize_scores(on_ranks.values(entry, evidence, options), evidence.labels, normalize)
+    return drawn.function(values, evidence, request, **of_rule)._replace(scores=values)
+
+
+def keep_by(rule: str, name: str, evidence: Evidence, request: Request, **options: Any) -> Selection:
+    """What a rule without options draws from the score ``name``."""
+    values = on_ranks.values(SCORES[name], evidence, options)
+    return RULES[rule].function(values, evidence, request)._replace(scores=values)

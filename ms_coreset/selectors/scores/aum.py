@@ -1,0 +1,38 @@
+"""Margins of the label over the epochs: AUM and the accumulated margin."""
+
+import numpy as np
+
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import row_by_row
+from ms_coreset.selectors.option_values import Epochs
+from ms_coreset.selectors.scores.record import mean_over_seen, sum_over_seen
+from ms_coreset.selectors.scores.training_dynamics import record_of
+
+
+@score("aum", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+       source="Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2")
+def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
+    """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
+
+    epochs: see ``forgetting``
+
+    The mean is over the epochs in which a sample was seen; NaN without any. DUAL's code has an AUM of the last alone.
+
+    Returns (n,); high = small or negative lead = hard or mislabelled = keep. Raises ``MsCoresetError`` for one class.
+    """
+    return -mean_over_seen(*record_of(evidence, "aum", "logit_margin", epochs))
+
+
+@score("accumulated_margin", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+       source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
+def accumulated_margin(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
+    """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.
+
+    epochs: see ``forgetting``
+
+    Of a sample that was seen in m epochs T / m times the sum over these; NaN of one that was never seen.
+
+    Returns (n,) in -T .. T; high = small or negative lead = hard or mislabelled = keep. Of one class the lead is p_y.
+    """
+    return -sum_over_seen(*record_of(evidence, "accumulated_margin", "margin", epochs))

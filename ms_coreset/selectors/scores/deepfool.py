@@ -1,0 +1,19 @@
+"""DeepFool: how near a sample is to where the network's answer changes."""
+
+import numpy as np
+
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import row_by_row
+
+
+@score("deepfool", needs=("boundary",), cost="n", work=row_by_row, parallel="samples",
+       source="Ducoffe and Precioso, Adversarial Active Learning, 2018; Moosavi-Dezfooli et al., DeepFool, CVPR 2016")
+def deepfool(evidence: Evidence) -> np.ndarray:
+    """Nearness to the decision boundary, minus the squared length of DeepFool's perturbation, -||r_i||^2.
+
+    Returns (n,), at most 0; high = a small push changes the network's answer = keep. DeepCore's value is the
+    opposite number, and it keeps the low ones. The perturbation is found by
+    ``ms_coreset.extraction.deepfool.deepfool_distances``.
+    """
+    return -np.asarray(evidence.boundary, np.float64)

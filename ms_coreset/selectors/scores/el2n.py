@@ -1,0 +1,46 @@
+"""EL2N: the distance of a network's probabilities to the label."""
+
+from typing import Annotated, Any
+
+import numpy as np
+
+from ms_coreset.evidence import Evidence, require_field
+from ms_coreset.rows import row_wise
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import row_by_row
+from ms_coreset.selectors.option_values import Whole
+from ms_coreset.selectors.scores.grand import DATA_DIET, runs_of
+from ms_coreset.selectors.scores.record import mean_over_seen, recorded
+from ms_coreset.softmax import softmax
+
+Epoch = Annotated[int, Whole(0)]
+
+
+def _by_logits(options: dict[str, Any]) -> bool:
+    return options["first"] is None and options["last"] is None
+
+
+@score("el2n", needs=lambda options: ("logits",) if _by_logits(options) else ("dynamics",),
+       takes=lambda options: ("runs",) if _by_logits(options) else (), label_columns=_by_logits, cost="R n C",
+       work=row_by_row, parallel="samples", source=f"{DATA_DIET}, def. 2.2")
+def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = None) -> np.ndarray:
+    """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
+
+    first, last: epochs, counted from 0; with either, the mean over the epochs ``first .. last - 1`` of the training
+        dynamics' ``error_norm`` instead (CCS: the first ten), of those in which a sample was seen; NaN without any
+    Without them, from the logits of ``evidence.runs``, or of the evidence itself.
+
+    Returns (n,) in [0, sqrt(2)]; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
+    """
+    if first is not None or last is not None:
+        return mean_over_seen(*recorded(evidence, "el2n", "error_norm", slice(first, last)))
+    return np.mean([_error_norms(run) for run in runs_of(evidence)], axis=0)
+
+
+def _error_norms(evidence: Evidence) -> np.ndarray:
+    def of_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        errors = softmax(logits)
+        errors[np.arange(len(errors)), labels] -= 1
+        return np.sqrt(np.einsum("ic,ic->i", errors, errors))
+
+    return row_wise(of_rows, evidence.labels, require_field(evidence.logits))

@@ -1,0 +1,48 @@
+"""How often a sample was forgotten, or right, while the network learnt."""
+
+from typing import Annotated
+
+import numpy as np
+
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.catalogue import score
+from ms_coreset.selectors.estimate import row_by_row
+from ms_coreset.selectors.option_values import Epochs, OneOf
+from ms_coreset.selectors.scores.dynamics import Forgetting
+from ms_coreset.selectors.scores.record import sum_over_seen
+from ms_coreset.selectors.scores.training_dynamics import record_of
+
+
+@score("forgetting", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+       source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
+def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs",
+               epochs: Epochs | None = None) -> np.ndarray:
+    """How often a sample that was classified correctly was wrong at its next presentation.
+
+    F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, a_i(t) whether it was correct in epoch t, a_i(-1) = 0.
+    never_learned: what a sample that was never correct gets: "epochs", T (as Toneva et al., hardest), or "zero" (as
+        DeepCore and CCS, easiest)
+    epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0
+
+    Epochs in which a sample was not seen are no presentations of it; one that was never seen gets NaN.
+
+    Returns (n,) in 0 .. T; high = often forgotten = keep.
+    """
+    forgets = Forgetting(len(evidence))
+    for correct, seen in zip(*record_of(evidence, "forgetting", "correct", epochs), strict=True):
+        forgets.add(correct, seen)
+    return forgets.score(never_learned)
+
+
+@score("correctness", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+       source="Swayamdipta et al., Dataset Cartography, EMNLP 2020")
+def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
+    """Minus the number of epochs in which a sample was classified correctly.
+
+    epochs: see ``forgetting``
+
+    Of a sample that was seen in m epochs T / m times their number; NaN of one that was never seen.
+
+    Returns (n,) in -T .. 0; high = seldom correct = keep.
+    """
+    return -sum_over_seen(*record_of(evidence, "correctness", "correct", epochs))

@@ -1,0 +1,87 @@
+"""CRAIG: weighted samples whose gradients stand for those of their class."""
+
+from typing import Any
+
+import numpy as np
+
+from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.memory import BOUND
+from ms_coreset.selectors.option_values import Count, Variant
+from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.rules import TIE
+from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.greedy import optimizer
+from ms_coreset.selectors.submodular.kernel_methods import Beta, Epsilon, Greedy, gradients_of, similarities_work
+from ms_coreset.selectors.submodular.set_functions import (
+    FacilityLocation,
+    Separate,
+)
+from ms_coreset.selectors.submodular.similarity import GradientDistance, Similarity, as_matrices, blocks
+
+
+def _craig_work(size: Size, options: dict[str, Any]) -> Work:
+    base = size.gradients_of(size.pool) + BOUND * size.pool
+    if not size.balance and size.classes > 1:
+        base += size.types[0].itemsize * size.pool * size.d  # the features of each class
+    return similarities_work(size, options, base, size.groups)
+
+
+@method("craig", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C), and n_c per gain", work=_craig_work,
+        parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
+        source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
+def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
+          variant: Variant = "paper", batch_size: Count = 128) -> Selection:
+    """Samples with weights, whose weighted gradients stand for those of all samples of their class.
+
+    Facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last layer's
+    gradients. The weight of a pick is how many samples of its class are most similar to it (of equally similar picks
+    the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
+    the sum of the classes' f, no similarities across classes are computed, and a class without a pick has no weight.
+
+    greedy, epsilon, beta: see ``facility_location``
+    variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
+        ``batch_size`` consecutive samples, of the class if balanced, else of all
+
+    The n_c x n_c similarities, of all classes or balanced of one, are held where they fit in the memory of the call;
+    else their rows are computed whenever they are needed.
+
+    Returns weights, at least 0, of the picks. Raises ``MsCoresetError`` for an option out of range and labels that are
+    no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples
+    of a class without a pick to the lowest pick; neither is done here in any variant.
+    """
+    maximize = optimizer(greedy, epsilon, beta, request.seed)
+    weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
+
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        gradients = gradients_of(evidence, rows)
+        if variant == "deepcore":
+            gradients = gradients.divide_by_batch(batch_size)
+        labels = evidence.labels[rows]
+        members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        distances = as_matrices([GradientDistance(gradients.take(places)) for places in members], request.memory_bytes)
+        similarities = [block.nearness() for block in distances]
+        parts = zip(members, map(FacilityLocation, similarities), strict=True)
+        picks = maximize(Separate(list(parts)), k)
+        for places, similarity in zip(members, similarities, strict=True):
+            picked = np.flatnonzero(np.isin(places, picks))
+            weights[rows[places[picked]]] += cluster_sizes(similarity, picked)
+        return rows[picks]
+
+    indices = pick_by_group(evidence.labels, request, pick)
+    return Selection(indices, weights[indices])
+
+
+def cluster_sizes(similarity: Similarity, picked: np.ndarray) -> np.ndarray:
+    """How many elements are most similar to each of the ascending places ``picked``: (len(picked),), the first of ties.
+
+    None picked: empty.
+    """
+    sizes = np.zeros(len(picked), int)
+    n = len(similarity)
+    for block in blocks(np.arange(n), n) if len(picked) else ():
+        near = similarity.rows(block)[:, picked]
+        best = near.max(axis=1, keepdims=True)
+        sizes += np.bincount(np.argmax(near >= best - TIE * np.abs(best), axis=1), minlength=len(picked))
+    return sizes

@@ -1,0 +1,72 @@
+"""Facility location: every sample has a similar one among the picks."""
+
+from typing import Any
+
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.option_values import Count
+from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.greedy import optimizer
+from ms_coreset.selectors.submodular.kernel_methods import (
+    DEEPCORE,
+    Beta,
+    Epsilon,
+    Greedy,
+    Kernel,
+    goes_by_gradients,
+    is_nested,
+    kernel_bytes,
+    needs_of_kernel,
+    select_by_kernel,
+    sharing_of,
+    similarities_work,
+)
+from ms_coreset.selectors.submodular.set_functions import (
+    FacilityLocation,
+    NeighborFacilityLocation,
+)
+from ms_coreset.selectors.submodular.similarity import Similarity
+
+
+def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
+    m, base = size.pool, kernel_bytes(size, options)
+    if options["neighbors"] is None:
+        return similarities_work(size, options, base, size.pools)
+    pairs = size.over_pools(lambda m, k: m**2)
+    return Work(base + 32 * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns))
+
+
+@method("facility_location", needs=needs_of_kernel, cost="n^2 (d + C), and n per gain", work=_facility_location_work,
+        aliases=("FacilityLocation",), nested=is_nested, parallel=sharing_of, label_columns=goes_by_gradients,
+        source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {DEEPCORE}")
+def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
+                      epsilon: Epsilon = 0.1, beta: Beta = 0.9, neighbors: Count | None = None) -> Selection:
+    """Samples such that every sample has a similar one among them.
+
+    Maximises f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
+
+    kernel: "gradient", s_ij = 0.5 + 0.5 cos(G_i, G_j) of the last layer's gradients, or "features", of features; in
+        [0, 1]; a zero vector has cosine 0 with all
+    greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes a gain that is still ``beta`` in (0, 1] of
+        its bound; "stochastic" the best of -ln(``epsilon``) n / k drawn candidates, epsilon in (0, 1)
+    neighbors: only the similarities of each sample to so many that are most similar to it count, itself among them, the
+        others are 0: n ``neighbors`` numbers instead of n x n, and another objective. At least 1; more than there are
+        samples: all of them. Of similarities equal to 12 places the lowest index. None: all
+
+    The n x n similarities are held where they fit in the memory of the call; else their rows are computed whenever they
+    are needed, with the same picks, in O(n d) memory and many times the time: prefer balance=True, which needs
+    n_c x n_c for one class at a time, ``neighbors``, which computes every row once, or greedy="stochastic".
+
+    Raises ``MsCoresetError`` for an option out of range, and with the gradient kernel for labels that are no columns of
+    logits. Departures from DeepCore: order of the picks kept; ties to the lowest place; zero gradients, on which its
+    lazy greedy never ends, are allowed.
+    """
+    def function(similarity: Similarity, k: int, share: float) -> FacilityLocation | NeighborFacilityLocation:
+        if neighbors is None:
+            return FacilityLocation(similarity)
+        return NeighborFacilityLocation(similarity, min(neighbors, len(similarity)))
+
+    return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function,
+                            hold=neighbors is None)

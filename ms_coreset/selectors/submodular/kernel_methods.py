@@ -1,0 +1,97 @@
+"""What the methods share that maximize a set function of a similarity kernel."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+
+from ms_coreset.distributed import current
+from ms_coreset.evidence import EXTRACTED, Evidence, require_field
+from ms_coreset.rows import take
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
+from ms_coreset.selectors.memory import BLOCKS, BOUND, as_text, matrix_bytes
+from ms_coreset.selectors.option_values import Number, OneOf
+from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.greedi import greedi
+from ms_coreset.selectors.submodular.greedy import NAMES, Maximizer
+from ms_coreset.selectors.submodular.set_functions import (
+    SetFunction,
+)
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices
+
+ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
+DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
+_SIMILARITIES = {"gradient": lambda evidence, rows: Cosine.of_gradients(gradients_of(evidence, rows)),
+                 "features": lambda evidence, rows: Cosine.of_features(take(require_field(evidence.features), rows))}
+
+Kernel = Annotated[str, OneOf(_SIMILARITIES)]
+Greedy = Annotated[str, OneOf(NAMES)]
+Epsilon = Annotated[float, Number(lambda value: 0 < value < 1, "above 0 and below 1")]
+Beta = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at most 1")]
+NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
+
+
+def needs_of_kernel(options: dict[str, Any]) -> tuple[str, ...]:
+    return ("features",) if options["kernel"] == "features" else EXTRACTED
+
+
+def goes_by_gradients(options: dict[str, Any]) -> bool:
+    return options["kernel"] == "gradient"
+
+
+def is_nested(options: dict[str, Any]) -> bool:
+    return options["greedy"] != "stochastic"  # which draws the more candidates the fewer are to be picked
+
+
+def sharing_of(options: dict[str, Any]) -> str:
+    return "rounds" if options["greedy"] != "stochastic" else ""  # whose draws go on from class to class
+
+
+def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
+    """Of a cosine, which has vectors of its own in float64."""
+    m = size.pool
+    if options["kernel"] == "features":
+        return size.features_of(m) + 8 * m * size.d + BOUND * m
+    return size.features_of(m) + 8 * m * (size.d + 2 * size.columns) + BOUND * m
+
+
+def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Sequence[tuple[int, int]]) -> Work:
+    """Facility location within groups of samples, (samples, how many), balanced one at a time, else all together."""
+    width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
+    columns = 1 if options.get("kernel") == "features" else size.columns
+    together = ((size.pool, 1),) if size.balance else groups
+    matrices = 8 * sum(times * m**2 for m, times in together)
+    if sum(times * matrix_bytes(m, size.d, columns) for m, times in together) + BLOCKS <= size.memory:
+        return Work(base + matrices, pairs * width)
+    # As was seen: about seven gains for each sample, each a row.
+    note = (f"the similarities, {as_text(matrices)}, do not fit: their rows are computed whenever they are needed "
+            "(greedy \"stochastic\" needs fewer, balance smaller ones)")
+    evaluations = {"naive": size.k, "stochastic": -math.log(options["epsilon"])}.get(options["greedy"], 7)
+    return Work(base + ROWS, 2 * pairs * width * evaluations, note)
+
+
+def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize: Maximizer,
+                     function: Callable[[Cosine | Dense, int, float], SetFunction], hold: bool = False) -> Selection:
+    """Maximise ``function(similarity, k, share)`` of the kernel over all samples, or each class.
+
+    share: what part of the samples that f is about these are, below 1 in GreeDi only
+    hold: keep the similarities as a matrix where it fits
+    """
+    def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
+        given = [_SIMILARITIES[kernel](evidence, rows)]
+        similarity, = as_matrices(given, request.memory_bytes) if hold else given
+        return lambda k: function(similarity, k, share)
+
+    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+        if current().size > 1 and not request.balance:
+            return greedi(len(rows), k, request.seed, pool, maximize)
+        return rows[maximize(pool(rows, 1.0)(k), k)]
+
+    return Selection(pick_by_group(evidence.labels, request, pick))
+
+
+def gradients_of(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:
+    return LastLayerGradients.of(evidence.part(rows, EXTRACTED))

@@ -1,0 +1,58 @@
+"""Log determinant: samples whose similarities span the largest volume."""
+
+from typing import Any
+
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.option_values import Positive, Variant
+from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.greedy import optimizer
+from ms_coreset.selectors.submodular.kernel_methods import (
+    DEEPCORE,
+    Beta,
+    Epsilon,
+    Greedy,
+    Kernel,
+    goes_by_gradients,
+    is_nested,
+    kernel_bytes,
+    needs_of_kernel,
+    select_by_kernel,
+    sharing_of,
+)
+from ms_coreset.selectors.submodular.set_functions import (
+    ExplainedVariance,
+    LogDeterminant,
+)
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense
+
+
+def _log_determinant_work(size: Size, options: dict[str, Any]) -> Work:
+    return Work(kernel_bytes(size, options) + 8 * size.pool * size.k, size.factorization)
+
+
+@method("log_determinant", needs=needs_of_kernel, cost="n (d + C) k + n k^2", work=_log_determinant_work,
+        aliases=("LogDeterminant",), nested=is_nested, parallel=sharing_of, label_columns=goes_by_gradients,
+        source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {DEEPCORE}")
+def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-6, kernel: Kernel = "gradient",
+                    greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
+                    variant: Variant = "paper") -> Selection:
+    """Samples whose similarities span the largest volume: diverse ones.
+
+    Maximises log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj).
+    The first pick is a tie of all but zero vectors: the lowest place.
+
+    jitter: above 0, added to the diagonal, without which duplicates have no determinant
+    kernel, greedy, epsilon, beta: see ``facility_location``; all gains are always known, so that "naive" costs no more
+    variant: "paper"; "deepcore" takes the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, with the opposite sign: it
+        seeks redundancy, and lazily gives the first places of each class. jitter is not used then
+
+    Memory for k rows of n, never n x n. Raises ``MsCoresetError`` as ``facility_location`` does.
+    """
+    def function(similarity: Cosine | Dense, k: int, share: float) -> LogDeterminant | ExplainedVariance:
+        return LogDeterminant(similarity, k, jitter) if variant == "paper" else ExplainedVariance(similarity, k)
+
+    return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
+                            function)

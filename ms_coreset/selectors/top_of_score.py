@@ -1,0 +1,46 @@
+"""Every score as a method of the same name, which keeps its top."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.catalogue import SCORES, Entry, Flag, Needs, method, score
+from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.score_and_rule import keep_by
+from ms_coreset.selectors.selection import Selection
+
+# DeepCore sorts these the wrong way round when it does not balance, and keeps the most certain samples.
+_REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
+
+
+def _register_top(entry: Entry, aliases: Iterable[str]) -> None:
+    """Make a score a method: its top, with the score's options and documentation."""
+
+    def top(evidence: Evidence, request: Request, **options: Any) -> Selection:
+        reversed_here = options.get("variant") == "deepcore" and entry.name in _REVERSED_IN_DEEPCORE
+        return keep_by("bottom" if reversed_here and not request.balance else "top", entry.name, evidence, request,
+                       **options)
+
+    of_method = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("evidence", "request")]
+    of_score = list(inspect.signature(entry.function).parameters.values())[1:]
+    top.__signature__ = inspect.Signature([*of_method, *of_score])  # type: ignore[attr-defined]
+    top.__doc__ = entry.function.__doc__
+    method(entry.name, entry.requirements, f"{entry.cost} + n log n", source=entry.source, aliases=aliases, nested=True,
+           takes=entry.takes, parallel="scores", label_columns=entry.label_columns, work=entry.work)(top)
+
+
+def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
+                   parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False,
+                   work: Callable | None = None) -> Callable:
+    """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
+    def register(function: Callable) -> Callable:
+        score(name, needs, cost, source, aliases, takes, parallel, label_columns, work)(function)
+        _register_top(SCORES[name], aliases)
+        return function
+    return register
+
+
+for _name in SCORES.names():
+    if _name not in ("center_distance", "ram_apl"):  # moderate is the former's method; the latter has one of its own
+        _register_top(SCORES[_name], SCORES.aliases(_name))

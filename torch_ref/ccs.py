@@ -1,0 +1,12 @@
+"""Coverage-centric coreset selection (CCS)."""
+
+from torch_ref.evidence import Evidence
+from torch_ref.quota import Picks
+from torch_ref.score_and_rule import by_score
+
+
+def ccs(evidence: Evidence, rate: float, balance: bool, seed: int, score: str = "accumulated_margin", strata: int = 50,
+        mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin") -> Picks:
+    """Evenly from strata of a score, without the hardest (Zheng et al., ICLR 2023, algorithm 1). See ``_strata``."""
+    return by_score(evidence, rate, balance, seed, score, "strata", strata=strata, mis_ratio=mis_ratio,
+                    cutoff_score=cutoff_score)

@@ -1,0 +1,29 @@
+"""Whose gradients GradMatch and Glister choose from, and whose they go by."""
+
+import numpy as np
+import torch
+
+from torch_ref.evidence import Evidence, require
+from torch_ref.last_layer_gradients import batch_sizes, errors, last_layer_gradients
+
+VARIANTS = ("paper", "deepcore")
+
+
+def judges_of(evidence: Evidence, rows: np.ndarray, balance: bool) -> tuple[Evidence, np.ndarray]:
+    """The evidence and positions of the samples that decide for ``rows``."""
+    validation = getattr(evidence, "validation", None)
+    if validation is None:
+        return evidence, rows
+    if not balance:
+        return validation, np.arange(len(validation.labels))
+    label = evidence.labels[rows[0]]
+    members = np.flatnonzero(np.asarray(validation.labels) == label)
+    if not len(members):
+        raise ValueError(f"validation has no sample of class {label}")
+    return validation, members
+
+
+def pool_gradients(evidence: Evidence, rows: np.ndarray, variant: str, batch_size: int) -> torch.Tensor:
+    """The gradients of ``rows``; DeepCore's are divided by the size of their batch among these."""
+    pool = last_layer_gradients(errors(evidence)[rows], require(evidence, "features")[rows])
+    return pool / batch_sizes(len(rows), batch_size) if variant == "deepcore" else pool

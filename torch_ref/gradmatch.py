@@ -1,0 +1,83 @@
+"""GradMatch: weighted samples whose gradients sum up to everybody's."""
+
+import math
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from torch_ref.evidence import Evidence, check_choice
+from torch_ref.gradient_task import VARIANTS, judges_of, pool_gradients
+from torch_ref.quota import Picks, best_in_turn, budgets, join
+
+
+def gradmatch(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 0.5, refill: str = "projection",
+              variant: str = "paper", batch_size: int = 128) -> Picks:
+    """Orthogonal matching pursuit of the mean gradient b by weighted gradients of samples.
+
+    Each pick has the largest <G_i, r>, r the residual of min_x ||sum_S x G - b||^2 + lam ||x||^2; in the end x is
+    solved for once more with x >= 0. The weight of a single pick is 1.
+    lam: above 0
+    refill: samples whose weight came out as 0 are replaced by those with the highest <G_i, r>, with the smallest
+        positive weight ("projection"), or not ("none")
+    variant: "deepcore" divides gradients by the size of their batch, has lam = 1 but 0 after the first pick, minimises
+        ||(K_SS + lam I) x - c_S|| in the end, and refills nothing
+
+    The mean is that of the samples chosen from, or of ``evidence.validation`` (balanced: of the same class).
+    Source: Killamsetty et al., GRAD-MATCH, ICML 2021, algorithm 2.
+    """
+    check_choice("variant", variant, VARIANTS)
+    check_choice("refill", refill, ("projection", "none"))
+    if not lam > 0:
+        raise ValueError(f"lam is {lam}, must be above 0")
+    parts, weights = [], []
+    for rows, k in budgets(evidence.labels, rate, balance):
+        pool = pool_gradients(evidence, rows, variant, batch_size)
+        judge, members = judges_of(evidence, rows, balance)
+        target = pool_gradients(judge, members, variant, batch_size).mean(dim=0)
+        if variant == "deepcore":
+            picked, x = _deepcore_pursuit(pool, target, k)
+        else:
+            picked, x = _pursuit(pool, target, k, lam)
+        kept, values = np.array(picked)[x > 0], x[x > 0]
+        if variant == "paper" and refill == "projection":
+            kept, values = _refill(pool, target, kept, values, k)
+        parts.append(rows[kept])
+        weights.append(values)
+    return join(parts), join(weights, np.float64), None
+
+
+def _pursuit(pool: torch.Tensor, target: torch.Tensor, k: int, lam: float) -> tuple[list[int], np.ndarray]:
+    """Picks and x = argmin_{x >= 0} ||sum_S x G - target||^2 + lam ||x||^2."""
+    picked = best_in_turn(lambda chosen: pool @ _residual(pool[chosen], target, lam), len(pool), k)
+    if k == 1:
+        return picked, np.ones(1)
+    stacked = torch.cat([pool[picked].T, math.sqrt(lam) * torch.eye(k, dtype=torch.float64)])
+    return picked, nnls(stacked.numpy(), torch.cat([target, torch.zeros(k)]).numpy())[0]
+
+
+def _deepcore_pursuit(pool: torch.Tensor, target: torch.Tensor, k: int) -> tuple[list[int], np.ndarray]:
+    """DeepCore's: no lam after a single pick, and non-negative least squares on the normal equations."""
+    picked = best_in_turn(lambda chosen: pool @ _residual(pool[chosen], target, float(len(chosen) > 1)), len(pool), k)
+    if k == 1:
+        return picked, np.ones(1)
+    rows = pool[picked]
+    return picked, nnls((rows @ rows.T + torch.eye(k, dtype=torch.float64)).numpy(), (rows @ target).numpy())[0]
+
+
+def _residual(rows: np.ndarray, target: torch.Tensor, lam: float) -> torch.Tensor:
+    """target - sum x G, for the x that minimises ||sum x G - target||^2 + lam ||x||^2."""
+    if not len(rows):
+        return target
+    gram = rows @ rows.T + lam * torch.eye(len(rows), dtype=torch.float64)
+    return target - (torch.linalg.pinv(gram, hermitian=True) @ rows @ target) @ rows
+
+
+def _refill(pool: torch.Tensor, target: torch.Tensor, kept: np.ndarray, weights: np.ndarray,
+            k: int) -> tuple[np.ndarray, np.ndarray]:
+    """k positions and weights: after those kept the others of highest <G_i, r>, one after the other."""
+    towards = pool @ (target - torch.tensor(weights) @ pool[kept])
+    left = np.setdiff1d(np.arange(len(pool)), kept)
+    added = left[best_in_turn(lambda _: towards[left], len(left), k - len(kept))]
+    smallest = weights.min() if len(weights) else 1.0
+    return np.concatenate([kept, added]), np.concatenate([weights, np.full(len(added), smallest)])

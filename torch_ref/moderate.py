@@ -1,0 +1,15 @@
+"""Moderate: the samples at a middle distance from their class's center."""
+
+from torch_ref.evidence import Evidence
+from torch_ref.quota import Picks
+from torch_ref.score_and_rule import by_score
+
+
+def moderate(evidence: Evidence, rate: float, balance: bool, seed: int, center: str = "median",
+             metric: str = "euclidean", mis_ratio: float = 0.0, cutoff_score: str = "loss") -> Picks:
+    """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023).
+
+    mis_ratio, cutoff_score: not the paper's: first the share ``mis_ratio`` of the highest in this score is left out
+    """
+    return by_score(evidence, rate, balance, seed, "center_distance", "window", mis_ratio=mis_ratio,
+                    cutoff_score=cutoff_score, center=center, metric=metric)

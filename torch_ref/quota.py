@@ -1,0 +1,63 @@
+"""What the methods share: the groups of samples that have a budget each, and the rule for ties."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+TIE = 1e-10
+Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]  # indices, weights, scores of all samples
+
+
+class ClassBudgets(float):
+    """A rate, with what each class gets in place of its share: ``counts``, by label."""
+
+    def __new__(cls, rate: float, counts: dict[int, int]) -> "ClassBudgets":
+        """The rate as the number that it is."""
+        self = super().__new__(cls, rate)
+        self.counts = counts
+        return self
+
+    counts: dict[int, int]
+
+
+def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
+    """The positions that share a budget, ascending: those of each class, classes ascending, or all."""
+    labels = np.asarray(labels)
+    if not balance:
+        return [np.arange(len(labels))]
+    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.ndarray, int]]:
+    """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out.
+
+    rate: or ``ClassBudgets``, whose counts are the budgets then
+    """
+    counts = rate.counts if isinstance(rate, ClassBudgets) else None
+    sized = [(rows, round(rate * len(rows)) if counts is None else counts[int(labels[rows[0]])])
+             for rows in pools(labels, balance)]
+    return [(rows, k) for rows, k in sized if k]
+
+
+def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
+    """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it, or of ``scale``.
+
+    Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
+    """
+    among = np.asarray(values)[candidates]
+    best = among.max()
+    return int(candidates[int(np.argmax(among >= best - TIE * max(abs(best), scale)))])
+
+
+def best_in_turn(values_of: Callable[[list[int]], Any], n: int, k: int, scale: float = 0.0) -> list[int]:
+    """k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
+    picked: list[int] = []
+    for _ in range(k):
+        picked.append(first_best(values_of(picked), np.setdiff1d(np.arange(n), picked), scale))
+    return picked
+
+
+def join(parts: Iterable, dtype: Any = np.int64) -> np.ndarray:
+    """One array of all parts, of which there may be none."""
+    return np.concatenate([*parts, np.empty(0)]).astype(dtype)

@@ -1,0 +1,65 @@
+"""Rules: which samples a score keeps."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from torch_ref.drawing import DRAWING
+from torch_ref.quota import join
+
+
+def _top(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+    return rows[np.argsort(-values[rows], kind="stable")[:k]]
+
+
+def _bottom(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+    return rows[np.argsort(values[rows], kind="stable")[:k]]
+
+
+def _window(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+    """k ranks of m, from round((m - k) / 2) on."""
+    low = round((len(rows) - k) / 2)
+    return rows[np.argsort(values[rows], kind="stable")[low:low + k]]
+
+
+def _random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+    return rng.choice(rows, k, replace=False)
+
+
+def _weighted_random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
+    """Without replacement, in proportion to how far a value is above the lowest, which is all but never drawn."""
+    above = values[rows] - values[rows].min()
+    chances = above + 1e-12 * above.max() if above.max() > 0 else np.ones(len(rows))
+    return rng.choice(rows, k, replace=False, p=chances / chances.sum())
+
+
+def spread_over_strata(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState,
+                       strata: int) -> np.ndarray:
+    """k of ``rows``, whose values are cut into equal widths.
+
+    Of S strata the j-th smallest gives min(its size, what is left of k // (S - j)), ties to the lower values; each
+    gives a random sample. The highest value belongs to the last stratum; equal values are one stratum.
+    Source: Zheng et al., Coverage-centric Coreset Selection, ICLR 2023, algorithm 1.
+    """
+    if strata < 1:
+        raise ValueError(f"strata is {strata}, must be at least 1")
+    stratum = _stratum(values[rows], strata)
+    members = [rows[stratum == s] for s in range(strata)]
+    budget, rest = np.zeros(strata, int), k
+    for j, s in enumerate(np.argsort([len(rows) for rows in members], kind="stable")):
+        budget[s] = min(len(members[s]), rest // (strata - j))
+        rest -= budget[s]
+    return join(rng.choice(members[s], budget[s], replace=False) for s in range(strata) if budget[s])
+
+
+def _stratum(values: np.ndarray, strata: int) -> np.ndarray:
+    above = values - values.min()
+    if above.max() == 0:
+        return np.zeros(len(values), int)
+    # Multiplied first, so that whole numbers on the border of two strata are exact.
+    return np.minimum((above * strata / above.max()).astype(int), strata - 1)
+
+
+RULES: dict[str, Callable[..., np.ndarray]] = {
+    "top": _top, "bottom": _bottom, "window": _window, "strata": spread_over_strata, "random": _random,
+    "weighted_random": _weighted_random, **DRAWING}

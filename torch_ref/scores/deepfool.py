@@ -1,0 +1,13 @@
+"""DeepFool: how near a sample is to the decision boundary."""
+
+import torch
+
+from torch_ref.evidence import Evidence, require
+
+
+def deepfool(evidence: Evidence) -> torch.Tensor:
+    """Minus the squared distance to the decision boundary, ``evidence.boundary``: near is kept.
+
+    Source: Ducoffe and Precioso, Adversarial Active Learning for Deep Networks, 2018.
+    """
+    return -require(evidence, "boundary")

@@ -1,0 +1,12 @@
+"""The cross entropy of the label."""
+
+import torch
+
+from torch_ref.evidence import Evidence, log_probabilities
+from torch_ref.last_layer_gradients import one_hot
+
+
+def loss(evidence: Evidence) -> torch.Tensor:
+    """Cross entropy -log p_y."""
+    log_p = log_probabilities(evidence)
+    return -(log_p * one_hot(evidence.labels, log_p.shape[1])).sum(dim=1)

@@ -1,0 +1,36 @@
+"""What was recorded of the training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from torch_ref.evidence import Evidence
+
+Epochs = int | str | Sequence[int] | None  # the first so many, "A-B" or (A, B); all
+
+
+def ends_of(epochs: int | str | Sequence[int]) -> tuple[int, int]:
+    """(first epoch, one after the last)."""
+    if isinstance(epochs, int):
+        return 0, epochs
+    first, last = epochs.split("-") if isinstance(epochs, str) else epochs
+    return int(first), int(last)
+
+
+def record_of(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Tensor:
+    """(T, n) float64 of the dynamics, of ``epochs`` or of all; NaN where a sample was not seen."""
+    if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
+        raise ValueError(f"evidence lacks dynamics with {field}")
+    recorded = torch.tensor(np.array(getattr(evidence.dynamics, field), np.float64))
+    if recorded.shape[1] != len(evidence.labels):
+        raise ValueError(f"dynamics of {recorded.shape[1]} samples for {len(evidence.labels)} labels")
+    loss = getattr(evidence.dynamics, "loss", None)
+    if field == "correct" and loss is not None:  # booleans have no NaN
+        recorded[torch.tensor(np.isnan(np.array(loss, np.float64)))] = torch.nan
+    if epochs is None:
+        return recorded
+    first, last = ends_of(epochs)
+    if not 0 <= first < last <= len(recorded):
+        raise ValueError(f"epochs {epochs} are not within the {len(recorded)} that were recorded")
+    return recorded[first:last]
