@@ -9,6 +9,7 @@ from ms_coreset.checksums import array_digest
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
+<<<<<<< HEAD
 from ms_coreset.selectors import (
     baselines,
     best_window,
@@ -23,6 +24,16 @@ from ms_coreset.selectors import (
     submodular,
 )
 from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
+=======
+
+# What these register stands in this order in lists and messages.
+# isort: off
+from ms_coreset.selectors import baselines, herding, k_center, contextual_diversity, gm_matching, gradmatch, glister
+from ms_coreset.selectors import scores, moderate, ccs, top_of_score, submodular
+# isort: on
+from ms_coreset.selectors import on_ranks, score_and_rule
+from ms_coreset.selectors.catalogue import METHODS, SCORES
+>>>>>>> 5f9057a (Each method's cost stands right above it, in its file; the order of registering is said; long lines)
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
