@@ -70,7 +70,8 @@ def compare(section):
     head = ["gain over random, here / Table 1", *map(rate_name, rates)]
     rows = [[name, *(_gains(name, *column) for column in columns)] for name in runs if name != BASELINE]
     rows += [["tau-b", *(_tau(names, *column) for column in columns)],
-             [f"pairs apart by {CLEAR} in both, in the same order", *(_agreeing(names, *column) for column in columns)]]
+             [f"pairs apart by {CLEAR} in both, in the same order",
+              *(_count_agreements(names, *column) for column in columns)]]
     return pipe_table(head, rows)
 
 
@@ -101,7 +102,7 @@ def _tau(names, ours, published):
     return f"{kendalltau([ours[name] for name in names], [published[name] for name in names]).statistic:.2f}"
 
 
-def _agreeing(names, ours, published):
+def _count_agreements(names, ours, published):
     """How many pairs of methods are in the same order, of those that are clearly apart in both."""
     pairs = itertools.combinations([name for name in names if name in ours], 2)
     apart = [(ours[one] - ours[other], published[one] - published[other]) for one, other in pairs]

@@ -66,7 +66,7 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
     return np.empty(0, np.uint8)
 
 
-def _fitting(raw: Any, kind: _Type, shape: tuple[int, ...]) -> bytes:
+def _require_bytes(raw: Any, kind: _Type, shape: tuple[int, ...]) -> bytes:
     """The bytes of an array, if they are as many as its shape takes."""
     raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2's byte strings are texts here
     if not isinstance(raw, bytes | bytearray):
@@ -82,7 +82,7 @@ def _show(value: object) -> str:
 
 
 def _from_bytes(raw: Any, kind: _Type, shape: tuple[int, ...], order: Any = "C") -> np.ndarray:
-    raw = _fitting(raw, kind, shape)
+    raw = _require_bytes(raw, kind, shape)
     return np.frombuffer(raw, kind.made).reshape(shape, order=order) if raw else np.empty(shape, kind.made)
 
 
@@ -174,7 +174,7 @@ class Unpickler(pickle._Unpickler):
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, np.ndarray):
             _, shape, kind, columns_first, raw = state
-            target.__setstate__((1, shape, kind.made, bool(columns_first), _fitting(raw, kind, shape)))
+            target.__setstate__((1, shape, kind.made, bool(columns_first), _require_bytes(raw, kind, shape)))
         elif isinstance(target, _Type):
             target.set_state(state)
         elif not isinstance(target, dict | Blank):
@@ -228,11 +228,11 @@ def _set_items(target: Any, items: list) -> None:
     target.update(zip(items[::2], items[1::2], strict=True))
 
 
-def _refusing(name: str) -> Callable:
+def _refuser(name: str) -> Callable:
     def refuse(unpickler: pickle._Unpickler) -> NoReturn:
         raise Refused(f"it uses {name}; only NumPy arrays and plain containers are admitted")
     return refuse
 
 
 for _name in _BEYOND:
-    Unpickler.dispatch[getattr(pickle, _name)[0]] = _refusing(_name)
+    Unpickler.dispatch[getattr(pickle, _name)[0]] = _refuser(_name)

@@ -632,7 +632,8 @@ def _uncertain_over_time():
                        close(1e-5, 1e-7))
     yield Case("dualbeta/win6/score", score_values("dual", 10, fields=with_dynamics, window=6), close(1e-5, 1e-7))
     for window in (10, 6, 4):
-        yield Case(f"tdds/win{window}/score", score_values("tdds", fields=with_dynamics, window=window), close(2e-3, 1e-6))
+        yield Case(f"tdds/win{window}/score", score_values("tdds", fields=with_dynamics, window=window),
+                   close(2e-3, 1e-6))
     # Its code leaves out the window that ends with the last epoch.
     yield Case("dynunc_official/win6/score", _but_the_last_epoch("score", "dyn_unc", 10), close(1e-5, 1e-7))
     yield Case("dynunc_official/win6/f0.3_kept_ascending", _but_the_last_epoch("select", "dyn_unc"), same_members)

@@ -151,8 +151,8 @@ def _options(function: Callable) -> dict[str, Any]:
 
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (
-    random, full, moderate, ccs, ram_apl, herding.herding, gm_matching.gm_matching, k_center.k_center,
-    contextual_diversity.contextual_diversity, craig.craig, gradmatch.gradmatch, glister.glister, submodular.facility_location,
+    random, full, moderate, ccs, ram_apl, herding, gm_matching, k_center,
+    contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: _options(SCORES[name]) for name in _RANKED} | {function.__name__: _options(function)

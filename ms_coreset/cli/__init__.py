@@ -47,7 +47,7 @@ def _main(arguments: Iterable[str] | None, command: str | None) -> int:
     typed = f"python {sys.argv[0]}" if command else f"ms-coreset {arguments[0] if arguments else ''}"
     try:
         with printable_warnings(), failing_together(), warnings.catch_warnings():
-            warnings.showwarning = _noting(warnings.showwarning)
+            warnings.showwarning = _show_as_notes(warnings.showwarning)
             return _run(arguments, command, typed.strip())
     except MsCoresetError as error:
         complain(f"error: {error}")
@@ -66,7 +66,7 @@ def _main(arguments: Iterable[str] | None, command: str | None) -> int:
         return 1
 
 
-def _noting(show: Callable[..., object]) -> Callable[..., None]:
+def _show_as_notes(show: Callable[..., object]) -> Callable[..., None]:
     """``warnings.showwarning`` that prints this library's own warnings as notes, and all others as ``show`` does."""
     def show_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
         if issubclass(category, MsCoresetWarning):

@@ -79,7 +79,8 @@ def do_study(job: StudyJob) -> StudyResult:
     bench = Bench(plan.sources, device, Claims(Path(plan.sources.network.folder) / ".locks"),
                   labels_of(plan.datasets, job.labels), {run.cell for run in runs})
     claims = Claims(folder / ".locks")
-    work = Work(folder, claims, bench, runs, version_notes(device, framework), lambda run: command_of(plan, job.words, run))
+    work = Work(folder, claims, bench, runs, version_notes(device, framework),
+                lambda run: command_of(plan, job.words, run))
     counted = Tally(runs, store, job.retry)
     with claims.claim("prepare", wait=True):
         _prepare(job)

@@ -86,10 +86,10 @@ def _draw_band(sheet: Image.Image, pen: ImageDraw.ImageDraw, font: ImageFont.Ima
     for column, caption in enumerate(band.captions):
         for place, line in enumerate(caption.split("\n")):
             corner = (margin + column * (tile + _GAP), top - _GAP // 2 + place * _LINE)
-            pen.text(corner, _fitting(pen, font, line, tile), _PALE, font)
+            pen.text(corner, _shorten(pen, font, line, tile), _PALE, font)
 
 
-def _fitting(pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, text: str,
+def _shorten(pen: ImageDraw.ImageDraw, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, text: str,
              width: int) -> str:
     if pen.textlength(text, font) <= width:
         return text

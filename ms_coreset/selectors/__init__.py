@@ -9,31 +9,15 @@ from ms_coreset.checksums import array_digest
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
-<<<<<<< HEAD
-from ms_coreset.selectors import (
-    baselines,
-    best_window,
-    beta,
-    class_quotas,
-    gm_matching,
-    offset,
-    on_ranks,
-    ram_apl,
-    score_and_rule,
-    scores,
-    submodular,
-)
-from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
-=======
 
 # What these register stands in this order in lists and messages.
 # isort: off
-from ms_coreset.selectors import baselines, herding, k_center, contextual_diversity, gm_matching, gradmatch, glister
-from ms_coreset.selectors import scores, moderate, ccs, top_of_score, submodular
+from ms_coreset.selectors import baselines, best_window, beta, class_quotas
+from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, gradmatch, glister, offset
+from ms_coreset.selectors import scores, moderate, ccs, top_of_score, ram_apl, submodular
 # isort: on
 from ms_coreset.selectors import on_ranks, score_and_rule
-from ms_coreset.selectors.catalogue import METHODS, SCORES
->>>>>>> 5f9057a (Each method's cost stands right above it, in its file; the order of registering is said; long lines)
+from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
@@ -42,10 +26,11 @@ from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.top_of_score import register_score
 
-__all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "describe",
-           "estimate", "geometry", "gm_matching", "gradient", "list_methods", "list_rules", "list_scores", "offset",
-           "pick_by_group", "presets", "ram_apl", "register_method", "register_rule", "register_score", "score",
-           "scores", "select", "select_by", "submodular"]
+__all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "ccs",
+           "class_quotas", "contextual_diversity", "describe", "estimate", "glister", "gm_matching", "gradmatch",
+           "herding", "k_center", "list_methods", "list_rules", "list_scores", "moderate", "offset", "pick_by_group",
+           "ram_apl", "register_method", "register_rule", "register_score", "score", "scores", "select", "select_by",
+           "submodular", "top_of_score"]
 
 
 @one_blas_thread

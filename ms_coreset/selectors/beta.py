@@ -12,7 +12,7 @@ from ms_coreset.selectors.drawing import pick_on_first
 from ms_coreset.selectors.option_values import Epochs, Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.rules import top, within_reach
-from ms_coreset.selectors.scores.record import mean_over_seen, recorded
+from ms_coreset.selectors.scores.record import mean_over_seen, record_of
 from ms_coreset.selectors.selection import Selection
 
 EPOCHS = 30  # whose mean probability is taken, in the authors' code
@@ -66,7 +66,7 @@ def beta(values: np.ndarray, evidence: Evidence, request: Request, c_d: Positive
 def _mean_probability(evidence: Evidence, epochs: Epochs | None) -> np.ndarray:
     """p (n,) float64, NaN of samples that were not seen; raises ``MsCoresetError`` for what is not in [0, 1]."""
     values, seen = (found[:EPOCHS if epochs is None else None]
-                    for found in recorded(evidence, "beta", "probability", epochs))
+                    for found in record_of(evidence, "beta", "probability", epochs))
     parts = row_blocks.blocks(values.shape[1], 8 * len(values))
     probability = np.concatenate([mean_over_seen(values[:, part], seen[:, part]) for part in parts])
     outside = (probability < 0) | (probability > 1)

@@ -129,7 +129,8 @@ def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares
 
 def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
     """Share (C,) of each class of ``labels`` whose largest logit is its own; NaN of classes without samples."""
-    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, require_field(evidence.logits))
+    logits = require_field(evidence.logits)
+    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, logits)
     found = [right[evidence.labels == label] for label in labels]
     return np.array([hits.mean() if len(hits) else np.nan for hits in found])
 

@@ -14,7 +14,7 @@ from ms_coreset.files import atomic_write
 from ms_coreset.kinds import FilePath
 from ms_coreset.npy_files import open_array
 from ms_coreset.selectors import row_blocks
-from ms_coreset.selectors.scores import cld, dynamic_uncertainty, dynamics, tdds
+from ms_coreset.selectors.scores import cld, dynamic_uncertainty, forgetting, tdds
 from ms_coreset.training.dynamics import RECORDS, TrainingDynamics, measure_whole
 from ms_coreset.training.previous import PreviousAnswers
 from ms_coreset.training.recorder_state import drop_states, read_state, write_state
@@ -178,7 +178,7 @@ def accumulators(labels: np.ndarray, epochs: int, validated: bool) -> dict[str, 
     Each has ``add`` for an epoch, ``score`` for the end, and in between arrays of a size that epochs have no part in.
     """
     n, window = len(labels), min(dynamic_uncertainty.LENGTH, epochs)
-    found: dict[str, Any] = {"forgetting": dynamics.Forgetting(n), "correctness": _Sum(n), "aum": _Sum(n, mean=True),
+    found: dict[str, Any] = {"forgetting": forgetting.Forgetting(n), "correctness": _Sum(n), "aum": _Sum(n, mean=True),
                              "accumulated_margin": _Sum(n)}
     if epochs >= 2:
         found |= {"dyn_unc": _Windows(n, window), "dual": _Windows(n, window, dual=True)}

@@ -3,8 +3,7 @@
 import torch
 
 from torch_ref.evidence import Evidence
-from torch_ref.scores import _sum_of_seen
-from torch_ref.scores.training_dynamics import Epochs, record_of
+from torch_ref.scores.training_dynamics import Epochs, record_of, sum_of_seen
 
 
 def aum(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
@@ -17,4 +16,4 @@ def aum(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
 
 def accumulated_margin(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Minus the sum over epochs of p_y - max_{j != y} p_j. Source: the code of CCS (Zheng et al., ICLR 2023)."""
-    return -_sum_of_seen(record_of(evidence, "margin", epochs))
+    return -sum_of_seen(record_of(evidence, "margin", epochs))

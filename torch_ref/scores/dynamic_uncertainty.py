@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from torch_ref.evidence import Evidence
-from torch_ref.scores import _mean_of_whole
-from torch_ref.scores.training_dynamics import Epochs, record_of
+from torch_ref.scores.training_dynamics import Epochs, mean_of_whole, record_of
 
 
 def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
@@ -14,7 +13,7 @@ def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None
 
     window: J, 10 or all where there are fewer. Source: He et al., CVPR Workshops 2024, with the last window.
     """
-    return _mean_of_whole([deviation(part) for part in _windows(evidence, window, epochs)])
+    return mean_of_whole([deviation(part) for part in _windows(evidence, window, epochs)])
 
 
 def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
@@ -23,7 +22,7 @@ def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -
     Source: Cho et al., ICML 2025.
     """
     parts = _windows(evidence, window, epochs)
-    return _mean_of_whole([deviation(part) * (1 - _mean_of(part)) for part in parts])
+    return mean_of_whole([deviation(part) * (1 - _mean_of(part)) for part in parts])
 
 
 def _windows(evidence: Evidence, window: int | None, epochs: Epochs) -> list[torch.Tensor]:

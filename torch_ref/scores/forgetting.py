@@ -6,8 +6,7 @@ from itertools import pairwise
 import torch
 
 from torch_ref.evidence import Evidence, check_choice
-from torch_ref.scores import _sum_of_seen
-from torch_ref.scores.training_dynamics import Epochs, record_of
+from torch_ref.scores.training_dynamics import Epochs, record_of, sum_of_seen
 
 
 def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs = None) -> torch.Tensor:
@@ -31,4 +30,4 @@ def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs
 
 def correctness(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Minus the number of epochs in which the sample was correct. Source: Swayamdipta et al., EMNLP 2020."""
-    return -_sum_of_seen(record_of(evidence, "correct", epochs))
+    return -sum_of_seen(record_of(evidence, "correct", epochs))

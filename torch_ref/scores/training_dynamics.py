@@ -34,3 +34,14 @@ def record_of(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Te
     if not 0 <= first < last <= len(recorded):
         raise ValueError(f"epochs {epochs} are not within the {len(recorded)} that were recorded")
     return recorded[first:last]
+
+
+def sum_of_seen(record: torch.Tensor) -> torch.Tensor:
+    """Sums (n,) of the columns of (T, n); of one with gaps as if these were its mean."""
+    return record.nansum(dim=0) * (len(record) / record.isfinite().sum(dim=0).double())
+
+
+def mean_of_whole(windows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The mean of values (n,) of windows; those without a value, in which a sample was not seen, are left out."""
+    total = sum(window.nan_to_num(0.0) for window in windows)
+    return total / sum(window.isfinite().double() for window in windows)

@@ -72,7 +72,7 @@ def lay_images(clean: Split, name: str, path: Path, log: Log) -> Split:
         kinds = np.array(_open(path.with_suffix(".kinds.npy"), np.int8, (len(clean),), clean))
         manifest = _checked_manifest(path, clean, images, kinds)
     else:
-        kinds = _differing(clean.require_images(), images).astype(np.int8)
+        kinds = _differences(clean.require_images(), images).astype(np.int8)
         log(f"{path} has no manifest: taken as it is, {kinds.sum()} of {len(kinds)} images differ from the clean ones")
         manifest = {"kind": "images", "dataset": clean.name, "kinds": ["changed"], "n": len(kinds),
                     "counts": [int(kinds.sum())]}
@@ -168,6 +168,6 @@ def _probe(images: np.ndarray) -> str:
     return array_digest(np.stack([images[row] for row in np.linspace(0, len(images) - 1, _PROBES).astype(int)]))
 
 
-def _differing(first: np.ndarray | Pictures, second: np.ndarray, block: int = 512) -> np.ndarray:
+def _differences(first: np.ndarray | Pictures, second: np.ndarray, block: int = 512) -> np.ndarray:
     parts = [slice(begin, begin + block) for begin in range(0, len(second), block)]
     return np.concatenate([(np.asarray(first[rows]) != second[rows]).any(axis=(1, 2, 3)) for rows in parts])

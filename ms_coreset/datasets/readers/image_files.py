@@ -135,7 +135,7 @@ class ImageFiles(Pictures):
         try:
             status = os.stat(self._index.path(row))
         except OSError as error:
-            raise _unreadable(error) from error
+            raise _read_error(error) from error
         return status.st_size, status.st_mtime_ns
 
 
@@ -287,7 +287,7 @@ def class_folders(folder: FilePath) -> list[str]:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir() and not _is_passed_over(entry.name))
     except OSError as error:
-        raise _unreadable(error) from error
+        raise _read_error(error) from error
 
 
 def list_images(root: FilePath, folder: str) -> list[tuple[str, list[str]]]:
@@ -304,7 +304,7 @@ def image_names(names: Iterable[str]) -> list[str]:
 def _walk(top: str) -> Iterator[tuple[str, list[str]]]:
     """Pairs of a folder and its files' names, links followed, each folder once."""
     def fail(error: OSError) -> NoReturn:
-        raise _unreadable(error)
+        raise _read_error(error)
 
     seen = set()
     for place, folders, names in os.walk(top, followlinks=True, onerror=fail):
@@ -321,7 +321,7 @@ def _is_passed_over(name: str) -> bool:
     return name.startswith(".") or name.lower() in _LEFTOVERS
 
 
-def _unreadable(error: OSError) -> MsCoresetError:
+def _read_error(error: OSError) -> MsCoresetError:
     return MsCoresetError(f"can't read {_show(error.filename)}: {error.strerror}")
 
 

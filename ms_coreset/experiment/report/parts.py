@@ -17,6 +17,7 @@ from ms_coreset.experiment.report.overlap import overlap
 from ms_coreset.experiment.report.score_distribution import score_distribution
 from ms_coreset.experiment.report.section_report import SectionReport
 from ms_coreset.experiment.report.unfinished import unfinished
+from ms_coreset.experiment.report.windows import windows
 
 
 def parts(report: SectionReport) -> Markup:
@@ -26,7 +27,8 @@ def parts(report: SectionReport) -> Markup:
     shown: list[Markup | None] = [accuracy(report)]
     if report.rate is not None:
         shown += [difference(report), cost(report), bad_samples(report), class_balance(report), hardness(report),
-                  overlap(report), score_distribution(report), report.windows(), report.sheets and report.sheets(report)]
+                  overlap(report), score_distribution(report), windows(report),
+                  report.sheets and report.sheets(report)]
     else:
         shown.append(tag("p", "No finished run at the rate that was asked for: the parts that show one rate are "
                          "left out.", class_="note"))

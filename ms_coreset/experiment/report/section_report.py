@@ -27,7 +27,6 @@ from ms_coreset.experiment.report.statistics import (
     mean_and_deviation,
 )
 from ms_coreset.experiment.report.study import BASELINE, Run, Section, Study
-from ms_coreset.experiment.report.windows import window_curves
 
 Value = Callable[[Run], float | None]  # of a run
 LEADERS = 5  # methods that stand out where there are more than ``DISTINCT``
@@ -150,10 +149,6 @@ class SectionReport:
         """The section's ``Difficulty``, or None."""
         return difficulty(self.study, self.section)
 
-    def windows(self) -> Markup | None:
-        """How good each window of the ranking is, where windows were compared."""
-        title = f"Windows of the ranking, {rate_name(self.shown_rate)} kept"
-        return window_curves(self.first_coresets(), self.look, functools.partial(self.draw_figure, "windows", title))
 
 
 def hints(entries: Iterable[Row]) -> str:

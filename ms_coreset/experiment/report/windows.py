@@ -3,37 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.experiment.report import charts
-from ms_coreset.experiment.report.canvas import Canvas
 from ms_coreset.experiment.report.charts import Series
-from ms_coreset.experiment.report.markup import Markup, details, table, tag
-from ms_coreset.experiment.report.palette import Look
+from ms_coreset.experiment.report.markup import Markup, details, rate_name, table, tag
+from ms_coreset.experiment.report.section_report import SectionReport
 
 Curve = tuple[list[float], list[float]]  # shares of the ranking at which windows begin, and their accuracies
 _MOST = 2000  # windows of a curve: a file must not decide how much is drawn
 
 
-def window_curves(coresets: Mapping[str, tuple[int, Coreset]], look: Callable[[str], Look],
-                  figure: Callable[[str, Canvas], Markup]) -> Markup | None:
-    """The part that shows the accuracy of every window against where it begins; None where no coreset tells of any.
-
-    Args:
-        coresets: {method: (seed, coreset)}
-        look: how a method is drawn
-        figure: makes markup of a description and a drawing
-    """
-    curves = {name: (seed, curve) for name, (seed, coreset) in coresets.items() if (curve := curve_of(coreset))}
+def windows(report: SectionReport) -> Markup | None:
+    """How good each window of the ranking is, where windows were compared: accuracy against where it begins."""
+    curves = {name: (seed, curve) for name, (seed, coreset) in report.first_coresets().items()
+              if (curve := curve_of(coreset))}
     if not curves:
         return None
-    series = [Series(name, look(name), [100 * x for x in begin], [100 * y for y in accuracy], [None] * len(begin))
+    series = [Series(name, report.look(name), [100 * x for x in begin], [100 * y for y in accuracy],
+                     [None] * len(begin))
               for name, (_, (begin, accuracy)) in curves.items()]
-    drawn = figure("; ".join(_in_words(one) for one in series) + ".",
-                   charts.lines(series, "where the window begins, % of the ranking from the highest score on",
-                                "accuracy of a window's classifier, %"))
+    title = f"Windows of the ranking, {rate_name(report.shown_rate)} kept"
+    chart = charts.lines(series, "where the window begins, % of the ranking from the highest score on",
+                         "accuracy of a window's classifier, %")
+    drawn = report.draw_figure("windows", title, "; ".join(_in_words(one) for one in series) + ".", chart)
     rows = [[name, seed, f"{100 * x:.4g}", f"{100 * y:.2f}"] for name, (seed, curve) in curves.items()
             for x, y in zip(*curve, strict=True)]
     listed = table("Windows of the first seed: where they begin, in % of the ranking, and how much of all samples a "

@@ -6,8 +6,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.option_values import Epochs
-from ms_coreset.selectors.scores.record import mean_over_seen, sum_over_seen
-from ms_coreset.selectors.scores.training_dynamics import record_of
+from ms_coreset.selectors.scores.record import mean_over_seen, record_of, sum_over_seen
 
 
 @score("aum", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",

@@ -9,7 +9,7 @@ from ms_coreset.evidence import Evidence, warn
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Epochs
-from ms_coreset.selectors.scores.record import recorded
+from ms_coreset.selectors.scores.record import record_of
 
 LEAST = 3  # differences that a correlation is of
 
@@ -44,8 +44,8 @@ def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     another pass after each epoch; a class without held-out samples goes by the mean over all of them, which is warned
     of, and keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
     """
-    losses, _ = recorded(evidence, "cld", "loss", epochs)
-    held_out, _ = recorded(evidence, "cld", "validation_loss", epochs)
+    losses, _ = record_of(evidence, "cld", "loss", epochs)
+    held_out, _ = record_of(evidence, "cld", "validation_loss", epochs)
     correlations = Correlations(evidence.labels)
     for loss, of_validation in zip(losses, held_out, strict=True):
         correlations.add(loss, of_validation)

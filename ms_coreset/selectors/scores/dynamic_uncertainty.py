@@ -11,7 +11,7 @@ from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.option_values import Epochs, Window
-from ms_coreset.selectors.scores.record import mean_over_seen, recorded
+from ms_coreset.selectors.scores.record import mean_over_seen, record_of
 
 LENGTH = 10  # of a window, in both papers
 
@@ -56,7 +56,7 @@ def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs: Any,
                        value: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
     """(n,): the mean over windows of ``value(means, deviations)`` of the label's probability in them."""
-    probability, _ = recorded(evidence, name, "probability", epochs)
+    probability, _ = record_of(evidence, name, "probability", epochs)
     length = length_of(window, len(probability), name)
 
     def of(part: slice) -> np.ndarray:

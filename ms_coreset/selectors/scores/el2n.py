@@ -10,7 +10,7 @@ from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.option_values import Whole
 from ms_coreset.selectors.scores.grand import DATA_DIET, runs_of
-from ms_coreset.selectors.scores.record import mean_over_seen, recorded
+from ms_coreset.selectors.scores.record import mean_over_seen, record_of
 from ms_coreset.softmax import softmax
 
 Epoch = Annotated[int, Whole(0)]
@@ -33,7 +33,7 @@ def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = No
     Returns (n,) in [0, sqrt(2)]; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
     """
     if first is not None or last is not None:
-        return mean_over_seen(*recorded(evidence, "el2n", "error_norm", slice(first, last)))
+        return mean_over_seen(*record_of(evidence, "el2n", "error_norm", slice(first, last)))
     return np.mean([_error_norms(run) for run in runs_of(evidence)], axis=0)
 
 

@@ -9,7 +9,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.option_values import Epochs, Number, Slice
-from ms_coreset.selectors.scores.record import recorded
+from ms_coreset.selectors.scores.record import record_of
 
 _LENGTH = 10  # of both parts, in the paper
 Weight = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
@@ -37,7 +37,7 @@ def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = N
     were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch,
     and gives 0 to samples that it has not seen.
     """
-    errors, _ = recorded(evidence, "eva", "error_norm")
+    errors, _ = record_of(evidence, "eva", "error_norm")
     first, second = (np.var(errors[part], axis=0, ddof=1, dtype=np.float64)
                      for part in _parts(len(errors), early, late))
     seen = np.isfinite(first) & np.isfinite(second)

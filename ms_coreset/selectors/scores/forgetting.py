@@ -8,9 +8,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.option_values import Epochs, OneOf
-from ms_coreset.selectors.scores.dynamics import Forgetting
-from ms_coreset.selectors.scores.record import sum_over_seen
-from ms_coreset.selectors.scores.training_dynamics import record_of
+from ms_coreset.selectors.scores.record import record_of, sum_over_seen
 
 
 @score("forgetting", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
@@ -46,3 +44,29 @@ def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     Returns (n,) in -T .. 0; high = seldom correct = keep.
     """
     return -sum_over_seen(*record_of(evidence, "correctness", "correct", epochs))
+
+
+class Forgetting:
+    """How often n samples were forgotten, counted as the epochs go by."""
+
+    def __init__(self, n: int) -> None:
+        self.epochs = 0
+        self.count = np.zeros(n, np.int32)
+        self.before, self.ever, self.seen = np.zeros((3, n), bool)
+
+    def add(self, correct: np.ndarray, seen: np.ndarray) -> None:
+        """Another epoch: which samples (n,) were classified correctly, of those that were seen (n,)."""
+        correct = np.asarray(correct, bool)
+        self.epochs += 1
+        self.count += self.before & ~correct & seen
+        np.copyto(self.before, correct, where=seen)
+        self.ever |= correct & seen
+        self.seen |= seen
+
+    def score(self, never_learned: str = "epochs") -> np.ndarray:
+        """(n,) float64; see ``forgetting``."""
+        forgotten = self.count.astype(np.float64)
+        if never_learned == "epochs":
+            forgotten[~self.ever] = self.epochs
+        forgotten[~self.seen] = np.nan
+        return forgotten

@@ -87,7 +87,8 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
     if not len(others):
         return values
     _require_enough(scored, neighbors)
-    values[others] = _Neighbors(neighbors, metric, weighting).predictions(require_field(evidence.features), values, others)
+    features = require_field(evidence.features)
+    values[others] = _Neighbors(neighbors, metric, weighting).predictions(features, values, others)
     return values
 
 

@@ -13,7 +13,7 @@ _HOW = {"validation_loss": ": train with a validation share (--validation 0.1)",
         "divergence": ": train with --record divergence"}
 
 
-def recorded(evidence: Evidence, name: str, field: str, epochs: Any = None) -> tuple[np.ndarray, np.ndarray]:
+def record_of(evidence: Evidence, name: str, field: str, epochs: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """A field of the training dynamics, and where it tells of a sample.
 
     Args:

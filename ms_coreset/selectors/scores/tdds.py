@@ -14,7 +14,7 @@ from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Epochs, Whole
 from ms_coreset.selectors.scores.dynamic_uncertainty import length_of
-from ms_coreset.selectors.scores.record import recorded
+from ms_coreset.selectors.scores.record import record_of
 
 LEAST = 3  # epochs of a window: two have a single divergence, which does not deviate from its mean
 _DECAY = 0.1
@@ -76,9 +76,9 @@ def _divergences(evidence: Evidence, epochs: Any) -> Iterator[np.ndarray]:
     """(n,) of each epoch, from the one before; the first is not to be used."""
     whole = getattr(evidence.dynamics, "probabilities", None)
     if getattr(evidence.dynamics, "divergence", None) is not None or whole is None:
-        yield from recorded(evidence, "tdds", "divergence", epochs)[0]
+        yield from record_of(evidence, "tdds", "divergence", epochs)[0]
         return
-    answers, _ = recorded(evidence, "tdds", "probabilities", epochs)
+    answers, _ = record_of(evidence, "tdds", "probabilities", epochs)
     if (answers < 0).any() or (answers > _LARGEST).any():
         raise MsCoresetError("tdds: probabilities must lie in [0, 1]: these look like logits")
     yield np.full(len(evidence), np.nan)

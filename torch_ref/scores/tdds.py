@@ -1,0 +1,27 @@
+"""How much the answers change from epoch to epoch: TDDS."""
+
+from itertools import pairwise
+
+import torch
+
+from torch_ref.evidence import Evidence
+from torch_ref.over_time import divergence, temporal_dual_depth
+from torch_ref.scores.training_dynamics import Epochs, record_of
+
+
+def tdds(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
+    """How much the divergence of successive answers varies in windows of J epochs, each weighing a tenth of the next.
+
+    Of ``evidence.dynamics.divergence``, or of ``probabilities``. Source: Zhang et al., CVPR 2024.
+    """
+    if getattr(evidence.dynamics, "divergence", None) is not None:
+        divergences = record_of(evidence, "divergence", epochs)[1:]
+    else:
+        answers = record_of(evidence, "probabilities", epochs).numpy()
+        pairs = [divergence(before, after) for before, after in pairwise(answers)]
+        divergences = torch.stack(pairs) if pairs else torch.empty(0, answers.shape[1])
+    epochs_there = len(divergences) + 1
+    window = window or min(10, epochs_there)
+    if window < 3 or window > epochs_there:
+        raise ValueError(f"a window of {window} of {epochs_there} epochs")
+    return temporal_dual_depth(divergences, window)
