@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ms_coreset.kinds import Network
@@ -27,6 +29,20 @@ class MsCoresetError(ValueError):
 
 class MsCoresetWarning(UserWarning):
     """Something given by the user can be used, but is hardly what was meant. A command prints it as a note."""
+
+
+def warn(message: str) -> None:
+    """Warn whoever called this package: a ``MsCoresetWarning``, of their line."""
+    warnings.warn(message, MsCoresetWarning, stacklevel=_frames_to_caller())
+
+
+
+def _frames_to_caller() -> int:
+    """How many frames above the caller of this one the first is that is neither this package's nor a decorator's."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ms_coreset", "contextlib"):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def require_kind(name: str, value: Any, *kinds: type) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, InitVar, dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.arrays import logits_of
-from ms_coreset.errors import MsCoresetError, MsCoresetWarning, require_kind
+from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence_checks import (
-    _frames_to_caller,
     as_labels,
     as_numbers,
     require_finite,
@@ -158,8 +156,3 @@ def require_field(array: np.ndarray | None) -> np.ndarray:
     """A field of ``Evidence`` that ``require`` has found to be there."""
     assert array is not None
     return array
-
-
-def warn(message: str) -> None:
-    """Warn whoever called this package: a ``MsCoresetWarning``, of their line."""
-    warnings.warn(message, MsCoresetWarning, stacklevel=_frames_to_caller())

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ms_coreset.arrays import StoredRows, are_probabilities, as_array
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import warn
+from ms_coreset.errors import MsCoresetError, warn
 
 BLOCK_NUMBERS = 4 << 20  # that are looked at together, whether they can be used
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision
@@ -90,11 +88,3 @@ def warn_of_probabilities(logits: np.ndarray, places: range) -> None:
     if logits.shape[1] > 1 and all(are_probabilities(part).all() for _, part in _blocks(logits, places)):
         warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give them as "
              "Evidence(probabilities=...), in a command say --probabilities")
-
-
-def _frames_to_caller() -> int:
-    """How many frames above the caller of this one the first is that is neither this package's nor a decorator's."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ms_coreset", "contextlib"):
-        frame, level = frame.f_back, level + 1
-    return level

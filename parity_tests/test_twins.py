@@ -22,12 +22,22 @@ def test_every_name_has_a_twin(listed, twins):
     assert not names - set(twins), "without a torch_ref twin"
 
 
+TRAINS_BY_TORCH = ROOT / "ms_coreset" / "engines" / "of_torch.py"  # --framework torch: networks, and no selection
+
+
 @pytest.mark.parametrize(("package", "other"), [("torch_ref", "ms_coreset"), ("ms_coreset", "torch_ref")])
 def test_packages_do_not_import_each_other(package, other):
-    sources = sorted((ROOT / package).rglob("*.py"))
+    sources = sorted({*(ROOT / package).rglob("*.py")} - {TRAINS_BY_TORCH})
     assert sources
     for source in sources:
         assert other not in imported_packages(source), f"{source.relative_to(ROOT)} imports {other}"
+
+
+def test_by_torch_only_networks_are_trained_and_asked():
+    parts = {node.module for node in ast.walk(ast.parse(TRAINS_BY_TORCH.read_text(encoding="utf-8")))
+             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch_ref")}
+    assert parts and not parts & {"torch_ref", *(f"torch_ref.{path.stem}" for path in (ROOT / "torch_ref").glob("*.py")
+                                                 if path.stem not in ("training", "extraction", "attack", "__init__"))}
 
 
 def test_torch_ref_does_not_need_mindspore():

@@ -1,16 +1,17 @@
 """Any score with any rule, and the cut-off before the rule."""
 
 import functools
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from torch_ref.drawing import DRAWING
 from torch_ref.evidence import Evidence
-from torch_ref.quota import Picks, budgets, join
+from torch_ref.quota import Picks, budgets, join, pools
 from torch_ref.rules import RULES, spread_over_strata
-from torch_ref.scores import score
-from torch_ref.selectors import _by_drawing, _in_range, _seen
+from torch_ref.scores import SCORES, score
 
 
 def by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
@@ -52,3 +53,45 @@ def _middle(values: np.ndarray, rate: float) -> np.ndarray | list:
     low = min(round(n * (0.5 - rate / 2)), n - 1)
     high = max(round(n * (0.5 + rate / 2)), low + 1)
     return np.argsort(values, kind="stable")[low:high]
+
+
+def _in_range(values: np.ndarray, labels: np.ndarray, normalize: str) -> np.ndarray:
+    """"class": from 0 to 1 within each class, 0 where all of it are equal; "none": as they are."""
+    if normalize not in ("none", "class"):
+        raise ValueError(f"normalize is {normalize!r}, must be none or class")
+    if normalize == "none":
+        return values
+    found = np.full(len(values), np.nan)
+    for rows in pools(labels, True):
+        rows = rows[~np.isnan(values[rows])]
+        if not len(rows):
+            continue
+        above = values[rows] - values[rows].min()
+        found[rows] = above / above.max() if above.max() > 0 else 0
+    return found
+
+
+def _by_drawing(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, normalize: str,
+                options: dict[str, Any]) -> Picks:
+    """By a rule that looks at the evidence, too; what it and the score both have as an option goes to both."""
+    of_score, of_rule = ({key: value for key, value in options.items() if key in options_of(function)}
+                         for function in (SCORES[name], DRAWING[rule]))
+    if options.keys() - of_score.keys() - of_rule.keys():
+        raise ValueError(f"{name} by {rule} has no such option: {', '.join(options)}")
+    values = _in_range(score(name, evidence, **of_score), evidence.labels, normalize)
+    groups = [(_seen(rows, np.isnan(values), k), k) for rows, k in budgets(evidence.labels, rate, balance)]
+    return DRAWING[rule](evidence, values, groups, rate, seed, **of_rule), None, values
+
+
+def _seen(rows: np.ndarray, unseen: np.ndarray, k: int) -> np.ndarray:
+    """Those of ``rows`` that have a score: others are never picked."""
+    seen = rows[~unseen[rows]]
+    if len(seen) < k:
+        raise ValueError(f"{len(seen)} of {len(rows)} samples have a score, fewer than the {k} to select")
+    return seen
+
+
+def options_of(function: Callable) -> dict[str, Any]:
+    """Names and defaults of a function's options."""
+    parameters = inspect.signature(function).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}

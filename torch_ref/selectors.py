@@ -1,6 +1,5 @@
 """Which samples stay: the methods, by name."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,6 @@ from torch_ref.baselines import full, random
 from torch_ref.ccs import ccs
 from torch_ref.contextual_diversity import contextual_diversity
 from torch_ref.craig import craig
-from torch_ref.drawing import DRAWING
 from torch_ref.evidence import Evidence
 from torch_ref.glister import glister
 from torch_ref.gm_matching import gm_matching
@@ -20,11 +18,12 @@ from torch_ref.gradmatch import gradmatch
 from torch_ref.herding import herding
 from torch_ref.k_center import k_center
 from torch_ref.moderate import moderate
-from torch_ref.quota import Picks, budgets, pools
+from torch_ref.quota import Picks
 from torch_ref.quotas import with_quota
+from torch_ref.ram_apl import ram_apl
 from torch_ref.rules import RULES
-from torch_ref.score_and_rule import by_score
-from torch_ref.scores import SCORES, score
+from torch_ref.score_and_rule import by_score, options_of
+from torch_ref.scores import SCORES
 
 
 @dataclass(frozen=True)
@@ -92,47 +91,6 @@ def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Co
     return Coreset(np.asarray(indices, np.int64), weights, scores)
 
 
-def ram_apl(evidence: Evidence, rate: float, balance: bool, seed: int, a: float = 0.2, kappa: float = 1.0) -> Picks:
-    """The highest of the score ``ram_apl``, of which the rate is the share that is kept (Wan et al., ICML 2025)."""
-    return by_score(evidence, rate, balance, seed, "ram_apl", "top", kept=rate, a=a, kappa=kappa)
-
-
-def _in_range(values: np.ndarray, labels: np.ndarray, normalize: str) -> np.ndarray:
-    """"class": from 0 to 1 within each class, 0 where all of it are equal; "none": as they are."""
-    if normalize not in ("none", "class"):
-        raise ValueError(f"normalize is {normalize!r}, must be none or class")
-    if normalize == "none":
-        return values
-    found = np.full(len(values), np.nan)
-    for rows in pools(labels, True):
-        rows = rows[~np.isnan(values[rows])]
-        if not len(rows):
-            continue
-        above = values[rows] - values[rows].min()
-        found[rows] = above / above.max() if above.max() > 0 else 0
-    return found
-
-
-def _by_drawing(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, normalize: str,
-                options: dict[str, Any]) -> Picks:
-    """By a rule that looks at the evidence, too; what it and the score both have as an option goes to both."""
-    of_score, of_rule = ({key: value for key, value in options.items() if key in _options(function)}
-                         for function in (SCORES[name], DRAWING[rule]))
-    if options.keys() - of_score.keys() - of_rule.keys():
-        raise ValueError(f"{name} by {rule} has no such option: {', '.join(options)}")
-    values = _in_range(score(name, evidence, **of_score), evidence.labels, normalize)
-    groups = [(_seen(rows, np.isnan(values), k), k) for rows, k in budgets(evidence.labels, rate, balance)]
-    return DRAWING[rule](evidence, values, groups, rate, seed, **of_rule), None, values
-
-
-def _seen(rows: np.ndarray, unseen: np.ndarray, k: int) -> np.ndarray:
-    """Those of ``rows`` that have a score: others are never picked."""
-    seen = rows[~unseen[rows]]
-    if len(seen) < k:
-        raise ValueError(f"{len(seen)} of {len(rows)} samples have a score, fewer than the {k} to select")
-    return seen
-
-
 def _top_of(name: str) -> Callable[..., Picks]:
     """The method that keeps the highest of a score."""
     def method(evidence: Evidence, rate: float, balance: bool, seed: int, **options: Any) -> Picks:
@@ -143,17 +101,11 @@ def _top_of(name: str) -> Callable[..., Picks]:
     return method
 
 
-def _options(function: Callable) -> dict[str, Any]:
-    """Names and defaults of a function's options."""
-    parameters = inspect.signature(function).parameters.values()
-    return {each.name: each.default for each in parameters if each.default is not each.empty}
-
-
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (
     random, full, moderate, ccs, ram_apl, herding, gm_matching, k_center,
     contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
-OPTIONS = {name: _options(SCORES[name]) for name in _RANKED} | {function.__name__: _options(function)
+OPTIONS = {name: options_of(SCORES[name]) for name in _RANKED} | {function.__name__: options_of(function)
                                                                 for function in _OTHERS}

@@ -1,10 +1,8 @@
 """Beta sampling: the fewer samples are kept, the easier ones are drawn."""
 
-import warnings
-
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError, MsCoresetWarning
+from ms_coreset.errors import MsCoresetError, warn
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.catalogue import rule
@@ -57,9 +55,8 @@ def beta(values: np.ndarray, evidence: Evidence, request: Request, c_d: Positive
 
     selection = pick_on_first(np.where(np.isnan(probability), np.nan, values), evidence, request, pick)
     if sum(lacking):
-        warnings.warn(f"beta: {sum(lacking)} of the {len(selection.indices)} that are kept have a score of 0 and so no "
-                      "chance: they are those whose labels were likeliest in the mean over the epochs",
-                      MsCoresetWarning, stacklevel=2)
+        warn(f"beta: {sum(lacking)} of the {len(selection.indices)} that are kept have a score of 0 and so no "
+             "chance: they are those whose labels were likeliest in the mean over the epochs")
     return selection
 
 

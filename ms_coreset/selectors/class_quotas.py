@@ -1,6 +1,5 @@
 """How many of each class: quotas by name, for every method and every score; see ``catalogue.quota``."""
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
@@ -8,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 
 from ms_coreset.arrays import plain
-from ms_coreset.errors import MsCoresetError, MsCoresetWarning, require_kind
+from ms_coreset.errors import MsCoresetError, require_kind, warn
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import row_wise
 from ms_coreset.selectors import on_ranks
@@ -119,8 +118,8 @@ def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares
                           np.unique(evidence.labels))
     if np.isnan(recall).any():
         lacking = np.unique(evidence.labels)[np.isnan(recall)].tolist()
-        warnings.warn(f"quota drop: the validation set has no sample of class {', '.join(map(str, lacking[:10]))}: "
-                      "taken as never recognised", MsCoresetWarning, stacklevel=2)
+        warn(f"quota drop: the validation set has no sample of class {', '.join(map(str, lacking[:10]))}: "
+             "taken as never recognised")
         recall = np.nan_to_num(recall)
     sizes = np.array([len(rows) for rows in classes(evidence.labels)])
     counts = _filled("drop", sizes * (1 - recall), sizes, budget(request.rate, len(evidence)), quota_least)
@@ -177,10 +176,9 @@ def _filled(name: str, weights: np.ndarray, sizes: np.ndarray, k: int, least: in
         raise MsCoresetError(f"quota_least {least}: that many of each of {len(sizes)} classes are more than the {k} to "
                              "keep")
     if sizes[weights > 0].sum() + lowest[weights == 0].sum() < k:
-        warnings.warn(f"quota {name}: {int((weights == 0).sum())} of {len(sizes)} classes have no claim (drop: all of "
-                      "their samples are recognised; hold some out that were not trained on), and the others have "
-                      f"fewer than the {k} samples to keep: they share the rest by their sizes", MsCoresetWarning,
-                      stacklevel=3)
+        warn(f"quota {name}: {int((weights == 0).sum())} of {len(sizes)} classes have no claim (drop: all of their "
+             "samples are recognised; hold some out that were not trained on), and the others have fewer than the "
+             f"{k} samples to keep: they share the rest by their sizes")
     return whole_numbers(water_filling(weights, sizes, k, lowest), sizes)
 
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import numpy as np
 
 from ms_coreset.distributed import current
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence, warn
+from ms_coreset.errors import MsCoresetError, warn
+from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import on_ranks, rules
 from ms_coreset.selectors.catalogue import SCORES, rule
 from ms_coreset.selectors.label_quality import share_to_cut_off

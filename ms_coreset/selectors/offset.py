@@ -1,11 +1,10 @@
 """The hardest but for a share of them: pruning at both ends."""
 
-import warnings
 from typing import Annotated
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetWarning
+from ms_coreset.errors import warn
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import rule
 from ms_coreset.selectors.drawing import draw_by_group
@@ -37,6 +36,6 @@ def offset(values: np.ndarray, evidence: Evidence, request: Request,
 
     selection = draw_by_group(values, evidence, request, draw)
     if sum(lacking):
-        warnings.warn(f"offset {offset}: {sum(lacking)} samples fewer are dropped, for {len(selection.indices)} of "
-                      f"{len(values)} are to be kept", MsCoresetWarning, stacklevel=2)
+        warn(f"offset {offset}: {sum(lacking)} samples fewer are dropped, for {len(selection.indices)} of "
+             f"{len(values)} are to be kept")
     return selection

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import Evidence, warn
+from ms_coreset.errors import MsCoresetError, warn
+from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Epochs
