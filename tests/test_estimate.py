@@ -464,7 +464,7 @@ def small_blocks(monkeypatch):
     """Blocks of a 32nd of their size: arrays that are small are large beside them."""
     for place in ("rows.ROWS_BYTES", "selectors.row_blocks.BLOCK_BYTES", "selectors.memory.BLOCKS",
                   "selectors.submodular.similarity.BLOCK_BYTES", "selectors.estimate.BLOCKS",
-                  "selectors.submodular.methods.BLOCKS", "selectors.submodular.methods.ROWS"):
+                  "selectors.submodular.kernel_methods.BLOCKS", "selectors.submodular.kernel_methods.ROWS"):
         module, name = f"ms_coreset.{place}".rsplit(".", 1)
         monkeypatch.setattr(sys.modules[module], name, getattr(sys.modules[module], name) // 32)
     monkeypatch.setattr(similarity, "TILE", 80)

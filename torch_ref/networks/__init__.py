@@ -1,7 +1,7 @@
 """The networks by name, with weights drawn from a numpy seed.
 
 A file is a family. Its functions give a module, with ``features(x)`` the exact input of the last linear layer, and
-how its layers start (``initialisation.initialise``).
+how its layers start (``initialization.initialise``).
 """
 
 import inspect
