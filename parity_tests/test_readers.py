@@ -14,7 +14,7 @@ from PIL import Image
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.training.crops import NUMBERS, crop_box, test_view
+from ms_coreset.training.crops import NUMBERS, crop_box, view_for_test
 from torch_ref.torchvision_compat import import_torchvision
 
 if importlib.util.find_spec("torchvision") is None:
@@ -95,12 +95,12 @@ def test_places_are_those_of_torchvision_where_classes_are_numbers(tmp_path):
 
 def test_resizing_before_a_test(tree):
     steps = transforms.Compose([transforms.Resize(73), transforms.CenterCrop(64)])
-    tested = test_view(mc.load_dataset("folder", tree, image_size=64), mc.load_recipe("tiny"))
+    tested = view_for_test(mc.load_dataset("folder", tree, image_size=64), mc.load_recipe("tiny"))
     assert_same(tested, datasets.ImageFolder(tree / "train", steps))
     arrays = np.random.RandomState(0).randint(0, 256, (5, 64, 64, 3)).astype(np.uint8)
     split = mc.Split("arrays", arrays, np.zeros(5, np.int64), classes=("a",), mean=(0.5,) * 3, std=(0.5,) * 3)
     expected = [np.asarray(steps(Image.fromarray(array))) for array in arrays]
-    np.testing.assert_array_equal(test_view(split, mc.load_recipe("tiny")).images[:], expected)
+    np.testing.assert_array_equal(view_for_test(split, mc.load_recipe("tiny")).images[:], expected)
 
 
 @pytest.fixture(scope="module")

@@ -132,5 +132,5 @@ class TestRefusals:
             package.score("midpoint_distance", evidence)
         with pytest.raises(ValueError, match="mode"):
             package.select("moderate", evidence, 0.5, center="mode")
-        with pytest.raises(ValueError, match="colour"):
+        with pytest.raises(ValueError, match="color"):
             package.select("moderate", evidence, 0.5, color="red")

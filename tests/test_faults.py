@@ -284,8 +284,8 @@ def test_lock_keeps_others_out_and_goes_with_its_owner(tmp_path):
     assert not path.exists()
     owner = subprocess.Popen([sys.executable, "-c", f"""
 import time
-from ms_coreset.locks import locked
-with locked({str(path)!r}):
+from ms_coreset.locks import try_lock
+with try_lock({str(path)!r}):
     print("locked", flush=True)
     time.sleep(60)"""], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert owner.stdout.readline() == b"locked\n"

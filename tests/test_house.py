@@ -15,8 +15,9 @@ LIBRARY = Path(ms_coreset.__file__).parent
 FLOORS = [
     {"kinds", "terminal"},
     {"errors", "pickles", "progress"},
-    {"arrays", "batches", "distributed", "files", "locks", "randomness", "registry"},
-    {"device", "npz"},
+    {"arrays", "batches", "distributed", "files", "locks", "randomness", "registry", "rows"},
+    {"checksums", "device", "evidence_checks", "json_files", "npy_files", "npz", "pickle_files", "softmax",
+     "yaml_files"},
     {"engines"},
     {"coreset", "evidence", "identity"},
     {"networks", "perturbations", "selectors"},

@@ -36,7 +36,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.default_recipe import recipe_of
 from ms_coreset.jobs.options import data_of, network_of
 from ms_coreset.jobs.sources import NetworkSource
-from ms_coreset.training.crops import NUMBERS, crop_box, resized_crops, test_view
+from ms_coreset.training.crops import NUMBERS, crop_box, resized_crops, view_for_test
 from ms_coreset.training.loop import data_digest
 from ms_coreset.training.pipeline import EpochPlan, training_batches
 
@@ -299,22 +299,22 @@ def test_a_whole_crop_is_the_image_itself(tree):
 
 def test_tests_resize_first_and_evidence_does_not(tree):
     split = load("folder", tree, image_size=16)
-    assert test_view(split, RECIPE) is split
+    assert view_for_test(split, RECIPE) is split
     recipe = mc.Recipe(epochs=1, test_resize=20)
     for images in (split.images, split.images[:]):
-        tested = test_view(mc.Split("s", images, split.labels, classes=split.classes, mean=split.mean, std=split.std),
+        tested = view_for_test(mc.Split("s", images, split.labels, classes=split.classes, mean=split.mean, std=split.std),
                            recipe)
         first = Image.fromarray(split.images[0]).resize((20, 20), Image.Resampling.BILINEAR)
         np.testing.assert_array_equal(tested.images[0], np.asarray(first)[2:18, 2:18])
     with pytest.raises(MsCoresetError, match="resized to 10 pixels can't be cropped to 16"):
-        test_view(split, mc.Recipe(epochs=1, test_resize=10))
+        view_for_test(split, mc.Recipe(epochs=1, test_resize=10))
 
 
 def test_images_of_two_channels_are_not_resized():
     split = mc.Split("s", np.zeros((3, 8, 8, 2), np.uint8), np.zeros(3, np.int64), classes=("a",), mean=(0.5,) * 2,
                      std=(0.5,) * 2)
     with pytest.raises(MsCoresetError, match="2 channels"):
-        test_view(split, mc.Recipe(epochs=1, test_resize=9))
+        view_for_test(split, mc.Recipe(epochs=1, test_resize=9))
 
 
 @pytest.mark.parametrize(("values", "message"), [
@@ -739,7 +739,7 @@ def test_all_broken_images_are_named_in_one_run(broken_tree, train):
     refusal(r"^4 of 28 images of folder-photos can't be used: train/a/1\.png: it is none of BMP, .*; "
             r"train/c/2\.png: .*; train/c/3\.png: .*pixels.*; val/d/0\.png: "
             r".*all are listed in .*checked/folder-photos\.json; .*--skip-broken",
-            "folder", broken_tree, train, broken_tree="refuse")
+            "folder", broken_tree, train, broken="refuse")
     listed = json.loads((broken_tree.parent / "checked" / "folder-photos.json").read_text())
     assert listed["images"] == 28
     assert [(entry["part"], entry["place"], entry["file"]) for entry in listed["broken"]] == [
@@ -749,15 +749,15 @@ def test_all_broken_images_are_named_in_one_run(broken_tree, train):
 
 def test_checking_tells_how_far_it_is(broken_tree, monkeypatch, capsys):
     monkeypatch.setattr(progress, "LINE_INTERVAL", 0)
-    load("folder", broken_tree, broken_tree="skip")
+    load("folder", broken_tree, broken="skip")
     assert re.findall(r"checking images: (\d+) of 28 images", capsys.readouterr().err) == ["20", "28"]
 
 
 def test_broken_images_are_left_out_and_the_data_is_another(broken_tree):
     lines = []
     whole = load("folder", broken_tree)
-    train = load("folder", broken_tree, broken_tree="skip", log=lines.append)
-    test = load("folder", broken_tree, False, broken_tree="skip", log=lines.append)
+    train = load("folder", broken_tree, broken="skip", log=lines.append)
+    test = load("folder", broken_tree, False, broken="skip", log=lines.append)
     assert (len(train), len(test)) == (17, 7) and train.labels.tolist() == [0] * 4 + [1] * 5 + [2] * 3 + [3] * 5
     assert train.images[:].shape == (17, 16, 16, 3) and test.images[:].shape == (7, 16, 16, 3)
     assert "3 of 20 images of folder-photos, train, can't be used and are left out" in lines[0]
@@ -765,18 +765,18 @@ def test_broken_images_are_left_out_and_the_data_is_another(broken_tree):
     assert train.fingerprint() != whole.fingerprint() and data_digest(train) != data_digest(whole)
     for name in ("train/a/1.png", "train/c/2.png", "train/c/3.png", "val/d/0.png"):
         (broken_tree / name).unlink()
-    deleted = load("folder", broken_tree, broken_tree="refuse")
+    deleted = load("folder", broken_tree, broken="refuse")
     assert deleted.fingerprint() == train.fingerprint()  # the same images at the same places
-    assert load("folder", broken_tree, broken_tree="skip", log=lines.append).fingerprint() == train.fingerprint()
+    assert load("folder", broken_tree, broken="skip", log=lines.append).fingerprint() == train.fingerprint()
     assert len(lines) == 2
 
 
 def test_a_class_of_broken_images_only_is_refused(tree):
     for number in range(5):
         DAMAGE["text"](tree / "train" / "b" / f"{number}.png")
-    refusal("folder-photos: no image of class b can be used", "folder", tree, broken_tree="skip")
+    refusal("folder-photos: no image of class b can be used", "folder", tree, broken="skip")
     with pytest.raises(MsCoresetError, match="broken is 'keep'"):
-        load("folder", tree, broken_tree="keep")
+        load("folder", tree, broken="keep")
 
 
 def test_what_was_found_is_kept_until_files_change(broken_tree, monkeypatch):
@@ -788,7 +788,7 @@ def test_what_was_found_is_kept_until_files_change(broken_tree, monkeypatch):
         if not memory:
             image_check._known.clear()
         tried.clear()
-        left = len(load("folder", broken_tree, broken_tree="skip"))
+        left = len(load("folder", broken_tree, broken="skip"))
         return left, len(set(tried))  # places of either split, 0 to 19
 
     file = broken_tree.parent / "checked" / "folder-photos.json"
@@ -864,8 +864,8 @@ def test_published_sets_are_tried_when_asked(tiny, tmp_path, monkeypatch, capsys
     DAMAGE["text"](tiny / "train" / WNIDS[0] / "images" / f"{WNIDS[0]}_1.JPEG")
     assert len(load("tiny", tiny.parent)) == 12
     refusal(r"1 of 24 images of TinyImageNet can't be used: train/n01443537/images/n01443537_1\.JPEG", "tiny",
-            tiny.parent, broken_tree="refuse")
-    assert len(load("tiny", tiny.parent, broken_tree="skip")) == 11
+            tiny.parent, broken="refuse")
+    assert len(load("tiny", tiny.parent, broken="skip")) == 11
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--dataset", "tiny", "--verify", "--no-download"]) == 2
     assert "1 of 24 images" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def resized_crops(images: np.ndarray | Pictures, rows: np.ndarray, recipe: Recip
     return in_threads(make, pictures.shape)
 
 
-def test_view(split: Split, recipe: Recipe) -> Split:
+def view_for_test(split: Split, recipe: Recipe) -> Split:
     """``split`` as the recipe tests on it: with ``test_resize``, resized to that before the crop to its size."""
     if recipe.test_resize is None:
         return split

@@ -25,7 +25,7 @@ from ms_coreset.networks.weights import assign, read_checkpoint, write_checkpoin
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
-from ms_coreset.training.crops import test_view
+from ms_coreset.training.crops import view_for_test
 from ms_coreset.training.dynamics import Recorder, TrainingDynamics, default_record, measure
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
@@ -148,7 +148,7 @@ def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> 
     """
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe, type(None))
-    correct = predict(network, split if recipe is None else test_view(split, recipe)) == split.labels
+    correct = predict(network, split if recipe is None else view_for_test(split, recipe)) == split.labels
     per_class = {name: float(correct[split.labels == label].mean()) if (split.labels == label).any() else None
                  for label, name in enumerate(split.classes)}
     return {"accuracy": float(correct.mean()), "samples": len(split), "per_class": per_class}
@@ -193,9 +193,9 @@ class _Run:
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
         self.weights, self.folder = weights, folder
-        self.test = None if test is None else test_view(test, recipe)
+        self.test = None if test is None else view_for_test(test, recipe)
         self.rows, self.held_out = hold_out(len(split), recipe.validation, seed)
-        self.validation = test_view(split.subset(self.held_out), recipe) if len(self.held_out) else None
+        self.validation = view_for_test(split.subset(self.held_out), recipe) if len(self.held_out) else None
         self.reselection = reselection
         self.coresets = None
         if reselection is not None:
