@@ -302,8 +302,8 @@ def test_tests_resize_first_and_evidence_does_not(tree):
     assert view_for_test(split, RECIPE) is split
     recipe = mc.Recipe(epochs=1, test_resize=20)
     for images in (split.images, split.images[:]):
-        tested = view_for_test(mc.Split("s", images, split.labels, classes=split.classes, mean=split.mean, std=split.std),
-                           recipe)
+        given = mc.Split("s", images, split.labels, classes=split.classes, mean=split.mean, std=split.std)
+        tested = view_for_test(given, recipe)
         first = Image.fromarray(split.images[0]).resize((20, 20), Image.Resampling.BILINEAR)
         np.testing.assert_array_equal(tested.images[0], np.asarray(first)[2:18, 2:18])
     with pytest.raises(MsCoresetError, match="resized to 10 pixels can't be cropped to 16"):
