@@ -92,6 +92,16 @@ def test_kills_before_every_file_operation_of_making_label_noise():
     assert campaign("--every-operation", "--jobs", "label-noise", "label-noise-forced") > 20
 
 
+def test_what_a_kill_at_the_last_moment_left_of_the_recorder_goes_with_the_next_run(here):
+    typed = "--dataset digits --epoch 2 --arch mlp --width 32"
+    assert call(f"{typed} --rate 0.2", "select") == 0
+    left = Path("ckpt/digits/mlp-w32/dynamics/state-1.npz")
+    for line, command in ((f"{typed} --rate 0.2", "select"), (f"{typed} --resume", "train")):
+        left.write_bytes(b"as it was")
+        assert call(line, command) == 0
+        assert not left.exists() and (left.parent / "loss.npy").exists()
+
+
 @pytest.mark.slow
 def test_many_kills():
     assert campaign("--kills", "20", "--seed", "1") >= 20

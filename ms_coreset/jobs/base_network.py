@@ -23,6 +23,7 @@ from ms_coreset.networks.weights import network_from_weights, read_checkpoint
 from ms_coreset.terminal import note
 from ms_coreset.training.loop import BEST, LAST, checkpoint_file, is_finished, train
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.recorder_state import drop_states_below
 
 
 def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None) -> Path:
@@ -93,6 +94,8 @@ def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path
         with steps("train"), at_work_in(folder):
             if not current().agree(is_finished(folder)):  # by another process meanwhile
                 _train_base(sources, split, recipe, folder, seed, record)
+    if current().first:
+        drop_states_below(folder)
     path = checkpoint_file(folder, BEST)
     with steps("load"):
         network = network_from_weights(path, split.image_size, split.in_channels, arch=canonical_network(recipe.arch),

@@ -233,6 +233,7 @@ class _Run:
                                      first > 0)
         if first:
             self.recorder.restore(first)
+            self.recorder.drop_states(but=first)
 
     def images(self, epochs: int) -> int:
         """How many are presented in the first so many epochs."""

@@ -41,5 +41,11 @@ def drop_states(folder: Path, but: int | None = None) -> None:
             path.unlink(missing_ok=True)
 
 
+def drop_states_below(folder: Path) -> None:
+    """Remove what an interruption has left in the folders of the records of a training, which is finished."""
+    for path in folder.glob("*/state-*.npz"):
+        path.unlink(missing_ok=True)
+
+
 def _path(folder: Path, epochs: int) -> Path:
     return folder / f"state-{epochs}.npz"

@@ -35,7 +35,7 @@ JOBS = {
                       f"{_TRAINED}"),
 }
 # Written in place, and guarded by a note of how far they are, or by a later file: only their end is compared.
-_GROWING = ("*last.ckpt", "*/dynamics/*.npy", "*cache/*", "*runs.jsonl", "*costs.json", "*/running/*")
+_GROWING = ("*last.ckpt", "*/dynamics/*", "*/streamed/*", "*cache/*", "*runs.jsonl", "*costs.json", "*/running/*")
 
 
 def grows(job, path):
