@@ -38,22 +38,28 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
            seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose the share ``rate`` of the samples that ``evidence`` tells of.
 
-    method: one of ``list_methods()``, or an alias, in any case
-    rate: in (0, 1]; the budget is ``round(rate n)``, half to even
-    balance: choose ``round(rate n_c)`` of each class instead
-    quota: how many of each class, ``round(rate n)`` in all: "none", "proportional" (to its size), "drop" (DRoP: more
-        of classes that are recognised less) or "difficulty" (NUCS), see ``describe("drop")``
-    seed: of the one random generator of the call
-    memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
-        What does not fit is computed in blocks or anew where the method can: slower, the same result. ``estimate``
-        says what it will take
-    options: of the method, see ``describe(method)``, and of the quota
-
     Several ranks (``distributed``) share the work; the manifest then says how, and whether one process would have
     chosen the same.
 
-    Returns a ``Coreset``. Raises ``MsCoresetError`` for an unknown method or option, a rate outside (0, 1] or one
-    that keeps nothing, and evidence that is missing or not finite.
+    Args:
+        method: one of ``list_methods()``, or an alias, in any case.
+        evidence: what is known of the samples.
+        rate: in (0, 1]; the budget is ``round(rate n)``, half to even.
+        balance: choose ``round(rate n_c)`` of each class instead.
+        quota: how many of each class, ``round(rate n)`` in all: "none", "proportional" (to its size), "drop" (DRoP:
+            more of classes that are recognised less) or "difficulty" (NUCS), see ``describe("drop")``.
+        seed: of the one random generator of the call.
+        memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
+            What does not fit is computed in blocks or anew where the method can: slower, the same result. ``estimate``
+            says what it will take.
+        **options: of the method, see ``describe(method)``, and of the quota.
+
+    Returns:
+        A ``Coreset``.
+
+    Raises:
+        MsCoresetError: for an unknown method or option, a rate outside (0, 1] or one that keeps nothing, and evidence
+            that is missing or not finite.
     """
     entry = METHODS[method]
     require_kind("evidence", evidence, Evidence)
@@ -77,8 +83,16 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
               quota: str | None = None, seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
     """Choose by any score and any rule, one of ``list_rules()``.
 
-    options: of the score and of the rule (see ``describe``), what both have goes to both, and of the quota;
-        normalize="class": the scores of each class are brought to [0, 1] first; the rest as in ``select``
+    Args:
+        score: name of the score.
+        rule: name of the rule.
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        memory: bytes that it may use beside the data, see ``select``.
+        **options: of the score and of the rule (see ``describe``), what both have goes to both, and of the quota;
+            normalize="class": the scores of each class are brought to [0, 1] first; the rest as in ``select``.
     """
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
@@ -108,7 +122,13 @@ def _coreset(selection: Selection, name: str, evidence: Evidence, request: Reque
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of every sample: (n,) float64, high = keep.
 
-    Raises ``MsCoresetError`` for an unknown score or option and for evidence that is missing or not finite.
+    Args:
+        name: the name in the registry.
+        evidence: what is known of the samples.
+        **options: further options, by name.
+
+    Raises:
+        MsCoresetError: for an unknown score or option and for evidence that is missing or not finite.
     """
     entry = SCORES[name]
     require_kind("evidence", evidence, Evidence)

@@ -16,10 +16,11 @@ from ms_coreset.selectors.rules import top
 class Agreement:
     """How far the scores of several runs agree: means over all pairs of them.
 
-    correlation: Pearson's, in [-1, 1]; NaN where all scores of a run are equal
-    rank_correlation: Spearman's, of which equal scores share the mean of their ranks
-    in_common: share of the highest ones of one run that are among those of the other, in [0, 1]
-    rate: how many the highest ones are, of all
+    Attributes:
+        correlation: Pearson's, in [-1, 1]; NaN where all scores of a run are equal.
+        rank_correlation: Spearman's, of which equal scores share the mean of their ranks.
+        in_common: share of the highest ones of one run that are among those of the other, in [0, 1].
+        rate: how many the highest ones are, of all.
     """
 
     correlation: float
@@ -36,11 +37,11 @@ def agreement(scores: Any, rate: float = 0.1) -> Agreement:
     """How far the scores of several runs agree, an ``Agreement``.
 
     Args:
-        scores: (R, n) of at least two runs; samples that one of them has no score of (NaN) are left out
-        rate: share of the samples that are looked at as the highest ones, in (0, 1]
+        scores: (R, n) of at least two runs; samples that one of them has no score of (NaN) are left out.
+        rate: share of the samples that are looked at as the highest ones, in (0, 1].
 
     Raises:
-        MsCoresetError: for fewer than two runs, or two samples that all have scores of
+        MsCoresetError: for fewer than two runs, or two samples that all have scores of.
     """
     require_number("rate", rate)
     values = np.asarray(as_array("scores", scores))

@@ -21,6 +21,13 @@ def random(evidence: Evidence, request: Request) -> Selection:
     """Each sample equally likely, without replacement.
 
     Drawn by ``RandomState(seed).choice``, balanced from one stream over the classes in turn: DeepCore's indices.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     rng = np.random.RandomState(request.seed)
     return Selection(pick_by_group(evidence.labels, request, lambda rows, k: rng.choice(rows, k, replace=False)))
@@ -28,5 +35,13 @@ def random(evidence: Evidence, request: Request) -> Selection:
 
 @method("full", cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Full)")
 def full(evidence: Evidence, request: Request) -> Selection:
-    """All samples, whatever the rate."""
+    """All samples, whatever the rate.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return Selection(np.arange(len(evidence)))

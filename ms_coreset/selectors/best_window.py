@@ -37,14 +37,20 @@ def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: 
     higher. Where classes have budgets of their own, windows begin at the same share of
     each class's ranking.
 
-    Args:
-        step: share of the ranking between two windows, 0.001 to 1
-        lam: above 0; 1 as the paper's kernel ridge regression with a linear kernel has it
-
     The manifest's "windows" tells of every one of them where it begins, as a share of the ranking, and its accuracy.
     The paper ranks by ``forgetting`` and takes the features of a network after a few epochs. There is no code of the
     authors, their text is followed; ours are the column of ones, the primal form, which gives the same answers, and
     that answers nearer than 1e-10 are equal, and go to the lowest label.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: with labels and ``features``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        step: share of the ranking between two windows, 0.001 to 1.
+        lam: above 0; 1 as the paper's kernel ridge regression with a linear kernel has it.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     begin = _beginnings(evidence.labels, request, step)
     picks = {share: _picker(values, share) for share in begin.values()}

@@ -34,14 +34,20 @@ def beta(values: np.ndarray, evidence: Evidence, request: Request, c_d: Positive
 
     by ``RandomState(seed).choice``. mu, a and b are of all samples, also where classes have budgets of their own.
 
-    Args:
-        c_d: above 0; 4 is the paper's for CIFAR-100, and 11 for ImageNet
-        epochs: see ``forgetting``; by default the first 30, or all where fewer were recorded
-
     DUAL's score is never below 0: of one that is, D_i is what is above its lowest value, and has no say where all are
     equal. Where fewer than the budget have a chance, the others are those of the highest p_i, which is said. Departures
     from the authors' code: p_i is kept 1e-6 away from 0 and 1, b is at least 1e-3, and the budget is ``round(rate n)``:
     theirs, int((1 - r) n), is one short where float arithmetic misses a whole number, 59 of 600 for r = 0.9.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: with labels and ``dynamics``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        c_d: above 0; 4 is the paper's for CIFAR-100, and 11 for ImageNet.
+        epochs: see ``forgetting``; by default the first 30, or all where fewer were recorded.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     probability = _mean_probability(evidence, epochs)
     chances = _log_chances(values, probability, *shape(values, probability, 1 - request.rate, c_d))

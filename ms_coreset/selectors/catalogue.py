@@ -23,25 +23,26 @@ Flag = bool | Callable
 class Entry:
     """A registered method, score, rule or quota.
 
-    function: for a score ``(evidence, **options) -> (n,) float64``; for a method
-        ``(evidence, request, **options) -> Selection``; for a rule
-        ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of any score; for a quota
-        ``(evidence, request, **options) -> Shares | None``, see ``class_quotas``
-    requirements: fields of ``Evidence`` beside labels, or a function of the options that gives them
-    cost: work beyond extraction, in n samples, d dimensions, C classes, k picks
-    source: where it is published
-    nested: whether a method's or a rule's picks at a rate begin those at any higher one (of each class, if balanced),
-        or a function of the options that tells
-    takes: fields of ``Evidence`` that it goes by where there are any, and does without else, or a function of the
-        options that gives them: "validation", what it aims at; "runs", which have what it needs in the evidence's place
-    parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples", if a
-        sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if all its
-        work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if besides it does
-        ``shared.two_rounds`` over all samples itself. "": rank 0 alone
-    label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of the
-        options that tells
-    work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default, that
-        gives an ``estimate.Work``, or a tuple of the same. None: it is said not to be known
+    Attributes:
+        function: for a score ``(evidence, **options) -> (n,) float64``; for a method ``(evidence, request, **options)
+            -> Selection``; for a rule ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of
+            any score; for a quota ``(evidence, request, **options) -> Shares | None``, see ``class_quotas``.
+        requirements: fields of ``Evidence`` beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        nested: whether a method's or a rule's picks at a rate begin those at any higher one (of each class, if
+            balanced), or a function of the options that tells.
+        takes: fields of ``Evidence`` that it goes by where there are any, and does without else, or a function of the
+            options that gives them: "validation", what it aims at; "runs", which have what it needs in the evidence's
+            place.
+        parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples",
+            if a sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if
+            all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if besides
+            it does ``shared.two_rounds`` over all samples itself. "": rank 0 alone.
+        label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of
+            the options that tells.
+        work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default,
+            that gives an ``estimate.Work``, or a tuple of the same. None: it is said not to be known.
     """
 
     name: str
@@ -75,6 +76,9 @@ class Entry:
         """Raise ``MsCoresetError`` unless ``evidence`` has what it needs with these options, and that can be used.
 
         Of several ranks each looks at a part of the samples.
+
+        Args:
+            evidence: what is known of the samples.
         """
         needs, takes = self.needs_for(options), self.takes_for(options)
         checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, needs, self.name)]

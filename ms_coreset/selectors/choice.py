@@ -43,13 +43,15 @@ _POWER_OF_TEN = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 class Choice:
     """A method, or a score and a rule, with its options bound.
 
-    name: the method's, or "<score>-<rule>", in any spelling; it becomes the registered one
-    options: over the defaults; those of the method, or of the score and the rule; "quota", how many of each class, with
-        its options; and for methods and quotas that go by a validation set "held_out", the share of the samples to hold
-        out as that: they are aimed at, and never chosen
-    seed: of the samples that are held out; None: the request's
+    Attributes:
+        name: the method's, or "<score>-<rule>", in any spelling; it becomes the registered one.
+        options: over the defaults; those of the method, or of the score and the rule; "quota", how many of each class,
+            with its options; and for methods and quotas that go by a validation set "held_out", the share of the
+            samples to hold out as that: they are aimed at, and never chosen.
+        seed: of the samples that are held out; None: the request's.
 
-    Raises ``MsCoresetError`` for an unknown name, and for options that it does not have or values they may not have.
+    Raises:
+        MsCoresetError: for an unknown name, and for options that it does not have or values they may not have.
     """
 
     name: str
@@ -214,14 +216,20 @@ def split_text(text: str) -> tuple[str, dict]:
 def value_of(text: str, what: str) -> Any:
     """An option's value as YAML has it, and 1e-6 for the number that it is in all other languages.
 
-    Raises ``MsCoresetError`` naming ``what`` it is for a text that is none.
+    Raises:
+        MsCoresetError: naming ``what`` it is for a text that is none.
     """
     return float(text) if _POWER_OF_TEN.fullmatch(text.strip()) else parse_yaml(text, what)
 
 
 def canonical(name: str, options: dict) -> dict:
     """Recorded options with values that are equal wherever they mean the same; as they are where that is not known,
-    such as of a method that a plugin registers."""
+
+    such as of a method that a plugin registers.
+
+    Args:
+        name: the name in the registry.
+    """
     try:
         return Choice(name, options).canonical_options
     except MsCoresetError:

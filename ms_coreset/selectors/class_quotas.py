@@ -54,9 +54,9 @@ def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence
     """(the request with budgets of its classes by a quota, notes on them for the manifest).
 
     Args:
-        request: its rate tells how many in all, ``round(rate n)``
-        of_quota: what ``apart`` gives; nothing: what ``request.balance`` says
-        evidence: of the samples
+        request: its rate tells how many in all, ``round(rate n)``.
+        of_quota: what ``apart`` gives; nothing: what ``request.balance`` says.
+        evidence: of the samples.
 
     Raises:
         MsCoresetError: for a quota that contradicts ``request.balance``, and evidence that it lacks.
@@ -78,7 +78,12 @@ def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence
 
 @quota(NONE)
 def none(evidence: Evidence, request: Request) -> None:
-    """Classes have no budgets of their own: all samples compete with one another."""
+    """Classes have no budgets of their own: all samples compete with one another.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+    """
 
 
 @quota(PROPORTIONAL, cost="n")
@@ -87,6 +92,10 @@ def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
 
     Each class has k n_c / n, rounded down, and one more those with the largest remainders, of equal ones the lowest
     labels. ``balance`` rounds each class by itself, so that its total may be another.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
     """
     sizes = [len(rows) for rows in classes(evidence.labels)]
     return Shares(proportional(budget(request.rate, len(evidence)), sizes))
@@ -105,14 +114,16 @@ def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares
     of ``evidence.validation`` (``--held-out``), or, without it, of the samples themselves, which tells little of a
     network that was trained on them.
 
-    Args:
-        quota_least: so many of every class at least, or all of it; 0 or more
-
     The paper draws at random within classes: the method ``random``. Where the classes with r_c < 1 have less than k
     samples, the others share the rest in proportion to their sizes, and a class without validation samples counts as
     r_c = 0; both are said. The authors' code gives a class a share of k in proportion to 1 - r_c, without n_c, which is
     the paper's only where all classes are of one size; it rounds down, fills up at random, and of a class that is to
     give nothing takes all (``order[-0:]``).
+
+    Args:
+        evidence: with labels and ``logits``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        quota_least: so many of every class at least, or all of it; 0 or more.
     """
     recall = class_recall(evidence if evidence.validation is None else evidence.validation,
                           np.unique(evidence.labels))
@@ -143,12 +154,14 @@ def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "e
     With S_c the mean score of class c, without the 5 % of its samples at either end (``trimmed_mean``), and
     k = ``round(rate n)``: the class has min(n_c, lambda n_c S_c), k in all, rounded as in ``drop``.
 
-    Args:
-        quota_score: the score that tells how difficult samples are; classes must not have means below 0
-        quota_least: see ``drop``
-
     The paper leaves open how much is left out at the ends; 5 % is ours. Its other half, the choice of a window, is the
     rule ``best_window``.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        quota_score: the score that tells how difficult samples are; classes must not have means below 0.
+        quota_least: see ``drop``.
     """
     entry = SCORES[quota_score]
     entry.require(evidence, {})
@@ -189,10 +202,10 @@ def water_filling(weights: np.ndarray, sizes: np.ndarray, k: int, lowest: np.nda
 
     Args:
         weights: (C,), at least 0; what is below 1e-12 of the largest counts as 0. Where all others are full, what is
-            left is shared by the sizes
-        sizes: (C,), at least k in all
-        k: the sum
-        lowest: (C,), at most k in all
+            left is shared by the sizes.
+        sizes: (C,), at least k in all.
+        k: the sum.
+        lowest: (C,), at most k in all.
     """
     weights = weights / (weights.max(initial=0) or 1.0)
     weighed = weights >= _LEAST_WEIGHT
@@ -215,7 +228,9 @@ def water_filling(weights: np.ndarray, sizes: np.ndarray, k: int, lowest: np.nda
 
 def whole_numbers(budgets: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Whole numbers (C,) of the same sum as budgets (C,), which is one: rounded down, and one more for the largest
-    remainders, of equal ones the first."""
+
+    remainders, of equal ones the first.
+    """
     budgets = np.round(budgets, _DIGITS)
     counts = np.minimum(np.floor(budgets).astype(int), sizes)
     remainders = np.where(counts < sizes, np.round(budgets - counts, _DIGITS), -1.0)

@@ -32,6 +32,13 @@ def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
     Departures: DeepCore's divergence of saturated samples is NaN, which it picks first; here it is always finite, and
     the same where DeepCore's is. The paper compares mixtures of a class's predictions within images; DeepCore, and
     this, the samples' predictions.
+
+    Args:
+        evidence: with labels and ``logits``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         distributions = divergences.Distributions(log_softmax(take(require_field(evidence.logits), rows)))

@@ -103,7 +103,9 @@ class Points:
 
 class _ListedPoints:
     """Some of ``Points``: centred rows (m, d) float64 on the host, their squared norms, and the exact way,
-    ``between(places, place)`` -> squared distances."""
+
+    ``between(places, place)`` -> squared distances.
+    """
 
     def __init__(self, rows: np.ndarray, squares: np.ndarray, between: Callable[[np.ndarray, int], np.ndarray]) -> None:
         self._rows, self._squares, self._between = rows, squares, between
@@ -119,7 +121,9 @@ class _ListedPoints:
 
 def squared_distances(rows: np.ndarray, left: np.ndarray, right: np.ndarray | int) -> np.ndarray:
     """||x_i - x_j||^2 of rows (n, d) at places ``left`` (m,) and ``right`` (m,) or one: (m,), from float64
-    differences."""
+
+    differences.
+    """
     squares = np.empty(len(left))
     for part in blocks(len(left), 24 * rows.shape[1], row_blocks.BLOCK_BYTES // 8):
         others = right[part] if isinstance(right, np.ndarray) else right
@@ -138,10 +142,13 @@ def _squares_from_products(products: np.ndarray, squares: np.ndarray, others: np
 def distances_from_products(products: np.ndarray, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Euclidean distances (a, b): sqrt(max(||x||^2 + ||y||^2 - 2 <x, y>, 1e-12)), written over the products.
 
-    products: (a, b), the <x_i, y_j>; squares: (a,), the ||x_i||^2; others: (b,), the ||y_j||^2
-
     Where the difference is no more than rounding can leave of equal rows (``EQUAL``), they count as equal: whether
     duplicates tie must not hang on how a device adds up.
+
+    Args:
+        products: (a, b), the <x_i, y_j>.
+        squares: (a,), the ||x_i||^2.
+        others: (b,), the ||y_j||^2.
     """
     squared = _squares_from_products(products, squares, others)
     # Few entries are as small as rounding: only those are compared with their own scale.

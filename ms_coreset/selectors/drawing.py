@@ -26,6 +26,14 @@ def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
 
     Of several ranks the first picks, for it takes several times the scores' memory. It warns of samples without a
     value, and raises ``MsCoresetError`` where fewer others than are to be kept are there.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     unseen = int(np.isnan(values).sum())
     if unseen:
@@ -47,20 +55,48 @@ def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
 
 def draw_by_group(values: np.ndarray, evidence: Evidence, request: Request, draw: Draw) -> Selection:
     """The ``Selection`` of what ``draw`` takes of the scores of each group that has a budget; one stream of random
-    numbers serves all groups."""
+
+    numbers serves all groups.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     rng = np.random.RandomState(request.seed)
     return pick_on_first(values, evidence, request, lambda rows, k: rows[draw(values[rows], k, rng)])
 
 
 @rule("top", nested=True)
 def top(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """The highest scores, highest first."""
+    """The highest scores, highest first.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.top)
 
 
 @rule("bottom", nested=True)
 def bottom(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """The lowest scores, lowest first."""
+    """The lowest scores, lowest first.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.bottom)
 
 
@@ -94,8 +130,18 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
 
     Over everything, with a score for each sample and nothing cut off, it is Moderate's (``rules.moderate_window``),
     else exactly the budget.
-    mis_ratio, cutoff_score: first the share ``mis_ratio`` of the samples is left out that is highest in this score;
-        "auto": by how many labels seem to be wrong (``label_quality.share_to_cut_off``)
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        mis_ratio: first the share ``mis_ratio`` of the samples is left out that is highest in this score; "auto": by
+            how many labels seem to be wrong (``label_quality.share_to_cut_off``).
+        cutoff_score: first the share ``mis_ratio`` of the samples is left out that is highest in this score; "auto": by
+            how many labels seem to be wrong (``label_quality.share_to_cut_off``).
+
+    Returns:
+        The picks, a ``Selection``.
     """
     hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
 
@@ -111,13 +157,31 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
 
 @rule("random", cost="n")
 def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Each sample equally likely, whatever the scores."""
+    """Each sample equally likely, whatever the scores.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.uniform)
 
 
 @rule("weighted_random")
 def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Drawn without replacement, the likelier the higher the score; see ``rules.weighted_random``."""
+    """Drawn without replacement, the likelier the higher the score; see ``rules.weighted_random``.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.weighted_random)
 
 
@@ -126,8 +190,16 @@ def strata(values: np.ndarray, evidence: Evidence, request: Request, strata: Cou
            cutoff_score: ScoreName = "accumulated_margin") -> Selection:
     """Spread evenly over strata of the score, after a share of the hardest samples is cut off; see the method ``ccs``.
 
-    strata: number of intervals of equal width
-    mis_ratio, cutoff_score: see the rule ``window``
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        strata: number of intervals of equal width.
+        mis_ratio: see the rule ``window``.
+        cutoff_score: see the rule ``window``.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
     rng = np.random.RandomState(request.seed)

@@ -24,9 +24,11 @@ _LARGEST = 10**12  # samples, features or classes
 class Work(NamedTuple):
     """What a method itself takes, as its registration states it.
 
-    peak: bytes beside the data, the blocks of rows (12 MB) and the 40 bytes a sample that every method is taken to need
-    operations: multiplications and additions
-    note: what it will do to fit the memory, or ""
+    Attributes:
+        peak: bytes beside the data, the blocks of rows (12 MB) and the 40 bytes a sample that every method is taken to
+            need.
+        operations: multiplications and additions.
+        note: what it will do to fit the memory, or "".
     """
 
     peak: float
@@ -38,9 +40,10 @@ class Work(NamedTuple):
 class Size:
     """What is selected from: n samples of d features and so many logits (``columns``); what of them; in what memory.
 
-    groups: (samples, how many classes have so many), of all classes that have any
-    types: ``np.dtype`` of features and of logits
-    memory: bytes that may be used beside the data
+    Attributes:
+        groups: (samples, how many classes have so many), of all classes that have any.
+        types: ``np.dtype`` of features and of logits.
+        memory: bytes that may be used beside the data.
     """
 
     n: int
@@ -123,8 +126,12 @@ class Size:
 class Estimate:
     """What ``method`` will take.
 
-    peak: bytes above the inputs; operations: multiplications and additions, of the method's stated order; memory: bytes
     it may use; note: what it will do to fit, or ""; remedies: other arguments, in words, that would fit, if it does not
+
+    Attributes:
+        peak: bytes above the inputs.
+        operations: multiplications and additions, of the method's stated order.
+        memory: bytes.
     """
 
     method: str
@@ -157,17 +164,23 @@ def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate:
              memory: int | str | None = None, dtype: Any = "float32", **options: Any) -> Estimate:
     """What ``select`` with these arguments will take: an ``Estimate``.
 
-    n, d: samples, and features of each
-    classes: how many samples each class has, n in all; or how many classes there are, which are then taken as of equal
-        size. Logits are of as many columns
-    memory: bytes it may use, see ``select``
-    dtype: type of features and logits, such as "float16", or two: of features, and of logits
-    options: of the method
-
     The peak is above the inputs, for classes in any order (sorted by class, less is copied), and for a method that aims
     at a validation set without one. It is right to about 30 % where arrays, not the interpreter, are what is large, and
     no more than 1.3 times it is taken, and 32 MB.
-    Raises ``MsCoresetError`` for an unknown method, option or type, sizes below 1, and classes that do not sum to n.
+
+    Args:
+        n: samples, and features of each.
+        d: samples, and features of each.
+        classes: how many samples each class has, n in all; or how many classes there are, which are then taken as of
+            equal size. Logits are of as many columns.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        memory: bytes it may use, see ``select``.
+        dtype: type of features and logits, such as "float16", or two: of features, and of logits.
+        **options: of the method.
+
+    Raises:
+        MsCoresetError: for an unknown method, option or type, sizes below 1, and classes that do not sum to n.
     """
     entry = METHODS[method]
     entry.check_options(options)

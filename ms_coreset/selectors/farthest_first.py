@@ -20,6 +20,10 @@ def farthest_first(space: Points | divergences.Distributions, k: int, seed: int,
     Distances to the nearest pick only fall. So those of a short list, the farthest at some time, are kept up to date
     with every pick, and the others, which can't have become farther, only when the list's farthest comes down to them:
     then with all picks since at once, a product of matrices, which is many times faster than one vector after another.
+
+    Args:
+        k: how many to pick.
+        seed: of the random generator.
     """
     nearest = np.full(len(space), np.inf)
     since = list(centers) or [np.random.RandomState(seed).randint(len(space))]

@@ -35,17 +35,25 @@ def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
     the picks S: logits z_v - eta (g_0 + G_1 e_v), with [g_0, G_1] their mean or summed gradient. The validation set
     is ``evidence.validation``, else the pool itself; balanced, its samples of the same class.
 
-    eta: rate of the step, above 0
-    aggregate: "mean" or "sum" of the picks' gradients; with "sum" (the paper, CORDS) choose eta for the budget, or
-        the logits blow up
-    rounds: None: the step is taken anew after every pick; r: the ``ceil(k / r)`` best are taken together
-    variant: "paper", or "deepcore": the k largest initial gains, no steps (its code never takes them), with each
-        gradient divided by the size of its batch of ``batch_size`` samples
-
-    Returns indices in pick order, and as scores the initial gains (n,), high = keep. Raises ``MsCoresetError`` for
-    another option value, labels that are not columns of the logits, and a validation set that does not fit.
-
     Departures from the paper: the plain greedy maximiser, since gains may grow and a lazy one would err; the mean.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        eta: rate of the step, above 0.
+        aggregate: "mean" or "sum" of the picks' gradients; with "sum" (the paper, CORDS) choose eta for the budget, or
+            the logits blow up.
+        rounds: None: the step is taken anew after every pick; r: the ``ceil(k / r)`` best are taken together.
+        variant: "paper", or "deepcore": the k largest initial gains, no steps (its code never takes them), with each
+            gradient divided by the size of its batch of ``batch_size`` samples.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        Indices in pick order, and as scores the initial gains (n,), high = keep.
+
+    Raises:
+        MsCoresetError: for another option value, labels that are not columns of the logits, and a validation set that
+            does not fit.
     """
     require_fitting_validation(evidence)
     initial = np.empty(len(evidence))

@@ -33,15 +33,21 @@ def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine",
     is, of the samples x_i that are left, argmax_i <theta, x_i> ("cosine", with x_i and mu at length 1) or argmin_i
     ||x_i - theta|| ("euclidean"), and theta <- theta + mu - x_i. Ties go to the lowest place.
 
-    metric: "cosine" (the authors' default), or "euclidean"
-    start: theta_0: "median", mu itself (the paper), "mean", the mean of the x_i, or "random", one of them, drawn by
-        ``RandomState(seed).randint``, anew in each class
-
     Classes are always matched by themselves. Unbalanced, of which the paper does not speak, the budget is shared out in
     proportion to their sizes (``quota.proportional``).
 
     Departures from the authors' code: theta_0 = mu is a copy there is none of, so that every step moves mu, too; its
     default is "random"; a budget that the classes do not divide is cut down.
+
+    Args:
+        evidence: with labels and ``features``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        metric: "cosine" (the authors' default), or "euclidean".
+        start: theta_0: "median", mu itself (the paper), "mean", the mean of the x_i, or "random", one of them, drawn by
+            ``RandomState(seed).randint``, anew in each class.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         members = [rows[places] for places in classes(evidence.labels[rows])]

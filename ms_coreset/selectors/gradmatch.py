@@ -36,19 +36,29 @@ def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
     where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal, k of them picked. A
     class that the network knows well may hardly count in training, whatever its share of the picks.
 
-    lam: ridge on the weights, above 0, on the scale of single samples' gradients
-    refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
-        last fit, with the smallest positive weight; "none": they are left out, and fewer than k can come back
-    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, lam 1
-        whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal equations,
-        no refill
-
-    Returns indices in pick order, refills last, and weights, float64 and above 0: b is a mean, but they need not sum
-    to 1; with a budget of one the weight is 1. Raises ``MsCoresetError`` for another option value, labels that are
-    not columns of the logits, and a validation set that does not fit. Memory: n k numbers; nothing is n x n.
+    Memory: n k numbers; nothing is n x n.
 
     Departures from the paper: signed correlations (as DeepCore, since weights are not negative), the budget is met
     rather than a tolerance, and the refill is not random.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        lam: ridge on the weights, above 0, on the scale of single samples' gradients.
+        refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
+            last fit, with the smallest positive weight; "none": they are left out, and fewer than k can come back.
+        variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, lam 1
+            whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal
+            equations, no refill.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        Indices in pick order, refills last, and weights, float64 and above 0: b is a mean, but they need not sum to 1;
+        with a budget of one the weight is 1.
+
+    Raises:
+        MsCoresetError: for another option value, labels that are not columns of the logits, and a validation set that
+            does not fit.
     """
     require_fitting_validation(evidence)
     weights = np.zeros(len(evidence))

@@ -21,8 +21,10 @@ ROUNDS = 5
 class LabelNoise:
     """An estimate of the wrong labels.
 
-    share: of all labels, in [0, 1]
-    chances: (n,) float64 in [0, 1], how likely each sample's label is wrong; a coreset's share is their mean over it
+    Attributes:
+        share: of all labels, in [0, 1].
+        chances: (n,) float64 in [0, 1], how likely each sample's label is wrong; a coreset's share is their mean over
+            it.
     """
 
     share: float
@@ -42,16 +44,18 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     over their number, in 200 intervals of as many samples each, made to rise with u (isotonic regression). The other
     label of a wrong one is the right one once in C - 1 times: draws weigh 1 - chance / (C - 1), in five rounds.
 
-    evidence: with logits in whose making a sample's own label had no part: from ``patch_evidence``, or of a network
-        that did not train on it. A network that did has learnt wrong labels, too: the estimate is then too low
-    seed: of the other labels
-
     It is too high where right labels look as unlikely as any other, that is for many classes and poor answers, and too
     low where wrong labels are those of a similar class. Source: Storey, "A direct approach to false discovery rates",
     2002, equation 4, for the share; Efron's local false discovery rate for the chances; ours is to take other labels
     for the null hypothesis.
 
-    Raises ``MsCoresetError`` for evidence without logits, and for fewer than two classes.
+    Args:
+        evidence: with logits in whose making a sample's own label had no part: from ``patch_evidence``, or of a network
+            that did not train on it. A network that did has learnt wrong labels, too: the estimate is then too low.
+        seed: of the other labels.
+
+    Raises:
+        MsCoresetError: for evidence without logits, and for fewer than two classes.
     """
     require_kind("evidence", evidence, Evidence)
     evidence.require(("logits",), "estimate_label_noise")
@@ -114,6 +118,10 @@ def share_to_cut_off(evidence: Evidence, request: Request) -> float:
     the wrong labels and, since not all of them look worst and since what is hard is of little use to few samples, a
     third of the right ones that r leaves out anyway. Ours; without noise it is near CCS's own cut-offs (0.3 for a tenth
     of CIFAR-10).
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
     """
     share, dropped = estimate_label_noise(evidence, request.seed).share, 1 - request.rate
     return min(share + (1 - share) * dropped * EASE, dropped)

@@ -17,7 +17,12 @@ _MEMINFO, _CGROUP = "/proc/meminfo", "/sys/fs/cgroup/memory"
 
 def as_bytes(memory: int | str | None) -> int:
     """A number of bytes as an int: a number, a text such as "2G" or "500M" (powers of 1024), or None: ``SHARE`` of
-    what is free, divided by the ranks on this machine. Raises ``MsCoresetError`` for anything else."""
+
+    what is free, divided by the ranks on this machine.
+
+    Raises:
+        MsCoresetError: for anything else.
+    """
     if memory is None:
         return int(SHARE * free_bytes() / current().local_size)
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?)\s*([KMGT]?)(?:i?B)?", str(memory).strip(), re.IGNORECASE)
@@ -28,7 +33,13 @@ def as_bytes(memory: int | str | None) -> int:
 
 def matrix_bytes(m: int, d: int, classes: int) -> int:
     """Bytes of the similarities of m samples as a float64 matrix, with the copies of the data (d features and so many
-    classes of logits) that it is made of."""
+
+    classes of logits) that it is made of.
+
+    Args:
+        d: how many features.
+        classes: how many classes.
+    """
     return 8 * m * (m + d + 3 * classes) + BOUND * m
 
 

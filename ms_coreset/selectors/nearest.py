@@ -18,14 +18,14 @@ def nearest_samples(features: np.ndarray, queries: np.ndarray, candidates: np.nd
     the lowest places first.
 
     Args:
-        features: (n, d)
-        queries: (q,) ascending places
-        candidates: (m,) ascending places, of which one is to be left over where a query is left out itself
-        k: at most m, or m - 1
-        exclude_self: whether a query that is a candidate is none for itself
+        features: (n, d).
+        queries: (q,) ascending places.
+        candidates: (m,) ascending places, of which one is to be left over where a query is left out itself.
+        k: at most m, or m - 1.
+        exclude_self: whether a query that is a candidate is none for itself.
 
     Yields:
-        (b,) queries; (b, k) places of the nearest, the nearest first; (b, k) their distances, float64
+        (b,) queries; (b, k) places of the nearest, the nearest first; (b, k) their distances, float64.
     """
     rows = np.asarray(take(features, candidates), np.float64)
     center = centers.class_mean(rows)

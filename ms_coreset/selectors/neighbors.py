@@ -22,6 +22,9 @@ def neighbor_blocks(features: np.ndarray, k: int,
     the nearest, which may be a duplicate of it. k is at most n - 1.
 
     Candidates are found in float32, among all rows that its error leaves in question float64 decides.
+
+    Args:
+        k: how many to pick.
     """
     search = _NearRows(features)
     # The float32 distances of a block of rows, and a mask of them, are all that is large here.
@@ -83,7 +86,13 @@ def _first_digits(values: np.ndarray) -> np.ndarray:
 
 def smallest_places(values: np.ndarray, k: int, unit: float) -> np.ndarray:
     """Places (b, k), ascending, of the k smallest of each row of values (b, n), counted in units of ``unit``, which
-    rounding does not reach; of equal ones the lowest places."""
+
+    rounding does not reach; of equal ones the lowest places.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        k: how many to pick.
+    """
     bound = _bound_of_smallest(values, k)
     near, place = np.nonzero(values <= (bound + unit)[:, None])
     return np.sort(_first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit)), axis=1)

@@ -18,12 +18,12 @@ def normalize_scores(values: np.ndarray, labels: np.ndarray, normalize: Range = 
 
     NaN where s is.
 
-    Args:
-        values: (n,) float64
-        labels: (n,), the classes
-        normalize: "class", or "none": the values as they are
-
     Source: the "Normalize" quota of the code of Vysogorets et al., DRoP, ICLR 2025.
+
+    Args:
+        values: (n,) float64.
+        labels: (n,), the classes.
+        normalize: "class", or "none": the values as they are.
     """
     if normalize == "none":
         return values

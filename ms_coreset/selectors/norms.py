@@ -13,6 +13,9 @@ def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
 
     Of two rows at length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays. Coordinates are
     rounded to 40 binary places, so that rows of one direction are equal.
+
+    Args:
+        metric: "euclidean", or "cosine": features at length 1.
     """
     if metric == "euclidean":
         return rows

@@ -145,6 +145,11 @@ def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Plac
     Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2; at random, which gives
     a constant share of the best value in expectation, Barbosa et al., ICML 2015. For k-center, Malkomes et al., NeurIPS
     2015, algorithm 1: within 4 times the best radius.
+
+    Args:
+        n: how many samples.
+        k: how many to pick.
+        seed: of the random generator.
     """
     ranks = current()
     part = stream(seed, "ranks").randint(ranks.size, size=n, dtype=np.uint16)
@@ -177,6 +182,9 @@ def deal(groups: Sequence[np.ndarray], ranks: int) -> list[np.ndarray]:
     """Groups of places dealt out so that the ranks have about as many places: for each rank all its places, ascending.
 
     The largest group first, each to the rank that has least; of equals the first.
+
+    Args:
+        ranks: how many ranks.
     """
     sizes = np.array([len(rows) for rows in groups])
     load = np.zeros(ranks, np.int64)

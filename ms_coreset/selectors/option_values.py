@@ -109,7 +109,12 @@ Positive = Annotated[float, Number(lambda value: value > 0, "a finite number abo
 
 def check(name: str, function: Callable, options: dict[str, Any]) -> None:
     """Raise ``MsCoresetError`` for options that ``function``, the method or score ``name``, does not have, and for
-    values that they may not have."""
+
+    values that they may not have.
+
+    Args:
+        name: the name in the registry.
+    """
     known = keywords(function)
     for option, value in options.items():
         if option not in known:
@@ -125,7 +130,9 @@ def keywords(function: Callable) -> dict[str, inspect.Parameter]:
 
 def canonical_value(parameter: inspect.Parameter, value: Any) -> Any:
     """A value that a parameter may have, in one spelling: names as they are registered, whole numbers of an option that
-    is a real one as such."""
+
+    is a real one as such.
+    """
     for rule in _rules(parameter):
         if isinstance(rule, Named):
             return rule.registry.canonical(value)

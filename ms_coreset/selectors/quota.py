@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 class Request:
     """What is asked of a method: rate in (0, 1], balanced over classes or not, seed of its random numbers.
 
-    memory: bytes that it may use beside the data, see ``memory.as_bytes``
-    counts: how many of each class, by its label, in place of the same share (``class_quotas``); balanced then
+    Attributes:
+        memory: bytes that it may use beside the data, see ``memory.as_bytes``.
+        counts: how many of each class, by its label, in place of the same share (``class_quotas``); balanced then.
     """
 
     rate: float
@@ -56,9 +57,18 @@ def budget(rate: float, n: int) -> int:
 def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
     """Let ``pick(rows, k)`` choose k of ``rows`` (ascending places) from all samples, or from each class in turn.
 
-    Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with
-    ``round(rate * n_c)``, or with what the request counts for it; a class with a budget of 0 gives nothing and nothing
-    is topped up. Returns the picks joined in this order. Raises ``MsCoresetError`` when the rate keeps nothing at all.
+    Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with ``round(rate *
+    n_c)``, or with what the request counts for it; a class with a budget of 0 gives nothing and nothing is topped up.
+
+    Args:
+        labels: (n,) integers, the class of each sample.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks joined in this order.
+
+    Raises:
+        MsCoresetError: when the rate keeps nothing at all.
     """
     budgets = group_budgets(labels, request)
     picks = [pick(rows, k) for rows, k in budgets]
@@ -80,8 +90,14 @@ def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray
 def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
     """The coreset that a nested method (``catalogue.Entry.nested``) gives at a lower rate: its first picks.
 
-    Of all, or of each class if it is balanced. Raises ``MsCoresetError`` as ``pick_by_group``, and for a coreset with
-    weights, which are of the whole of it.
+    Of all, or of each class if it is balanced.
+
+    Args:
+        labels: (n,) integers, the class of each sample.
+        rate: share of the samples to keep, in (0, 1].
+
+    Raises:
+        MsCoresetError: as ``pick_by_group``, and for a coreset with weights, which are of the whole of it.
     """
     if coreset.weights is not None:
         raise MsCoresetError(f"{coreset.method} weighs its picks together: select anew at rate {rate}")
@@ -97,6 +113,9 @@ def proportional(k: int, sizes: Sequence[int]) -> list[int]:
     """How many of each of some groups, in proportion to their ``sizes``, k in all: a list of whole numbers.
 
     Group c gets floor(k n_c / n), and one more the groups with the largest remainders, of equal ones the first.
+
+    Args:
+        k: how many to pick.
     """
     counts = np.asarray(sizes)
     shares, remainders = np.divmod(k * counts, counts.sum())

@@ -21,10 +21,10 @@ def with_rule(expected: Estimate, rule: str, shape: tuple[int, int, int], option
     """The estimate of a score with what a rule takes beside it.
 
     Args:
-        expected: of the score
-        rule: the rule's name
-        shape: n samples, d features of each, C classes
-        options: of the rule, over its defaults
+        expected: of the score.
+        rule: the rule's name.
+        shape: n samples, d features of each, C classes.
+        options: of the rule, over its defaults.
     """
     if rule not in _WORK:
         return expected
@@ -36,10 +36,10 @@ def bounding_request(request: Request, quota: str, n: int, largest: int) -> Requ
     """A request whose estimate bounds that of one with a quota, before it is known how many of each class are kept.
 
     Args:
-        request: of n samples
-        quota: a name of ``QUOTAS``
-        n: samples
-        largest: samples of the largest class, which may be given the whole budget
+        request: of n samples.
+        quota: a name of ``QUOTAS``.
+        n: samples.
+        largest: samples of the largest class, which may be given the whole budget.
     """
     name = QUOTAS.canonical(quota)
     if name == NONE:

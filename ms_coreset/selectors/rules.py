@@ -14,6 +14,9 @@ def first_best(values: np.ndarray, scale: float = 0.0) -> int:
 
     That is ``TIE`` of the largest value, or of ``scale`` if that is more: the size of the numbers that the values are
     what is left of.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
     """
     best = np.max(values)
     return int(np.argmax(values >= best - TIE * max(abs(best), scale)))
@@ -41,7 +44,14 @@ def uniform(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarra
 
 def weighted_random(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """k places without replacement, each draw with a chance that grows linearly from the lowest score (none, but for
-    rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal."""
+
+    rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal.
+
+    Args:
+        scores: (n,) numbers.
+        k: how many to pick.
+        rng: the random generator.
+    """
     scores = within_reach(scores)
     spread = scores.max() - scores.min()
     chances = scores - scores.min() + (1e-12 * spread or 1.0)
@@ -57,6 +67,11 @@ def window(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None)
     """The k places in the middle of the ranking, ascending: ranks from ``round((n - k) / 2)`` on.
 
     What balanced Moderate takes of each class.
+
+    Args:
+        scores: (n,) numbers.
+        k: how many to pick.
+        rng: the random generator.
     """
     low = round((len(scores) - k) / 2)
     return ascending(scores)[low:low + k]
@@ -68,6 +83,10 @@ def moderate_window(scores: np.ndarray, rate: float) -> np.ndarray:
     Both ends are rounded (half to even), so that it can hold one more or less than ``round(rate n)``.
     Source: Xia et al., ICLR 2023, as their repository computes it. Departure: where both ends meet (rates near 1/n)
     the one sample at the middle is kept instead of none.
+
+    Args:
+        scores: (n,) numbers.
+        rate: share of the samples to keep, in (0, 1].
     """
     n = len(scores)
     low, high = round(n * (0.5 - rate / 2)), round(n * (0.5 + rate / 2))
@@ -80,6 +99,9 @@ def stratum_of(scores: np.ndarray, strata: int) -> np.ndarray:
 
     The highest score belongs to the last stratum; equal scores are all in the first. Departure from CCS, which closes
     the last interval at 1.0001 times the highest score, and loses it where that is negative.
+
+    Args:
+        scores: (n,) numbers.
     """
     scores = within_reach(scores)
     low, high = scores.min(), scores.max()
@@ -94,6 +116,9 @@ def stratum_budgets(sizes: np.ndarray, k: int) -> np.ndarray:
 
     The strata share what is left by rising size (of equal sizes the first): the j-th of S takes
     min(size, left // (S - j)). Source: Zheng et al., CCS, ICLR 2023, Algorithm 1, as their repository computes it.
+
+    Args:
+        k: how many to pick.
     """
     budgets, left = np.zeros(len(sizes), int), k
     for place, stratum in enumerate(np.argsort(sizes, kind="stable")):
@@ -105,8 +130,11 @@ def stratum_budgets(sizes: np.ndarray, k: int) -> np.ndarray:
 def after_cutoff(hardness: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
     """The places that are left, ascending, when the int(mis_ratio n) of the highest hardness (n,) are cut off.
 
-    mis_ratio: in [0, 1). Raises ``MsCoresetError`` when fewer than k are left.
     Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+
+    Args:
+        k: how many to pick.
+        mis_ratio: in [0, 1). Raises ``MsCoresetError`` when fewer than k are left.
     """
     left = np.sort(top(hardness, len(hardness))[int(mis_ratio * len(hardness)):])
     if len(left) < k:
@@ -117,7 +145,11 @@ def after_cutoff(hardness: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
 def spread_over_strata(scores: np.ndarray, k: int, rng: np.random.RandomState, strata: int = 50) -> np.ndarray:
     """k places spread evenly over strata of the scores, drawn at random in each; the draws, strata ascending.
 
-    strata: number of intervals, 1 or more. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+    Args:
+        scores: (n,) numbers.
+        k: how many to pick.
+        rng: the random generator.
+        strata: number of intervals, 1 or more. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
     """
     groups = stratum_of(scores, strata)
     budgets = stratum_budgets(np.bincount(groups, minlength=strata), k)

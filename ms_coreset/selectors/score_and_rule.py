@@ -15,7 +15,16 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
              **options: Any) -> Selection:
     """Any score with any rule; options are the score's and the rule's, and what both have goes to both.
 
-    normalize: see ``normalization.normalize_scores``
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        score: name of the score.
+        rule: name of the rule.
+        normalize: see ``normalization.normalize_scores``.
+        **options: further options, by name.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     entry, drawn = SCORES[score], RULES[rule]
     NORMALIZATION.check_options({NORMALIZE: normalize})

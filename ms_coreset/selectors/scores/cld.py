@@ -29,20 +29,20 @@ def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     the held-out samples of class c; 0 where one of both does not vary. The paper keeps the highest of each class:
     ``balance=True``.
 
+    Departures from the authors' code: the loss is that of training, before each update, with augmentation, instead of
+    another pass after each epoch; a class without held-out samples goes by the mean over all of them, which is warned
+    of, and keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
+
     Args:
-        evidence: with ``dynamics``: ``loss``, and ``validation_loss``, which training records of its validation share
-        epochs: see ``forgetting``; four at least
+        evidence: with ``dynamics``: ``loss``, and ``validation_loss``, which training records of its validation share.
+        epochs: see ``forgetting``; four at least.
 
     Returns:
         (n,) float64 in [-1, 1]; high = learnt as what was not trained on = keep. Epochs without one of both losses are
         left out; NaN where fewer than three differences are left, and of the held-out samples themselves.
 
     Raises:
-        MsCoresetError: where nothing was held out, or either loss was not recorded
-
-    Departures from the authors' code: the loss is that of training, before each update, with augmentation, instead of
-    another pass after each epoch; a class without held-out samples goes by the mean over all of them, which is warned
-    of, and keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
+        MsCoresetError: where nothing was held out, or either loss was not recorded.
     """
     losses, _ = record_of(evidence, "cld", "loss", epochs)
     held_out, _ = record_of(evidence, "cld", "validation_loss", epochs)

@@ -23,14 +23,21 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
 
     U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1.
 
-    window: J, at least 2; by default the paper's 10, or all epochs where fewer are there
-    epochs: see ``forgetting``
-
     Windows in which a sample was not seen in every epoch are left out of its mean; NaN where none is left.
 
-    Returns (n,) in [0, 1); high = uncertain = keep. Raises ``MsCoresetError`` for a window that is longer than the
-    epochs. Departure from the authors' code, which leaves out the window that ends with the last epoch; other public
-    codes divide by J, or take windows of J - 1.
+    Departure from the authors' code, which leaves out the window that ends with the last epoch; other public codes
+    divide by J, or take windows of J - 1.
+
+    Args:
+        evidence: with labels and ``dynamics``.
+        window: J, at least 2; by default the paper's 10, or all epochs where fewer are there.
+        epochs: see ``forgetting``.
+
+    Returns:
+        (n,) in [0, 1); high = uncertain = keep.
+
+    Raises:
+        MsCoresetError: for a window that is longer than the epochs.
     """
     return _mean_over_windows(evidence, "dyn_unc", window, epochs, lambda mean, deviation: deviation)
 
@@ -43,12 +50,18 @@ def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 
     D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), p the label's probability.
 
-    window: J, see ``dyn_unc``
-    epochs: see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90), and trains no longer
-
     Windows count as in ``dyn_unc``.
 
-    Returns (n,) in [0, 1); high = keep. Raises ``MsCoresetError`` as ``dyn_unc``.
+    Args:
+        evidence: with labels and ``dynamics``.
+        window: J, see ``dyn_unc``.
+        epochs: see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90), and trains no longer.
+
+    Returns:
+        (n,) in [0, 1); high = keep.
+
+    Raises:
+        MsCoresetError: as ``dyn_unc``.
     """
     return _mean_over_windows(evidence, "dual", window, epochs, lambda mean, deviation: deviation * (1 - mean))
 
@@ -68,7 +81,16 @@ def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs
 
 def length_of(window: int | None, epochs: int, name: str, least: int = 2) -> int:
     """The length J of the windows of the score ``name`` over so many epochs: ``window``, or else ``LENGTH``, or all
-    epochs where fewer are there. Raises ``MsCoresetError`` for fewer than ``least``, and more than there are."""
+
+    epochs where fewer are there.
+
+    Args:
+        epochs: which epochs count, see ``forgetting``; None: all.
+        name: the name in the registry.
+
+    Raises:
+        MsCoresetError: for fewer than ``least``, and more than there are.
+    """
     length = min(LENGTH, epochs) if window is None else window
     if not least <= length <= epochs:
         wrong = f"of {length} epochs is too short: at least {least}" if least <= epochs and length < least else (

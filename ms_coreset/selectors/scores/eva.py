@@ -25,17 +25,28 @@ def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = N
     e_t(i) = ||p_t(i) - onehot(y_i)||_2 over the early and over the late part. Where all variances of a part are 0,
     1 / n stands for its share.
 
-    early, late: at least two epochs each, the early ones before the late ones: a number N for the first N, or "A-B"
-        for A to B - 1, counted from 0. By default the first ten and the ten from the middle on (the paper's 0-10 and
-        100-110 of 200), of fewer than 20 epochs the first and the last half, of fewer than four the first and the
-        last two
-    weight: w
-
     A sample that was not seen in every epoch of both parts gets NaN, and has no part in the sums.
 
-    Returns (n,), at least 0, 1 in all; high = keep. Raises ``MsCoresetError`` for parts that overlap, are too short or
-    were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch,
-    and gives 0 to samples that it has not seen.
+    Departure from the authors' code, which never computes a part that ends with the last epoch, and gives 0 to samples
+    that it has not seen.
+
+    Args:
+        evidence: with labels and ``dynamics``.
+        early: at least two epochs each, the early ones before the late ones: a number N for the first N, or "A-B" for A
+            to B - 1, counted from 0. By default the first ten and the ten from the middle on (the paper's 0-10 and
+            100-110 of 200), of fewer than 20 epochs the first and the last half, of fewer than four the first and the
+            last two.
+        late: at least two epochs each, the early ones before the late ones: a number N for the first N, or "A-B" for A
+            to B - 1, counted from 0. By default the first ten and the ten from the middle on (the paper's 0-10 and
+            100-110 of 200), of fewer than 20 epochs the first and the last half, of fewer than four the first and the
+            last two.
+        weight: w.
+
+    Returns:
+        (n,), at least 0, 1 in all; high = keep.
+
+    Raises:
+        MsCoresetError: for parts that overlap, are too short or were not recorded.
     """
     errors, _ = record_of(evidence, "eva", "error_norm")
     first, second = (np.var(errors[part], axis=0, ddof=1, dtype=np.float64)

@@ -18,13 +18,17 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
     """How often a sample that was classified correctly was wrong at its next presentation.
 
     F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, a_i(t) whether it was correct in epoch t, a_i(-1) = 0.
-    never_learned: what a sample that was never correct gets: "epochs", T (as Toneva et al., hardest), or "zero" (as
-        DeepCore and CCS, easiest)
-    epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0
 
     Epochs in which a sample was not seen are no presentations of it; one that was never seen gets NaN.
 
-    Returns (n,) in 0 .. T; high = often forgotten = keep.
+    Args:
+        evidence: with labels and ``dynamics``.
+        never_learned: what a sample that was never correct gets: "epochs", T (as Toneva et al., hardest), or "zero" (as
+            DeepCore and CCS, easiest).
+        epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0.
+
+    Returns:
+        (n,) in 0 .. T; high = often forgotten = keep.
     """
     forgets = Forgetting(len(evidence))
     for correct, seen in zip(*record_of(evidence, "forgetting", "correct", epochs), strict=True):
@@ -37,11 +41,14 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
 def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the number of epochs in which a sample was classified correctly.
 
-    epochs: see ``forgetting``
-
     Of a sample that was seen in m epochs T / m times their number; NaN of one that was never seen.
 
-    Returns (n,) in -T .. 0; high = seldom correct = keep.
+    Args:
+        evidence: with labels and ``dynamics``.
+        epochs: see ``forgetting``.
+
+    Returns:
+        (n,) in -T .. 0; high = seldom correct = keep.
     """
     return -sum_over_seen(*record_of(evidence, "correctness", "correct", epochs))
 

@@ -21,7 +21,8 @@ Weighting = Annotated[str, OneOf(("mean", "distance"))]
 class Quality(NamedTuple):
     """How near extrapolated scores are to those that are known: correlations in [-1, 1], NaN of constant scores.
 
-    scored: samples with a score
+    Attributes:
+        scored: samples with a score.
     """
 
     pearson: float
@@ -36,8 +37,11 @@ def imported(evidence: Evidence) -> np.ndarray:
 
     High = keep, of scores that others keep low the negative: ``Evidence(imported=-scores)``, or --scores-low.
 
+    Args:
+        evidence: with labels and ``imported``.
+
     Returns:
-        (n,) float64
+        (n,) float64.
 
     Raises:
         MsCoresetError: where a sample has none (NaN), or an infinite one.
@@ -66,11 +70,15 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
 
         s_i = mean_{j in N(i)} s_j,   or   sum_j e^{-d_ij} s_j / sum_j e^{-d_ij},   j in N(i).
 
+    Departure from the authors' code: the least d of a sample is subtracted from all, which changes no quotient but one
+    of two zeros, to which e^{-d} of features of large norm comes there.
+
     Args:
-        neighbors: k, at most as many as are scored; the paper tries 10 to 100
+        evidence: with labels and ``imported`` and ``features``.
+        neighbors: k, at most as many as are scored; the paper tries 10 to 100.
         metric: by which neighbors are near, "euclidean" or "cosine"; d is for both the Euclidean distance of the
-            features as they are, as in the authors' code
-        weighting: "mean", or "distance", the second formula
+            features as they are, as in the authors' code.
+        weighting: "mean", or "distance", the second formula.
 
     Returns:
         (n,) float64. Of equally near samples the lowest places are taken.
@@ -78,9 +86,6 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
     Raises:
         MsCoresetError: where some have no score and fewer have one than neighbors are asked for, and for an infinite
             score.
-
-    Departure from the authors' code: the least d of a sample is subtracted from all, which changes no quotient but one
-    of two zeros, to which e^{-d} of features of large norm comes there.
     """
     values = _values(evidence, "extrapolated")
     scored, others = np.flatnonzero(~np.isnan(values)), np.flatnonzero(np.isnan(values))
@@ -97,8 +102,9 @@ def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str =
     """How well ``extrapolated`` tells the scores that are known, each from the others, of at most 2,000, evenly taken.
 
     Args:
-        evidence: with imported scores and features
-        neighbors: see ``extrapolated``, and the others
+        evidence: with imported scores and features.
+        neighbors: see ``extrapolated``, and the others.
+        metric: "euclidean", or "cosine": features at length 1.
     """
     values = _values(evidence, "extrapolated")
     scored = np.flatnonzero(~np.isnan(values))

@@ -17,18 +17,18 @@ def record_of(evidence: Evidence, name: str, field: str, epochs: Any = None) -> 
     """A field of the training dynamics, and where it tells of a sample.
 
     Args:
-        evidence: with ``dynamics``
-        name: of the score that asks, for messages
-        field: of ``TrainingDynamics``
-        epochs: which ones, as ``options.Slice`` has them, or a slice; None: all
+        evidence: with ``dynamics``.
+        name: of the score that asks, for messages.
+        field: of ``TrainingDynamics``.
+        epochs: which ones, as ``options.Slice`` has them, or a slice; None: all.
 
     Returns:
         (values, seen), (T, n) each. seen: False where the sample was not presented in an epoch, such as one that was
-        held out for validation; values there are NaN, or False
+        held out for validation; values there are NaN, or False.
 
     Raises:
         MsCoresetError: for a field that was not recorded or is of other samples, epochs that were not, and infinite
-            values
+            values.
     """
     whole = _field(evidence, name, field)
     values, told = _epochs(whole, name, epochs), _epochs(_with_gaps(evidence.dynamics, whole), name, epochs)
@@ -52,7 +52,12 @@ def require_finished(dynamics: object, name: str, epochs: Any = None) -> None:
 
 def sum_over_seen(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """(n,): the sum over T epochs of values (T, n), float64; of a sample that was seen in m of them T / m times the sum
-    over these, and NaN where m = 0."""
+
+    over these, and NaN where m = 0.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         return values.sum(axis=0, dtype=np.float64, where=seen) * (len(seen) / seen.sum(axis=0))
 

@@ -42,11 +42,14 @@ def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 
     The weight falls to a tenth with every window: S is the last two windows to 1 %.
 
+    Departure from the authors' code, which writes the scores in sorted order: here the i-th is sample i's. DUAL's code
+    has a TDDS that looks at the same window again and again, and takes logarithms of logits, which gives NaN.
+
     Args:
-        evidence: with ``dynamics``, of which ``divergence`` is used, or else ``probabilities``
+        evidence: with ``dynamics``, of which ``divergence`` is used, or else ``probabilities``.
         window: J, at least 3; by default 10, or all epochs where fewer are there. The authors choose J and T by the
-            rate: of CIFAR-100, with 70 % kept, J = 10 and the first 90 epochs
-        epochs: see ``forgetting``; the first of them has no divergence
+            rate: of CIFAR-100, with 70 % kept, J = 10 and the first 90 epochs.
+        epochs: see ``forgetting``; the first of them has no divergence.
 
     Returns:
         (n,) float64, at least 0; high = keep. A window in which a sample was not seen in every epoch is left out, the
@@ -54,10 +57,7 @@ def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 
     Raises:
         MsCoresetError: for a window that is longer than the epochs, where neither was recorded, and for probabilities
-            outside [0, 1]
-
-    Departure from the authors' code, which writes the scores in sorted order: here the i-th is sample i's. DUAL's code
-    has a TDDS that looks at the same window again and again, and takes logarithms of logits, which gives NaN.
+            outside [0, 1].
     """
     rows = list(_divergences(evidence, epochs))
     deviations = Deviations(len(evidence), length_of(window, len(rows), "tdds", LEAST), np.float64)
@@ -99,7 +99,9 @@ class Deviations:
 
     def add(self, row: np.ndarray) -> None:
         """Another epoch: divergences (n,) from the one before, NaN where a sample was not seen in both; of the first,
-        anything."""
+
+        anything.
+        """
         self.epochs += 1
         if self.epochs == 1:
             return

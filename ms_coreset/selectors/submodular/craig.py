@@ -40,16 +40,27 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
     the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
     the sum of the classes' f, no similarities across classes are computed, and a class without a pick has no weight.
 
-    greedy, epsilon, beta: see ``facility_location``
-    variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
-        ``batch_size`` consecutive samples, of the class if balanced, else of all
-
     The n_c x n_c similarities, of all classes or balanced of one, are held where they fit in the memory of the call;
     else their rows are computed whenever they are needed.
 
-    Returns weights, at least 0, of the picks. Raises ``MsCoresetError`` for an option out of range and labels that are
-    no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples
-    of a class without a pick to the lowest pick; neither is done here in any variant.
+    Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples of a class without a
+    pick to the lowest pick; neither is done here in any variant.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        greedy: see ``facility_location``.
+        epsilon: see ``facility_location``.
+        beta: see ``facility_location``.
+        variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
+            ``batch_size`` consecutive samples, of the class if balanced, else of all.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        weights, at least 0, of the picks.
+
+    Raises:
+        MsCoresetError: for an option out of range and labels that are no columns of logits.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)

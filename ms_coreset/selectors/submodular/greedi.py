@@ -44,12 +44,17 @@ def greedi(n: int, k: int, seed: int, pool: Callable[[np.ndarray, float], Callab
            maximize: Maximizer) -> np.ndarray:
     """k places of n, greedily on each rank from its part, then from the union of these picks.
 
-    pool: (rows, share) -> a function that makes, of k, the set function of the samples ``rows``, ``share`` of all
     maximise: one of ``greedy``'s
 
     The last round's samples, over which f is taken, are rank 0's part, drawn at random, and the union; what is picked
     is the union's. The result is the best, by that f, of the last round's and each rank's own. Source: see
     ``two_rounds``; f over one random part, Mirzasoleiman et al., section 4.5.
+
+    Args:
+        n: how many samples.
+        k: how many to pick.
+        seed: of the random generator.
+        pool: (rows, share) -> a function that makes, of k, the set function of the samples ``rows``, ``share`` of all.
     """
     def pick(rows: np.ndarray, count: int) -> np.ndarray:
         return maximize(pool(rows, len(rows) / n)(count), count)

@@ -21,8 +21,11 @@ NAMES = ("lazy", "naive", "approximate_lazy", "stochastic")
 def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 0) -> Maximizer:
     """The maximiser named ``greedy``, one of ``NAMES``.
 
-    epsilon: in (0, 1), of "stochastic"; beta: in (0, 1], of "approximate_lazy"; seed: of the one stream of
-        "stochastic", which goes on from call to call
+    Args:
+        greedy: name of the greedy maximizer, see ``facility_location``.
+        epsilon: in (0, 1), of "stochastic".
+        beta: in (0, 1], of "approximate_lazy".
+        seed: of the one stream of "stochastic", which goes on from call to call.
     """
     named: dict[str, Maximizer] = {
         "naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
@@ -49,6 +52,9 @@ def lazy(function: SetFunction, k: int) -> np.ndarray:
 
     Candidates are brought up to date from the largest bound down, ``function.batch`` at a time, until no bound left
     reaches the best gain; twice the tolerance of ties, so that none that ties is missed.
+
+    Args:
+        k: how many to pick.
     """
     if function.batch is None:
         return naive(function, k)
@@ -99,6 +105,10 @@ def approximate_lazy(function: SetFunction, k: int, beta: float) -> np.ndarray:
 
     Each pick's gain is at least about beta times the best. Departure from DeepCore: the test is
     gain >= bound - (1 - beta) |bound|, the same for bounds above 0; DeepCore's never ends once all are below.
+
+    Args:
+        k: how many to pick.
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
     """
     bounds = function.gains(np.arange(len(function)))
     picks, scale = [], _size(bounds.max())
@@ -125,6 +135,11 @@ def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.Ran
     Its value is at least 1 - 1/e - epsilon of the best in expectation, for monotone functions.
     Source: Mirzasoleiman et al., Lazier Than Lazy Greedy, AAAI 2015. Departure: DeepCore draws with epsilon 0.9, for
     which that bound is void, and gives its first gains to the wrong candidates.
+
+    Args:
+        k: how many to pick.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        rng: the random generator.
     """
     left = np.arange(len(function))
     size = max(round(-np.log(epsilon) * len(left) / k), 1)

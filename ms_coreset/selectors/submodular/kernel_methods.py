@@ -78,7 +78,15 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize
     """Maximise ``function(similarity, k, share)`` of the kernel over all samples, or each class.
 
     share: what part of the samples that f is about these are, below 1 in GreeDi only
-    hold: keep the similarities as a matrix where it fits
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        kernel: "gradient" or "features", see ``similarities``.
+        hold: keep the similarities as a matrix where it fits.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         given = [_SIMILARITIES[kernel](evidence, rows)]

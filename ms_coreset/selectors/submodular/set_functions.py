@@ -210,6 +210,7 @@ class LogDeterminant:
 
 class ExplainedVariance(LogDeterminant):
     """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j, where the true one takes log
+
     of what it does not. It seeks redundancy, and its gains rise as S grows: lazily maximised, candidates one by one,
     it gives places 0, 1, 2, ... as in DeepCore.
     """

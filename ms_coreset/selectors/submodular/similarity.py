@@ -37,7 +37,12 @@ def blocks(places: np.ndarray, n: int) -> list[np.ndarray]:
 
 def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | Dense]:
     """The similarities, each as a matrix made once, if these and the data's own copies take no more than ``memory``
-    bytes; else as given."""
+
+    bytes; else as given.
+
+    Args:
+        memory: bytes that it may use beside the data, see ``select``.
+    """
     fits = fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
     return [_dense(similarity) for similarity in similarities] if fits else similarities
 
@@ -137,7 +142,9 @@ class Cosine:
     The cosine of such vectors is that of the l times that of the r, so that last-layer gradients, l_i = g_i and
     r_i = [1 ; e_i], need never be written out. Plain vectors are the case l_i = 1.
 
-    left, right: (n, C) and (n, d) float64, the l_i and r_i, which are divided by their norms in place
+    Args:
+        left: (n, C) and (n, d) float64, the l_i and r_i, which are divided by their norms in place.
+        right: (n, C) and (n, d) float64, the l_i and r_i, which are divided by their norms in place.
     """
 
     batch = 32
