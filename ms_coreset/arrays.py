@@ -17,8 +17,13 @@ def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
     """``value``, whoever made it, as an array of NumPy; without a copy where none is needed.
 
     Memory-mapped arrays stay so, and what else lies in a file (h5py, zarr) becomes ``StoredRows``. bfloat16, which
-    NumPy does not have, becomes float32. Raises ``MsCoresetError`` naming it for masked and sparse arrays, and for
-    what is no array.
+    NumPy does not have, becomes float32.
+
+    Args:
+        name: the name in the registry.
+
+    Raises:
+        MsCoresetError: naming it for masked and sparse arrays, and for what is no array.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise MsCoresetError(f"{name}: a masked array says nothing of what is masked: leave these samples out, or put "
@@ -66,9 +71,11 @@ class StoredRows:
     Indexed like an array of NumPy by a slice, a place, or places in any order or a mask (n,), it gives an array in
     memory; by anything else, it is read whole.
 
-    name: what errors call it
-    stored: has shape, dtype, and rows by slices
-    change: (rows, place of the first) -> rows, done with whatever is read; dtype: what that gives
+    Args:
+        name: what errors call it.
+        stored: has shape, dtype, and rows by slices.
+        change: (rows, place of the first) -> rows, done with whatever is read.
+        dtype: what that gives.
     """
 
     def __init__(self, name: str, stored: Any, change: Callable[[np.ndarray, int], np.ndarray] | None = None,

@@ -31,20 +31,24 @@ _OPTIONAL = ("weights", "scores", "pool")
 class Coreset:
     """Which samples stay.
 
-    indices: (k,) int64 places in the data set, in pick order (rank order for scores), each once
-    n: size of the data set they point into
-    rate: share that was asked for, in (0, 1]
-    method, options, seed: how they were picked
-    weights: (k,) float64, the weight of each in training, or None
-    scores: (n,) float64, high = keep, or None; NaN outside the pool
-    pool: (m,) ascending places the choice was made from, or None for all n
-    manifest: plain values: versions, data, command
-
     Arrays may come from anywhere, as those of ``Evidence``. NumPy's numbers and arrays in the options and the manifest
     become Python's, tuples lists, so that a file gives back what was saved.
 
-    Raises ``MsCoresetError`` for indices out of range or twice, for weights or scores that do not fit, and for other
-    values than these.
+    Attributes:
+        indices: (k,) int64 places in the data set, in pick order (rank order for scores), each once.
+        n: size of the data set they point into.
+        rate: share that was asked for, in (0, 1].
+        method: how they were picked.
+        options: how they were picked.
+        seed: how they were picked.
+        weights: (k,) float64, the weight of each in training, or None.
+        scores: (n,) float64, high = keep, or None; NaN outside the pool.
+        pool: (m,) ascending places the choice was made from, or None for all n.
+        manifest: plain values: versions, data, command.
+
+    Raises:
+        MsCoresetError: for indices out of range or twice, for weights or scores that do not fit, and for other values
+            than these.
     """
 
     indices: np.ndarray
@@ -114,7 +118,11 @@ class Coreset:
     def within(self, pool: np.ndarray, n: int) -> Coreset:
         """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n.
 
-        Raises ``MsCoresetError`` for places of another part than this coreset's: not as many, or out of range.
+        Args:
+            n: how many samples.
+
+        Raises:
+            MsCoresetError: for places of another part than this coreset's: not as many, or out of range.
         """
         pool = _places("pool ind", np.asarray(as_array("pool", pool)), n)
         self._require_of_size(len(pool), "the pool")
@@ -133,7 +141,8 @@ class Coreset:
         of samples that a known perturbation touched, before and after, or None when none is known; bad_by_kind: the
         same two shares for each thing that was done, by its name
 
-        Raises ``MsCoresetError`` for a split of another size.
+        Raises:
+            MsCoresetError: for a split of another size.
         """
         self._require_of_size(len(split), "the split")
         available = slice(None) if self.pool is None else self.pool
@@ -154,7 +163,9 @@ class Coreset:
     def save(self, path: str | os.PathLike, dropped: str | os.PathLike | None = None) -> None:
         """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest".
 
-        dropped: where to write the dropped places, too, as ``save_dropped`` does; then both files change, or none
+        Args:
+            path: the file.
+            dropped: where to write the dropped places, too, as ``save_dropped`` does; then both files change, or none.
         """
         with contextlib.ExitStack() as files:
             whole = files.enter_context(atomic_write(path))
@@ -199,7 +210,8 @@ class Coreset:
     def to_torch_subset(self, dataset: Any) -> Any:
         """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order.
 
-        Raises ``MsCoresetError`` for a data set of another size, or without one.
+        Raises:
+            MsCoresetError: for a data set of another size, or without one.
         """
         from torch.utils.data import Subset
 
@@ -253,7 +265,13 @@ def _holds_numbers(array: np.ndarray) -> bool:
 
 def read_dropped(path: str | os.PathLike, n: int) -> np.ndarray:
     """The kept places (ascending) left by a file of dropped ones, as the Moderate repository or ``save_dropped``
-    writes it, in a data set of ``n``; raises ``MsCoresetError`` naming the file when it does not fit."""
+
+    writes it, in a data set of ``n``; raises ``MsCoresetError`` naming the file when it does not fit.
+
+    Args:
+        path: the file.
+        n: how many samples.
+    """
     dropped = np.asarray(read_pickle(path))
     if dropped.ndim != 1 or (dropped.size and not np.issubdtype(dropped.dtype, np.integer)):
         raise MsCoresetError(f"{path} does not hold a list of dropped places")

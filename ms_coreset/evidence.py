@@ -38,24 +38,27 @@ _HOW = {
 class Evidence:
     """Arrays about n samples; only labels must be there.
 
-    labels: (n,) integers, any values; booleans are 0 and 1, and floats will do that are whole numbers (of pandas, say).
-        What compares them with logits needs 0 .. C-1, the others take them as groups
-    features: (n, d), the input of a network's last dense layer
-    logits: (n, C), before the softmax
-    dynamics: ``TrainingDynamics``
-    boundary: (n,), squared distance to the decision boundary (DeepFool)
-    imported: (n,), scores made elsewhere, high = keep, NaN where a sample has none
-    runs: ``Evidence`` of the same samples, one per network, for scores that average over several
-    validation: ``Evidence`` of other samples from the same network
-    probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
-        ``arrays.logits_of``
-
     Arrays may come from anywhere: NumPy, memory-mapped or not, torch or MindSpore (also of bfloat16 or with a
     gradient), pandas, lists. They are not copied where that is not needed; of h5py's and zarr's only the rows in use
     are read, when they are used (``arrays.StoredRows``).
 
-    Raises ``MsCoresetError`` when shapes do not fit together, for what is not numbers, and for masked and sparse
-    arrays. Whether numbers are finite is looked at by ``require``, when they are needed.
+    Whether numbers are finite is looked at by ``require``, when they are needed.
+
+    Attributes:
+        labels: (n,) integers, any values; booleans are 0 and 1, and floats will do that are whole numbers (of pandas,
+            say). What compares them with logits needs 0 .. C-1, the others take them as groups.
+        features: (n, d), the input of a network's last dense layer.
+        logits: (n, C), before the softmax.
+        dynamics: ``TrainingDynamics``.
+        boundary: (n,), squared distance to the decision boundary (DeepFool).
+        imported: (n,), scores made elsewhere, high = keep, NaN where a sample has none.
+        runs: ``Evidence`` of the same samples, one per network, for scores that average over several.
+        validation: ``Evidence`` of other samples from the same network.
+        probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
+            ``arrays.logits_of``.
+
+    Raises:
+        MsCoresetError: when shapes do not fit together, for what is not numbers, and for masked and sparse arrays.
     """
 
     labels: np.ndarray
@@ -96,6 +99,9 @@ class Evidence:
 
         ``round(share * n)`` samples are held out, drawn by the seed: those that training with a validation share of
         this size and seed does not train on. Labels, features and logits go along, nothing else.
+
+        Args:
+            seed: of the random generator.
         """
         rest, held_out = hold_out(len(self), share, seed)
         if not len(held_out):
