@@ -11,10 +11,12 @@ def gradient_sign(network: nn.Module, images: np.ndarray, labels: np.ndarray | t
                   *, eps: float = 8 / 255) -> np.ndarray:
     """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``, float32 array.
 
-    network: a module that takes pixels in [0, 1], set to evaluation mode; images: (B, C, H, W) array of such pixels
-    labels: (B,) the y, or None for the network's own answers
-
     Source: Goodfellow et al., ICLR 2015, section 4.
+
+    Args:
+        network: a module that takes pixels in [0, 1], set to evaluation mode.
+        images: (B, C, H, W) array of such pixels.
+        labels: (B,) the y, or None for the network's own answers.
     """
     labels = _answers(network, images) if labels is None else labels
     return projected_gradient(network, images, labels, eps=eps, alpha=eps, steps=1)
@@ -25,9 +27,12 @@ def projected_gradient(network: nn.Module, images: np.ndarray, labels: np.ndarra
                        start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times a step of ``alpha`` along the sign of the loss's gradient, then back into the ball and [0, 1].
 
-    start: where to begin, or None for the images themselves
-
     Source: Madry et al., ICLR 2018, section 2.1; the defaults of torchattacks.
+
+    Args:
+        network: the network.
+        labels: (n,) integers, the class of each sample.
+        start: where to begin, or None for the images themselves.
     """
     network.eval()
     device = device_of(network)

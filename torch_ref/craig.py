@@ -18,10 +18,22 @@ def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str
 
     Facility location with s_ij = max d - d_ij + 1e-3 within a class, d_ij = ||G_i - G_j||, and 0 between classes.
     A pick's weight is the number of samples of its class that are most similar to it.
-    variant: "deepcore" divides gradients by the size of their batch, and its weights are one more
-    greedy, epsilon, beta: see ``submodular.maximise``
 
     Source: Mirzasoleiman et al., ICML 2020, algorithm 1.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        greedy: see ``submodular.maximise``.
+        epsilon: see ``submodular.maximise``.
+        beta: see ``submodular.maximise``.
+        variant: "deepcore" divides gradients by the size of their batch, and its weights are one more.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, VARIANTS)
     labels, rng = np.asarray(evidence.labels), np.random.RandomState(seed)

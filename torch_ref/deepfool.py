@@ -15,10 +15,12 @@ def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int =
     l_k = |f_k - f_k0| / ||w_k||, and x moves by l_k w_k / ||w_k|| for the smallest l_k, until the class is not k0.
     A class with w_k = 0 is never moved to. An image that keeps its class has the length after ``max_iter`` steps.
 
-    network: a module, set to evaluation mode; images: float tensor, as the network takes them
-    overshoot: the image moves, and the length counts, by 1 + overshoot times the sum of the steps
-
     Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; DeepCore's defaults and its squared length.
+
+    Args:
+        network: a module, set to evaluation mode.
+        images: float tensor, as the network takes them.
+        overshoot: the image moves, and the length counts, by 1 + overshoot times the sum of the steps.
     """
     network.eval()
     images = images.to(device_of(network))

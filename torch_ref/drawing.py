@@ -30,6 +30,13 @@ def beta(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, se
 
     Source: Cho et al., ICML 2025: b = 15 (1 - mu) (1 - pruned^c_d), a = 16 - b, mu the mean probability of the ten
     highest values. Where too few have a value above 0, the others are those of the highest probability.
+
+    Args:
+        evidence: what is known of the samples.
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        rate: share of the samples to keep, in (0, 1].
+        seed: of the random generator.
+        epochs: which epochs count, see ``forgetting``; None: all.
     """
     recorded = record_of(evidence, "probability", epochs)
     probability = (recorded[:30] if epochs is None else recorded).nanmean(dim=0)
@@ -62,6 +69,13 @@ def best_window(evidence: Evidence, values: np.ndarray, groups: Groups, rate: fl
 
     In the dual form, with the kernel <[x, 1], [y, 1]>: alpha = (K + lam I)^-1 Y over the window's samples. Source: Choi
     et al., BWS, ICML 2024.
+
+    Args:
+        evidence: what is known of the samples.
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        rate: share of the samples to keep, in (0, 1].
+        seed: of the random generator.
+        lam: lambda, a number of at least 0.
     """
     features = require(evidence, "features")
     rows = torch.cat([features, torch.ones(len(features), 1, dtype=torch.float64)], dim=1)

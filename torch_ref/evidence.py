@@ -12,17 +12,18 @@ import torch
 class Evidence:
     """What a selection may look at.
 
-    labels: (n,) integers
-    features: (n, d) inputs of the network's last linear layer, or None
-    logits: (n, C), or None
-    dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
-        for T epochs or None; or None
-    boundary: (n,) squared distances to the decision boundary, or None
-    imported: (n,) scores made elsewhere, NaN where there is none, or None
-    runs: a tuple of evidence of the same samples from other networks, or None
-    validation: evidence of other samples from the same network, or None
-    probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
-        number of its type
+    Attributes:
+        labels: (n,) integers.
+        features: (n, d) inputs of the network's last linear layer, or None.
+        logits: (n, C), or None.
+        dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
+            for T epochs or None; or None.
+        boundary: (n,) squared distances to the decision boundary, or None.
+        imported: (n,) scores made elsewhere, NaN where there is none, or None.
+        runs: a tuple of evidence of the same samples from other networks, or None.
+        validation: evidence of other samples from the same network, or None.
+        probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
+            number of its type.
     """
 
     labels: np.ndarray

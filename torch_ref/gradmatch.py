@@ -17,14 +17,24 @@ def gradmatch(evidence: Evidence, rate: float, balance: bool, seed: int, lam: fl
 
     Each pick has the largest <G_i, r>, r the residual of min_x ||sum_S x G - b||^2 + lam ||x||^2; in the end x is
     solved for once more with x >= 0. The weight of a single pick is 1.
-    lam: above 0
-    refill: samples whose weight came out as 0 are replaced by those with the highest <G_i, r>, with the smallest
-        positive weight ("projection"), or not ("none")
-    variant: "deepcore" divides gradients by the size of their batch, has lam = 1 but 0 after the first pick, minimises
-        ||(K_SS + lam I) x - c_S|| in the end, and refills nothing
 
     The mean is that of the samples chosen from, or of ``evidence.validation`` (balanced: of the same class).
     Source: Killamsetty et al., GRAD-MATCH, ICML 2021, algorithm 2.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        lam: above 0.
+        refill: samples whose weight came out as 0 are replaced by those with the highest <G_i, r>, with the smallest
+            positive weight ("projection"), or not ("none").
+        variant: "deepcore" divides gradients by the size of their batch, has lam = 1 but 0 after the first pick,
+            minimises ||(K_SS + lam I) x - c_S|| in the end, and refills nothing.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("refill", refill, ("projection", "none"))

@@ -28,10 +28,13 @@ def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclide
                  weighting: str = "mean") -> torch.Tensor:
     """The scores as they are, and where there is none the mean over the nearest samples that have one.
 
-    neighbors: how many; near by ``metric``, equally near ones by place
-    weighting: "mean", or "distance": weights e^-d, d the Euclidean distance of the features whatever the metric
-
     Source: Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025.
+
+    Args:
+        evidence: what is known of the samples.
+        neighbors: how many; near by ``metric``, equally near ones by place.
+        metric: "euclidean", or "cosine": features at length 1.
+        weighting: "mean", or "distance": weights e^-d, d the Euclidean distance of the features whatever the metric.
     """
     check_choice("weighting", weighting, ("mean", "distance"))
     values, rows, features = _given(evidence), features_in(evidence, metric), require(evidence, "features")

@@ -35,6 +35,10 @@ def batch_sizes(n: int, batch_size: int) -> torch.Tensor:
     """(n, 1): how many samples are in the batch of each, when consecutive samples are batched; the last is smaller.
 
     DeepCore divides each gradient by this, because its loss is the mean over a batch.
+
+    Args:
+        n: how many samples.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
     """
     starts = np.arange(n) // batch_size * batch_size
     return torch.tensor(np.minimum(starts + batch_size, n) - starts)[:, None].double()

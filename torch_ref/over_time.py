@@ -31,9 +31,13 @@ def temporal_dual_depth(divergences: torch.Tensor, window: int) -> torch.Tensor:
 def loss_correlation(losses: np.ndarray, held_out: np.ndarray, labels: np.ndarray) -> torch.Tensor:
     """CLD (n,): Pearson's correlation of the differences over time of a sample's loss and its class's held-out mean.
 
-    losses: (T, n), NaN where a sample was not seen; held_out: (T, n), NaN of samples that were not held out. A class
     without held-out ones has the mean of all; no variation is 0, fewer than three differences of both NaN.
     Source: Nagaraj et al., TMLR 2025.
+
+    Args:
+        losses: (T, n), NaN where a sample was not seen.
+        held_out: (T, n), NaN of samples that were not held out. A class.
+        labels: (n,) integers, the class of each sample.
     """
     known = np.isfinite(held_out).any(axis=0)
     values = []

@@ -32,7 +32,10 @@ def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
 def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.ndarray, int]]:
     """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out.
 
-    rate: or ``ClassBudgets``, whose counts are the budgets then
+    Args:
+        labels: (n,) integers, the class of each sample.
+        rate: or ``ClassBudgets``, whose counts are the budgets then.
+        balance: whether the rate holds for each class by itself.
     """
     counts = rate.counts if isinstance(rate, ClassBudgets) else None
     sized = [(rows, round(rate * len(rows)) if counts is None else counts[int(labels[rows[0]])])
@@ -44,6 +47,9 @@ def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
     """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it, or of ``scale``.
 
     Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
     """
     among = np.asarray(values)[candidates]
     best = among.max()

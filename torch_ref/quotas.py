@@ -55,7 +55,12 @@ def _difficulty(evidence: Evidence, groups: list[np.ndarray], quota_score: str =
 
 def shared_out(claims: np.ndarray, sizes: np.ndarray, k: int, least: int = 0) -> np.ndarray:
     """Whole numbers of sum k, near min(size, max(least, lambda claim)): by bisection of lambda, then the largest
-    remainders. Where all classes that claim anything are full, the others share the rest by their sizes."""
+
+    remainders. Where all classes that claim anything are full, the others share the rest by their sizes.
+
+    Args:
+        k: how many to pick.
+    """
     lowest = np.minimum(least, sizes)
     if lowest.sum() > k:
         raise ValueError(f"quota_least {least} of each class is more than {k}")

@@ -14,11 +14,13 @@ from torch_ref.extraction import Split
 def patch_evidence(split: Split, filters: int | None = None, seed: int = 0) -> Evidence:
     """``Evidence`` of what ridge regression on patches says of each sample when it was fitted to all the others.
 
-    split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,) and ``num_classes``
-    filters: by default 500 for colour, 150 for grey images, 80 for those below 16 pixels
-
     logits: ten times the left-out answers; features: these less their row mean, at length 1 if there are more than two
     classes; float64.
+
+    Args:
+        split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,) and ``num_classes``.
+        filters: by default 500 for colour, 150 for grey images, 80 for those below 16 pixels.
+        seed: of the random generator.
     """
     answers, _, _ = ridge_left_out(patch_features(split.images, filters, seed), split.labels, split.num_classes)
     centered = answers - answers.mean(axis=1, keepdims=True)
@@ -33,6 +35,9 @@ def patch_features(images: np.ndarray, filters: int | None = None, seed: int = 0
     x 4 if images have fewer than 16. 100,000 of them, at most, of at most 10,000 images, in an order of
     ``RandomState([seed, crc32("patches")])``: images first, then places, image by image and row by row. Colour images
     have the sum over both mirror images.
+
+    Args:
+        seed: of the random generator.
     """
     rng = np.random.RandomState([seed, zlib.crc32(b"patches")])
     pixels = torch.as_tensor(np.asarray(images), dtype=torch.float64).permute(0, 3, 1, 2)
@@ -85,6 +90,10 @@ def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
 
     The regression's intercept is not penalised, the penalty is n lambda, features are centred and scaled by what all
     samples have. Of equally accurate lambdas the first is taken.
+
+    Args:
+        labels: (n,) integers, the class of each sample.
+        classes: how many classes.
     """
     given, truth = torch.as_tensor(np.asarray(features), dtype=torch.float64), torch.as_tensor(np.asarray(labels))
     spread = given.std(dim=0, correction=0) + 1e-3 * given.std(correction=0)

@@ -40,6 +40,11 @@ def spread_over_strata(values: np.ndarray, rows: np.ndarray, k: int, rng: np.ran
     Of S strata the j-th smallest gives min(its size, what is left of k // (S - j)), ties to the lower values; each
     gives a random sample. The highest value belongs to the last stratum; equal values are one stratum.
     Source: Zheng et al., Coverage-centric Coreset Selection, ICLR 2023, algorithm 1.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        k: how many to pick.
+        rng: the random generator.
     """
     if strata < 1:
         raise ValueError(f"strata is {strata}, must be at least 1")

@@ -39,16 +39,21 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
            seed: int = 0, **options: Any) -> Coreset:
     """Choose about ``rate * n`` of the n samples.
 
-    method: one of ``METHODS``, in any case
-    evidence: any object with the attributes of ``Evidence`` that the method needs
-    rate: share that is kept, in (0, 1]
-    balance: apply the rate in each class by itself, classes ascending; else to all samples together
-    quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None
-    seed: of the ``RandomState`` that a method draws from
-    options: of the method, and of the quota
+    Args:
+        method: one of ``METHODS``, in any case.
+        evidence: any object with the attributes of ``Evidence`` that the method needs.
+        rate: share that is kept, in (0, 1].
+        balance: apply the rate in each class by itself, classes ascending; else to all samples together.
+        quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None.
+        seed: of the ``RandomState`` that a method draws from.
+        **options: of the method, and of the quota.
 
-    Returns a ``Coreset``. Raises ``ValueError`` for an unknown method or option, a rate out of range, evidence that
-    is missing or not finite, and when nothing would be selected.
+    Returns:
+        A ``Coreset``.
+
+    Raises:
+        ValueError: for an unknown method or option, a rate out of range, evidence that is missing or not finite, and
+            when nothing would be selected.
     """
     if str(method).lower() not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
@@ -65,6 +70,15 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     """Choose by any score and one of ``RULES``; options are the score's, and the rule's where it has any.
 
     The rest is as in ``select``.
+
+    Args:
+        score: name of the score.
+        rule: name of the rule.
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        **options: further options, by name.
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}: there are {', '.join(RULES)}")

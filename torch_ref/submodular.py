@@ -22,7 +22,19 @@ def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int,
                       neighbors: int | None = None) -> Picks:
     """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximize`` and ``similarities`` for the options.
 
-    neighbors: of each row only so many of the largest similarities, the others 0
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        kernel: "gradient" or "features", see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+        neighbors: of each row only so many of the largest similarities, the others 0.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
 
@@ -34,7 +46,22 @@ def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int,
 
 def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 1.0, kernel: str = "gradient",
               greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
-    """Maximise lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, not counting the diagonal as DeepCore."""
+    """Maximise lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, not counting the diagonal as DeepCore.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        lam: lambda, a number of at least 0.
+        kernel: "gradient" or "features", see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
+    """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
     return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options)
 
@@ -44,7 +71,20 @@ def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, j
                     variant: str = "paper") -> Picks:
     """Maximise log det(s_SS + jitter I). Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018.
 
-    variant: "deepcore" maximises what S explains instead, with the sign of DeepCore's code; see ``explained_gains``
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        kernel: "gradient" or "features", see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+        variant: "deepcore" maximises what S explains instead, with the sign of DeepCore's code; see
+            ``explained_gains``.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, ("paper", "deepcore"))
     if not jitter > 0:
@@ -110,10 +150,16 @@ def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy
              beta: float = 0.9) -> list[int]:
     """k positions below n in pick order, by ``gains_of(picked)`` -> the gain (n,) of each further element.
 
-    greedy: "naive" and "lazy", which is a faster way to the same picks: the best gain each time
-        "approximate_lazy": gains are refreshed from the top of an outdated list, and the first that is at least
-        ``stale - (1 - beta) |stale|`` is taken
-        "stochastic": the best of max(round(-ln(epsilon) n / k), 1) that ``rng`` draws from those left
+    Args:
+        n: how many samples.
+        k: how many to pick.
+        rng: the random generator.
+        greedy: "naive" and "lazy", which is a faster way to the same picks: the best gain each time "approximate_lazy":
+            gains are refreshed from the top of an outdated list, and the first that is at least ``stale - (1 - beta)
+            |stale|`` is taken "stochastic": the best of max(round(-ln(epsilon) n / k), 1) that ``rng`` draws from those
+            left.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
     """
     if greedy == "deepcore_lazy":
         return _deepcore_lazy(gains_of, n, k)

@@ -21,17 +21,29 @@ from torch_ref.over_time import divergence
 class Recipe:
     """How a network is trained.
 
-    epochs, batch_size: passes over the data; the last, smaller batch of a pass is kept
-    lr, momentum, nesterov, weight_decay: ``torch.optim.SGD``'s; the decay is on all parameters
-    schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" or "linear" (to ``min_lr``, per
-        update) or "constant"
-    warmup, warmup_from: share of the updates in which the rate rises linearly, from ``warmup_from`` times ``lr``
-    crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none),
-        and horizontal mirroring: True, at random; "alternate", in every other epoch, see ``present``
-    whiten: the first convolution becomes the whitening of patches, and is not trained
-    crop_scale, crop_size: instead, random crop of at least this share of the area, resized to ``crop_size`` if that is
-        given, and then to the image size (None: no such crop)
-    clip_norm: largest norm of the whole gradient, or None
+    Attributes:
+        epochs: passes over the data; the last, smaller batch of a pass is kept.
+        batch_size: passes over the data; the last, smaller batch of a pass is kept.
+        lr: ``torch.optim.SGD``'s; the decay is on all parameters.
+        momentum: ``torch.optim.SGD``'s; the decay is on all parameters.
+        nesterov: ``torch.optim.SGD``'s; the decay is on all parameters.
+        weight_decay: ``torch.optim.SGD``'s; the decay is on all parameters.
+        schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" or "linear" (to ``min_lr``, per
+            update) or "constant".
+        warmup: share of the updates in which the rate rises linearly, from ``warmup_from`` times ``lr``.
+        warmup_from: share of the updates in which the rate rises linearly, from ``warmup_from`` times ``lr``.
+        crop_padding: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none), and horizontal
+            mirroring: True, at random; "alternate", in every other epoch, see ``present``.
+        padding_mode: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none), and horizontal
+            mirroring: True, at random; "alternate", in every other epoch, see ``present``.
+        flip: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none), and horizontal mirroring:
+            True, at random; "alternate", in every other epoch, see ``present``.
+        whiten: the first convolution becomes the whitening of patches, and is not trained.
+        crop_scale: instead, random crop of at least this share of the area, resized to ``crop_size`` if that is given,
+            and then to the image size (None: no such crop).
+        crop_size: instead, random crop of at least this share of the area, resized to ``crop_size`` if that is given,
+            and then to the image size (None: no such crop).
+        clip_norm: largest norm of the whole gradient, or None.
     """
 
     epochs: int
@@ -68,20 +80,25 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
           weights: np.ndarray | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` in place.
 
-    split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
-    recipe: a mapping, or any object with the attributes of ``Recipe``; keys that it lacks have ``Recipe``'s defaults
-    seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``, and its dropout, if the network
-        has any, from ``RandomState([seed, crc32("dropout"), e])``
-    weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy, or 0 if
-        all its weights are
+    Args:
+        network: the network.
+        split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel.
+        recipe: a mapping, or any object with the attributes of ``Recipe``; keys that it lacks have ``Recipe``'s
+            defaults.
+        seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``, and its dropout, if the
+            network has any, from ``RandomState([seed, crc32("dropout"), e])``.
+        weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy, or 0 if all
+            its weights are.
 
-    Returns a ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward
-    pass in training mode just before each update. With z the logits, p = softmax(z) and y the label: probability
-    p_y, margin p_y - max_{j != y} p_j, logit_margin z_y - max_{j != y} z_j, error_norm ||p - onehot(y)||_2,
-    loss -log p_y (float32), correct, argmax z = y (bool), and divergence from the epoch before, see ``over_time``
-    (float32, NaN in the first).
+    Returns:
+        A ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward pass in
+        training mode just before each update. With z the logits, p = softmax(z) and y the label: probability p_y,
+        margin p_y - max_{j != y} p_j, logit_margin z_y - max_{j != y} z_j, error_norm ||p - onehot(y)||_2, loss -log
+        p_y (float32), correct, argmax z = y (bool), and divergence from the epoch before, see ``over_time`` (float32,
+        NaN in the first).
 
-    Raises ``ValueError`` for an unknown schedule or padding mode.
+    Raises:
+        ValueError: for an unknown schedule or padding mode.
     """
     recipe = _as_recipe(recipe)
     device = device_of(network)
@@ -160,7 +177,9 @@ def present(images: np.ndarray, recipe: Recipe, seed: int, epoch: int,
     last two for the samples in presented order. With "alternate", sample i is mirrored in the epochs whose number
     plus bit i of ``RandomState([seed, crc32("flip")])`` is odd.
 
-    originals: Pillow images of any size, one for each of ``images``, that resized crops are taken from instead
+    Args:
+        seed: of the random generator.
+        originals: Pillow images of any size, one for each of ``images``, that resized crops are taken from instead.
     """
     rng = np.random.RandomState([seed, epoch])
     order = rng.permutation(len(images))
@@ -192,6 +211,9 @@ def whiten(network: nn.Module, split: Split, samples: int = 5000, eps: float = 5
 
     e_j, v_j: the largest eigenvalues of the second moments of the patches of the first ``samples`` images, and their
     eigenvectors, turned so that the entry of largest size is positive; a bias is set to 0
+
+    Args:
+        network: the network.
     """
     layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     images = normalize(split.images[:samples], split.mean, split.std).to(layer.weight.device)
@@ -260,7 +282,12 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.T
            weights: torch.Tensor, clip_norm: float | None) -> tuple[torch.Tensor, torch.Tensor]:
     """One update by a batch, in training mode; see ``train``.
 
-    Returns (loss, logits (B, C) before the update), cut off from the network.
+    Args:
+        network: the network.
+        labels: (n,) integers, the class of each sample.
+
+    Returns:
+        (loss, logits (B, C) before the update), cut off from the network.
     """
     network.train()
     logits = network(inputs)

@@ -60,6 +60,10 @@ def initialise(network: nn.Module, rng: np.random.RandomState, convolution: Sche
     """Draw the weights of all layers, in order of definition, weight before bias; returns the network.
 
     A layer's own ``scheme``, if it has one, goes before those of its kind. BatchNorm keeps gamma 1 and beta 0.
+
+    Args:
+        network: the network.
+        rng: the random generator.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

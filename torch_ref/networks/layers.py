@@ -17,6 +17,9 @@ def border(image_size: int, least: int = 32) -> int:
     """Zeros that the first convolution adds on each side, so that images below ``least`` pixels become as large.
 
     They become a pixel larger where the difference is odd.
+
+    Args:
+        image_size: height and width of the images, in pixels.
     """
     return max(0, (least + 1 - image_size) // 2)
 
@@ -63,7 +66,8 @@ class SqueezeExcitation(nn.Module):
 class Dropout(nn.Module):
     """While training, keeps values with chance 1 - p, divided by that; a NumPy ``RandomState`` ``rng`` decides.
 
-    per: "entry", "channel" (all of a channel or nothing) or "sample"
+    Args:
+        per: "entry", "channel" (all of a channel or nothing) or "sample".
     """
 
     def __init__(self, p: float, per: str = "entry") -> None:

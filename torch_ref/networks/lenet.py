@@ -36,5 +36,14 @@ class LeNet(nn.Module):
 
 
 def lenet(num_classes: int, in_channels: int, image_size: int) -> Built:
-    """A LeNet."""
+    """A LeNet.
+
+    Args:
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+
+    Returns:
+        The network, and how its layers start.
+    """
     return LeNet(num_classes, in_channels, image_size), {}

@@ -14,6 +14,12 @@ def el2n(evidence: Evidence, first: int | None = None, last: int | None = None) 
 
     With ``first`` or ``last``: mean over the epochs first to last - 1 of ``evidence.dynamics.error_norm``.
     Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.2.
+
+    Args:
+        evidence: what is known of the samples.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     if first is None and last is None:
         return torch.stack([errors(run).norm(dim=1) for run in runs_of(evidence)]).mean(dim=0)

@@ -13,6 +13,14 @@ def grand(evidence: Evidence, variant: str = "paper", batch_size: int = 128) -> 
 
     The runs are ``evidence.runs``, or the evidence itself. variant: "deepcore" divides by the size of the batch.
     Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.1, of the last layer alone.
+
+    Args:
+        evidence: what is known of the samples.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        (n,) float64, high = keep.
     """
     check_choice("variant", variant, VARIANTS)
     norms = torch.stack([gradients(run).norm(dim=1) for run in runs_of(evidence)])

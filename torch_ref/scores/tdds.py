@@ -13,6 +13,13 @@ def tdds(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -
     """How much the divergence of successive answers varies in windows of J epochs, each weighing a tenth of the next.
 
     Of ``evidence.dynamics.divergence``, or of ``probabilities``. Source: Zhang et al., CVPR 2024.
+
+    Args:
+        evidence: what is known of the samples.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     if getattr(evidence.dynamics, "divergence", None) is not None:
         divergences = record_of(evidence, "divergence", epochs)[1:]

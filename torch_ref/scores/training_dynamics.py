@@ -19,7 +19,15 @@ def ends_of(epochs: int | str | Sequence[int]) -> tuple[int, int]:
 
 
 def record_of(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Tensor:
-    """(T, n) float64 of the dynamics, of ``epochs`` or of all; NaN where a sample was not seen."""
+    """(T, n) float64 of the dynamics, of ``epochs`` or of all; NaN where a sample was not seen.
+
+    Args:
+        evidence: what is known of the samples.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        (n,) float64, high = keep.
+    """
     if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
         raise ValueError(f"evidence lacks dynamics with {field}")
     recorded = torch.tensor(np.array(getattr(evidence.dynamics, field), np.float64))
