@@ -20,7 +20,8 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 def random(evidence: Evidence, request: Request) -> Selection:
     """Each sample equally likely, without replacement.
 
-    Drawn by ``RandomState(seed).choice``, balanced from one stream over the classes in turn: DeepCore's indices.
+    Drawn by ``RandomState(seed).choice``. If balanced, one stream serves the classes in turn, which gives DeepCore's
+    indices.
 
     Args:
         evidence: what is known of the samples.
