@@ -22,18 +22,22 @@ Draw = Callable[[np.ndarray, int, np.random.RandomState], np.ndarray]  # (scores
 
 def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
                   pick: Callable[[np.ndarray, int], np.ndarray]) -> Selection:
-    """The ``Selection`` of ``pick_by_group`` among the samples that have a value (n,); others, NaN, are never picked.
+    """The ``Selection`` of ``pick_by_group`` among the samples that have a value; those without (NaN) are never picked.
 
-    Of several ranks the first picks, for it takes several times the scores' memory. It warns of samples without a
-    value, and raises ``MsCoresetError`` where fewer others than are to be kept are there.
+    With several ranks the first one picks, because picking takes several times the scores' memory. It warns of samples
+    without a value.
 
     Args:
         values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
+        pick: (places, k) -> the k places to keep.
 
     Returns:
         The picks, a ``Selection``.
+
+    Raises:
+        MsCoresetError: where fewer samples have a value than are to be kept.
     """
     unseen = int(np.isnan(values).sum())
     if unseen:
@@ -45,7 +49,19 @@ def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
 
 
 def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
-    """Those of ``rows`` whose value is not NaN, of all samples' (n,); raises ``MsCoresetError`` for fewer than k."""
+    """The ``rows`` whose value is not NaN.
+
+    Args:
+        rows: places.
+        values: (n,), of all samples.
+        k: how many are to be kept.
+
+    Returns:
+        Places, in the order of ``rows``.
+
+    Raises:
+        MsCoresetError: where these are fewer than k.
+    """
     known = rows[~np.isnan(values[rows])]
     if len(known) < k:
         raise MsCoresetError(f"{len(known)} of {len(rows)} samples have a score, fewer than the {k} to keep: at most "
@@ -54,14 +70,15 @@ def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
 
 
 def draw_by_group(values: np.ndarray, evidence: Evidence, request: Request, draw: Draw) -> Selection:
-    """The ``Selection`` of what ``draw`` takes of the scores of each group that has a budget; one stream of random
+    """The ``Selection`` of what ``draw`` takes from the scores of each group that has a budget.
 
-    numbers serves all groups.
+    One stream of random numbers serves all groups.
 
     Args:
         values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
+        draw: a function of ``rules``: (scores, k, rng) -> k places.
 
     Returns:
         The picks, a ``Selection``.
@@ -109,7 +126,10 @@ def needs_of_cutoff(options: dict[str, Any]) -> tuple[str, ...]:
 
 def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
               cutoff_score: str) -> tuple[np.ndarray, float]:
-    """(what the cut-off goes by (n,), the share that it takes); the score is not asked for where nothing is cut off."""
+    """The values (n,) that the cut-off uses, and the share that it takes.
+
+    The score is not computed where nothing is cut off.
+    """
     if not mis_ratio:
         return values, 0.0
     cutoff = SCORES[cutoff_score]
@@ -128,17 +148,16 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
            cutoff_score: ScoreName = "loss") -> Selection:
     """The middle of the ranking.
 
-    Over everything, with a score for each sample and nothing cut off, it is Moderate's (``rules.moderate_window``),
-    else exactly the budget.
+    Over everything, with a score for each sample and nothing cut off, it is Moderate's window
+    (``rules.moderate_window``). Otherwise it holds exactly the budget.
 
     Args:
         values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        mis_ratio: first the share ``mis_ratio`` of the samples is left out that is highest in this score; "auto": by
-            how many labels seem to be wrong (``label_quality.share_to_cut_off``).
-        cutoff_score: first the share ``mis_ratio`` of the samples is left out that is highest in this score; "auto": by
-            how many labels seem to be wrong (``label_quality.share_to_cut_off``).
+        mis_ratio: this share of the samples, the highest in ``cutoff_score``, is left out first; "auto": chosen by how
+            many labels seem to be wrong (``label_quality.share_to_cut_off``).
+        cutoff_score: the score of the cut-off.
 
     Returns:
         The picks, a ``Selection``.
@@ -172,7 +191,7 @@ def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selecti
 
 @rule("weighted_random")
 def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Drawn without replacement, the likelier the higher the score; see ``rules.weighted_random``.
+    """Drawn without replacement, more likely the higher the score; see ``rules.weighted_random``.
 
     Args:
         values: (n,) float64, the score of each sample; high = keep, NaN where it has none.

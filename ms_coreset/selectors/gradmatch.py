@@ -29,17 +29,17 @@ def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
               batch_size: Count = 128) -> Selection:
     """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
 
-    With G_i the last-layer gradients, b the mean of all G_i (or of the validation samples'), minimises
-    ||b - sum_{j in S} w_j G_j||^2 + lam ||w||^2: step by step the sample of largest <G_i, r>, r = b - sum_j x_j G_j
-    the residual of the least squares over the picks; last the weights w >= 0 by non-negative least squares.
-    Balanced, each class for itself, with the mean gradient of its own class. The weights of a class then sum to less
-    where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal, k of them picked. A
-    class that the network knows well may hardly count in training, whatever its share of the picks.
+    With G_i the last-layer gradients and b the mean of all G_i (or of the validation samples'), it minimizes ||b -
+    sum_{j in S} w_j G_j||^2 + lam ||w||^2. Step by step it takes the sample of largest <G_i, r>, where r = b - sum_j
+    x_j G_j is the residual of the least squares over the picks. Last come the weights w >= 0, by non-negative least
+    squares. Memory: n k numbers; nothing is n x n.
 
-    Memory: n k numbers; nothing is n x n.
+    Balanced, each class is matched by itself, with the mean gradient of its own class. The weights of a class then sum
+    to less where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal and k of them
+    are picked. A class that the network knows well may hardly count in training, whatever its share of the picks.
 
-    Departures from the paper: signed correlations (as DeepCore, since weights are not negative), the budget is met
-    rather than a tolerance, and the refill is not random.
+    Departures from the paper: correlations are signed (as in DeepCore, since weights are not negative), the budget is
+    met rather than a tolerance, and the refill is not random.
 
     Args:
         evidence: what is known of the samples.
@@ -78,10 +78,16 @@ def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
 
 
 class _Pursuit(NamedTuple):
-    """picks (k,); lower (k, k), the Cholesky factor L of K_SS + lam I; basis (k, n), L^-1 K_S; solved (k,), L^-1 c_S.
+    """The state of a pursuit after k picks.
 
     K is the Gram matrix, c_i = <G_i, b> (n,). The least squares' weights are L^-T solved, and weights x leave the
     correlations c - (x L) basis.
+
+    Attributes:
+        picks: (k,).
+        lower: (k, k), the Cholesky factor L of K_SS + lam I.
+        basis: (k, n), L^-1 K_S.
+        solved: (k,), L^-1 c_S.
     """
 
     picks: np.ndarray
@@ -95,7 +101,10 @@ def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, dam
     """Orthogonal matching pursuit of k picks from ``ResidentGradients``, with one column of K each.
 
     L grows by a row per pick, and with it the basis: a step costs n (d + t), and <G_i, r> falls by a multiple of the
-    new basis row. damp_first: use lam for the residual after the first pick too (DeepCore does not).
+    new basis row.
+
+    Args:
+        damp_first: use lam for the residual after the first pick too (DeepCore does not).
     """
     squares = pool.gradients.squared_norms()
     picks, free = np.empty(k, np.int64), np.ones(len(pool), bool)
@@ -137,7 +146,7 @@ def _match(pool: ResidentGradients, target: np.ndarray, k: int, lam: float,
 
 
 def _ridge_nnls(lower: np.ndarray, solved: np.ndarray) -> np.ndarray:
-    """x >= 0 that minimises ||A x - b||^2 + lam ||x||^2, that is ||L^T x - L^-1 A^T b||^2."""
+    """The x >= 0 that minimizes ||A x - b||^2 + lam ||x||^2, that is ||L^T x - L^-1 A^T b||^2."""
     from scipy.linalg import solve_triangular
     from scipy.optimize import nnls
 

@@ -43,7 +43,7 @@ def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
         request: rate, balance, seed and memory, see ``quota.Request``.
         variant: "paper"; "deepcore" picks the argmax, the farthest, as DeepCore's code does: its coresets are worse
             than random by construction.
-        metric: "euclidean", or "cosine", where f_i / ||f_i|| takes the place of f_i; there a constant does change the
+        metric: "euclidean", or "cosine", which uses f_i / ||f_i|| instead of f_i; a constant then does change the
             picks.
 
     Returns:

@@ -18,10 +18,10 @@ from ms_coreset.softmax import softmax
 
 @dataclass(frozen=True)
 class LastLayerGradients:
-    """Gradients of the cross entropy by the last layer's weights and bias, factorised, never written out.
+    """Gradients of the cross entropy by the last layer's weights and bias, factorized, never written out.
 
-    With p = softmax(z): sample i's gradient is G_i = [g_i ; vec(g_i e_i^T)], g_i = p_i - onehot(y_i), so that
-    <G_i, G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers instead of n C (d + 1).
+    With p = softmax(z), sample i's gradient is G_i = [g_i ; vec(g_i e_i^T)], g_i = p_i - onehot(y_i), so that <G_i,
+    G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers instead of n C (d + 1).
 
     Attributes:
         errors: (n, C) float64, the g_i: the gradient by the logits, or by the bias.
