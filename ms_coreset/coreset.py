@@ -32,15 +32,15 @@ class Coreset:
     """Which samples stay.
 
     Arrays may come from anywhere, as those of ``Evidence``. NumPy's numbers and arrays in the options and the manifest
-    become Python's, tuples lists, so that a file gives back what was saved.
+    become Python's, and tuples become lists, so that a file gives back what was saved.
 
     Attributes:
         indices: (k,) int64 places in the data set, in pick order (rank order for scores), each once.
         n: size of the data set they point into.
         rate: share that was asked for, in (0, 1].
-        method: how they were picked.
-        options: how they were picked.
-        seed: how they were picked.
+        method: the method that picked them.
+        options: its options.
+        seed: its seed.
         weights: (k,) float64, the weight of each in training, or None.
         scores: (n,) float64, high = keep, or None; NaN outside the pool.
         pool: (m,) ascending places the choice was made from, or None for all n.
@@ -101,7 +101,7 @@ class Coreset:
 
     @property
     def dropped(self) -> np.ndarray:
-        """Places of the samples that go: by ascending score where there are scores, else ascending.
+        """Places of the samples that are dropped: by ascending score where there are scores, else ascending.
 
         For Moderate these are, as in its repository, the near tail and then the far tail.
         """
@@ -116,10 +116,14 @@ class Coreset:
         return self.indices[order], None if self.weights is None else self.weights[order]
 
     def within(self, pool: np.ndarray, n: int) -> Coreset:
-        """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n.
+        """This coreset of a part of a data set as one of the whole.
 
         Args:
-            n: how many samples.
+            pool: (m,), the part's places in the data set.
+            n: size of the data set.
+
+        Returns:
+            A ``Coreset`` of the whole.
 
         Raises:
             MsCoresetError: for places of another part than this coreset's: not as many, or out of range.
@@ -137,9 +141,13 @@ class Coreset:
     def summary(self, split: Split) -> dict:
         """What was kept of ``split``, as plain values.
 
-        kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share
-        of samples that a known perturbation touched, before and after, or None when none is known; bad_by_kind: the
-        same two shares for each thing that was done, by its name
+        Args:
+            split: the data set.
+
+        Returns:
+            A dict. kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available,
+            bad_kept: share of samples that a known perturbation touched, before and after, or None when none is known;
+            bad_by_kind: the same two shares for each thing that was done, by its name.
 
         Raises:
             MsCoresetError: for a split of another size.
@@ -183,7 +191,17 @@ class Coreset:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Coreset:
-        """Read a coreset that ``save`` wrote; raises ``MsCoresetError`` naming the file when it is not whole."""
+        """Read a coreset that ``save`` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            A ``Coreset``.
+
+        Raises:
+            MsCoresetError: naming the file when it is not whole.
+        """
         if not os.path.isfile(path):
             raise MsCoresetError(f"no coreset file {path}: make one with ms-coreset select")
         try:
@@ -264,13 +282,17 @@ def _holds_numbers(array: np.ndarray) -> bool:
 
 
 def read_dropped(path: str | os.PathLike, n: int) -> np.ndarray:
-    """The kept places (ascending) left by a file of dropped ones, as the Moderate repository or ``save_dropped``
-
-    writes it, in a data set of ``n``; raises ``MsCoresetError`` naming the file when it does not fit.
+    """The kept places (ascending) that a file of dropped ones leaves.
 
     Args:
-        path: the file.
-        n: how many samples.
+        path: a file as the Moderate repository or ``save_dropped`` writes it.
+        n: size of the data set.
+
+    Returns:
+        (k,) places, ascending.
+
+    Raises:
+        MsCoresetError: naming the file when it does not fit.
     """
     dropped = np.asarray(read_pickle(path))
     if dropped.ndim != 1 or (dropped.size and not np.issubdtype(dropped.dtype, np.integer)):
