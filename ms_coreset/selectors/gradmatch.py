@@ -104,6 +104,10 @@ def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, dam
     new basis row.
 
     Args:
+        pool: gradients of n samples.
+        target: (C, d + 1), b.
+        k: how many to pick.
+        lam: ridge on the weights.
         damp_first: use lam for the residual after the first pick too (DeepCore does not).
     """
     squares = pool.gradients.squared_norms()

@@ -19,8 +19,10 @@ def offset(values: np.ndarray, evidence: Evidence, request: Request,
            offset: Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")] = 0.3) -> Selection:
     """The highest scores that are left when a share of the highest is dropped: ranks ``round(beta n)`` on.
 
-    Where fewer than the budget would be left, so much less is dropped, which is said. Departure from the authors' code,
-    which takes ``order[drop:-chop]``: it keeps nothing at all where nothing is to be cut off below (chop = 0).
+    Where fewer than the budget would be left, less is dropped, and a warning says so.
+
+    Departure from the authors' code, which takes ``order[drop:-chop]``: it keeps nothing at all where nothing is to be
+    cut off below (chop = 0).
 
     Args:
         values: (n,) float64, the score of each sample; high = keep, NaN where it has none.

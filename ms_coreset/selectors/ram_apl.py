@@ -17,6 +17,8 @@ def ram_apl(evidence: Evidence, request: Request, a: Part = 0.2, kappa: Positive
     Args:
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
+        a: see the score ``ram_apl``.
+        kappa: see the score ``ram_apl``.
 
     Returns:
         The picks, a ``Selection``.

@@ -13,7 +13,7 @@ from ms_coreset.selectors.selection import Selection
 
 def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top", normalize: Range = "none",
              **options: Any) -> Selection:
-    """Any score with any rule; options are the score's and the rule's, and what both have goes to both.
+    """Any score with any rule.
 
     Args:
         evidence: what is known of the samples.
@@ -21,7 +21,7 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
         score: name of the score.
         rule: name of the rule.
         normalize: see ``normalization.normalize_scores``.
-        **options: further options, by name.
+        **options: the score's and the rule's; an option that both have goes to both.
 
     Returns:
         The picks, a ``Selection``.

@@ -21,9 +21,8 @@ LENGTH = 10  # of a window, in both papers
 def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
     """Mean over all windows of J epochs of how much the label's probability varies within one.
 
-    U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1.
-
-    Windows in which a sample was not seen in every epoch are left out of its mean; NaN where none is left.
+    U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1. Windows in which
+    a sample was not seen in every epoch are left out of its mean.
 
     Departure from the authors' code, which leaves out the window that ends with the last epoch; other public codes
     divide by J, or take windows of J - 1.
@@ -34,7 +33,7 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
         epochs: see ``forgetting``.
 
     Returns:
-        (n,) in [0, 1); high = uncertain = keep.
+        (n,) in [0, 1); high = uncertain = keep; NaN where no window is left.
 
     Raises:
         MsCoresetError: for a window that is longer than the epochs.
@@ -48,8 +47,7 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
 def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
     """Mean over all windows of J epochs of uncertainty times difficulty.
 
-    D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), p the label's probability.
-
+    D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), with p the label's probability.
     Windows count as in ``dyn_unc``.
 
     Args:
@@ -68,7 +66,7 @@ def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 
 def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs: Any,
                        value: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """(n,): the mean over windows of ``value(means, deviations)`` of the label's probability in them."""
+    """The mean (n,) over windows of ``value(means, deviations)`` of the label's probability in them."""
     probability, _ = record_of(evidence, name, "probability", epochs)
     length = length_of(window, len(probability), name)
 
@@ -80,16 +78,19 @@ def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs
 
 
 def length_of(window: int | None, epochs: int, name: str, least: int = 2) -> int:
-    """The length J of the windows of the score ``name`` over so many epochs: ``window``, or else ``LENGTH``, or all
-
-    epochs where fewer are there.
+    """The length J of a score's windows.
 
     Args:
-        epochs: which epochs count, see ``forgetting``; None: all.
-        name: the name in the registry.
+        window: J; None: ``LENGTH``, or all epochs where fewer are there.
+        epochs: how many there are.
+        name: of the score, for messages.
+        least: the smallest J.
+
+    Returns:
+        J.
 
     Raises:
-        MsCoresetError: for fewer than ``least``, and more than there are.
+        MsCoresetError: for fewer than ``least``, and more than there are epochs.
     """
     length = min(LENGTH, epochs) if window is None else window
     if not least <= length <= epochs:
@@ -100,7 +101,7 @@ def length_of(window: int | None, epochs: int, name: str, least: int = 2) -> int
 
 
 def moments(values: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means and deviations (T - J + 1, n) of the windows of J = ``length`` rows of values (T, n)."""
+    """Means and deviations, (T - J + 1, n) each, of the windows of J = ``length`` rows of values (T, n)."""
     count = len(values) - length + 1
     mean, squares = np.zeros((2, count, values.shape[1]))
     for first in range(length):

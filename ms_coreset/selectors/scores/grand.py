@@ -20,7 +20,7 @@ def grand(evidence: Evidence, variant: Variant = "paper", batch_size: Count = 12
 
     The runs are ``evidence.runs`` (networks of other seeds), or the evidence itself.
 
-    Departure from the paper, as in DeepCore: of the last layer alone.
+    Departure from the paper, as in DeepCore: the gradient is that of the last layer alone.
 
     Args:
         evidence: what is known of the samples.

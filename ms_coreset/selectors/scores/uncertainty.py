@@ -53,12 +53,14 @@ def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
 def margin(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
 
+    The label is not used.
+
     Args:
         evidence: with labels and ``logits``.
         variant: the same score in both; as a method, see ``presets`` for what "deepcore" keeps.
 
     Returns:
-        (n,) in [0, 1]; high = unsure = keep. The label is not looked at.
+        (n,) in [0, 1]; high = unsure = keep.
     """
     def of_rows(logits: np.ndarray) -> np.ndarray:
         shares, rows = softmax(logits), np.arange(len(logits))

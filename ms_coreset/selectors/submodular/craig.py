@@ -35,9 +35,9 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
           variant: Variant = "paper", batch_size: Count = 128) -> Selection:
     """Samples with weights, whose weighted gradients stand for those of all samples of their class.
 
-    Facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last layer's
-    gradients. The weight of a pick is how many samples of its class are most similar to it (of equally similar picks
-    the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
+    This is facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last
+    layer's gradients. The weight of a pick is how many samples of its class are most similar to it (of equally similar
+    picks the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
     the sum of the classes' f, no similarities across classes are computed, and a class without a pick has no weight.
 
     The n_c x n_c similarities, of all classes or balanced of one, are held where they fit in the memory of the call;
@@ -57,10 +57,10 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
         batch_size: size of the batches of consecutive samples, of the variant "deepcore".
 
     Returns:
-        weights, at least 0, of the picks.
+        The picks with weights, at least 0.
 
     Raises:
-        MsCoresetError: for an option out of range and labels that are no columns of logits.
+        MsCoresetError: for an option out of range, and labels that are no columns of logits.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
@@ -85,9 +85,14 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
 
 
 def cluster_sizes(similarity: Similarity, picked: np.ndarray) -> np.ndarray:
-    """How many elements are most similar to each of the ascending places ``picked``: (len(picked),), the first of ties.
+    """How many elements are most similar to each of the picks; the first of ties.
 
-    None picked: empty.
+    Args:
+        similarity: of the pool.
+        picked: ascending places.
+
+    Returns:
+        (len(picked),), empty if none is picked.
     """
     sizes = np.zeros(len(picked), int)
     n = len(similarity)

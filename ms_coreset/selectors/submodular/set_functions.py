@@ -76,10 +76,11 @@ class FacilityLocation:
 
 
 class NeighborFacilityLocation:
-    """f(S) = sum_i max_{j in S and N_i} s_ij, 0 where S has none of N_i, the ``count`` elements most similar to i.
+    """f(S) = sum_i max_{j in S and N_i} s_ij, with N_i the ``count`` elements most similar to i.
 
-    Of similarities equal to 12 places the lowest places are taken. n ``count`` of the n^2 similarities are kept: f is
-    at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0), on average ``count`` operations.
+    The max is 0 where S has none of N_i. Of similarities equal to 12 places the lowest places are taken. n ``count`` of
+    the n^2 similarities are kept: f is at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0),
+    on average ``count`` operations.
     """
 
     batch = 16
@@ -209,10 +210,10 @@ class LogDeterminant:
 
 
 class ExplainedVariance(LogDeterminant):
-    """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j, where the true one takes log
+    """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j.
 
-    of what it does not. It seeks redundancy, and its gains rise as S grows: lazily maximised, candidates one by one,
-    it gives places 0, 1, 2, ... as in DeepCore.
+    The true one takes the log of what S does not explain. This seeks redundancy, and its gains rise as S grows:
+    maximized lazily, candidates one by one, it gives places 0, 1, 2, ... as in DeepCore.
     """
 
     batch = 1
