@@ -14,7 +14,10 @@ def ccs(evidence: Evidence, rate: float, balance: bool, seed: int, score: str = 
         rate: share of the samples to keep, in (0, 1].
         balance: whether the rate holds for each class by itself.
         seed: of the random generator.
-        score: name of the score.
+        score: the score that the strata are cut from.
+        strata: how many intervals of equal width.
+        mis_ratio: share of the samples, highest in ``cutoff_score``, that is left out.
+        cutoff_score: the score of the cut-off.
 
     Returns:
         The places of the picks, in pick order, with weights and scores where the method has any.

@@ -9,7 +9,7 @@ from torch_ref.quota import Picks, budgets, join
 
 
 def contextual_diversity(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
-    """k-centre with D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), the symmetric KL of class probabilities.
+    """k-center with D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), the symmetric KL of class probabilities.
 
     Source: Agarwal et al., ECCV 2020; DeepCore's simplification, in logarithms so that nothing underflows.
 

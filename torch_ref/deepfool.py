@@ -11,16 +11,20 @@ def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int =
                        *, overshoot: float = 0.0) -> np.ndarray:
     """Squared length of the shortest way DeepFool finds to another class, (n,) float64.
 
-    Linearised at x, with f the logits and k0 the class of the image: w_k = grad f_k - grad f_k0,
-    l_k = |f_k - f_k0| / ||w_k||, and x moves by l_k w_k / ||w_k|| for the smallest l_k, until the class is not k0.
-    A class with w_k = 0 is never moved to. An image that keeps its class has the length after ``max_iter`` steps.
+    Linearized at x, with f the logits and k0 the class of the image: w_k = grad f_k - grad f_k0, l_k = |f_k - f_k0| /
+    ||w_k||, and x moves by l_k w_k / ||w_k|| for the smallest l_k, until the class is not k0. A class with w_k = 0 is
+    never moved to. An image that keeps its class has the length after ``max_iter`` steps.
 
     Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; DeepCore's defaults and its squared length.
 
     Args:
         network: a module, set to evaluation mode.
         images: float tensor, as the network takes them.
+        max_iter: the most steps for an image.
         overshoot: the image moves, and the length counts, by 1 + overshoot times the sum of the steps.
+
+    Returns:
+        (n,) float64.
     """
     network.eval()
     images = images.to(device_of(network))

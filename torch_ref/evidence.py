@@ -43,7 +43,7 @@ class Evidence:
 
 
 def _log(p: np.ndarray) -> np.ndarray:
-    """log p, float64; raises ``ValueError`` for rows that are not in [0, 1] or do not sum to 1."""
+    """The log of p, float64; raises ``ValueError`` for rows that are not in [0, 1] or do not sum to 1."""
     no_probabilities = (p < 0).any(axis=1) | ~np.isclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=0.01)
     if no_probabilities.any():
         raise ValueError(f"row {np.flatnonzero(no_probabilities)[0]} of the probabilities must be in [0, 1], sum 1")
@@ -68,7 +68,7 @@ def require(evidence: Evidence, *fields: str) -> Any:
 
 
 def log_probabilities(evidence: Evidence) -> torch.Tensor:
-    """log softmax(z), (n, C), at least -1e300: of logits near 1e308 the differences are no numbers."""
+    """The log softmax(z), (n, C), at least -1e300: with logits near 1e308 the differences overflow."""
     return torch.log_softmax(require(evidence, "logits"), dim=1).clamp(min=-1e300)
 
 

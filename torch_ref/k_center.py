@@ -23,7 +23,7 @@ def k_center(evidence: Evidence, rate: float, balance: bool, seed: int, already_
         rate: share of the samples to keep, in (0, 1].
         balance: whether the rate holds for each class by itself.
         seed: of the random generator.
-        already_selected: positions that are centres beforehand; the budget is added to them, and they come first.
+        already_selected: positions that are centers beforehand; the budget is added to them, and they come first.
         metric: "euclidean", or "cosine": features at length 1.
 
     Returns:

@@ -34,8 +34,11 @@ def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.nda
 
     Args:
         labels: (n,) integers, the class of each sample.
-        rate: or ``ClassBudgets``, whose counts are the budgets then.
+        rate: share to keep, or ``ClassBudgets``, whose counts are the budgets then.
         balance: whether the rate holds for each class by itself.
+
+    Returns:
+        The pairs.
     """
     counts = rate.counts if isinstance(rate, ClassBudgets) else None
     sized = [(rows, round(rate * len(rows)) if counts is None else counts[int(labels[rows[0]])])
@@ -49,7 +52,12 @@ def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
     Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,).
+        candidates: positions.
+        scale: size of the numbers whose difference the values are.
+
+    Returns:
+        The position.
     """
     among = np.asarray(values)[candidates]
     best = among.max()
@@ -57,7 +65,7 @@ def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
 
 
 def best_in_turn(values_of: Callable[[list[int]], Any], n: int, k: int, scale: float = 0.0) -> list[int]:
-    """k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
+    """Pick k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
     picked: list[int] = []
     for _ in range(k):
         picked.append(first_best(values_of(picked), np.setdiff1d(np.arange(n), picked), scale))

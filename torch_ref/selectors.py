@@ -28,7 +28,13 @@ from torch_ref.scores import SCORES
 
 @dataclass(frozen=True)
 class Coreset:
-    """indices: (k,) int64 of the kept samples, in pick order; weights: (k,); scores: (n,); float64, or None."""
+    """Which samples stay.
+
+    Attributes:
+        indices: (k,) int64 of the kept samples, in pick order.
+        weights: (k,) float64, or None.
+        scores: (n,) float64, or None.
+    """
 
     indices: np.ndarray
     weights: np.ndarray | None = None
@@ -45,7 +51,7 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
         rate: share that is kept, in (0, 1].
         balance: apply the rate in each class by itself, classes ascending; else to all samples together.
         quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None.
-        seed: of the ``RandomState`` that a method draws from.
+        seed: seed of the ``RandomState`` that a method draws from.
         **options: of the method, and of the quota.
 
     Returns:
@@ -67,18 +73,20 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
 
 def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False,
               quota: str | None = None, seed: int = 0, **options: Any) -> Coreset:
-    """Choose by any score and one of ``RULES``; options are the score's, and the rule's where it has any.
-
-    The rest is as in ``select``.
+    """Choose by any score and any rule.
 
     Args:
         score: name of the score.
-        rule: name of the rule.
-        evidence: what is known of the samples.
-        rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
-        seed: of the random generator.
-        **options: further options, by name.
+        rule: one of ``RULES``.
+        evidence: see ``select``.
+        rate: see ``select``.
+        balance: see ``select``.
+        quota: see ``select``.
+        seed: see ``select``.
+        **options: the score's, the rule's where it has any, and the quota's.
+
+    Returns:
+        A ``Coreset``.
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}: there are {', '.join(RULES)}")

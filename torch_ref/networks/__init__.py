@@ -72,8 +72,8 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128).
-        seed: of the random generator.
-        **options: of the family; None stands for its default variant: "cifar" or "imagenet", of families that have
+        seed: of the weights.
+        **options: of the family; None stands for its default. variant: "cifar" or "imagenet", of families that have
             both.
 
     Returns:

@@ -58,14 +58,14 @@ class LargeAlexNet(Trunked):
 
 def alexnet(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
             dropout: float | None = None) -> Built:
-    """An AlexNet; ``dropout`` is by default 0 for small images and 0.5 for large ones.
+    """An AlexNet.
 
     Args:
         num_classes: how many logits the network gives.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
-        dropout: chance of dropout before the last layer, in [0, 1).
+        dropout: by default 0 for small images and 0.5 for large ones.
 
     Returns:
         The network, and how its layers start.

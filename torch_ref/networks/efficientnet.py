@@ -122,8 +122,8 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
         dropout: chance of dropout before the last layer, in [0, 1).
-        stochastic_depth: by default 0.2 in torchvision's; none in the other, whose original asks for 0.2 of it but
-            takes every block for the first, which never is passed by.
+        stochastic_depth: by default 0.2 in torchvision's. None in the other: its original asks for 0.2, but takes every
+            block for the first, which is never skipped.
 
     Returns:
         The network, and how its layers start.

@@ -64,6 +64,11 @@ def initialise(network: nn.Module, rng: np.random.RandomState, convolution: Sche
     Args:
         network: the network.
         rng: the random generator.
+        convolution: how convolutions start.
+        linear: how linear layers start.
+
+    Returns:
+        The network.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -20,6 +20,10 @@ def border(image_size: int, least: int = 32) -> int:
 
     Args:
         image_size: height and width of the images, in pixels.
+        least: the size that they become.
+
+    Returns:
+        Pixels.
     """
     return max(0, (least + 1 - image_size) // 2)
 
@@ -67,6 +71,7 @@ class Dropout(nn.Module):
     """While training, keeps values with chance 1 - p, divided by that; a NumPy ``RandomState`` ``rng`` decides.
 
     Args:
+        p: chance that a value becomes 0.
         per: "entry", "channel" (all of a channel or nothing) or "sample".
     """
 

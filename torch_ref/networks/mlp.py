@@ -31,7 +31,7 @@ def mlp(num_classes: int, in_channels: int, image_size: int, width: int = 128) -
         num_classes: how many logits the network gives.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
-        width: channels of the first stage.
+        width: units of each hidden layer.
 
     Returns:
         The network, and how its layers start.

@@ -107,6 +107,8 @@ def mobilenet_v3(rows: Sequence[str], dimensions: int, num_classes: int, in_chan
     """A MobileNetV3; above 64 pixels torchvision's.
 
     Args:
+        rows: the rows of the paper's table, a block each.
+        dimensions: inputs of the last dense layer.
         num_classes: how many logits the network gives.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.

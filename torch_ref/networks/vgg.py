@@ -59,15 +59,17 @@ def _convolutions(layers: Sequence[int | str], in_channels: int, padding: int, b
 
 def vgg(layers: Sequence[int | str], num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
         batch_norm: bool = True, side: int | None = None, dropout: float | None = None) -> Built:
-    """A VGG; ``dropout`` is by default 0 for small images and 0.5 for large ones, ``side`` 1 and 7.
+    """A VGG.
 
     Args:
+        layers: channels of the convolutions in order, with "pool" between them (the paper's table 1).
         num_classes: how many logits the network gives.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
         batch_norm: whether BatchNorm follows every convolution.
-        dropout: chance of dropout before the last layer, in [0, 1).
+        side: height and width of the map after the average pooling; by default 1 for small images and 7 for large ones.
+        dropout: by default 0 for small images and 0.5 for large ones.
 
     Returns:
         The network, and how its layers start.

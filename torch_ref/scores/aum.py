@@ -22,7 +22,9 @@ def aum(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
 
 
 def accumulated_margin(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
-    """Minus the sum over epochs of p_y - max_{j != y} p_j. Source: the code of CCS (Zheng et al., ICLR 2023).
+    """Minus the sum over epochs of p_y - max_{j != y} p_j.
+
+    Source: the code of CCS (Zheng et al., ICLR 2023).
 
     Args:
         evidence: what is known of the samples.

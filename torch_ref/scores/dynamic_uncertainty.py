@@ -11,9 +11,11 @@ from torch_ref.scores.training_dynamics import Epochs, mean_of_whole, record_of
 def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
     """Mean over the windows of J epochs of the standard deviation of p_y in the window.
 
+    Source: He et al., CVPR Workshops 2024, with the last window.
+
     Args:
         evidence: what is known of the samples.
-        window: J, 10 or all where there are fewer. Source: He et al., CVPR Workshops 2024, with the last window.
+        window: J; None: 10, or all epochs where there are fewer.
         epochs: which epochs count, see ``forgetting``; None: all.
 
     Returns:
@@ -29,6 +31,7 @@ def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -
 
     Args:
         evidence: what is known of the samples.
+        window: J, see ``dyn_unc``.
         epochs: which epochs count, see ``forgetting``; None: all.
 
     Returns:

@@ -34,7 +34,9 @@ def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs
 
 
 def correctness(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
-    """Minus the number of epochs in which the sample was correct. Source: Swayamdipta et al., EMNLP 2020.
+    """Minus the number of epochs in which the sample was correct.
+
+    Source: Swayamdipta et al., EMNLP 2020.
 
     Args:
         evidence: what is known of the samples.

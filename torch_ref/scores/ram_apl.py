@@ -16,6 +16,9 @@ def ram_apl(evidence: Evidence, kept: float = 0.5, a: float = 0.2, kappa: float 
 
     Args:
         evidence: what is known of the samples.
+        kept: share that is to be kept.
+        a: the least W, in [0, 1].
+        kappa: how fast W falls with ``kept``.
 
     Returns:
         (n,) float64, high = keep.

@@ -8,11 +8,13 @@ VARIANTS = ("paper", "deepcore")
 
 
 def least_confidence(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
-    """1 - max_c p_c; variant "deepcore": -max_c z_c, of the raw logits. Source: DeepCore, eq. 2.
+    """One minus the highest probability, 1 - max_c p_c.
+
+    Source: DeepCore, eq. 2.
 
     Args:
         evidence: what is known of the samples.
-        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        variant: "paper", or "deepcore": -max_c z_c, of the raw logits.
 
     Returns:
         (n,) float64, high = keep.
@@ -23,11 +25,13 @@ def least_confidence(evidence: Evidence, variant: str = "paper") -> torch.Tensor
 
 
 def entropy(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
-    """-sum_c p_c log p_c; variant "deepcore": -sum_c p_c log(p_c + 1e-6). Source: DeepCore, eq. 2.
+    """Entropy of the probabilities, -sum_c p_c log p_c.
+
+    Source: DeepCore, eq. 2.
 
     Args:
         evidence: what is known of the samples.
-        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6).
 
     Returns:
         (n,) float64, high = keep.
@@ -39,11 +43,13 @@ def entropy(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
 
 
 def margin(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
-    """1 - (p_(1) - p_(2)), of the two highest probabilities, in both variants. Source: DeepCore, eq. 2.
+    """One minus the lead of the likeliest class: 1 - (p_(1) - p_(2)), of the two highest probabilities.
+
+    Source: DeepCore, eq. 2.
 
     Args:
         evidence: what is known of the samples.
-        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        variant: the same in both.
 
     Returns:
         (n,) float64, high = keep.
