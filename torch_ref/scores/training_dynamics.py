@@ -19,14 +19,15 @@ def ends_of(epochs: int | str | Sequence[int]) -> tuple[int, int]:
 
 
 def record_of(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Tensor:
-    """A field (T, n) float64 of the dynamics, of ``epochs`` or of all; NaN where a sample was not seen.
+    """A field of the dynamics over the epochs, as float64.
 
     Args:
         evidence: what is known of the samples.
-        epochs: which epochs count, see ``forgetting``; None: all.
+        field: name of the field.
+        epochs: which ones count; None: all.
 
     Returns:
-        (n,) float64, high = keep.
+        (T, n) float64; NaN where a sample was not seen.
     """
     if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
         raise ValueError(f"evidence lacks dynamics with {field}")
