@@ -217,7 +217,11 @@ class Coreset:
             raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select)") from error
 
     def save_dropped(self, path: str | os.PathLike) -> None:
-        """Write the dropped places as the Moderate repository does: a pickled int64 array."""
+        """Write the dropped places as the Moderate repository does: a pickled int64 array.
+
+        Args:
+            path: the file.
+        """
         with atomic_write(path) as stream:
             self._write_dropped(stream)
 
@@ -227,6 +231,12 @@ class Coreset:
 
     def to_torch_subset(self, dataset: Any) -> Any:
         """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order.
+
+        Args:
+            dataset: of n samples.
+
+        Returns:
+            The ``Subset``.
 
         Raises:
             MsCoresetError: for a data set of another size, or without one.
@@ -244,7 +254,11 @@ class Coreset:
                                  "data that it was selected from")
 
     def export(self, path: str | os.PathLike) -> None:
-        """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix."""
+        """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix.
+
+        Args:
+            path: the file.
+        """
         path = Path(path)
         weights = [1.0] * len(self) if self.weights is None else self.weights.tolist()
         rows = self.indices.tolist()

@@ -157,7 +157,14 @@ class Evidence:
                 warn_of_probabilities(value, range(len(self))[rows])
 
     def require_label_columns(self, method: str) -> None:
-        """Raise ``MsCoresetError`` unless labels are columns of the logits, with which ``method`` compares them."""
+        """Check that labels are columns of the logits, as a method that compares both needs.
+
+        Args:
+            method: what compares them, for messages.
+
+        Raises:
+            MsCoresetError: where they are not.
+        """
         if self.logits is not None:
             require_label_columns(self.labels, self.logits.shape[1], f" that {method} compares them with")
 

@@ -45,7 +45,7 @@ def _squared_distance(network: nn.Module, image: torch.Tensor, max_iter: int, ov
 
 
 def _step(logits: torch.Tensor, moved: torch.Tensor, start: int) -> torch.Tensor:
-    """The shortest step to a linearised boundary; none if no class has one."""
+    """The shortest step to a linearized boundary; none if no class has one."""
     slopes = [torch.autograd.grad(value, moved, retain_graph=True)[0] for value in logits]
     best, shortest = torch.zeros_like(moved), torch.inf
     for k in range(len(logits)):

@@ -1,4 +1,4 @@
-"""Set functions of a similarity kernel, and greedy maximisation."""
+"""Set functions of a similarity kernel, and greedy maximization."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Train a network with SGD, and record of every sample what happened while it was learnt."""
+"""Train a network with SGD, and record of every sample what happened while it was learned."""
 
 import math
 import zlib

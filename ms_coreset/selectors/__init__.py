@@ -1,4 +1,4 @@
-"""Who stays: scores, rules and set functions over ``Evidence``. Nothing here sees a network, a data set or a file."""
+"""Which samples stay: scores, rules, set functions over ``Evidence``. It sees no network, data set or file."""
 
 from typing import Any
 
@@ -149,17 +149,38 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
 
 
 def list_methods(pattern: str = "*") -> list[str]:
-    """Names of the methods that match a shell ``pattern``."""
+    """Names of the methods that match a shell ``pattern``.
+
+    Args:
+        pattern: such as "el*"; "*": all.
+
+    Returns:
+        The names.
+    """
     return METHODS.names(pattern)
 
 
 def list_scores(pattern: str = "*") -> list[str]:
-    """Names of the scores that match a shell ``pattern``."""
+    """Names of the scores that match a shell ``pattern``.
+
+    Args:
+        pattern: such as "el*"; "*": all.
+
+    Returns:
+        The names.
+    """
     return SCORES.names(pattern)
 
 
 def list_rules(pattern: str = "*") -> list[str]:
-    """Names of the rules that match a shell ``pattern``."""
+    """Names of the rules that match a shell ``pattern``.
+
+    Args:
+        pattern: such as "el*"; "*": all.
+
+    Returns:
+        The names.
+    """
     return RULES.names(pattern)
 
 

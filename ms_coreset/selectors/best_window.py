@@ -108,7 +108,7 @@ class _WindowSums:
         self._gram = np.zeros((features.shape[1] + 1,) * 2)
 
     def accuracy(self, window: np.ndarray, lam: float) -> float:
-        """The share of all samples that ridge regression on a window (k,) labels as they are labelled."""
+        """The share of all samples that ridge regression on a window (k,) labels as they are labeled."""
         inside = np.zeros(len(self._labels), bool)
         inside[window] = True
         for sign, moved in ((1, inside & ~self._inside), (-1, self._inside & ~inside)):

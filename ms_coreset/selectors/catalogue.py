@@ -1,4 +1,4 @@
-"""What selectors there are: methods, scores, rules and quotas by name, with what they need, cost and stand on."""
+"""The registered methods, scores, rules and quotas, by name, with what they need, their cost and their source."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -128,7 +128,23 @@ class Entry:
 def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
            nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
            label_columns: Flag = False, work: Callable | None = None) -> Callable:
-    """Decorator: register a function as a selection method; see ``Entry``."""
+    """Decorator that registers a function as a selection method; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        aliases: other names for it.
+        nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
+        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        parallel: how several ranks share it, see ``Entry``.
+        label_columns: whether it compares labels with logits, see ``Entry``.
+        work: what it takes, for ``estimate``, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(METHODS, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
                      takes=takes, parallel=parallel, label_columns=label_columns, work=work)
 
@@ -136,20 +152,59 @@ def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", al
 def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
           takes: Needs = (), parallel: str | Callable = "", label_columns: Flag = False,
           work: Callable | None = None) -> Callable:
-    """Decorator: register a function as a score; see ``Entry``."""
+    """Decorator that registers a function as a score; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        aliases: other names for it.
+        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        parallel: how several ranks share it, see ``Entry``.
+        label_columns: whether it compares labels with logits, see ``Entry``.
+        work: what it takes, for ``estimate``, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(SCORES, aliases, name=name, requirements=needs, cost=cost, source=source, takes=takes,
                      parallel=parallel, label_columns=label_columns, work=work)
 
 
 def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "", aliases: Iterable[str] = (),
          nested: Flag = False) -> Callable:
-    """Decorator: register a function as a rule, which draws from any score; see ``Entry``."""
+    """Decorator that registers a function as a rule, which draws from any score; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        aliases: other names for it.
+        nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested)
 
 
 def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", takes: Needs = (),
           label_columns: Flag = False) -> Callable:
-    """Decorator: register a function as a quota, which shares a budget out over the classes; see ``Entry``."""
+    """Decorator that registers a function as a quota, which shares a budget out over the classes; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        label_columns: whether it compares labels with logits, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(QUOTAS, (), name=name, requirements=needs, cost=cost, source=source, takes=takes,
                      label_columns=label_columns)
 

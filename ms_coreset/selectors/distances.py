@@ -55,7 +55,7 @@ class Points:
         return rows
 
     def among(self, places: np.ndarray) -> _ListedPoints:
-        """The points at some places, kept centred."""
+        """The points at some places, kept centered."""
         return _ListedPoints(self._all_offsets(places), self._squares[places],
                              lambda some, place: squared_distances(self._rows, places[some], places[place]))
 

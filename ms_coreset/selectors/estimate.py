@@ -105,7 +105,7 @@ class Size:
         return 8 * m * self.d if metric == "cosine" else 0
 
     def gradients_of(self, m: int) -> int:
-        """Bytes of m samples' last-layer gradients, factorised, and of what is computed along them."""
+        """Bytes of m samples' last-layer gradients, factorized, and of what is computed along them."""
         return self.features_of(m) + self.logits_of(m) + self.doubles_of(m) + 16 * m * self.columns
 
     @property

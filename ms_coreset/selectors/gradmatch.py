@@ -132,7 +132,7 @@ def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, dam
 
 def _match(pool: ResidentGradients, target: np.ndarray, k: int, lam: float,
            refill: str) -> tuple[np.ndarray, np.ndarray]:
-    """Picks and weights above 0: pursuit, regularised non-negative least squares, refill."""
+    """Picks and weights above 0: pursuit, regularized non-negative least squares, refill."""
     pursuit = _pursue(pool, target, k, lam)
     if k == 1:
         return pursuit.picks, np.ones(1)

@@ -1,4 +1,4 @@
-"""How many labels are wrong, and which, told from answers that the labels had no part in."""
+"""How many labels are wrong, and which: estimated from answers that do not depend on the label itself."""
 
 from dataclasses import dataclass
 

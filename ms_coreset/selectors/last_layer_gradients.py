@@ -1,4 +1,4 @@
-"""Gradients of the cross entropy by the last layer, factorised: what gradient-based selection compares."""
+"""Gradients of the cross entropy by the last layer, factorized: what gradient-based selection compares."""
 
 from __future__ import annotations
 

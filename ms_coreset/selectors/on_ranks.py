@@ -1,9 +1,10 @@
 """Scores and selections on several ranks: who computes what, so that the result is one process's where it can be.
 
-A score of single samples is computed for a share of them by each rank, one that looks at a sample's class for a share
-of the classes. A method that is a score and a rule follows exactly. Balanced, the methods that choose within each class
-by itself get a share of the classes: exact, too. What else there is rank 0 does alone, but for set functions and
-k-center over all samples, which are chosen in two rounds (``two_rounds``): another result, and said to be.
+Each rank computes a score of single samples for a share of the samples, and a score that uses a sample's class for a
+share of the classes. A method that is a score and a rule gives the same result as one process. So do balanced methods
+that choose within each class by itself: each rank takes a share of the classes. Rank 0 does all other work alone,
+except set functions and k-center over all samples: these are maximized in two rounds (``two_rounds``), which gives
+another result, and the manifest says so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What values the options of methods and scores may have: said in an option's annotation, checked before any work.
+"""The values that options of methods and scores may have: stated in annotations, checked before any work.
 
 ``def cal(evidence, neighbors: Count = 10, direction: Annotated[str, OneOf(("highest", "lowest"))] = "highest")``:
 ``catalogue.Entry.check_options`` finds the allowed values there. An option without one has to be of its default's kind.

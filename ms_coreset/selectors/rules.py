@@ -1,4 +1,4 @@
-"""How a budget is drawn from scores. Equal scores go by the lowest index."""
+"""How a budget is drawn from scores. Of equal scores the lowest index comes first."""
 
 import numpy as np
 

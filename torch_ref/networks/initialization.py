@@ -41,7 +41,7 @@ def normal(deviation: float) -> Draw:
 
 
 def identity(rng: np.random.RandomState, shape: tuple[int, ...], weight: torch.Tensor) -> np.ndarray:
-    """Filter i is 1 at the centre of input channel i, 0 elsewhere; filters beyond the inputs as ``uniform_fan_in``."""
+    """Filter i is 1 at the center of input channel i, 0 elsewhere; filters beyond the inputs as ``uniform_fan_in``."""
     values = uniform_fan_in(rng, shape, weight)
     for i in range(min(shape[0], shape[1])):
         values[i] = 0

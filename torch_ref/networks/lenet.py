@@ -11,7 +11,7 @@ from torch_ref.networks.layers import border
 class LeNet(nn.Module):
     """conv1 (6) -> ReLU -> pool -> conv2 (16) -> ReLU -> pool -> fc1 120 -> fc2 84 -> fc3 (DeepCore's LeNet-5).
 
-    Kernels are 5x5. DeepCore pads for grey images instead of for small ones: here images below 32 pixels get a
+    Kernels are 5x5. DeepCore pads for gray images instead of for small ones: here images below 32 pixels get a
     border that makes them 32, and the first dense layer takes whatever larger ones leave.
     """
 

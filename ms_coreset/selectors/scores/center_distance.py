@@ -1,4 +1,4 @@
-"""Distance to the centre of one's class."""
+"""Distance to the center of one's class."""
 
 from collections.abc import Callable
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""How often a sample was forgotten, or right, while the network learnt."""
+"""How often a sample was forgotten, or right, while the network learned."""
 
 from typing import Annotated
 

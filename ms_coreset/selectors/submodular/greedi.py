@@ -1,4 +1,4 @@
-"""Set functions maximised by several ranks in two rounds: GreeDi."""
+"""Set functions maximized by several ranks in two rounds: GreeDi."""
 
 from __future__ import annotations
 

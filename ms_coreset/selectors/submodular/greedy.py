@@ -1,4 +1,4 @@
-"""Greedy maximisers of set functions: (function, k) -> k places, in pick order.
+"""Greedy maximizers of set functions: (function, k) -> k places, in pick order.
 
 All take the lowest place of the best candidates, and go on to k picks even where gains are negative. What rounding
 can't tell apart is ``rules.TIE`` of the first pick's gain: later gains are what is left of sums of that size.
@@ -99,7 +99,7 @@ def _best_now(function: SetFunction, bounds: np.ndarray, scale: float) -> int:
 
 
 def _largest(bounds: np.ndarray, count: int) -> np.ndarray:
-    """Places of the ``count`` largest bounds, or of all there are; of one alone the lowest of equals."""
+    """Places of the ``count`` largest bounds, or of all there are; for one alone, the lowest place of equal ones."""
     if count >= len(bounds):
         return np.arange(len(bounds))
     if count == 1:  # which gains that rise, as they may not, make a difference to

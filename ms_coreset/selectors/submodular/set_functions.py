@@ -2,7 +2,7 @@
 
 Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``, and ``add(place)``,
 which makes S one larger; and ``batch``, how many gains are cheaper together than one by one, None where all are known
-at any time. How they are maximised is ``greedy``'s business.
+at any time. ``greedy`` maximizes them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EQUAL_SIMILARITY = 1e-12
 
 
 class SetFunction(Protocol):
-    """What the maximisers ask of a set function; see above."""
+    """What the maximizers ask of a set function; see above."""
 
     @property
     def batch(self) -> int | None:
