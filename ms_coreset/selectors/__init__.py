@@ -194,6 +194,9 @@ def describe(name: str) -> dict:
 
     Returns:
         A dict of name, summary, needs, options, cost, source.
+
+    Raises:
+        MsCoresetError: for an unknown name.
     """
     registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
     entry = registry[name]

@@ -1,4 +1,4 @@
-"""What every method is compared with: chance, and everything."""
+"""What every method is compared with: a random choice, and all samples."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ms_coreset.selectors.selection import Selection
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
-    """24 bytes a sample; with scores and their order it would be the 40 that every method is taken to need."""
+    """It takes 24 bytes a sample, less than the 40 (scores and their order) that every method is taken to need."""
     return Work(-16 * size.n, size.n)
 
 

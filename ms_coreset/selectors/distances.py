@@ -55,7 +55,7 @@ class Points:
         return rows
 
     def among(self, places: np.ndarray) -> _ListedPoints:
-        """The points at some places, kept centered."""
+        """The points at some places, stored centered."""
         return _ListedPoints(self._all_offsets(places), self._squares[places],
                              lambda some, place: squared_distances(self._rows, places[some], places[place]))
 
@@ -80,7 +80,7 @@ class Points:
         return nearest
 
     def distances_from(self, target: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """(m,) float64 distances of the points at some places from a target (d,), counted from the mean."""
+        """(m,) float64 distances of the points at some places from a target (d,), relative to the mean."""
         return np.sqrt(np.concatenate([squared_norms(self.offsets(places[part]) - target)
                                        for part in blocks(len(places), 8 * len(target))]))
 

@@ -81,7 +81,7 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
 
 
 def _losses(logits: np.ndarray, *labels: np.ndarray) -> np.ndarray:
-    """(n,) float64 for each of labels (n,): their cross entropy. A block of rows at a time."""
+    """Cross entropy (n,) float64 of each of the labels (n,), computed a block of rows at a time."""
     found = np.empty((len(labels), len(logits)))
     for part in blocks(len(logits), 16 * logits.shape[1]):
         log_p = log_softmax(logits[part])
@@ -91,13 +91,13 @@ def _losses(logits: np.ndarray, *labels: np.ndarray) -> np.ndarray:
 
 
 def _ranks(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(n,): the share, by weight, of the first so many draws as ``places`` (n,) tell; weights: of the draws, rising."""
+    """The share (n,), by weight, of the draws before each of ``places`` (n,); weights: of the draws in rising order."""
     below = np.concatenate([[0.0], np.cumsum(weights)])
     return below[places] / max(below[-1], np.finfo(float).tiny)
 
 
 def _chances(ranks: np.ndarray, share: float) -> np.ndarray:
-    """(n,): how likely each is of the uniform part, ``share`` of all, of ranks (n,) in [0, 1]."""
+    """How likely (n,) each belongs to the uniform part, ``share`` of all; ranks (n,) in [0, 1]."""
     from sklearn.isotonic import IsotonicRegression  # half a second, which --help has not to wait for
 
     order = np.argsort(ranks, kind="stable")

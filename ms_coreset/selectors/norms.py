@@ -1,4 +1,4 @@
-"""Lengths of rows, and of what lies between them and a point."""
+"""Norms of rows, and their distances to a point."""
 
 from __future__ import annotations
 

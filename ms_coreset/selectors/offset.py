@@ -1,4 +1,4 @@
-"""The hardest but for a share of them: pruning at both ends."""
+"""The hardest samples, except the very hardest share: pruning at both ends."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""What a rule takes beside its score, and a quota instead of equal shares, for estimates."""
+"""For estimates: what a rule takes beside its score, and what a quota changes."""
 
 from __future__ import annotations
 

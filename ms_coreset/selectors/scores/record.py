@@ -1,4 +1,4 @@
-"""What training recorded of each sample, epoch by epoch, as the scores over time look at it."""
+"""What training recorded of each sample, epoch by epoch, in the form that scores over time use."""
 
 from typing import Any
 

@@ -32,7 +32,7 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
        source="Zhang et al., Spanning Training Progress: Temporal Dual-Depth Scoring for Enhanced Dataset Pruning, "
               "CVPR 2024")
 def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
-    """How much the divergence between the answers of successive epochs varies in windows of J epochs, late ones first.
+    """How much the divergence of successive epochs' answers varies in windows of J epochs, weighted to the last ones.
 
     With P_t(i) the probabilities of all classes in epoch t, in a window of the epochs k to k + J - 1
 
