@@ -1,4 +1,4 @@
-"""GradMatch: weighted samples whose gradients sum up to everybody's."""
+"""GradMatch: weighted samples whose summed gradient is near the mean gradient of all."""
 
 import math
 
