@@ -14,11 +14,20 @@ PROBABILITY_TOLERANCE = 0.01  # of a row's sum: what rounding to bfloat16 or to 
 
 
 def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
-    """``value``, whoever made it, as an array of NumPy; without a copy where none is needed.
+    """``value``, from any library, as an array of NumPy; without a copy where none is needed.
 
-    Memory-mapped arrays stay so, and what else lies in a file (h5py, zarr) becomes ``StoredRows``. bfloat16, which
-    NumPy does not have, becomes float32. Raises ``MsCoresetError`` naming it for masked and sparse arrays, and for
-    what is no array.
+    Memory-mapped arrays stay memory-mapped, and other arrays that lie in a file (h5py, zarr) become ``StoredRows``.
+    bfloat16, which NumPy does not have, becomes float32.
+
+    Args:
+        name: what errors call it.
+        value: an array or tensor of any library, or a list.
+
+    Returns:
+        An array of NumPy, or ``StoredRows``.
+
+    Raises:
+        MsCoresetError: naming it, for masked and sparse arrays, and for a value that is no array.
     """
     if isinstance(value, np.ma.MaskedArray):
         raise MsCoresetError(f"{name}: a masked array says nothing of what is masked: leave these samples out, or put "
@@ -61,14 +70,16 @@ def plain(value: Any) -> Any:
 
 
 class StoredRows:
-    """An array (n, ...) that lies in a file: of it only the rows that are asked for are read, as slices.
+    """An array (n, ...) that lies in a file: only the rows that are asked for are read, as slices.
 
     Indexed like an array of NumPy by a slice, a place, or places in any order or a mask (n,), it gives an array in
     memory; by anything else, it is read whole.
 
-    name: what errors call it
-    stored: has shape, dtype, and rows by slices
-    change: (rows, place of the first) -> rows, done with whatever is read; dtype: what that gives
+    Args:
+        name: what errors call it.
+        stored: has shape, dtype, and rows by slices.
+        change: (rows, place of the first) -> rows, applied to whatever is read.
+        dtype: what ``change`` gives.
     """
 
     def __init__(self, name: str, stored: Any, change: Callable[[np.ndarray, int], np.ndarray] | None = None,
@@ -117,11 +128,14 @@ class StoredRows:
 
 
 def logits_of(probabilities: np.ndarray | StoredRows) -> np.ndarray | StoredRows:
-    """log p of ``probabilities`` (n, C), whose softmax they are, float64; of those in a file, whenever they are read.
+    """Logits log p of ``probabilities`` (n, C), whose softmax they are, float64; of a file's, whenever they are read.
 
     A probability of 0 counts as the smallest positive number of its type, below which it was rounded to 0: its log is
-    -744.4 (float64, and whole numbers), -103.3 (float32) or -16.6 (float16). Rows must lie in [0, 1] and sum to 1, to
-    within ``PROBABILITY_TOLERANCE``: else ``MsCoresetError`` names the first that does not.
+    -744.4 (float64, and whole numbers), -103.3 (float32) or -16.6 (float16).
+
+    Raises:
+        MsCoresetError: for rows outside [0, 1] or that do not sum to 1, to within ``PROBABILITY_TOLERANCE``; it names
+            the first.
     """
     lowest = _log_of_smallest(probabilities.dtype)
 

@@ -31,20 +31,24 @@ _OPTIONAL = ("weights", "scores", "pool")
 class Coreset:
     """Which samples stay.
 
-    indices: (k,) int64 places in the data set, in pick order (rank order for scores), each once
-    n: size of the data set they point into
-    rate: share that was asked for, in (0, 1]
-    method, options, seed: how they were picked
-    weights: (k,) float64, the weight of each in training, or None
-    scores: (n,) float64, high = keep, or None; NaN outside the pool
-    pool: (m,) ascending places the choice was made from, or None for all n
-    manifest: plain values: versions, data, command
-
     Arrays may come from anywhere, as those of ``Evidence``. NumPy's numbers and arrays in the options and the manifest
-    become Python's, tuples lists, so that a file gives back what was saved.
+    become Python's, and tuples become lists, so that a file gives back what was saved.
 
-    Raises ``MsCoresetError`` for indices out of range or twice, for weights or scores that do not fit, and for other
-    values than these.
+    Attributes:
+        indices: (k,) int64 places in the data set, in pick order (rank order for scores), each once.
+        n: size of the data set they point into.
+        rate: share that was asked for, in (0, 1].
+        method: the method that picked them.
+        options: its options.
+        seed: its seed.
+        weights: (k,) float64, the weight of each in training, or None.
+        scores: (n,) float64, high = keep, or None; NaN outside the pool.
+        pool: (m,) ascending places the choice was made from, or None for all n.
+        manifest: plain values: versions, data, command.
+
+    Raises:
+        MsCoresetError: for indices out of range or twice, for weights or scores that do not fit, and for other values
+            than these.
     """
 
     indices: np.ndarray
@@ -97,7 +101,7 @@ class Coreset:
 
     @property
     def dropped(self) -> np.ndarray:
-        """Places of the samples that go: by ascending score where there are scores, else ascending.
+        """Places of the samples that are dropped: by ascending score where there are scores, else ascending.
 
         For Moderate these are, as in its repository, the near tail and then the far tail.
         """
@@ -112,9 +116,17 @@ class Coreset:
         return self.indices[order], None if self.weights is None else self.weights[order]
 
     def within(self, pool: np.ndarray, n: int) -> Coreset:
-        """This coreset of a part as one of the whole: ``pool`` (m,) are the part's places in a data set of n.
+        """This coreset of a part of a data set as one of the whole.
 
-        Raises ``MsCoresetError`` for places of another part than this coreset's: not as many, or out of range.
+        Args:
+            pool: (m,), the part's places in the data set.
+            n: size of the data set.
+
+        Returns:
+            A ``Coreset`` of the whole.
+
+        Raises:
+            MsCoresetError: for places of another part than this coreset's: not as many, or out of range.
         """
         pool = _places("pool ind", np.asarray(as_array("pool", pool)), n)
         self._require_of_size(len(pool), "the pool")
@@ -129,11 +141,16 @@ class Coreset:
     def summary(self, split: Split) -> dict:
         """What was kept of ``split``, as plain values.
 
-        kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available, bad_kept: share
-        of samples that a known perturbation touched, before and after, or None when none is known; bad_by_kind: the
-        same two shares for each thing that was done, by its name
+        Args:
+            split: the data set.
 
-        Raises ``MsCoresetError`` for a split of another size.
+        Returns:
+            A dict. kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available,
+            bad_kept: share of samples that a known perturbation touched, before and after, or None when none is known;
+            bad_by_kind: the same two shares for each thing that was done, by its name.
+
+        Raises:
+            MsCoresetError: for a split of another size.
         """
         self._require_of_size(len(split), "the split")
         available = slice(None) if self.pool is None else self.pool
@@ -154,7 +171,9 @@ class Coreset:
     def save(self, path: str | os.PathLike, dropped: str | os.PathLike | None = None) -> None:
         """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest".
 
-        dropped: where to write the dropped places, too, as ``save_dropped`` does; then both files change, or none
+        Args:
+            path: the file.
+            dropped: where to write the dropped places, too, as ``save_dropped`` does; then both files change, or none.
         """
         with contextlib.ExitStack() as files:
             whole = files.enter_context(atomic_write(path))
@@ -172,7 +191,17 @@ class Coreset:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> Coreset:
-        """Read a coreset that ``save`` wrote; raises ``MsCoresetError`` naming the file when it is not whole."""
+        """Read a coreset that ``save`` wrote.
+
+        Args:
+            path: the file.
+
+        Returns:
+            A ``Coreset``.
+
+        Raises:
+            MsCoresetError: naming the file when it is not whole.
+        """
         if not os.path.isfile(path):
             raise MsCoresetError(f"no coreset file {path}: make one with ms-coreset select")
         try:
@@ -188,7 +217,11 @@ class Coreset:
             raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select)") from error
 
     def save_dropped(self, path: str | os.PathLike) -> None:
-        """Write the dropped places as the Moderate repository does: a pickled int64 array."""
+        """Write the dropped places as the Moderate repository does: a pickled int64 array.
+
+        Args:
+            path: the file.
+        """
         with atomic_write(path) as stream:
             self._write_dropped(stream)
 
@@ -199,7 +232,14 @@ class Coreset:
     def to_torch_subset(self, dataset: Any) -> Any:
         """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order.
 
-        Raises ``MsCoresetError`` for a data set of another size, or without one.
+        Args:
+            dataset: of n samples.
+
+        Returns:
+            The ``Subset``.
+
+        Raises:
+            MsCoresetError: for a data set of another size, or without one.
         """
         from torch.utils.data import Subset
 
@@ -214,7 +254,11 @@ class Coreset:
                                  "data that it was selected from")
 
     def export(self, path: str | os.PathLike) -> None:
-        """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix."""
+        """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix.
+
+        Args:
+            path: the file.
+        """
         path = Path(path)
         weights = [1.0] * len(self) if self.weights is None else self.weights.tolist()
         rows = self.indices.tolist()
@@ -252,8 +296,18 @@ def _holds_numbers(array: np.ndarray) -> bool:
 
 
 def read_dropped(path: str | os.PathLike, n: int) -> np.ndarray:
-    """The kept places (ascending) left by a file of dropped ones, as the Moderate repository or ``save_dropped``
-    writes it, in a data set of ``n``; raises ``MsCoresetError`` naming the file when it does not fit."""
+    """The kept places (ascending) that a file of dropped ones leaves.
+
+    Args:
+        path: a file as the Moderate repository or ``save_dropped`` writes it.
+        n: size of the data set.
+
+    Returns:
+        (k,) places, ascending.
+
+    Raises:
+        MsCoresetError: naming the file when it does not fit.
+    """
     dropped = np.asarray(read_pickle(path))
     if dropped.ndim != 1 or (dropped.size and not np.issubdtype(dropped.dtype, np.integer)):
         raise MsCoresetError(f"{path} does not hold a list of dropped places")

@@ -38,24 +38,27 @@ _HOW = {
 class Evidence:
     """Arrays about n samples; only labels must be there.
 
-    labels: (n,) integers, any values; booleans are 0 and 1, and floats will do that are whole numbers (of pandas, say).
-        What compares them with logits needs 0 .. C-1, the others take them as groups
-    features: (n, d), the input of a network's last dense layer
-    logits: (n, C), before the softmax
-    dynamics: ``TrainingDynamics``
-    boundary: (n,), squared distance to the decision boundary (DeepFool)
-    imported: (n,), scores made elsewhere, high = keep, NaN where a sample has none
-    runs: ``Evidence`` of the same samples, one per network, for scores that average over several
-    validation: ``Evidence`` of other samples from the same network
-    probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
-        ``arrays.logits_of``
-
     Arrays may come from anywhere: NumPy, memory-mapped or not, torch or MindSpore (also of bfloat16 or with a
-    gradient), pandas, lists. They are not copied where that is not needed; of h5py's and zarr's only the rows in use
-    are read, when they are used (``arrays.StoredRows``).
+    gradient), pandas, lists. They are copied only where that is needed. Of h5py's and zarr's arrays only the rows in
+    use are read, when they are used (``arrays.StoredRows``).
 
-    Raises ``MsCoresetError`` when shapes do not fit together, for what is not numbers, and for masked and sparse
-    arrays. Whether numbers are finite is looked at by ``require``, when they are needed.
+    ``require`` checks that numbers are finite, when they are needed.
+
+    Attributes:
+        labels: (n,) integers, any values; booleans are 0 and 1, and floats that are whole numbers (of pandas, say) will
+            do. Methods that compare them with logits need 0 .. C-1, the others take them as groups.
+        features: (n, d), the input of a network's last dense layer.
+        logits: (n, C), before the softmax.
+        dynamics: ``TrainingDynamics``.
+        boundary: (n,), squared distance to the decision boundary (DeepFool).
+        imported: (n,), scores made elsewhere, high = keep, NaN where a sample has none.
+        runs: ``Evidence`` of the same samples, one per network, for scores that average over several.
+        validation: ``Evidence`` of other samples from the same network.
+        probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
+            ``arrays.logits_of``.
+
+    Raises:
+        MsCoresetError: when shapes do not fit together, for what is not numbers, and for masked and sparse arrays.
     """
 
     labels: np.ndarray
@@ -92,10 +95,21 @@ class Evidence:
         return len(self.labels)
 
     def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, Evidence]:
-        """(places (m,), ``Evidence`` of these m samples with the others as its ``validation``).
+        """Hold a share of the samples out as a validation set.
 
         ``round(share * n)`` samples are held out, drawn by the seed: those that training with a validation share of
-        this size and seed does not train on. Labels, features and logits go along, nothing else.
+        this size and seed does not train on. Only labels, features and logits are kept.
+
+        Args:
+            share: of the samples.
+            seed: seed of the draw.
+
+        Returns:
+            (places (m,) of the samples that are not held out, their ``Evidence`` with the others as its
+            ``validation``).
+
+        Raises:
+            MsCoresetError: for a share that holds out no sample.
         """
         rest, held_out = hold_out(len(self), share, seed)
         if not len(held_out):
@@ -103,18 +117,33 @@ class Evidence:
         return rest, replace(self.part(rest, EXTRACTED), validation=self.part(held_out, EXTRACTED))
 
     def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> Evidence:
-        """``Evidence`` of the samples ``rows`` (m,): the labels and ``fields``; the validation set is everybody's.
+        """``Evidence`` of some samples; the validation set stays whole.
 
-        Of samples that lie together, in their order, arrays are views, not copies.
+        If the samples are consecutive and in order, arrays are views, not copies.
+
+        Args:
+            rows: (m,) places.
+            fields: the fields that are kept beside the labels.
+
+        Returns:
+            ``Evidence`` of m samples.
         """
         found = {name: _part(getattr(self, name), rows) for name in fields}
         return Evidence(take(self.labels, rows), validation=self.validation, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
-        """Raise ``MsCoresetError`` unless every field in ``needs`` is there, and finite in the samples ``rows``.
+        """Check that every field in ``needs`` is there, and finite in the samples ``rows``.
 
-        Features must also be of a size that distances can be told apart by. Logits that look like probabilities are
-        warned of.
+        Features must also be of a size at which distances can be told apart. Logits that look like probabilities give a
+        warning.
+
+        Args:
+            needs: names of fields.
+            method: what needs them, for messages.
+            rows: the samples that are checked.
+
+        Raises:
+            MsCoresetError: for a field that is missing, not finite, or of such a size.
         """
         for name in needs:
             value = getattr(self, name)
@@ -128,7 +157,14 @@ class Evidence:
                 warn_of_probabilities(value, range(len(self))[rows])
 
     def require_label_columns(self, method: str) -> None:
-        """Raise ``MsCoresetError`` unless labels are columns of the logits, with which ``method`` compares them."""
+        """Check that labels are columns of the logits, as a method that compares both needs.
+
+        Args:
+            method: what compares them, for messages.
+
+        Raises:
+            MsCoresetError: where they are not.
+        """
         if self.logits is not None:
             require_label_columns(self.labels, self.logits.shape[1], f" that {method} compares them with")
 
@@ -141,7 +177,7 @@ def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
 
 
 def _part(field: Any, rows: np.ndarray) -> Any:
-    """What a field of ``Evidence`` tells of the samples ``rows``."""
+    """The part of a field of ``Evidence`` that belongs to the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)
     if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row; or (n,)

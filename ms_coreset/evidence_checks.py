@@ -37,7 +37,7 @@ def as_labels(given: Any) -> np.ndarray:
 
 
 def _odd(labels: np.ndarray, whole: np.ndarray) -> str:
-    """The first of the labels that is no whole number, in words."""
+    """The first label that is no whole number, in words."""
     if labels.ndim != 1 or labels.dtype.kind != "f" or not len(labels):
         return ""
     sample = int(np.argmax((whole != labels) | ~(abs(labels) < 2**53)))
@@ -75,7 +75,7 @@ def require_finite(array: np.ndarray, name: str, places: range) -> None:
 
 
 def require_measurable(features: np.ndarray, places: range) -> None:
-    """Raise ``MsCoresetError`` where distances in single precision would all be infinite, or too small to tell."""
+    """Raise ``MsCoresetError`` where float32 distances would all be infinite, or too small to tell apart."""
     largest = max((extreme for _, part in _blocks(features, places)  # -(-128) is no int8
                    for extreme in (float(part.max(initial=0)), -float(part.min(initial=0)))), default=0.0)
     if largest > LARGEST_FEATURE or 0 < largest < SMALLEST_FEATURE:
@@ -84,7 +84,7 @@ def require_measurable(features: np.ndarray, places: range) -> None:
 
 
 def warn_of_probabilities(logits: np.ndarray, places: range) -> None:
-    """Warn where all logits of the samples ``places``, of more than one class, are what a softmax gives."""
+    """Warn where all logits of the samples ``places``, of more than one class, look like the output of a softmax."""
     if logits.shape[1] > 1 and all(are_probabilities(part).all() for _, part in _blocks(logits, places)):
         warn("logits look like probabilities, for every row lies in [0, 1] and sums to 1: if they are, give them as "
              "Evidence(probabilities=...), in a command say --probabilities")

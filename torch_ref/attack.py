@@ -9,12 +9,18 @@ from torch_ref.extraction import device_of
 
 def gradient_sign(network: nn.Module, images: np.ndarray, labels: np.ndarray | torch.Tensor | None = None,
                   *, eps: float = 8 / 255) -> np.ndarray:
-    """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``, float32 array.
-
-    network: a module that takes pixels in [0, 1], set to evaluation mode; images: (B, C, H, W) array of such pixels
-    labels: (B,) the y, or None for the network's own answers
+    """One step of ``eps`` along the sign of the gradient: ``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``.
 
     Source: Goodfellow et al., ICLR 2015, section 4.
+
+    Args:
+        network: a module that takes pixels in [0, 1], set to evaluation mode.
+        images: (B, C, H, W) array of such pixels.
+        labels: (B,) the y, or None for the network's own answers.
+        eps: length of the step for each pixel.
+
+    Returns:
+        (B, C, H, W) float32 array.
     """
     labels = _answers(network, images) if labels is None else labels
     return projected_gradient(network, images, labels, eps=eps, alpha=eps, steps=1)
@@ -25,9 +31,19 @@ def projected_gradient(network: nn.Module, images: np.ndarray, labels: np.ndarra
                        start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times a step of ``alpha`` along the sign of the loss's gradient, then back into the ball and [0, 1].
 
-    start: where to begin, or None for the images themselves
-
     Source: Madry et al., ICLR 2018, section 2.1; the defaults of torchattacks.
+
+    Args:
+        network: as in ``gradient_sign``.
+        images: (B, C, H, W) array of pixels in [0, 1].
+        labels: (B,) the y.
+        eps: radius of the ball, for each pixel.
+        alpha: length of a step, for each pixel.
+        steps: how many.
+        start: where to begin, or None for the images themselves.
+
+    Returns:
+        (B, C, H, W) float32 array.
     """
     network.eval()
     device = device_of(network)

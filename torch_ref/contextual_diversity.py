@@ -9,9 +9,18 @@ from torch_ref.quota import Picks, budgets, join
 
 
 def contextual_diversity(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
-    """k-centre with D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), the symmetric KL of class probabilities.
+    """k-center with D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), the symmetric KL of class probabilities.
 
     Source: Agarwal et al., ECCV 2020; DeepCore's simplification, in logarithms so that nothing underflows.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     log_p = log_probabilities(evidence)
 

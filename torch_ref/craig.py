@@ -16,12 +16,24 @@ def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str
           beta: float = 0.9, variant: str = "paper", batch_size: int = 128) -> Picks:
     """Medoids of each class's gradients, weighted by how many samples they stand for.
 
-    Facility location with s_ij = max d - d_ij + 1e-3 within a class, d_ij = ||G_i - G_j||, and 0 between classes.
-    A pick's weight is the number of samples of its class that are most similar to it.
-    variant: "deepcore" divides gradients by the size of their batch, and its weights are one more
-    greedy, epsilon, beta: see ``submodular.maximise``
+    Facility location with s_ij = max d - d_ij + 1e-3 within a class, d_ij = ||G_i - G_j||, and 0 between classes. A
+    pick's weight is the number of samples of its class that are most similar to it.
 
     Source: Mirzasoleiman et al., ICML 2020, algorithm 1.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        greedy: see ``submodular.maximize``.
+        epsilon: see ``submodular.maximize``.
+        beta: see ``submodular.maximize``.
+        variant: "paper", or "deepcore", which divides gradients by the size of their batch, and adds 1 to the weights.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, VARIANTS)
     labels, rng = np.asarray(evidence.labels), np.random.RandomState(seed)
@@ -35,7 +47,7 @@ def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str
 
 
 def _nearness(pool: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
-    """max d - d_ij + 1e-3, of the largest distance in the class, and 0 for samples of different classes."""
+    """Similarities max d - d_ij + 1e-3, of the largest distance in the class; 0 for samples of different classes."""
     similarity = torch.zeros(len(pool), len(pool), dtype=torch.float64)
     for members in pools(labels, balance=True):
         apart = distances(pool[members])
@@ -44,7 +56,7 @@ def _nearness(pool: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
 
 
 def _cluster_sizes(similarity: torch.Tensor, labels: np.ndarray, picked: list[int]) -> np.ndarray:
-    """How many samples are most similar to each pick, among the picks of their class; of equals the lowest has them."""
+    """How many samples of its class are most similar to each pick; of equally similar picks the lowest counts."""
     counts = dict.fromkeys(picked, 0.0)
     for sample, label in enumerate(labels):
         centers = [pick for pick in sorted(picked) if labels[pick] == label]

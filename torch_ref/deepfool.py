@@ -11,14 +11,20 @@ def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int =
                        *, overshoot: float = 0.0) -> np.ndarray:
     """Squared length of the shortest way DeepFool finds to another class, (n,) float64.
 
-    Linearised at x, with f the logits and k0 the class of the image: w_k = grad f_k - grad f_k0,
-    l_k = |f_k - f_k0| / ||w_k||, and x moves by l_k w_k / ||w_k|| for the smallest l_k, until the class is not k0.
-    A class with w_k = 0 is never moved to. An image that keeps its class has the length after ``max_iter`` steps.
-
-    network: a module, set to evaluation mode; images: float tensor, as the network takes them
-    overshoot: the image moves, and the length counts, by 1 + overshoot times the sum of the steps
+    Linearized at x, with f the logits and k0 the class of the image: w_k = grad f_k - grad f_k0, l_k = |f_k - f_k0| /
+    ||w_k||, and x moves by l_k w_k / ||w_k|| for the smallest l_k, until the class is not k0. A class with w_k = 0 is
+    never moved to. An image that keeps its class has the length after ``max_iter`` steps.
 
     Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; DeepCore's defaults and its squared length.
+
+    Args:
+        network: a module, set to evaluation mode.
+        images: float tensor, as the network takes them.
+        max_iter: the most steps for an image.
+        overshoot: the image moves, and the length counts, by 1 + overshoot times the sum of the steps.
+
+    Returns:
+        (n,) float64.
     """
     network.eval()
     images = images.to(device_of(network))
@@ -39,7 +45,7 @@ def _squared_distance(network: nn.Module, image: torch.Tensor, max_iter: int, ov
 
 
 def _step(logits: torch.Tensor, moved: torch.Tensor, start: int) -> torch.Tensor:
-    """The shortest step to a linearised boundary; none if no class has one."""
+    """The shortest step to a linearized boundary; none if no class has one."""
     slopes = [torch.autograd.grad(value, moved, retain_graph=True)[0] for value in logits]
     best, shortest = torch.zeros_like(moved), torch.inf
     for k in range(len(logits)):

@@ -15,7 +15,7 @@ EDGE, LEAST = 1e-6, 1e-3
 
 def offset(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, seed: int,
            offset: float = 0.3) -> np.ndarray:
-    """The k next when the round(offset m) highest of m values are left out, or as many as leave k."""
+    """The next k when the round(offset m) highest of m values are left out, or as many as leave k."""
     picks = []
     for rows, k in groups:
         order = rows[np.argsort(-values[rows], kind="stable")]
@@ -28,8 +28,22 @@ def beta(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, se
          epochs: int | str | None = None) -> np.ndarray:
     """A draw in proportion to value times Beta(a, b) density of the label's mean probability.
 
-    Source: Cho et al., ICML 2025: b = 15 (1 - mu) (1 - pruned^c_d), a = 16 - b, mu the mean probability of the ten
-    highest values. Where too few have a value above 0, the others are those of the highest probability.
+    b = 15 (1 - mu) (1 - pruned^c_d), a = 16 - b, with mu the mean probability of the ten highest values. Where too few
+    samples have a value above 0, the others are those of the highest probability.
+
+    Source: Cho et al., ICML 2025.
+
+    Args:
+        evidence: what is known of the samples.
+        values: (n,), the score.
+        groups: pairs of places and how many of them to pick.
+        rate: share of the samples to keep, in (0, 1].
+        seed: of the random generator.
+        c_d: above 0.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        Places, in pick order.
     """
     recorded = record_of(evidence, "probability", epochs)
     probability = (recorded[:30] if epochs is None else recorded).nanmean(dim=0)
@@ -60,8 +74,21 @@ def best_window(evidence: Evidence, values: np.ndarray, groups: Groups, rate: fl
                 lam: float = 1.0) -> np.ndarray:
     """The window of the ranking whose kernel ridge regression is right about most labels; of equals the first.
 
-    In the dual form, with the kernel <[x, 1], [y, 1]>: alpha = (K + lam I)^-1 Y over the window's samples. Source: Choi
-    et al., BWS, ICML 2024.
+    In the dual form, with the kernel <[x, 1], [y, 1]>: alpha = (K + lam I)^-1 Y over the window's samples.
+
+    Source: Choi et al., BWS, ICML 2024.
+
+    Args:
+        evidence: what is known of the samples.
+        values: (n,), the score.
+        groups: pairs of places and how many of them to pick.
+        rate: share of the samples to keep, in (0, 1].
+        seed: of the random generator.
+        step: share of the ranking between two windows.
+        lam: ridge penalty, above 0.
+
+    Returns:
+        Places, in pick order.
     """
     features = require(evidence, "features")
     rows = torch.cat([features, torch.ones(len(features), 1, dtype=torch.float64)], dim=1)

@@ -12,17 +12,18 @@ import torch
 class Evidence:
     """What a selection may look at.
 
-    labels: (n,) integers
-    features: (n, d) inputs of the network's last linear layer, or None
-    logits: (n, C), or None
-    dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
-        for T epochs or None; or None
-    boundary: (n,) squared distances to the decision boundary, or None
-    imported: (n,) scores made elsewhere, NaN where there is none, or None
-    runs: a tuple of evidence of the same samples from other networks, or None
-    validation: evidence of other samples from the same network, or None
-    probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
-        number of its type
+    Attributes:
+        labels: (n,) integers.
+        features: (n, d) inputs of the network's last linear layer, or None.
+        logits: (n, C), or None.
+        dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
+            for T epochs or None; or None.
+        boundary: (n,) squared distances to the decision boundary, or None.
+        imported: (n,) scores made elsewhere, NaN where there is none, or None.
+        runs: a tuple of evidence of the same samples from other networks, or None.
+        validation: evidence of other samples from the same network, or None.
+        probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
+            number of its type.
     """
 
     labels: np.ndarray
@@ -42,7 +43,7 @@ class Evidence:
 
 
 def _log(p: np.ndarray) -> np.ndarray:
-    """log p, float64; raises ``ValueError`` for rows that are not in [0, 1] or do not sum to 1."""
+    """The log of p, float64; raises ``ValueError`` for rows that are not in [0, 1] or do not sum to 1."""
     no_probabilities = (p < 0).any(axis=1) | ~np.isclose(p.sum(axis=1, dtype=np.float64), 1, rtol=0, atol=0.01)
     if no_probabilities.any():
         raise ValueError(f"row {np.flatnonzero(no_probabilities)[0]} of the probabilities must be in [0, 1], sum 1")
@@ -67,7 +68,7 @@ def require(evidence: Evidence, *fields: str) -> Any:
 
 
 def log_probabilities(evidence: Evidence) -> torch.Tensor:
-    """log softmax(z), (n, C), at least -1e300: of logits near 1e308 the differences are no numbers."""
+    """The log softmax(z), (n, C), at least -1e300: with logits near 1e308 the differences overflow."""
     return torch.log_softmax(require(evidence, "logits"), dim=1).clamp(min=-1e300)
 
 

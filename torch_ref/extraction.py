@@ -48,10 +48,17 @@ def extract(network: Network, split: Split, need: Sequence[str] = ("features", "
             *, batch_size: int = 256) -> Evidence:
     """Features and logits of all samples, in evaluation mode, data set order, without augmentation.
 
-    split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
-    need: which of "features" and "logits"; the other is None in the result
+    Args:
+        network: the network.
+        split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel.
+        need: which of "features" and "logits"; the other is None in the result.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
 
-    Returns ``Evidence`` of float32 arrays. Raises ``ValueError`` for another need.
+    Returns:
+        ``Evidence`` of float32 arrays.
+
+    Raises:
+        ValueError: for another need.
     """
     unknown = set(need) - {"features", "logits"}
     if unknown:

@@ -16,12 +16,24 @@ def glister(evidence: Evidence, rate: float, balance: bool, seed: int, eta: floa
     """Samples whose gradient agrees most with that of the validation samples, after a step on those picked so far.
 
     gain_i = <G_i, mean_v G_v(theta_S)>, where the last layer has made one step theta - eta agg_{j in S} G_j. The
-    validation samples are ``evidence.validation`` (balanced: of the same class), or those chosen from.
-    aggregate: "mean" or "sum" of the picks' gradients
-    rounds: the gains are refreshed so many times, each time for ceil(k / rounds) picks; None: after each pick
-    variant: "deepcore" divides gradients by the size of their batch and never steps
+    validation samples are ``evidence.validation`` (balanced: of the same class), or those chosen from. Scores are the
+    gains before the first pick.
 
-    Scores are the gains before the first pick. Source: Killamsetty et al., GLISTER, AAAI 2021, eq. 7.
+    Source: Killamsetty et al., GLISTER, AAAI 2021, eq. 7.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        eta: rate of the step.
+        aggregate: "mean" or "sum" of the picks' gradients.
+        rounds: the gains are refreshed so many times, each time for ceil(k / rounds) picks; None: after each pick.
+        variant: "paper", or "deepcore", which divides gradients by the size of their batch and never steps.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("aggregate", aggregate, ("mean", "sum"))

@@ -1,4 +1,4 @@
-"""Whose gradients GradMatch and Glister choose from, and whose they go by."""
+"""The gradients that GradMatch and Glister choose from, and those that they aim at."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""GradMatch: weighted samples whose gradients sum up to everybody's."""
+"""GradMatch: weighted samples whose summed gradient is near the mean gradient of all."""
 
 import math
 
@@ -15,16 +15,26 @@ def gradmatch(evidence: Evidence, rate: float, balance: bool, seed: int, lam: fl
               variant: str = "paper", batch_size: int = 128) -> Picks:
     """Orthogonal matching pursuit of the mean gradient b by weighted gradients of samples.
 
-    Each pick has the largest <G_i, r>, r the residual of min_x ||sum_S x G - b||^2 + lam ||x||^2; in the end x is
-    solved for once more with x >= 0. The weight of a single pick is 1.
-    lam: above 0
-    refill: samples whose weight came out as 0 are replaced by those with the highest <G_i, r>, with the smallest
-        positive weight ("projection"), or not ("none")
-    variant: "deepcore" divides gradients by the size of their batch, has lam = 1 but 0 after the first pick, minimises
-        ||(K_SS + lam I) x - c_S|| in the end, and refills nothing
+    Each pick has the largest <G_i, r>, with r the residual of min_x ||sum_S x G - b||^2 + lam ||x||^2. At the end x is
+    solved for once more with x >= 0. The weight of a single pick is 1. The mean is that of the samples chosen from, or
+    of ``evidence.validation`` (balanced: of the same class).
 
-    The mean is that of the samples chosen from, or of ``evidence.validation`` (balanced: of the same class).
     Source: Killamsetty et al., GRAD-MATCH, ICML 2021, algorithm 2.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        lam: above 0.
+        refill: samples whose weight came out as 0 are replaced by those with the highest <G_i, r>, with the smallest
+            positive weight ("projection"), or not ("none").
+        variant: "paper", or "deepcore", which divides gradients by the size of their batch, has lam = 1 but 0 after the
+            first pick, minimizes ||(K_SS + lam I) x - c_S|| at the end, and refills nothing.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("refill", refill, ("projection", "none"))
@@ -66,7 +76,7 @@ def _deepcore_pursuit(pool: torch.Tensor, target: torch.Tensor, k: int) -> tuple
 
 
 def _residual(rows: np.ndarray, target: torch.Tensor, lam: float) -> torch.Tensor:
-    """target - sum x G, for the x that minimises ||sum x G - target||^2 + lam ||x||^2."""
+    """The residual target - sum x G, for the x that minimizes ||sum x G - target||^2 + lam ||x||^2."""
     if not len(rows):
         return target
     gram = rows @ rows.T + lam * torch.eye(len(rows), dtype=torch.float64)
@@ -75,7 +85,7 @@ def _residual(rows: np.ndarray, target: torch.Tensor, lam: float) -> torch.Tenso
 
 def _refill(pool: torch.Tensor, target: torch.Tensor, kept: np.ndarray, weights: np.ndarray,
             k: int) -> tuple[np.ndarray, np.ndarray]:
-    """k positions and weights: after those kept the others of highest <G_i, r>, one after the other."""
+    """Positions and weights of k: after those kept, the others of highest <G_i, r>, one after the other."""
     towards = pool @ (target - torch.tensor(weights) @ pool[kept])
     left = np.setdiff1d(np.arange(len(pool)), kept)
     added = left[best_in_turn(lambda _: towards[left], len(left), k - len(kept))]

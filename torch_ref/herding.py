@@ -10,12 +10,20 @@ from torch_ref.quota import Picks, best_in_turn, budgets, join
 
 def herding(evidence: Evidence, rate: float, balance: bool, seed: int, variant: str = "paper",
             metric: str = "euclidean") -> Picks:
-    """Samples whose running mean stays near the mean of all: pick t minimises ||t mu - sum_S e - e_i||.
-
-    variant: "deepcore" takes the farthest instead of the nearest
-    metric: "euclidean", or "cosine": features at length 1
+    """Samples whose running mean stays near the mean of all: pick t minimizes ||t mu - sum_S e - e_i||.
 
     Source: Welling, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, algorithm 4.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        variant: "paper", or "deepcore", which takes the farthest instead of the nearest.
+        metric: "euclidean", or "cosine": features at length 1.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, ("paper", "deepcore"))
     features = features_in(evidence, metric)

@@ -26,12 +26,18 @@ def imported(evidence: Evidence) -> torch.Tensor:
 
 def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean",
                  weighting: str = "mean") -> torch.Tensor:
-    """The scores as they are, and where there is none the mean over the nearest samples that have one.
-
-    neighbors: how many; near by ``metric``, equally near ones by place
-    weighting: "mean", or "distance": weights e^-d, d the Euclidean distance of the features whatever the metric
+    """The scores as they are; a sample without one gets the mean over the nearest samples that have one.
 
     Source: Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025.
+
+    Args:
+        evidence: what is known of the samples.
+        neighbors: how many.
+        metric: by which they are nearest; equally near ones by place.
+        weighting: "mean", or "distance": weights e^-d, d the Euclidean distance of the features whatever the metric.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     check_choice("weighting", weighting, ("mean", "distance"))
     values, rows, features = _given(evidence), features_in(evidence, metric), require(evidence, "features")

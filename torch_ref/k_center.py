@@ -15,10 +15,19 @@ def k_center(evidence: Evidence, rate: float, balance: bool, seed: int, already_
     """Farthest first: each pick is the sample farthest from all picked so far.
 
     The first is ``RandomState(seed).randint(m)`` of each pool of m, as in DeepCore.
-    already_selected: positions that are centres beforehand; the budget is added to them, and they come first
-    metric: "euclidean", or "cosine": features at length 1
 
     Source: Sener and Savarese, ICLR 2018, algorithm 1.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        already_selected: positions that are centers beforehand; the budget is added to them, and they come first.
+        metric: "euclidean", or "cosine": features at length 1.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     features = features_in(evidence, metric)
     already = np.array(already_selected, np.int64)

@@ -32,9 +32,16 @@ def gradients(evidence: Evidence) -> torch.Tensor:
 
 
 def batch_sizes(n: int, batch_size: int) -> torch.Tensor:
-    """(n, 1): how many samples are in the batch of each, when consecutive samples are batched; the last is smaller.
+    """The size (n, 1) of each sample's batch, when consecutive samples are batched; the last batch is smaller.
 
     DeepCore divides each gradient by this, because its loss is the mean over a batch.
+
+    Args:
+        n: how many samples.
+        batch_size: of all batches but the last.
+
+    Returns:
+        (n, 1).
     """
     starts = np.arange(n) // batch_size * batch_size
     return torch.tensor(np.minimum(starts + batch_size, n) - starts)[:, None].double()

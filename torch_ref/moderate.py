@@ -7,9 +7,20 @@ from torch_ref.score_and_rule import by_score
 
 def moderate(evidence: Evidence, rate: float, balance: bool, seed: int, center: str = "median",
              metric: str = "euclidean", mis_ratio: float = 0.0, cutoff_score: str = "loss") -> Picks:
-    """The samples whose distance to their class's centre is in the middle of the ranking (Xia et al., ICLR 2023).
+    """The samples whose distance to their class's center is in the middle of the ranking (Xia et al., ICLR 2023).
 
-    mis_ratio, cutoff_score: not the paper's: first the share ``mis_ratio`` of the highest in this score is left out
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        center: see ``center_distance``.
+        metric: "euclidean", or "cosine": features at length 1.
+        mis_ratio: not the paper's: this share of the samples, the highest in ``cutoff_score``, is left out first.
+        cutoff_score: the score of the cut-off.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     return by_score(evidence, rate, balance, seed, "center_distance", "window", mis_ratio=mis_ratio,
                     cutoff_score=cutoff_score, center=center, metric=metric)

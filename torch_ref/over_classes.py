@@ -5,7 +5,15 @@ import torch
 
 
 def ranks_and_misses(features: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """(rank / n_c by the distance to the own class's mean, from 0; 1 where another one's is nearer), (n,) each."""
+    """Where samples lie to the means of the classes.
+
+    Args:
+        features: (n, d).
+        labels: (n,).
+
+    Returns:
+        (rank / n_c by the distance to the own class's mean, from 0; 1 where another class's mean is nearer), (n,) each.
+    """
     x, y = torch.tensor(np.asarray(features, np.float64)), torch.tensor(np.asarray(labels, np.int64))
     groups = y.unique()
     means = torch.stack([x[y == label][0] + (x[y == label] - x[y == label][0]).mean(dim=0) for label in groups])

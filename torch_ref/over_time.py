@@ -5,16 +5,22 @@ import torch
 
 
 def divergence(before: np.ndarray, after: np.ndarray) -> torch.Tensor:
-    """(n,): sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))| of probabilities (n, C), p after q; Zhang et al., 2024."""
+    """The sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))| (n,) of probabilities (n, C), p after q; Zhang et al., 2024."""
     q, p = (torch.tensor(np.asarray(rows, np.float64)) for rows in (before, after))
     return (p * ((p + 1e-8).log() - (q + 1e-8).log())).abs().sum(dim=1)
 
 
 def temporal_dual_depth(divergences: torch.Tensor, window: int) -> torch.Tensor:
-    """TDDS (n,) of divergences (T - 1, n), NaN where unknown, in windows of J epochs.
+    """TDDS: sum_k 0.9 0.1^(T - J - k) v_k, with v_k the norm of a window's J - 1 divergences less their mean.
 
-    sum_k 0.9 0.1^(T - J - k) v_k, v_k the norm of a window's J - 1 divergences less their mean. Windows with a NaN are
-    left out, and the sum is multiplied by all weights over those of the others.
+    Windows with a NaN are left out, and the sum is multiplied by all weights over those of the others.
+
+    Args:
+        divergences: (T - 1, n), NaN where unknown.
+        window: J, in epochs.
+
+    Returns:
+        (n,).
     """
     count = len(divergences) - window + 2
     total, weight, every = torch.zeros(3, divergences.shape[1], dtype=torch.float64)
@@ -29,11 +35,20 @@ def temporal_dual_depth(divergences: torch.Tensor, window: int) -> torch.Tensor:
 
 
 def loss_correlation(losses: np.ndarray, held_out: np.ndarray, labels: np.ndarray) -> torch.Tensor:
-    """CLD (n,): Pearson's correlation of the differences over time of a sample's loss and its class's held-out mean.
+    """CLD: Pearson's correlation of the differences over time of a sample's loss and its class's held-out mean.
 
-    losses: (T, n), NaN where a sample was not seen; held_out: (T, n), NaN of samples that were not held out. A class
-    without held-out ones has the mean of all; no variation is 0, fewer than three differences of both NaN.
+    A class without held-out samples uses the mean of all. Without variation it is 0, and with fewer than three
+    differences of both NaN.
+
     Source: Nagaraj et al., TMLR 2025.
+
+    Args:
+        losses: (T, n), NaN where a sample was not seen.
+        held_out: (T, n), NaN of samples that were not held out.
+        labels: (n,).
+
+    Returns:
+        (n,).
     """
     known = np.isfinite(held_out).any(axis=0)
     values = []

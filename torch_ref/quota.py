@@ -32,7 +32,13 @@ def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
 def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.ndarray, int]]:
     """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out.
 
-    rate: or ``ClassBudgets``, whose counts are the budgets then
+    Args:
+        labels: (n,) integers, the class of each sample.
+        rate: share to keep, or ``ClassBudgets``, whose counts are the budgets then.
+        balance: whether the rate holds for each class by itself.
+
+    Returns:
+        The pairs.
     """
     counts = rate.counts if isinstance(rate, ClassBudgets) else None
     sized = [(rows, round(rate * len(rows)) if counts is None else counts[int(labels[rows[0]])])
@@ -44,6 +50,14 @@ def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
     """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it, or of ``scale``.
 
     Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
+
+    Args:
+        values: (n,).
+        candidates: positions.
+        scale: size of the numbers whose difference the values are.
+
+    Returns:
+        The position.
     """
     among = np.asarray(values)[candidates]
     best = among.max()
@@ -51,7 +65,7 @@ def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
 
 
 def best_in_turn(values_of: Callable[[list[int]], Any], n: int, k: int, scale: float = 0.0) -> list[int]:
-    """k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
+    """Pick k different positions below n, one after the other: each the first best of ``values_of(picked so far)``."""
     picked: list[int] = []
     for _ in range(k):
         picked.append(first_best(values_of(picked), np.setdiff1d(np.arange(n), picked), scale))

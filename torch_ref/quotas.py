@@ -54,8 +54,20 @@ def _difficulty(evidence: Evidence, groups: list[np.ndarray], quota_score: str =
 
 
 def shared_out(claims: np.ndarray, sizes: np.ndarray, k: int, least: int = 0) -> np.ndarray:
-    """Whole numbers of sum k, near min(size, max(least, lambda claim)): by bisection of lambda, then the largest
-    remainders. Where all classes that claim anything are full, the others share the rest by their sizes."""
+    """Whole numbers of sum k, near min(size, max(least, lambda claim)).
+
+    lambda is found by bisection, then the largest remainders decide. Where all classes that claim anything are full,
+    the others share the rest by their sizes.
+
+    Args:
+        claims: (C,).
+        sizes: (C,), samples of each class.
+        k: the sum.
+        least: at least so many of each.
+
+    Returns:
+        (C,) whole numbers.
+    """
     lowest = np.minimum(least, sizes)
     if lowest.sum() > k:
         raise ValueError(f"quota_least {least} of each class is more than {k}")

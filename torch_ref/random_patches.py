@@ -12,13 +12,16 @@ from torch_ref.extraction import Split
 
 
 def patch_evidence(split: Split, filters: int | None = None, seed: int = 0) -> Evidence:
-    """``Evidence`` of what ridge regression on patches says of each sample when it was fitted to all the others.
+    """``Evidence`` from ridge regression on patches: what it says of each sample when it is fitted to all the others.
 
-    split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,) and ``num_classes``
-    filters: by default 500 for colour, 150 for grey images, 80 for those below 16 pixels
+    Args:
+        split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,) and ``num_classes``.
+        filters: by default 500 for color, 150 for gray images, 80 for those below 16 pixels.
+        seed: of the patches.
 
-    logits: ten times the left-out answers; features: these less their row mean, at length 1 if there are more than two
-    classes; float64.
+    Returns:
+        ``Evidence``, float64. logits: ten times the left-out answers; features: these less their row mean, at length 1
+        if there are more than two classes.
     """
     answers, _, _ = ridge_left_out(patch_features(split.images, filters, seed), split.labels, split.num_classes)
     centered = answers - answers.mean(axis=1, keepdims=True)
@@ -27,12 +30,20 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0) -> E
 
 
 def patch_features(images: np.ndarray, filters: int | None = None, seed: int = 0) -> np.ndarray:
-    """(n, 8 K) float64: soft-thresholded answers of K random filters, averaged over a 2 x 2 grid.
+    """Soft-thresholded answers of K random filters, averaged over a 2 x 2 grid: (n, 8 K) float64.
 
-    Images (n, H, W, C) of more than 32 pixels are averaged down to 32, by a whole factor. Patches have 6 x 6 pixels, 4
-    x 4 if images have fewer than 16. 100,000 of them, at most, of at most 10,000 images, in an order of
-    ``RandomState([seed, crc32("patches")])``: images first, then places, image by image and row by row. Colour images
-    have the sum over both mirror images.
+    Images of more than 32 pixels are averaged down to 32, by a whole factor. Patches have 6 x 6 pixels, 4 x 4 if images
+    have fewer than 16. There are at most 100,000 patches, of at most 10,000 images, in an order of ``RandomState([seed,
+    crc32("patches")])``: images first, then places, image by image and row by row. Color images have the sum over both
+    mirror images.
+
+    Args:
+        images: (n, H, W, C) uint8.
+        filters: K; None: as in ``patch_evidence``.
+        seed: of the patches.
+
+    Returns:
+        (n, 8 K) float64.
     """
     rng = np.random.RandomState([seed, zlib.crc32(b"patches")])
     pixels = torch.as_tensor(np.asarray(images), dtype=torch.float64).permute(0, 3, 1, 2)
@@ -81,10 +92,19 @@ def _answers(pixels: torch.Tensor, weights: torch.Tensor, offsets: torch.Tensor)
 
 def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
                    *, lambdas: Sequence[float] = (1e-4, 1e-3, 1e-2, 1e-1)) -> tuple[np.ndarray, float, float]:
-    """(left-out answers (n, C), lambda, left-out accuracy): ridge regression fitted n times for each lambda.
+    """Ridge regression fitted n times for each lambda, each time without one sample.
 
-    The regression's intercept is not penalised, the penalty is n lambda, features are centred and scaled by what all
-    samples have. Of equally accurate lambdas the first is taken.
+    The regression's intercept is not penalized, the penalty is n lambda, and features are centered and scaled by
+    statistics of all samples. Of equally accurate lambdas the first is taken.
+
+    Args:
+        features: (n, d).
+        labels: (n,) in 0 .. C - 1.
+        classes: C.
+        lambdas: the ones to try.
+
+    Returns:
+        (left-out answers (n, C), lambda, left-out accuracy).
     """
     given, truth = torch.as_tensor(np.asarray(features), dtype=torch.float64), torch.as_tensor(np.asarray(labels))
     spread = given.std(dim=0, correction=0) + 1e-3 * given.std(correction=0)

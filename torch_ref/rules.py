@@ -17,7 +17,7 @@ def _bottom(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomS
 
 
 def _window(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
-    """k ranks of m, from round((m - k) / 2) on."""
+    """Middle k ranks of m, from round((m - k) / 2) on."""
     low = round((len(rows) - k) / 2)
     return rows[np.argsort(values[rows], kind="stable")[low:low + k]]
 
@@ -27,7 +27,7 @@ def _random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomS
 
 
 def _weighted_random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
-    """Without replacement, in proportion to how far a value is above the lowest, which is all but never drawn."""
+    """Without replacement, in proportion to how far a value is above the lowest, which is almost never drawn."""
     above = values[rows] - values[rows].min()
     chances = above + 1e-12 * above.max() if above.max() > 0 else np.ones(len(rows))
     return rng.choice(rows, k, replace=False, p=chances / chances.sum())
@@ -35,11 +35,22 @@ def _weighted_random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.rando
 
 def spread_over_strata(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState,
                        strata: int) -> np.ndarray:
-    """k of ``rows``, whose values are cut into equal widths.
+    """Draw k of ``rows`` from strata of equal width of their values.
 
     Of S strata the j-th smallest gives min(its size, what is left of k // (S - j)), ties to the lower values; each
     gives a random sample. The highest value belongs to the last stratum; equal values are one stratum.
+
     Source: Zheng et al., Coverage-centric Coreset Selection, ICLR 2023, algorithm 1.
+
+    Args:
+        values: (n,), the scores of all samples.
+        rows: (m,) places.
+        k: how many to pick.
+        rng: the random generator.
+        strata: how many.
+
+    Returns:
+        k places.
     """
     if strata < 1:
         raise ValueError(f"strata is {strata}, must be at least 1")

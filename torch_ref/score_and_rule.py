@@ -56,7 +56,7 @@ def _middle(values: np.ndarray, rate: float) -> np.ndarray | list:
 
 
 def _in_range(values: np.ndarray, labels: np.ndarray, normalize: str) -> np.ndarray:
-    """"class": from 0 to 1 within each class, 0 where all of it are equal; "none": as they are."""
+    """Scores from 0 to 1 within each class, 0 where all of it are equal ("class"); or as they are ("none")."""
     if normalize not in ("none", "class"):
         raise ValueError(f"normalize is {normalize!r}, must be none or class")
     if normalize == "none":
@@ -73,7 +73,7 @@ def _in_range(values: np.ndarray, labels: np.ndarray, normalize: str) -> np.ndar
 
 def _by_drawing(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, normalize: str,
                 options: dict[str, Any]) -> Picks:
-    """By a rule that looks at the evidence, too; what it and the score both have as an option goes to both."""
+    """Picks of a rule that uses the evidence, too; an option that it and the score both have goes to both."""
     of_score, of_rule = ({key: value for key, value in options.items() if key in options_of(function)}
                          for function in (SCORES[name], DRAWING[rule]))
     if options.keys() - of_score.keys() - of_rule.keys():
@@ -84,7 +84,7 @@ def _by_drawing(evidence: Evidence, rate: float, balance: bool, seed: int, name:
 
 
 def _seen(rows: np.ndarray, unseen: np.ndarray, k: int) -> np.ndarray:
-    """Those of ``rows`` that have a score: others are never picked."""
+    """The ``rows`` that have a score: others are never picked."""
     seen = rows[~unseen[rows]]
     if len(seen) < k:
         raise ValueError(f"{len(seen)} of {len(rows)} samples have a score, fewer than the {k} to select")

@@ -28,7 +28,13 @@ from torch_ref.scores import SCORES
 
 @dataclass(frozen=True)
 class Coreset:
-    """indices: (k,) int64 of the kept samples, in pick order; weights: (k,); scores: (n,); float64, or None."""
+    """Which samples stay.
+
+    Attributes:
+        indices: (k,) int64 of the kept samples, in pick order.
+        weights: (k,) float64, or None.
+        scores: (n,) float64, or None.
+    """
 
     indices: np.ndarray
     weights: np.ndarray | None = None
@@ -39,16 +45,21 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
            seed: int = 0, **options: Any) -> Coreset:
     """Choose about ``rate * n`` of the n samples.
 
-    method: one of ``METHODS``, in any case
-    evidence: any object with the attributes of ``Evidence`` that the method needs
-    rate: share that is kept, in (0, 1]
-    balance: apply the rate in each class by itself, classes ascending; else to all samples together
-    quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None
-    seed: of the ``RandomState`` that a method draws from
-    options: of the method, and of the quota
+    Args:
+        method: one of ``METHODS``, in any case.
+        evidence: any object with the attributes of ``Evidence`` that the method needs.
+        rate: share that is kept, in (0, 1].
+        balance: apply the rate in each class by itself, classes ascending; else to all samples together.
+        quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None.
+        seed: seed of the ``RandomState`` that a method draws from.
+        **options: of the method, and of the quota.
 
-    Returns a ``Coreset``. Raises ``ValueError`` for an unknown method or option, a rate out of range, evidence that
-    is missing or not finite, and when nothing would be selected.
+    Returns:
+        A ``Coreset``.
+
+    Raises:
+        ValueError: for an unknown method or option, a rate out of range, evidence that is missing or not finite, and
+            when nothing would be selected.
     """
     if str(method).lower() not in METHODS:
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
@@ -62,9 +73,20 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
 
 def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False,
               quota: str | None = None, seed: int = 0, **options: Any) -> Coreset:
-    """Choose by any score and one of ``RULES``; options are the score's, and the rule's where it has any.
+    """Choose by any score and any rule.
 
-    The rest is as in ``select``.
+    Args:
+        score: name of the score.
+        rule: one of ``RULES``.
+        evidence: see ``select``.
+        rate: see ``select``.
+        balance: see ``select``.
+        quota: see ``select``.
+        seed: see ``select``.
+        **options: the score's, the rule's where it has any, and the quota's.
+
+    Returns:
+        A ``Coreset``.
     """
     if rule not in RULES:
         raise ValueError(f"unknown rule {rule!r}: there are {', '.join(RULES)}")

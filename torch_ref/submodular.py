@@ -1,4 +1,4 @@
-"""Set functions of a similarity kernel, and greedy maximisation."""
+"""Set functions of a similarity kernel, and greedy maximization."""
 
 import math
 from collections.abc import Callable
@@ -20,9 +20,21 @@ GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
 def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
                       greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
                       neighbors: int | None = None) -> Picks:
-    """Maximise f(S) = sum_i max(0, max_{j in S} s_ij). See ``maximize`` and ``similarities`` for the options.
+    """Maximize f(S) = sum_i max(0, max_{j in S} s_ij).
 
-    neighbors: of each row only so many of the largest similarities, the others 0
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        kernel: "gradient" or "features", see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+        neighbors: for each row only so many of the largest similarities count, the others are 0; None: all.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
 
@@ -34,7 +46,22 @@ def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int,
 
 def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 1.0, kernel: str = "gradient",
               greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
-    """Maximise lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, not counting the diagonal as DeepCore."""
+    """Maximize lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, not counting the diagonal as DeepCore.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        lam: at least 0.
+        kernel: "gradient" or "features", see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
+    """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
     return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options)
 
@@ -42,9 +69,25 @@ def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: fl
 def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, jitter: float = 1e-6,
                     kernel: str = "gradient", greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
                     variant: str = "paper") -> Picks:
-    """Maximise log det(s_SS + jitter I). Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018.
+    """Maximize log det(s_SS + jitter I).
 
-    variant: "deepcore" maximises what S explains instead, with the sign of DeepCore's code; see ``explained_gains``
+    Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018.
+
+    Args:
+        evidence: what is known of the samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: of the random generator.
+        jitter: above 0, added to the diagonal.
+        kernel: "gradient" or "features", see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+        variant: "paper", or "deepcore", which maximizes what S explains instead, with the sign of DeepCore's code; see
+            ``explained_gains``.
+
+    Returns:
+        The places of the picks, in pick order, with weights and scores where the method has any.
     """
     check_choice("variant", variant, ("paper", "deepcore"))
     if not jitter > 0:
@@ -70,14 +113,22 @@ def facility_location_gains(similarity: torch.Tensor, picked: list[int]) -> torc
 
 
 def graph_cut_gains(similarity: torch.Tensor, picked: list[int], lam: float) -> torch.Tensor:
-    """lam sum_i s_ij - 2 sum_{i in S} s_ij of every j."""
+    """Gain lam sum_i s_ij - 2 sum_{i in S} s_ij of every j."""
     return lam * similarity.sum(dim=0) - 2 * similarity[picked].sum(dim=0)
 
 
 def log_determinant_gains(similarity: torch.Tensor, picked: list[int], jitter: float) -> torch.Tensor:
-    """log det(s_{S+j} + jitter I) - log det(s_S + jitter I) of every j.
+    """Gain log det(s_{S+j} + jitter I) - log det(s_S + jitter I) of every j.
 
-    Equals log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj), of at least 1e-12.
+    It equals log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj), of at least 1e-12.
+
+    Args:
+        similarity: (n, n).
+        picked: S.
+        jitter: above 0.
+
+    Returns:
+        (n,).
     """
     variance = similarity.diagonal() + jitter
     if picked:
@@ -108,12 +159,22 @@ def similarities(evidence: Evidence, rows: np.ndarray, kernel: str) -> torch.Ten
 
 def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy: str = "lazy", epsilon: float = 0.1,
              beta: float = 0.9) -> list[int]:
-    """k positions below n in pick order, by ``gains_of(picked)`` -> the gain (n,) of each further element.
+    """Pick k positions below n, in pick order, by their gains.
 
-    greedy: "naive" and "lazy", which is a faster way to the same picks: the best gain each time
-        "approximate_lazy": gains are refreshed from the top of an outdated list, and the first that is at least
-        ``stale - (1 - beta) |stale|`` is taken
-        "stochastic": the best of max(round(-ln(epsilon) n / k), 1) that ``rng`` draws from those left
+    Args:
+        gains_of: ``gains_of(picked)`` -> the gain (n,) of each further element.
+        n: size of the pool.
+        k: how many to pick.
+        rng: of "stochastic".
+        greedy: "naive" and "lazy", which is a faster way to the same picks: the best gain each time.
+            "approximate_lazy": gains are refreshed from the top of an outdated list, and the first that is at least
+            ``stale - (1 - beta) |stale|`` is taken. "stochastic": the best of max(round(-ln(epsilon) n / k), 1) that
+            ``rng`` draws from those left.
+        epsilon: in (0, 1), of "stochastic".
+        beta: in (0, 1], of "approximate_lazy".
+
+    Returns:
+        k positions.
     """
     if greedy == "deepcore_lazy":
         return _deepcore_lazy(gains_of, n, k)

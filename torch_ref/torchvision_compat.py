@@ -19,7 +19,8 @@ _libraries: list = []
 def import_torchvision() -> ModuleType:
     """Return the ``torchvision`` module; box operators don't work where its compiled library can't be loaded.
 
-    Raises ``ImportError`` when torchvision is not installed.
+    Raises:
+        ImportError: when torchvision is not installed.
     """
     try:
         return importlib.import_module("torchvision")

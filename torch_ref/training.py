@@ -1,4 +1,4 @@
-"""Train a network with SGD, and record of every sample what happened while it was learnt."""
+"""Train a network with SGD, and record of every sample what happened while it was learned."""
 
 import math
 import zlib
@@ -21,17 +21,25 @@ from torch_ref.over_time import divergence
 class Recipe:
     """How a network is trained.
 
-    epochs, batch_size: passes over the data; the last, smaller batch of a pass is kept
-    lr, momentum, nesterov, weight_decay: ``torch.optim.SGD``'s; the decay is on all parameters
-    schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" or "linear" (to ``min_lr``, per
-        update) or "constant"
-    warmup, warmup_from: share of the updates in which the rate rises linearly, from ``warmup_from`` times ``lr``
-    crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect"; 0: none),
-        and horizontal mirroring: True, at random; "alternate", in every other epoch, see ``present``
-    whiten: the first convolution becomes the whitening of patches, and is not trained
-    crop_scale, crop_size: instead, random crop of at least this share of the area, resized to ``crop_size`` if that is
-        given, and then to the image size (None: no such crop)
-    clip_norm: largest norm of the whole gradient, or None
+    Attributes:
+        epochs: passes over the data.
+        batch_size: samples of a batch; the last, smaller batch of a pass is kept.
+        lr: of ``torch.optim.SGD``.
+        momentum: of ``torch.optim.SGD``.
+        nesterov: of ``torch.optim.SGD``.
+        weight_decay: of ``torch.optim.SGD``, on all parameters.
+        schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" or "linear" (to ``min_lr``, per
+            update) or "constant".
+        warmup: share of the updates in which the rate rises linearly.
+        warmup_from: it rises from this times ``lr``.
+        crop_padding: random crop after padding by so many pixels; 0: none.
+        padding_mode: "zeros" or "reflect".
+        flip: horizontal mirroring: True, at random; "alternate", in every other epoch, see ``present``.
+        whiten: the first convolution becomes the whitening of patches, and is not trained.
+        crop_scale: instead of the padding, random crop of at least this share of the area, resized to the image size;
+            None: no such crop.
+        crop_size: the crop is resized to this first, if it is given.
+        clip_norm: largest norm of the whole gradient, or None.
     """
 
     epochs: int
@@ -58,7 +66,12 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """network: the trained module; dynamics: arrays (epochs, n) by name, see ``train``."""
+    """What training gives.
+
+    Attributes:
+        network: the trained module.
+        dynamics: arrays (epochs, n) by name, see ``train``.
+    """
 
     network: nn.Module
     dynamics: dict
@@ -68,20 +81,25 @@ def train(network: nn.Module, split: Split, recipe: Any, *, seed: int = 0,
           weights: np.ndarray | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` in place.
 
-    split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel
-    recipe: a mapping, or any object with the attributes of ``Recipe``; keys that it lacks have ``Recipe``'s defaults
-    seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``, and its dropout, if the network
-        has any, from ``RandomState([seed, crc32("dropout"), e])``
-    weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy, or 0 if
-        all its weights are
+    Args:
+        network: a module.
+        split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel.
+        recipe: a mapping, or any object with the attributes of ``Recipe``; keys that it lacks have ``Recipe``'s
+            defaults.
+        seed: epoch e takes its order and its augmentation from ``RandomState([seed, e])``, and its dropout, if the
+            network has any, from ``RandomState([seed, crc32("dropout"), e])``.
+        weights: (n,) or None; a batch's loss is sum_i w_i l_i / sum_i w_i, where l_i is the cross entropy, or 0 if all
+            its weights are.
 
-    Returns a ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward
-    pass in training mode just before each update. With z the logits, p = softmax(z) and y the label: probability
-    p_y, margin p_y - max_{j != y} p_j, logit_margin z_y - max_{j != y} z_j, error_norm ||p - onehot(y)||_2,
-    loss -log p_y (float32), correct, argmax z = y (bool), and divergence from the epoch before, see ``over_time``
-    (float32, NaN in the first).
+    Returns:
+        A ``TrainingResult`` whose ``dynamics`` are arrays (epochs, n), by data set position, from the forward pass in
+        training mode just before each update. With z the logits, p = softmax(z) and y the label: probability p_y,
+        margin p_y - max_{j != y} p_j, logit_margin z_y - max_{j != y} z_j, error_norm ||p - onehot(y)||_2, loss -log
+        p_y (float32), correct, argmax z = y (bool), and divergence from the epoch before, see ``over_time`` (float32,
+        NaN in the first).
 
-    Raises ``ValueError`` for an unknown schedule or padding mode.
+    Raises:
+        ValueError: for an unknown schedule or padding mode.
     """
     recipe = _as_recipe(recipe)
     device = device_of(network)
@@ -131,11 +149,19 @@ def _as_recipe(recipe: Any) -> Recipe:
 def learning_rate(recipe: Recipe, update: int, updates_per_epoch: int) -> float:
     """The learning rate of an update, counted from 0 over all epochs.
 
-    multistep: lr * gamma^(number of milestones <= epoch). cosine, with T updates in all:
-    min_lr + (lr - min_lr) (1 + cos(pi update / T)) / 2. linear: min_lr + (lr - min_lr) (1 - update / T). constant: lr.
+    multistep: lr * gamma^(number of milestones <= epoch). cosine, with T updates in all: min_lr + (lr - min_lr) (1 +
+    cos(pi update / T)) / 2. linear: min_lr + (lr - min_lr) (1 - update / T). constant: lr.
 
-    In the first W = warmup T updates instead lr (warmup_from + (1 - warmup_from) update / W); cosine and linear are
-    then over the T - W updates that follow.
+    In the first W = warmup T updates it is lr (warmup_from + (1 - warmup_from) update / W) instead; cosine and linear
+    are then over the T - W updates that follow.
+
+    Args:
+        recipe: of the training.
+        update: its number, from 0.
+        updates_per_epoch: how many.
+
+    Returns:
+        The rate.
     """
     total = recipe.epochs * updates_per_epoch
     risen = recipe.warmup * total
@@ -154,13 +180,21 @@ def learning_rate(recipe: Recipe, update: int, updates_per_epoch: int) -> float:
 
 def present(images: np.ndarray, recipe: Recipe, seed: int, epoch: int,
             originals: Sequence[Image.Image] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The order of the samples in an epoch, (n,), and their augmented images in that order, (n, H, W, C) uint8.
+    """The order of the samples in an epoch, and their augmented images in that order.
 
-    All randomness is drawn from ``RandomState([seed, epoch])``: the order, then the crops, then the mirroring, the
-    last two for the samples in presented order. With "alternate", sample i is mirrored in the epochs whose number
-    plus bit i of ``RandomState([seed, crc32("flip")])`` is odd.
+    All randomness is drawn from ``RandomState([seed, epoch])``: the order, then the crops, then the mirroring, the last
+    two for the samples in presented order. With "alternate", sample i is mirrored in the epochs whose number plus bit i
+    of ``RandomState([seed, crc32("flip")])`` is odd.
 
-    originals: Pillow images of any size, one for each of ``images``, that resized crops are taken from instead
+    Args:
+        images: (n, H, W, C) uint8.
+        recipe: of the training.
+        seed: of the training.
+        epoch: its number, from 0.
+        originals: Pillow images of any size, one for each of ``images``, that resized crops are taken from instead.
+
+    Returns:
+        (order (n,), images (n, H, W, C) uint8).
     """
     rng = np.random.RandomState([seed, epoch])
     order = rng.permutation(len(images))
@@ -190,8 +224,14 @@ def _alternate(seed: int, epoch: int, order: np.ndarray) -> list[int]:
 def whiten(network: nn.Module, split: Split, samples: int = 5000, eps: float = 5e-4) -> None:
     """Give the first convolution the filters v_j / sqrt(e_j + eps) and their negatives, and freeze its weights.
 
-    e_j, v_j: the largest eigenvalues of the second moments of the patches of the first ``samples`` images, and their
-    eigenvectors, turned so that the entry of largest size is positive; a bias is set to 0
+    e_j and v_j are the largest eigenvalues of the second moments of the patches of the first ``samples`` images, and
+    their eigenvectors, turned so that the entry of largest size is positive. A bias is set to 0.
+
+    Args:
+        network: it is changed in place.
+        split: with ``images``, ``mean`` and ``std``.
+        samples: how many images.
+        eps: added to the eigenvalues.
     """
     layer = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     images = normalize(split.images[:samples], split.mean, split.std).to(layer.weight.device)
@@ -208,7 +248,7 @@ def whiten(network: nn.Module, split: Split, samples: int = 5000, eps: float = 5
 
 @torch.no_grad()
 def freeze_first(layer: nn.Conv2d, filters: torch.Tensor) -> None:
-    """Give a convolution weights that are not trained, and a bias of 0, which is."""
+    """Give a convolution weights that are not trained, and a bias of 0, which is trained."""
     layer.weight.copy_(filters)
     layer.weight.requires_grad_(False)
     if layer.bias is not None:
@@ -220,7 +260,7 @@ def _picture(image: np.ndarray) -> Image.Image:
 
 
 def _resized_crop(picture: Image.Image, uniform: np.ndarray, recipe: Recipe, size: int) -> np.ndarray:
-    """torchvision's RandomResizedCrop, by 22 given numbers: area and ratio of ten tries, then left and top."""
+    """The RandomResizedCrop of torchvision, by 22 given numbers: area and ratio of ten tries, then left and top."""
     width, height = picture.size
     least = recipe.crop_scale or 0.0
     tries, (left, top) = uniform[:20].reshape(10, 2), uniform[20:]
@@ -260,7 +300,16 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.T
            weights: torch.Tensor, clip_norm: float | None) -> tuple[torch.Tensor, torch.Tensor]:
     """One update by a batch, in training mode; see ``train``.
 
-    Returns (loss, logits (B, C) before the update), cut off from the network.
+    Args:
+        network: the module.
+        optimizer: of its parameters.
+        inputs: (B, C, H, W).
+        labels: (B,).
+        weights: (B,).
+        clip_norm: largest norm of the whole gradient, or None.
+
+    Returns:
+        (loss, logits (B, C) before the update), detached from the network.
     """
     network.train()
     logits = network(inputs)

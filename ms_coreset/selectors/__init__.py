@@ -1,4 +1,4 @@
-"""Who stays: scores, rules and set functions over ``Evidence``. Nothing here sees a network, a data set or a file."""
+"""Which samples stay: scores, rules, set functions over ``Evidence``. It sees no network, data set or file."""
 
 from typing import Any
 
@@ -36,24 +36,30 @@ __all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "
 @one_blas_thread
 def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
            seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
-    """Choose the share ``rate`` of the samples that ``evidence`` tells of.
+    """Choose the share ``rate`` of the samples that ``evidence`` describes.
 
-    method: one of ``list_methods()``, or an alias, in any case
-    rate: in (0, 1]; the budget is ``round(rate n)``, half to even
-    balance: choose ``round(rate n_c)`` of each class instead
-    quota: how many of each class, ``round(rate n)`` in all: "none", "proportional" (to its size), "drop" (DRoP: more
-        of classes that are recognised less) or "difficulty" (NUCS), see ``describe("drop")``
-    seed: of the one random generator of the call
-    memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
-        What does not fit is computed in blocks or anew where the method can: slower, the same result. ``estimate``
-        says what it will take
-    options: of the method, see ``describe(method)``, and of the quota
+    Several ranks (``distributed``) share the work. The manifest then says how they did, and whether one process would
+    have chosen the same.
 
-    Several ranks (``distributed``) share the work; the manifest then says how, and whether one process would have
-    chosen the same.
+    Args:
+        method: one of ``list_methods()``, or an alias, in any case.
+        evidence: what is known of the samples.
+        rate: in (0, 1]; the budget is ``round(rate n)``, half to even.
+        balance: choose ``round(rate n_c)`` of each class instead.
+        quota: how many of each class, ``round(rate n)`` in all: "none", "proportional" (to its size), "drop" (DRoP:
+            more of classes that are recognized less) or "difficulty" (NUCS); see ``describe("drop")``.
+        seed: seed of the call's one random generator.
+        memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
+            What does not fit is computed in blocks, or computed again, where the method can do so: that is slower, with
+            the same result. ``estimate`` says what a call will take.
+        **options: options of the method, see ``describe(method)``, and of the quota.
 
-    Returns a ``Coreset``. Raises ``MsCoresetError`` for an unknown method or option, a rate outside (0, 1] or one
-    that keeps nothing, and evidence that is missing or not finite.
+    Returns:
+        A ``Coreset``.
+
+    Raises:
+        MsCoresetError: for an unknown method or option, a rate outside (0, 1] or one that keeps nothing, and evidence
+            that is missing or not finite.
     """
     entry = METHODS[method]
     require_kind("evidence", evidence, Evidence)
@@ -75,10 +81,25 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
 @one_blas_thread
 def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False,
               quota: str | None = None, seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
-    """Choose by any score and any rule, one of ``list_rules()``.
+    """Choose by any score and any rule.
 
-    options: of the score and of the rule (see ``describe``), what both have goes to both, and of the quota;
-        normalize="class": the scores of each class are brought to [0, 1] first; the rest as in ``select``
+    Args:
+        score: one of ``list_scores()``.
+        rule: one of ``list_rules()``.
+        evidence: what is known of the samples.
+        rate: see ``select``.
+        balance: see ``select``.
+        quota: see ``select``.
+        seed: see ``select``.
+        memory: see ``select``.
+        **options: options of the score and of the rule (see ``describe``), where an option that both have goes to both,
+            and of the quota; normalize="class" brings the scores of each class to [0, 1] first.
+
+    Returns:
+        A ``Coreset``.
+
+    Raises:
+        MsCoresetError: as ``select``.
     """
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
@@ -108,7 +129,16 @@ def _coreset(selection: Selection, name: str, evidence: Evidence, request: Reque
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of every sample: (n,) float64, high = keep.
 
-    Raises ``MsCoresetError`` for an unknown score or option and for evidence that is missing or not finite.
+    Args:
+        name: one of ``list_scores()``, or an alias.
+        evidence: what is known of the samples.
+        **options: options of the score, see ``describe(name)``.
+
+    Returns:
+        (n,) float64, high = keep.
+
+    Raises:
+        MsCoresetError: for an unknown score or option, and for evidence that is missing or not finite.
     """
     entry = SCORES[name]
     require_kind("evidence", evidence, Evidence)
@@ -119,24 +149,54 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
 
 
 def list_methods(pattern: str = "*") -> list[str]:
-    """Names of the methods that match a shell ``pattern``."""
+    """Names of the methods that match a shell ``pattern``.
+
+    Args:
+        pattern: such as "el*"; "*": all.
+
+    Returns:
+        The names.
+    """
     return METHODS.names(pattern)
 
 
 def list_scores(pattern: str = "*") -> list[str]:
-    """Names of the scores that match a shell ``pattern``."""
+    """Names of the scores that match a shell ``pattern``.
+
+    Args:
+        pattern: such as "el*"; "*": all.
+
+    Returns:
+        The names.
+    """
     return SCORES.names(pattern)
 
 
 def list_rules(pattern: str = "*") -> list[str]:
-    """Names of the rules that match a shell ``pattern``."""
+    """Names of the rules that match a shell ``pattern``.
+
+    Args:
+        pattern: such as "el*"; "*": all.
+
+    Returns:
+        The names.
+    """
     return RULES.names(pattern)
 
 
 def describe(name: str) -> dict:
-    """What a method, score, rule or quota does, needs and costs: a dict of name, summary, needs, options, cost, source.
+    """What a method, score, rule or quota does, needs and costs.
 
-    "random" is the method of this name, the rule is like it.
+    Where a method and a rule share a name, as "random" does, the method is described; the rule is like it.
+
+    Args:
+        name: of a method, score, rule or quota.
+
+    Returns:
+        A dict of name, summary, needs, options, cost, source.
+
+    Raises:
+        MsCoresetError: for an unknown name.
     """
     registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
     entry = registry[name]

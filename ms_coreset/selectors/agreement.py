@@ -14,12 +14,13 @@ from ms_coreset.selectors.rules import top
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far the scores of several runs agree: means over all pairs of them.
+    """How far the scores of several runs agree: means over all pairs of runs.
 
-    correlation: Pearson's, in [-1, 1]; NaN where all scores of a run are equal
-    rank_correlation: Spearman's, of which equal scores share the mean of their ranks
-    in_common: share of the highest ones of one run that are among those of the other, in [0, 1]
-    rate: how many the highest ones are, of all
+    Attributes:
+        correlation: Pearson's, in [-1, 1]; NaN where all scores of a run are equal.
+        rank_correlation: Spearman's, where equal scores share the mean of their ranks.
+        in_common: share of the highest scores of one run that are among the highest of the other, in [0, 1].
+        rate: share of all samples that count as the highest.
     """
 
     correlation: float
@@ -36,11 +37,14 @@ def agreement(scores: Any, rate: float = 0.1) -> Agreement:
     """How far the scores of several runs agree, an ``Agreement``.
 
     Args:
-        scores: (R, n) of at least two runs; samples that one of them has no score of (NaN) are left out
-        rate: share of the samples that are looked at as the highest ones, in (0, 1]
+        scores: (R, n), of at least two runs; a sample that has no score (NaN) in one of them is left out.
+        rate: share of the samples that count as the highest, in (0, 1].
+
+    Returns:
+        An ``Agreement``.
 
     Raises:
-        MsCoresetError: for fewer than two runs, or two samples that all have scores of
+        MsCoresetError: for fewer than two runs, or fewer than two samples that have a score in all of them.
     """
     require_number("rate", rate)
     values = np.asarray(as_array("scores", scores))

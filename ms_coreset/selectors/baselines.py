@@ -1,4 +1,4 @@
-"""What every method is compared with: chance, and everything."""
+"""What every method is compared with: a random choice, and all samples."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from ms_coreset.selectors.selection import Selection
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
-    """24 bytes a sample; with scores and their order it would be the 40 that every method is taken to need."""
+    """It takes 24 bytes a sample, less than the 40 (scores and their order) that every method is taken to need."""
     return Work(-16 * size.n, size.n)
 
 
@@ -20,7 +20,15 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 def random(evidence: Evidence, request: Request) -> Selection:
     """Each sample equally likely, without replacement.
 
-    Drawn by ``RandomState(seed).choice``, balanced from one stream over the classes in turn: DeepCore's indices.
+    Drawn by ``RandomState(seed).choice``. If balanced, one stream serves the classes in turn, which gives DeepCore's
+    indices.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     rng = np.random.RandomState(request.seed)
     return Selection(pick_by_group(evidence.labels, request, lambda rows, k: rng.choice(rows, k, replace=False)))
@@ -28,5 +36,13 @@ def random(evidence: Evidence, request: Request) -> Selection:
 
 @method("full", cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Full)")
 def full(evidence: Evidence, request: Request) -> Selection:
-    """All samples, whatever the rate."""
+    """All samples, whatever the rate.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return Selection(np.arange(len(evidence)))

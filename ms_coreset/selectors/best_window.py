@@ -25,26 +25,32 @@ Step = Annotated[float, Number(lambda value: 0.001 <= value <= 1, "at least 0.00
              "ICML 2024")
 def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: Step = 0.05,
                 lam: Positive = 1.0) -> Selection:
-    """Of the windows of the ranking, that from which ridge regression on the features classifies best.
+    """The window of the ranking from which ridge regression on the features classifies best.
 
-    The ranking goes from the highest score to the lowest. A window is as many ranks in a row as are to be kept, from
-    rank a on, a = 0, step, 2 step, .. of n, the last one ending with the ranking. With A the features of a window and a
-    column of ones, Y its one-hot labels:
+    The ranking goes from the highest score to the lowest. A window is as many ranks in a row as are to be kept. It
+    begins at rank a = 0, step, 2 step, .. (as shares of n), and the last one ends with the ranking. With A the features
+    of a window and a column of ones, Y its one-hot labels:
 
-        W = (A^T A + lam I)^-1 A^T Y,
+        W = (A^T A + lam I)^-1 A^T Y.
 
-    and that window is taken for which argmax [x_i, 1] W = y_i for most of all n samples, of equals the one that begins
-    higher. Where classes have budgets of their own, windows begin at the same share of
-    each class's ranking.
+    The window is kept for which argmax [x_i, 1] W = y_i holds for most of all n samples; of equal ones, the one that
+    begins higher. Where classes have budgets of their own, windows begin at the same share of each class's ranking.
+
+    The manifest's "windows" lists for each window where it begins, as a share of the ranking, and its accuracy.
+
+    The paper ranks by ``forgetting`` and takes the features of a network after a few epochs. The authors published no
+    code, so this follows their text. Ours are: the column of ones; the primal form, which gives the same answers; and
+    that answers within 1e-10 of each other count as equal and go to the lowest label.
 
     Args:
-        step: share of the ranking between two windows, 0.001 to 1
-        lam: above 0; 1 as the paper's kernel ridge regression with a linear kernel has it
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: with labels and ``features``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        step: share of the ranking between two windows, 0.001 to 1.
+        lam: ridge penalty, above 0; 1 as the paper's kernel ridge regression with a linear kernel has it.
 
-    The manifest's "windows" tells of every one of them where it begins, as a share of the ranking, and its accuracy.
-    The paper ranks by ``forgetting`` and takes the features of a network after a few epochs. There is no code of the
-    authors, their text is followed; ours are the column of ones, the primal form, which gives the same answers, and
-    that answers nearer than 1e-10 are equal, and go to the lowest label.
+    Returns:
+        The picks, a ``Selection``.
     """
     begin = _beginnings(evidence.labels, request, step)
     picks = {share: _picker(values, share) for share in begin.values()}
@@ -87,9 +93,13 @@ def _picker(values: np.ndarray, share: float) -> Pick:
 
 
 class _WindowSums:
-    """A^T A of one window after the other: what leaves is subtracted, what comes is added, in float64.
+    """A^T A of one window after the other, in float64.
 
-    features (n, d); labels (n,) in 0 .. C - 1
+    From one window to the next, the samples that leave are subtracted and those that come are added.
+
+    Args:
+        features: (n, d).
+        labels: (n,) in 0 .. C - 1.
     """
 
     def __init__(self, features: np.ndarray, labels: np.ndarray) -> None:
@@ -98,7 +108,7 @@ class _WindowSums:
         self._gram = np.zeros((features.shape[1] + 1,) * 2)
 
     def accuracy(self, window: np.ndarray, lam: float) -> float:
-        """The share of all samples that ridge regression on a window (k,) labels as they are labelled."""
+        """The share of all samples that ridge regression on a window (k,) labels as they are labeled."""
         inside = np.zeros(len(self._labels), bool)
         inside[window] = True
         for sign, moved in ((1, inside & ~self._inside), (-1, self._inside & ~inside)):

@@ -25,23 +25,33 @@ _LEAST = 1e-3  # of b: with less, the density is infinite at 1, and nowhere else
              "Uncertainty, ICML 2025 (DUAL), section 4.2, as their code computes it")
 def beta(values: np.ndarray, evidence: Evidence, request: Request, c_d: Positive = 4.0,
          epochs: Epochs | None = None) -> Selection:
-    """Beta sampling: drawn by score times a Beta density of how sure the network was, easier ones for lower rates.
+    """Beta sampling: drawn by score times a Beta density of the label's probability; lower rates draw easier samples.
 
     With p_i the mean over epochs of the label's probability, D_i the score, r = 1 - rate, and mu the mean p_i of the
-    ten highest scores: without replacement with chances
+    ten highest scores, samples are drawn without replacement with chances
 
         w_i ~ D_i Beta(p_i; a, b),   b = 15 (1 - mu) (1 - r^c_d),   a = 16 - b,
 
-    by ``RandomState(seed).choice``. mu, a and b are of all samples, also where classes have budgets of their own.
+    by ``RandomState(seed).choice``. mu, a and b are computed over all samples, also where classes have budgets of their
+    own.
+
+    DUAL's score is never below 0. For a score that is, D_i is its height above the lowest value; where all values are
+    equal, D_i has no effect. Where fewer samples than the budget have a chance, the rest are those of the highest p_i,
+    and a warning says so.
+
+    Departures from the authors' code: p_i is kept 1e-6 away from 0 and 1, b is at least 1e-3, and the budget is
+    ``round(rate n)``. Theirs, int((1 - r) n), is one short where float arithmetic misses a whole number: 59 of 600 for
+    r = 0.9.
 
     Args:
-        c_d: above 0; 4 is the paper's for CIFAR-100, and 11 for ImageNet
-        epochs: see ``forgetting``; by default the first 30, or all where fewer were recorded
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: with labels and ``dynamics``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        c_d: above 0; 4 is the paper's value for CIFAR-100, 11 for ImageNet.
+        epochs: see ``forgetting``; by default the first 30, or all where fewer were recorded.
 
-    DUAL's score is never below 0: of one that is, D_i is what is above its lowest value, and has no say where all are
-    equal. Where fewer than the budget have a chance, the others are those of the highest p_i, which is said. Departures
-    from the authors' code: p_i is kept 1e-6 away from 0 and 1, b is at least 1e-3, and the budget is ``round(rate n)``:
-    theirs, int((1 - r) n), is one short where float arithmetic misses a whole number, 59 of 600 for r = 0.9.
+    Returns:
+        The picks, a ``Selection``.
     """
     probability = _mean_probability(evidence, epochs)
     chances = _log_chances(values, probability, *shape(values, probability, 1 - request.rate, c_d))
@@ -61,7 +71,11 @@ def beta(values: np.ndarray, evidence: Evidence, request: Request, c_d: Positive
 
 
 def _mean_probability(evidence: Evidence, epochs: Epochs | None) -> np.ndarray:
-    """p (n,) float64, NaN of samples that were not seen; raises ``MsCoresetError`` for what is not in [0, 1]."""
+    """The label's mean probability p (n,) float64, NaN of samples that were not seen.
+
+    Raises:
+        MsCoresetError: for values outside [0, 1].
+    """
     values, seen = (found[:EPOCHS if epochs is None else None]
                     for found in record_of(evidence, "beta", "probability", epochs))
     parts = row_blocks.blocks(values.shape[1], 8 * len(values))
@@ -75,14 +89,24 @@ def _mean_probability(evidence: Evidence, epochs: Epochs | None) -> np.ndarray:
 
 
 def shape(values: np.ndarray, probability: np.ndarray, pruned: float, c_d: float) -> tuple[float, float]:
-    """(a, b) of the Beta density, from scores and mean probabilities (n,) and the share that is pruned."""
+    """The parameters (a, b) of the Beta density.
+
+    Args:
+        values: (n,) scores.
+        probability: (n,), the mean probability of each label.
+        pruned: share that is pruned.
+        c_d: see ``beta``.
+
+    Returns:
+        (a, b).
+    """
     place = probability[top(values, HIGHEST)].mean()
     b = max(LARGEST * (1 - place) * (1 - pruned**c_d), _LEAST)
     return SUM - b, b
 
 
 def _log_chances(values: np.ndarray, probability: np.ndarray, a: float, b: float) -> np.ndarray:
-    """log w (n,), up to a constant; -inf where the score is 0."""
+    """The logarithms log w (n,) of the chances, up to a constant; -inf where the score is 0."""
     inside, scores = np.clip(probability, _EDGE, 1 - _EDGE), within_reach(values)
     lowest, highest = np.nanmin(scores), np.nanmax(scores)
     if lowest < 0:
@@ -93,7 +117,7 @@ def _log_chances(values: np.ndarray, probability: np.ndarray, a: float, b: float
 
 
 def _draw(chances: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
-    """k places, by the logarithms of their chances (m,); of fewer that have a chance, all."""
+    """Up to k places, drawn by the logarithms of their chances (m,); all that have a chance where these are fewer."""
     weights = np.exp(chances - chances.max()) if np.isfinite(chances.max()) else np.zeros(len(chances))
     k = min(k, np.count_nonzero(weights))
     return rng.choice(len(weights), k, replace=False, p=weights / weights.sum()) if k else np.empty(0, np.int64)

@@ -1,4 +1,4 @@
-"""What selectors there are: methods, scores, rules and quotas by name, with what they need, cost and stand on."""
+"""The registered methods, scores, rules and quotas, by name, with what they need, their cost and their source."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -23,25 +23,26 @@ Flag = bool | Callable
 class Entry:
     """A registered method, score, rule or quota.
 
-    function: for a score ``(evidence, **options) -> (n,) float64``; for a method
-        ``(evidence, request, **options) -> Selection``; for a rule
-        ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of any score; for a quota
-        ``(evidence, request, **options) -> Shares | None``, see ``class_quotas``
-    requirements: fields of ``Evidence`` beside labels, or a function of the options that gives them
-    cost: work beyond extraction, in n samples, d dimensions, C classes, k picks
-    source: where it is published
-    nested: whether a method's or a rule's picks at a rate begin those at any higher one (of each class, if balanced),
-        or a function of the options that tells
-    takes: fields of ``Evidence`` that it goes by where there are any, and does without else, or a function of the
-        options that gives them: "validation", what it aims at; "runs", which have what it needs in the evidence's place
-    parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples", if a
-        sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if all its
-        work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if besides it does
-        ``shared.two_rounds`` over all samples itself. "": rank 0 alone
-    label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of the
-        options that tells
-    work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default, that
-        gives an ``estimate.Work``, or a tuple of the same. None: it is said not to be known
+    Attributes:
+        name: the name that it is registered under.
+        function: for a score ``(evidence, **options) -> (n,) float64``; for a method ``(evidence, request, **options)
+            -> Selection``; for a rule ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of
+            any score; for a quota ``(evidence, request, **options) -> Shares | None``, see ``class_quotas``.
+        requirements: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        nested: whether a method's or a rule's picks at a rate are the first picks at any higher rate (of each class, if
+            balanced), or a function of the options that tells.
+        takes: fields of ``Evidence`` that it uses if they are there, but does not need, or a function of the options
+            that gives them: "validation", the samples that it aims at; "runs", whose arrays replace the evidence's own.
+        parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples",
+            if a sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if
+            all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
+            runs ``shared.two_rounds`` over all samples itself. "": rank 0 works alone.
+        label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of
+            the options that tells.
+        work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default,
+            that gives an ``estimate.Work``, or a tuple of the same. None: ``estimate`` says that it is not known.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Entry:
         return tuple(self._with(options, self.requirements))
 
     def takes_for(self, options: dict[str, Any]) -> tuple[str, ...]:
-        """Fields of ``Evidence`` that it goes by where there are any, with these options over the defaults."""
+        """Fields of ``Evidence`` that it uses if they are there, with these options over the defaults."""
         return tuple(self._with(options, self.takes))
 
     def nested_for(self, options: dict[str, Any]) -> bool:
@@ -72,9 +73,16 @@ class Entry:
         return self._with(options, self.parallel)
 
     def require(self, evidence: Evidence, options: dict[str, Any]) -> None:
-        """Raise ``MsCoresetError`` unless ``evidence`` has what it needs with these options, and that can be used.
+        """Check that ``evidence`` has what it needs with these options, in a form that it can use.
 
-        Of several ranks each looks at a part of the samples.
+        With several ranks, each checks a part of the samples.
+
+        Args:
+            evidence: of the samples.
+            options: over the defaults.
+
+        Raises:
+            MsCoresetError: for evidence that is missing or cannot be used.
         """
         needs, takes = self.needs_for(options), self.takes_for(options)
         checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, needs, self.name)]
@@ -120,7 +128,23 @@ class Entry:
 def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
            nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
            label_columns: Flag = False, work: Callable | None = None) -> Callable:
-    """Decorator: register a function as a selection method; see ``Entry``."""
+    """Decorator that registers a function as a selection method; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        aliases: other names for it.
+        nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
+        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        parallel: how several ranks share it, see ``Entry``.
+        label_columns: whether it compares labels with logits, see ``Entry``.
+        work: what it takes, for ``estimate``, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(METHODS, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
                      takes=takes, parallel=parallel, label_columns=label_columns, work=work)
 
@@ -128,20 +152,59 @@ def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", al
 def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
           takes: Needs = (), parallel: str | Callable = "", label_columns: Flag = False,
           work: Callable | None = None) -> Callable:
-    """Decorator: register a function as a score; see ``Entry``."""
+    """Decorator that registers a function as a score; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        aliases: other names for it.
+        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        parallel: how several ranks share it, see ``Entry``.
+        label_columns: whether it compares labels with logits, see ``Entry``.
+        work: what it takes, for ``estimate``, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(SCORES, aliases, name=name, requirements=needs, cost=cost, source=source, takes=takes,
                      parallel=parallel, label_columns=label_columns, work=work)
 
 
 def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "", aliases: Iterable[str] = (),
          nested: Flag = False) -> Callable:
-    """Decorator: register a function as a rule, which draws from any score; see ``Entry``."""
+    """Decorator that registers a function as a rule, which draws from any score; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        aliases: other names for it.
+        nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested)
 
 
 def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", takes: Needs = (),
           label_columns: Flag = False) -> Callable:
-    """Decorator: register a function as a quota, which shares a budget out over the classes; see ``Entry``."""
+    """Decorator that registers a function as a quota, which shares a budget out over the classes; see ``Entry``.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        label_columns: whether it compares labels with logits, see ``Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     return _register(QUOTAS, (), name=name, requirements=needs, cost=cost, source=source, takes=takes,
                      label_columns=label_columns)
 

@@ -13,7 +13,7 @@ from ms_coreset.selectors.selection import Selection
 
 
 def _takes_of_score(options: dict[str, Any]) -> tuple[str, ...]:
-    """Fields of ``Evidence`` that the strata's score goes by where there are any."""
+    """Fields of ``Evidence`` that the strata's score uses if they are there."""
     return SCORES[options["score"]].takes_for({})
 
 
@@ -24,12 +24,21 @@ def ccs(evidence: Evidence, request: Request, score: ScoreName = "accumulated_ma
         mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin") -> Selection:
     """Spread evenly over strata of a score, after a share of the hardest samples is cut off.
 
-    score: any score, for the strata
-    strata: number of intervals of equal width
-    mis_ratio: share of all samples, highest in ``cutoff_score``, that is never taken (the paper's beta; it grows
-        with the share that is dropped, 0.3 for a tenth of CIFAR-10); "auto", which is ours, as in ``moderate``
+    See ``rules.after_cutoff`` and ``rules.spread_over_strata``.
 
-    See ``rules.after_cutoff`` and ``rules.spread_over_strata``. Departures from the authors' code: the budget is
-    ``round(rate n)``, not truncated; too few survivors are an error; intervals are closed at the highest score.
+    Departures from the authors' code: the budget is ``round(rate n)``, not truncated; too few survivors are an error;
+    intervals are closed at the highest score.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        score: the score that the strata are cut from, any one.
+        strata: number of intervals of equal width.
+        mis_ratio: share of all samples, highest in ``cutoff_score``, that is never taken (the paper's beta; it grows
+            with the share that is dropped, 0.3 for a tenth of CIFAR-10); "auto", which is ours, as in ``moderate``.
+        cutoff_score: the score of the cut-off.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     return by_score(evidence, request, score, "strata", strata=strata, mis_ratio=mis_ratio, cutoff_score=cutoff_score)

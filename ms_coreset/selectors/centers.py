@@ -15,9 +15,9 @@ MEDIAN_THREADS = 2
 def class_median(block: np.ndarray) -> np.ndarray:
     """Per-dimension median (d,) float64 of a class's rows (m, d), numbers of any type.
 
-    For an even m the mean of the two middle values, as NumPy's (torch's and MindSpore's own medians give the lower).
-    On the host everywhere: a partition is ten times faster than MindSpore's sort there, and exact, while Ascend sorts
-    along the last axis only, in float32.
+    For an even m it is the mean of the two middle values, as NumPy's is (torch's and MindSpore's own medians give the
+    lower). It is computed on the host everywhere: a partition there is ten times faster than MindSpore's sort, and
+    exact, while Ascend sorts along the last axis only, in float32.
     """
     middle = [(len(block) - 1) // 2, len(block) // 2]
 
@@ -35,9 +35,9 @@ def class_median(block: np.ndarray) -> np.ndarray:
 
 
 def class_mean(block: np.ndarray) -> np.ndarray:
-    """Per-dimension mean (d,) float64 of a class's rows (m, d), right to rounding of how far they lie from it.
+    """Per-dimension mean (d,) float64 of a class's rows (m, d), exact to rounding of their distances from it.
 
-    Far from the origin the first sum has lost that much: what the rows differ from it by is averaged once more.
+    Far from the origin the first sum loses that much accuracy, so the rows' differences from it are averaged once more.
     """
     mean = np.mean(block, axis=0, dtype=np.float64)
     rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in blocks(len(block), 8 * block.shape[1]))
@@ -50,12 +50,13 @@ _SETTLED = 1e-6  # of the mean distance: what a step moves the point less than e
 
 
 def geometric_median(block: np.ndarray) -> np.ndarray:
-    """The point (d,) float64 whose summed distance to a class's rows (m, d), numbers of any type, is the least.
+    """The point (d,) float64 of least summed distance to a class's rows (m, d), numbers of any type.
 
-    argmin_z sum_i ||x_i - z||, by Weiszfeld's steps from the mean: z <- (sum_i x_i / ||x_i - z||) / (sum_i 1 /
-    ||x_i - z||), until a step is shorter than 1e-6 of the mean distance, 5,000 at most. Up to half of the rows may lie
-    anywhere, and it stays near the others. Of rows on a line, of which an even number has no single answer, the start
-    decides. Adding a constant to all rows, or multiplying them by a positive number, does the same to it.
+    It is argmin_z sum_i ||x_i - z||, found by Weiszfeld's steps from the mean: z <- (sum_i x_i / ||x_i - z||) / (sum_i
+    1 / ||x_i - z||), until a step is shorter than 1e-6 of the mean distance, 5,000 steps at most. Up to half of the
+    rows may lie anywhere, and it stays near the others. For an even number of rows on a line there is no single answer;
+    the start then decides. Adding a constant to all rows, or multiplying them by a positive number, does the same to
+    the result.
 
     Source: Weiszfeld, Tohoku Mathematical Journal 1937; Acharya et al., Geometric Median Matching, ICML 2025, whose
     code stops at a step of 1e-5, whatever the scale.

@@ -43,13 +43,15 @@ _POWER_OF_TEN = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 class Choice:
     """A method, or a score and a rule, with its options bound.
 
-    name: the method's, or "<score>-<rule>", in any spelling; it becomes the registered one
-    options: over the defaults; those of the method, or of the score and the rule; "quota", how many of each class, with
-        its options; and for methods and quotas that go by a validation set "held_out", the share of the samples to hold
-        out as that: they are aimed at, and never chosen
-    seed: of the samples that are held out; None: the request's
+    Attributes:
+        name: the method's, or "<score>-<rule>", in any spelling; it becomes the registered one.
+        options: values that replace the defaults of the method, or of the score and the rule; "quota", how many of each
+            class, with its options; and for methods and quotas that use a validation set "held_out", the share of the
+            samples to hold out as one: the method aims at these and never picks them.
+        seed: seed of the draw of the samples that are held out; None: the request's.
 
-    Raises ``MsCoresetError`` for an unknown name, and for options that it does not have or values they may not have.
+    Raises:
+        MsCoresetError: for an unknown name, for options that it does not have, and for values that they may not have.
     """
 
     name: str
@@ -63,13 +65,21 @@ class Choice:
 
     @classmethod
     def parse(cls, text: str, families: Mapping[str, str] | None = None) -> Choice:
-        """The one that a text means. families: what a name of ``FAMILIES`` means."""
+        """The choice that a text means.
+
+        Args:
+            text: a name and options, such as "ccs:mis_ratio=0.3,strata=20".
+            families: what each name of ``FAMILIES`` means.
+
+        Returns:
+            A ``Choice``.
+        """
         name, options = split_text(text)
         return cls({**FAMILIES, **(families or {})}.get(name.lower(), name), options)
 
     @property
     def text(self) -> str:
-        """The text that it is typed as: of all the texts that mean the same, always this one."""
+        """The text that it is typed as: the same one for all texts that mean the same."""
         options = ",".join(f"{name}={_spell(value)}" for name, value in sorted(self.canonical_options.items()))
         return f"{self.name}:{options}" if options else self.name
 
@@ -95,7 +105,7 @@ class Choice:
 
     @property
     def extrapolation(self) -> dict[str, Any] | None:
-        """By what neighbors it extrapolates, where it chooses by the score ``extrapolated``; else None."""
+        """The neighbors that it extrapolates from, if it chooses by the score ``extrapolated``; else None."""
         score, _ = _score_and_rule(self.name)
         if (self.name if score is None else score.name) != "extrapolated":
             return None
@@ -104,7 +114,7 @@ class Choice:
 
     @property
     def nested(self) -> bool:
-        """Whether its picks at a rate begin those at any higher one."""
+        """Whether its picks at a rate are the first picks at any higher one."""
         if self.quota not in (None, NONE):
             return False
         score, rule = _score_and_rule(self.name)
@@ -113,7 +123,7 @@ class Choice:
         return _HELD_OUT not in self.options and METHODS[self.name].nested_for(self._options_of(METHODS[self.name]))
 
     def require_agreement(self, request: Request) -> None:
-        """Raise ``MsCoresetError`` where its quota is another than a request's balance."""
+        """Raise ``MsCoresetError`` where its quota contradicts a request's balance."""
         require_agreement(request.balance, self.quota)
 
     def choose(self, evidence: Evidence, request: Request) -> Coreset:
@@ -154,11 +164,11 @@ class Choice:
         return {name: value for name, value in self.options.items() if name != _HELD_OUT}
 
     def _options_of(self, entry: Entry) -> dict[str, Any]:
-        """Those of the options that an entry has."""
+        """The options that belong to an entry."""
         return {name: value for name, value in self.options.items() if name in entry.options}
 
     def _owner(self, option: str) -> Entry:
-        """The entry that an option is of."""
+        """The entry that an option belongs to."""
         score, rule = _score_and_rule(self.name)
         entries = [METHODS[self.name]] if score is None else [score, RULES[rule], NORMALIZATION]
         if self.quota is not None:
@@ -200,7 +210,11 @@ def title_of(name: str) -> str:
 
 
 def split_text(text: str) -> tuple[str, dict]:
-    """The name and the options of a text, as they are typed; raises ``MsCoresetError`` for what is no such text."""
+    """The name and the options of a text, as they are typed.
+
+    Raises:
+        MsCoresetError: for a text of another form.
+    """
     name, _, typed = text.partition(":")
     options = {}
     for pair in filter(None, typed.split(",")):
@@ -212,16 +226,33 @@ def split_text(text: str) -> tuple[str, dict]:
 
 
 def value_of(text: str, what: str) -> Any:
-    """An option's value as YAML has it, and 1e-6 for the number that it is in all other languages.
+    """An option's value as YAML reads it, and 1e-6 as the number that it is in all other languages.
 
-    Raises ``MsCoresetError`` naming ``what`` it is for a text that is none.
+    Args:
+        text: the value as it is typed.
+        what: what the value is for, for the message.
+
+    Returns:
+        The value.
+
+    Raises:
+        MsCoresetError: naming ``what``, for a text that is no value.
     """
     return float(text) if _POWER_OF_TEN.fullmatch(text.strip()) else parse_yaml(text, what)
 
 
 def canonical(name: str, options: dict) -> dict:
-    """Recorded options with values that are equal wherever they mean the same; as they are where that is not known,
-    such as of a method that a plugin registers."""
+    """Recorded options in one spelling, so that values that mean the same are equal.
+
+    Options stay as they are where their meaning is not known, as with a method that a plugin registers.
+
+    Args:
+        name: of the method, or of the score and the rule.
+        options: by name.
+
+    Returns:
+        The options by name.
+    """
     try:
         return Choice(name, options).canonical_options
     except MsCoresetError:

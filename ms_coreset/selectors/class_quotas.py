@@ -26,14 +26,19 @@ QuotaName = Annotated[str, Named(QUOTAS)]
 
 
 class Shares(NamedTuple):
-    """counts (C,): how many of each class, by ascending label; notes: plain values on why, by name."""
+    """How many of each class.
+
+    Attributes:
+        counts: (C,), how many of each class, by ascending label.
+        notes: plain values on the reasons, by name.
+    """
 
     counts: Iterable[int]
     notes: dict[str, list[float]] | None = None
 
 
 def require_agreement(balance: bool, quota: str | None) -> None:
-    """Raise ``MsCoresetError`` where a quota, or None, is another than ``balance`` says."""
+    """Raise ``MsCoresetError`` where a quota contradicts ``balance``; None never does."""
     if balance and quota is not None and QUOTAS.canonical(quota) != PROPORTIONAL:
         raise MsCoresetError(f"balance, the same share of every class, and quota {quota} contradict each other: leave "
                              "one of them out")
@@ -51,12 +56,15 @@ def apart(quota: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], d
 
 
 def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence) -> tuple[Request, dict[str, Any]]:
-    """(the request with budgets of its classes by a quota, notes on them for the manifest).
+    """The request with the budgets that a quota gives its classes, and notes on them for the manifest.
 
     Args:
-        request: its rate tells how many in all, ``round(rate n)``
-        of_quota: what ``apart`` gives; nothing: what ``request.balance`` says
-        evidence: of the samples
+        request: its rate gives the total, ``round(rate n)``.
+        of_quota: what ``apart`` gives; empty: ``request.balance`` decides.
+        evidence: of the samples.
+
+    Returns:
+        (the request, the notes).
 
     Raises:
         MsCoresetError: for a quota that contradicts ``request.balance``, and evidence that it lacks.
@@ -78,15 +86,30 @@ def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence
 
 @quota(NONE)
 def none(evidence: Evidence, request: Request) -> None:
-    """Classes have no budgets of their own: all samples compete with one another."""
+    """Classes have no budgets of their own: all samples compete with one another.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        None.
+    """
 
 
 @quota(PROPORTIONAL, cost="n")
 def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
     """The same share of every class, ``round(rate n)`` in all.
 
-    Each class has k n_c / n, rounded down, and one more those with the largest remainders, of equal ones the lowest
-    labels. ``balance`` rounds each class by itself, so that its total may be another.
+    Each class gets k n_c / n, rounded down. The classes with the largest remainders get one more; of equal remainders,
+    the lowest labels. ``balance`` rounds each class by itself, so that its total may differ.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        ``Shares``.
     """
     sizes = [len(rows) for rows in classes(evidence.labels)]
     return Shares(proportional(budget(request.rate, len(evidence)), sizes))
@@ -95,24 +118,31 @@ def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
 @quota("drop", needs=("logits",), takes=("validation",), label_columns=True, cost="n C + C log C",
        source="Vysogorets et al., DRoP: Distributionally Robust Data Pruning, ICLR 2025, algorithm 1")
 def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares:
-    """The larger a share of a class, the less of it the network recognises on held-out samples.
+    """A larger share of a class, the less of it the network recognizes on held-out samples.
 
-    With r_c the recall of class c, n_c its size and k = ``round(rate n)``: the class has d_c n_c, where
+    With r_c the recall of class c, n_c its size and k = ``round(rate n)``, the class gets d_c n_c, where
 
         d_c = min(1, lambda (1 - r_c)),   sum_c n_c d_c = k,
 
-    rounded to whole numbers that sum up to k by the largest remainders, of equal ones the lowest labels. The recall is
-    of ``evidence.validation`` (``--held-out``), or, without it, of the samples themselves, which tells little of a
-    network that was trained on them.
+    rounded to whole numbers of sum k by the largest remainders; of equal remainders, the lowest labels. The recall is
+    that of ``evidence.validation`` (``--held-out``), or, without it, of the samples themselves, which says little about
+    a network that was trained on them.
+
+    The paper draws at random within classes: that is the method ``random``. Where the classes with r_c < 1 have fewer
+    than k samples, the others share the rest in proportion to their sizes. A class without validation samples counts as
+    r_c = 0. A warning tells of both.
+
+    Departures from the authors' code: theirs gives a class a share of k in proportion to 1 - r_c, without n_c, which is
+    the paper's only where all classes are of one size. It rounds down and fills up at random, and from a class that is
+    to give nothing it takes all (``order[-0:]``).
 
     Args:
-        quota_least: so many of every class at least, or all of it; 0 or more
+        evidence: with labels and ``logits``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        quota_least: at least so many of every class, or all of it; 0 or more.
 
-    The paper draws at random within classes: the method ``random``. Where the classes with r_c < 1 have less than k
-    samples, the others share the rest in proportion to their sizes, and a class without validation samples counts as
-    r_c = 0; both are said. The authors' code gives a class a share of k in proportion to 1 - r_c, without n_c, which is
-    the paper's only where all classes are of one size; it rounds down, fills up at random, and of a class that is to
-    give nothing takes all (``order[-0:]``).
+    Returns:
+        ``Shares``.
     """
     recall = class_recall(evidence if evidence.validation is None else evidence.validation,
                           np.unique(evidence.labels))
@@ -127,7 +157,15 @@ def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares
 
 
 def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
-    """Share (C,) of each class of ``labels`` whose largest logit is its own; NaN of classes without samples."""
+    """Share (C,) of the samples of each class whose largest logit is their label's.
+
+    Args:
+        evidence: with labels and ``logits``.
+        labels: (C,), the classes.
+
+    Returns:
+        (C,) float64; NaN of classes without samples.
+    """
     logits = require_field(evidence.logits)
     right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, logits)
     found = [right[evidence.labels == label] for label in labels]
@@ -138,17 +176,22 @@ def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
        takes=lambda options: SCORES[options["quota_score"]].takes_for({}), cost="that of the score + n log n",
        source="Zhang et al., Non-Uniform Class-Wise Coreset Selection for Vision Model Fine-tuning (NUCS), 2025")
 def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "el2n", quota_least: Least = 0) -> Shares:
-    """The larger a share of a class, the more difficult its samples are.
+    """A larger share of a class, the more difficult its samples are.
 
-    With S_c the mean score of class c, without the 5 % of its samples at either end (``trimmed_mean``), and
-    k = ``round(rate n)``: the class has min(n_c, lambda n_c S_c), k in all, rounded as in ``drop``.
+    With S_c the mean score of class c, without the 5 % of its samples at either end (``trimmed_mean``), and k =
+    ``round(rate n)``, the class gets min(n_c, lambda n_c S_c), k in all, rounded as in ``drop``.
+
+    The paper leaves open how much is cut at the ends; 5 % is ours. Its other half, the choice of a window, is the rule
+    ``best_window``.
 
     Args:
-        quota_score: the score that tells how difficult samples are; classes must not have means below 0
-        quota_least: see ``drop``
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        quota_score: the score that tells how difficult samples are; the mean of no class may be below 0.
+        quota_least: see ``drop``.
 
-    The paper leaves open how much is left out at the ends; 5 % is ours. Its other half, the choice of a window, is the
-    rule ``best_window``.
+    Returns:
+        ``Shares``.
     """
     entry = SCORES[quota_score]
     entry.require(evidence, {})
@@ -164,13 +207,13 @@ def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "e
 
 
 def trimmed_mean(values: np.ndarray) -> float:
-    """The mean of (m,) without the int(0.05 (m - 1)) lowest and highest: what lies beyond the 5 % quantiles."""
+    """The mean of (m,) values without the int(0.05 (m - 1)) lowest and highest: those beyond the 5 % quantiles."""
     cut = int(TRIM * (len(values) - 1))
     return float(np.sort(values)[cut:len(values) - cut].mean())
 
 
 def _filled(name: str, weights: np.ndarray, sizes: np.ndarray, k: int, least: int) -> np.ndarray:
-    """``water_filling`` in whole numbers; says where not all can go by the weights."""
+    """``water_filling`` in whole numbers; warns where the weights alone cannot decide."""
     lowest = np.minimum(least, sizes)
     if lowest.sum() > k:
         raise MsCoresetError(f"quota_least {least}: that many of each of {len(sizes)} classes are more than the {k} to "
@@ -185,14 +228,17 @@ def _filled(name: str, weights: np.ndarray, sizes: np.ndarray, k: int, least: in
 def water_filling(weights: np.ndarray, sizes: np.ndarray, k: int, lowest: np.ndarray) -> np.ndarray:
     """Budgets (C,) float64, k in all: lambda w_c, but no less than the lowest and no more than the sizes.
 
-    Exact: the sum rises with lambda in straight lines between the values at which a class meets one of its bounds.
+    This is exact: the sum is piecewise linear in lambda, with corners where a class meets one of its bounds.
 
     Args:
-        weights: (C,), at least 0; what is below 1e-12 of the largest counts as 0. Where all others are full, what is
-            left is shared by the sizes
-        sizes: (C,), at least k in all
-        k: the sum
-        lowest: (C,), at most k in all
+        weights: (C,), at least 0; values below 1e-12 of the largest count as 0. Where all others are full, the sizes
+            decide how the rest is shared.
+        sizes: (C,), at least k in all.
+        k: the sum.
+        lowest: (C,), at most k in all.
+
+    Returns:
+        (C,) float64 budgets.
     """
     weights = weights / (weights.max(initial=0) or 1.0)
     weighed = weights >= _LEAST_WEIGHT
@@ -214,8 +260,17 @@ def water_filling(weights: np.ndarray, sizes: np.ndarray, k: int, lowest: np.nda
 
 
 def whole_numbers(budgets: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """Whole numbers (C,) of the same sum as budgets (C,), which is one: rounded down, and one more for the largest
-    remainders, of equal ones the first."""
+    """Whole numbers (C,) with the same sum as budgets (C,), by the largest remainders.
+
+    Each is rounded down. The largest remainders get one more; of equal remainders, the first.
+
+    Args:
+        budgets: (C,), whose sum is a whole number.
+        sizes: (C,), samples of each class.
+
+    Returns:
+        (C,) whole numbers.
+    """
     budgets = np.round(budgets, _DIGITS)
     counts = np.minimum(np.floor(budgets).astype(int), sizes)
     remainders = np.where(counts < sizes, np.round(budgets - counts, _DIGITS), -1.0)

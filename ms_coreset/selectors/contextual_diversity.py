@@ -26,12 +26,19 @@ def _contextual_diversity_work(size: Size, options: dict[str, Any]) -> Work:
 def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
     """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.
 
-    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), from logits through log softmax in float64. First centre, order
-    and ties as in ``k_center``.
+    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), from logits through log softmax in float64. The first center,
+    the order and the ties are as in ``k_center``.
 
-    Departures: DeepCore's divergence of saturated samples is NaN, which it picks first; here it is always finite, and
-    the same where DeepCore's is. The paper compares mixtures of a class's predictions within images; DeepCore, and
-    this, the samples' predictions.
+    Departures: DeepCore's divergence of saturated samples is NaN, and it picks those first; here the divergence is
+    always finite, and equal to DeepCore's wherever that is finite. The paper compares mixtures of a class's predictions
+    within images; DeepCore compares the samples' predictions, and so does this.
+
+    Args:
+        evidence: with labels and ``logits``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         distributions = divergences.Distributions(log_softmax(take(require_field(evidence.logits), rows)))

@@ -22,8 +22,8 @@ CANCELS = 1e-4  # of a squared norm: squared distances below are taken from diff
 class Points:
     """Rows (n, d), for Euclidean distances between them, which are 0 between equal rows.
 
-    Places are counted from the mean of the rows, so that no constant added to all of them decides anything. Distances
-    come out of products, and where these cancel out of differences of the rows as given, float64 on the host.
+    Rows are taken relative to their mean, so that a constant added to all of them changes no decision. Distances are
+    computed from products; where these cancel, from differences of the rows as given, float64 on the host.
     """
 
     def __init__(self, rows: np.ndarray) -> None:
@@ -44,7 +44,7 @@ class Points:
         return np.sqrt(squared_norms(self._rows))
 
     def offsets(self, places: np.ndarray | int | slice) -> np.ndarray:
-        """The rows at some places less the mean, float64."""
+        """The rows at some places minus the mean, float64."""
         return np.subtract(self._rows[places], self._center)
 
     def _all_offsets(self, places: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ class Points:
         return rows
 
     def among(self, places: np.ndarray) -> _ListedPoints:
-        """The points at some places, kept centred."""
+        """The points at some places, stored centered."""
         return _ListedPoints(self._all_offsets(places), self._squares[places],
                              lambda some, place: squared_distances(self._rows, places[some], places[place]))
 
@@ -80,15 +80,23 @@ class Points:
         return nearest
 
     def distances_from(self, target: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """(m,) float64 distances of the points at some places from a target (d,), counted from the mean."""
+        """(m,) float64 distances of the points at some places from a target (d,), relative to the mean."""
         return np.sqrt(np.concatenate([squared_norms(self.offsets(places[part]) - target)
                                        for part in blocks(len(places), 8 * len(target))]))
 
     def candidates(self, quick: QuickProducts, target: np.ndarray, sign: int, among: np.ndarray) -> np.ndarray:
-        """Places, ascending, that may be the nearest to a target (d,) (sign -1), or the farthest (sign 1).
+        """Places, ascending, that may be the nearest to a target (sign -1), or the farthest (sign 1).
 
-        All of the mask ``among`` (n,) that the error of ``quick``, a ``QuickProducts`` of the rows as given, leaves in
-        question. The target is counted from the mean.
+        These are all places of ``among`` that the error of ``quick`` leaves in question.
+
+        Args:
+            quick: a ``QuickProducts`` of the rows as given.
+            target: (d,), relative to the mean.
+            sign: -1 for the nearest, 1 for the farthest.
+            among: (n,) bool, the places that may be given.
+
+        Returns:
+            (m,) places, ascending.
         """
         products, error = quick.of_vector(target)
         length, size = np.linalg.norm(target), self.size
@@ -102,8 +110,10 @@ class Points:
 
 
 class _ListedPoints:
-    """Some of ``Points``: centred rows (m, d) float64 on the host, their squared norms, and the exact way,
-    ``between(places, place)`` -> squared distances."""
+    """Some of ``Points``: centered rows (m, d) float64 on the host, their squared norms, and the exact way.
+
+    The exact way is ``between(places, place)`` -> squared distances.
+    """
 
     def __init__(self, rows: np.ndarray, squares: np.ndarray, between: Callable[[np.ndarray, int], np.ndarray]) -> None:
         self._rows, self._squares, self._between = rows, squares, between
@@ -118,8 +128,16 @@ class _ListedPoints:
 
 
 def squared_distances(rows: np.ndarray, left: np.ndarray, right: np.ndarray | int) -> np.ndarray:
-    """||x_i - x_j||^2 of rows (n, d) at places ``left`` (m,) and ``right`` (m,) or one: (m,), from float64
-    differences."""
+    """Squared distances ||x_i - x_j||^2 between rows, from float64 differences.
+
+    Args:
+        rows: (n, d).
+        left: (m,) places.
+        right: (m,) places, or one.
+
+    Returns:
+        (m,) float64.
+    """
     squares = np.empty(len(left))
     for part in blocks(len(left), 24 * rows.shape[1], row_blocks.BLOCK_BYTES // 8):
         others = right[part] if isinstance(right, np.ndarray) else right
@@ -138,10 +156,16 @@ def _squares_from_products(products: np.ndarray, squares: np.ndarray, others: np
 def distances_from_products(products: np.ndarray, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Euclidean distances (a, b): sqrt(max(||x||^2 + ||y||^2 - 2 <x, y>, 1e-12)), written over the products.
 
-    products: (a, b), the <x_i, y_j>; squares: (a,), the ||x_i||^2; others: (b,), the ||y_j||^2
+    Where the difference is no more than rounding can leave of equal rows (``EQUAL``), the rows count as equal: whether
+    duplicates tie must not depend on how a device adds up.
 
-    Where the difference is no more than rounding can leave of equal rows (``EQUAL``), they count as equal: whether
-    duplicates tie must not hang on how a device adds up.
+    Args:
+        products: (a, b), the <x_i, y_j>.
+        squares: (a,), the ||x_i||^2.
+        others: (b,), the ||y_j||^2.
+
+    Returns:
+        (a, b), the array ``products``.
     """
     squared = _squares_from_products(products, squares, others)
     # Few entries are as small as rounding: only those are compared with their own scale.

@@ -22,10 +22,22 @@ Draw = Callable[[np.ndarray, int, np.random.RandomState], np.ndarray]  # (scores
 
 def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
                   pick: Callable[[np.ndarray, int], np.ndarray]) -> Selection:
-    """The ``Selection`` of ``pick_by_group`` among the samples that have a value (n,); others, NaN, are never picked.
+    """The ``Selection`` of ``pick_by_group`` among the samples that have a value; those without (NaN) are never picked.
 
-    Of several ranks the first picks, for it takes several times the scores' memory. It warns of samples without a
-    value, and raises ``MsCoresetError`` where fewer others than are to be kept are there.
+    With several ranks the first one picks, because picking takes several times the scores' memory. It warns of samples
+    without a value.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        pick: (places, k) -> the k places to keep.
+
+    Returns:
+        The picks, a ``Selection``.
+
+    Raises:
+        MsCoresetError: where fewer samples have a value than are to be kept.
     """
     unseen = int(np.isnan(values).sum())
     if unseen:
@@ -37,7 +49,19 @@ def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
 
 
 def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
-    """Those of ``rows`` whose value is not NaN, of all samples' (n,); raises ``MsCoresetError`` for fewer than k."""
+    """The ``rows`` whose value is not NaN.
+
+    Args:
+        rows: places.
+        values: (n,), of all samples.
+        k: how many are to be kept.
+
+    Returns:
+        Places, in the order of ``rows``.
+
+    Raises:
+        MsCoresetError: where these are fewer than k.
+    """
     known = rows[~np.isnan(values[rows])]
     if len(known) < k:
         raise MsCoresetError(f"{len(known)} of {len(rows)} samples have a score, fewer than the {k} to keep: at most "
@@ -46,21 +70,50 @@ def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
 
 
 def draw_by_group(values: np.ndarray, evidence: Evidence, request: Request, draw: Draw) -> Selection:
-    """The ``Selection`` of what ``draw`` takes of the scores of each group that has a budget; one stream of random
-    numbers serves all groups."""
+    """The ``Selection`` of what ``draw`` takes from the scores of each group that has a budget.
+
+    One stream of random numbers serves all groups.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        draw: a function of ``rules``: (scores, k, rng) -> k places.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     rng = np.random.RandomState(request.seed)
     return pick_on_first(values, evidence, request, lambda rows, k: rows[draw(values[rows], k, rng)])
 
 
 @rule("top", nested=True)
 def top(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """The highest scores, highest first."""
+    """The highest scores, highest first.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.top)
 
 
 @rule("bottom", nested=True)
 def bottom(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """The lowest scores, lowest first."""
+    """The lowest scores, lowest first.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.bottom)
 
 
@@ -73,7 +126,10 @@ def needs_of_cutoff(options: dict[str, Any]) -> tuple[str, ...]:
 
 def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
               cutoff_score: str) -> tuple[np.ndarray, float]:
-    """(what the cut-off goes by (n,), the share that it takes); the score is not asked for where nothing is cut off."""
+    """The values (n,) that the cut-off uses, and the share that it takes.
+
+    The score is not computed where nothing is cut off.
+    """
     if not mis_ratio:
         return values, 0.0
     cutoff = SCORES[cutoff_score]
@@ -92,10 +148,19 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
            cutoff_score: ScoreName = "loss") -> Selection:
     """The middle of the ranking.
 
-    Over everything, with a score for each sample and nothing cut off, it is Moderate's (``rules.moderate_window``),
-    else exactly the budget.
-    mis_ratio, cutoff_score: first the share ``mis_ratio`` of the samples is left out that is highest in this score;
-        "auto": by how many labels seem to be wrong (``label_quality.share_to_cut_off``)
+    Over everything, with a score for each sample and nothing cut off, it is Moderate's window
+    (``rules.moderate_window``). Otherwise it holds exactly the budget.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        mis_ratio: this share of the samples, the highest in ``cutoff_score``, is left out first; "auto": chosen by how
+            many labels seem to be wrong (``label_quality.share_to_cut_off``).
+        cutoff_score: the score of the cut-off.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
 
@@ -111,13 +176,31 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
 
 @rule("random", cost="n")
 def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Each sample equally likely, whatever the scores."""
+    """Each sample equally likely, whatever the scores.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.uniform)
 
 
 @rule("weighted_random")
 def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Drawn without replacement, the likelier the higher the score; see ``rules.weighted_random``."""
+    """Drawn without replacement, more likely the higher the score; see ``rules.weighted_random``.
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return draw_by_group(values, evidence, request, rules.weighted_random)
 
 
@@ -126,8 +209,16 @@ def strata(values: np.ndarray, evidence: Evidence, request: Request, strata: Cou
            cutoff_score: ScoreName = "accumulated_margin") -> Selection:
     """Spread evenly over strata of the score, after a share of the hardest samples is cut off; see the method ``ccs``.
 
-    strata: number of intervals of equal width
-    mis_ratio, cutoff_score: see the rule ``window``
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        strata: number of intervals of equal width.
+        mis_ratio: see the rule ``window``.
+        cutoff_score: see the rule ``window``.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
     rng = np.random.RandomState(request.seed)

@@ -24,9 +24,11 @@ _LARGEST = 10**12  # samples, features or classes
 class Work(NamedTuple):
     """What a method itself takes, as its registration states it.
 
-    peak: bytes beside the data, the blocks of rows (12 MB) and the 40 bytes a sample that every method is taken to need
-    operations: multiplications and additions
-    note: what it will do to fit the memory, or ""
+    Attributes:
+        peak: bytes beside the data, the blocks of rows (12 MB) and the 40 bytes a sample that every method is taken to
+            need.
+        operations: multiplications and additions.
+        note: what it will do to fit the memory, or "".
     """
 
     peak: float
@@ -36,11 +38,17 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Size:
-    """What is selected from: n samples of d features and so many logits (``columns``); what of them; in what memory.
+    """What a selection starts from: the size of the data, the request, and the memory.
 
-    groups: (samples, how many classes have so many), of all classes that have any
-    types: ``np.dtype`` of features and of logits
-    memory: bytes that may be used beside the data
+    Attributes:
+        n: samples.
+        d: features of each.
+        columns: logits of each.
+        groups: pairs (samples, how many classes have so many), of all classes that have any.
+        types: ``np.dtype`` of features and of logits.
+        rate: share that is kept.
+        balance: whether the rate holds for each class by itself.
+        memory: bytes that may be used beside the data.
     """
 
     n: int
@@ -59,7 +67,7 @@ class Size:
 
     @property
     def pools(self) -> tuple:
-        """Samples that compete for one budget, and how many such pools there are: a class if balanced, else all."""
+        """Pairs (samples that compete for one budget, how many such pools there are): a class if balanced, else all."""
         return self.groups if self.balance else ((self.n, 1),)
 
     @property
@@ -81,11 +89,11 @@ class Size:
         return sum(pools * operations(m, self.picks(m)) for m, pools in self.pools)
 
     def features_of(self, m: int) -> int:
-        """Bytes of the features of m samples that are taken out of all, in their own type."""
+        """Bytes of a copy of the features of m samples, in their own type."""
         return self.types[0].itemsize * m * self.d if m < self.n else 0
 
     def logits_of(self, m: int) -> int:
-        """Bytes of the logits of m samples that are taken out of all, in their own type."""
+        """Bytes of a copy of the logits of m samples, in their own type."""
         return self.types[1].itemsize * m * self.columns if m < self.n else 0
 
     def doubles_of(self, m: int) -> int:
@@ -93,11 +101,11 @@ class Size:
         return 0 if self.types[0] == np.float64 else 8 * m * self.d
 
     def directions_of(self, m: int, metric: str) -> int:
-        """Bytes of the features of m samples at length 1, where a metric looks at those."""
+        """Bytes of the features of m samples at length 1, where a metric uses those."""
         return 8 * m * self.d if metric == "cosine" else 0
 
     def gradients_of(self, m: int) -> int:
-        """Bytes of m samples' last-layer gradients, factorised, and of what is computed along them."""
+        """Bytes of m samples' last-layer gradients, factorized, and of what is computed along them."""
         return self.features_of(m) + self.logits_of(m) + self.doubles_of(m) + 16 * m * self.columns
 
     @property
@@ -106,7 +114,7 @@ class Size:
         return 2 * self.over_pools(lambda m, k: m * k * (self.d + self.columns + k / 2))
 
     def part_of_size(self, n: int) -> Size:
-        """The size of a pool of n samples, as even over the classes as their sizes allow."""
+        """The size of a pool of n samples, spread over the classes as evenly as their sizes allow."""
         groups, left, classes = [], n, self.classes
         for samples, times in sorted(self.groups):
             groups.append((min(samples, max(1, math.ceil(left / classes))), times))
@@ -123,8 +131,13 @@ class Size:
 class Estimate:
     """What ``method`` will take.
 
-    peak: bytes above the inputs; operations: multiplications and additions, of the method's stated order; memory: bytes
-    it may use; note: what it will do to fit, or ""; remedies: other arguments, in words, that would fit, if it does not
+    Attributes:
+        method: its name.
+        peak: bytes above the inputs.
+        operations: multiplications and additions, of the method's stated order.
+        memory: bytes it may use.
+        note: what it will do to fit, or "".
+        remedies: other arguments, in words, that would fit, if it does not.
     """
 
     method: str
@@ -157,17 +170,27 @@ def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate:
              memory: int | str | None = None, dtype: Any = "float32", **options: Any) -> Estimate:
     """What ``select`` with these arguments will take: an ``Estimate``.
 
-    n, d: samples, and features of each
-    classes: how many samples each class has, n in all; or how many classes there are, which are then taken as of equal
-        size. Logits are of as many columns
-    memory: bytes it may use, see ``select``
-    dtype: type of features and logits, such as "float16", or two: of features, and of logits
-    options: of the method
+    The peak is above the inputs. It holds for classes in any order (sorted by class, less is copied), and, for a method
+    that uses a validation set, without one. It is right to about 30 % where arrays, not the interpreter, take most of
+    the memory; what is taken is at most 1.3 times the estimate, plus 32 MB.
 
-    The peak is above the inputs, for classes in any order (sorted by class, less is copied), and for a method that aims
-    at a validation set without one. It is right to about 30 % where arrays, not the interpreter, are what is large, and
-    no more than 1.3 times it is taken, and 32 MB.
-    Raises ``MsCoresetError`` for an unknown method, option or type, sizes below 1, and classes that do not sum to n.
+    Args:
+        method: its name, or an alias.
+        n: samples.
+        d: features of each.
+        classes: how many samples each class has, n in all; or how many classes there are, which then count as of equal
+            size. There are as many logits as classes.
+        rate: see ``select``.
+        balance: see ``select``.
+        memory: bytes it may use, see ``select``.
+        dtype: type of features and logits, such as "float16", or two: of features, and of logits.
+        **options: of the method.
+
+    Returns:
+        An ``Estimate``.
+
+    Raises:
+        MsCoresetError: for an unknown method, option or type, sizes below 1, and classes that do not sum to n.
     """
     entry = METHODS[method]
     entry.check_options(options)

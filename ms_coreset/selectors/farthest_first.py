@@ -13,13 +13,21 @@ SHORTEST = 256  # samples whose distances to the picks are always known, at leas
 
 def farthest_first(space: Points | divergences.Distributions, k: int, seed: int,
                    centers: Sequence[int] | np.ndarray = ()) -> list[int]:
-    """k places of ``space`` in pick order, each the farthest from ``centers`` (or one at random) and those before it.
+    """Farthest-first traversal: each pick is the farthest from ``centers`` (or a random one) and the earlier picks.
 
-    ``space``: ``distances.Points`` or ``divergences.Distributions``
+    Distances to the nearest pick only fall. So a short list of the samples that were farthest is kept up to date with
+    every pick. The others cannot have become farther, and are updated only when the farthest of the list comes down to
+    them: then with all picks since, in one product of matrices, which is many times faster than one vector after
+    another.
 
-    Distances to the nearest pick only fall. So those of a short list, the farthest at some time, are kept up to date
-    with every pick, and the others, which can't have become farther, only when the list's farthest comes down to them:
-    then with all picks since at once, a product of matrices, which is many times faster than one vector after another.
+    Args:
+        space: ``distances.Points`` or ``divergences.Distributions``.
+        k: how many to pick.
+        seed: of the random generator.
+        centers: places that count as picked from the start.
+
+    Returns:
+        k places of ``space``, in pick order.
     """
     nearest = np.full(len(space), np.inf)
     since = list(centers) or [np.random.RandomState(seed).randint(len(space))]
@@ -34,7 +42,7 @@ def farthest_first(space: Points | divergences.Distributions, k: int, seed: int,
 
 
 def short_list_size(n: int) -> int:
-    """How many of n samples have distances to the picks that are always known."""
+    """How many of n samples are on the short list, whose distances to the picks are always up to date."""
     return min(n, max(SHORTEST, n // 16, 1))
 
 

@@ -29,23 +29,32 @@ def _glister_work(size: Size, options: dict[str, Any]) -> Work:
 def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
             aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean", rounds: Count | None = None,
             variant: Variant = "paper", batch_size: Count = 128) -> Selection:
-    """The samples a training step on which lowers the validation loss most, greedily.
+    """The samples whose training step lowers the validation loss most, greedily.
 
-    The gain of a sample is <G_i, h(S)>, h the validation set's mean last-layer gradient after one step of rate eta on
-    the picks S: logits z_v - eta (g_0 + G_1 e_v), with [g_0, G_1] their mean or summed gradient. The validation set
+    The gain of a sample is <G_i, h(S)>, with h the validation set's mean last-layer gradient after one step of rate eta
+    on the picks S: logits z_v - eta (g_0 + G_1 e_v), with [g_0, G_1] their mean or summed gradient. The validation set
     is ``evidence.validation``, else the pool itself; balanced, its samples of the same class.
 
-    eta: rate of the step, above 0
-    aggregate: "mean" or "sum" of the picks' gradients; with "sum" (the paper, CORDS) choose eta for the budget, or
-        the logits blow up
-    rounds: None: the step is taken anew after every pick; r: the ``ceil(k / r)`` best are taken together
-    variant: "paper", or "deepcore": the k largest initial gains, no steps (its code never takes them), with each
-        gradient divided by the size of its batch of ``batch_size`` samples
+    Departures from the paper: the plain greedy maximizer is used, since gains may grow and a lazy one would err; and
+    the mean gradient is the default.
 
-    Returns indices in pick order, and as scores the initial gains (n,), high = keep. Raises ``MsCoresetError`` for
-    another option value, labels that are not columns of the logits, and a validation set that does not fit.
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        eta: rate of the step, above 0.
+        aggregate: "mean" or "sum" of the picks' gradients; with "sum" (the paper, CORDS) choose eta for the budget, or
+            the logits blow up.
+        rounds: None: the step is taken again after every pick; r: the ``ceil(k / r)`` best are taken together.
+        variant: "paper", or "deepcore": the k largest initial gains, no steps (its code never takes them), with each
+            gradient divided by the size of its batch of ``batch_size`` samples.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
 
-    Departures from the paper: the plain greedy maximiser, since gains may grow and a lazy one would err; the mean.
+    Returns:
+        Indices in pick order, and as scores the initial gains (n,), high = keep.
+
+    Raises:
+        MsCoresetError: for another option value, labels that are not columns of the logits, and a validation set that
+            does not fit.
     """
     require_fitting_validation(evidence)
     initial = np.empty(len(evidence))
@@ -89,8 +98,8 @@ def _descend(task: "GradientTask", gains: np.ndarray, k: int, eta: float, aggreg
 class _Projections:
     """Gains <G_i, M> for a direction M (C, d + 1) that turns a little with every pick.
 
-    Those along an earlier M' bound them, |<G_i, M> - <G_i, M'>| <= ||G_i|| ||M - M'||, so that only the samples that
-    may be among the best need be projected anew.
+    The gains along an earlier M' bound them, |<G_i, M> - <G_i, M'>| <= ||G_i|| ||M - M'||, so that only the samples
+    that may be among the best are projected again.
     """
 
     def __init__(self, pool: ResidentGradients, direction: np.ndarray, gains: np.ndarray) -> None:

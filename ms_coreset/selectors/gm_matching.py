@@ -30,18 +30,24 @@ def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine",
     """Samples of each class whose mean is drawn to the geometric median of the class, by herding.
 
     With mu the geometric median of the class's features (``centers.geometric_median``) and theta = theta_0, each pick
-    is, of the samples x_i that are left, argmax_i <theta, x_i> ("cosine", with x_i and mu at length 1) or argmin_i
-    ||x_i - theta|| ("euclidean"), and theta <- theta + mu - x_i. Ties go to the lowest place.
+    is, among the samples x_i that are left, argmax_i <theta, x_i> ("cosine", with x_i and mu at length 1) or argmin_i
+    ||x_i - theta|| ("euclidean"). Then theta <- theta + mu - x_i. Ties go to the lowest place.
 
-    metric: "cosine" (the authors' default), or "euclidean"
-    start: theta_0: "median", mu itself (the paper), "mean", the mean of the x_i, or "random", one of them, drawn by
-        ``RandomState(seed).randint``, anew in each class
+    Classes are always matched by themselves. The paper does not treat the unbalanced case: here the classes then share
+    the budget in proportion to their sizes (``quota.proportional``).
 
-    Classes are always matched by themselves. Unbalanced, of which the paper does not speak, the budget is shared out in
-    proportion to their sizes (``quota.proportional``).
+    Departures from the authors' code: there theta_0 = mu is the same array, not a copy, so that every step moves mu,
+    too; its default is "random"; a budget that the classes do not divide is cut down.
 
-    Departures from the authors' code: theta_0 = mu is a copy there is none of, so that every step moves mu, too; its
-    default is "random"; a budget that the classes do not divide is cut down.
+    Args:
+        evidence: with labels and ``features``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        metric: "cosine" (the authors' default), or "euclidean".
+        start: theta_0: "median", mu itself (the paper); "mean", the mean of the x_i; or "random", one of them, drawn by
+            ``RandomState(seed).randint``, again in each class.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         members = [rows[places] for places in classes(evidence.labels[rows])]
@@ -69,7 +75,7 @@ def _first(rows: np.ndarray, center: np.ndarray, start: str, seed: int) -> np.nd
 
 
 def _match(rows: np.ndarray, center: np.ndarray, theta: np.ndarray, metric: str, k: int) -> list[int]:
-    """k places of rows (m, d), in the order of the picks."""
+    """Places of k of the rows (m, d), in the order of the picks."""
     squares = norms.squared_norms(rows)
     halves = squares / 2 if metric == "euclidean" else np.zeros(len(rows))  # of ||x||^2 - 2 <theta, x>
     gains, drift = rows @ theta - halves, rows @ center

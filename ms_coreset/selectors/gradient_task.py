@@ -1,4 +1,4 @@
-"""Whose gradients GradMatch and Glister choose from, and whose they go by."""
+"""The gradients that GradMatch and Glister choose from, and those that they aim at."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from ms_coreset.selectors.rules import first_best
 
 
 class GradientTask(NamedTuple):
-    """The pool to pick from; the samples whose mean gradient is aimed at, as gradients and as evidence."""
+    """The pool to pick from, and the samples whose mean gradient is the target, as gradients and as evidence."""
 
     pool: ResidentGradients
     aim: ResidentGradients
@@ -46,7 +46,7 @@ def _resident(samples: Evidence, variant: str, batch_size: int) -> ResidentGradi
 
 
 def largest_first(values: np.ndarray, count: int) -> np.ndarray:
-    """The ``count`` places of the largest values, largest first; ties as ``first_best``."""
+    """The ``count`` places of the largest values, largest first; ties as in ``first_best``."""
     values, places = values.copy(), np.empty(count, np.int64)
     for i in range(count):
         places[i] = first_best(values)

@@ -1,4 +1,4 @@
-"""GradMatch: weighted samples whose gradients sum up to everybody's."""
+"""GradMatch: weighted samples whose summed gradient is near the mean gradient of all."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -29,26 +29,36 @@ def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
               batch_size: Count = 128) -> Selection:
     """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
 
-    With G_i the last-layer gradients, b the mean of all G_i (or of the validation samples'), minimises
-    ||b - sum_{j in S} w_j G_j||^2 + lam ||w||^2: step by step the sample of largest <G_i, r>, r = b - sum_j x_j G_j
-    the residual of the least squares over the picks; last the weights w >= 0 by non-negative least squares.
-    Balanced, each class for itself, with the mean gradient of its own class. The weights of a class then sum to less
-    where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal, k of them picked. A
-    class that the network knows well may hardly count in training, whatever its share of the picks.
+    With G_i the last-layer gradients and b the mean of all G_i (or of the validation samples'), it minimizes ||b -
+    sum_{j in S} w_j G_j||^2 + lam ||w||^2. Step by step it takes the sample of largest <G_i, r>, where r = b - sum_j
+    x_j G_j is the residual of the least squares over the picks. Last come the weights w >= 0, by non-negative least
+    squares. Memory: n k numbers; nothing is n x n.
 
-    lam: ridge on the weights, above 0, on the scale of single samples' gradients
-    refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
-        last fit, with the smallest positive weight; "none": they are left out, and fewer than k can come back
-    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, lam 1
-        whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal equations,
-        no refill
+    Balanced, each class is matched by itself, with the mean gradient of its own class. The weights of a class then sum
+    to less where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal and k of them
+    are picked. A class that the network knows well may hardly count in training, whatever its share of the picks.
 
-    Returns indices in pick order, refills last, and weights, float64 and above 0: b is a mean, but they need not sum
-    to 1; with a budget of one the weight is 1. Raises ``MsCoresetError`` for another option value, labels that are
-    not columns of the logits, and a validation set that does not fit. Memory: n k numbers; nothing is n x n.
+    Departures from the paper: correlations are signed (as in DeepCore, since weights are not negative), the budget is
+    met rather than a tolerance, and the refill is not random.
 
-    Departures from the paper: signed correlations (as DeepCore, since weights are not negative), the budget is met
-    rather than a tolerance, and the refill is not random.
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        lam: ridge on the weights, above 0, on the scale of single samples' gradients.
+        refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
+            last fit, with the smallest positive weight; "none": they are left out, and fewer than k can come back.
+        variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, lam 1
+            whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal
+            equations, no refill.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        Indices in pick order, refills last, and weights, float64 and above 0: b is a mean, but they need not sum to 1;
+        with a budget of one the weight is 1.
+
+    Raises:
+        MsCoresetError: for another option value, labels that are not columns of the logits, and a validation set that
+            does not fit.
     """
     require_fitting_validation(evidence)
     weights = np.zeros(len(evidence))
@@ -68,10 +78,16 @@ def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
 
 
 class _Pursuit(NamedTuple):
-    """picks (k,); lower (k, k), the Cholesky factor L of K_SS + lam I; basis (k, n), L^-1 K_S; solved (k,), L^-1 c_S.
+    """The state of a pursuit after k picks.
 
     K is the Gram matrix, c_i = <G_i, b> (n,). The least squares' weights are L^-T solved, and weights x leave the
     correlations c - (x L) basis.
+
+    Attributes:
+        picks: (k,).
+        lower: (k, k), the Cholesky factor L of K_SS + lam I.
+        basis: (k, n), L^-1 K_S.
+        solved: (k,), L^-1 c_S.
     """
 
     picks: np.ndarray
@@ -85,7 +101,14 @@ def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, dam
     """Orthogonal matching pursuit of k picks from ``ResidentGradients``, with one column of K each.
 
     L grows by a row per pick, and with it the basis: a step costs n (d + t), and <G_i, r> falls by a multiple of the
-    new basis row. damp_first: use lam for the residual after the first pick too (DeepCore does not).
+    new basis row.
+
+    Args:
+        pool: gradients of n samples.
+        target: (C, d + 1), b.
+        k: how many to pick.
+        lam: ridge on the weights.
+        damp_first: use lam for the residual after the first pick too (DeepCore does not).
     """
     squares = pool.gradients.squared_norms()
     picks, free = np.empty(k, np.int64), np.ones(len(pool), bool)
@@ -109,7 +132,7 @@ def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, dam
 
 def _match(pool: ResidentGradients, target: np.ndarray, k: int, lam: float,
            refill: str) -> tuple[np.ndarray, np.ndarray]:
-    """Picks and weights above 0: pursuit, regularised non-negative least squares, refill."""
+    """Picks and weights above 0: pursuit, regularized non-negative least squares, refill."""
     pursuit = _pursue(pool, target, k, lam)
     if k == 1:
         return pursuit.picks, np.ones(1)
@@ -127,7 +150,7 @@ def _match(pool: ResidentGradients, target: np.ndarray, k: int, lam: float,
 
 
 def _ridge_nnls(lower: np.ndarray, solved: np.ndarray) -> np.ndarray:
-    """x >= 0 that minimises ||A x - b||^2 + lam ||x||^2, that is ||L^T x - L^-1 A^T b||^2."""
+    """The x >= 0 that minimizes ||A x - b||^2 + lam ||x||^2, that is ||L^T x - L^-1 A^T b||^2."""
     from scipy.linalg import solve_triangular
     from scipy.optimize import nnls
 

@@ -38,9 +38,16 @@ def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
     samples not picked; ties go to the lowest place. Neither a constant added to all features nor a positive factor
     changes the picks.
 
-    variant: "paper"; "deepcore" picks the argmax, the farthest, as DeepCore's code does: its coresets are worse than
-        random by construction
-    metric: "euclidean", or "cosine", where f_i / ||f_i|| takes the place of f_i; there a constant does change the picks
+    Args:
+        evidence: with labels and ``features``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        variant: "paper"; "deepcore" picks the argmax, the farthest, as DeepCore's code does: its coresets are worse
+            than random by construction.
+        metric: "euclidean", or "cosine", which uses f_i / ||f_i|| instead of f_i; a constant then does change the
+            picks.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         given = require_field(evidence.features)

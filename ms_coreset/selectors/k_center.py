@@ -33,18 +33,26 @@ def k_center(evidence: Evidence, request: Request, already_selected: Sequence[in
              metric: Metric = "euclidean") -> Selection:
     """Samples such that none is far from the nearest of them, by farthest-first traversal.
 
-    The next pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place; at most twice the radius that is
-    possible. Distances are those of features less their mean, in float64: neither a constant added to all of them nor
-    a positive factor changes the picks. The first centre is drawn by ``RandomState(seed).randint(pool size)``, anew in
-    each class if balanced, so that classes of equal size start at the same place (DeepCore's indices).
+    The next pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place. The radius is at most twice the
+    smallest possible. Distances are those of features less their mean, in float64: neither a constant added to all of
+    them nor a positive factor changes the picks. The first center is drawn by ``RandomState(seed).randint(pool size)``,
+    again in each class if balanced, so that classes of equal size start at the same place (DeepCore's indices). Only
+    the distance to the nearest pick is kept: O(n) memory beside the features.
 
-    already_selected: places that are in the coreset from the start, in place of the random centre (of the classes
-        that have one, if balanced). As in DeepCore the budget counts what is **added**: the result is these places,
-        then the new ones
-    metric: "euclidean", or "cosine", where f_i / ||f_i|| takes the place of f_i; there a constant does change the picks
+    Args:
+        evidence: with labels and ``features``.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        already_selected: places that are in the coreset from the start, in place of the random center (of the classes
+            that have one, if balanced). As in DeepCore the budget counts what is **added**: the result is these places,
+            then the new ones.
+        metric: "euclidean", or "cosine", which uses f_i / ||f_i|| instead of f_i; a constant then does change the
+            picks.
 
-    Only the distance to the nearest pick is kept: O(n) memory beside the features.
-    Raises ``MsCoresetError`` for places out of range or given twice, and when fewer than the budget are left.
+    Returns:
+        The picks, a ``Selection``.
+
+    Raises:
+        MsCoresetError: for places out of range or given twice, and when fewer than the budget are left.
     """
     chosen = _check_places(already_selected, len(evidence))
 

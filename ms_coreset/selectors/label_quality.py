@@ -1,4 +1,4 @@
-"""How many labels are wrong, and which, told from answers that the labels had no part in."""
+"""How many labels are wrong, and which: estimated from answers that do not depend on the label itself."""
 
 from dataclasses import dataclass
 
@@ -21,8 +21,10 @@ ROUNDS = 5
 class LabelNoise:
     """An estimate of the wrong labels.
 
-    share: of all labels, in [0, 1]
-    chances: (n,) float64 in [0, 1], how likely each sample's label is wrong; a coreset's share is their mean over it
+    Attributes:
+        share: of all labels, in [0, 1].
+        chances: (n,) float64 in [0, 1], how likely each sample's label is wrong; a coreset's share is their mean over
+            it.
     """
 
     share: float
@@ -33,25 +35,31 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     """The share of wrong labels, and each label's chance to be wrong, from left-out answers.
 
     With l_i the cross entropy of sample i's label, and l'_i that of another label drawn at random, let u_i be the share
-    of all l' that are below l_i. A wrong label that is any other class is like a draw, so that its u is uniform in
+    of all l' that are below l_i. A wrong label that is any other class is like such a draw, so that its u is uniform in
     [0, 1]; u of a right label is mostly near 0. So
 
         share = #{i: u_i > 0.8} / (0.2 n),
 
-    at most 1, and among the samples of an interval of u of length h, n share h labels are wrong: their chance is that
+    at most 1, and among the samples of an interval of u of length h, n share h labels are wrong. Their chance is that
     over their number, in 200 intervals of as many samples each, made to rise with u (isotonic regression). The other
     label of a wrong one is the right one once in C - 1 times: draws weigh 1 - chance / (C - 1), in five rounds.
 
-    evidence: with logits in whose making a sample's own label had no part: from ``patch_evidence``, or of a network
-        that did not train on it. A network that did has learnt wrong labels, too: the estimate is then too low
-    seed: of the other labels
-
     It is too high where right labels look as unlikely as any other, that is for many classes and poor answers, and too
-    low where wrong labels are those of a similar class. Source: Storey, "A direct approach to false discovery rates",
-    2002, equation 4, for the share; Efron's local false discovery rate for the chances; ours is to take other labels
-    for the null hypothesis.
+    low where wrong labels are those of a similar class.
 
-    Raises ``MsCoresetError`` for evidence without logits, and for fewer than two classes.
+    Source: Storey, "A direct approach to false discovery rates", 2002, equation 4, for the share; Efron's local false
+    discovery rate for the chances. Taking other labels for the null hypothesis is ours.
+
+    Args:
+        evidence: with logits that do not depend on a sample's own label: from ``patch_evidence``, or of a network that
+            did not train on it. A network that did has learned wrong labels, too: the estimate is then too low.
+        seed: seed of the draw of the other labels.
+
+    Returns:
+        A ``LabelNoise``.
+
+    Raises:
+        MsCoresetError: for evidence without logits, and for fewer than two classes.
     """
     require_kind("evidence", evidence, Evidence)
     evidence.require(("logits",), "estimate_label_noise")
@@ -73,7 +81,7 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
 
 
 def _losses(logits: np.ndarray, *labels: np.ndarray) -> np.ndarray:
-    """(n,) float64 for each of labels (n,): their cross entropy. A block of rows at a time."""
+    """Cross entropy (n,) float64 of each of the labels (n,), computed a block of rows at a time."""
     found = np.empty((len(labels), len(logits)))
     for part in blocks(len(logits), 16 * logits.shape[1]):
         log_p = log_softmax(logits[part])
@@ -83,13 +91,13 @@ def _losses(logits: np.ndarray, *labels: np.ndarray) -> np.ndarray:
 
 
 def _ranks(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(n,): the share, by weight, of the first so many draws as ``places`` (n,) tell; weights: of the draws, rising."""
+    """The share (n,), by weight, of the draws before each of ``places`` (n,); weights: of the draws in rising order."""
     below = np.concatenate([[0.0], np.cumsum(weights)])
     return below[places] / max(below[-1], np.finfo(float).tiny)
 
 
 def _chances(ranks: np.ndarray, share: float) -> np.ndarray:
-    """(n,): how likely each is of the uniform part, ``share`` of all, of ranks (n,) in [0, 1]."""
+    """How likely (n,) each belongs to the uniform part, ``share`` of all; ranks (n,) in [0, 1]."""
     from sklearn.isotonic import IsotonicRegression  # half a second, which --help has not to wait for
 
     order = np.argsort(ranks, kind="stable")
@@ -107,13 +115,20 @@ def _chances(ranks: np.ndarray, share: float) -> np.ndarray:
 def share_to_cut_off(evidence: Evidence, request: Request) -> float:
     """The share of the samples with the highest loss to leave out, so that few wrong labels are left.
 
-    With s ``estimate_label_noise``'s share and r the rate of a ``Request``:
+    With s the share that ``estimate_label_noise`` gives and r the rate of the request, it is
 
-        min(s + (1 - s) (1 - r) / 3, 1 - r),
+        min(s + (1 - s) (1 - r) / 3, 1 - r).
 
-    the wrong labels and, since not all of them look worst and since what is hard is of little use to few samples, a
-    third of the right ones that r leaves out anyway. Ours; without noise it is near CCS's own cut-offs (0.3 for a tenth
-    of CIFAR-10).
+    These are the wrong labels and a third of the right ones that r leaves out anyway: not all wrong labels look worst,
+    and hard samples are of little use to a small coreset. The formula is ours; without noise it is near CCS's own
+    cut-offs (0.3 for a tenth of CIFAR-10).
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+
+    Returns:
+        The share, in [0, 1).
     """
     share, dropped = estimate_label_noise(evidence, request.seed).share, 1 - request.rate
     return min(share + (1 - share) * dropped * EASE, dropped)

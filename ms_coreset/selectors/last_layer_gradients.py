@@ -1,4 +1,4 @@
-"""Gradients of the cross entropy by the last layer, factorised: what gradient-based selection compares."""
+"""Gradients of the cross entropy by the last layer, factorized: what gradient-based selection compares."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from ms_coreset.softmax import softmax
 
 @dataclass(frozen=True)
 class LastLayerGradients:
-    """Gradients of the cross entropy by the last layer's weights and bias, factorised, never written out.
+    """Gradients of the cross entropy by the last layer's weights and bias, factorized, never written out.
 
-    With p = softmax(z): sample i's gradient is G_i = [g_i ; vec(g_i e_i^T)], g_i = p_i - onehot(y_i), so that
-    <G_i, G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers instead of n C (d + 1).
+    With p = softmax(z), sample i's gradient is G_i = [g_i ; vec(g_i e_i^T)], g_i = p_i - onehot(y_i), so that <G_i,
+    G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers instead of n C (d + 1).
 
-    errors: (n, C) float64, the g_i: the gradient by the logits, or by the bias
-    features: (n, d), the e_i: the input of the last layer, as given
+    Attributes:
+        errors: (n, C) float64, the g_i: the gradient by the logits, or by the bias.
+        features: (n, d), the e_i: the input of the last layer, as given.
     """
 
     errors: np.ndarray
@@ -67,7 +68,8 @@ def batch_sizes(n: int, batch_size: int) -> np.ndarray:
 class ResidentGradients:
     """``LastLayerGradients`` of n samples kept where the arithmetic is done; a gradient is (C, d + 1), bias first.
 
-    gradients: the same on the host
+    Args:
+        gradients: the same on the host.
     """
 
     def __init__(self, gradients: LastLayerGradients) -> None:

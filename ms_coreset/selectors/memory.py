@@ -16,8 +16,18 @@ _MEMINFO, _CGROUP = "/proc/meminfo", "/sys/fs/cgroup/memory"
 
 
 def as_bytes(memory: int | str | None) -> int:
-    """A number of bytes as an int: a number, a text such as "2G" or "500M" (powers of 1024), or None: ``SHARE`` of
-    what is free, divided by the ranks on this machine. Raises ``MsCoresetError`` for anything else."""
+    """A number of bytes as an int.
+
+    Args:
+        memory: a number; a text such as "2G" or "500M" (powers of 1024); or None: ``SHARE`` of what is free, divided by
+            the ranks on this machine.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        MsCoresetError: for anything else.
+    """
     if memory is None:
         return int(SHARE * free_bytes() / current().local_size)
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\d+)?)\s*([KMGT]?)(?:i?B)?", str(memory).strip(), re.IGNORECASE)
@@ -27,8 +37,16 @@ def as_bytes(memory: int | str | None) -> int:
 
 
 def matrix_bytes(m: int, d: int, classes: int) -> int:
-    """Bytes of the similarities of m samples as a float64 matrix, with the copies of the data (d features and so many
-    classes of logits) that it is made of."""
+    """Bytes of the similarities of m samples as a float64 matrix, with the copies of the data that it is made of.
+
+    Args:
+        m: samples.
+        d: features of each.
+        classes: logits of each.
+
+    Returns:
+        Bytes.
+    """
     return 8 * m * (m + d + 3 * classes) + BOUND * m
 
 
@@ -62,7 +80,7 @@ def free_bytes() -> int:
 
 
 def _number_after(prefix: str, path: str, unit: int = 1) -> int | None:
-    """The number after a prefix in a file of the kernel's; None where there is none ("max" too)."""
+    """The number after a prefix in a file of the kernel; None where there is none (also for "max")."""
     with contextlib.suppress(OSError, StopIteration, ValueError), open(path) as stream:
         line = next(line for line in stream if line.startswith(prefix))
         return int(line[len(prefix):].split()[0]) * unit

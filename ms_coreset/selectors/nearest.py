@@ -12,20 +12,20 @@ _SLACK = 1e-12  # error of a squared distance by products, relative to the squar
 
 def nearest_samples(features: np.ndarray, queries: np.ndarray, candidates: np.ndarray, k: int,
                     exclude_self: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Of each query the k candidates that are nearest by Euclidean distance, a block of queries at a time.
+    """The k candidates nearest to each query by Euclidean distance, a block of queries at a time.
 
-    Products in float64 find who may be among them; differences, by their first 12 digits, decide, of equally near ones
-    the lowest places first.
+    Products in float64 find the samples that may be among them. Differences decide, by their first 12 digits; of
+    equally near ones the lowest places come first.
 
     Args:
-        features: (n, d)
-        queries: (q,) ascending places
-        candidates: (m,) ascending places, of which one is to be left over where a query is left out itself
-        k: at most m, or m - 1
-        exclude_self: whether a query that is a candidate is none for itself
+        features: (n, d).
+        queries: (q,) ascending places.
+        candidates: (m,) ascending places.
+        k: at most m; at most m - 1 with ``exclude_self``.
+        exclude_self: whether a query that is a candidate is left out of its own nearest ones.
 
     Yields:
-        (b,) queries; (b, k) places of the nearest, the nearest first; (b, k) their distances, float64
+        (b,) queries; (b, k) places of the nearest, the nearest first; (b, k) their distances, float64.
     """
     rows = np.asarray(take(features, candidates), np.float64)
     center = centers.class_mean(rows)

@@ -15,13 +15,19 @@ from ms_coreset.selectors.row_blocks import blocks
 
 def neighbor_blocks(features: np.ndarray, k: int,
                     exclude_self: bool = True) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The k nearest rows to each row of features (n, d), by Euclidean distance; yields (rows, (b, k) neighbours).
+    """The k nearest rows to each row of features, by Euclidean distance, a block of rows at a time.
 
-    A block of rows at a time, so that no n x n matrix arises; the neighbours are in ascending order of place, and
-    of equally near ones the lowest places are taken. exclude_self: leave out the row itself; otherwise the first of
-    the nearest, which may be a duplicate of it. k is at most n - 1.
+    So no n x n matrix arises. Candidates are found in float32; among all rows that its error leaves in question,
+    float64 decides.
 
-    Candidates are found in float32, among all rows that its error leaves in question float64 decides.
+    Args:
+        features: (n, d).
+        k: at most n - 1.
+        exclude_self: leave out the row itself; otherwise the first of the nearest, which may be a duplicate of it.
+
+    Yields:
+        (rows, (b, k) neighbors); the neighbors are in ascending order of place, and of equally near ones the lowest
+        places are taken.
     """
     search = _NearRows(features)
     # The float32 distances of a block of rows, and a mask of them, are all that is large here.
@@ -31,10 +37,10 @@ def neighbor_blocks(features: np.ndarray, k: int,
 
 
 class _NearRows:
-    """Rows (n, d), for the nearest of them to some of them.
+    """Rows (n, d), for finding which of them are nearest to some of them.
 
-    Equal distances come out of sums in another order unequal by rounding, so that squared ones are compared by their
-    first 12 digits. They are taken from differences: as products, those of near rows that lie far away would cancel.
+    Sums in another order make equal distances differ by rounding, so squared ones are compared by their first 12
+    digits. They are computed from differences: as products, those of near rows that lie far away would cancel.
     """
 
     def __init__(self, features: np.ndarray) -> None:
@@ -64,7 +70,7 @@ class _NearRows:
         return np.sort(chosen[:, wanted - k:], axis=1)
 
     def _quick_squares(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Squared distances (b, n) in float32, and how far (b,) two of a row may be off together."""
+        """Squared distances (b, n) in float32, and how far (b,) two of one row may be off together."""
         squares, error = self._quick.of_rows(block)
         norms = self._norms.astype(np.float32)
         squares *= -2
@@ -82,24 +88,32 @@ def _first_digits(values: np.ndarray) -> np.ndarray:
 
 
 def smallest_places(values: np.ndarray, k: int, unit: float) -> np.ndarray:
-    """Places (b, k), ascending, of the k smallest of each row of values (b, n), counted in units of ``unit``, which
-    rounding does not reach; of equal ones the lowest places."""
+    """Places (b, k), ascending, of the k smallest of each row of values; of equal ones the lowest places.
+
+    Args:
+        values: (b, n).
+        k: at most n.
+        unit: values are counted in units of this size, which rounding does not reach.
+
+    Returns:
+        (b, k) places.
+    """
     bound = _bound_of_smallest(values, k)
     near, place = np.nonzero(values <= (bound + unit)[:, None])
     return np.sort(_first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit)), axis=1)
 
 
 def _first_of_each(b: int, k: int, near: np.ndarray, place: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """(b, k): of the candidates ``place`` of each row, of which ``near`` tells the row, those of the least value."""
+    """The candidates (b, k) of least value in each row, of ``place``; ``near`` gives the row of each candidate."""
     order = np.lexsort((place, value, near))
     first = np.searchsorted(near, np.arange(b))  # np.nonzero goes by rows, and so does the order
     return place[order[first[:, None] + np.arange(k)]]
 
 
 def _bound_of_smallest(values: np.ndarray, k: int) -> np.ndarray:
-    """(b,): at least the k-th smallest of each row of values (b, n), and near it.
+    """A bound (b,) that is at least the k-th smallest of each row of values (b, n), and near it.
 
-    The k-th smallest of the minima of groups of columns: k columns at least are no larger, and few more.
+    It is the k-th smallest of the minima of groups of columns: k columns at least are no larger, and few more.
     """
     groups = max(k, 8 * k)
     if values.shape[1] < 2 * groups:

@@ -14,16 +14,17 @@ Range = Annotated[str, OneOf(("none", "class"))]
 
 
 def normalize_scores(values: np.ndarray, labels: np.ndarray, normalize: Range = "none") -> np.ndarray:
-    """Scores (n,) in [0, 1] of each class, (s - min) / (max - min) over it; 0 where all of a class are equal.
-
-    NaN where s is.
-
-    Args:
-        values: (n,) float64
-        labels: (n,), the classes
-        normalize: "class", or "none": the values as they are
+    """Scores brought to [0, 1] within each class: (s - min) / (max - min), or 0 where all of a class are equal.
 
     Source: the "Normalize" quota of the code of Vysogorets et al., DRoP, ICLR 2025.
+
+    Args:
+        values: (n,) float64.
+        labels: (n,), the classes.
+        normalize: "class", or "none": the values as they are.
+
+    Returns:
+        (n,) float64, NaN where the score is.
     """
     if normalize == "none":
         return values

@@ -1,4 +1,4 @@
-"""Lengths of rows, and of what lies between them and a point."""
+"""Norms of rows, and their distances to a point."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ from ms_coreset.selectors.row_blocks import blocks
 
 
 def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
-    """Rows (m, d) whose Euclidean distances are those of ``metric``: as they are, or "cosine": at length 1, float64.
+    """Rows whose Euclidean distances are those of ``metric``.
 
-    Of two rows at length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays. Coordinates are
-    rounded to 40 binary places, so that rows of one direction are equal.
+    At length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays. Coordinates are rounded to 40
+    binary places, so that rows of one direction are equal.
+
+    Args:
+        rows: (m, d).
+        metric: "euclidean": the rows as they are; "cosine": each at length 1, float64.
+
+    Returns:
+        (m, d).
     """
     if metric == "euclidean":
         return rows
@@ -31,7 +38,7 @@ def row_distances(rows: np.ndarray, point: np.ndarray) -> np.ndarray:
 
 
 def squared_norms(rows: np.ndarray, center: np.ndarray | None = None) -> np.ndarray:
-    """(n,) float64, ||row||^2 of rows (n, d), or ||row - centre||^2 for a centre (d,) float64."""
+    """Squared norms (n,) float64: ||row||^2 of rows (n, d), or ||row - center||^2 for a center (d,) float64."""
     if center is None and rows.dtype == np.float64:
         return np.einsum("ij,ij->i", rows, rows)
     squares = np.empty(len(rows))

@@ -1,4 +1,4 @@
-"""The hardest but for a share of them: pruning at both ends."""
+"""The hardest samples, except the very hardest share: pruning at both ends."""
 
 from typing import Annotated
 
@@ -19,12 +19,20 @@ def offset(values: np.ndarray, evidence: Evidence, request: Request,
            offset: Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")] = 0.3) -> Selection:
     """The highest scores that are left when a share of the highest is dropped: ranks ``round(beta n)`` on.
 
-    Args:
-        offset: the paper's beta, the share of all samples, or of each class that has a budget of its own, that is
-            dropped, in [0, 1); 0.4 for a tenth of CIFAR-10, 0.3 for ImageNet
+    Where fewer than the budget would be left, less is dropped, and a warning says so.
 
-    Where fewer than the budget would be left, so much less is dropped, which is said. Departure from the authors' code,
-    which takes ``order[drop:-chop]``: it keeps nothing at all where nothing is to be cut off below (chop = 0).
+    Departure from the authors' code, which takes ``order[drop:-chop]``: it keeps nothing at all where nothing is to be
+    cut off below (chop = 0).
+
+    Args:
+        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        offset: the paper's beta, the share of all samples, or of each class that has a budget of its own, that is
+            dropped, in [0, 1); 0.4 for a tenth of CIFAR-10, 0.3 for ImageNet.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     lacking = []
 

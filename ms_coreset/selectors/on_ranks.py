@@ -1,9 +1,10 @@
 """Scores and selections on several ranks: who computes what, so that the result is one process's where it can be.
 
-A score of single samples is computed for a share of them by each rank, one that looks at a sample's class for a share
-of the classes. A method that is a score and a rule follows exactly. Balanced, the methods that choose within each class
-by itself get a share of the classes: exact, too. What else there is rank 0 does alone, but for set functions and
-k-center over all samples, which are chosen in two rounds (``two_rounds``): another result, and said to be.
+Each rank computes a score of single samples for a share of the samples, and a score that uses a sample's class for a
+share of the classes. A method that is a score and a rule gives the same result as one process. So do balanced methods
+that choose within each class by itself: each rank takes a share of the classes. Rank 0 does all other work alone,
+except set functions and k-center over all samples: these are maximized in two rounds (``two_rounds``), which gives
+another result, and the manifest says so.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
 
 
 def _from_stream(entry: Entry, found: Mapping[str, np.ndarray], n: int, options: dict[str, Any]) -> np.ndarray:
-    """A score that was added up while the network learnt, with its default options, of n samples."""
+    """The score of n samples that was summed up during training, with its default options."""
     if entry.name not in found:
         raise MsCoresetError(f"{entry.name}: training with --record stream kept {', '.join(found)}: train without it "
                              "for a record of every epoch")
@@ -96,7 +97,7 @@ def sharing(entry: Entry, request: Request, options: dict[str, Any]) -> str:
 
 
 def notes(how: str) -> dict[str, Any]:
-    """What a coreset's manifest says of the ranks that shared the work; of one process, nothing."""
+    """What a coreset's manifest says about the ranks that shared the work; nothing for one process."""
     if current().size == 1:
         return {}
     return {"ranks": current().size, "shared": _IN_WORDS[how], "exact": how != ROUNDS}
@@ -107,7 +108,7 @@ def _pack(selection: Selection) -> dict[str, np.ndarray]:
 
 
 def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any], ranks: Alone) -> Selection:
-    """Each rank chooses from its classes; then all are put together, classes by rising label."""
+    """Each rank chooses from its classes; then the picks are joined, classes by rising label."""
     groups = classes(evidence.labels)
     budgets = [request.budget_of(evidence.labels[rows[0]], len(rows)) for rows in groups]
     empty = [rows for rows, k in zip(groups, budgets, strict=True) if not k]
@@ -128,7 +129,7 @@ def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[
 
 
 def _join(values: np.ndarray | None, ranks: Alone) -> np.ndarray | None:
-    """Every rank's values, or None where rank 0 has none; a rank without classes has none, either."""
+    """Every rank's values, or None where rank 0 has none; a rank without classes has none, too."""
     if not ranks.agree(values is not None):
         return None
     return ranks.join(np.empty(0) if values is None else np.asarray(values, np.float64))
@@ -136,15 +137,25 @@ def _join(values: np.ndarray | None, ranks: Alone) -> np.ndarray | None:
 
 def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Places],
                pick_last: Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]) -> np.ndarray:
-    """k of n samples in two rounds: (k,) places, on all ranks.
+    """Pick k of n samples in two rounds, on all ranks.
 
-    The samples are dealt out at random. ``pick(rows, k)`` chooses on each rank from its own (ascending places);
-    ``pick_last(own, candidates, picks)`` on rank 0 from the union of all picks, ``candidates``; ``own`` are rank 0's
-    samples and ``picks`` each rank's, in pick order.
+    The samples are dealt out at random. In the first round each rank picks from its own; in the second, rank 0 picks
+    from the union.
 
-    Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2; at random, which gives
-    a constant share of the best value in expectation, Barbosa et al., ICML 2015. For k-center, Malkomes et al., NeurIPS
-    2015, algorithm 1: within 4 times the best radius.
+    Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2; dealt out at random,
+    which gives a constant share of the best value in expectation, Barbosa et al., ICML 2015. For k-center, Malkomes et
+    al., NeurIPS 2015, algorithm 1: within 4 times the best radius.
+
+    Args:
+        n: how many samples.
+        k: how many to pick.
+        seed: of the deal.
+        pick: ``pick(rows, k)`` picks on each rank from its own samples (ascending places).
+        pick_last: ``pick_last(own, candidates, picks)`` picks on rank 0: ``own`` are its own samples, ``candidates``
+            the union of all picks, and ``picks`` each rank's, in pick order.
+
+    Returns:
+        (k,) places, on all ranks.
     """
     ranks = current()
     part = stream(seed, "ranks").randint(ranks.size, size=n, dtype=np.uint16)
@@ -159,7 +170,7 @@ def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Plac
 def estimate_on_ranks(method: str, n: int, d: int, classes: Any, rate: float, balance: bool = False,
                       memory: int | str | None = None, ranks: int = 1, dtype: Any = "float32",
                       **options: Any) -> Estimate:
-    """What ``select`` will take of one rank, of several: as ``estimate``; of two rounds the one that takes more."""
+    """What ``select`` on several ranks takes of one: as ``estimate``; of two rounds, the one that takes more."""
     entry = METHODS[method]
     if balance or ranks == 1 or entry.parallel_for(options) != "rounds":
         return estimate(method, n, d, classes=classes, rate=rate, balance=balance, memory=memory, dtype=dtype,
@@ -174,9 +185,16 @@ def estimate_on_ranks(method: str, n: int, d: int, classes: Any, rate: float, ba
 
 
 def deal(groups: Sequence[np.ndarray], ranks: int) -> list[np.ndarray]:
-    """Groups of places dealt out so that the ranks have about as many places: for each rank all its places, ascending.
+    """Deal groups of places out so that the ranks have about as many places each.
 
-    The largest group first, each to the rank that has least; of equals the first.
+    The largest group goes first, each to the rank that has least; of equals the first.
+
+    Args:
+        groups: places, each group in an array.
+        ranks: how many ranks.
+
+    Returns:
+        For each rank all its places, ascending.
     """
     sizes = np.array([len(rows) for rows in groups])
     load = np.zeros(ranks, np.int64)

@@ -1,4 +1,4 @@
-"""What values the options of methods and scores may have: said in an option's annotation, checked before any work.
+"""The values that options of methods and scores may have: stated in annotations, checked before any work.
 
 ``def cal(evidence, neighbors: Count = 10, direction: Annotated[str, OneOf(("highest", "lowest"))] = "highest")``:
 ``catalogue.Entry.check_options`` finds the allowed values there. An option without one has to be of its default's kind.
@@ -86,7 +86,7 @@ class Slice:
 
     @staticmethod
     def ends(value: Any) -> tuple[int, int]:
-        """(first, one after the last) of a value; (0, 0) of what is none."""
+        """The pair (first epoch, one after the last) of a value; (0, 0) of a value that is no slice."""
         if isinstance(value, str):
             value = value.split("-") if re.fullmatch(r"\d+-\d+", value) else ()
         elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
@@ -108,8 +108,16 @@ Positive = Annotated[float, Number(lambda value: value > 0, "a finite number abo
 
 
 def check(name: str, function: Callable, options: dict[str, Any]) -> None:
-    """Raise ``MsCoresetError`` for options that ``function``, the method or score ``name``, does not have, and for
-    values that they may not have."""
+    """Check that a function has these options and may have these values for them.
+
+    Args:
+        name: the method or score, for messages.
+        function: its function.
+        options: by name.
+
+    Raises:
+        MsCoresetError: for an option that it does not have, or a value that it may not have.
+    """
     known = keywords(function)
     for option, value in options.items():
         if option not in known:
@@ -118,14 +126,23 @@ def check(name: str, function: Callable, options: dict[str, Any]) -> None:
 
 
 def keywords(function: Callable) -> dict[str, inspect.Parameter]:
-    """Option -> its ``inspect.Parameter``: all that have a default."""
+    """Option -> its ``inspect.Parameter``, of all parameters that have a default."""
     parameters = inspect.signature(function).parameters
     return {name: parameter for name, parameter in parameters.items() if parameter.default is not parameter.empty}
 
 
 def canonical_value(parameter: inspect.Parameter, value: Any) -> Any:
-    """A value that a parameter may have, in one spelling: names as they are registered, whole numbers of an option that
-    is a real one as such."""
+    """A value that a parameter may have, in one spelling of all that mean the same.
+
+    Names become the registered ones, and whole numbers of an option that is a real number become real.
+
+    Args:
+        parameter: of the function.
+        value: of the option.
+
+    Returns:
+        The value.
+    """
     for rule in _rules(parameter):
         if isinstance(rule, Named):
             return rule.registry.canonical(value)
@@ -135,7 +152,7 @@ def canonical_value(parameter: inspect.Parameter, value: Any) -> Any:
 
 
 def _rules(parameter: inspect.Parameter) -> list:
-    """What is said in a parameter's annotation of its values."""
+    """What a parameter's annotation says about its values."""
     of_none_too = get_origin(parameter.annotation) in (Union, UnionType)
     kinds = get_args(parameter.annotation) if of_none_too else (parameter.annotation,)
     return [rule for kind in kinds for rule in getattr(kind, "__metadata__", ())]

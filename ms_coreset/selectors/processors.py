@@ -35,7 +35,7 @@ def on_host() -> bool:
 
 @contextmanager
 def host_alone() -> Iterator[None]:
-    """Let NumPy do this thread's work within the block whatever device there is: what float32 would spoil."""
+    """Let NumPy do this thread's work within the block whatever device there is, where float32 would be too coarse."""
     former, _here.host = getattr(_here, "host", False), True
     try:
         yield
@@ -49,12 +49,13 @@ def float_type() -> type[np.floating]:
 
 
 class _OneBlasThread(ContextDecorator):
-    """Within it, or a function that it decorates, BLAS takes one thread, whoever else is within, too.
+    """Within it, or a function that it decorates, BLAS uses one thread, also when several threads are within.
 
-    BLAS cuts a product up for the threads that there are, and sums it up in another order, of which the last bit
-    hangs. Large products are cut up here (``multiply``), by their size alone, so that as many processors work.
+    BLAS cuts a product up by the number of threads, and adds the parts up in another order, which changes the last bit.
+    Large products are cut up here instead (``multiply``), by their size alone, so that as many processors work.
 
-    threads: how many BLAS took outside
+    Args:
+        threads: how many BLAS used outside.
     """
 
     def __init__(self) -> None:
@@ -87,9 +88,13 @@ def _blas() -> ThreadpoolController:
 
 
 def side_by_side(work: Callable[..., object], tasks: Sequence[tuple]) -> None:
-    """``work(*task)`` for each of ``tasks``, on a CPU as many at a time as BLAS takes threads outside.
+    """Run ``work(*task)`` for each of ``tasks``, on a CPU as many at a time as BLAS uses threads outside.
 
-    Each product is then left to one: small ones, and what lies between them, are no work for several together.
+    Each product then gets one thread: several threads gain nothing on small products, or on the work between them.
+
+    Args:
+        work: what is run.
+        tasks: the arguments of each call.
     """
     if len(tasks) == 1 or not on_host() or getattr(_here, "worker", False):
         for task in tasks:

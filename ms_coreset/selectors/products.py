@@ -22,9 +22,16 @@ GRAM_STRIP = 256  # columns
 
 
 def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """left (a, m) times right (m, b) on the host, float32 or float64: the same bytes on any number of threads.
+    """Product of left (a, m) and right (m, b) on the host, the same bytes on any number of threads.
 
-    A large product is cut up by columns, in parts that hang on its size alone.
+    A large product is cut up by columns, in parts that depend on its size alone.
+
+    Args:
+        left: (a, m), float32 or float64.
+        right: (m, b), of the same type.
+
+    Returns:
+        (a, b).
     """
     width = max(NARROWEST, ALONE // max(1, left.size))
     if right.shape[1] <= width:
@@ -39,14 +46,14 @@ def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def product(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """left (a, d) times right (b, d) transposed, (a, b), in ``float_type`` (the host's: float64), as float64."""
+    """Product (a, b) of left (a, d) and right (b, d) transposed, as float64, computed in ``float_type``."""
     if on_host():
         return multiply(np.asarray(left, np.float64), np.asarray(right, np.float64).T)
     return resident_rows(right).products(left)
 
 
 def gram(rows: np.ndarray) -> np.ndarray:
-    """rows (m, d) transposed times themselves, (d, d) float64: half of it is multiplied, the rest mirrors that."""
+    """Product of rows (m, d) transposed and themselves, (d, d) float64; one half is computed, the other mirrored."""
     rows = np.ascontiguousarray(rows, np.float64)
     if not on_host():
         return product(rows.T, rows.T)
@@ -98,22 +105,22 @@ class DeviceRows:
 def resident_rows(rows: np.ndarray) -> HostRows | DeviceRows:
     """Rows (n, d) kept where the arithmetic is done, for one product after another.
 
-    ``products(left, columns=slice)``: left (b, d) times (some of) the rows transposed, (b, n) float64;
-    ``weighted_sums(weights)``: weights (b, n) times the rows, b weighted sums of them, (b, d) float64
+    The result has ``products(left, columns=slice)``: left (b, d) times (some of) the rows transposed, (b, n) float64;
+    and ``weighted_sums(weights)``: weights (b, n) times the rows, b weighted sums of them, (b, d) float64.
     """
     return HostRows(rows) if on_host() else DeviceRows(rows)
 
 
 def quick_type(kind: np.dtype) -> np.dtype:
-    """float32 for numbers that it can hold, float64 for others."""
+    """The type float32 for numbers that it can hold, float64 for others."""
     return np.dtype(np.float32 if np.can_cast(kind, np.float32) else np.float64)
 
 
 class QuickProducts:
-    """Inner products of rows (n, d) with one another and with vectors in their ``quick_type``.
+    """Inner products of rows (n, d) with one another and with vectors, in their ``quick_type``.
 
-    Rows of another type are converted for every product, in blocks. With a bound on the error relative to the product
-    of the norms, so that float64 may decide where they can't.
+    Rows of another type are converted for every product, in blocks. Each product comes with a bound on its error
+    relative to the product of the norms, so that float64 can decide what is in question.
     """
 
     def __init__(self, rows: np.ndarray) -> None:

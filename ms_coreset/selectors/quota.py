@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a method: rate in (0, 1], balanced over classes or not, seed of its random numbers.
+    """What is asked of a method.
 
-    memory: bytes that it may use beside the data, see ``memory.as_bytes``
-    counts: how many of each class, by its label, in place of the same share (``class_quotas``); balanced then
+    Attributes:
+        rate: share to keep, in (0, 1].
+        balance: whether the rate holds for each class by itself.
+        seed: seed of its random numbers.
+        memory: bytes that it may use beside the data, see ``memory.as_bytes``.
+        counts: how many of each class, by its label, in place of the same share (``class_quotas``); balanced then.
     """
 
     rate: float
@@ -38,7 +42,7 @@ class Request:
 
     @property
     def memory_bytes(self) -> int:
-        """``memory`` as the number that it has become."""
+        """The number of bytes that ``memory`` means."""
         assert isinstance(self.memory, int)
         return self.memory
 
@@ -54,11 +58,21 @@ def budget(rate: float, n: int) -> int:
 
 
 def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
-    """Let ``pick(rows, k)`` choose k of ``rows`` (ascending places) from all samples, or from each class in turn.
+    """Let ``pick(rows, k)`` choose k of ``rows`` from all samples, or from each class in turn.
 
-    Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with
-    ``round(rate * n_c)``, or with what the request counts for it; a class with a budget of 0 gives nothing and nothing
-    is topped up. Returns the picks joined in this order. Raises ``MsCoresetError`` when the rate keeps nothing at all.
+    Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with ``round(rate *
+    n_c)``, or with the request's count for it. A class with a budget of 0 gives nothing, and nothing is topped up.
+
+    Args:
+        labels: (n,) integers, the class of each sample.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        pick: (rows, ascending places; k) -> k of them.
+
+    Returns:
+        The picks, joined in this order.
+
+    Raises:
+        MsCoresetError: when the rate keeps nothing at all.
     """
     budgets = group_budgets(labels, request)
     picks = [pick(rows, k) for rows, k in budgets]
@@ -72,7 +86,7 @@ def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarr
 
 
 def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray, int]]:
-    """The groups of ``pick_by_group`` that have a budget: ascending places of each, and the budget."""
+    """The groups of ``pick_by_group`` that have a budget: pairs of ascending places and the budget."""
     groups = classes(labels) if request.balance else [np.arange(len(labels))]
     return [(rows, k) for rows in groups if (k := request.budget_of(labels[rows[0]], len(rows)))]
 
@@ -80,8 +94,18 @@ def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray
 def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
     """The coreset that a nested method (``catalogue.Entry.nested``) gives at a lower rate: its first picks.
 
-    Of all, or of each class if it is balanced. Raises ``MsCoresetError`` as ``pick_by_group``, and for a coreset with
-    weights, which are of the whole of it.
+    These are the first picks of all, or of each class if it is balanced.
+
+    Args:
+        coreset: of the higher rate.
+        labels: (n,) integers, the class of each sample.
+        rate: the lower one.
+
+    Returns:
+        A ``Coreset``.
+
+    Raises:
+        MsCoresetError: as ``pick_by_group``, and for a coreset with weights, since these belong to the whole of it.
     """
     if coreset.weights is not None:
         raise MsCoresetError(f"{coreset.method} weighs its picks together: select anew at rate {rate}")
@@ -94,9 +118,16 @@ def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
 
 
 def proportional(k: int, sizes: Sequence[int]) -> list[int]:
-    """How many of each of some groups, in proportion to their ``sizes``, k in all: a list of whole numbers.
+    """How many of each of some groups, in proportion to their sizes, k in all.
 
-    Group c gets floor(k n_c / n), and one more the groups with the largest remainders, of equal ones the first.
+    Group c gets floor(k n_c / n). The groups with the largest remainders get one more; of equal remainders, the first.
+
+    Args:
+        k: the sum.
+        sizes: samples of each group.
+
+    Returns:
+        A list of whole numbers.
     """
     counts = np.asarray(sizes)
     shares, remainders = np.divmod(k * counts, counts.sum())
@@ -105,6 +136,6 @@ def proportional(k: int, sizes: Sequence[int]) -> list[int]:
 
 
 def classes(labels: np.ndarray) -> list[np.ndarray]:
-    """The ascending places of each class, classes by ascending label."""
+    """Ascending places of each class, classes by ascending label."""
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

@@ -12,5 +12,15 @@ from ms_coreset.selectors.selection import Selection
 
 @method("ram_apl", **FACTS, parallel="scores")
 def ram_apl(evidence: Evidence, request: Request, a: Part = 0.2, kappa: Positive = 1.0) -> Selection:
-    """Samples near their class's mean and not nearer another's: the score ``ram_apl``, whose ``kept`` is the rate."""
+    """Samples near their class's mean and not nearer another's: the score ``ram_apl``, whose ``kept`` is the rate.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        a: see the score ``ram_apl``.
+        kappa: see the score ``ram_apl``.
+
+    Returns:
+        The picks, a ``Selection``.
+    """
     return keep_by("top", score.__name__, evidence, request, kept=float(request.rate), a=a, kappa=kappa)

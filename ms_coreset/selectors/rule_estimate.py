@@ -1,4 +1,4 @@
-"""What a rule takes beside its score, and a quota instead of equal shares, for estimates."""
+"""For estimates: what a rule takes beside its score, and what a quota changes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ Work = Callable[[int, int, int, dict[str, Any]], tuple[float, float]]  # see _WO
 
 
 def with_rule(expected: Estimate, rule: str, shape: tuple[int, int, int], options: dict[str, Any]) -> Estimate:
-    """The estimate of a score with what a rule takes beside it.
+    """The estimate of a score, plus what a rule takes beside it.
 
     Args:
-        expected: of the score
-        rule: the rule's name
-        shape: n samples, d features of each, C classes
-        options: of the rule, over its defaults
+        expected: of the score.
+        rule: the rule's name.
+        shape: n samples, d features of each, C classes.
+        options: of the rule, over its defaults.
+
+    Returns:
+        An ``Estimate``.
     """
     if rule not in _WORK:
         return expected
@@ -36,10 +39,13 @@ def bounding_request(request: Request, quota: str, n: int, largest: int) -> Requ
     """A request whose estimate bounds that of one with a quota, before it is known how many of each class are kept.
 
     Args:
-        request: of n samples
-        quota: a name of ``QUOTAS``
-        n: samples
-        largest: samples of the largest class, which may be given the whole budget
+        request: of n samples.
+        quota: a name of ``QUOTAS``.
+        n: samples.
+        largest: samples of the largest class, which may be given the whole budget.
+
+    Returns:
+        A ``Request``.
     """
     name = QUOTAS.canonical(quota)
     if name == NONE:
@@ -49,7 +55,7 @@ def bounding_request(request: Request, quota: str, n: int, largest: int) -> Requ
 
 
 def _best_window(n: int, d: int, classes: int, options: dict[str, Any]) -> tuple[float, float]:
-    """A^T A, that with the penalty, and its factors; weights and sums of the labels."""
+    """What the rule takes: A^T A, that with the penalty, and its factors; weights and sums of the labels."""
     windows = math.ceil(1 / options["step"]) + 1
     peak = 8 * (4 * (d + 1) ** 2 + 3 * (d + 1) * classes)
     return peak, 4 * n * d**2 + windows * (2 * d**3 / 3 + 2 * n * d * classes)

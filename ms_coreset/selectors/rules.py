@@ -1,4 +1,4 @@
-"""How a budget is drawn from scores. Equal scores go by the lowest index."""
+"""How a budget is drawn from scores. Of equal scores the lowest index comes first."""
 
 import numpy as np
 
@@ -10,10 +10,16 @@ _FAR = 1e280  # a million of them, times strata, still are finite sums
 
 
 def first_best(values: np.ndarray, scale: float = 0.0) -> int:
-    """The lowest place whose value is the largest, or nearer to it than rounding can tell.
+    """The lowest place whose value is the largest, or as near to it as rounding can tell.
 
-    That is ``TIE`` of the largest value, or of ``scale`` if that is more: the size of the numbers that the values are
-    what is left of.
+    That is within ``TIE`` of the largest value, or of ``scale`` if that is larger.
+
+    Args:
+        values: (n,).
+        scale: size of the numbers whose difference the values are.
+
+    Returns:
+        The place.
     """
     best = np.max(values)
     return int(np.argmax(values >= best - TIE * max(abs(best), scale)))
@@ -25,23 +31,34 @@ def ascending(scores: np.ndarray) -> np.ndarray:
 
 
 def top(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-    """The k highest, highest first."""
+    """Places of the k highest, highest first."""
     return ascending(-scores)[:k]
 
 
 def bottom(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None) -> np.ndarray:
-    """The k lowest, lowest first."""
+    """Places of the k lowest, lowest first."""
     return ascending(scores)[:k]
 
 
 def uniform(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
-    """k places, each equally likely, whatever the scores."""
+    """Draw k places, each equally likely, whatever the scores."""
     return rng.choice(len(scores), k, replace=False)
 
 
 def weighted_random(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
-    """k places without replacement, each draw with a chance that grows linearly from the lowest score (none, but for
-    rounding: 1e-12 of the range) to the highest; equally likely where all scores are equal."""
+    """Draw k places without replacement, with chances that grow linearly with the score.
+
+    The chance grows from none at the lowest score (but for rounding: 1e-12 of the range) to the most at the highest.
+    All places are equally likely where all scores are equal.
+
+    Args:
+        scores: (n,).
+        k: how many to pick.
+        rng: the random generator.
+
+    Returns:
+        (k,) places.
+    """
     scores = within_reach(scores)
     spread = scores.max() - scores.min()
     chances = scores - scores.min() + (1e-12 * spread or 1.0)
@@ -49,14 +66,22 @@ def weighted_random(scores: np.ndarray, k: int, rng: np.random.RandomState) -> n
 
 
 def within_reach(scores: np.ndarray) -> np.ndarray:
-    """Scores, or where differences and sums of them may be no numbers these times 2^-100, which is exact."""
+    """The scores; or these times 2^-100, which is exact, where differences and sums of them may overflow."""
     return scores * 2.0**-100 if np.fmax.reduce(np.abs(scores)) > _FAR else scores
 
 
 def window(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None) -> np.ndarray:
     """The k places in the middle of the ranking, ascending: ranks from ``round((n - k) / 2)`` on.
 
-    What balanced Moderate takes of each class.
+    Balanced Moderate takes this window of each class.
+
+    Args:
+        scores: (n,) numbers.
+        k: how many to pick.
+        rng: not used.
+
+    Returns:
+        (k,) places.
     """
     low = round((len(scores) - k) / 2)
     return ascending(scores)[low:low + k]
@@ -66,8 +91,16 @@ def moderate_window(scores: np.ndarray, rate: float) -> np.ndarray:
     """Moderate's window over a whole data set: ranks ``round(n (0.5 - rate/2))`` to ``round(n (0.5 + rate/2))``.
 
     Both ends are rounded (half to even), so that it can hold one more or less than ``round(rate n)``.
-    Source: Xia et al., ICLR 2023, as their repository computes it. Departure: where both ends meet (rates near 1/n)
-    the one sample at the middle is kept instead of none.
+
+    Source: Xia et al., ICLR 2023, as their repository computes it. Departure: where both ends meet (rates near 1/n) the
+    one sample at the middle is kept instead of none.
+
+    Args:
+        scores: (n,) numbers.
+        rate: share of the samples to keep, in (0, 1].
+
+    Returns:
+        Places.
     """
     n = len(scores)
     low, high = round(n * (0.5 - rate / 2)), round(n * (0.5 + rate / 2))
@@ -79,7 +112,14 @@ def stratum_of(scores: np.ndarray, strata: int) -> np.ndarray:
     """The stratum of each score, 0 .. strata - 1: intervals of equal width from the lowest to the highest.
 
     The highest score belongs to the last stratum; equal scores are all in the first. Departure from CCS, which closes
-    the last interval at 1.0001 times the highest score, and loses it where that is negative.
+    the last interval at 1.0001 times the highest score, and loses that score where it is negative.
+
+    Args:
+        scores: (n,) numbers.
+        strata: number of intervals, 1 or more.
+
+    Returns:
+        (n,) integers.
     """
     scores = within_reach(scores)
     low, high = scores.min(), scores.max()
@@ -92,8 +132,17 @@ def stratum_of(scores: np.ndarray, strata: int) -> np.ndarray:
 def stratum_budgets(sizes: np.ndarray, k: int) -> np.ndarray:
     """How many of each stratum: as even as the sizes allow, k in all (fewer only if there are fewer).
 
-    The strata share what is left by rising size (of equal sizes the first): the j-th of S takes
-    min(size, left // (S - j)). Source: Zheng et al., CCS, ICLR 2023, Algorithm 1, as their repository computes it.
+    The strata share what is left by rising size (of equal sizes the first): the j-th of S takes min(size, left // (S -
+    j)).
+
+    Source: Zheng et al., CCS, ICLR 2023, Algorithm 1, as their repository computes it.
+
+    Args:
+        sizes: (S,), samples of each stratum.
+        k: the sum.
+
+    Returns:
+        (S,) whole numbers.
     """
     budgets, left = np.zeros(len(sizes), int), k
     for place, stratum in enumerate(np.argsort(sizes, kind="stable")):
@@ -103,10 +152,20 @@ def stratum_budgets(sizes: np.ndarray, k: int) -> np.ndarray:
 
 
 def after_cutoff(hardness: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
-    """The places that are left, ascending, when the int(mis_ratio n) of the highest hardness (n,) are cut off.
+    """The places that are left, ascending, when the int(mis_ratio n) of the highest hardness are cut off.
 
-    mis_ratio: in [0, 1). Raises ``MsCoresetError`` when fewer than k are left.
     Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+
+    Args:
+        hardness: (n,).
+        k: how many must be left at least.
+        mis_ratio: in [0, 1).
+
+    Returns:
+        Places.
+
+    Raises:
+        MsCoresetError: when fewer than k are left.
     """
     left = np.sort(top(hardness, len(hardness))[int(mis_ratio * len(hardness)):])
     if len(left) < k:
@@ -115,9 +174,18 @@ def after_cutoff(hardness: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
 
 
 def spread_over_strata(scores: np.ndarray, k: int, rng: np.random.RandomState, strata: int = 50) -> np.ndarray:
-    """k places spread evenly over strata of the scores, drawn at random in each; the draws, strata ascending.
+    """Draw k places spread evenly over strata of the scores, at random within each.
 
-    strata: number of intervals, 1 or more. Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+    Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
+
+    Args:
+        scores: (n,) numbers.
+        k: how many to pick.
+        rng: the random generator.
+        strata: number of intervals, 1 or more.
+
+    Returns:
+        (k,) places as they are drawn, strata ascending.
     """
     groups = stratum_of(scores, strata)
     budgets = stratum_budgets(np.bincount(groups, minlength=strata), k)

@@ -13,9 +13,18 @@ from ms_coreset.selectors.selection import Selection
 
 def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top", normalize: Range = "none",
              **options: Any) -> Selection:
-    """Any score with any rule; options are the score's and the rule's, and what both have goes to both.
+    """Any score with any rule.
 
-    normalize: see ``normalization.normalize_scores``
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        score: name of the score.
+        rule: name of the rule.
+        normalize: see ``normalization.normalize_scores``.
+        **options: the score's and the rule's; an option that both have goes to both.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     entry, drawn = SCORES[score], RULES[rule]
     NORMALIZATION.check_options({NORMALIZE: normalize})

@@ -15,9 +15,13 @@ class _Fields(NamedTuple):
 
 
 class Selection(_Fields):
-    """indices (k,) in pick order; weights (k,) of the picks and scores (n,) of all samples, where there are any.
+    """What a method picks.
 
-    notes: plain values for the coreset's manifest, by name
+    Args:
+        indices: (k,) in pick order.
+        weights: (k,), of the picks, or None.
+        scores: (n,), of all samples, or None.
+        notes: plain values for the coreset's manifest, by name, or None.
     """
 
     __slots__ = ()

@@ -33,7 +33,22 @@ def _register_top(entry: Entry, aliases: Iterable[str]) -> None:
 def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
                    parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False,
                    work: Callable | None = None) -> Callable:
-    """Decorator for a score of one's own: registered, it is a method of that name, too, which keeps its top."""
+    """Decorator that registers a function as a score, and as a method of the same name that keeps the top of it.
+
+    Args:
+        name: the name to register it under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
+        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
+        source: where it is published.
+        aliases: other names for it.
+        parallel: how several ranks share it, see ``catalogue.Entry``.
+        takes: fields of ``Evidence`` that it uses if they are there, see ``catalogue.Entry``.
+        label_columns: whether it compares labels with logits, see ``catalogue.Entry``.
+        work: what it takes, for ``estimate``, see ``catalogue.Entry``.
+
+    Returns:
+        The decorator, which gives the function back.
+    """
     def register(function: Callable) -> Callable:
         score(name, needs, cost, source, aliases, takes, parallel, label_columns, work)(function)
         _register_top(SCORES[name], aliases)

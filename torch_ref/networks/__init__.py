@@ -66,14 +66,22 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
                    seed: int = 0, **options: Any) -> nn.Module:
     """Build a network with weights drawn from ``RandomState(seed)``.
 
-    name: one of ``NETWORKS``, in any case
-    width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128)
-    options: of the family; None stands for its default
-        variant: "cifar" or "imagenet", of families that have both
+    Args:
+        name: one of ``NETWORKS``, in any case.
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128).
+        seed: of the weights.
+        **options: of the family; None stands for its default. variant: "cifar" or "imagenet", of families that have
+            both.
 
-    Returns a module: ``network(x)`` logits (B, num_classes), ``network.features(x)`` the exact input of the last
-    linear layer (B, d), for float32 images (B, in_channels, image_size, image_size). Raises ``ValueError`` for an
-    unknown name and for an option that the network does not have.
+    Returns:
+        A module: ``network(x)`` logits (B, num_classes), ``network.features(x)`` the exact input of the last linear
+        layer (B, d), for float32 images (B, in_channels, image_size, image_size).
+
+    Raises:
+        ValueError: for an unknown name and for an option that the network does not have.
     """
     options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     network, schemes = build_network(name, num_classes, in_channels, image_size, **options)
@@ -81,7 +89,18 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
 
 
 def build_network(name: str, num_classes: int, in_channels: int, image_size: int, **options: Any) -> Built:
-    """(a network whose weights are not drawn yet, how its layers start); see ``create_network``."""
+    """(a network whose weights are not drawn yet, how its layers start); see ``create_network``.
+
+    Args:
+        name: the name in the registry.
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        **options: further options, by name.
+
+    Returns:
+        The network, and how its layers start.
+    """
     build = _BUILDERS.get(str(name).lower())
     if build is None:
         raise ValueError(f"unknown network {name!r}: there are {', '.join(NETWORKS)}")

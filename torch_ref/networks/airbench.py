@@ -44,7 +44,17 @@ class Airbench(nn.Module):
 
 
 def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 16) -> Built:
-    """An ``Airbench`` for images of at least 9 pixels."""
+    """An ``Airbench`` for images of at least 9 pixels.
+
+    Args:
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        width: channels of the first group.
+
+    Returns:
+        The network, and how its layers start.
+    """
     if image_size < 9:
         raise ValueError(f"image_size is {image_size}, must be at least 9")
     return Airbench(num_classes, in_channels, width), {}

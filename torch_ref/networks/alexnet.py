@@ -58,7 +58,18 @@ class LargeAlexNet(Trunked):
 
 def alexnet(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
             dropout: float | None = None) -> Built:
-    """An AlexNet; ``dropout`` is by default 0 for small images and 0.5 for large ones."""
+    """An AlexNet.
+
+    Args:
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        dropout: by default 0 for small images and 0.5 for large ones.
+
+    Returns:
+        The network, and how its layers start.
+    """
     if variant_for(image_size, variant) == "cifar":
         return SmallAlexNet(num_classes, in_channels, image_size, 0.0 if dropout is None else dropout), {}
     return LargeAlexNet(num_classes, in_channels, 0.5 if dropout is None else dropout), {}

@@ -116,8 +116,17 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
                     dropout: float = 0.2, stochastic_depth: float | None = None) -> Built:
     """An EfficientNet-B0, above 64 pixels torchvision's.
 
-    stochastic_depth: by default 0.2 in torchvision's; none in the other, whose original asks for 0.2 of it but takes
-        every block for the first, which never is passed by
+    Args:
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        dropout: chance of dropout before the last layer, in [0, 1).
+        stochastic_depth: by default 0.2 in torchvision's. None in the other: its original asks for 0.2, but takes every
+            block for the first, which is never skipped.
+
+    Returns:
+        The network, and how its layers start.
     """
     large = variant_for(image_size, variant) == "imagenet"
     if stochastic_depth is None:

@@ -137,7 +137,20 @@ class SmallGoogLeNet(nn.Module):
 
 def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
               dropout: float | None = None, aux: bool = False, transform_input: bool = False) -> Built:
-    """A GoogLeNet, above 64 pixels torchvision's; that one has a dropout of 0.2 by default, the other none."""
+    """A GoogLeNet, above 64 pixels torchvision's.
+
+    Args:
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        dropout: by default 0.2 in torchvision's, none in the other.
+        aux: whether there are the auxiliary classifier's weights, which do nothing here.
+        transform_input: whether pixels (p - mean) / std, of ImageNet, become (p - 0.5) / 0.5 first.
+
+    Returns:
+        The network, and how its layers start.
+    """
     variant = variant_for(image_size, variant)
     refuse_options(variant, in_channels, aux, transform_input)
     if variant == "cifar":

@@ -41,7 +41,7 @@ def normal(deviation: float) -> Draw:
 
 
 def identity(rng: np.random.RandomState, shape: tuple[int, ...], weight: torch.Tensor) -> np.ndarray:
-    """Filter i is 1 at the centre of input channel i, 0 elsewhere; filters beyond the inputs as ``uniform_fan_in``."""
+    """Filter i is 1 at the center of input channel i, 0 elsewhere; filters beyond the inputs as ``uniform_fan_in``."""
     values = uniform_fan_in(rng, shape, weight)
     for i in range(min(shape[0], shape[1])):
         values[i] = 0
@@ -60,6 +60,15 @@ def initialise(network: nn.Module, rng: np.random.RandomState, convolution: Sche
     """Draw the weights of all layers, in order of definition, weight before bias; returns the network.
 
     A layer's own ``scheme``, if it has one, goes before those of its kind. BatchNorm keeps gamma 1 and beta 0.
+
+    Args:
+        network: the network.
+        rng: the random generator.
+        convolution: how convolutions start.
+        linear: how linear layers start.
+
+    Returns:
+        The network.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -17,6 +17,13 @@ def border(image_size: int, least: int = 32) -> int:
     """Zeros that the first convolution adds on each side, so that images below ``least`` pixels become as large.
 
     They become a pixel larger where the difference is odd.
+
+    Args:
+        image_size: height and width of the images, in pixels.
+        least: the size that they become.
+
+    Returns:
+        Pixels.
     """
     return max(0, (least + 1 - image_size) // 2)
 
@@ -63,7 +70,9 @@ class SqueezeExcitation(nn.Module):
 class Dropout(nn.Module):
     """While training, keeps values with chance 1 - p, divided by that; a NumPy ``RandomState`` ``rng`` decides.
 
-    per: "entry", "channel" (all of a channel or nothing) or "sample"
+    Args:
+        p: chance that a value becomes 0.
+        per: "entry", "channel" (all of a channel or nothing) or "sample".
     """
 
     def __init__(self, p: float, per: str = "entry") -> None:

@@ -11,7 +11,7 @@ from torch_ref.networks.layers import border
 class LeNet(nn.Module):
     """conv1 (6) -> ReLU -> pool -> conv2 (16) -> ReLU -> pool -> fc1 120 -> fc2 84 -> fc3 (DeepCore's LeNet-5).
 
-    Kernels are 5x5. DeepCore pads for grey images instead of for small ones: here images below 32 pixels get a
+    Kernels are 5x5. DeepCore pads for gray images instead of for small ones: here images below 32 pixels get a
     border that makes them 32, and the first dense layer takes whatever larger ones leave.
     """
 
@@ -36,5 +36,14 @@ class LeNet(nn.Module):
 
 
 def lenet(num_classes: int, in_channels: int, image_size: int) -> Built:
-    """A LeNet."""
+    """A LeNet.
+
+    Args:
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+
+    Returns:
+        The network, and how its layers start.
+    """
     return LeNet(num_classes, in_channels, image_size), {}

@@ -25,5 +25,15 @@ class MLP(nn.Module):
 
 
 def mlp(num_classes: int, in_channels: int, image_size: int, width: int = 128) -> Built:
-    """An MLP with ``width`` hidden units."""
+    """An MLP with ``width`` hidden units.
+
+    Args:
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        width: units of each hidden layer.
+
+    Returns:
+        The network, and how its layers start.
+    """
     return MLP(num_classes, in_channels, image_size, width), {}

@@ -39,8 +39,9 @@ class DenseSE(nn.Module):
 class Bneck(nn.Module):
     """A row of the tables, with a shortcut where the shape stays.
 
-    variant: "imagenet", torchvision's: the layers are ``block``; or "cifar", DeepCore's: they are ``conv``, in a flat
-        list, in which SE goes before the depthwise convolution's nonlinearity if there is an expansion
+    Args:
+        variant: "imagenet", torchvision's: the layers are ``block``; or "cifar", DeepCore's: they are ``conv``, in a
+            flat list, in which SE goes before the depthwise convolution's nonlinearity if there is an expansion.
     """
 
     def __init__(self, in_channels: int, row: str, variant: str) -> None:
@@ -103,7 +104,20 @@ class MobileNetV3(Trunked):
 
 def mobilenet_v3(rows: Sequence[str], dimensions: int, num_classes: int, in_channels: int, image_size: int,
                  variant: str | None = None, dropout: float = 0.2) -> Built:
-    """A MobileNetV3; above 64 pixels torchvision's."""
+    """A MobileNetV3; above 64 pixels torchvision's.
+
+    Args:
+        rows: the rows of the paper's table, a block each.
+        dimensions: inputs of the last dense layer.
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        dropout: chance of dropout before the last layer, in [0, 1).
+
+    Returns:
+        The network, and how its layers start.
+    """
     variant = variant_for(image_size, variant)
     network = MobileNetV3(rows, dimensions, num_classes, in_channels, image_size, variant, dropout)
     return network, {"convolution": HE, "linear": (normal(0.01), zeros)}

@@ -68,7 +68,8 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module | N
 class PreActResNet(nn.Module):
     """Four stages of pre-activation blocks of w, 2w, 4w, 8w channels.
 
-    stem_norm: whether BN and ReLU follow the first convolution (SENet's do, pre-activation ResNet's do not)
+    Args:
+        stem_norm: whether BN and ReLU follow the first convolution (SENet's do, pre-activation ResNet's do not).
     """
 
     def __init__(self, block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, width: int,
@@ -104,7 +105,20 @@ class PreActResNet(nn.Module):
 
 def preact_resnet(block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int,
                   width: int = 64, variant: str | None = None) -> Built:
-    """A pre-activation ResNet."""
+    """A pre-activation ResNet.
+
+    Args:
+        block: the kind of block.
+        depths: how many blocks each of the four stages has.
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        width: channels of the first stage.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+
+    Returns:
+        The network, and how its layers start.
+    """
     return PreActResNet(block, depths, num_classes, in_channels, width, variant_for(image_size, variant)), {}
 
 

@@ -71,8 +71,10 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 class ResNet(nn.Module):
     """Residual network with torchvision's names (He et al. 2016, table 1), for images of any size.
 
-    block, depths: the kind of block, and how many in each of the four stages, of w, 2w, 4w, 8w channels
-    variant: "cifar" (3x3, stride 1, no pooling) or "imagenet" (7x7, stride 2, 3x3 max pooling of stride 2)
+    Args:
+        block: the kind of block, and how many in each of the four stages, of w, 2w, 4w, 8w channels.
+        depths: the kind of block, and how many in each of the four stages, of w, 2w, 4w, 8w channels.
+        variant: "cifar" (3x3, stride 1, no pooling) or "imagenet" (7x7, stride 2, 3x3 max pooling of stride 2).
     """
 
     def __init__(self, block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, width: int,
@@ -109,7 +111,20 @@ def _stage(block: type[nn.Module], depth: int, in_channels: int, channels: int, 
 
 def resnet(block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in_channels: int, image_size: int,
            width: int = 64, variant: str | None = None) -> Built:
-    """A ResNet; from 64 pixels on with ImageNet's stem (as the Moderate repository has it for Tiny-ImageNet)."""
+    """A ResNet; from 64 pixels on with ImageNet's stem (as the Moderate repository has it for Tiny-ImageNet).
+
+    Args:
+        block: the kind of block.
+        depths: how many blocks each of the four stages has.
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        width: channels of the first stage.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+
+    Returns:
+        The network, and how its layers start.
+    """
     variant = variant_for(image_size, variant, imagenet_from=64)
     return ResNet(block, depths, num_classes, in_channels, width, variant), {"convolution": HE}
 

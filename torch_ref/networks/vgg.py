@@ -13,8 +13,9 @@ from torch_ref.networks.layers import Dropout, Trunked, border, variant_for
 class VGG(Trunked):
     """3x3 convolutions, average pooling to ``side`` x ``side``, and what turns that into the last layer's input.
 
-    layers: channels of the convolutions in order, with "pool" between them (the paper's table 1)
-    hidden: units of the two dense layers before the last, or None for no such layers
+    Args:
+        layers: channels of the convolutions in order, with "pool" between them (the paper's table 1).
+        hidden: units of the two dense layers before the last, or None for no such layers.
     """
 
     def __init__(self, layers: Sequence[int | str], num_classes: int, in_channels: int, padding: int, batch_norm: bool,
@@ -58,7 +59,21 @@ def _convolutions(layers: Sequence[int | str], in_channels: int, padding: int, b
 
 def vgg(layers: Sequence[int | str], num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
         batch_norm: bool = True, side: int | None = None, dropout: float | None = None) -> Built:
-    """A VGG; ``dropout`` is by default 0 for small images and 0.5 for large ones, ``side`` 1 and 7."""
+    """A VGG.
+
+    Args:
+        layers: channels of the convolutions in order, with "pool" between them (the paper's table 1).
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        batch_norm: whether BatchNorm follows every convolution.
+        side: height and width of the map after the average pooling; by default 1 for small images and 7 for large ones.
+        dropout: by default 0 for small images and 0.5 for large ones.
+
+    Returns:
+        The network, and how its layers start.
+    """
     if variant_for(image_size, variant) == "cifar":
         return VGG(layers, num_classes, in_channels, 1 + border(image_size), batch_norm, side or 1, hidden=None,
                    dropout=0.0 if dropout is None else dropout), {}

@@ -56,7 +56,20 @@ def _group(n: int, in_channels: int, channels: int, stride: int, dropout: float)
 
 def wide_resnet(depth: int, k: int, num_classes: int, in_channels: int, image_size: int, variant: str | None = None,
                 dropout: float = 0.0) -> Built:
-    """WRN-depth-k, with depth = 6n + 4."""
+    """WRN-depth-k, with depth = 6n + 4.
+
+    Args:
+        depth: 6n + 4, the number of layers.
+        k: factor of the widths.
+        num_classes: how many logits the network gives.
+        in_channels: channels of the images.
+        image_size: height and width of the images, in pixels.
+        variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
+        dropout: chance of dropout before the last layer, in [0, 1).
+
+    Returns:
+        The network, and how its layers start.
+    """
     variant = variant_for(image_size, variant)
     network = WideResNet((depth - 4) // 6, k, num_classes, in_channels, image_size, variant, dropout)
     return network, {"convolution": HE, "linear": (uniform_fan_in, zeros)}

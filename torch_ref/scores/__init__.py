@@ -30,8 +30,17 @@ SCORES = {function.__name__: function for function in (
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
     """The score ``name`` of all samples, (n,) float64.
 
-    NaN of samples that training did not show, for scores over time. Raises ``ValueError`` for an unknown name or
-    option, what the score raises, and when it is infinite, or NaN for another reason.
+    Args:
+        name: of the score.
+        evidence: what is known of the samples.
+        **options: of the score.
+
+    Returns:
+        (n,) float64, NaN of samples that training did not show, for scores over time.
+
+    Raises:
+        ValueError: for an unknown name or option, what the score raises, and when it is infinite, or NaN for another
+            reason.
     """
     if str(name).lower() not in SCORES:
         raise ValueError(f"unknown score {name!r}: there are {', '.join(SCORES)}")

@@ -12,15 +12,22 @@ from torch_ref.scores.uncertainty import VARIANTS
 
 def cal(evidence: Evidence, neighbors: int = 10, within_class: bool = True, direction: str = "highest",
         variant: str = "paper", metric: str = "euclidean") -> torch.Tensor:
-    """Mean divergence of a sample's class probabilities from those of its nearest neighbours' in feature space.
+    """Mean divergence of a sample's class probabilities from those of its nearest neighbors in feature space.
 
-    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c). A sample without neighbours has score 0.
-    neighbors: how many, or all others of a smaller group; within_class: of the same class, or of all
-    direction: "highest" keeps the largest divergence (the paper), "lowest" the smallest (DeepCore): minus the mean
-    variant: "deepcore" leaves out the nearest of all samples, taken to be the sample itself
-    metric: "euclidean", or "cosine": features at length 1
+    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c). A sample without neighbors has score 0.
 
     Source: Margatina et al., EMNLP 2021, with DeepCore's symmetric divergence.
+
+    Args:
+        evidence: what is known of the samples.
+        neighbors: how many, or all others of a smaller group.
+        within_class: whether neighbors are of the same class, or of all.
+        direction: "highest" keeps the largest divergence (the paper), "lowest" the smallest (DeepCore): minus the mean.
+        variant: "paper", or "deepcore", which leaves out the nearest of all samples, taken to be the sample itself.
+        metric: "euclidean", or "cosine": features at length 1.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     check_choice("direction", direction, ("highest", "lowest"))
     check_choice("variant", variant, VARIANTS)

@@ -9,16 +9,22 @@ from torch_ref.evidence import Evidence
 
 
 def center_distance(evidence: Evidence, center: str = "median", metric: str = "euclidean") -> np.ndarray:
-    """Distance of each sample's features to the centre of its class: d_i = ||f_i - P_{y_i}||_2.
+    """Distance of each sample's features to the center of its class: d_i = ||f_i - P_{y_i}||_2.
 
-    evidence: ``labels`` (n,), any integers, and ``features`` (n, d)
-    center: "median" (per dimension; of an even number the mean of the two middle values), "mean" or
-        "geometric_median", in float64
-    metric: "euclidean", or "cosine": features at length 1
+    Source: Xia et al., Moderate Coreset, ICLR 2023, section 3: the text has the class mean, the authors' code the
+    median.
 
-    Returns (n,) float64, at least 0; a class of one sample has distance 0. Raises ``ValueError`` without features,
-    for features that are not finite, and for another centre. Source: Xia et al., Moderate Coreset, ICLR 2023,
-    section 3: the text has the class mean, the authors' code the median.
+    Args:
+        evidence: ``labels`` (n,), any integers, and ``features`` (n, d).
+        center: "median" (per dimension; of an even number the mean of the two middle values), "mean" or
+            "geometric_median", in float64.
+        metric: "euclidean", or "cosine": features at length 1.
+
+    Returns:
+        (n,) float64, at least 0; a class of one sample has distance 0.
+
+    Raises:
+        ValueError: without features, for features that are not finite, and for another center.
     """
     if evidence.features is None:
         raise ValueError("center_distance needs evidence.features: extract them with need=('features',)")

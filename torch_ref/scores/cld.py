@@ -9,7 +9,15 @@ from torch_ref.scores.training_dynamics import Epochs, record_of
 
 
 def cld(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
-    """Correlation of a sample's loss differences with those of held-out samples of its class; see ``over_time``."""
+    """Correlation of a sample's loss differences with those of held-out samples of its class; see ``over_time``.
+
+    Args:
+        evidence: what is known of the samples.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        (n,) float64, high = keep.
+    """
     losses, held_out = (record_of(evidence, field, epochs).numpy() for field in ("loss", "validation_loss"))
     if len(losses) < 4 or not np.isfinite(held_out).any():
         raise ValueError(f"{len(losses)} epochs, {np.isfinite(held_out).any(axis=0).sum()} held-out samples")

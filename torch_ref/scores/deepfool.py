@@ -9,5 +9,11 @@ def deepfool(evidence: Evidence) -> torch.Tensor:
     """Minus the squared distance to the decision boundary, ``evidence.boundary``: near is kept.
 
     Source: Ducoffe and Precioso, Adversarial Active Learning for Deep Networks, 2018.
+
+    Args:
+        evidence: what is known of the samples.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     return -require(evidence, "boundary")

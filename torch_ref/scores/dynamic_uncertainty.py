@@ -11,7 +11,15 @@ from torch_ref.scores.training_dynamics import Epochs, mean_of_whole, record_of
 def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
     """Mean over the windows of J epochs of the standard deviation of p_y in the window.
 
-    window: J, 10 or all where there are fewer. Source: He et al., CVPR Workshops 2024, with the last window.
+    Source: He et al., CVPR Workshops 2024, with the last window.
+
+    Args:
+        evidence: what is known of the samples.
+        window: J; None: 10, or all epochs where there are fewer.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     return mean_of_whole([deviation(part) for part in _windows(evidence, window, epochs)])
 
@@ -20,6 +28,14 @@ def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -
     """Mean over the windows of J epochs of the standard deviation of p_y times 1 minus its mean.
 
     Source: Cho et al., ICML 2025.
+
+    Args:
+        evidence: what is known of the samples.
+        window: J, see ``dyn_unc``.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     parts = _windows(evidence, window, epochs)
     return mean_of_whole([deviation(part) * (1 - _mean_of(part)) for part in parts])

@@ -13,7 +13,16 @@ def el2n(evidence: Evidence, first: int | None = None, last: int | None = None) 
     """Mean over runs of ||p_i - onehot(y_i)||_2.
 
     With ``first`` or ``last``: mean over the epochs first to last - 1 of ``evidence.dynamics.error_norm``.
+
     Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.2.
+
+    Args:
+        evidence: what is known of the samples.
+        first: the first epoch, counted from 0.
+        last: the epoch after the last one.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     if first is None and last is None:
         return torch.stack([errors(run).norm(dim=1) for run in runs_of(evidence)]).mean(dim=0)

@@ -10,8 +10,17 @@ from torch_ref.scores.training_dynamics import Epochs, ends_of, record_of
 def eva(evidence: Evidence, early: Epochs = None, late: Epochs = None, weight: float = 0.5) -> torch.Tensor:
     """Weighted sum of each sample's share of the variances of the error norm, of an early and of a late part.
 
-    early, late: the first so many epochs, or those from A to B - 1, as "A-B" or (A, B); by default ten from the start
-    and ten from the middle on, or as many as half of all, but two at least. Source: Hong et al., ACM MM 2024.
+    Source: Hong et al., ACM MM 2024.
+
+    Args:
+        evidence: what is known of the samples.
+        early: the first so many epochs, or those from A to B - 1, as "A-B" or (A, B); by default ten from the start, or
+            as many as half of all, but two at least.
+        late: in the same form; by default ten from the middle on, or as many as half of all, but two at least.
+        weight: of the early part, in [0, 1].
+
+    Returns:
+        (n,) float64, high = keep.
     """
     errors = record_of(evidence, "error_norm")
     first, second = _halves(len(errors), early, late)

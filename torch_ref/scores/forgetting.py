@@ -12,10 +12,15 @@ from torch_ref.scores.training_dynamics import Epochs, record_of, sum_of_seen
 def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs = None) -> torch.Tensor:
     """How many epochs find a sample wrong that was correct in the one before.
 
-    never_learned: score of a sample that was never correct: "epochs", their number, or "zero" (as DeepCore)
-    epochs: the first so many, or those from A to B - 1, as "A-B" or (A, B)
-
     Source: Toneva et al., ICLR 2019, definition 2.1; their code ranks what was never learned highest.
+
+    Args:
+        evidence: what is known of the samples.
+        never_learned: score of a sample that was never correct: "epochs", their number, or "zero" (as DeepCore).
+        epochs: the first so many, or those from A to B - 1, as "A-B" or (A, B).
+
+    Returns:
+        (n,) float64, high = keep.
     """
     check_choice("never_learned", never_learned, ("epochs", "zero"))
     recorded = record_of(evidence, "correct", epochs)
@@ -29,5 +34,15 @@ def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs
 
 
 def correctness(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
-    """Minus the number of epochs in which the sample was correct. Source: Swayamdipta et al., EMNLP 2020."""
+    """Minus the number of epochs in which the sample was correct.
+
+    Source: Swayamdipta et al., EMNLP 2020.
+
+    Args:
+        evidence: what is known of the samples.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        (n,) float64, high = keep.
+    """
     return -sum_of_seen(record_of(evidence, "correct", epochs))

@@ -11,8 +11,17 @@ from torch_ref.scores.uncertainty import VARIANTS
 def grand(evidence: Evidence, variant: str = "paper", batch_size: int = 128) -> torch.Tensor:
     """Mean over runs of ||G_i||, the norm of the last layer's gradient, ||p - onehot(y)|| sqrt(1 + ||e||^2).
 
-    The runs are ``evidence.runs``, or the evidence itself. variant: "deepcore" divides by the size of the batch.
+    The runs are ``evidence.runs``, or the evidence itself.
+
     Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.1, of the last layer alone.
+
+    Args:
+        evidence: what is known of the samples.
+        variant: "paper", or "deepcore", which divides by the size of the batch.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        (n,) float64, high = keep.
     """
     check_choice("variant", variant, VARIANTS)
     norms = torch.stack([gradients(run).norm(dim=1) for run in runs_of(evidence)])

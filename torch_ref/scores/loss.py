@@ -7,6 +7,13 @@ from torch_ref.last_layer_gradients import one_hot
 
 
 def loss(evidence: Evidence) -> torch.Tensor:
-    """Cross entropy -log p_y."""
+    """Cross entropy -log p_y.
+
+    Args:
+        evidence: what is known of the samples.
+
+    Returns:
+        (n,) float64, high = keep.
+    """
     log_p = log_probabilities(evidence)
     return -(log_p * one_hot(evidence.labels, log_p.shape[1])).sum(dim=1)

@@ -13,6 +13,15 @@ def ram_apl(evidence: Evidence, kept: float = 0.5, a: float = 0.2, kappa: float 
     """-(W RAM + (1 - W) APL), means over runs, W = a + (1 - a) / (1 + exp(kappa (kept - 0.5))); see ``over_classes``.
 
     Source: Wan et al., ICML 2025.
+
+    Args:
+        evidence: what is known of the samples.
+        kept: share that is to be kept.
+        a: the least W, in [0, 1].
+        kappa: how fast W falls with ``kept``.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     found = [ranks_and_misses(require(run, "features").numpy(), evidence.labels) for run in runs_of(evidence)]
     ranks, misses = (torch.stack(values).mean(dim=0) for values in zip(*found, strict=True))

@@ -12,7 +12,17 @@ from torch_ref.scores.training_dynamics import Epochs, record_of
 def tdds(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
     """How much the divergence of successive answers varies in windows of J epochs, each weighing a tenth of the next.
 
-    Of ``evidence.dynamics.divergence``, or of ``probabilities``. Source: Zhang et al., CVPR 2024.
+    It uses ``evidence.dynamics.divergence``, or ``probabilities``.
+
+    Source: Zhang et al., CVPR 2024.
+
+    Args:
+        evidence: what is known of the samples.
+        window: J; None: 10, or all epochs where there are fewer.
+        epochs: which epochs count, see ``forgetting``; None: all.
+
+    Returns:
+        (n,) float64, high = keep.
     """
     if getattr(evidence.dynamics, "divergence", None) is not None:
         divergences = record_of(evidence, "divergence", epochs)[1:]

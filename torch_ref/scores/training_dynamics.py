@@ -11,7 +11,7 @@ Epochs = int | str | Sequence[int] | None  # the first so many, "A-B" or (A, B);
 
 
 def ends_of(epochs: int | str | Sequence[int]) -> tuple[int, int]:
-    """(first epoch, one after the last)."""
+    """The pair (first epoch, one after the last)."""
     if isinstance(epochs, int):
         return 0, epochs
     first, last = epochs.split("-") if isinstance(epochs, str) else epochs
@@ -19,7 +19,16 @@ def ends_of(epochs: int | str | Sequence[int]) -> tuple[int, int]:
 
 
 def record_of(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Tensor:
-    """(T, n) float64 of the dynamics, of ``epochs`` or of all; NaN where a sample was not seen."""
+    """A field of the dynamics over the epochs, as float64.
+
+    Args:
+        evidence: what is known of the samples.
+        field: name of the field.
+        epochs: which ones count; None: all.
+
+    Returns:
+        (T, n) float64; NaN where a sample was not seen.
+    """
     if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
         raise ValueError(f"evidence lacks dynamics with {field}")
     recorded = torch.tensor(np.array(getattr(evidence.dynamics, field), np.float64))
@@ -37,11 +46,11 @@ def record_of(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Te
 
 
 def sum_of_seen(record: torch.Tensor) -> torch.Tensor:
-    """Sums (n,) of the columns of (T, n); of one with gaps as if these were its mean."""
+    """Sums (n,) of the columns of (T, n); gaps in a column count as its mean."""
     return record.nansum(dim=0) * (len(record) / record.isfinite().sum(dim=0).double())
 
 
 def mean_of_whole(windows: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The mean of values (n,) of windows; those without a value, in which a sample was not seen, are left out."""
+    """Mean of the values (n,) of windows; windows without a value, in which a sample was not seen, are left out."""
     total = sum(window.nan_to_num(0.0) for window in windows)
     return total / sum(window.isfinite().double() for window in windows)

@@ -8,14 +8,34 @@ VARIANTS = ("paper", "deepcore")
 
 
 def least_confidence(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
-    """1 - max_c p_c; variant "deepcore": -max_c z_c, of the raw logits. Source: DeepCore, eq. 2."""
+    """One minus the highest probability, 1 - max_c p_c.
+
+    Source: DeepCore, eq. 2.
+
+    Args:
+        evidence: what is known of the samples.
+        variant: "paper", or "deepcore": -max_c z_c, of the raw logits.
+
+    Returns:
+        (n,) float64, high = keep.
+    """
     check_choice("variant", variant, VARIANTS)
     logits, log_p = require(evidence, "logits"), log_probabilities(evidence)
     return -logits.amax(dim=1) if variant == "deepcore" else 1 - log_p.exp().amax(dim=1)
 
 
 def entropy(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
-    """-sum_c p_c log p_c; variant "deepcore": -sum_c p_c log(p_c + 1e-6). Source: DeepCore, eq. 2."""
+    """Entropy of the probabilities, -sum_c p_c log p_c.
+
+    Source: DeepCore, eq. 2.
+
+    Args:
+        evidence: what is known of the samples.
+        variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6).
+
+    Returns:
+        (n,) float64, high = keep.
+    """
     check_choice("variant", variant, VARIANTS)
     log_p = log_probabilities(evidence)
     p = log_p.exp()
@@ -23,7 +43,17 @@ def entropy(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
 
 
 def margin(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
-    """1 - (p_(1) - p_(2)), of the two highest probabilities, in both variants. Source: DeepCore, eq. 2."""
+    """One minus the lead of the likeliest class: 1 - (p_(1) - p_(2)), of the two highest probabilities.
+
+    Source: DeepCore, eq. 2.
+
+    Args:
+        evidence: what is known of the samples.
+        variant: the same in both.
+
+    Returns:
+        (n,) float64, high = keep.
+    """
     check_choice("variant", variant, VARIANTS)
     p = torch.nn.functional.pad(log_probabilities(evidence).exp(), (0, 1))  # of one class alone the lead is the whole
     first, second = p.topk(2, dim=1).values.T

@@ -14,11 +14,17 @@ from ms_coreset.selectors.scores.record import mean_over_seen, record_of, sum_ov
 def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
 
-    epochs: see ``forgetting``
+    The mean is over the epochs in which a sample was seen. DUAL's code has an AUM of the last epoch alone.
 
-    The mean is over the epochs in which a sample was seen; NaN without any. DUAL's code has an AUM of the last alone.
+    Args:
+        evidence: with labels and ``dynamics``.
+        epochs: see ``forgetting``.
 
-    Returns (n,); high = small or negative lead = hard or mislabelled = keep. Raises ``MsCoresetError`` for one class.
+    Returns:
+        (n,); high = small or negative lead = hard or mislabeled = keep; NaN of a sample that was never seen.
+
+    Raises:
+        MsCoresetError: for one class.
     """
     return -mean_over_seen(*record_of(evidence, "aum", "logit_margin", epochs))
 
@@ -28,10 +34,13 @@ def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
 def accumulated_margin(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.
 
-    epochs: see ``forgetting``
+    For a sample that was seen in m of T epochs, it is T / m times the sum over these. With one class the lead is p_y.
 
-    Of a sample that was seen in m epochs T / m times the sum over these; NaN of one that was never seen.
+    Args:
+        evidence: with labels and ``dynamics``.
+        epochs: see ``forgetting``.
 
-    Returns (n,) in -T .. T; high = small or negative lead = hard or mislabelled = keep. Of one class the lead is p_y.
+    Returns:
+        (n,) in -T .. T; high = small or negative lead = hard or mislabeled = keep; NaN of a sample that was never seen.
     """
     return -sum_over_seen(*record_of(evidence, "accumulated_margin", "margin", epochs))

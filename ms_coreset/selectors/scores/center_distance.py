@@ -1,4 +1,4 @@
-"""Distance to the centre of one's class."""
+"""Distance to the center of one's class."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -27,19 +27,23 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 @score("center_distance", needs=("features",), cost="n d", work=_work, parallel="classes",
        source="Xia et al., Moderate Coreset, ICLR 2023", aliases=("centre_distance",))
 def center_distance(evidence: Evidence, center: Center = "median", metric: Metric = "euclidean") -> np.ndarray:
-    """Distance of a sample's features to the centre of its class, d_i = ||f_i - c_{y_i}||_2.
+    """Distance of a sample's features to the center of its class, d_i = ||f_i - c_{y_i}||_2.
 
-    center: "median", c the per-dimension median of the class (as the authors' code; the mean of the two middle
-        values for an even number), "mean" (as the paper's text), or "geometric_median", which half of the samples can't
-        draw away (``centers.geometric_median``; Acharya et al., ICML 2025)
-    metric: "euclidean" (the paper's), or "cosine", which is ours: f_i / ||f_i|| in the place of f_i, so that how large
-        features are, which tells how sure a network is, has no say
-
-    Returns (n,) float64, at least 0. High = far from the centre; Moderate itself keeps the middle of the ranking and
-    so has no direction (high = keep is Sorscher et al.'s for prototypes, NeurIPS 2022).
     Classes are the labels as given, noisy ones too.
 
     Departures from the authors' code: labels need not be 0 .. C-1, and a class of one sample has distance 0.
+
+    Args:
+        evidence: with labels and ``features``.
+        center: "median", c the per-dimension median of the class (as the authors' code; the mean of the two middle
+            values for an even number), "mean" (as the paper's text), or "geometric_median", which outliers cannot draw
+            away unless they are half of the samples (``centers.geometric_median``; Acharya et al., ICML 2025).
+        metric: "euclidean" (the paper's), or "cosine", which is ours: it uses f_i / ||f_i|| instead of f_i, so that the
+            length of the features, which tells how sure a network is, has no effect.
+
+    Returns:
+        (n,) float64, at least 0. High = far from the center. Moderate itself keeps the middle of the ranking and so has
+        no direction (high = keep is Sorscher et al.'s for prototypes, NeurIPS 2022).
     """
     distances = np.empty(len(evidence))
     for rows in classes(evidence.labels):

@@ -25,24 +25,24 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Correlation of a sample's loss differences with those of the held-out samples of its class.
 
-    rho_i = Pearson over t of L_{t+1}(i) - L_t(i) and V_{t+1}(y_i) - V_t(y_i), L_t(i) the loss, V_t(c) the mean loss of
-    the held-out samples of class c; 0 where one of both does not vary. The paper keeps the highest of each class:
+    rho_i = Pearson over t of L_{t+1}(i) - L_t(i) and V_{t+1}(y_i) - V_t(y_i), with L_t(i) the loss, V_t(c) the mean
+    loss of the held-out samples of class c; 0 where either does not vary. The paper keeps the highest of each class:
     ``balance=True``.
 
+    Departures from the authors' code: the loss is that of training, before each update, with augmentation, instead of
+    another pass after each epoch; a class without held-out samples uses the mean over all of them, with a warning, and
+    keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
+
     Args:
-        evidence: with ``dynamics``: ``loss``, and ``validation_loss``, which training records of its validation share
-        epochs: see ``forgetting``; four at least
+        evidence: with ``dynamics``: ``loss``, and ``validation_loss``, which training records of its validation share.
+        epochs: see ``forgetting``; four at least.
 
     Returns:
-        (n,) float64 in [-1, 1]; high = learnt as what was not trained on = keep. Epochs without one of both losses are
-        left out; NaN where fewer than three differences are left, and of the held-out samples themselves.
+        (n,) float64 in [-1, 1]; high = learned like what was not trained on = keep. Epochs without one of both losses
+        are left out; NaN where fewer than three differences are left, and of the held-out samples themselves.
 
     Raises:
-        MsCoresetError: where nothing was held out, or either loss was not recorded
-
-    Departures from the authors' code: the loss is that of training, before each update, with augmentation, instead of
-    another pass after each epoch; a class without held-out samples goes by the mean over all of them, which is warned
-    of, and keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
+        MsCoresetError: where nothing was held out, or either loss was not recorded.
     """
     losses, _ = record_of(evidence, "cld", "loss", epochs)
     held_out, _ = record_of(evidence, "cld", "validation_loss", epochs)
@@ -55,7 +55,7 @@ def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
 class Correlations:
     """CLD of n samples as the epochs go by: five sums a sample, whatever the number of epochs.
 
-    Means and sums of products about them, updated with every difference (Welford), which loses no digits.
+    These are means and sums of products about them, updated with every difference (Welford), which loses no digits.
     """
 
     def __init__(self, labels: np.ndarray) -> None:
@@ -69,7 +69,12 @@ class Correlations:
         self.product = np.zeros(n)
 
     def add(self, losses: np.ndarray, of_validation: np.ndarray) -> None:
-        """Another epoch: losses (n,), NaN of samples that were not seen, and of held-out ones (n,), NaN of others."""
+        """Add an epoch.
+
+        Args:
+            losses: (n,), NaN of samples that were not seen.
+            of_validation: (n,), the losses of the held-out samples, NaN of others.
+        """
         now = np.stack([np.asarray(losses, np.float64), self._class_means(of_validation)])
         difference = now - self.before
         self.before, self.epochs = now, self.epochs + 1
@@ -83,7 +88,7 @@ class Correlations:
         self.product += apart[0] * still_apart[1]
 
     def _class_means(self, of_validation: np.ndarray) -> np.ndarray:
-        """(n,): the mean loss of the held-out samples of each one's class, or of all where the class has none."""
+        """The mean loss (n,) of the held-out samples of each one's class, or of all where the class has none."""
         held_out = np.flatnonzero(np.isfinite(of_validation))
         if not len(held_out):
             raise MsCoresetError("cld compares with held-out samples, of which no loss was recorded: train with a "

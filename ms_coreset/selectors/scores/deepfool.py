@@ -12,8 +12,13 @@ from ms_coreset.selectors.estimate import row_by_row
 def deepfool(evidence: Evidence) -> np.ndarray:
     """Nearness to the decision boundary, minus the squared length of DeepFool's perturbation, -||r_i||^2.
 
-    Returns (n,), at most 0; high = a small push changes the network's answer = keep. DeepCore's value is the
-    opposite number, and it keeps the low ones. The perturbation is found by
+    DeepCore's value is the opposite number, and it keeps the low ones. The perturbation is found by
     ``ms_coreset.extraction.deepfool.deepfool_distances``.
+
+    Args:
+        evidence: with labels and ``boundary``.
+
+    Returns:
+        (n,), at most 0; high = a small push changes the network's answer = keep.
     """
     return -np.asarray(evidence.boundary, np.float64)

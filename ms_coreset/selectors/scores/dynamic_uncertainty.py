@@ -21,16 +21,22 @@ LENGTH = 10  # of a window, in both papers
 def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
     """Mean over all windows of J epochs of how much the label's probability varies within one.
 
-    U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1.
+    U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1. Windows in which
+    a sample was not seen in every epoch are left out of its mean.
 
-    window: J, at least 2; by default the paper's 10, or all epochs where fewer are there
-    epochs: see ``forgetting``
+    Departure from the authors' code, which leaves out the window that ends with the last epoch; other public codes
+    divide by J, or take windows of J - 1.
 
-    Windows in which a sample was not seen in every epoch are left out of its mean; NaN where none is left.
+    Args:
+        evidence: with labels and ``dynamics``.
+        window: J, at least 2; by default the paper's 10, or all epochs where fewer are there.
+        epochs: see ``forgetting``.
 
-    Returns (n,) in [0, 1); high = uncertain = keep. Raises ``MsCoresetError`` for a window that is longer than the
-    epochs. Departure from the authors' code, which leaves out the window that ends with the last epoch; other public
-    codes divide by J, or take windows of J - 1.
+    Returns:
+        (n,) in [0, 1); high = uncertain = keep; NaN where no window is left.
+
+    Raises:
+        MsCoresetError: for a window that is longer than the epochs.
     """
     return _mean_over_windows(evidence, "dyn_unc", window, epochs, lambda mean, deviation: deviation)
 
@@ -41,21 +47,26 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
 def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
     """Mean over all windows of J epochs of uncertainty times difficulty.
 
-    D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), p the label's probability.
-
-    window: J, see ``dyn_unc``
-    epochs: see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90), and trains no longer
-
+    D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), with p the label's probability.
     Windows count as in ``dyn_unc``.
 
-    Returns (n,) in [0, 1); high = keep. Raises ``MsCoresetError`` as ``dyn_unc``.
+    Args:
+        evidence: with labels and ``dynamics``.
+        window: J, see ``dyn_unc``.
+        epochs: see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90), and trains no longer.
+
+    Returns:
+        (n,) in [0, 1); high = keep.
+
+    Raises:
+        MsCoresetError: as ``dyn_unc``.
     """
     return _mean_over_windows(evidence, "dual", window, epochs, lambda mean, deviation: deviation * (1 - mean))
 
 
 def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs: Any,
                        value: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-    """(n,): the mean over windows of ``value(means, deviations)`` of the label's probability in them."""
+    """The mean (n,) over windows of ``value(means, deviations)`` of the label's probability in them."""
     probability, _ = record_of(evidence, name, "probability", epochs)
     length = length_of(window, len(probability), name)
 
@@ -67,8 +78,20 @@ def _mean_over_windows(evidence: Evidence, name: str, window: int | None, epochs
 
 
 def length_of(window: int | None, epochs: int, name: str, least: int = 2) -> int:
-    """The length J of the windows of the score ``name`` over so many epochs: ``window``, or else ``LENGTH``, or all
-    epochs where fewer are there. Raises ``MsCoresetError`` for fewer than ``least``, and more than there are."""
+    """The length J of a score's windows.
+
+    Args:
+        window: J; None: ``LENGTH``, or all epochs where fewer are there.
+        epochs: how many there are.
+        name: of the score, for messages.
+        least: the smallest J.
+
+    Returns:
+        J.
+
+    Raises:
+        MsCoresetError: for fewer than ``least``, and more than there are epochs.
+    """
     length = min(LENGTH, epochs) if window is None else window
     if not least <= length <= epochs:
         wrong = f"of {length} epochs is too short: at least {least}" if least <= epochs and length < least else (
@@ -78,7 +101,7 @@ def length_of(window: int | None, epochs: int, name: str, least: int = 2) -> int
 
 
 def moments(values: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means and deviations (T - J + 1, n) of the windows of J = ``length`` rows of values (T, n)."""
+    """Means and deviations, (T - J + 1, n) each, of the windows of J = ``length`` rows of values (T, n)."""
     count = len(values) - length + 1
     mean, squares = np.zeros((2, count, values.shape[1]))
     for first in range(length):

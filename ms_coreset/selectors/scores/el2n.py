@@ -26,11 +26,20 @@ def _by_logits(options: dict[str, Any]) -> bool:
 def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = None) -> np.ndarray:
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
-    first, last: epochs, counted from 0; with either, the mean over the epochs ``first .. last - 1`` of the training
-        dynamics' ``error_norm`` instead (CCS: the first ten), of those in which a sample was seen; NaN without any
-    Without them, from the logits of ``evidence.runs``, or of the evidence itself.
+    Without ``first`` and ``last`` it uses the logits of ``evidence.runs``, or of the evidence itself. With either it is
+    the mean over the epochs ``first .. last - 1`` of the training dynamics' ``error_norm`` instead (CCS: the first
+    ten), over those in which a sample was seen.
 
-    Returns (n,) in [0, sqrt(2)]; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
+    Args:
+        evidence: what is known of the samples.
+        first: an epoch, counted from 0.
+        last: the epoch after the last one that counts.
+
+    Returns:
+        (n,) in [0, sqrt(2)]; high = keep; NaN of a sample that was seen in none of the epochs.
+
+    Raises:
+        MsCoresetError: for labels that are not columns of the logits.
     """
     if first is not None or last is not None:
         return mean_over_seen(*record_of(evidence, "el2n", "error_norm", slice(first, last)))

@@ -19,23 +19,29 @@ Weight = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
        source="Hong et al., Evolution-aware Variance Coreset Selection for Medical Image Classification, ACM MM 2024")
 def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = None,
         weight: Weight = 0.5) -> np.ndarray:
-    """How much the distance of the probabilities to the label varies in a part early and in one late in the training.
+    """How much the distance of the probabilities to the label varies early and late in the training.
 
-    s_i = w A_i / sum_j A_j + (1 - w) B_i / sum_j B_j, A and B the variances (dividing by one less than the epochs) of
-    e_t(i) = ||p_t(i) - onehot(y_i)||_2 over the early and over the late part. Where all variances of a part are 0,
-    1 / n stands for its share.
+    s_i = w A_i / sum_j A_j + (1 - w) B_i / sum_j B_j, with A and B the variances (dividing by one less than the epochs)
+    of e_t(i) = ||p_t(i) - onehot(y_i)||_2 over the early and over the late part. Where all variances of a part are 0,
+    each share of it is 1 / n. The sums leave out samples that were not seen in every epoch of both parts.
 
-    early, late: at least two epochs each, the early ones before the late ones: a number N for the first N, or "A-B"
-        for A to B - 1, counted from 0. By default the first ten and the ten from the middle on (the paper's 0-10 and
-        100-110 of 200), of fewer than 20 epochs the first and the last half, of fewer than four the first and the
-        last two
-    weight: w
+    Departure from the authors' code, which never computes a part that ends with the last epoch, and gives 0 to samples
+    that it has not seen.
 
-    A sample that was not seen in every epoch of both parts gets NaN, and has no part in the sums.
+    Args:
+        evidence: with labels and ``dynamics``.
+        early: at least two epochs, before those of ``late``: a number N for the first N, or "A-B" for A to B - 1,
+            counted from 0. By default the first ten (the paper's 0-10 of 200); of fewer than 20 epochs the first half,
+            of fewer than four the first two.
+        late: at least two epochs, in the same form. By default the ten from the middle on (the paper's 100-110 of 200);
+            of fewer than 20 epochs the last half, of fewer than four the last two.
+        weight: w.
 
-    Returns (n,), at least 0, 1 in all; high = keep. Raises ``MsCoresetError`` for parts that overlap, are too short or
-    were not recorded. Departure from the authors' code, which never computes a part that ends with the last epoch,
-    and gives 0 to samples that it has not seen.
+    Returns:
+        (n,), at least 0, 1 in all; high = keep; NaN of a sample that was not seen in every epoch of both parts.
+
+    Raises:
+        MsCoresetError: for parts that overlap, are too short or were not recorded.
     """
     errors, _ = record_of(evidence, "eva", "error_norm")
     first, second = (np.var(errors[part], axis=0, ddof=1, dtype=np.float64)
@@ -63,6 +69,6 @@ def _parts(epochs: int, early: Any, late: Any) -> list[slice]:
 
 
 def _shares(variances: np.ndarray) -> np.ndarray:
-    """Each sample's share of the variances (n,) over time, all of which are 1."""
+    """Each sample's share of the sum of the variances (n,), 1 in all."""
     total = variances.sum()
     return variances / total if total else np.full(len(variances), 1 / max(1, len(variances)))

@@ -1,4 +1,4 @@
-"""How often a sample was forgotten, or right, while the network learnt."""
+"""How often a sample was forgotten, or right, while the network learned."""
 
 from typing import Annotated
 
@@ -17,14 +17,17 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
                epochs: Epochs | None = None) -> np.ndarray:
     """How often a sample that was classified correctly was wrong at its next presentation.
 
-    F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, a_i(t) whether it was correct in epoch t, a_i(-1) = 0.
-    never_learned: what a sample that was never correct gets: "epochs", T (as Toneva et al., hardest), or "zero" (as
-        DeepCore and CCS, easiest)
-    epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0
+    F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, with a_i(t) whether it was correct in epoch t, a_i(-1) = 0. Epochs in which a
+    sample was not seen do not count as presentations of it.
 
-    Epochs in which a sample was not seen are no presentations of it; one that was never seen gets NaN.
+    Args:
+        evidence: with labels and ``dynamics``.
+        never_learned: what a sample that was never correct gets: "epochs", T (as Toneva et al., hardest), or "zero" (as
+            DeepCore and CCS, easiest).
+        epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0.
 
-    Returns (n,) in 0 .. T; high = often forgotten = keep.
+    Returns:
+        (n,) in 0 .. T; high = often forgotten = keep; NaN of a sample that was never seen.
     """
     forgets = Forgetting(len(evidence))
     for correct, seen in zip(*record_of(evidence, "forgetting", "correct", epochs), strict=True):
@@ -37,11 +40,14 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
 def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the number of epochs in which a sample was classified correctly.
 
-    epochs: see ``forgetting``
+    For a sample that was seen in m of T epochs, it is T / m times their number.
 
-    Of a sample that was seen in m epochs T / m times their number; NaN of one that was never seen.
+    Args:
+        evidence: with labels and ``dynamics``.
+        epochs: see ``forgetting``.
 
-    Returns (n,) in -T .. 0; high = seldom correct = keep.
+    Returns:
+        (n,) in -T .. 0; high = seldom correct = keep; NaN of a sample that was never seen.
     """
     return -sum_over_seen(*record_of(evidence, "correctness", "correct", epochs))
 
@@ -55,7 +61,7 @@ class Forgetting:
         self.before, self.ever, self.seen = np.zeros((3, n), bool)
 
     def add(self, correct: np.ndarray, seen: np.ndarray) -> None:
-        """Another epoch: which samples (n,) were classified correctly, of those that were seen (n,)."""
+        """Add an epoch: which samples (n,) were classified correctly, of those that were seen (n,)."""
         correct = np.asarray(correct, bool)
         self.epochs += 1
         self.count += self.before & ~correct & seen

@@ -18,12 +18,21 @@ DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
 def grand(evidence: Evidence, variant: Variant = "paper", batch_size: Count = 128) -> np.ndarray:
     """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2), g = softmax(z) - onehot.
 
-    variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, the
-        last one smaller
     The runs are ``evidence.runs`` (networks of other seeds), or the evidence itself.
 
-    Returns (n,), at least 0; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
-    Departure from the paper, as in DeepCore: of the last layer alone.
+    Departure from the paper, as in DeepCore: the gradient is that of the last layer alone.
+
+    Args:
+        evidence: what is known of the samples.
+        variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, the
+            last one smaller.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        (n,), at least 0; high = keep.
+
+    Raises:
+        MsCoresetError: for labels that are not columns of the logits.
     """
     return np.mean([_gradient_norms(run, variant, batch_size) for run in runs_of(evidence)], axis=0)
 

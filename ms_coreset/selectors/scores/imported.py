@@ -21,7 +21,8 @@ Weighting = Annotated[str, OneOf(("mean", "distance"))]
 class Quality(NamedTuple):
     """How near extrapolated scores are to those that are known: correlations in [-1, 1], NaN of constant scores.
 
-    scored: samples with a score
+    Attributes:
+        scored: samples with a score.
     """
 
     pearson: float
@@ -34,10 +35,13 @@ class Quality(NamedTuple):
 def imported(evidence: Evidence) -> np.ndarray:
     """Scores made elsewhere, as they are: ``Evidence(imported=...)``, or of a command's --scores-from FILE.
 
-    High = keep, of scores that others keep low the negative: ``Evidence(imported=-scores)``, or --scores-low.
+    High = keep. If others keep the low ones, give the negative: ``Evidence(imported=-scores)``, or --scores-low.
+
+    Args:
+        evidence: with labels and ``imported``.
 
     Returns:
-        (n,) float64
+        (n,) float64.
 
     Raises:
         MsCoresetError: where a sample has none (NaN), or an infinite one.
@@ -51,7 +55,7 @@ def imported(evidence: Evidence) -> np.ndarray:
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
-    """The scored samples as float64 around their mean; how many these are is not known before, all at most."""
+    """The scored samples as float64 around their mean; their number is not known before, so all are counted."""
     copies = 2 if options["metric"] == "euclidean" else 3
     return Work(8 * copies * size.n * size.d, 2 * size.n**2 * size.d)
 
@@ -60,17 +64,21 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
        source="Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025")
 def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "euclidean",
                  weighting: Weighting = "mean") -> np.ndarray:
-    """Scores made elsewhere of a part of the samples; of the others the mean over their nearest scored samples.
+    """Scores made elsewhere for a part of the samples; the others get the mean over their nearest scored samples.
 
     Those that have a score keep it. With N(i) the k scored samples whose features are nearest to sample i's:
 
         s_i = mean_{j in N(i)} s_j,   or   sum_j e^{-d_ij} s_j / sum_j e^{-d_ij},   j in N(i).
 
+    Departure from the authors' code: the least d of a sample is subtracted from all of its d. This changes no quotient
+    except where all e^{-d} underflow to 0, as they do there for features of large norm.
+
     Args:
-        neighbors: k, at most as many as are scored; the paper tries 10 to 100
-        metric: by which neighbors are near, "euclidean" or "cosine"; d is for both the Euclidean distance of the
-            features as they are, as in the authors' code
-        weighting: "mean", or "distance", the second formula
+        evidence: with labels and ``imported`` and ``features``.
+        neighbors: k, at most as many as are scored; the paper tries 10 to 100.
+        metric: "euclidean" or "cosine", by which neighbors are nearest; d is the Euclidean distance of the features as
+            they are for both, as in the authors' code.
+        weighting: "mean", or "distance", the second formula.
 
     Returns:
         (n,) float64. Of equally near samples the lowest places are taken.
@@ -78,9 +86,6 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
     Raises:
         MsCoresetError: where some have no score and fewer have one than neighbors are asked for, and for an infinite
             score.
-
-    Departure from the authors' code: the least d of a sample is subtracted from all, which changes no quotient but one
-    of two zeros, to which e^{-d} of features of large norm comes there.
     """
     values = _values(evidence, "extrapolated")
     scored, others = np.flatnonzero(~np.isnan(values)), np.flatnonzero(np.isnan(values))
@@ -94,11 +99,16 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
 
 def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean",
                           weighting: str = "mean") -> Quality:
-    """How well ``extrapolated`` tells the scores that are known, each from the others, of at most 2,000, evenly taken.
+    """How well ``extrapolated`` predicts the known scores, each from the others, of at most 2,000, evenly taken.
 
     Args:
-        evidence: with imported scores and features
-        neighbors: see ``extrapolated``, and the others
+        evidence: with imported scores and features.
+        neighbors: see ``extrapolated``.
+        metric: see ``extrapolated``.
+        weighting: see ``extrapolated``.
+
+    Returns:
+        A ``Quality``.
     """
     values = _values(evidence, "extrapolated")
     scored = np.flatnonzero(~np.isnan(values))
@@ -133,7 +143,7 @@ class _Neighbors:
 
     def predictions(self, features: np.ndarray, values: np.ndarray, asked: np.ndarray,
                     exclude_self: bool = False) -> np.ndarray:
-        """Scores (q,) of the samples ``asked`` (q,) from those of values (n,) that are no NaN."""
+        """Scores (q,) of the samples ``asked`` (q,), from the values (n,) that are not NaN."""
         scored, told = np.flatnonzero(~np.isnan(values)), np.empty(len(asked))
         rows, begin = norms.rows_in_metric(features, self.metric), 0
         for places, near, distances in nearest_samples(rows, asked, scored, self.count, exclude_self):

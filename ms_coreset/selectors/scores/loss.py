@@ -14,7 +14,14 @@ from ms_coreset.softmax import log_softmax
 def loss(evidence: Evidence) -> np.ndarray:
     """Cross entropy of the label, -log p_y.
 
-    Returns (n,), at least 0 nats; high = keep. Raises ``MsCoresetError`` for labels that are not columns of the logits.
+    Args:
+        evidence: with labels and ``logits``.
+
+    Returns:
+        (n,), at least 0 nats; high = keep.
+
+    Raises:
+        MsCoresetError: for labels that are not columns of the logits.
     """
     def of_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
         return -log_softmax(logits)[np.arange(len(labels)), labels]

@@ -32,24 +32,25 @@ FACTS: dict[str, Any] = {"needs": ("features",), "takes": ("runs",), "cost": "R 
 def ram_apl(evidence: Evidence, kept: Part = 0.5, a: Part = 0.2, kappa: Positive = 1.0) -> np.ndarray:
     """Minus a weighted sum of a sample's rank by the distance to its class's mean, and of how often another is nearer.
 
-    s_i = -(W RAM_i + (1 - W) APL_i),     W = a + (1 - a) / (1 + exp(kappa (f - 1/2))).
+    s_i = -(W RAM_i + (1 - W) APL_i), W = a + (1 - a) / (1 + exp(kappa (f - 1/2))).
 
-    RAM_i is the mean over networks of rank / n_c, the rank of ||x_i - mean_c|| within the class c of sample i, from 0
-    for the nearest, n_c the class's size; APL_i the share of the networks in whose features the mean of another class
-    is nearer than its own.
+    RAM_i is the mean over networks of rank / n_c: the rank of ||x_i - mean_c|| within the class c of sample i, from 0
+    for the nearest, and n_c the class's size. APL_i is the share of the networks in whose features the mean of another
+    class is nearer than its own.
+
+    The paper keeps the highest of each class: ``balance=True``. Of equal distances the lowest index ranks first, where
+    the authors' code leaves it to an unstable sort. Means that are nearer by no more than rounding do not count as
+    nearer.
 
     Args:
         evidence: with ``features``, or with several networks' in ``runs``: of foundation models, in the paper CLIP and
-            DINOv2
-        kept: f, the share that is to be kept, which the method ``ram_apl`` takes from its rate
-        a: the least W, in [0, 1]
-        kappa: how fast W falls with f, above 0
+            DINOv2.
+        kept: f, the share that is to be kept, which the method ``ram_apl`` takes from its rate.
+        a: the least W, in [0, 1].
+        kappa: how fast W falls with f, above 0.
 
     Returns:
-        (n,) float64 in [-1, 0]; high = near its class's mean = keep
-
-    The paper keeps the highest of each class: ``balance=True``. Of equal distances the lowest index ranks first, where
-    the authors' code leaves it to an unstable sort. Means that are equally near but for rounding are not nearer.
+        (n,) float64 in [-1, 0]; high = near its class's mean = keep.
     """
     ranks, misses = np.zeros((2, len(evidence)))
     for run in runs_of(evidence):
@@ -69,11 +70,11 @@ def _is_nearer(centered: np.ndarray, apart: np.ndarray) -> np.ndarray:
     """(m,) bool: whether another class's mean is nearer to samples of a class than its own.
 
     Args:
-        centered: (m, d), their features less their class's mean
-        apart: (C, d), all means less that one
+        centered: (m, d), their features less their class's mean.
+        apart: (C, d), all means less that one.
 
     Returns:
-        whether ||x - a||^2 < ||x||^2, that is 2 <x, a> > ||a||^2, for one of the means by more than rounding
+        Whether ||x - a||^2 < ||x||^2, that is 2 <x, a> > ||a||^2, for one of the means by more than rounding.
     """
     squares = np.square(apart).sum(axis=1)
 

@@ -1,4 +1,4 @@
-"""What training recorded of each sample, epoch by epoch, as the scores over time look at it."""
+"""What training recorded of each sample, epoch by epoch, in the form that scores over time use."""
 
 from typing import Any
 
@@ -14,21 +14,21 @@ _HOW = {"validation_loss": ": train with a validation share (--validation 0.1)",
 
 
 def record_of(evidence: Evidence, name: str, field: str, epochs: Any = None) -> tuple[np.ndarray, np.ndarray]:
-    """A field of the training dynamics, and where it tells of a sample.
+    """A field of the training dynamics, and in which epochs each sample was seen.
 
     Args:
-        evidence: with ``dynamics``
-        name: of the score that asks, for messages
-        field: of ``TrainingDynamics``
-        epochs: which ones, as ``options.Slice`` has them, or a slice; None: all
+        evidence: with ``dynamics``.
+        name: of the score that asks, for messages.
+        field: of ``TrainingDynamics``.
+        epochs: which ones, in a form of ``option_values.Slice``, or a slice; None: all.
 
     Returns:
         (values, seen), (T, n) each. seen: False where the sample was not presented in an epoch, such as one that was
-        held out for validation; values there are NaN, or False
+        held out for validation; values there are NaN, or False.
 
     Raises:
         MsCoresetError: for a field that was not recorded or is of other samples, epochs that were not, and infinite
-            values
+            values.
     """
     whole = _field(evidence, name, field)
     values, told = _epochs(whole, name, epochs), _epochs(_with_gaps(evidence.dynamics, whole), name, epochs)
@@ -40,7 +40,7 @@ def record_of(evidence: Evidence, name: str, field: str, epochs: Any = None) -> 
 
 
 def require_finished(dynamics: object, name: str, epochs: Any = None) -> None:
-    """Raise ``MsCoresetError`` where in one of the ``epochs`` that the score ``name`` looks at no sample was seen."""
+    """Raise ``MsCoresetError`` where in one of the ``epochs`` that the score ``name`` uses no sample was seen."""
     found = _told(dynamics)
     if found is None:
         return
@@ -51,8 +51,15 @@ def require_finished(dynamics: object, name: str, epochs: Any = None) -> None:
 
 
 def sum_over_seen(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(n,): the sum over T epochs of values (T, n), float64; of a sample that was seen in m of them T / m times the sum
-    over these, and NaN where m = 0."""
+    """The sum (n,) over T epochs; for a sample that was seen in m of them, T / m times the sum over these.
+
+    Args:
+        values: (T, n).
+        seen: (T, n) bool.
+
+    Returns:
+        (n,) float64, NaN where m = 0.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         return values.sum(axis=0, dtype=np.float64, where=seen) * (len(seen) / seen.sum(axis=0))
 
@@ -77,7 +84,7 @@ def _field(evidence: Evidence, name: str, field: str) -> np.ndarray:
 
 
 def _epochs(values: np.ndarray, name: str, epochs: Any) -> np.ndarray:
-    """Those of (T, n) that ``epochs`` means."""
+    """The rows of (T, n) that ``epochs`` means."""
     if epochs is None:
         return values
     if isinstance(epochs, slice):
@@ -90,7 +97,7 @@ def _epochs(values: np.ndarray, name: str, epochs: Any) -> np.ndarray:
 
 
 def _with_gaps(dynamics: object, values: np.ndarray) -> np.ndarray:
-    """``values``, or in place of booleans, which can't be NaN, a field that tells where nothing was recorded."""
+    """The values, or instead of booleans, which can't be NaN, a field that tells where nothing was recorded."""
     if values.dtype != bool:
         return values
     found = _told(dynamics)

@@ -32,7 +32,7 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
        source="Zhang et al., Spanning Training Progress: Temporal Dual-Depth Scoring for Enhanced Dataset Pruning, "
               "CVPR 2024")
 def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
-    """How much the divergence between the answers of successive epochs varies in windows of J epochs, late ones first.
+    """How much the divergence of successive epochs' answers varies in windows of J epochs, weighted to the last ones.
 
     With P_t(i) the probabilities of all classes in epoch t, in a window of the epochs k to k + J - 1
 
@@ -42,11 +42,14 @@ def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 
     The weight falls to a tenth with every window: S is the last two windows to 1 %.
 
+    Departure from the authors' code, which writes the scores in sorted order: here the i-th is sample i's. DUAL's code
+    has a TDDS that uses the same window again and again, and takes logarithms of logits, which gives NaN.
+
     Args:
-        evidence: with ``dynamics``, of which ``divergence`` is used, or else ``probabilities``
+        evidence: with ``dynamics``, of which ``divergence`` is used, or else ``probabilities``.
         window: J, at least 3; by default 10, or all epochs where fewer are there. The authors choose J and T by the
-            rate: of CIFAR-100, with 70 % kept, J = 10 and the first 90 epochs
-        epochs: see ``forgetting``; the first of them has no divergence
+            rate: for CIFAR-100, with 70 % kept, J = 10 and the first 90 epochs.
+        epochs: see ``forgetting``; the first of them has no divergence.
 
     Returns:
         (n,) float64, at least 0; high = keep. A window in which a sample was not seen in every epoch is left out, the
@@ -54,10 +57,7 @@ def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 
     Raises:
         MsCoresetError: for a window that is longer than the epochs, where neither was recorded, and for probabilities
-            outside [0, 1]
-
-    Departure from the authors' code, which writes the scores in sorted order: here the i-th is sample i's. DUAL's code
-    has a TDDS that looks at the same window again and again, and takes logarithms of logits, which gives NaN.
+            outside [0, 1].
     """
     rows = list(_divergences(evidence, epochs))
     deviations = Deviations(len(evidence), length_of(window, len(rows), "tdds", LEAST), np.float64)
@@ -67,13 +67,13 @@ def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None
 
 
 def divergence(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """(B,): sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))| of probabilities p = ``after``, q = ``before``, (B, C)."""
+    """The sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))| (B,) of probabilities p = ``after``, q = ``before``, (B, C)."""
     before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
     return np.abs(after * (np.log(after + _SMALLEST) - np.log(before + _SMALLEST))).sum(axis=1)
 
 
 def _divergences(evidence: Evidence, epochs: Any) -> Iterator[np.ndarray]:
-    """(n,) of each epoch, from the one before; the first is not to be used."""
+    """Divergences (n,) of each epoch from the one before; the first is not to be used."""
     whole = getattr(evidence.dynamics, "probabilities", None)
     if getattr(evidence.dynamics, "divergence", None) is not None or whole is None:
         yield from record_of(evidence, "tdds", "divergence", epochs)[0]
@@ -98,8 +98,12 @@ class Deviations:
         self.total, self.weight = np.zeros((2, n))
 
     def add(self, row: np.ndarray) -> None:
-        """Another epoch: divergences (n,) from the one before, NaN where a sample was not seen in both; of the first,
-        anything."""
+        """Add an epoch.
+
+        Args:
+            row: (n,), divergences from the epoch before, NaN where a sample was not seen in both; for the first epoch,
+                anything.
+        """
         self.epochs += 1
         if self.epochs == 1:
             return

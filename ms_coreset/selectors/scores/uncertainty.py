@@ -17,9 +17,12 @@ _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., 
 def least_confidence(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """One minus the highest class probability, 1 - max_c p_c.
 
-    variant: "paper", or "deepcore": minus the highest raw logit, -max_c z_c, without softmax
+    Args:
+        evidence: with labels and ``logits``.
+        variant: "paper", or "deepcore": minus the highest raw logit, -max_c z_c, without softmax.
 
-    Returns (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
+    Returns:
+        (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
     """
     if variant == "deepcore":
         return row_wise(lambda logits: -logits.max(axis=1).astype(np.float64), require_field(evidence.logits))
@@ -31,9 +34,12 @@ def least_confidence(evidence: Evidence, variant: Variant = "paper") -> np.ndarr
 def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """Entropy of the class probabilities, -sum_c p_c log p_c.
 
-    variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6)
+    Args:
+        evidence: with labels and ``logits``.
+        variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6).
 
-    Returns (n,) in [0, log C] nats; high = unsure = keep.
+    Returns:
+        (n,) in [0, log C] nats; high = unsure = keep.
     """
     def of_rows(logits: np.ndarray) -> np.ndarray:
         log_p = log_softmax(logits)
@@ -47,9 +53,14 @@ def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
 def margin(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
 
-    variant: the same score in both; as a method, see ``presets`` for what "deepcore" keeps
+    The label is not used.
 
-    Returns (n,) in [0, 1]; high = unsure = keep. The label is not looked at.
+    Args:
+        evidence: with labels and ``logits``.
+        variant: the same score in both; as a method, see ``presets`` for what "deepcore" keeps.
+
+    Returns:
+        (n,) in [0, 1]; high = unsure = keep.
     """
     def of_rows(logits: np.ndarray) -> np.ndarray:
         shares, rows = softmax(logits), np.arange(len(logits))

@@ -1,4 +1,4 @@
-"""Set functions with diminishing returns: ``set_functions`` of a ``similarity`` are maximised by ``greedy``."""
+"""Set functions with diminishing returns: ``set_functions`` of a ``similarity`` are maximized by ``greedy``."""
 
 # The order of lists and messages:
 # isort: off

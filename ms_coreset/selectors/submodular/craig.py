@@ -35,21 +35,32 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
           variant: Variant = "paper", batch_size: Count = 128) -> Selection:
     """Samples with weights, whose weighted gradients stand for those of all samples of their class.
 
-    Facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last layer's
-    gradients. The weight of a pick is how many samples of its class are most similar to it (of equally similar picks
-    the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
+    This is facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last
+    layer's gradients. The weight of a pick is how many samples of its class are most similar to it (of equally similar
+    picks the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
     the sum of the classes' f, no similarities across classes are computed, and a class without a pick has no weight.
-
-    greedy, epsilon, beta: see ``facility_location``
-    variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
-        ``batch_size`` consecutive samples, of the class if balanced, else of all
 
     The n_c x n_c similarities, of all classes or balanced of one, are held where they fit in the memory of the call;
     else their rows are computed whenever they are needed.
 
-    Returns weights, at least 0, of the picks. Raises ``MsCoresetError`` for an option out of range and labels that are
-    no columns of logits. Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples
-    of a class without a pick to the lowest pick; neither is done here in any variant.
+    Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples of a class without a
+    pick to the lowest pick; neither is done here in any variant.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        greedy: see ``facility_location``.
+        epsilon: see ``facility_location``.
+        beta: see ``facility_location``.
+        variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
+            ``batch_size`` consecutive samples, of the class if balanced, else of all.
+        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+
+    Returns:
+        The picks with weights, at least 0.
+
+    Raises:
+        MsCoresetError: for an option out of range, and labels that are no columns of logits.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
@@ -74,9 +85,14 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
 
 
 def cluster_sizes(similarity: Similarity, picked: np.ndarray) -> np.ndarray:
-    """How many elements are most similar to each of the ascending places ``picked``: (len(picked),), the first of ties.
+    """How many elements are most similar to each of the picks; the first of ties.
 
-    None picked: empty.
+    Args:
+        similarity: of the pool.
+        picked: ascending places.
+
+    Returns:
+        (len(picked),), empty if none is picked.
     """
     sizes = np.zeros(len(picked), int)
     n = len(similarity)

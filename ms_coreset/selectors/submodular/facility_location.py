@@ -45,23 +45,34 @@ def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gr
                       epsilon: Epsilon = 0.1, beta: Beta = 0.9, neighbors: Count | None = None) -> Selection:
     """Samples such that every sample has a similar one among them.
 
-    Maximises f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
-
-    kernel: "gradient", s_ij = 0.5 + 0.5 cos(G_i, G_j) of the last layer's gradients, or "features", of features; in
-        [0, 1]; a zero vector has cosine 0 with all
-    greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes a gain that is still ``beta`` in (0, 1] of
-        its bound; "stochastic" the best of -ln(``epsilon``) n / k drawn candidates, epsilon in (0, 1)
-    neighbors: only the similarities of each sample to so many that are most similar to it count, itself among them, the
-        others are 0: n ``neighbors`` numbers instead of n x n, and another objective. At least 1; more than there are
-        samples: all of them. Of similarities equal to 12 places the lowest index. None: all
+    Maximizes f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
 
     The n x n similarities are held where they fit in the memory of the call; else their rows are computed whenever they
-    are needed, with the same picks, in O(n d) memory and many times the time: prefer balance=True, which needs
-    n_c x n_c for one class at a time, ``neighbors``, which computes every row once, or greedy="stochastic".
+    are needed, with the same picks, in O(n d) memory and many times the time. Then prefer balance=True, which needs n_c
+    x n_c for one class at a time, ``neighbors``, which computes every row once, or greedy="stochastic".
 
-    Raises ``MsCoresetError`` for an option out of range, and with the gradient kernel for labels that are no columns of
-    logits. Departures from DeepCore: order of the picks kept; ties to the lowest place; zero gradients, on which its
+    Departures from DeepCore: the order of the picks is kept; ties go to the lowest place; zero gradients, on which its
     lazy greedy never ends, are allowed.
+
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        kernel: "gradient", s_ij = 0.5 + 0.5 cos(G_i, G_j) of the last layer's gradients, or "features", of features; in
+            [0, 1]; a zero vector has cosine 0 with all.
+        greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes a gain that is still ``beta`` of its
+            bound; "stochastic" takes the best of -ln(``epsilon``) n / k candidates that are drawn.
+        epsilon: in (0, 1).
+        beta: in (0, 1].
+        neighbors: for each sample only the similarities to so many most similar samples count, itself among them; the
+            others are 0: n ``neighbors`` numbers instead of n x n, and another objective. At least 1; more than there
+            are samples: all of them. Of similarities equal to 12 places the lowest index counts. None: all.
+
+    Returns:
+        The picks, a ``Selection``.
+
+    Raises:
+        MsCoresetError: for an option out of range, and with the gradient kernel for labels that are no columns of
+            logits.
     """
     def function(similarity: Similarity, k: int, share: float) -> FacilityLocation | NeighborFacilityLocation:
         if neighbors is None:

@@ -38,16 +38,27 @@ def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kern
               greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
     """Samples similar to all and unlike one another.
 
-    Maximises lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily by the gain
-    lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain's further - s_jj is left out, as in DeepCore: it is the
-    same for all but zero vectors.
+    Maximizes lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily by the gain lam sum_{i in V} s_ij - 2 sum_{i
+    in S} s_ij. The exact gain's further term - s_jj is left out, as in DeepCore: it is the same for all but zero
+    vectors.
 
-    lam: at least 0; with less than 2, gains turn negative when about lam n / 2 are picked, and the picks go on
-    kernel, greedy, epsilon, beta: see ``facility_location``
+    Sums of cosines are products with the sum of the vectors, so that no row of the n x n similarities is needed: O(n)
+    memory beside the normalized features. DeepCore's ``Submodular`` command selects by this.
 
-    Sums of cosines are products with the sum of the vectors, so that not one row of the n x n similarities is needed:
-    O(n) memory beside the normalised features. Raises ``MsCoresetError`` as ``facility_location`` does. DeepCore's
-    ``Submodular`` command selects by this.
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        lam: at least 0; with less than 2, gains turn negative when about lam n / 2 are picked, and the picks go on.
+        kernel: see ``facility_location``.
+        greedy: see ``facility_location``.
+        epsilon: see ``facility_location``.
+        beta: see ``facility_location``.
+
+    Returns:
+        The picks, a ``Selection``.
+
+    Raises:
+        MsCoresetError: as ``facility_location``.
     """
     return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
                             lambda similarity, k, share: GraphCut(similarity, lam / share))

@@ -1,4 +1,4 @@
-"""Set functions maximised by several ranks in two rounds: GreeDi."""
+"""Set functions maximized by several ranks in two rounds: GreeDi."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Restricted:
 
 
 def value(function: SetFunction, picks: Iterable[int]) -> float:
-    """f(S) - f({}) of a set function for S the places ``picks``, which it holds afterwards."""
+    """The value f(S) - f({}) of a set function for S the places ``picks``, which it holds afterwards."""
     total = 0.0
     for place in picks:
         total += function.gains(np.array([place]))[0]
@@ -42,14 +42,23 @@ def value(function: SetFunction, picks: Iterable[int]) -> float:
 
 def greedi(n: int, k: int, seed: int, pool: Callable[[np.ndarray, float], Callable[[int], SetFunction]],
            maximize: Maximizer) -> np.ndarray:
-    """k places of n, greedily on each rank from its part, then from the union of these picks.
+    """Pick k places of n, greedily on each rank from its part, then from the union of these picks.
 
-    pool: (rows, share) -> a function that makes, of k, the set function of the samples ``rows``, ``share`` of all
-    maximise: one of ``greedy``'s
+    The last round's samples, over which f is taken, are rank 0's part, drawn at random, and the union; the picks come
+    from the union. The result is the best, by that f, of the last round's and each rank's own.
 
-    The last round's samples, over which f is taken, are rank 0's part, drawn at random, and the union; what is picked
-    is the union's. The result is the best, by that f, of the last round's and each rank's own. Source: see
-    ``two_rounds``; f over one random part, Mirzasoleiman et al., section 4.5.
+    Source: see ``two_rounds``; f over one random part, Mirzasoleiman et al., section 4.5.
+
+    Args:
+        n: how many samples.
+        k: how many to pick.
+        seed: of the deal.
+        pool: (rows, share) -> a function that makes, from k, the set function of the samples ``rows``, ``share`` of
+            all.
+        maximize: one of the maximizers of ``greedy``.
+
+    Returns:
+        (k,) places.
     """
     def pick(rows: np.ndarray, count: int) -> np.ndarray:
         return maximize(pool(rows, len(rows) / n)(count), count)

@@ -1,4 +1,4 @@
-"""Greedy maximisers of set functions: (function, k) -> k places, in pick order.
+"""Greedy maximizers of set functions: (function, k) -> k places, in pick order.
 
 All take the lowest place of the best candidates, and go on to k picks even where gains are negative. What rounding
 can't tell apart is ``rules.TIE`` of the first pick's gain: later gains are what is left of sums of that size.
@@ -19,10 +19,16 @@ NAMES = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
 def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 0) -> Maximizer:
-    """The maximiser named ``greedy``, one of ``NAMES``.
+    """The maximizer named ``greedy``.
 
-    epsilon: in (0, 1), of "stochastic"; beta: in (0, 1], of "approximate_lazy"; seed: of the one stream of
-        "stochastic", which goes on from call to call
+    Args:
+        greedy: one of ``NAMES``.
+        epsilon: in (0, 1), of "stochastic".
+        beta: in (0, 1], of "approximate_lazy".
+        seed: seed of the one stream of "stochastic", which goes on from call to call.
+
+    Returns:
+        (function, k) -> k places, in pick order.
     """
     named: dict[str, Maximizer] = {
         "naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
@@ -31,7 +37,7 @@ def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 
 
 
 def naive(function: SetFunction, k: int) -> np.ndarray:
-    """The gain of every candidate at every pick."""
+    """Compute the gain of every candidate at every pick."""
     left = np.arange(len(function))
     picks, scale = [], 0.0
     for _ in range(k):
@@ -45,10 +51,17 @@ def naive(function: SetFunction, k: int) -> np.ndarray:
 
 
 def lazy(function: SetFunction, k: int) -> np.ndarray:
-    """The picks of ``naive``, at fewer gains (Minoux 1978): a gain known from before bounds the one now.
+    """The picks of ``naive``, at fewer gains (Minoux 1978): an earlier gain is a bound on the gain now.
 
     Candidates are brought up to date from the largest bound down, ``function.batch`` at a time, until no bound left
-    reaches the best gain; twice the tolerance of ties, so that none that ties is missed.
+    reaches the best gain, less twice the tolerance of ties, so that no tie is missed.
+
+    Args:
+        function: the set function, of an empty S.
+        k: how many to pick.
+
+    Returns:
+        (k,) places, in pick order.
     """
     if function.batch is None:
         return naive(function, k)
@@ -63,12 +76,12 @@ def lazy(function: SetFunction, k: int) -> np.ndarray:
 
 
 def _size(first_gain: float) -> float:
-    """What later gains are compared with: the first, or next to nothing where that is 0."""
+    """What later gains are compared with: the first gain, or next to nothing where that is 0."""
     return abs(first_gain) or float(np.finfo(float).tiny)
 
 
 def _best_now(function: SetFunction, bounds: np.ndarray, scale: float) -> int:
-    """The place of the best gain now, given bounds (n,) of all, which become the gains where they were in question."""
+    """The place of the best gain now, given bounds (n,) of all; bounds that were in question become gains."""
     assert function.batch is not None  # else all gains are known
     fresh, best = [], -np.inf
     places = _largest(bounds, function.batch)
@@ -86,7 +99,7 @@ def _best_now(function: SetFunction, bounds: np.ndarray, scale: float) -> int:
 
 
 def _largest(bounds: np.ndarray, count: int) -> np.ndarray:
-    """Places of the ``count`` largest bounds, or of all there are; of one alone the lowest of equals."""
+    """Places of the ``count`` largest bounds, or of all there are; for one alone, the lowest place of equal ones."""
     if count >= len(bounds):
         return np.arange(len(bounds))
     if count == 1:  # which gains that rise, as they may not, make a difference to
@@ -95,10 +108,18 @@ def _largest(bounds: np.ndarray, count: int) -> np.ndarray:
 
 
 def approximate_lazy(function: SetFunction, k: int, beta: float) -> np.ndarray:
-    """The first candidate, by falling bound, whose gain is still ``beta`` of its bound.
+    """Pick the first candidate, by falling bound, whose gain is still ``beta`` of its bound.
 
-    Each pick's gain is at least about beta times the best. Departure from DeepCore: the test is
-    gain >= bound - (1 - beta) |bound|, the same for bounds above 0; DeepCore's never ends once all are below.
+    Each pick's gain is at least about beta times the best. Departure from DeepCore: the test is gain >= bound - (1 -
+    beta) |bound|, the same for bounds above 0; DeepCore's never ends once all are below.
+
+    Args:
+        function: the set function, of an empty S.
+        k: how many to pick.
+        beta: in (0, 1].
+
+    Returns:
+        (k,) places, in pick order.
     """
     bounds = function.gains(np.arange(len(function)))
     picks, scale = [], _size(bounds.max())
@@ -120,11 +141,21 @@ def _confirm(function: SetFunction, bounds: np.ndarray, beta: float, scale: floa
 
 
 def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.RandomState) -> np.ndarray:
-    """The best of max(round(-ln(epsilon) n / k), 1) candidates drawn anew for every pick.
+    """Pick the best of max(round(-ln(epsilon) n / k), 1) candidates, drawn again for every pick.
 
     Its value is at least 1 - 1/e - epsilon of the best in expectation, for monotone functions.
+
     Source: Mirzasoleiman et al., Lazier Than Lazy Greedy, AAAI 2015. Departure: DeepCore draws with epsilon 0.9, for
     which that bound is void, and gives its first gains to the wrong candidates.
+
+    Args:
+        function: the set function, of an empty S.
+        k: how many to pick.
+        epsilon: in (0, 1).
+        rng: the random generator.
+
+    Returns:
+        (k,) places, in pick order.
     """
     left = np.arange(len(function))
     size = max(round(-np.log(epsilon) * len(left) / k), 1)

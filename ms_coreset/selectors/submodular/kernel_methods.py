@@ -51,7 +51,7 @@ def sharing_of(options: dict[str, Any]) -> str:
 
 
 def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
-    """Of a cosine, which has vectors of its own in float64."""
+    """Bytes of a cosine, which has vectors of its own in float64."""
     m = size.pool
     if options["kernel"] == "features":
         return size.features_of(m) + 8 * m * size.d + BOUND * m
@@ -75,10 +75,19 @@ def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Se
 
 def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize: Maximizer,
                      function: Callable[[Cosine | Dense, int, float], SetFunction], hold: bool = False) -> Selection:
-    """Maximise ``function(similarity, k, share)`` of the kernel over all samples, or each class.
+    """Maximize ``function(similarity, k, share)`` of the kernel over all samples, or each class.
 
-    share: what part of the samples that f is about these are, below 1 in GreeDi only
-    hold: keep the similarities as a matrix where it fits
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        kernel: "gradient" or "features", see ``facility_location``.
+        maximize: one of the maximizers of ``greedy``.
+        function: (similarity, k, share) -> the set function; share is the part of the samples that f covers, below 1 in
+            GreeDi only.
+        hold: keep the similarities as a matrix where it fits.
+
+    Returns:
+        The picks, a ``Selection``.
     """
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         given = [_SIMILARITIES[kernel](evidence, rows)]

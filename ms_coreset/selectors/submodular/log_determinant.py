@@ -41,15 +41,25 @@ def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-
                     variant: Variant = "paper") -> Selection:
     """Samples whose similarities span the largest volume: diverse ones.
 
-    Maximises log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj).
-    The first pick is a tie of all but zero vectors: the lowest place.
+    Maximizes log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj). All but
+    zero vectors tie for the first pick: it is the lowest place. Memory for k rows of n, never n x n.
 
-    jitter: above 0, added to the diagonal, without which duplicates have no determinant
-    kernel, greedy, epsilon, beta: see ``facility_location``; all gains are always known, so that "naive" costs no more
-    variant: "paper"; "deepcore" takes the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, with the opposite sign: it
-        seeks redundancy, and lazily gives the first places of each class. jitter is not used then
+    Args:
+        evidence: what is known of the samples.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        jitter: above 0, added to the diagonal, without which duplicates have no determinant.
+        kernel: see ``facility_location``.
+        greedy: see ``facility_location``; all gains are always known, so that "naive" costs no more.
+        epsilon: see ``facility_location``.
+        beta: see ``facility_location``.
+        variant: "paper"; "deepcore" takes the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, with the opposite sign: it
+            seeks redundancy, and lazily gives the first places of each class. jitter is not used then.
 
-    Memory for k rows of n, never n x n. Raises ``MsCoresetError`` as ``facility_location`` does.
+    Returns:
+        The picks, a ``Selection``.
+
+    Raises:
+        MsCoresetError: as ``facility_location``.
     """
     def function(similarity: Cosine | Dense, k: int, share: float) -> LogDeterminant | ExplainedVariance:
         return LogDeterminant(similarity, k, jitter) if variant == "paper" else ExplainedVariance(similarity, k)

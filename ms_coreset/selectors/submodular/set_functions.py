@@ -2,7 +2,7 @@
 
 Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``, and ``add(place)``,
 which makes S one larger; and ``batch``, how many gains are cheaper together than one by one, None where all are known
-at any time. How they are maximised is ``greedy``'s business.
+at any time. ``greedy`` maximizes them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _EQUAL_SIMILARITY = 1e-12
 
 
 class SetFunction(Protocol):
-    """What the maximisers ask of a set function; see above."""
+    """What the maximizers ask of a set function; see above."""
 
     @property
     def batch(self) -> int | None:
@@ -76,10 +76,11 @@ class FacilityLocation:
 
 
 class NeighborFacilityLocation:
-    """f(S) = sum_i max_{j in S and N_i} s_ij, 0 where S has none of N_i, the ``count`` elements most similar to i.
+    """f(S) = sum_i max_{j in S and N_i} s_ij, with N_i the ``count`` elements most similar to i.
 
-    Of similarities equal to 12 places the lowest places are taken. n ``count`` of the n^2 similarities are kept: f is
-    at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0), on average ``count`` operations.
+    The max is 0 where S has none of N_i. Of similarities equal to 12 places the lowest places are taken. n ``count`` of
+    the n^2 similarities are kept: f is at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0),
+    on average ``count`` operations.
     """
 
     batch = 16
@@ -209,9 +210,10 @@ class LogDeterminant:
 
 
 class ExplainedVariance(LogDeterminant):
-    """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j, where the true one takes log
-    of what it does not. It seeks redundancy, and its gains rise as S grows: lazily maximised, candidates one by one,
-    it gives places 0, 1, 2, ... as in DeepCore.
+    """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j.
+
+    The true one takes the log of what S does not explain. This seeks redundancy, and its gains rise as S grows:
+    maximized lazily, candidates one by one, it gives places 0, 1, 2, ... as in DeepCore.
     """
 
     batch = 1

@@ -36,8 +36,15 @@ def blocks(places: np.ndarray, n: int) -> list[np.ndarray]:
 
 
 def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | Dense]:
-    """The similarities, each as a matrix made once, if these and the data's own copies take no more than ``memory``
-    bytes; else as given."""
+    """The similarities, each as a matrix made once, if they fit in memory; else as given.
+
+    Args:
+        similarities: of the pools.
+        memory: bytes that these matrices and the data's own copies may take.
+
+    Returns:
+        The similarities.
+    """
     fits = fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
     return [_dense(similarity) for similarity in similarities] if fits else similarities
 
@@ -60,8 +67,8 @@ def _dense(similarity: Cosine | GradientDistance) -> Dense:
 def _empty_matrix(n: int) -> np.ndarray:
     """An (n, n) array, in small pages of memory.
 
-    From 4 MB on NumPy asks the system for huge ones, for which a machine that has run for a while must move others'
-    memory about: three seconds for 10,000 x 10,000, where filling small ones takes half a second.
+    From 4 MB on NumPy asks the system for huge pages. A machine that has run for a while must move other memory around
+    for these: three seconds for 10,000 x 10,000, where filling small ones takes half a second.
     """
     size = 8 * n * n
     return np.frombuffer(mmap.mmap(-1, size)).reshape(n, n) if size >= HUGE_PAGES_FROM else np.empty((n, n))
@@ -112,7 +119,7 @@ class Dense:
         return _SumOfRows(self)
 
     def nearness(self) -> Dense:
-        """The similarities of these distances, see ``Nearness``; written over them."""
+        """The similarities of these distances, written over them; see ``Nearness``."""
         top = NEARNESS_MARGIN + self._matrix.max()
         return Dense(np.subtract(top, self._matrix, out=self._matrix))
 
@@ -132,12 +139,14 @@ class _SumOfRows:
 
 
 class Cosine:
-    """s_ij = 0.5 + 0.5 cos(x_i, x_j), in [0, 1], of vectors x_i = vec(l_i r_i^T); a zero vector has cos 0 with all.
+    """Cosine similarity s_ij = 0.5 + 0.5 cos(x_i, x_j), in [0, 1], of vectors x_i = vec(l_i r_i^T).
 
-    The cosine of such vectors is that of the l times that of the r, so that last-layer gradients, l_i = g_i and
-    r_i = [1 ; e_i], need never be written out. Plain vectors are the case l_i = 1.
+    A zero vector has cos 0 with all. The cosine of such vectors is that of the l times that of the r, so that
+    last-layer gradients, l_i = g_i and r_i = [1 ; e_i], need never be written out. Plain vectors are the case l_i = 1.
 
-    left, right: (n, C) and (n, d) float64, the l_i and r_i, which are divided by their norms in place
+    Args:
+        left: (n, C) float64, the l_i, which are divided by their norms in place.
+        right: (n, d) float64, the r_i, which are divided by their norms in place.
     """
 
     batch = 32
@@ -149,12 +158,12 @@ class Cosine:
 
     @classmethod
     def of_features(cls, features: np.ndarray) -> Cosine:
-        """Of features (n, d)."""
+        """The cosine of features (n, d)."""
         return cls(np.ones((len(features), 1)), np.array(features, np.float64))
 
     @classmethod
     def of_gradients(cls, gradients: LastLayerGradients) -> Cosine:
-        """Of ``LastLayerGradients``."""
+        """The cosine of ``LastLayerGradients``."""
         inputs = np.empty((len(gradients), gradients.features.shape[1] + 1))
         inputs[:, 0], inputs[:, 1:] = 1, gradients.features
         return cls(gradients.errors.copy(), inputs)
