@@ -28,13 +28,26 @@ _BLOCK = 1024  # images at a time
 def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
     """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing to download.
 
-    labels: (n,) whole numbers or texts; the values that there are, sorted, become 0 .. C-1 and name the classes;
-        texts that are all numbers are sorted by value
-    images: (n, H, H) or (n, H, H, channels) uint8
-    features, logits: (n, d), (n, C): taken for what they are instead of asking a network
-    test_images, test_labels: the test split; without them there is none
-    classes: (C,) texts; labels are then places in it (numbers), or some of it (texts)
-    mean, std: of pixels scaled to [0, 1], one or one per channel; by default the training images'
+    The arrays of the file:
+
+    * labels: (n,) whole numbers or texts. The distinct values, sorted, become 0 .. C-1 and name the classes; texts that
+      are all numbers are sorted by value.
+    * images: (n, H, H) or (n, H, H, channels) uint8.
+    * features: (n, d), and logits: (n, C); they are used as they are, and no network is asked.
+    * test_images, test_labels: the test split; without them there is none.
+    * classes: (C,) texts. Labels are then places in it (numbers), or some of its texts.
+    * mean, std: of pixels scaled to [0, 1], one number or one per channel; by default those of the training images.
+
+    Args:
+        root: the .npz file.
+        train: whether to load the training split, else the test split.
+        access: where to log; nothing is fetched.
+
+    Returns:
+        A ``Split``, or None for the test split of a file without one.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, or holds arrays that do not fit together.
     """
     if root.is_dir() or not root.exists():
         what = "a folder" if root.is_dir() else "not there"
@@ -139,7 +152,7 @@ def _matrix(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _color(arrays: dict[str, np.ndarray], images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) per channel: the file's, or those of the training images; 1 where all pixels are the same."""
+    """(mean, std) per channel: those of the file, or of the training images; std is 1 where all pixels are the same."""
     mean, std = _moments(images)
     return _moments_in_file(arrays, "mean", mean), _moments_in_file(arrays, "std", np.where(std > 0, std, 1))
 
