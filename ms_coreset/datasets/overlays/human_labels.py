@@ -40,8 +40,9 @@ def read_human_labels(clean: Split, root: FilePath, kind: str | None = None) -> 
         ((n,) integers, where they come from).
 
     Raises:
-        MsCoresetError: for a data set that nobody labelled, a file that is missing or damaged, and one whose clean
-            labels are not those of ``clean``, row for row: the labels follow the order of the python version of CIFAR.
+        MsCoresetError: for a data set that nobody labelled, an unknown kind, a file that is missing or damaged, and
+            one whose clean labels are not those of ``clean``, row for row: the labels follow the order of the python
+            version of CIFAR.
     """
     if clean.name not in PUBLISHED:
         raise MsCoresetError(f"no labels given by people are published for {clean.name}: only for "
