@@ -53,7 +53,7 @@ class Airbench(Classifier):
 
 
 def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 16, seed: int = 0) -> nn.Cell:
-    """The network of airbench with groups of ``width``, 4 x ``width`` and 4 x ``width`` channels; 4 x ``width`` features.
+    """Airbench: groups of ``width``, 4 x ``width`` and 4 x ``width`` channels; 4 x ``width`` features.
 
     Convolutions of the groups begin as the identity: as many of their filters as there are input channels pass one
     channel on each; the others are drawn as torch draws them. The running statistics of BatchNorm take 0.4 of each

@@ -161,7 +161,7 @@ mobilenet_v3_small, mobilenet_v3_large = (partial(mobilenet_v3, *network) for ne
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """``create_network``'s arguments for a MobileNetV3 with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a MobileNetV3 with these ``shapes``, or None for another network."""
     small = "features.1.conv.0.weight" in shapes
     head = f"classifier.{4 if small else 3}.weight"
     if not {"features.0.0.weight", "classifier.0.weight", head} <= shapes.keys():

@@ -73,7 +73,7 @@ wrn16_8, wrn28_2, wrn28_10 = (partial(wide_resnet, *size) for size in _SIZES.val
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """``create_network``'s arguments for a wide ResNet with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a wide ResNet with these ``shapes``, or None for another network."""
     if not {"conv1.weight", "block1.layer.0.conv1.weight", "bn1.gamma", "fc.weight"} <= shapes.keys():
         return None
     blocks = {name.split(".")[2] for name in shapes if name.startswith("block1.layer.")}
