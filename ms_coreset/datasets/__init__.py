@@ -109,7 +109,14 @@ def _other_images(family: Family, root: Path, train: bool, bits: int | None) -> 
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
-    """Names of the data sets that match a shell ``pattern``, overlays included."""
+    """Names of the data sets that match a shell pattern, names with an overlay's letter included.
+
+    Args:
+        pattern: such as "CIFAR*".
+
+    Returns:
+        The names.
+    """
     return DATASETS.names(pattern)
 
 

@@ -107,7 +107,7 @@ def _label_values(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _classes(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(values, names): what stands in the file for the labels 0 .. C-1, and what they are called."""
+    """(values, names): the values in the file that stand for the labels 0 .. C-1, and the names of the classes."""
     labels = _label_values(arrays, "labels")
     if "classes" not in arrays:
         values = np.unique(labels)
@@ -134,7 +134,7 @@ def _places(labels: np.ndarray, values: np.ndarray, key: str) -> np.ndarray:
 
 
 def _images(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
-    """(n, H, H, channels)."""
+    """Images as (n, H, H, channels) uint8."""
     images = arrays[key]
     images = images[..., None] if images.ndim == 3 else images
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != images.shape[2] or not images[:1].size:
@@ -144,7 +144,7 @@ def _images(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _matrix(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
-    """(n, columns) in float32, or float64 where it is stored so."""
+    """A matrix (n, columns) in float32, or in float64 if it is stored so."""
     matrix = arrays[key]
     if matrix.ndim != 2 or not matrix.shape[1] or matrix.dtype.kind not in "fiu":
         raise MsCoresetError(f"{key} must be numbers of shape (n, columns), got {matrix.dtype} of shape {matrix.shape}")

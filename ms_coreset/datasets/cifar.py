@@ -134,7 +134,7 @@ def _read_fields(path: Path, *keys: str) -> list:
 
 
 def _unpack(layout: Layout, root: Path, access: Access) -> None:
-    """Take what is missing in the set's folder out of the published archive, which is fetched if need be."""
+    """Extract the files that the set's folder lacks from the published archive, which is fetched if need be."""
     members = [f"{layout.folder}/{member}" for member in layout.train | layout.test | layout.meta]
     missing = [member for member in members if not (root / member).is_file()]
     archive = root / layout.archive

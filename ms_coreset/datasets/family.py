@@ -109,6 +109,9 @@ def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[floa
 
     Returns:
         The decorator; it returns the loader as it is.
+
+    Raises:
+        KeyError: by the decorator, for a name that is registered already.
     """
     def register(load: Callable) -> Callable:
         family = Family(name, mean, std, load, resizable, by_path)

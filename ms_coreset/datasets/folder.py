@@ -80,7 +80,7 @@ def _silent(line: str) -> None:
 
 
 def _unwrap(root: Path, log: Log) -> Path:
-    """``root``, or the only folder in it, where that is no class: it holds several folders, or a part."""
+    """``root``, or the only folder in it if that is no class: it holds several folders, or a part."""
     names = class_folders(root)
     if len(names) != 1 or _is_part(names[0]) or _loose_images(root / names[0]):
         return root
@@ -105,7 +105,11 @@ def _parts(root: Path) -> tuple[str | None, str | None]:
 
 
 def _only(root: Path, parts: Sequence[str], kinds: Sequence[str]) -> str | None:
-    """The folder of the first of the ``kinds`` there is; raises ``MsCoresetError`` for two of them."""
+    """The folder that is named like the first of ``kinds`` for which there is one, or None.
+
+    Raises:
+        MsCoresetError: for two folders of the same kind.
+    """
     for kind in kinds:
         found = [name for name in parts if _is_part(name, (kind,))]
         if len(found) > 1:
@@ -127,7 +131,7 @@ def _is_part(name: str, kinds: Sequence[str] = _TRAIN + _TEST) -> bool:
 
 
 def _tell_doubts(root: Path, trained: str, tested: str | None, classes: Sequence[str], log: Log) -> None:
-    """Say what of the tree may not be meant so."""
+    """Log what may be wrong with the tree of folders."""
     place = root / trained
     if len(classes) == 1:
         log(f"{place} has one class, {classes[0]}: --data names the folder that holds a folder for each class")
@@ -151,7 +155,7 @@ def _loose_images(folder: Path) -> list[str]:
 
 
 def _common_size(root: Path, part: str) -> int:
-    """The side of the images if those looked at, spread over classes, are small squares of one size; else 224."""
+    """Side of the images: their own if those looked at (spread over classes) are small squares of one size, or 224."""
     classes = _evenly(class_folders(root / part), _SAMPLED)
     sizes: set[tuple[int, int]] = set()
     for name in classes:

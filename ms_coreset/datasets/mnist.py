@@ -116,7 +116,7 @@ def _load(name: str, url: str, md5: dict[str, str], root: Path, train: bool, acc
 
 
 def _locate(folder: Path, archive: str, url: str, md5: str, access: Access) -> Path:
-    """The file at hand, plain before compressed; fetched as published where there is none."""
+    """A file of the set, plain before compressed; fetched as published if there is none."""
     plain = archive.removesuffix(".gz")
     candidates = [place / name for place in (folder / "raw", folder) for name in (plain, archive)]
     found = next((path for path in candidates if path.is_file()), None)

@@ -75,7 +75,7 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(n, size, size, channels)."""
+        """Shape (n, size, size, channels)."""
         return len(self), self.scaling.crop, self.scaling.crop, self._channels
 
     def __getitem__(self, key: Any) -> np.ndarray:

@@ -92,7 +92,7 @@ class Split:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.classes)
 
     def require_images(self) -> np.ndarray | Pictures:
@@ -131,7 +131,14 @@ class Split:
         return images.digest if isinstance(images, Pictures) else array_digest(images)
 
     def subset(self, indices: np.ndarray) -> "Split":
-        """The samples at ``indices``, in that order; lazy images stay so."""
+        """Some samples as a split; lazy images stay lazy.
+
+        Args:
+            indices: (m,) places of the samples, in the order of the new split.
+
+        Returns:
+            The split of m samples.
+        """
         chosen: dict[str, Any] = {name: _at(getattr(self, name), indices)
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
         known = {name: array[indices] for name, array in self.known.items()}

@@ -128,7 +128,7 @@ class Ranks(Alone):
             return dict(arrays)
 
     def fail(self, message: str) -> None:
-        """Let all ranks raise an error."""
+        """Raise an error with this message on all ranks."""
         told = message.encode()
         self._announce(_FAILED, len(told), message=told)
 
@@ -166,7 +166,7 @@ class Ranks(Alone):
 
     @contextlib.contextmanager
     def _explain_loss(self) -> Iterator[None]:
-        """Tell what an exchange that fails means."""
+        """Turn the failure of an exchange into ``NotConnected``, with the likely cause."""
         try:
             yield
         except RuntimeError as error:
@@ -176,7 +176,7 @@ class Ranks(Alone):
 
 
 def _message(messages: Sequence[str], failed: np.ndarray) -> str:
-    """One message for all: what the lowest rank that failed says, and which that is where rank 0 has not."""
+    """The message for all ranks: that of the lowest rank that failed, with its number unless it is rank 0."""
     rank = int(np.argmax(failed))
     return f"rank {rank}: {messages[rank]}" if rank else messages[rank]
 
@@ -192,7 +192,7 @@ class _Nowhere(io.TextIOBase):
 
 
 class _Process:
-    """What this process is in its run: its group once it is connected, and its own output streams."""
+    """State of this process in its run: its group once it is connected, and its own output streams."""
 
     def __init__(self) -> None:
         self.taking_part, self.in_turn = False, 0
@@ -372,7 +372,7 @@ def _leave() -> FailedTogether | None:
 
 
 def _speak(aloud: bool) -> None:
-    """Print from now on, or write into nothing."""
+    """Print from now on, or discard all output."""
     streams = _process.streams = _process.streams or (sys.stdout, sys.stderr)
     if aloud:
         sys.stdout, sys.stderr = streams

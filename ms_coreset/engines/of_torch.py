@@ -168,7 +168,7 @@ class TorchEngine:
 
 
 def _ways(name: str) -> Iterator[dict[str, Any]]:
-    """The options of a network's family that its weights tell."""
+    """The ways in which a network can be built: all combinations of those options that its weights tell."""
     known = {"variant": ("cifar", "imagenet"), "batch_norm": (True, False), "aux": (False, True)}
     has = {option: values for option, values in known.items() if option in options_of(name)}
     for values in itertools.product(*has.values()):
@@ -177,7 +177,7 @@ def _ways(name: str) -> Iterator[dict[str, Any]]:
 
 @functools.lru_cache(256)
 def _shapes(name: str, num_classes: int, in_channels: int, image_size: int, **options: Any) -> Shapes:
-    """A network's weights by MindSpore's names; none where it can't be built so."""
+    """Shapes of a network's weights by MindSpore's names; empty if it can't be built so."""
     try:
         with torch.device("meta"):
             module, _ = build_network(name, num_classes, in_channels, image_size, **options)
@@ -222,7 +222,7 @@ class Parameter:
 
     @torch.no_grad()
     def set_data(self, tensor: torch.Tensor) -> None:
-        """Take the numbers of another tensor."""
+        """Set the numbers to those of another tensor."""
         self._tensor.copy_(tensor)
 
 

@@ -139,7 +139,7 @@ class _Differentiable:
         self._gradient = self._engine.gradient(sum_of_chosen)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """(n, C)."""
+        """Logits (n, C) of n images."""
         with self._engine.asking():
             return self._in_batches(self._logits, images)
 

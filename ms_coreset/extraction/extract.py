@@ -101,7 +101,7 @@ def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: in
 
 
 def _ask(store: ExtractionStore, network: Network, batches: Iterator[Batch], together: int, progress: Progress) -> None:
-    """together: rows of a whole batch."""
+    """Fill ``store`` with the network's answers to the batches; ``together`` is the number of rows of a full batch."""
     network.set_train(False)
     engine = engine_of(network)
     with engine.asking():

@@ -159,7 +159,7 @@ def _key(split: Split, test: Split | None, settings: dict[str, Any]) -> str:
 
 def _make(split: Split, test: Split | None, settings: dict[str, Any], memory: int | str | None,
           folder: Path | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays by name, notes): from ``folder``, made anew unless they are there whole, or in memory."""
+    """(arrays by name, notes): in memory, or from ``folder``, where they are made anew unless they are complete."""
     shape = len(split), split.num_classes
     store = ExtractionStore({"features": shape, "logits": shape}, folder)
     notes = _notes(folder)
@@ -172,7 +172,7 @@ def _make(split: Split, test: Split | None, settings: dict[str, Any], memory: in
 
 
 def _notes(folder: Path | None) -> dict[str, float | None] | None:
-    """The notes on evidence that is there whole; None where it is not."""
+    """The notes on complete evidence in ``folder``; None if there are none."""
     if folder is None:
         return None
     with contextlib.suppress(MsCoresetError, KeyError, TypeError, ValueError):

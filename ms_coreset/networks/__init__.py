@@ -58,6 +58,9 @@ def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
 
     Returns:
         The decorator; it returns the function as it is.
+
+    Raises:
+        KeyError: by the decorator, for a name that is registered already.
     """
     def register(build: Callable) -> str | Callable:
         return _NETWORKS.add(name, build, aliases)
@@ -65,7 +68,14 @@ def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
 
 
 def list_networks(pattern: str = "*") -> list[str]:
-    """Names of the networks that match a shell ``pattern``."""
+    """Names of the networks that match a shell pattern.
+
+    Args:
+        pattern: such as "resnet*".
+
+    Returns:
+        The names.
+    """
     return _NETWORKS.names(pattern)
 
 

@@ -38,7 +38,7 @@ class LargeBlock(Block):
     """The block with torchvision's names of weights."""
 
     def store(self, left: list[nn.Cell], right: list[nn.Cell]) -> None:
-        """Keep the branches, lists of convolutions."""
+        """Store the branches, lists of convolutions."""
         self.branch1 = nn.SequentialCell(_with_norms(left)) if left else nn.Identity()
         self.branch2 = nn.SequentialCell(_with_norms(right))
 
@@ -53,7 +53,7 @@ class SmallBlock(Block):
     """The block with the Moderate repository's names: conv1, bn1, conv2 ... in both branches."""
 
     def store(self, left: list[nn.Cell], right: list[nn.Cell]) -> None:
-        """Keep the branches, lists of convolutions."""
+        """Store the branches, lists of convolutions."""
         for place, convolution in enumerate(left + right, 1):
             setattr(self, f"conv{place}", convolution)
             setattr(self, f"bn{place}", nn.BatchNorm2d(convolution.out_channels))

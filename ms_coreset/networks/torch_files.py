@@ -145,7 +145,7 @@ def _is_state(content: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Storage:
-    """Where a tensor's numbers lie: their key in the file, what they are, and how many."""
+    """Where a tensor's numbers lie: their key in the file, their type, and how many there are."""
 
     key: str
     kind: str

@@ -52,7 +52,7 @@ def _unpickled(content: bytes) -> dict[str, np.ndarray] | None:
     storages: dict[str, np.ndarray] = {}
 
     def storage_of(raw: Any) -> _Storage:
-        """The storage that the bytes of a file of the former format hold, under a key of its own."""
+        """The storage that the bytes of a file in the older format hold, under a key of its own."""
         if not isinstance(raw, bytes):
             raise Refused("it holds a storage that is no bytes")
         storage, numbers = _former(Content(raw))

@@ -201,7 +201,17 @@ def assign(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath) 
 
 
 def read_checkpoint(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays, by MindSpore's names, and the notes (plain values) of a file by ``write_checkpoint`` or MindSpore."""
+    """The arrays, by MindSpore's names, and the notes (plain values) of a file by ``write_checkpoint`` or MindSpore.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (name -> array, notes).
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, or of another kind.
+    """
     if Path(path).suffix == ".pth":
         state, memory, told = read_training(path)
         return {**from_torch_names(state), **memory}, _mapping(told, path)
@@ -302,8 +312,8 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
 
     Args:
         path: the file.
-        image_size: side of the images in pixels.
-        in_channels: channels of the images, used where the weights don't tell; so is ``image_size``.
+        image_size: side of the images in pixels, used where the weights don't tell.
+        in_channels: channels of the images, used where the weights don't tell.
         arch: the network that the file is expected to hold, or None to go by the file.
         framework: what computes the network, "mindspore" or "torch".
         log: called with a line where arrays of the file are left out, or where the last layer is missing. In that case

@@ -113,7 +113,7 @@ class Reselection:
         return coreset if self.pool is None or self.n is None else coreset.within(self.pool, self.n)
 
     def __str__(self) -> str:
-        """All that decides which coresets come, the data and the network apart."""
+        """All settings that decide which coresets are chosen, apart from the data and the network."""
         options = "".join(f", {name} {value}" for name, value in sorted(self.options.items()))
         return (f"{self.name} at {self.request.rate:g}{' balanced' if self.request.balance else ''} every {self.every} "
                 f"epochs{f' after {self.warm}' if self.warm else ''}, seed {self.request.seed}{options}"

@@ -138,6 +138,9 @@ def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarr
 
     Returns:
         (n,) int64.
+
+    Raises:
+        MsCoresetError: for arguments of another type, and a ``batch_size`` below 1.
     """
     engine_of(network)  # is there, or it says how to get it
     require_network(network)
@@ -159,7 +162,7 @@ def _logits(network: Trainable, split: Split, batch_size: int = 512) -> Iterator
 
 
 def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> dict:
-    """Accuracy on ``split`` overall and per class, each in [0, 1] (None for a class without samples).
+    """Accuracy on ``split`` overall and per class, each in [0, 1].
 
     Args:
         network: that is asked.
@@ -167,7 +170,11 @@ def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> 
         recipe: whose ``test_resize`` is used, or None.
 
     Returns:
-        The accuracies by name.
+        "accuracy", "samples" (their number), and "per_class": name of the class -> accuracy, or None for a class
+        without samples.
+
+    Raises:
+        MsCoresetError: for arguments of another type.
     """
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe, type(None))

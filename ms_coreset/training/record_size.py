@@ -67,6 +67,6 @@ def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] 
 
 
 def _stream_bytes(n: int, epochs: int, validated: bool) -> int:
-    """Bytes of an epoch's values and of what they are added up in."""
+    """Bytes of an epoch's values and of the sums that they are added to."""
     window = min(LENGTH, epochs)
     return n * (_ROW + _SUMS + 4 * (3 * window - 1) + _OF_WINDOWS + (_CORRELATIONS if validated else 0))

@@ -151,7 +151,7 @@ class _Sum:
         self.count += seen
 
     def score(self) -> np.ndarray:
-        """(n,): minus the sum or the mean."""
+        """Score (n,): minus the sum or the mean."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return -(self.total / self.count if self.mean else self.total * (self.epochs / self.count))
 
@@ -181,7 +181,7 @@ class _Windows:
             self.count[part] += known
 
     def score(self) -> np.ndarray:
-        """(n,); see ``dyn_unc`` and ``dual``."""
+        """Score (n,); see ``dyn_unc`` and ``dual``."""
         with np.errstate(invalid="ignore"):
             return self.total / self.count
 

@@ -80,7 +80,7 @@ def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, 
 
 
 def _publish(path: Path, noisy: np.ndarray, manifest: dict[str, Any]) -> None:
-    """Write both files. The labels come last: where they are, the manifest beside them is theirs."""
+    """Write both files. The labels come last: where they exist, the manifest beside them belongs to them."""
     buffer = io.BytesIO()
     np.save(buffer, noisy, allow_pickle=False)
     content = buffer.getvalue()

@@ -89,7 +89,7 @@ def _read_to_the_end(opened: tarfile.TarFile) -> None:
 
 
 class _Room:
-    """What an archive may unpack to in all: a published one is images, which hardly shrink."""
+    """How many bytes an archive may unpack to: a published archive holds images, which hardly shrink."""
 
     def __init__(self, archive: Path) -> None:
         self._archive, self._left = archive, most_from(os.path.getsize(archive))
@@ -123,7 +123,7 @@ def _require_plain(archive: Path, name: str, plain: bool) -> None:
 
 
 def _inside(archive: Path, name: str, top: str) -> Path:
-    """The way to a member below the folder; a leading ``top`` is left out."""
+    """The path of a member below the folder; a leading ``top`` is left out."""
     path = PurePosixPath(name)
     parts = path.parts[1:] if path.parts[:1] == (top,) else path.parts
     if path.is_absolute() or ".." in parts or "\\" in name or not parts:

@@ -101,7 +101,7 @@ class ImageFiles(Pictures):
         return [os.fsdecode(self._index.relative(row)).replace(os.sep, "/") for row in self._rows]
 
     def fault(self, place: int) -> str | None:
-        """Why image ``place`` can't be decoded, or None. JPEG files are decoded at an eighth of their size."""
+        """Why image ``place`` can't be decoded, or None; JPEG files are decoded at an eighth of their size."""
         try:
             with open_image(self._index.path(self._rows[place])) as picture:
                 picture.draft(picture.mode, (1, 1))

@@ -207,14 +207,14 @@ def _exactly(source: Source, length: int) -> bytearray:
 
 
 class _Inflated:
-    """The content of a compressed element of ``length`` bytes, which ``stream`` stands at."""
+    """The content of a compressed element of ``length`` bytes; ``stream`` is at its beginning."""
 
     def __init__(self, stream: BufferedReader, length: int) -> None:
         self._stream, self._left, self.most = stream, length, most_from(length)
         self._inflate = zlib.decompressobj()
 
     def read(self, length: int) -> bytes:
-        """Between one and ``length`` bytes; none at the end, where zlib has compared its checksum."""
+        """Read between one and ``length`` bytes; none at the end, where zlib has compared its checksum."""
         content = b""
         while not content and not self._inflate.eof:
             block = self._inflate.unconsumed_tail or self._decompress()
