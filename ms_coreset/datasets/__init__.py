@@ -1,7 +1,7 @@
-"""Images and labels, by name.
+"""Data sets by name: images and labels.
 
-Every module of this package that registers a loader (``family.register_dataset``) is a data set: adding one is
-adding a file.
+Every module of this package that registers a loader (``family.register_dataset``) is a data set. To add a data set,
+add a file.
 """
 
 from __future__ import annotations
@@ -37,26 +37,37 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
                  log: Log = Access.log) -> Split | None:
     """Load the training or the test split of a data set.
 
-    name: one of ``list_datasets()``, in any case; an ``N`` after it lays label noise over the training labels, a ``C``
-        corrupted and an ``A`` attacked images over the training images, and ``@VARIANT`` after the letter says which
-        of several. The test split is always the clean one, under the name of the data set without perturbation
-    root: folder that holds the data sets, each laid out as its publisher does; for ``folder``, the one of the images,
-        and for ``arrays`` the .npz file
-    image_size: side of the images, for sets of photographs of any size (``ImageNet``, ``folder``); None: their default
-    bits: how many bits the values of grey images have that are stored in 16 or 32, for sets of image files; without
-        it such an image is refused if its largest value would fit 14 (see docs/data.md)
-    broken: what of image files that can't be decoded. None: they are named when they are met. "refuse": all files of
-        both splits are decoded once now, and it is an error that counts them and names a file that lists them.
-        "skip": the same, but they are left out, with a word to ``log``; places are then counted without them. What
-        was found is kept in ``checked/`` beside the data, until names, sizes or times change
-    download: fetch published files that are missing
-    verify: refuse files that differ from the published ones (md5); otherwise they are read, with a warning
-    log: called with each line for the user (a warning, a download, what was made because it was missing); by default
-        the ``warning`` of the logger ``ms_coreset``, which ``logging`` shows on stderr
+    Attacked images (a name that ends in ``A``) are never made here: making them takes a network.
 
-    Returns a ``Split`` with uint8 images, or None for the test split of a set without one. Raises
-    ``MsCoresetError`` for an unknown name, and for files that are missing, damaged or refused; the message names the
-    file. What ``A`` lays over is never made here: it takes a network.
+    Args:
+        name: one of ``list_datasets()``, in any case. A letter after it lays a perturbation over the training split:
+            ``N`` label noise over the labels, ``C`` corrupted images, ``A`` attacked images. ``@VARIANT`` after the
+            letter says which of several. The test split is always the clean one, under the name of the data set without
+            perturbation.
+        root: folder that holds the data sets, each laid out as its publisher does. For ``folder`` it is the folder of
+            the images, for ``arrays`` the .npz file.
+        train: whether to load the training split, else the test split.
+        image_size: side of the images in pixels, for sets of photographs of any size (``ImageNet``, ``folder``); None:
+            their default.
+        bits: how many bits the values of grey images have that are stored in 16 or 32, for sets of image files. Without
+            it such an image is refused if its largest value would fit 14 bits (see docs/data.md).
+        broken: what to do with image files that can't be decoded. None: an error names such a file when it is read.
+            "refuse": all files of both splits are decoded once now, and broken ones are an error that counts them and
+            names a file that lists them. "skip": the same, but they are left out and ``log`` is told; places are then
+            counted without them. The result is kept in ``checked/`` beside the data, until names, sizes or times
+            change.
+        download: whether to fetch published files that are missing.
+        verify: whether to refuse files that differ from the published ones (md5); otherwise they are read, with a
+            warning.
+        log: called with each line for the user (a warning, a download, what was made because it was missing). The
+            default is the ``warning`` of the logger ``ms_coreset``, which ``logging`` shows on stderr.
+
+    Returns:
+        A ``Split`` with uint8 images, or None for the test split of a set without one.
+
+    Raises:
+        MsCoresetError: for an unknown name, another ``broken``, and files that are missing, damaged or refused; the
+            message names the file.
     """
     require_kind("root", root, str, os.PathLike)
     require_kind("image_size", image_size, numbers.Integral, type(None))
@@ -74,7 +85,7 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
 
 
 def _check(family: Family, root: Path, split: Split, skip: bool, bits: int | None, log: Log) -> Split:
-    """``split`` after all images of its data set were tried, without the broken ones if ``skip``."""
+    """``split`` after all images of its data set were decoded once, without the broken ones if ``skip``."""
     part = "train" if split.train else "test"
     assert isinstance(split.images, ImageFiles)  # as the caller has seen
     parts = {part: split.images, **_other_images(family, root, not split.train, bits)}
@@ -89,7 +100,7 @@ def _check(family: Family, root: Path, split: Split, skip: bool, bits: int | Non
 
 
 def _other_images(family: Family, root: Path, train: bool, bits: int | None) -> dict[str, ImageFiles]:
-    """The image files of the other split; what is wrong with that is said when it is loaded."""
+    """The image files of the other split; errors in it are raised when that split is loaded, not here."""
     try:
         other = family.split(root, train, Access(download=False, log=lambda line: None), bits=bits)
     except MsCoresetError:
@@ -98,14 +109,29 @@ def _other_images(family: Family, root: Path, train: bool, bits: int | None) -> 
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
-    """Names of the data sets that match a shell ``pattern``, overlays included."""
+    """Names of the data sets that match a shell pattern, names with an overlay's letter included.
+
+    Args:
+        pattern: such as "CIFAR*".
+
+    Returns:
+        The names.
+    """
     return DATASETS.names(pattern)
 
 
 def default_overlay_path(root: FilePath, name: str) -> Path:
-    """File below ``root`` that holds the overlay of a perturbed data set, such as ``CIFAR100N`` or ``CIFAR100N@0.35``.
+    """File that holds the overlay of a perturbed data set, such as ``CIFAR100N`` or ``CIFAR100N@0.35``.
 
-    Raises ``MsCoresetError`` for an unknown name, or one without an overlay.
+    Args:
+        root: folder that holds the data sets.
+        name: of the perturbed data set.
+
+    Returns:
+        The path of the overlay, below ``root``; the file need not exist.
+
+    Raises:
+        MsCoresetError: for an unknown name, or one without an overlay.
     """
     family, letter, variant = find_dataset(name)
     if not letter:

@@ -28,13 +28,26 @@ _BLOCK = 1024  # images at a time
 def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
     """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing to download.
 
-    labels: (n,) whole numbers or texts; the values that there are, sorted, become 0 .. C-1 and name the classes;
-        texts that are all numbers are sorted by value
-    images: (n, H, H) or (n, H, H, channels) uint8
-    features, logits: (n, d), (n, C): taken for what they are instead of asking a network
-    test_images, test_labels: the test split; without them there is none
-    classes: (C,) texts; labels are then places in it (numbers), or some of it (texts)
-    mean, std: of pixels scaled to [0, 1], one or one per channel; by default the training images'
+    The arrays of the file:
+
+    * labels: (n,) whole numbers or texts. The distinct values, sorted, become 0 .. C-1 and name the classes; texts that
+      are all numbers are sorted by value.
+    * images: (n, H, H) or (n, H, H, channels) uint8.
+    * features: (n, d), and logits: (n, C); they are used as they are, and no network is asked.
+    * test_images, test_labels: the test split; without them there is none.
+    * classes: (C,) texts. Labels are then places in it (numbers), or some of its texts.
+    * mean, std: of pixels scaled to [0, 1], one number or one per channel; by default those of the training images.
+
+    Args:
+        root: the .npz file.
+        train: whether to load the training split, else the test split.
+        access: where to log; nothing is fetched.
+
+    Returns:
+        A ``Split``, or None for the test split of a file without one.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, or holds arrays that do not fit together.
     """
     if root.is_dir() or not root.exists():
         what = "a folder" if root.is_dir() else "not there"
@@ -94,7 +107,7 @@ def _label_values(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _classes(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """(values, names): what stands in the file for the labels 0 .. C-1, and what they are called."""
+    """(values, names): the values in the file that stand for the labels 0 .. C-1, and the names of the classes."""
     labels = _label_values(arrays, "labels")
     if "classes" not in arrays:
         values = np.unique(labels)
@@ -121,7 +134,7 @@ def _places(labels: np.ndarray, values: np.ndarray, key: str) -> np.ndarray:
 
 
 def _images(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
-    """(n, H, H, channels)."""
+    """Images as (n, H, H, channels) uint8."""
     images = arrays[key]
     images = images[..., None] if images.ndim == 3 else images
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != images.shape[2] or not images[:1].size:
@@ -131,7 +144,7 @@ def _images(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _matrix(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
-    """(n, columns) in float32, or float64 where it is stored so."""
+    """A matrix (n, columns) in float32, or in float64 if it is stored so."""
     matrix = arrays[key]
     if matrix.ndim != 2 or not matrix.shape[1] or matrix.dtype.kind not in "fiu":
         raise MsCoresetError(f"{key} must be numbers of shape (n, columns), got {matrix.dtype} of shape {matrix.shape}")
@@ -139,7 +152,7 @@ def _matrix(arrays: dict[str, np.ndarray], key: str) -> np.ndarray:
 
 
 def _color(arrays: dict[str, np.ndarray], images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) per channel: the file's, or those of the training images; 1 where all pixels are the same."""
+    """(mean, std) per channel: those of the file, or of the training images; std is 1 where all pixels are the same."""
     mean, std = _moments(images)
     return _moments_in_file(arrays, "mean", mean), _moments_in_file(arrays, "std", np.where(std > 0, std, 1))
 

@@ -60,18 +60,36 @@ CIFAR100 = Layout(
 
 @register_dataset("CIFAR10", mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616), aliases=["CIFAR-10"])
 def load_cifar10(root: Path, train: bool, access: Access) -> Loaded:
-    """CIFAR-10: 50,000 + 10,000 photographs of 32x32 pixels, 10 classes (170 MB to download)."""
+    """CIFAR-10: 50,000 + 10,000 photographs of 32x32 pixels, 10 classes (170 MB to download).
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     return _load(CIFAR10, root, train, access)
 
 
 @register_dataset("CIFAR100", mean=(0.50707, 0.48654, 0.44091), std=(0.26733, 0.25643, 0.27615), aliases=["CIFAR-100"])
 def load_cifar100(root: Path, train: bool, access: Access) -> Loaded:
-    """CIFAR-100: 50,000 + 10,000 photographs of 32x32 pixels, 100 (fine) classes (169 MB to download)."""
+    """CIFAR-100: 50,000 + 10,000 photographs of 32x32 pixels, 100 (fine) classes (169 MB to download).
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     return _load(CIFAR100, root, train, access)
 
 
 def _load(layout: Layout, root: Path, train: bool, access: Access) -> Loaded:
-    """Images, labels and class names: as many rows as the files hold, so that a part of the set can be used, too."""
+    """Images, labels and class names: as many rows as the files hold, so a part of the set can be used too."""
     folder = root / layout.folder
     batches = layout.train if train else layout.test
     published = {folder / member: md5 for member, md5 in (batches | layout.meta).items()}
@@ -116,7 +134,7 @@ def _read_fields(path: Path, *keys: str) -> list:
 
 
 def _unpack(layout: Layout, root: Path, access: Access) -> None:
-    """Take what is missing in the set's folder out of the published archive, which is fetched if need be."""
+    """Extract the files that the set's folder lacks from the published archive, which is fetched if need be."""
     members = [f"{layout.folder}/{member}" for member in layout.train | layout.test | layout.meta]
     missing = [member for member in members if not (root / member).is_file()]
     archive = root / layout.archive

@@ -26,14 +26,33 @@ _MEAN, _STD = (0.47889522, 0.47227842, 0.43047404), (0.24205776, 0.23828046, 0.2
 
 @register_dataset("CINIC10", mean=_MEAN, std=_STD, aliases=["CINIC-10"])
 def load_cinic10(root: Path, train: bool, access: Access) -> Loaded:
-    """CINIC-10: 90,000 + 90,000 images of 32x32 pixels, 10 classes (688 MB to download); ``valid`` is left aside, as
-    in CCS's code."""
+    """CINIC-10: 90,000 + 90,000 images of 32x32 pixels, 10 classes (688 MB to download).
+
+    ``valid`` is left aside, as in the code of CCS.
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     return _load(root, ["train"] if train else ["test"], access)
 
 
 @register_dataset("CINIC10all", mean=_MEAN, std=_STD, aliases=["CINIC-10-all"])
 def load_cinic10_all(root: Path, train: bool, access: Access) -> Loaded:
-    """CINIC-10 trained on ``train`` and then ``valid``, 180,000 images, as in CCS's paper; the same test split."""
+    """CINIC-10 trained on ``train`` and then ``valid``: 180,000 images, as in the paper of CCS; the same test split.
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     return _load(root, ["train", "valid"] if train else ["test"], access)
 
 

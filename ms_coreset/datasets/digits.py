@@ -17,8 +17,16 @@ if TYPE_CHECKING:
 def load_digits(root: Path, train: bool, access: Access) -> Loaded:
     """1,797 handwritten digits of 8x8 pixels (1,437 train, 360 test), part of scikit-learn; nothing to download.
 
-    The values 0..16 become ``round(value * 255 / 16)`` (half to even). The set is published in one piece: a fixed
-    fifth of each class is the test split, whatever seed the user sets.
+    The values 0..16 become ``round(value * 255 / 16)`` (half to even). The set is published in one piece: a fixed fifth
+    of each class is the test split, whatever seed the user sets.
+
+    Args:
+        root: not used: scikit-learn brings the files.
+        train: whether to load the training split, else the test split.
+        access: not used.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
     """
     from sklearn.datasets import load_digits as bundled
 

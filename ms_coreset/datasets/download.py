@@ -1,4 +1,4 @@
-"""Published files: fetching them, and telling whether a file at hand is the published one."""
+"""Published files: fetch them, and check whether a local file is the published one."""
 
 import http.client
 import os
@@ -23,9 +23,10 @@ _BLOCK = 1 << 18
 class Access:
     """What a data set's loader may do to get at published files, and how it speaks to the user.
 
-    download: whether a file that is not there may be fetched
-    verify: whether a file that differs from the published one is an error; otherwise it is read, with a warning
-    log: called with each line for the user; the default is shown on stderr unless ``logging`` is set up otherwise
+    Attributes:
+        download: whether a file that is missing may be fetched.
+        verify: whether a file that differs from the published one is an error; otherwise it is read, with a warning.
+        log: called with each line for the user; the default is shown on stderr unless ``logging`` is set up otherwise.
     """
 
     download: bool = True
@@ -33,16 +34,30 @@ class Access:
     log: Log = warn
 
     def obtain(self, url: str, path: Path, md5: str) -> None:
-        """Fetch ``url`` to ``path``; raises ``MsCoresetError`` when it can't be had, or downloading is not allowed."""
+        """Fetch ``url`` to ``path``.
+
+        Args:
+            url: of the published file.
+            path: where to put it.
+            md5: hexadecimal sum of the published file.
+
+        Raises:
+            MsCoresetError: when the file can't be fetched, or downloading is not allowed.
+        """
         if not self.download:
             raise MsCoresetError(f"{path} is missing: get it from {url} and put it there, or allow downloading")
         self.log(f"{path} is missing: downloading {url}")
         fetch(url, path, md5)
 
     def compare(self, name: str, published: dict[Path, str]) -> None:
-        """Compare files with their published md5 sums, ``{path: md5}``: one warning for all that differ, or an error.
+        """Compare files with their published md5 sums: one warning for all that differ, or an error.
 
-        ``name`` is the data set's. Raises ``MsCoresetError`` for a file that differs if ``verify`` is set.
+        Args:
+            name: of the data set.
+            published: path -> md5 sum.
+
+        Raises:
+            MsCoresetError: for a file that differs, if ``verify`` is set.
         """
         differing = [path for path, md5 in published.items() if digest(path) != md5]
         if not differing:
@@ -55,15 +70,20 @@ class Access:
 
 
 def fetch(url: str, path: FilePath, md5: str | None = None, progress: bool = True, timeout: float = 30) -> None:
-    """Download ``url`` to ``path`` by way of ``<path>.part``, going on from what such a file holds already.
+    """Download ``url`` to ``path``; a partial file ``<path>.part`` of an earlier attempt is continued.
 
-    md5: hexadecimal sum that the whole file must have
-    progress: show a bar on stderr (a line every ten seconds when that is no terminal)
-    timeout: seconds without an answer or data
+    The partial file is removed when the sum differs, and kept after any other failure. Without ``md5`` a change of the
+    file on the server between two attempts is not noticed. Two processes must not fetch the same file at once.
 
-    Raises ``MsCoresetError`` when there is no network or no such file, the transfer ends early, or the sum differs.
-    The part file is removed when the sum differs and kept otherwise. Without ``md5`` nothing tells whether the file
-    changed at the server between two attempts. Two processes must not fetch the same file at once.
+    Args:
+        url: of the file.
+        path: where to put it.
+        md5: hexadecimal sum that the whole file must have, or None.
+        progress: whether to show a bar on stderr (a line every ten seconds when that is no terminal).
+        timeout: seconds without an answer or data.
+
+    Raises:
+        MsCoresetError: when there is no network or no such file, the transfer ends early, or the sum differs.
     """
     path = Path(path)
     part = path.with_name(f"{path.name}.part")

@@ -1,4 +1,4 @@
-"""The data sets there are, by name: what a data set has to bring, and what comes for free."""
+"""The registry of data sets by name, and the one class that describes a data set."""
 
 from __future__ import annotations
 
@@ -30,12 +30,16 @@ Loaded = tuple[np.ndarray | Pictures, np.ndarray, Sequence[str]] | Split | None
 class Family:
     """One data set without perturbations.
 
-    mean, std: per channel, of the training pixels scaled to [0, 1]; None where the loader brings them
-    load: ``(root, train, access) -> images, labels, classes``: (n, height, width, channels) uint8 or ``Pictures``,
-        (n,) int64 and the classes' names, or None where there is no such split, or a whole ``Split``; ``access`` is a
-        ``download.Access``
-    resizable: whether ``load`` takes ``image_size``, too: the side to bring the images to, or None for its default
-    by_path: whether the root is the set itself, a file or folder of the user's: then it is called by that, too
+    Attributes:
+        name: the registered name.
+        mean: per channel, of the training pixels scaled to [0, 1]; None where the loader gives it.
+        std: standard deviation, likewise.
+        load: ``(root, train, access) -> images, labels, classes``: (n, height, width, channels) uint8 or ``Pictures``,
+            (n,) int64, and the names of the classes; or None where there is no such split; or a whole ``Split``.
+            ``access`` is a ``download.Access``.
+        resizable: whether ``load`` also takes ``image_size``: the side to resize the images to, or None for its
+            default.
+        by_path: whether the root is the set itself, a file or folder of the user's; its name is then part of the title.
     """
 
     name: str
@@ -50,15 +54,26 @@ class Family:
         return f"{self.name}-{Path(root).absolute().stem}" if self.by_path else self.name
 
     def home(self, root: FilePath) -> Path:
-        """The folder that what is laid over the set lies in."""
+        """The folder that holds the overlays of the set."""
         return Path(root).absolute().parent if self.by_path else Path(root)
 
     def split(self, root: Path, train: bool, access: Access, image_size: int | None = None,
               bits: int | None = None) -> Split | None:
-        """Load one split, or None where there is none.
+        """Load one split.
 
-        Raises ``MsCoresetError`` when its files are empty, for an ``image_size`` or ``bits`` that can't be had, or for
-        the loader's reasons.
+        Args:
+            root: folder that holds the data sets, or the set itself (``by_path``).
+            train: whether to load the training split, else the test split.
+            access: what the loader may do to get at files.
+            image_size: side of the images in pixels, or None for the default.
+            bits: bits of the values of deep grey images, or None.
+
+        Returns:
+            The split, or None where there is none.
+
+        Raises:
+            MsCoresetError: when its files are empty, for an ``image_size`` or ``bits`` that the set does not take, and
+                for the loader's reasons.
         """
         if image_size is not None and not self.resizable:
             raise MsCoresetError(f"image size {image_size}: {self.name} has images of one size; leave it out")
@@ -80,9 +95,23 @@ class Family:
 
 def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None, *,
                      aliases: Iterable[str] = (), resizable: bool = False, by_path: bool = False) -> Callable:
-    """Decorator that makes a loader (see ``Family``) known as ``name``, and with each overlay's letter after it.
+    """Decorator that registers a loader (see ``Family``) as ``name``, and with each overlay's letter after it.
 
     The loader's docstring is the data set's description.
+
+    Args:
+        name: of the data set.
+        mean: per channel, of the training pixels scaled to [0, 1]; None where the loader gives it.
+        std: standard deviation, likewise.
+        aliases: other names.
+        resizable: whether the loader also takes ``image_size``.
+        by_path: whether the root is the set itself, a file or folder of the user's.
+
+    Returns:
+        The decorator; it returns the loader as it is.
+
+    Raises:
+        KeyError: by the decorator, for a name that is registered already.
     """
     def register(load: Callable) -> Callable:
         family = Family(name, mean, std, load, resizable, by_path)
@@ -93,10 +122,17 @@ def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[floa
 
 
 def find_dataset(name: str) -> tuple[Family, str, str]:
-    """(family, overlay's letter or "", its variant or "") of a name such as ``CIFAR10``, ``cifar10n``, ``CIFAR10N@b``.
+    """The parts of a name such as ``CIFAR10``, ``cifar10n`` or ``CIFAR10N@b``.
 
-    Raises ``MsCoresetError`` for an unknown name, and for a variant of clean data or with other than letters, digits
-    and ``._+-`` in it.
+    Args:
+        name: of a data set, in any case.
+
+    Returns:
+        (family, letter of the overlay or "", its variant or "").
+
+    Raises:
+        MsCoresetError: for an unknown name, a variant of clean data, and a variant with characters other than letters,
+            digits and ``._+-``.
     """
     base, mark, variant = name.partition("@") if isinstance(name, str) else (name, "", "")
     family, letter = DATASETS[base]
@@ -109,13 +145,29 @@ def find_dataset(name: str) -> tuple[Family, str, str]:
 
 
 def canonical_name(name: str) -> str:
-    """The registered spelling of a name, its variant as it is typed; raises as ``find_dataset``."""
+    """The registered spelling of a name, its variant as it is typed.
+
+    Raises:
+        MsCoresetError: as ``find_dataset``.
+    """
     variant = find_dataset(name)[2]
     return DATASETS.canonical(name.partition("@")[0]) + (f"@{variant}" if variant else "")
 
 
 def check_labels(labels: np.ndarray, num_classes: int, path: Path) -> np.ndarray:
-    """The labels of a file as (n,) int64; raises ``MsCoresetError`` naming the file for one that is out of range."""
+    """The labels of a file as (n,) int64.
+
+    Args:
+        labels: (n,) numbers.
+        num_classes: labels must be in 0 .. num_classes - 1.
+        path: the file, for the message.
+
+    Returns:
+        (n,) int64.
+
+    Raises:
+        MsCoresetError: naming the file for a label that is out of range.
+    """
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if len(wrong):
         raise MsCoresetError(f"{path}: label {wrong[0]} is out of range (0 to {num_classes - 1}); get the file anew")

@@ -35,16 +35,30 @@ _SAMPLED, _SMALL, _LARGE = 32, 64, 224
 @register_dataset("folder", mean=MEAN, std=STD, aliases=["ImageFolder", "image-folder"], resizable=True,
                   by_path=True)
 def load_folder(root: Path, train: bool, access: Access, image_size: int | None) -> Loaded:
-    """Your own images: --data names the folder, with train/<class>/* and val/<class>/* (or valid, validation, test),
-    or with <class>/* alone, and then no test split.
+    """Your own images: ``--data`` names a folder with train/<class>/* and val/<class>/*, or with <class>/* alone.
 
-    The parts' names may be in any case, also Training and Testing, train_set and test_set, and lie in one folder that
-    is alone in the other. What archives, file servers and systems leave behind (__MACOSX, @eaDir, hidden folders) is
-    passed over. What looks wrong is said: one class only, classes named like parts, folders and images left aside.
+    ``val`` may also be called valid, validation or test. With <class>/* alone there is no test split. The parts' names
+    may be in any case; Training and Testing, train_set and test_set are understood too. The parts may lie in one folder
+    that is the only one in the given folder. What archives, file servers and systems leave behind (__MACOSX, @eaDir,
+    hidden folders) is passed over. The user is told of what looks wrong: one class only, classes named like parts,
+    folders and images that are left aside.
 
-    Images are resized to ``image_size``: up to 64 pixels the shorter side is, and the middle square cut out; above
-    that with ImageNet's margin, 256 for 224. Without it, they keep their size if (of 32 that are looked at) all are
-    squares of one size up to 64, and become 224 otherwise. Mean and standard deviation are ImageNet's.
+    Images are resized to ``image_size``. Up to 64 pixels, the shorter side is resized to it and the middle square cut
+    out. Above that, ImageNet's margin is kept: resized to 256 for 224. Without ``image_size`` the images keep their
+    size if all (of 32 that are looked at) are squares of one size up to 64 pixels, and become 224 otherwise. Mean and
+    standard deviation are ImageNet's.
+
+    Args:
+        root: the folder of the images.
+        train: whether to load the training split, else the test split.
+        access: where to log; nothing is fetched.
+        image_size: side of the images in pixels, or None.
+
+    Returns:
+        Images, labels and class names; None for the test split of a folder without one.
+
+    Raises:
+        MsCoresetError: for a folder that is missing, unreadable, or without class folders or images.
     """
     root = _unwrap(root, access.log if train else _silent)
     trained, tested = _parts(root)
@@ -66,7 +80,7 @@ def _silent(line: str) -> None:
 
 
 def _unwrap(root: Path, log: Log) -> Path:
-    """``root``, or the only folder in it, where that is no class: it holds several folders, or a part."""
+    """``root``, or the only folder in it if that is no class: it holds several folders, or a part."""
     names = class_folders(root)
     if len(names) != 1 or _is_part(names[0]) or _loose_images(root / names[0]):
         return root
@@ -78,9 +92,9 @@ def _unwrap(root: Path, log: Log) -> Path:
 
 
 def _parts(root: Path) -> tuple[str | None, str | None]:
-    """Folders to train and to test on, below ``root``; None for what there is not.
+    """The folders to train and to test on, below ``root``; None for a part that does not exist.
 
-    A folder named like a part that holds no folders, beside others that are not named so, is a class.
+    A folder that is named like a part but holds no folders counts as a class if folders with other names are beside it.
     """
     names = class_folders(root)
     parts = [name for name in names if _is_part(name)]
@@ -91,7 +105,11 @@ def _parts(root: Path) -> tuple[str | None, str | None]:
 
 
 def _only(root: Path, parts: Sequence[str], kinds: Sequence[str]) -> str | None:
-    """The folder of the first of the ``kinds`` there is; raises ``MsCoresetError`` for two of them."""
+    """The folder that is named like the first of ``kinds`` for which there is one, or None.
+
+    Raises:
+        MsCoresetError: for two folders of the same kind.
+    """
     for kind in kinds:
         found = [name for name in parts if _is_part(name, (kind,))]
         if len(found) > 1:
@@ -102,7 +120,7 @@ def _only(root: Path, parts: Sequence[str], kinds: Sequence[str]) -> str | None:
 
 
 def _inner(root: Path, part: str) -> str:
-    """``part``, or the only folder in it, where that is named like a part as well: training_set/training_set."""
+    """``part``, or the only folder in it if that is named like a part as well: training_set/training_set."""
     names = class_folders(root / part)
     doubled = len(names) == 1 and _is_part(names[0]) and class_folders(root / part / names[0])
     return os.path.join(part, names[0]) if doubled else part
@@ -113,7 +131,7 @@ def _is_part(name: str, kinds: Sequence[str] = _TRAIN + _TEST) -> bool:
 
 
 def _tell_doubts(root: Path, trained: str, tested: str | None, classes: Sequence[str], log: Log) -> None:
-    """Say what of the tree may not be meant so."""
+    """Log what may be wrong with the tree of folders."""
     place = root / trained
     if len(classes) == 1:
         log(f"{place} has one class, {classes[0]}: --data names the folder that holds a folder for each class")
@@ -137,7 +155,7 @@ def _loose_images(folder: Path) -> list[str]:
 
 
 def _common_size(root: Path, part: str) -> int:
-    """The side of the images if those that are looked at, evenly over classes, are equal small squares; or 224."""
+    """Side of the images: their own if those looked at (spread over classes) are small squares of one size, or 224."""
     classes = _evenly(class_folders(root / part), _SAMPLED)
     sizes: set[tuple[int, int]] = set()
     for name in classes:

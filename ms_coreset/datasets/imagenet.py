@@ -1,6 +1,6 @@
 """ImageNet (ILSVRC 2012), as torchvision lays it out: ``train/<wnid>/*`` and ``val/<wnid>/*``.
 
-``<root>/imagenet`` is looked into, then ``<root>`` itself. A flat ``val`` needs the development kit beside it.
+It is looked for in ``<root>/imagenet``, then in ``<root>`` itself. A flat ``val`` needs the development kit beside it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,19 @@ _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 
 @register_dataset("ImageNet", mean=MEAN, std=STD, aliases=["ImageNet-1k", "ILSVRC2012"], resizable=True)
 def load_imagenet(root: Path, train: bool, access: Access, image_size: int | None) -> Loaded:
-    """ImageNet: 1,281,167 + 50,000 photographs, resized to 256 and cropped to 224 pixels, 1,000 classes; to be had
-    from image-net.org only, after registration.
+    """ImageNet: 1,281,167 + 50,000 photographs, resized to 256 and cropped to 224 pixels, 1,000 classes.
 
-    The test split is ``val``. Classes are the folders that are there, so that a part of the set can be used.
+    It can't be downloaded here: it is available from image-net.org only, after registration. The test split is ``val``.
+    Classes are the folders that exist, so a part of the set can be used.
+
+    Args:
+        root: folder that holds ``imagenet``, or the set itself.
+        train: whether to load the training split, else the test split.
+        access: where to log; nothing is fetched.
+        image_size: side of the images in pixels; None: 224.
+
+    Returns:
+        Images, labels and class names.
     """
     folder = _locate(root)
     wnids, scaling = class_folders(folder / "train"), default_scaling(224 if image_size is None else image_size)
@@ -66,7 +75,7 @@ def _locate(root: Path) -> Path:
 
 
 def _load_flat(folder: Path, kit: Path, wnids: list[str], scaling: Scaling) -> tuple[ImageFiles, np.ndarray]:
-    """The images of a ``val`` without class folders and their labels, in the order it would have with them."""
+    """The images and labels of a ``val`` without class folders, in the order they would have with class folders."""
     names = image_names(entry.name for entry in folder.iterdir())
     numbers = _read_truth(kit / _TRUTH)
     if len(numbers) != len(names):

@@ -1,6 +1,6 @@
 """MNIST and its kin, as IDX files, plain or compressed (http://yann.lecun.com/exdb/mnist describes the format).
 
-``<root>/<name>/raw`` is where torchvision puts them; ``<root>/<name>`` is looked into as well.
+torchvision puts them in ``<root>/<name>/raw``; ``<root>/<name>`` is looked into as well.
 """
 
 from __future__ import annotations
@@ -42,14 +42,32 @@ _FASHION_CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sand
 
 @register_dataset("MNIST", mean=(0.1307,), std=(0.3081,))
 def load_mnist(root: Path, train: bool, access: Access) -> Loaded:
-    """MNIST: 60,000 + 10,000 handwritten digits of 28x28 pixels (12 MB to download)."""
+    """MNIST: 60,000 + 10,000 handwritten digits of 28x28 pixels (12 MB to download).
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     url = "https://ossci-datasets.s3.amazonaws.com/mnist"
     return *_load("MNIST", url, _MNIST_MD5, root, train, access), tuple("0123456789")
 
 
 @register_dataset("FashionMNIST", mean=(0.2861,), std=(0.3530,), aliases=["Fashion-MNIST"])
 def load_fashion_mnist(root: Path, train: bool, access: Access) -> Loaded:
-    """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28x28 pixels, 10 classes (31 MB to download)."""
+    """Fashion-MNIST: 60,000 + 10,000 grey pictures of clothes, 28x28 pixels, 10 classes (31 MB to download).
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     url = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
     return *_load("FashionMNIST", url, _FASHION_MD5, root, train, access), _FASHION_CLASSES
 
@@ -58,7 +76,15 @@ def load_fashion_mnist(root: Path, train: bool, access: Access) -> Loaded:
 def load_qmnist(root: Path, train: bool, access: Access) -> Loaded:
     """QMNIST: MNIST's 60,000 digits to train on, and the whole test set of 60,000, 28x28 pixels (20 MB to download).
 
-    A label is a row of eight integers: the class, and who wrote the digit where.
+    A label in its files is a row of eight integers: the class, and who wrote the digit where.
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
     """
     url = "https://raw.githubusercontent.com/facebookresearch/qmnist/master"
     return *_load("QMNIST", url, _QMNIST_MD5, root, train, access, label_columns=8), tuple("0123456789")
@@ -66,7 +92,18 @@ def load_qmnist(root: Path, train: bool, access: Access) -> Loaded:
 
 def _load(name: str, url: str, md5: dict[str, str], root: Path, train: bool, access: Access,
           label_columns: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels. label_columns: of labels that are rows of 32-bit integers, the class first; None for bytes."""
+    """Images and labels.
+
+    Args:
+        name: of the set and its folder.
+        url: where its files are published.
+        md5: name of a file -> its sum.
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+        label_columns: for labels that are rows of 32-bit integers, how many a row has (the class is the first); None
+            for labels that are bytes.
+    """
     archives = list(md5)[:2] if train else list(md5)[2:]
     paths = [_locate(root / name, archive, f"{url}/{archive}", md5[archive], access) for archive in archives]
     access.compare(name, {path: md5[path.name] for path in paths if path.name in md5})  # no sum of a plain file
@@ -79,7 +116,7 @@ def _load(name: str, url: str, md5: dict[str, str], root: Path, train: bool, acc
 
 
 def _locate(folder: Path, archive: str, url: str, md5: str, access: Access) -> Path:
-    """The file at hand, plain before compressed; fetched as published where there is none."""
+    """A file of the set, plain before compressed; fetched as published if there is none."""
     plain = archive.removesuffix(".gz")
     candidates = [place / name for place in (folder / "raw", folder) for name in (plain, archive)]
     found = next((path for path in candidates if path.is_file()), None)

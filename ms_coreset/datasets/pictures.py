@@ -1,4 +1,4 @@
-"""Images that are made when they are asked for: decoded, resized and cropped by Pillow, in several threads."""
+"""Images that are made when they are indexed: decoded, resized and cropped by Pillow, in several threads."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity"
 
 @dataclass(frozen=True)
 class Scaling:
-    """The shorter side to ``resize`` pixels (bilinear, antialiased), then the middle square of ``crop`` pixels.
+    """Resize the shorter side to ``resize`` pixels (bilinear, antialiased), then cut out the middle square of ``crop``.
 
-    The same as torchvision's Resize and CenterCrop. Raises ``MsCoresetError`` unless ``1 <= crop <= resize``.
+    The same as torchvision's Resize and CenterCrop.
+
+    Attributes:
+        resize: pixels of the shorter side.
+        crop: pixels of the side of the square, 1 .. ``resize``.
+
+    Raises:
+        MsCoresetError: unless ``1 <= crop <= resize``.
     """
 
     resize: int
@@ -47,10 +54,15 @@ class Scaling:
 
 
 class Pictures:
-    """n images that take the place of a (n, size, size, channels) uint8 array, and are made when they are indexed.
+    """n images that stand in for a (n, size, size, channels) uint8 array, and are made when they are indexed.
 
-    ``images[i]``, with a slice or with an array of integers or booleans, gives such an array; ``subset`` gives a view
-    that makes nothing yet. ``scaling`` is a ``Scaling``; rows: (n,) places of the images in what they are made from.
+    ``images[i]``, with a slice or an array of integers or booleans, gives such an array. ``subset`` gives a view and
+    makes nothing yet.
+
+    Args:
+        rows: (n,) places of the images in their source.
+        channels: of an image.
+        scaling: a ``Scaling``.
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
@@ -63,7 +75,7 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(n, size, size, channels)."""
+        """Shape (n, size, size, channels)."""
         return len(self), self.scaling.crop, self.scaling.crop, self._channels
 
     def __getitem__(self, key: Any) -> np.ndarray:
@@ -85,17 +97,19 @@ class Pictures:
 
     @functools.cached_property
     def digest(self) -> str:
-        """Checksum of what the images are made from and how, in hexadecimal."""
+        """Checksum of the images' source and scaling, in hexadecimal."""
         return array_digest(np.array(astuple(self.scaling)), np.array(self._content_digest()))
 
     @functools.cached_property
     def origin(self) -> str:
-        """Checksum of what the images are made from, whatever size they are brought to; of files, whenever they were
-        written. A copy has the same."""
+        """Checksum of the images' source, whatever size they are scaled to; of files, whatever their times.
+
+        A copy of the files has the same.
+        """
         return self._content_digest()
 
     def original(self, place: int) -> Image.Image:
-        """The Pillow image that image ``place`` is made from, of its own size."""
+        """The Pillow image that image ``place`` is made from, in its own size."""
         raise NotImplementedError
 
     def _view(self, rows: np.ndarray, scaling: Scaling) -> Pictures:
@@ -106,9 +120,15 @@ class Pictures:
 
 
 class ArrayPictures(Pictures):
-    """Images of an array (n, height, width, 1 or 3) uint8, for transforms that are Pillow's.
+    """Images of an array (n, height, width, 1 or 3) uint8, for transforms by Pillow.
 
-    Raises ``MsCoresetError`` for another number of channels.
+    Args:
+        array: the images.
+        scaling: a ``Scaling``, or None to keep the size.
+        rows: (n,) places in the array, or None for all.
+
+    Raises:
+        MsCoresetError: for another number of channels.
     """
 
     def __init__(self, array: np.ndarray, scaling: Scaling | None = None, rows: np.ndarray | None = None) -> None:
@@ -131,7 +151,7 @@ class ArrayPictures(Pictures):
 
 
 def as_pictures(images: np.ndarray | Pictures) -> Pictures:
-    """``images`` as ``Pictures``, be they that already or an array."""
+    """``images`` as ``Pictures``, whether they are that already or an array."""
     return images if isinstance(images, Pictures) else ArrayPictures(images)
 
 
@@ -144,8 +164,15 @@ def as_pixels(picture: Image.Image) -> np.ndarray:
 def in_threads(make: Callable[[int], Image.Image], shape: tuple[int, ...], workers: int | None = None) -> np.ndarray:
     """An array (n, height, width, channels) uint8 of the Pillow images ``make(0) .. make(n - 1)``.
 
-    They are made by ``workers`` threads (by default ``WORKERS``), each a stretch of them, so that the result does not
-    depend on their number.
+    Each thread makes a stretch of them, so the result does not depend on the number of threads.
+
+    Args:
+        make: place -> Pillow image.
+        shape: (n, height, width, channels).
+        workers: number of threads, by default ``WORKERS``.
+
+    Returns:
+        uint8 array of ``shape``.
     """
     workers = workers or WORKERS
     pixels = np.empty(shape, np.uint8)
@@ -160,7 +187,16 @@ def in_threads(make: Callable[[int], Image.Image], shape: tuple[int, ...], worke
 
 
 def in_order(work: Callable[[Any], Any], items: Iterable, workers: int | None = None) -> list:
-    """``[work(item) for item in items]``, by ``workers`` threads (by default ``WORKERS``)."""
+    """``[work(item) for item in items]``, by several threads.
+
+    Args:
+        work: function of one item.
+        items: in any number.
+        workers: number of threads, by default ``WORKERS``.
+
+    Returns:
+        The results, in the order of ``items``.
+    """
     return list(_threads(workers or WORKERS).map(work, items))
 
 

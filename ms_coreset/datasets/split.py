@@ -1,4 +1,4 @@
-"""One split of a data set: images, labels, and what was done to them."""
+"""One split of a data set: images, labels, and the perturbation if there is one."""
 
 import dataclasses
 import re
@@ -23,17 +23,23 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 class Split:
     """Images and labels, with what a perturbation changed.
 
-    images: (n, height, width, channels) uint8, or ``Pictures``, which are decoded when they are indexed, or None where
-        only ``known`` tells of the samples
-    labels: (n,) int64 in ``0 .. len(classes) - 1``, as every method sees them (noisy ones for an ``N`` set)
-    classes: names of the classes, in label order
-    mean, std: per channel, of pixels scaled to [0, 1]
-    clean_labels, bad: (n,), only when a perturbation is known: the true labels, and which samples it touched
-    bad_kinds: (n,) int8, with ``bad``: 0, or k for the k-th of the manifest's "kinds"
-    manifest: what the perturbation did, as plain values
-    known: fields of ``Evidence`` that came with the data, such as "features": arrays (n, ...)
+    Attributes:
+        name: of the data set.
+        images: (n, height, width, channels) uint8; or ``Pictures``, which are decoded when they are indexed; or None
+            where only ``known`` tells of the samples.
+        labels: (n,) int64 in ``0 .. len(classes) - 1``, as every method sees them (noisy ones for an ``N`` set).
+        classes: names of the classes, in label order.
+        mean: per channel, of pixels scaled to [0, 1].
+        std: standard deviation, likewise.
+        train: whether it is the training split.
+        clean_labels: (n,) the true labels; only when a perturbation is known.
+        bad: (n,) which samples the perturbation touched; only when it is known.
+        bad_kinds: (n,) int8, with ``bad``: 0, or k for the k-th of the manifest's "kinds".
+        manifest: what the perturbation did, as plain values.
+        known: fields of ``Evidence`` that came with the data, such as "features": arrays (n, ...).
 
-    Raises ``MsCoresetError`` when lengths differ or a label is out of range.
+    Raises:
+        MsCoresetError: when lengths differ or a label is out of range.
     """
 
     name: str
@@ -86,11 +92,15 @@ class Split:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.classes)
 
     def require_images(self) -> np.ndarray | Pictures:
-        """The images, which every network needs; raises ``MsCoresetError`` if there are none."""
+        """The images, which every network needs.
+
+        Raises:
+            MsCoresetError: if there are none.
+        """
         if self.images is None:
             raise MsCoresetError(f"{self.name} has no images: no network can be trained on it, or asked about it")
         return self.images
@@ -112,16 +122,23 @@ class Split:
 
     @property
     def origin(self) -> str | None:
-        """Checksum of what lazy images are made from, see ``Pictures.origin``; None of others."""
+        """Checksum of the source of lazy images, see ``Pictures.origin``; None for others."""
         return self.images.origin if isinstance(self.images, Pictures) else None
 
     def fingerprint(self) -> str:
-        """Checksum of the images: what a network's answers to them depend on; see ``Pictures.digest`` for lazy ones."""
+        """Checksum of the images, on which a network's answers depend; see ``Pictures.digest`` for lazy ones."""
         images = self.require_images()
         return images.digest if isinstance(images, Pictures) else array_digest(images)
 
     def subset(self, indices: np.ndarray) -> "Split":
-        """The samples at ``indices``, in that order; lazy images stay so."""
+        """Some samples as a split; lazy images stay lazy.
+
+        Args:
+            indices: (m,) places of the samples, in the order of the new split.
+
+        Returns:
+            The split of m samples.
+        """
         chosen: dict[str, Any] = {name: _at(getattr(self, name), indices)
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
         known = {name: array[indices] for name, array in self.known.items()}
@@ -129,9 +146,10 @@ class Split:
 
 
     def with_probabilities(self) -> "Split":
-        """This split where the logits that came with it are probabilities; see ``arrays.logits_of``.
+        """This split, with the logits that came with it read as probabilities; see ``arrays.logits_of``.
 
-        Raises ``MsCoresetError`` where none came with it, and for rows that are no probabilities.
+        Raises:
+            MsCoresetError: where no logits came with it, and for rows that are no probabilities.
         """
         if "logits" not in self.known:
             raise MsCoresetError(f"probabilities: no logits came with {self.name} that could be these")
@@ -155,10 +173,21 @@ def _at(values: np.ndarray | Pictures | None, indices: np.ndarray) -> np.ndarray
 
 
 def class_balanced_indices(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Ascending indices of a random part of ``size`` samples, as even over the classes as their sizes allow.
+    """Ascending indices of a random part of ``size`` samples, as evenly over the classes as their sizes allow.
 
-    Each class gives the same number; what a small class lacks, and the remainder, is shared by the others, lowest
-    class first. Drawn from the seed's stream "pool". Raises ``MsCoresetError`` unless ``1 <= size <= len(labels)``.
+    Each class gives the same number. What a small class lacks, and the remainder, is shared by the others, lowest class
+    first. The samples are drawn from the seed's stream "pool".
+
+    Args:
+        labels: (n,) labels.
+        size: how many samples, 1 .. n.
+        seed: 0 to 2**32 - 1.
+
+    Returns:
+        (size,) indices, ascending.
+
+    Raises:
+        MsCoresetError: unless ``1 <= size <= len(labels)``.
     """
     if not 1 <= size <= len(labels):
         raise MsCoresetError(f"pool of {size} samples: must be 1 to {len(labels)}, the training split's size")
@@ -179,7 +208,7 @@ def class_order(names: Iterable[str]) -> list[str]:
 
 
 def tell_order(names: Sequence[str], log: Log) -> None:
-    """Say by ``log`` where the ``class_order`` of ``names`` is not that of text, as other programs have it."""
+    """Tell the user by ``log`` if the ``class_order`` of ``names`` is not that of text, which other programs have."""
     text = sorted(names)
     if list(names) != text:
         log(f"classes are named by numbers and count by value, {_begin(names)}; as text, as torchvision's ImageFolder "

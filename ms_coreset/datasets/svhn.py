@@ -1,6 +1,6 @@
 """Street View House Numbers, cropped digits, in the files of their publisher (http://ufldl.stanford.edu/housenumbers).
 
-``<root>/svhn`` is where they are put; ``<root>`` itself, where torchvision puts them, is looked into as well.
+They are put in ``<root>/svhn``; ``<root>`` itself, where torchvision puts them, is looked into as well.
 """
 
 from __future__ import annotations
@@ -29,13 +29,31 @@ _MEAN, _STD = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
 
 @register_dataset("SVHN", mean=_MEAN, std=_STD)
 def load_svhn(root: Path, train: bool, access: Access) -> Loaded:
-    """SVHN: 73,257 + 26,032 digits of house numbers, colour, 32x32 pixels, unbalanced classes (246 MB to download)."""
+    """SVHN: 73,257 + 26,032 digits of house numbers, colour, 32x32 pixels, unbalanced classes (246 MB to download).
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     return _load(["train_32x32.mat"] if train else ["test_32x32.mat"], root, access)
 
 
 @register_dataset("SVHNextra", mean=_MEAN, std=_STD)
 def load_svhn_extra(root: Path, train: bool, access: Access) -> Loaded:
-    """SVHN with its easier extra digits: 604,388 to train on, the first 73,257 SVHN's (1.6 GB; 4 GB of memory)."""
+    """SVHN with its easier extra digits: 604,388 to train on, the first 73,257 SVHN's (1.6 GB; 4 GB of memory).
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     return _load(["train_32x32.mat", "extra_32x32.mat"] if train else ["test_32x32.mat"], root, access)
 
 

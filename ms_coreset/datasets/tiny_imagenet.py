@@ -33,13 +33,30 @@ def load_tiny_imagenet(root: Path, train: bool, access: Access) -> Loaded:
     The test split is ``val``: the labels of ``test`` were never published. Of two standard deviations in use,
     DeepCore's .2770 .2691 .2821 is that of the pixels; the Moderate repository's .2302 .2265 .2262 is about the mean
     of the deviations within each image.
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
     """
     return _load(root, train, access, 64)
 
 
 @register_dataset("TinyImageNet32", mean=_MEAN, std=_STD, aliases=["tiny32"])
 def load_tiny_imagenet_32(root: Path, train: bool, access: Access) -> Loaded:
-    """Tiny ImageNet resized to 32x32 pixels, as DeepCore uses it."""
+    """Tiny ImageNet resized to 32x32 pixels, as DeepCore uses it.
+
+    Args:
+        root: folder that holds the data sets.
+        train: whether to load the training split, else the test split.
+        access: what may be done to get at the files.
+
+    Returns:
+        Images, labels and class names; see ``family.Family``.
+    """
     return _load(root, train, access, 32)
 
 
@@ -70,9 +87,10 @@ def _obtain(root: Path, access: Access) -> None:
 
 
 def read_annotations(path: Path) -> list[tuple[str, ...]]:
-    """Pairs of a file's name and its class's, of each line of val_annotations.txt.
+    """Pairs of a file's name and its class, one for each line of val_annotations.txt.
 
-    Raises ``MsCoresetError`` for a line that holds something else, and for a file without lines.
+    Raises:
+        MsCoresetError: for a line that holds something else, and for a file without lines.
     """
     try:
         lines = read_file(path).decode().splitlines()
@@ -89,8 +107,11 @@ def read_annotations(path: Path) -> list[tuple[str, ...]]:
 
 
 def _load_annotated(folder: Path, wnids: list[str], scaling: Scaling) -> tuple[ImageFiles, np.ndarray]:
-    """Images and labels of ``val``, sorted by class and name, wherever each file is: in ``images`` as published, or
-    in its class's folder; both are allowed, so that a conversion that was stopped half-way does no harm."""
+    """Images and labels of ``val``, sorted by class and name, wherever each file lies.
+
+    A file may lie in ``images`` as published, or in the folder of its class; both are allowed, so a conversion that was
+    stopped half-way does no harm.
+    """
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     wanted = sorted((wnid, name) for name, wnid in read_annotations(folder / ANNOTATIONS) if wnid in label_of)
     held = {place: _names(folder / place) for place in

@@ -1,4 +1,4 @@
-"""One run on several processes, devices or machines: who takes part, and how they exchange what each has found."""
+"""One run on several processes, devices or machines: who takes part, and how they exchange their results."""
 
 from ms_coreset.distributed.ranks import (
     Alone,

@@ -4,11 +4,11 @@ MindSpore's launcher starts one command several times, and once more as the sche
 
     msrun --worker_num 8 --local_worker_num 8 --join True $(command -v ms-coreset) select --dataset CIFAR10 --rate 0.2
 
-What they exchange goes through MindSpore's collectives: HCCL on Ascend, NCCL on GPU, MCCL (sockets) on CPU. Before each
-exchange every rank announces what it is about to do, or that it has failed. So none waits for one that has given up,
+They exchange data through MindSpore's collectives: HCCL on Ascend, NCCL on GPU, MCCL (sockets) on CPU. Before each
+exchange every rank announces what it is about to do, or that it has failed. So no rank waits for one that has failed,
 and an error on any rank is every rank's error. Only rank 0 prints and writes.
 
-``current()`` is the group that the code at hand works in: ``Alone`` in a process that was not launched so.
+``current()`` is the group of ranks that the running code works in: ``Alone`` in a process that was not launched so.
 """
 
 from __future__ import annotations
@@ -39,29 +39,41 @@ class FailedTogether(MsCoresetError):
 
 
 class NotConnected(MsCoresetError):
-    """The other ranks can't be reached, or not any more."""
+    """The other ranks can't be reached, or no longer."""
 
 
 class Alone:
-    """A group of one: everything is its own, and nothing is exchanged.
+    """A group of one rank, which has everything and exchanges nothing.
 
-    rank, size: its place, 0 .. size - 1; local_size: ranks on this machine; first: whether it prints and writes
+    Attributes:
+        rank: its number, 0 .. size - 1.
+        size: number of ranks.
+        local_size: ranks on this machine.
+        first: whether it prints and writes.
     """
 
     rank, size, local_size, first = 0, 1, 1, True
 
     def part(self, n: int, step: int = 1) -> slice:
-        """This rank's share of n items in a row, a slice; shares begin at multiples of ``step``."""
+        """This rank's share of ``n`` consecutive items.
+
+        Args:
+            n: number of items.
+            step: shares begin at multiples of it.
+
+        Returns:
+            A slice.
+        """
         blocks = -(-n // step)
         begin, end = (min(n, blocks * rank // self.size * step) for rank in (self.rank, self.rank + 1))
         return slice(begin, end)
 
     def gather(self, array: np.ndarray) -> list[np.ndarray]:
-        """Every rank's array, by rank: alike but for their lengths."""
+        """Every rank's array, by rank; they may differ in length only."""
         return [array]
 
     def join(self, array: np.ndarray) -> np.ndarray:
-        """Every rank's array, one after the other."""
+        """Every rank's array, concatenated by rank."""
         return np.concatenate(self.gather(array))
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -69,14 +81,14 @@ class Alone:
         return tensor
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Wait until all ranks have come here."""
 
     def agree(self, number: int) -> int:
-        """Rank 0's whole number."""
+        """Rank 0's whole number, on all ranks."""
         return int(self.gather(np.array([number], np.int64))[0][0])
 
     def from_first(self, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """What ``make()`` returns on rank 0, a dict of arrays; there alone it is called."""
+        """The dict of arrays that ``make()`` returns on rank 0, the only rank that calls it."""
         with alone():
             return make()
 
@@ -116,7 +128,7 @@ class Ranks(Alone):
             return dict(arrays)
 
     def fail(self, message: str) -> None:
-        """Let all ranks raise an error."""
+        """Raise an error with this message on all ranks."""
         told = message.encode()
         self._announce(_FAILED, len(told), message=told)
 
@@ -154,7 +166,7 @@ class Ranks(Alone):
 
     @contextlib.contextmanager
     def _explain_loss(self) -> Iterator[None]:
-        """Tell what an exchange that fails means."""
+        """Turn the failure of an exchange into ``NotConnected``, with the likely cause."""
         try:
             yield
         except RuntimeError as error:
@@ -164,7 +176,7 @@ class Ranks(Alone):
 
 
 def _message(messages: Sequence[str], failed: np.ndarray) -> str:
-    """One message for all: what the lowest rank that failed says, and which that is where rank 0 has not."""
+    """The message for all ranks: that of the lowest rank that failed, with its number unless it is rank 0."""
     rank = int(np.argmax(failed))
     return f"rank {rank}: {messages[rank]}" if rank else messages[rank]
 
@@ -180,7 +192,7 @@ class _Nowhere(io.TextIOBase):
 
 
 class _Process:
-    """What this process is in its run: its group once it is connected, and its own output streams."""
+    """State of this process in its run: its group once it is connected, and its own output streams."""
 
     def __init__(self) -> None:
         self.taking_part, self.in_turn = False, 0
@@ -192,18 +204,18 @@ _process = _Process()
 
 
 def current() -> Alone:
-    """The group that the code at hand works in: this run's ranks, or ``Alone``."""
+    """The group that the running code works in: this run's ranks, or ``Alone``."""
     return _ALONE if _process.group is None or _process.in_turn else _process.group
 
 
 def launched() -> bool:
-    """Whether this process was started as one of several, by msrun or in its manner."""
+    """Whether this process was started as one of several, by msrun or in the same way."""
     return "MS_ROLE" in os.environ or os.environ.get("RANK_SIZE", "1") not in ("", "1")
 
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Let the code within work by itself: what it would exchange concerns this rank only."""
+    """Let the code within work by itself: it exchanges nothing with other ranks."""
     _process.in_turn += 1
     try:
         yield
@@ -213,7 +225,7 @@ def alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def first_before_others() -> Iterator[None]:
-    """Let rank 0 go through the block by itself, then the others: what it has made they find."""
+    """Let rank 0 go through the block by itself, then the others, which find what it has made."""
     group = current()
     if not group.first:
         group.wait()
@@ -224,9 +236,16 @@ def first_before_others() -> Iterator[None]:
 
 
 def take_part(run: Callable[[], int]) -> int:
-    """Run ``run``, if msrun has started it so as one process of several, and return what it returns, an exit code.
+    """Run a command, as one process of several if msrun has started it so.
 
-    The scheduler does not run it, but waits for all others to end. A rank that has failed does not return: it ends.
+    The scheduler does not run it, but waits for all others to end. A rank that has failed does not return: its process
+    ends.
+
+    Args:
+        run: the command; returns an exit code.
+
+    Returns:
+        The exit code.
     """
     if not launched():
         return run()
@@ -257,7 +276,7 @@ def _end(code: int) -> NoReturn:
 
 
 def _communication() -> ModuleType:
-    """MindSpore's; raises ``NotConnected`` where it is not installed."""
+    """MindSpore's module of that name; raises ``NotConnected`` where MindSpore is not installed."""
     try:
         from mindspore import communication
     except ModuleNotFoundError as error:
@@ -280,7 +299,11 @@ def _schedule() -> int:
 
 
 def connect() -> None:
-    """Find the others, once the device is set; does nothing where this process was not launched with others."""
+    """Find the other ranks, once the device is set; does nothing where this process was not launched with others.
+
+    Raises:
+        NotConnected: if they can't be reached.
+    """
     if not _process.taking_part or _process.group is not None:
         return
     # Read when MCCL is first used.
@@ -300,7 +323,7 @@ def connect() -> None:
 
 @contextlib.contextmanager
 def failing_together() -> Iterator[None]:
-    """Make an error in the block every rank's: the same ``MsCoresetError`` on all of them."""
+    """Turn an error in the block into every rank's: the same ``MsCoresetError`` on all of them."""
     try:
         yield
     except FailedTogether:
@@ -325,9 +348,10 @@ def _tell_others(message: str) -> None:
 
 
 def _leave() -> FailedTogether | None:
-    """End together, after what was printed is out: msrun ends all others as soon as one has failed.
+    """End together, after the output is flushed: msrun ends all others as soon as one has failed.
 
-    Returns the error of a rank that has failed when this one was through, or None.
+    Returns:
+        The error of a rank that has failed after this one was done, or None.
     """
     late = None
     for stream in (sys.stdout, sys.stderr):
@@ -348,7 +372,7 @@ def _leave() -> FailedTogether | None:
 
 
 def _speak(aloud: bool) -> None:
-    """Print from now on, or write into nothing."""
+    """Print from now on, or discard all output."""
     streams = _process.streams = _process.streams or (sys.stdout, sys.stderr)
     if aloud:
         sys.stdout, sys.stderr = streams

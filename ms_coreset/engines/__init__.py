@@ -1,7 +1,7 @@
-"""What computes with networks: MindSpore, or PyTorch with the networks of torch_ref.
+"""The frameworks that compute with networks: MindSpore, or PyTorch with the networks of torch_ref.
 
-An engine has the few operations on tensors in which the two differ. Everything else, which has NumPy arrays on both
-sides, is the same code for both: batches, recipes, records, caches, checkpoints, selection.
+An engine has the few operations on tensors in which the two differ. Everything else works on NumPy arrays and is the
+same code for both: batches, recipes, records, caches, checkpoints, selection.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """The operations in which the frameworks differ.
 
-    name: of ``frameworks.FRAMEWORKS``; suffix: of the checkpoints that training writes
+    Attributes:
+        name: of ``frameworks.FRAMEWORKS``.
+        suffix: of the checkpoints that training writes.
     """
 
     name: str
@@ -37,29 +39,42 @@ class Engine(Protocol):
         """A tensor as an array on the host."""
 
     def asking(self) -> AbstractContextManager[Any]:
-        """A block in which networks are asked, and nothing is kept for gradients."""
+        """A context in which networks are only evaluated, and nothing is kept for gradients."""
 
     def gradient(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Of a function of tensors, whose value is a single number, the gradient by its first argument."""
+        """The gradient, by its first argument, of a function of tensors whose value is a single number."""
 
     def mean_cross_entropy(self) -> Callable[[Any, Any], Any]:
         """A function from logits (B, C) and labels (B,) int32 to the mean of their cross entropies."""
 
     def first_convolution(self, network: Any) -> Any:
-        """The first layer with weights, if that is a convolution, or None."""
+        """The first layer with weights if it is a convolution, else None."""
 
     def freeze(self, convolution: Any, weight: np.ndarray) -> None:
-        """Give a convolution weights that are not trained, and a bias of 0."""
+        """Give a convolution fixed weights and a bias of 0.
+
+        Args:
+            convolution: of the framework.
+            weight: its new weights, which are not trained.
+        """
 
     def ahead(self, source: Source, size: int) -> Iterator[Batch]:
-        """The batches of ``source``, of ``size`` bytes each, prepared while the earlier ones are used."""
+        """The batches of a source, prepared while the earlier ones are used.
+
+        Args:
+            source: of batches.
+            size: bytes of a batch.
+
+        Yields:
+            Batches.
+        """
 
 
 def engine_of(network: object) -> Engine:
-    """What computes with a network, or with a function of tensors: MindSpore, but for what says otherwise.
+    """The engine of a network, or of a function of tensors: MindSpore's, unless the object names another.
 
     Raises:
-        MsCoresetError: if it is MindSpore, and that is not installed
+        MsCoresetError: if it is MindSpore's, and MindSpore is not installed.
     """
     engine = getattr(network, "coreset_engine", None)
     if engine is not None:
@@ -74,7 +89,7 @@ def torch_engine() -> TorchEngine:
     """PyTorch's engine.
 
     Raises:
-        MsCoresetError: if PyTorch is not installed, or can't be imported
+        MsCoresetError: if PyTorch is not installed, or can't be imported.
     """
     if importlib.util.find_spec("torch") is None:
         raise MsCoresetError('--framework torch needs PyTorch, which is not installed: pip install "ms-coreset[torch]"')

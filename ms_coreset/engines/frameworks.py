@@ -1,4 +1,4 @@
-"""What the frameworks are called, and what they write alike."""
+"""Names of the frameworks, and what the checkpoints of both have in common."""
 
 MINDSPORE, TORCH = "mindspore", "torch"
 FRAMEWORKS = (MINDSPORE, TORCH)

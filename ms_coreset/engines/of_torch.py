@@ -1,4 +1,4 @@
-"""PyTorch's engine: the one file that knows torch_ref, whose networks are trained and asked here."""
+"""PyTorch's engine: the one file that knows torch_ref, whose networks are trained and evaluated here."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ _DEVICES = ("auto", "cpu", "cuda", "mps")
 class TorchEngine:
     """See ``engines.Engine``.
 
-    device: of torch's names, set by ``set_device``
+    Attributes:
+        device: by torch's name, set by ``set_device``.
     """
 
     name, suffix = TORCH, ".pth"
@@ -48,18 +49,18 @@ class TorchEngine:
         return "CPU" if self.device.type == "cpu" else self.device.type
 
     def set_device(self, name: str, precision: str) -> str:
-        """Compute with networks on a device, and with all else on the host.
+        """Compute with networks on a device, and with everything else on the host.
 
         Args:
-            name: "auto" (the best that is there), "cpu", "cuda" or "mps", in any case
-            precision: of products and convolutions on CUDA: "float32", its 24 bits, or "fast", by factors rounded to
-                11 (TF32)
+            name: "auto" (the best available), "cpu", "cuda" or "mps", in any case.
+            precision: of products and convolutions on CUDA: "float32", with 24 bits, or "fast", with factors rounded to
+                11 bits (TF32).
 
         Returns:
             The device's name, "CPU" in capitals as elsewhere.
 
         Raises:
-            MsCoresetError: for another name, and for a device that is not there
+            MsCoresetError: for another name, and for a device that is not available.
         """
         if name.lower() not in _DEVICES:
             raise MsCoresetError(f"unknown device {name!r}: with --framework torch there are {', '.join(_DEVICES)}")
@@ -108,8 +109,19 @@ class TorchEngine:
                        **options: Any) -> Any:
         """A ``TorchNetwork`` of torch_ref with first weights from ``seed``: the same as MindSpore's network has.
 
+        Args:
+            arch: name of the network.
+            num_classes: number of logits.
+            in_channels: channels of an image.
+            image_size: side of the images in pixels.
+            seed: of the first weights.
+            options: of the network.
+
+        Returns:
+            The network.
+
         Raises:
-            MsCoresetError: for a network that torch_ref lacks, and for an option that the network does not have
+            MsCoresetError: for a network that torch_ref lacks, and for an option that the network does not have.
         """
         if arch not in torch_ref.NETWORKS:
             raise MsCoresetError(f"--framework torch: there is no network {arch} in PyTorch here, only those of "
@@ -123,14 +135,15 @@ class TorchEngine:
         return TorchNetwork(module.to(self.device), {**described, **options}, self)
 
     def describe(self, shapes: Shapes, *, image_size: int, arch: str | None = None) -> dict[str, Any]:
-        """What ``create_network`` needs for a network with weights of these ``shapes``, by MindSpore's names.
+        """The arguments of ``create_network`` for a network with weights of these ``shapes``, by MindSpore's names.
 
         Each network is built, without numbers, in each of the ways in which its family was published; the one with the
         same weights is it. The last dense layer may have any number of inputs.
 
         Args:
-            image_size: of the images that it is to see
-            arch: the network that it must be, or None
+            shapes: MindSpore's name of a parameter -> shape.
+            image_size: side of the images in pixels.
+            arch: the network that it must be, or None.
 
         Returns:
             "arch", "num_classes", "in_channels" and options of the family; empty for a network not known here.
@@ -155,7 +168,7 @@ class TorchEngine:
 
 
 def _ways(name: str) -> Iterator[dict[str, Any]]:
-    """The options of a network's family that its weights tell."""
+    """The ways in which a network can be built: all combinations of those options that its weights tell."""
     known = {"variant": ("cifar", "imagenet"), "batch_norm": (True, False), "aux": (False, True)}
     has = {option: values for option, values in known.items() if option in options_of(name)}
     for values in itertools.product(*has.values()):
@@ -164,7 +177,7 @@ def _ways(name: str) -> Iterator[dict[str, Any]]:
 
 @functools.lru_cache(256)
 def _shapes(name: str, num_classes: int, in_channels: int, image_size: int, **options: Any) -> Shapes:
-    """A network's weights by MindSpore's names; none where it can't be built so."""
+    """Shapes of a network's weights by MindSpore's names; empty if it can't be built so."""
     try:
         with torch.device("meta"):
             module, _ = build_network(name, num_classes, in_channels, image_size, **options)
@@ -209,7 +222,7 @@ class Parameter:
 
     @torch.no_grad()
     def set_data(self, tensor: torch.Tensor) -> None:
-        """Take the numbers of another tensor."""
+        """Set the numbers to those of another tensor."""
         self._tensor.copy_(tensor)
 
 
@@ -226,7 +239,8 @@ class Head:
 class TorchNetwork:
     """A module of torch_ref as a ``kinds.Network``.
 
-    description: what ``create_network`` made it by
+    Attributes:
+        description: the arguments of ``create_network`` that it was made with.
     """
 
     variant = None
@@ -254,11 +268,11 @@ class TorchNetwork:
         yield from map(Parameter, torch_ref.to_mindspore_names(tensors), own)
 
     def trainer(self, recipe: Recipe) -> TorchTrainer:
-        """What trains it by a recipe."""
+        """The object that trains it by a recipe."""
         return TorchTrainer(self, recipe)
 
     def layers_text(self) -> str:
-        """What it does with its weights, as text: classes and settings of all its layers."""
+        """The computation that it does with its weights, as text: classes and settings of all its layers."""
         return repr(self.module)
 
 
@@ -274,7 +288,16 @@ class TorchTrainer:
                                           weight_decay=recipe.weight_decay)
 
     def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        """Update the network in training mode; (loss, logits before that)."""
+        """Update the network in training mode.
+
+        Args:
+            batch: of images and labels.
+            weights: (B,) of the samples, or None for 1.
+            learning_rate: of this update.
+
+        Returns:
+            (loss, logits before the update).
+        """
         tensor, self._optimizer.param_groups[0]["lr"] = self._engine.tensor, learning_rate
         given = np.ones(len(batch.rows)) if weights is None else weights
         loss, logits = update(self._module, self._optimizer, tensor(batch.images), tensor(batch.labels).long(),
@@ -282,7 +305,7 @@ class TorchTrainer:
         return float(loss), self._engine.array(logits)
 
     def reseed(self, rng: np.random.RandomState) -> None:
-        """Let dropout draw from ``rng``."""
+        """Make dropout draw from ``rng``."""
         reseed(self._module, rng)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -293,7 +316,7 @@ class TorchTrainer:
                                                    else velocities[name]) for name, tensor in self._named}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Take back what ``state`` gave."""
+        """Restore what ``state`` gave."""
         for name, tensor in self._named:
             self._optimizer.state[tensor]["momentum_buffer"] = self._engine.tensor(np.array(arrays[MEMORY + name]))
 

@@ -27,19 +27,37 @@ _ALONE = Alone()
 
 
 def evidence_key(network: Trainable, split: Split) -> str:
-    """Name of the cache entry: a checksum of the weights, the architecture, the images and the normalisation."""
+    """Name of the cache entry: a checksum of the weights, the architecture, the images and the normalisation.
+
+    Args:
+        network: that is asked.
+        split: of the images.
+
+    Returns:
+        The checksum, as text.
+    """
     described = {**network_identity(network), "layers": layers_digest(network), **normalization(split)}
     return array_digest(np.array([weights_digest(network), split.fingerprint(),
                                   json.dumps(described, sort_keys=True, default=str)]))
 
 
 class ExtractionStore:
-    """Arrays of n rows that are filled in order: in memory, or as .npy files with a note of how many rows are there.
+    """Arrays of n rows that are filled in order: in memory, or as .npy files with a note of how many rows are filled.
 
-    Several ranks fill the same files, each its share of the next rows, until ``meet``; arrays in memory each has for
-    itself, and ``meet`` exchanges what was filled.
+    On several ranks, arrays on disk are shared: each rank fills its part of the next rows in the same files, until
+    ``meet``. In memory each rank has arrays of its own, and ``meet`` exchanges what was filled.
 
-    arrays: name to array; done: rows that are filled in all of them
+    Args:
+        shapes: name -> shape, the first number of which is n.
+        folder: of the files, or None for arrays in memory.
+        ranks: who fills the arrays.
+
+    Attributes:
+        arrays: name -> array.
+        done: number of rows that are filled in all of them.
+
+    Raises:
+        MsCoresetError: on a rank other than 0 that does not see the files in the folder.
     """
 
     def __init__(self, shapes: dict[str, tuple[int, ...]], folder: FilePath | None = None,
@@ -57,7 +75,12 @@ class ExtractionStore:
         return self._folder is not None
 
     def write(self, rows: np.ndarray, **values: Callable[..., np.ndarray]) -> None:
-        """Fill ``rows``, which follow one another, of each array from the function of its name."""
+        """Fill some rows of each array.
+
+        Args:
+            rows: ascending places that follow one another.
+            values: name of the array -> function that gives the rows.
+        """
         for name, array in self.arrays.items():
             if self._ranks.size > 1 and self.on_disk:
                 write_rows(array, int(rows[0]), values[name]())
@@ -70,7 +93,12 @@ class ExtractionStore:
             self.finish()
 
     def meet(self, own: slice, done: int) -> None:
-        """Where each rank has filled the rows ``own`` (a slice), and together all before ``done``: have all of them."""
+        """Make the rows before ``done`` complete on all ranks, after each has filled its own.
+
+        Args:
+            own: the rows that this rank has filled, a slice.
+            done: the number of rows that all ranks together have filled.
+        """
         if self._ranks.size > 1 and not self.on_disk:
             for array in self.arrays.values():
                 array[self.done:done] = self._ranks.join(array[own])

@@ -1,4 +1,4 @@
-"""How far a network's input must move until its answer changes: DeepFool, for many images at once."""
+"""DeepFool, for many images at once: how far a network's input must move until its answer changes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,24 @@ from ms_coreset.progress import Progress
 
 def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, overshoot: float = 0.0,
                        top_m: int | None = None, batch_size: int = 256) -> np.ndarray:
-    """Squared length of DeepFool's perturbation of every image of ``split``: (n,) float64, at least 0.
+    """Squared length of DeepFool's perturbation of every image of ``split``.
 
-    In evaluation mode, dataset order, on normalised images, without clipping to the range of images; see
-    ``squared_perturbations`` for the algorithm and its options.
+    It is computed in evaluation mode, in dataset order, on normalised images, without clipping to the range of images;
+    see ``squared_perturbations`` for the algorithm.
 
-    batch_size: images at a time, the copies for the classes included; another one changes nothing but the rounding
+    Args:
+        network: that is asked.
+        split: n images.
+        max_iter: as in ``squared_perturbations``.
+        overshoot: as in ``squared_perturbations``.
+        top_m: as in ``squared_perturbations``.
+        batch_size: images at a time, the copies for the classes included; it changes nothing but the rounding.
 
-    Raises ``MsCoresetError`` for an option outside its range, and for a network of another number of classes.
+    Returns:
+        (n,) float64, at least 0.
+
+    Raises:
+        MsCoresetError: for an option outside its range, and for a network of another number of classes.
     """
     engine = engine_of(network)
     require_network(network, "head")
@@ -51,21 +61,29 @@ def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, ov
 
 def squared_perturbations(logits: Callable, images: np.ndarray, max_iter: int = 50, overshoot: float = 0.0,
                           top_m: int | None = None, batch_size: int = 256) -> np.ndarray:
-    """||r||^2 of the perturbations r that DeepFool finds: (n,) float64, at least 0.
+    """||r||^2 of the perturbations r that DeepFool finds.
 
-    From x the first class k0 = argmax f(x) is left towards the nearest of the linearised boundaries, time and again
-    until it is no longer the answer: with w_k = grad f_k - grad f_k0, r += |f_k - f_k0| / ||w_k||^2 w_k for the k
-    of least |f_k - f_k0| / ||w_k||.
+    Start at x with the first class k0 = argmax f(x). Move towards the nearest of the linearised boundaries, again and
+    again, until k0 is no longer the answer: with w_k = grad f_k - grad f_k0, r += |f_k - f_k0| / ||w_k||^2 w_k for the
+    k of least |f_k - f_k0| / ||w_k||.
 
-    logits: a callable, images as a Tensor -> (B, C) as a Tensor, each row a function of its own image alone
-    images: (n, ...) floating point; the callable gets this precision, perturbations are summed up in float64
-    max_iter: steps at most, 1 or more; images that still keep their class count with what they have
-    overshoot: the image moves by 1 + overshoot times r, and so far counts, 0 or more
-    top_m: look at the m likeliest classes of the unperturbed image only, 2 or more; None: all
+    Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; as DeepCore, without overshoot by default.
+    Departures: classes of equal gradient (||w_k|| = 0) are passed over, and an image for which there is no other class
+    is not moved.
 
-    Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; as DeepCore, without overshoot unless asked.
-    Departures: classes of equal gradient (||w_k|| = 0) are passed over, and an image for which there is no other
-    stays. Raises ``MsCoresetError`` for an option outside its range.
+    Args:
+        logits: a callable, images as a Tensor -> (B, C) as a Tensor, each row a function of its own image alone.
+        images: (n, ...) floating point; the callable gets this precision, perturbations are summed up in float64.
+        max_iter: largest number of steps, 1 or more; images that still keep their class count with the r they have.
+        overshoot: the image moves by 1 + overshoot times r, and that length counts; 0 or more.
+        top_m: use only the m likeliest classes of the unperturbed image, 2 or more; None: all.
+        batch_size: images at a time.
+
+    Returns:
+        (n,) float64, at least 0.
+
+    Raises:
+        MsCoresetError: for an option outside its range.
     """
     require_whole("max_iter", max_iter, 1)
     if top_m is not None:
@@ -90,9 +108,13 @@ def squared_perturbations(logits: Callable, images: np.ndarray, max_iter: int = 
 
 
 def _steps(answers: np.ndarray, gradients: np.ndarray, classes: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """The way to the nearest linearised boundary, of b images: like one image each, float64.
+    """The step to the nearest linearised boundary of each of b images, in the shape of an image, float64.
 
-    answers: (b, C) logits; gradients: (b, m, ...) of the logits of ``classes`` (b, m); first: (b,) among these
+    Args:
+        answers: (b, C) logits.
+        gradients: (b, m, ...) of the logits of ``classes``.
+        classes: (b, m) classes that are looked at.
+        first: (b,) the image's own class, one of these.
     """
     rows = np.arange(len(answers))
     normals = gradients - gradients[classes == first[:, None]][:, None]
@@ -117,12 +139,12 @@ class _Differentiable:
         self._gradient = self._engine.gradient(sum_of_chosen)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        """(n, C)."""
+        """Logits (n, C) of n images."""
         with self._engine.asking():
             return self._in_batches(self._logits, images)
 
     def gradients(self, images: np.ndarray, classes: np.ndarray, outputs: int) -> np.ndarray:
-        """Of n images, the gradients (n, m, ...) of the logits of their ``classes`` (n, m), of ``outputs`` logits."""
+        """Gradients (n, m, ...) of the logits of ``classes`` (n, m), of n images; there are ``outputs`` logits."""
         # Every image once for each of its classes: rows do not mix, so one backward pass serves all of them.
         n, m = classes.shape
         copies = np.repeat(images, m, axis=0)

@@ -36,18 +36,25 @@ ROUND = 64  # batches of a rank between two notes of how far all are
 
 def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, batch_size: int = 256,
             cache: str | os.PathLike | None = None) -> Evidence:
-    """What ``network`` says of every sample of ``split``: evaluation mode, dataset order, no augmentation.
+    """Embeddings and logits of every sample of ``split``: evaluation mode, dataset order, no augmentation.
 
-    need: any of "features" (n, d), the input of the last dense layer, and "logits" (n, C); float32
-    batch_size: images at a time; another one changes nothing but the rounding, about 1e-6 of the largest value
-    cache: folder of the cache, or None for arrays in memory. An entry is keyed by checksums of the weights, the
-        architecture, the images and the normalisation; one that does not match is made anew, one that was interrupted
-        is continued
+    Several ranks (``distributed``) ask the network about a share each; the cache must be a folder that they all see.
 
-    Several ranks (``distributed``) ask it about a share each; the cache must be a folder that they all see.
+    Args:
+        network: a trained network.
+        split: n samples.
+        need: any of "features" (n, d), the input of the last dense layer, and "logits" (n, C); float32.
+        batch_size: images at a time; it changes nothing but the rounding, about 1e-6 of the largest value.
+        cache: folder of the cache, or None for arrays in memory. An entry is keyed by checksums of the weights, the
+            architecture, the images and the normalisation. An entry that does not match is made anew, one that was
+            interrupted is continued.
 
-    Returns ``Evidence`` with the split's labels. Raises ``MsCoresetError`` for an unknown field, for images that the
-    network was not built for, and for logits of another number of classes than the split has: its features serve.
+    Returns:
+        ``Evidence`` with the split's labels.
+
+    Raises:
+        MsCoresetError: for an unknown field, for images that the network was not built for, and for logits of another
+            number of classes than the split has (features can be had from such a network).
     """
     engine_of(network)  # is there, or it says how to get it
     require_network(network, "features", "head", "num_features")
@@ -78,7 +85,7 @@ def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, 
 
 
 def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: int, ranks: Alone) -> None:
-    """Fill what is missing: in one go, or several ranks in rounds, after each of which is noted how far they are."""
+    """Fill the missing rows: one rank in one go, several in rounds, each of which ends with a note of the rows done."""
     together = evaluation_size(split, batch_size)
     step = len(split) if ranks.size == 1 or not store.on_disk else ROUND * together * ranks.size
     with Progress(len(split), "extract", start=store.done) as progress:
@@ -94,7 +101,7 @@ def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: in
 
 
 def _ask(store: ExtractionStore, network: Network, batches: Iterator[Batch], together: int, progress: Progress) -> None:
-    """together: rows of a whole batch."""
+    """Fill ``store`` with the network's answers to the batches; ``together`` is the number of rows of a full batch."""
     network.set_train(False)
     engine = engine_of(network)
     with engine.asking():

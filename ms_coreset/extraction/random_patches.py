@@ -48,9 +48,11 @@ NOTES = "patches.json"
 class PatchEvidence(Evidence):
     """``Evidence`` from ``patch_evidence``: logits, features, and how far they can be trusted.
 
-    accuracy: share of the given labels that have the largest left-out answer
-    test_accuracy: the same of at most 2,000 samples of the test split, answered by the fit to all; None without one
-    settings: how it was made, as plain values; "lam" is ridge regression's penalty, chosen by ``accuracy``
+    Attributes:
+        accuracy: share of the given labels that have the largest left-out answer.
+        test_accuracy: the same for at most 2,000 samples of the test split, answered by the fit to all; None without
+            one.
+        settings: how it was made, as plain values; "lam" is ridge regression's penalty, chosen by ``accuracy``.
     """
 
     _: KW_ONLY
@@ -61,39 +63,46 @@ class PatchEvidence(Evidence):
 
 def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, test: Split | None = None,
                    memory: int | str | None = None, cache: str | os.PathLike | None = None) -> PatchEvidence:
-    """What ridge regression on random patches says of each sample of ``split`` when fitted to all the others.
+    """Answers of ridge regression on random patches to each sample of ``split``, when fitted to all the others.
 
     No network is trained. Images of more than 32 pixels are first reduced to 32, by averaging.
 
-    1. 100,000 random patches, as vectors of pixels 0 to 255: p' = (p - mean p) / sqrt(var p + 10); mu is their mean,
-       and W = V (E + 0.1)^(-1/2) V^T whitens them, V E V^T being their covariance.
+    1. 100,000 random patches, as vectors of pixels 0 to 255: p' = (p - mean p) / sqrt(var p + 10). With mu their mean
+    and
+       V E V^T their covariance, W = V (E + 0.1)^(-1/2) V^T whitens them.
     2. K of them are atoms a = (p' - mu) W, at length 1. Filters w = a W, less their mean; offsets o = w . mu.
-    3. At every place z = w . p / sqrt(var p + 10) - o, then max(0, z - 1/4) and max(0, -z - 1/4), each averaged over
-       a 2 x 2 grid (of an odd number of places both halves have the middle one): g, 8 K numbers. For colour images
-       those of the mirror image are added, so that both have the same g; of grey ones, many of which are characters,
-       it is another image.
+    3. At every place z = w . p / sqrt(var p + 10) - o, then max(0, z - 1/4) and max(0, -z - 1/4), each averaged over a
+       2 x 2 grid (of an odd number of places both halves have the middle one): g, 8 K numbers. For colour images those
+       of the mirror image are added, so that both have the same g. They are not added for grey images: many of these
+       are characters, whose mirror image is another one.
     4. Left-out answers L (n, C) of ridge regression from g to the labels: ``ridge_left_out``.
 
-    logits: 10 L, (n, C); features: L less its row mean, at length 1 (of two classes or fewer, where only a sign would
-    be left, as long as they are), (n, C); float32
-
-    split: of which images and labels, as given, are looked at; all labels alike or an image twice do no harm
-    filters: K; by default 500 for colour, 150 for grey images, 80 for those below 16 pixels, whose patches have 4 x 4
-        pixels, not 6 x 6
-    seed: of the patches; test: a split to report the accuracy on, of which at most 2,000 samples are drawn
-    memory: bytes, or such as "2G", that g may take (by default half of what is free); beyond it lies in a file
-    cache: folder of the cache, or None for arrays in memory. An entry is keyed by images, labels and settings
-
-    The host does it all, whatever device there is: the convolutions are bound by what moves and not by what is
-    multiplied, and in float32, all that Ascend multiplies in, the regression's answers would be others. Single
-    precision in 1 to 3, double in 4; the same bytes on any number of processors. Several ranks let the first do it.
-
-    Raises ``MsCoresetError`` for images smaller than 4 pixels.
+    The host computes it all, whatever device there is: the convolutions are limited by memory and not by arithmetic,
+    and in float32, the only precision that Ascend multiplies in, the regression's answers would differ. Steps 1 to 3
+    are in single precision, step 4 in double; the bytes are the same on any number of processors. With several ranks
+    the first one does it.
 
     Sources: random whitened patches, soft thresholds of both signs and average pooling before a linear classifier:
     Coates, Lee and Ng, AISTATS 2011, and Coates and Ng, ICML 2011; that such patches are near to learnt filters, with
-    the mirrored twin: Thiry et al., ICLR 2021; left-out answers: Allen 1974 (see ``ridge_left_out``). Ours: to take
-    left-out answers for evidence, their length, the temperature 10, the constants.
+    the mirrored twin: Thiry et al., ICLR 2021; left-out answers: Allen 1974 (see ``ridge_left_out``). Ours: to use
+    left-out answers as evidence, their length, the temperature 10, the constants.
+
+    Args:
+        split: whose images and labels, as given, are used; all labels alike, or an image twice, do no harm.
+        filters: K; by default 500 for colour, 150 for grey images, 80 for those below 16 pixels, whose patches have 4 x
+            4 pixels, not 6 x 6.
+        seed: of the patches.
+        test: a split to report the accuracy on, of which at most 2,000 samples are drawn.
+        memory: bytes, or a text such as "2G", that g may take (by default half of what is free); a larger g lies in a
+            file.
+        cache: folder of the cache, or None for arrays in memory. An entry is keyed by images, labels and settings.
+
+    Returns:
+        ``PatchEvidence`` in float32: logits 10 L, (n, C); features, (n, C): L less its row mean, at length 1 (with two
+        classes or fewer, where only a sign would be left, at the length they have).
+
+    Raises:
+        MsCoresetError: for images smaller than 4 pixels.
     """
     require_kind("split", split, Split)
     require_kind("test", test, Split, type(None))
@@ -111,7 +120,19 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, t
 
 
 def patch_settings(split: Split, filters: int | None = None, seed: int = 0) -> dict[str, Any]:
-    """How ``patch_evidence`` will be made of ``split``, as plain values; raises what it does."""
+    """The settings with which ``patch_evidence`` will be made of ``split``, as plain values.
+
+    Args:
+        split: as in ``patch_evidence``.
+        filters: as in ``patch_evidence``.
+        seed: as in ``patch_evidence``.
+
+    Returns:
+        The settings by name.
+
+    Raises:
+        MsCoresetError: as ``patch_evidence``.
+    """
     height, width, channels = split.require_images().shape[1:]
     if min(height, width) < SMALLEST:
         raise MsCoresetError(f"images of {width} x {height} pixels are too small for random patches: {SMALLEST} or "
@@ -138,7 +159,7 @@ def _key(split: Split, test: Split | None, settings: dict[str, Any]) -> str:
 
 def _make(split: Split, test: Split | None, settings: dict[str, Any], memory: int | str | None,
           folder: Path | None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """(arrays by name, notes): from ``folder``, made anew unless they are there whole, or in memory."""
+    """(arrays by name, notes): in memory, or from ``folder``, where they are made anew unless they are complete."""
     shape = len(split), split.num_classes
     store = ExtractionStore({"features": shape, "logits": shape}, folder)
     notes = _notes(folder)
@@ -151,7 +172,7 @@ def _make(split: Split, test: Split | None, settings: dict[str, Any], memory: in
 
 
 def _notes(folder: Path | None) -> dict[str, float | None] | None:
-    """The notes on evidence that is there whole; None where it is not."""
+    """The notes on complete evidence in ``folder``; None if there are none."""
     if folder is None:
         return None
     with contextlib.suppress(MsCoresetError, KeyError, TypeError, ValueError):
@@ -187,7 +208,7 @@ def _fill(store: ExtractionStore, split: Split, test: Split | None, settings: di
 
 @contextlib.contextmanager
 def _array(shape: tuple[int, int], memory: int | str | None, folder: Path | None) -> Iterator[np.ndarray]:
-    """An array of float32 to be filled, in memory, or beyond what may be used in a file that is removed again."""
+    """An array of float32 to be filled: in memory, or, beyond what may be used, in a file that is removed again."""
     if 4 * shape[0] * shape[1] <= as_bytes(memory):
         yield np.empty(shape, np.float32)
         return
@@ -196,7 +217,16 @@ def _array(shape: tuple[int, int], memory: int | str | None, folder: Path | None
 
 
 def encode(images: np.ndarray | Pictures, encoder: Encoder, out: np.ndarray) -> np.ndarray:
-    """Fill out (n, encoder.size) with the features of images (n, H, W, channels), a few in memory; returns it."""
+    """Fill ``out`` with the features of images, of which only a few are in memory at a time.
+
+    Args:
+        images: (n, H, W, channels).
+        encoder: that computes the features.
+        out: (n, encoder.size).
+
+    Returns:
+        ``out``.
+    """
     with Progress(len(images), "patches") as progress:
         for part in row_blocks.blocks(len(images), int(np.prod(images.shape[1:])), ROUND_BYTES):
             pixels, into = images[part], out[part]
@@ -238,9 +268,11 @@ def _unpack(labels: np.ndarray, found: dict[str, np.ndarray], settings: dict[str
 
 @dataclass(frozen=True)
 class Filters:
-    """K filters for patches of side x side pixels, and their mirror images.
+    """K filters for patches of side x side pixels.
 
-    weights: (K, side, side, channels), for patches divided by their deviation; offsets: (K,)
+    Attributes:
+        weights: (K, side, side, channels), for patches divided by their deviation.
+        offsets: (K,).
     """
 
     weights: np.ndarray
@@ -249,7 +281,17 @@ class Filters:
 
 @processors.one_blas_thread
 def draw_filters(images: np.ndarray | Pictures, filters: int, side: int, rng: np.random.RandomState) -> Filters:
-    """``Filters`` from random patches of images (n, H, W, channels): at most so many, fewer where patches are few."""
+    """``Filters`` from random patches of images.
+
+    Args:
+        images: (n, H, W, channels).
+        filters: largest number of filters; there are fewer where patches are few.
+        side: of a patch, in pixels.
+        rng: of the draws.
+
+    Returns:
+        The filters.
+    """
     patches = _random_patches(images, side, rng)
     patches = patches - patches.mean(axis=1, keepdims=True)
     spread = (patches**2).mean(axis=1, keepdims=True)
@@ -278,7 +320,7 @@ def _random_patches(images: np.ndarray | Pictures, side: int, rng: np.random.Ran
 
 
 def reduce(images: np.ndarray) -> np.ndarray:
-    """Images (n, H, W, channels) as float32; of sides above ``LARGEST`` the means over as many equal parts."""
+    """Images (n, H, W, channels) as float32; sides above ``LARGEST`` become the means of as many equal parts."""
     pixels = np.asarray(images, np.float32)
     for axis in (1, 2):
         if pixels.shape[axis] > LARGEST:
@@ -288,7 +330,7 @@ def reduce(images: np.ndarray) -> np.ndarray:
 
 
 def _shares(size: int) -> np.ndarray:
-    """(LARGEST, size) float32: what share of each of ``LARGEST`` equal parts of a line each of its pixels is."""
+    """(LARGEST, size) float32: the share of each of ``size`` pixels in each of ``LARGEST`` equal parts of a line."""
     edges = np.linspace(0, size, LARGEST + 1)
     starts, pixels = edges[:-1, None], np.arange(size)
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(starts, pixels)
@@ -298,10 +340,16 @@ def _shares(size: int) -> np.ndarray:
 class Encoder:
     """Features of images from K filters: answers beyond a threshold, of both signs, averaged over a 2 x 2 grid.
 
-    For a patch p of standard deviation d, a = w . p / sqrt(d^2 + 10) - o, and then max(0, a - 1/4) and
-    max(0, -a - 1/4). mirrored: those of the mirror image are added, so that both have the same features.
+    For a patch p of standard deviation d, a = w . p / sqrt(d^2 + 10) - o, and then max(0, a - 1/4) and max(0, -a -
+    1/4).
 
-    size: features of an image, 8 K
+    Args:
+        filters: K filters.
+        mirrored: whether those of the mirror image are added, so that both have the same features.
+        dtype: floating point type of the computation.
+
+    Attributes:
+        size: number of features of an image, 8 K.
     """
 
     def __init__(self, filters: Filters, mirrored: bool = True, dtype: Any = np.float32) -> None:

@@ -24,10 +24,14 @@ Rotated = tuple[np.ndarray, Callable[[slice], np.ndarray], np.ndarray, Callable[
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What ridge regression says of each of n samples when it was fitted to all the others.
+    """Answers of ridge regression to each of n samples when it was fitted to all the others.
 
-    accuracy: share of the samples whose label has the largest left-out answer; lam: the penalty, a share of n
-    weights: (d, C), of the fit to all samples; leverage: (n,), each sample's share in the fitted answer to itself
+    Attributes:
+        accuracy: share of the samples whose label has the largest left-out answer.
+        lam: the penalty, a share of n.
+        weights: (d, C), of the fit to all samples.
+        leverage: (n,), each sample's share in the fitted answer to itself.
+        rows: features and labels of the samples.
     """
 
     accuracy: float
@@ -38,7 +42,7 @@ class LeftOut:
 
     @processors.one_blas_thread
     def answers(self, part: slice = slice(None)) -> np.ndarray:
-        """Left-out answers (m, C) float64 to the samples of a slice, of targets whose mean over all samples is 0."""
+        """Left-out answers (m, C) float64 to the samples of a slice; the targets' mean over all samples is 0."""
         begin, end, _ = part.indices(len(self.leverage))
         answers = np.empty((end - begin, self.weights.shape[1]))
 
@@ -52,29 +56,38 @@ class LeftOut:
 
     @processors.one_blas_thread
     def answer(self, features: np.ndarray) -> np.ndarray:
-        """What the fit to all samples says of others: features (m, d), answers (m, C)."""
+        """Answers (m, C) of the fit to all samples, to other samples with features (m, d)."""
         return product(self.rows.standard(features), self.weights.T)
 
 
 @processors.one_blas_thread
 def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
                    *, lambdas: Sequence[float] = LAMBDAS) -> LeftOut:
-    """Answers to each sample by ridge regression on all the others, without fitting n times: ``LeftOut``.
-
-    features: (n, d), of any float type, in memory or mapped; labels: (n,), in 0 .. classes - 1
-    lambdas: of which the one with the best left-out accuracy on the labels as given is taken, of equals the first
+    """Answers to each sample by ridge regression on all the others, without fitting n times.
 
     With X the features less their mean and divided by their deviation (plus a thousandth of the overall one), T the
     one-hot labels less their mean, and M = (X^T X + n lam I)^-1:
 
         F = X M X^T T,   h_i = x_i^T M x_i + 1 / n,   left-out answer l_i = t_i - (t_i - f_i) / (1 - h_i).
 
-    That is what a fit to the others says of sample i, its intercept not penalised, with the same n lam and the mean and
-    deviation of all. The identity is PRESS's (Allen, Technometrics 1974); M for all lambdas follows from one
-    eigendecomposition (Golub, Heath and Wahba, Technometrics 1979).
+    That is the answer of a fit to the others to sample i, its intercept not penalised, with the same n lam and the mean
+    and deviation of all. The answer to the only sample of a set is 0.
 
-    In float64, a block of rows at a time; X^T X (d, d) or, for no more samples than features, X X^T (n, n) is what
-    takes memory. The answer to the only sample of a set is 0.
+    It is computed in float64, a block of rows at a time. X^T X (d, d), or X X^T (n, n) if there are no more samples
+    than features, takes most of the memory.
+
+    Source: the identity is PRESS's (Allen, Technometrics 1974); M for all lambdas follows from one eigendecomposition
+    (Golub, Heath and Wahba, Technometrics 1979).
+
+    Args:
+        features: (n, d), of any float type, in memory or mapped.
+        labels: (n,), in 0 .. classes - 1.
+        classes: number of classes C.
+        lambdas: penalties; the one with the best left-out accuracy on the labels as given is used, the first of equal
+            ones.
+
+    Returns:
+        ``LeftOut``.
     """
     rows = _Rows(features, np.asarray(labels), classes)
     values, rotated, products, weights_of = _of_samples(rows) if len(rows) <= rows.width else _of_features(rows)
@@ -85,7 +98,7 @@ def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
 
 
 class _Rows:
-    """Features and labels of n samples, a slice of them at a time in float64, as the regression takes them."""
+    """Features and labels of n samples, of which a slice at a time is given in float64."""
 
     def __init__(self, features: np.ndarray, labels: np.ndarray, classes: int) -> None:
         self._features, self.labels = features, labels
@@ -100,7 +113,7 @@ class _Rows:
         return len(self.labels)
 
     def parts(self, n: int | None = None) -> list[slice]:
-        """Slices that cover all samples, or n."""
+        """Slices that cover all samples, or the first ``n``."""
         return row_blocks.blocks(len(self) if n is None else n, 8 * self.width, BLOCK_BYTES)
 
     def features(self, part: slice) -> Tensor:

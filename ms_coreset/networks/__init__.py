@@ -1,7 +1,7 @@
-"""Networks by name. Every one gives logits, and ``features(x)``: the input of its last dense layer.
+"""Networks by name. Every network gives logits, and ``features(x)``: the input of its last dense layer.
 
-A family is one file; its functions are registered here by where they are, so that listing names does not import
-MindSpore. ``register_network`` adds one of the user's.
+A family is one file. Its functions are registered here by the path of their module, so that listing names does not
+import MindSpore. ``register_network`` adds a network of the user's.
 """
 
 import importlib
@@ -47,10 +47,20 @@ for _family, _names in _FAMILIES.items():
 
 
 def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
-    """Decorator: make a function ``(num_classes, in_channels, image_size, *, seed, **options) -> network`` known.
+    """Decorator that registers a function ``(num_classes, in_channels, image_size, *, seed, **options) -> network``.
 
-    The network is a ``blocks.Classifier``, or has as much of it: ``features(x)``, ``head``, ``num_features`` and
+    The network is a ``layers.Classifier``, or has the same members: ``features(x)``, ``head``, ``num_features`` and
     ``variant``.
+
+    Args:
+        name: of the network.
+        aliases: other names.
+
+    Returns:
+        The decorator; it returns the function as it is.
+
+    Raises:
+        KeyError: by the decorator, for a name that is registered already.
     """
     def register(build: Callable) -> str | Callable:
         return _NETWORKS.add(name, build, aliases)
@@ -58,12 +68,23 @@ def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
 
 
 def list_networks(pattern: str = "*") -> list[str]:
-    """Names of the networks that match a shell ``pattern``."""
+    """Names of the networks that match a shell pattern.
+
+    Args:
+        pattern: such as "resnet*".
+
+    Returns:
+        The names.
+    """
     return _NETWORKS.names(pattern)
 
 
 def canonical_network(name: str) -> str:
-    """The registered spelling of a network's name; raises ``MsCoresetError`` for an unknown one."""
+    """The registered spelling of a network's name.
+
+    Raises:
+        MsCoresetError: for an unknown name.
+    """
     return _NETWORKS.canonical(name)
 
 
@@ -71,18 +92,28 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
                    seed: int = 0, framework: str = MINDSPORE, **options: Any) -> Network:
     """Build a network with weights drawn from ``RandomState(seed)``.
 
-    name: one of ``list_networks()``, in any case
-    width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128)
-    framework: what computes it, "mindspore" or "torch"; its first weights are the same
-    options: of the family; None stands for its default
-        variant: "cifar" or "imagenet", for families that were published for small and for large images; by default
-            the one for images of ``image_size``
-        dropout: chance in [0, 1), for families that have dropout
-        batch_norm, side: of the VGGs, see ``vgg``
+    Args:
+        name: one of ``list_networks()``, in any case.
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128).
+        seed: of the first weights.
+        framework: what computes the network, "mindspore" or "torch"; the first weights are the same.
+        options: of the family; None stands for its default.
 
-    Returns a Cell: ``network(x)`` logits (B, num_classes), ``network.features(x)`` embeddings (B, d), for float32
-    images (B, in_channels, image_size, image_size). Raises ``MsCoresetError`` for an unknown name, for an option that
-    the family does not have, and without MindSpore, or PyTorch.
+            * variant: "cifar" or "imagenet", for families that were published for small and for large images; by
+              default the one for images of ``image_size``.
+            * dropout: chance in [0, 1), for families that have dropout.
+            * batch_norm, side: of the VGGs, see ``vgg``.
+
+    Returns:
+        A Cell: ``network(x)`` gives logits (B, num_classes), ``network.features(x)`` embeddings (B, d), for float32
+        images (B, in_channels, image_size, image_size).
+
+    Raises:
+        MsCoresetError: for an unknown name, for an option that the family does not have, and without MindSpore, or
+            PyTorch.
     """
     name = _NETWORKS.canonical(name)
     _require_sizes(num_classes=num_classes, in_channels=in_channels, image_size=image_size,
@@ -114,10 +145,16 @@ def _require_sizes(**sizes: int) -> None:
 
 
 def describe(shapes: Shapes) -> dict[str, Any]:
-    """What ``create_network`` needs for a network with weights of these ``shapes``, by MindSpore's names.
+    """The arguments of ``create_network`` for a network with weights of these ``shapes``, by MindSpore's names.
 
-    Returns a dict with "arch", "num_classes" and options of the family, as far as shapes tell; empty when they are of
-    no family known here. The image size can't be told.
+    The image size can't be told from shapes.
+
+    Args:
+        shapes: parameter's name -> shape.
+
+    Returns:
+        A dict with "arch", "num_classes" and options of the family, as far as shapes tell; empty when the shapes fit no
+        family known here.
     """
     found = (_family_of(family).recognize(shapes) for family in _FAMILIES)
     try:

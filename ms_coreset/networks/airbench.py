@@ -31,7 +31,7 @@ class Group(nn.Cell):
 class Airbench(Classifier):
     """A 2x2 convolution with ReLU, three groups, global max-pooling, and a dense layer without bias.
 
-    The first layer has two filters for each dimension of a patch: with a recipe that says ``whiten`` they are the
+    The first layer has two filters for each dimension of a patch. With a recipe that says ``whiten`` they are the
     patches' whitening and its negative (``training.whitening``).
     """
 
@@ -53,22 +53,35 @@ class Airbench(Classifier):
 
 
 def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 16, seed: int = 0) -> nn.Cell:
-    """airbench's network with groups of ``width``, 4 x ``width`` and 4 x ``width`` channels; 4 x ``width`` features.
+    """Airbench: groups of ``width``, 4 x ``width`` and 4 x ``width`` channels; 4 x ``width`` features.
 
-    Convolutions of the groups begin as the identity: of their filters, as many as there are input channels pass one
-    channel on, the others are drawn as torch draws them. The running statistics of BatchNorm take 0.4 of each batch.
-    Images need 9 pixels and more.
+    Convolutions of the groups begin as the identity: as many of their filters as there are input channels pass one
+    channel on each; the others are drawn as torch draws them. The running statistics of BatchNorm take 0.4 of each
+    batch.
 
-    Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024 (airbench94). Departures: ReLU for GELU,
-    which costs more on a CPU; a narrower net; BatchNorm's scale is learnt, too; the whitening's shift is learnt to the
-    end; the factor 1/9 is on the features, which gives the same logits.
+    Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024 (airbench94). Departures: ReLU instead of
+    GELU, which costs more on a CPU; a narrower net; BatchNorm's scale is learnt too; the whitening's shift is learnt to
+    the end; the factor 1/9 is on the features, which gives the same logits.
+
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels, 9 or more.
+        width: channels of the first group.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for smaller images.
     """
     require_side(image_size, 9, "airbench", "")
     return initialise(Airbench(num_classes, in_channels, width), seed)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for an airbench with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for an airbench with weights of these ``shapes``, or None for another network."""
     if not {"whitening.weight", "group3.conv2.weight", "fc.weight"} <= shapes.keys():
         return None
     return {"arch": "airbench", "in_channels": shapes["whitening.weight"][1], "num_classes": shapes["fc.weight"][0],

@@ -15,15 +15,25 @@ def alexnet(num_classes: int, in_channels: int, image_size: int, variant: str | 
             dropout: float | None = None, seed: int = 0) -> nn.Cell:
     """AlexNet: five convolutions, three of them followed by max-pooling, and no normalisation.
 
-    variant: "cifar", DeepCore's (5x5 convolution, stride 1, and one dense layer; the embedding has 3072 dimensions),
-        or "imagenet", torchvision's (11x11, stride 4, and three dense layers; 4096); by default "imagenet" from 65
-        pixels on
-    dropout: chance before the dense layers: before the only one of "cifar" (0), before the first two of "imagenet"
-        (0.5)
+    Departure: DeepCore pads grey images by 2 and takes 28 and 32 pixels only. Here images below 32 pixels are padded to
+    32, and the last map of larger ones is averaged to 4x4. Weights start as torch's do.
 
-    Departure: DeepCore pads grey images by 2 and takes 28 and 32 pixels only. Here images below 32 pixels are padded
-    to 32, and of larger ones the last map is averaged to 4x4. Weights start as torch's do. Raises ``MsCoresetError``
-    for another variant, a dropout outside [0, 1), and images below 63 pixels for "imagenet".
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar", DeepCore's (5x5 convolution, stride 1, and one dense layer; the embedding has 3072
+            dimensions), or "imagenet", torchvision's (11x11, stride 4, and three dense layers; 4096); by default
+            "imagenet" from 65 pixels on.
+        dropout: chance before the dense layers: before the only one of "cifar" (default 0), before the first two of
+            "imagenet" (default 0.5).
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant, a dropout outside [0, 1), and images below 63 pixels for "imagenet".
     """
     variant = choose_variant(variant, image_size)
     if variant == "cifar":
@@ -49,7 +59,14 @@ def _large(num_classes: int, in_channels: int, dropout: float) -> Plain:
 
 def _convolutions(in_channels: int, channels: tuple[int, ...], first: tuple[int, int, int],
                   pool: tuple[int, int]) -> list[nn.Cell]:
-    """The five convolutions with ReLU. first: kernel, stride and padding of the first; pool: window and stride."""
+    """The five convolutions with ReLU.
+
+    Args:
+        in_channels: channels of an image.
+        channels: of each convolution.
+        first: kernel, stride and padding of the first.
+        pool: window and stride of the max-pooling.
+    """
     kernels = (first, (5, 1, 2), (3, 1, 1), (3, 1, 1), (3, 1, 1))
     layers = []
     for out_channels, kernel, pooled in zip(channels, kernels, (True, True, False, False, True), strict=True):
@@ -60,7 +77,7 @@ def _convolutions(in_channels: int, channels: tuple[int, ...], first: tuple[int,
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for an AlexNet with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for an AlexNet with weights of these ``shapes``, or None for another network."""
     first = shapes.get("features.0.weight", ())
     kinds: dict[tuple[int, ...], tuple[str, str]] = {(5, 5): ("cifar", "fc.weight"),
                                                      (11, 11): ("imagenet", "classifier.6.weight")}

@@ -32,8 +32,8 @@ _STOCHASTIC_DEPTH = {"cifar": 0.0, "imagenet": 0.2}
 class SmallBlock(nn.Cell):
     """The Moderate repository's block: ``InvertedResidual`` with other names.
 
-    Where nothing is expanded it has an expansion all the same, which it leaves out: here these weights are carried
-    along but not trained.
+    Where nothing is expanded the repository defines an expansion all the same and does not use it. Here these weights
+    are kept but not trained.
     """
 
     def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int,
@@ -103,7 +103,7 @@ class EfficientNet(Classifier):
 
 
 def _stages(block: Callable[..., nn.Cell], stochastic_depth: float) -> list[list[nn.Cell]]:
-    """Lists of blocks; the chance to be passed by grows from 0 by equal steps, to almost ``stochastic_depth``."""
+    """Lists of blocks; the chance to skip a block grows in equal steps from 0 to almost ``stochastic_depth``."""
     chances = iter(stochastic_depth * np.arange(16) / 16)
     channels, stages = _STEM, []
     for expansion, kernel_size, stride, out_channels, count in _STAGES:
@@ -135,15 +135,26 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
                     dropout: float = 0.2, stochastic_depth: float | None = None, seed: int = 0) -> nn.Cell:
     """EfficientNet-B0 for images of any size.
 
-    variant: "cifar" (the Moderate repository's: first convolution of stride 1, no convolution after the blocks) or
-        "imagenet" (torchvision's, with its names of weights); by default "imagenet" above 64 pixels
-    dropout: chance that an entry of the embedding is zeroed in training
-    stochastic_depth: block b of 16 is passed by with this chance times b / 16 in training; by default 0.2 as
-        torchvision, and 0 in the small variant, whose original means to have 0.2 but never counts its blocks
+    The embedding has 320 (cifar) or 1280 (imagenet) dimensions. "cifar" starts from torch's default distributions.
+    "imagenet" starts convolutions from He's normal distribution (fan-out), the dense layer from U(-b, b),
+    b = 1/sqrt(classes), and biases from 0. Departure: images below 32 pixels are padded to 32.
 
-    The embedding has 320 (cifar) or 1280 (imagenet) dimensions. "cifar" starts from torch's default distributions,
-    "imagenet" from He's normal one (fan-out) for convolutions and U(-b, b), b = 1/sqrt(classes), for the dense layer,
-    biases from 0. Departure: images below 32 pixels are padded to 32.
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar" (the Moderate repository's: first convolution of stride 1, no convolution after the blocks) or
+            "imagenet" (torchvision's, with its names of weights); by default "imagenet" above 64 pixels.
+        dropout: chance that an entry of the embedding is zeroed in training.
+        stochastic_depth: block b of 16 is skipped with this chance times b / 16 in training. By default 0.2 as in
+            torchvision, and 0 in the small variant, whose original means to have 0.2 but never counts its blocks.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant, and for a chance outside [0, 1).
     """
     variant = choose_variant(variant, image_size)
     stochastic_depth = _STOCHASTIC_DEPTH[variant] if stochastic_depth is None else stochastic_depth
@@ -154,7 +165,7 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for an EfficientNet-B0 with these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for an EfficientNet-B0 with these ``shapes``, or None for another network."""
     names = {"cifar": ("conv1.weight", "layers.15.conv3.weight", "layers.0.se.fc1.weight", "fc.weight"),
              "imagenet": ("features.0.0.weight", "features.7.0.block.3.0.weight", "features.1.0.block.1.fc1.weight",
                           "classifier.1.weight")}

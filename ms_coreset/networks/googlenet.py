@@ -18,10 +18,10 @@ _DROPOUT = {"cifar": 0.0, "imagenet": 0.2}
 
 
 class Inception(nn.Cell):
-    """Four branches on the same input, put side by side: 1x1, 1x1 and 3x3, 1x1 and "5x5", pooling and 1x1.
+    """Four branches on the same input, concatenated: 1x1; 1x1 and 3x3; 1x1 and "5x5"; pooling and 1x1.
 
-    The "5x5" convolution is one of 3x3 in torchvision, and two of 3x3 in the Moderate repository. Weights are named
-    after ``prefix``: as torchvision's for "branch", as the Moderate repository's for "b".
+    The "5x5" convolution is one of 3x3 in torchvision, and two of 3x3 in the Moderate repository. The names of weights
+    begin with ``prefix``: they are torchvision's for "branch", the Moderate repository's for "b".
     """
 
     def __init__(self, in_channels: int, widths: tuple[int, ...], prefix: str) -> None:
@@ -64,7 +64,7 @@ class Auxiliary(nn.Cell):
 
 
 class SmallGoogLeNet(Classifier):
-    """One 3x3 convolution, nine modules with two poolings among them, global average pooling, dense."""
+    """One 3x3 convolution, nine modules with two poolings between them, global average pooling, dense."""
 
     variant = "cifar"
 
@@ -94,7 +94,7 @@ def _small_name(name: str) -> str:
 
 
 class GoogLeNet(Classifier):
-    """Three convolutions, nine modules, four poolings among them, global average pooling, dropout, dense."""
+    """Three convolutions, nine modules, four poolings between them, global average pooling, dropout, dense."""
 
     variant = "imagenet"
 
@@ -131,19 +131,31 @@ def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str 
               dropout: float | None = None, aux: bool = False, transform_input: bool = False, seed: int = 0) -> nn.Cell:
     """GoogLeNet with BatchNorm for images of any size; the embedding has 1024 dimensions.
 
-    variant: "cifar" (the Moderate repository's, with its names of weights: a stem of one convolution that does not
-        reduce, biases, two 3x3 convolutions for the paper's 5x5) or "imagenet" (torchvision's, with its names: one 3x3
-        convolution for the 5x5, BatchNorm with eps 1e-3); by default "imagenet" above 64 pixels
-    dropout: chance that an entry of the embedding is zeroed in training; by default 0 ("cifar") or 0.2 ("imagenet")
-    aux: keep the weights of torchvision's two auxiliary classifiers, which a file may hold: they are read and written
-        but take no part in training or in any answer ("imagenet" only)
-    transform_input: take images normalised by ImageNet's mean and deviation, and pass them on as torchvision's
-        pretrained weights expect them ("imagenet" only; a file does not tell)
-
     "cifar" starts from torch's default distributions. "imagenet" starts weights from N(0, 0.01^2), as torchvision,
-    which cuts it off at +-2, 200 deviations away; biases from torch's default. Departures: the Moderate repository's
-    average over 8x8 is one over the whole map, so that 64 pixels work; images below 32 pixels are padded to 32.
-    Raises ``MsCoresetError`` for an option that the variant does not have.
+    which cuts it off at +-2, 200 deviations away; biases start from torch's default. Departures: the Moderate
+    repository's average over 8x8 is one over the whole map, so that 64 pixels work; images below 32 pixels are padded
+    to 32.
+
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar" (the Moderate repository's, with its names of weights: a stem of one convolution that does not
+            reduce, biases, two 3x3 convolutions for the paper's 5x5) or "imagenet" (torchvision's, with its names: one
+            3x3 convolution for the 5x5, BatchNorm with eps 1e-3); by default "imagenet" above 64 pixels.
+        dropout: chance that an entry of the embedding is zeroed in training; by default 0 ("cifar") or 0.2
+            ("imagenet").
+        aux: whether to keep the weights of torchvision's two auxiliary classifiers, which a file may hold. They are
+            read and written but take no part in training or in any answer ("imagenet" only).
+        transform_input: whether to take images normalised by ImageNet's mean and deviation, and pass them on as
+            torchvision's pretrained weights expect them ("imagenet" only; a file does not tell).
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant, and for an option that the variant does not have.
     """
     variant = choose_variant(variant, image_size)
     require_imagenet(variant, in_channels, aux, transform_input)
@@ -156,7 +168,7 @@ def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str 
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a GoogLeNet with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a GoogLeNet with weights of these ``shapes``, or None for another network."""
     names = {"cifar": ("pre_layers.0.weight", "b5.b3.6.weight"),
              "imagenet": ("conv1.conv.weight", "inception5b.branch4.1.conv.weight")}
     variant = next((variant for variant, marks in names.items() if {*marks, "fc.weight"} <= shapes.keys()), None)

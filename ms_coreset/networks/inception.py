@@ -1,6 +1,6 @@
 """Inception V3 (Szegedy et al. 2016), as DeepCore has it for small images or as torchvision's.
 
-The parts that GoogLeNet is also made of are here: ``ConvNorm``, and torchvision's two options.
+The parts that GoogLeNet shares are here: ``ConvNorm``, and torchvision's two options.
 """
 
 from typing import Any
@@ -34,12 +34,15 @@ class ConvNorm(nn.Cell):
 
 
 class Mixed(nn.Cell):
-    """An Inception module: what comes out of its last layers, put side by side.
+    """An Inception module: the outputs of its last layers, concatenated.
 
-    layers: name -> (name of the layer it takes, or "x" for the module's input, then a pooling layer, or the arguments
-        of a ``ConvNorm`` after its input channels)
+    The last layers are those whose output no other layer takes. ``channels`` is how many they have together.
 
-    Layers whose output no other takes are the last ones. ``channels`` is how many they have together.
+    Args:
+        in_channels: channels of the input.
+        layers: name -> (name of the layer that it takes, or "x" for the module's input, then a pooling layer, or the
+            arguments of a ``ConvNorm`` after its input channels).
+        eps: of the BatchNorm layers.
     """
 
     def __init__(self, in_channels: int, layers: Layers, eps: float) -> None:
@@ -126,7 +129,7 @@ class Auxiliary(nn.Cell):
 
 
 class Inception3(Classifier):
-    """Five convolutions, eleven modules with two reductions among them, global average pooling, dropout, dense."""
+    """Five convolutions, eleven modules with two reductions between them, global average pooling, dropout, dense."""
 
     def __init__(self, num_classes: int, in_channels: int, padding: int, variant: str, dropout: float, aux: bool,
                  transform_input: bool) -> None:
@@ -162,9 +165,16 @@ class Inception3(Classifier):
 
 
 def recenter(x: Tensor) -> Tensor:
-    """Images normalised by ImageNet's mean and deviation to ones by mean 0.5 and deviation 0.5, (B, 3, height, width).
+    """Images normalised by ImageNet's mean and deviation, renormalised by mean 0.5 and deviation 0.5.
 
-    torchvision's ``transform_input``: its Inception and GoogLeNet weights, which are TensorFlow's, expect the latter.
+    This is torchvision's ``transform_input``: its Inception and GoogLeNet weights, which are TensorFlow's, expect the
+    latter.
+
+    Args:
+        x: (B, 3, height, width).
+
+    Returns:
+        (B, 3, height, width).
     """
     scale, shift = _IMAGENET_STD / 0.5, (_IMAGENET_MEAN - 0.5) / 0.5
     return x * _per_channel(scale) + _per_channel(shift)
@@ -175,7 +185,17 @@ def _per_channel(values: np.ndarray) -> Tensor:
 
 
 def require_imagenet(variant: str, in_channels: int, aux: bool, transform_input: bool) -> None:
-    """Raise ``MsCoresetError`` where torchvision's options are given to a network that has no use for them."""
+    """Check that torchvision's options are given only to a network that uses them.
+
+    Args:
+        variant: "cifar" or "imagenet".
+        in_channels: channels of an image.
+        aux: whether the auxiliary classifiers' weights are asked for.
+        transform_input: whether images are to be renormalised, see ``recenter``.
+
+    Raises:
+        MsCoresetError: if they are given to another network.
+    """
     if variant != "imagenet" and (aux or transform_input):
         option = "aux" if aux else "transform_input"
         raise MsCoresetError(f"{option}=True: only the imagenet variant has that option, not variant {variant!r}")
@@ -187,19 +207,30 @@ def inception_v3(num_classes: int, in_channels: int, image_size: int, variant: s
                  aux: bool = False, transform_input: bool = False, seed: int = 0) -> nn.Cell:
     """Inception V3 for images of any size; the embedding has 2048 dimensions.
 
-    variant: "cifar" (DeepCore's: a stem that does not reduce, 3x3 convolutions after the poolings of the first three
-        modules, an average in the last reduction) or "imagenet" (torchvision's); by default "imagenet" above 64 pixels
-    dropout: chance that an entry of the embedding is zeroed in training
-    aux: keep the weights of torchvision's auxiliary classifier, which a file may hold: they are read and written but
-        take no part in training or in any answer ("imagenet" only)
-    transform_input: take images normalised by ImageNet's mean and deviation, and pass them on as torchvision's
-        pretrained weights expect them ("imagenet" only; a file does not tell)
-
     Weights are named as torchvision's. "cifar" starts from torch's default distributions. "imagenet" starts weights
     from N(0, 0.1^2), the auxiliary dense layer's from N(0, 0.001^2), as torchvision, which cuts the distributions off
-    at +-2, 20 deviations away; biases from torch's default. Departures: DeepCore's own names of weights differ;
-    images below 32 pixels ("cifar") or 75 pixels ("imagenet") are padded to that size. Raises ``MsCoresetError`` for
-    an option that the variant does not have.
+    at +-2, 20 deviations away; biases start from torch's default. Departures: DeepCore's own names of weights differ;
+    images below 32 pixels ("cifar") or 75 pixels ("imagenet") are padded to that size.
+
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar" (DeepCore's: a stem that does not reduce, 3x3 convolutions after the poolings of the first
+            three modules, an average in the last reduction) or "imagenet" (torchvision's); by default "imagenet" above
+            64 pixels.
+        dropout: chance that an entry of the embedding is zeroed in training.
+        aux: whether to keep the weights of torchvision's auxiliary classifier, which a file may hold. They are read and
+            written but take no part in training or in any answer ("imagenet" only).
+        transform_input: whether to take images normalised by ImageNet's mean and deviation, and pass them on as
+            torchvision's pretrained weights expect them ("imagenet" only; a file does not tell).
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant, and for an option that the variant does not have.
     """
     variant = choose_variant(variant, image_size)
     require_imagenet(variant, in_channels, aux, transform_input)
@@ -211,7 +242,7 @@ def inception_v3(num_classes: int, in_channels: int, image_size: int, variant: s
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for an Inception V3 with these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for an Inception V3 with these ``shapes``, or None for another network."""
     stem, pooled, head = "Conv2d_1a_3x3.conv.weight", "Mixed_5b.branch_pool.conv.weight", "fc.weight"
     if not {stem, pooled, head, "Mixed_7c.branch1x1.conv.weight"} <= shapes.keys():
         return None

@@ -13,7 +13,12 @@ Draw = Callable[[np.random.RandomState, tuple[int, ...], tuple[int, ...]], np.nd
 
 @dataclass(frozen=True)
 class Scheme:
-    """How a kind of layer starts: ``weight`` and ``bias`` are functions (rng, shape, shape of the weight) -> array."""
+    """The initial distributions of a kind of layer.
+
+    Attributes:
+        weight: function (rng, shape, shape of the weight) -> array.
+        bias: likewise.
+    """
 
     weight: Draw
     bias: Draw
@@ -49,7 +54,7 @@ def normal(deviation: float) -> Draw:
 
 
 def identity(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
-    """The first filters pass on one input channel each, at the kernel's centre; the others as ``uniform_fan_in``."""
+    """The first filters pass on one input channel each, at the kernel's centre; others are as ``uniform_fan_in``."""
     weight = uniform_fan_in(rng, shape, weight_shape)
     passed = min(shape[:2])
     weight[:passed] = 0
@@ -63,10 +68,19 @@ IDENTITY = Scheme(identity, zeros)
 
 
 def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, *, dense: Scheme = TORCH) -> nn.Cell:
-    """Draw all weights from one ``RandomState(seed)``, in order of definition, weight before bias; returns the network.
+    """Draw all weights from one ``RandomState(seed)``, in order of definition, weight before bias.
 
     The framework's generator is not used: the same seed gives the same network everywhere. Normalisation layers keep
-    scale 1 and shift 0. A convolution or dense layer with a ``scheme`` of its own is drawn by that.
+    scale 1 and shift 0. A convolution or dense layer with a ``scheme`` of its own is drawn by that one.
+
+    Args:
+        network: whose weights are drawn.
+        seed: of the draws.
+        convolution: ``Scheme`` of convolutions.
+        dense: ``Scheme`` of dense layers.
+
+    Returns:
+        The network.
     """
     rng = np.random.RandomState(check_seed(seed))
     for _, cell in network.cells_and_names():

@@ -32,8 +32,10 @@ def linear(in_features: int, out_features: int) -> nn.Cell:
 
 
 class _EvenMaxPool(nn.MaxPool2d):
-    """Max-pooling over windows side by side, by the adaptive kernel: its windows are the same where they fill the map,
-    and on CPU its backward pass takes a tenth."""
+    """Max-pooling over windows side by side, by the adaptive kernel.
+
+    Its windows are the same where they fill the map, and on CPU its backward pass takes a tenth of the time.
+    """
 
     def construct(self, x: Tensor) -> Tensor:
         height, width = (side // self.kernel_size for side in x.shape[2:])
@@ -48,9 +50,18 @@ def max_pool(kernel_size: int, stride: int) -> nn.Cell:
 
 
 def choose_variant(variant: str | None, image_size: int, imagenet_from: int = SMALL * 2 + 1) -> str:
-    """The variant asked for, or by the size of the images: "imagenet" for ``imagenet_from`` pixels and more.
+    """The given variant, or by the size of the images: "imagenet" for ``imagenet_from`` pixels and more.
 
-    Raises ``MsCoresetError`` for one that there is not.
+    Args:
+        variant: "cifar", "imagenet" or None.
+        image_size: side of the images in pixels.
+        imagenet_from: smallest size for "imagenet".
+
+    Returns:
+        "cifar" or "imagenet".
+
+    Raises:
+        MsCoresetError: for another variant.
     """
     if variant is None:
         return "imagenet" if image_size >= imagenet_from else "cifar"
@@ -68,14 +79,32 @@ def excite(x: Tensor, squeeze: nn.Cell, expand: nn.Cell, activation: Callable = 
            gate: Callable = ops.sigmoid) -> Tensor:
     """Squeeze-and-excitation (Hu et al. 2018): x times gate(expand(activation(squeeze(mean of each channel)))).
 
-    squeeze, expand: 1x1 convolutions with bias, to fewer channels and back
+    Args:
+        x: (B, C, H, W).
+        squeeze: 1x1 convolution with bias, to fewer channels.
+        expand: 1x1 convolution with bias, back to C channels.
+        activation: function between the two.
+        gate: function after them.
+
+    Returns:
+        (B, C, H, W).
     """
     return x * gate(expand(activation(squeeze(x.mean((2, 3), keep_dims=True)))))
 
 
 def require_side(image_size: int, least: int, network: str,
                  otherwise: str = "; the cifar variant takes smaller ones") -> None:
-    """Raise ``MsCoresetError`` for images of fewer than ``least`` pixels a side: pooling would leave nothing."""
+    """Check the size of images: with fewer than ``least`` pixels a side, pooling would leave nothing.
+
+    Args:
+        image_size: side of the images in pixels.
+        least: smallest side.
+        network: its name, for the message.
+        otherwise: end of the message.
+
+    Raises:
+        MsCoresetError: for smaller images.
+    """
     if image_size < least:
         raise MsCoresetError(f"image_size {image_size}: {network} takes images of {least} pixels and more{otherwise}")
 
@@ -120,8 +149,12 @@ class Classifier(nn.Cell):
 class Plain(Classifier):
     """Convolutions, pooling and dense layers one after the other, as in AlexNet and VGG.
 
-    convolutions, pooling, dense: lists of layers; the last of ``dense`` is the head
-    name: of the dense layers: weights are called "<name>.<place>.weight", or "<name>.weight" if there is one layer
+    Args:
+        variant: "cifar" or "imagenet".
+        convolutions: list of layers.
+        pooling: list of layers.
+        dense: list of layers; the last one is the head.
+        name: of the dense layers: weights are called "<name>.<place>.weight", or "<name>.weight" if there is one layer.
     """
 
     def __init__(self, variant: str, convolutions: list[nn.Cell], pooling: list[nn.Cell], dense: list[nn.Cell],
@@ -192,12 +225,19 @@ class SqueezeExcitation(nn.Cell):
 class InvertedResidual(nn.Cell):
     """1x1 expansion, depthwise convolution, squeeze-excitation, 1x1 projection (Howard et al. 2019, figure 4).
 
-    expanded: channels of the depthwise convolution; if they are ``in_channels`` there is no expansion
-    activation: a maker of layers; squeeze: a ``SqueezeExcitation`` or None
-    drop: chance that a sample passes by the shortcut alone in training (stochastic depth), where there is one: if the
-        shape stays
-
     Weights are named as torchvision's.
+
+    Args:
+        in_channels: channels of the input.
+        expanded: channels of the depthwise convolution; if they are ``in_channels`` there is no expansion.
+        out_channels: channels of the output.
+        kernel_size: of the depthwise convolution.
+        stride: of the depthwise convolution.
+        activation: a maker of layers.
+        squeeze: a ``SqueezeExcitation`` or None.
+        norm: a maker of normalisation layers.
+        drop: chance that a sample takes the shortcut alone in training (stochastic depth), where there is a shortcut:
+            if the shape stays.
     """
 
     def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int, stride: int,
@@ -227,11 +267,18 @@ def freeze(cell: nn.Cell) -> nn.Cell:
 
 
 class Dropout(nn.Cell):
-    """In training, zeroes each entry with chance ``p`` and divides the others by 1 - p; else changes nothing.
+    """In training, zeroes each entry with chance ``p`` and divides the others by 1 - p; otherwise changes nothing.
 
     The draws come from ``rng``, a NumPy ``RandomState`` that ``reseed`` sets, so that an epoch can be repeated alone
-    and on any device. per: "entry"; "channel", whole channels (Dropout2d); or "sample", whole samples, which on a
-    residual branch is stochastic depth (Huang et al. 2016). Raises ``MsCoresetError`` for a chance outside [0, 1).
+    and on any device.
+
+    Args:
+        p: chance in [0, 1).
+        per: "entry"; "channel", whole channels (Dropout2d); or "sample", whole samples, which on a residual branch is
+            stochastic depth (Huang et al. 2016).
+
+    Raises:
+        MsCoresetError: for a chance outside [0, 1).
     """
 
     def __init__(self, p: float, per: str = "entry") -> None:

@@ -40,13 +40,22 @@ def lenet(num_classes: int, in_channels: int, image_size: int, seed: int = 0) ->
     """DeepCore's LeNet; the embedding has 84 dimensions.
 
     Departure: DeepCore pads grey images instead of small ones, and takes 28, 32 and coloured 224 pixels only. Here
-    images below 32 pixels are padded to 32, and the first dense layer takes what the image size leaves.
+    images below 32 pixels are padded to 32, and the input of the first dense layer depends on the image size.
+
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        seed: of the first weights.
+
+    Returns:
+        The network.
     """
     return initialise(LeNet(num_classes, in_channels, image_size), seed)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a LeNet with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a LeNet with weights of these ``shapes``, or None for another network."""
     if not {"conv1.weight", "conv2.weight", "fc1.weight", "fc3.weight"} <= shapes.keys():
         return None
     return {"arch": "lenet", "in_channels": shapes["conv1.weight"][1], "num_classes": shapes["fc3.weight"][0]}

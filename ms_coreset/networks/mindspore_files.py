@@ -1,7 +1,7 @@
 """MindSpore's .ckpt files, read here: its own reader trusts their shapes, and a wrong one can end the process.
 
-A file is protobuf messages (MindSpore's ``checkpoint.proto``), one a parameter or a slice of a large one, and maybe
-the text ``crc_num`` with ten bytes of their CRC-32.
+A file consists of protobuf messages (MindSpore's ``checkpoint.proto``), one for each parameter or slice of a large
+parameter, and maybe the text ``crc_num`` with ten bytes of their CRC-32.
 """
 
 import math
@@ -21,10 +21,11 @@ _MARK, _MARKED = b"crc_num", 17  # bytes of the mark and the checksum
 
 
 def read_entries(path: FilePath) -> dict[str, np.ndarray | str]:
-    """What a .ckpt file holds, by name: arrays, and texts as ``str``.
+    """The contents of a .ckpt file, by name: arrays, and texts as ``str``.
 
-    Raises ``MsCoresetError`` naming the file when it is missing, damaged, or holds what is no array of numbers, and
-    without MindSpore, which knows the messages.
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, or holds something other than arrays of numbers and
+            texts; and without MindSpore, which knows the messages.
     """
     require_mindspore()
     with reading(path, "MindSpore checkpoint"):

@@ -29,12 +29,23 @@ class MLP(Classifier):
 
 
 def mlp(num_classes: int, in_channels: int, image_size: int, width: int = 128, seed: int = 0) -> nn.Cell:
-    """DeepCore's MLP; the embedding has ``width`` dimensions. Any image size."""
+    """DeepCore's MLP for images of any size; the embedding has ``width`` dimensions.
+
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        width: of both hidden layers.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+    """
     return initialise(MLP(num_classes, in_channels, image_size, width), seed)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for an MLP with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for an MLP with weights of these ``shapes``, or None for another network."""
     if not {"fc1.weight", "fc2.weight", "fc3.weight"} <= shapes.keys() or "conv1.weight" in shapes:
         return None
     return {"arch": "mlp", "width": shapes["fc1.weight"][0], "num_classes": shapes["fc3.weight"][0]}

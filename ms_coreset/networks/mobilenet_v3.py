@@ -48,7 +48,7 @@ class DenseSqueezeExcitation(nn.Cell):
 
 
 class SmallInvertedResidual(nn.Cell):
-    """DeepCore's block: ``InvertedResidual``, but after an expansion squeeze-excitation goes before activation."""
+    """DeepCore's block: ``InvertedResidual``, but squeeze-excitation comes before the activation after an expansion."""
 
     def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int | tuple[int, int],
                  stride: int, activation: Callable[[], nn.Cell], squeeze: nn.Cell | None) -> None:
@@ -119,7 +119,7 @@ def _small_block(in_channels: int, row: Row, norm: Callable[..., nn.Cell]) -> Sm
 
 
 def _squeeze(channels: int) -> int:
-    """A quarter of the channels, as the nearest multiple of 8, but never less than nine tenths of the quarter."""
+    """A quarter of the channels, rounded to a multiple of 8, but never less than nine tenths of the quarter."""
     quarter = channels // 4
     rounded = max(8, (quarter + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * quarter else rounded
@@ -129,15 +129,28 @@ def mobilenet_v3(rows: Sequence[Row], dimensions: int, num_classes: int, in_chan
                  variant: str | None = None, dropout: float = 0.2, seed: int = 0) -> nn.Cell:
     """A MobileNetV3 for images of any size.
 
-    variant: "cifar" (DeepCore's, with its names of weights) or "imagenet" (torchvision's, with its names); by default
-        "imagenet" above 64 pixels. The shapes are the same; DeepCore's has dense layers in squeeze-excitation, which
-        goes before the activation in blocks that expand, and BatchNorm with eps 1e-5 and momentum 0.1 where
-        torchvision has 1e-3 and 0.01
-    dropout: chance that an entry of the embedding is zeroed in training
-
     The embedding has 1024 (small) or 1280 dimensions (large). Both variants start convolutions from He's normal
-    distribution (fan-out), dense layers from N(0, 0.01^2) and biases from 0. Departure: DeepCore pads grey images to
-    32 pixels and refuses other sizes than 28, 32 and 224; here images below 32 pixels are padded, of any channels.
+    distribution (fan-out), dense layers from N(0, 0.01^2) and biases from 0. Departure: DeepCore pads grey images to 32
+    pixels and refuses other sizes than 28, 32 and 224; here images below 32 pixels are padded, of any channels.
+
+    Args:
+        rows: of the paper's table, one for each block.
+        dimensions: of the embedding.
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar" (DeepCore's, with its names of weights) or "imagenet" (torchvision's, with its names); by
+            default "imagenet" above 64 pixels. The shapes are the same. DeepCore's has dense layers in
+            squeeze-excitation, which comes before the activation in blocks that expand, and BatchNorm with eps 1e-5 and
+            momentum 0.1 where torchvision has 1e-3 and 0.01.
+        dropout: chance that an entry of the embedding is zeroed in training.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant, and for a dropout outside [0, 1).
     """
     variant = choose_variant(variant, image_size)
     network = MobileNetV3(rows, dimensions, num_classes, in_channels, 1 + fill_up(image_size), variant, dropout)
@@ -148,7 +161,7 @@ mobilenet_v3_small, mobilenet_v3_large = (partial(mobilenet_v3, *network) for ne
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a MobileNetV3 with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a MobileNetV3 with these ``shapes``, or None for another network."""
     small = "features.1.conv.0.weight" in shapes
     head = f"classifier.{4 if small else 3}.weight"
     if not {"features.0.0.weight", "classifier.0.weight", head} <= shapes.keys():

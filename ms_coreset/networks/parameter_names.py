@@ -1,6 +1,6 @@
-"""What parameters are called in files: by torch and MindSpore, by other libraries, and below which prefixes.
+"""Names of parameters in files: torch's, MindSpore's and other libraries', and the prefixes before them.
 
-Parameters are named as in torch and torchvision, but for normalization layers, where MindSpore says ``gamma``,
+Parameters are named as in torch and torchvision, except for normalization layers, where MindSpore says ``gamma``,
 ``beta``, ``moving_mean``, ``moving_variance`` and torch ``weight``, ``bias``, ``running_mean``, ``running_var``.
 """
 
@@ -31,9 +31,13 @@ V = TypeVar("V")
 def readings(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, str]]:
     """Ways to take the arrays of a file for those of one network, the plainest first.
 
-    Yields {MindSpore's name of a parameter: its name in the file}: first of all arrays, as they are called; then
-    without what training keeps beside a network, without the prefix that all names share, and in the spelling of each
-    library known here; then only of what lies below one of ``WRAPPERS``.
+    Args:
+        arrays: name in the file -> array.
+
+    Yields:
+        {MindSpore's name of a parameter: its name in the file}. First come all arrays, as they are called; then those
+        without what training keeps beside a network, without the prefix that all names share, and in the spelling of
+        each library known here; then only those below one of ``WRAPPERS``.
     """
     names = {name: name for name in arrays}
     yield from_torch_names(names)
@@ -49,8 +53,11 @@ def _narrower(names: dict[str, str], deep: int = 0) -> Iterator[dict[str, str]]:
 
 
 def _without_training(names: dict[str, str], arrays: dict[str, np.ndarray]) -> dict[str, str]:
-    """``names`` without counters, numbers that are of no layer, and without copies: what optimizers and averages keep
-    of each parameter, under the parameter's name below one of their own, such as "moments."."""
+    """``names`` without what training keeps beside a network: counters, numbers of no layer, and copies of parameters.
+
+    Optimizers and averages keep copies of each parameter, under the parameter's name below one of their own, such as
+    "moments.".
+    """
     groups: dict[str, list[str]] = {}
     for name in names:
         first, _, rest = name.partition(".")
@@ -91,7 +98,7 @@ def _spell(names: dict[str, str]) -> Iterator[dict[str, str]]:
 
 
 def _with_plain_head(names: dict[str, str]) -> dict[str, str]:
-    """``names`` with "fc." for "fc.1.", where the head is a sequence with a single dense layer, after dropout say."""
+    """``names`` with "fc." for "fc.1.", where the head is a sequence with one dense layer, say after dropout."""
     places = {name.rpartition(".")[0] for name in names if name.startswith("fc.")}
     place = next(iter(places)) if len(places) == 1 else "fc"
     return {name.replace(f"{place}.", "fc.", 1) if name.startswith("fc.") else name: file
@@ -99,7 +106,7 @@ def _with_plain_head(names: dict[str, str]) -> dict[str, str]:
 
 
 def to_torch_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """MindSpore's names to torch's; normalization layers get torch's ``num_batches_tracked``."""
+    """Arrays renamed from MindSpore's names to torch's; normalization layers get torch's ``num_batches_tracked``."""
     back = {theirs: ours for ours, theirs in _NORMALIZATION.items()}
     renamed = {}
     for name, array in arrays.items():
@@ -111,7 +118,10 @@ def to_torch_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def from_torch_names(arrays: dict[str, V]) -> dict[str, V]:
-    """torch's names to MindSpore's, which stay. A layer with a ``running_mean`` is a normalization layer."""
+    """Arrays renamed from torch's names to MindSpore's; MindSpore's names stay.
+
+    A layer with a ``running_mean`` is a normalization layer.
+    """
     arrays = {name: array for name, array in arrays.items() if not is_batch_counter(name)}
     normalization = {name.rpartition(".")[0] for name in arrays if name.endswith(".running_mean")}
     renamed = {}
@@ -122,5 +132,5 @@ def from_torch_names(arrays: dict[str, V]) -> dict[str, V]:
 
 
 def is_batch_counter(name: str) -> bool:
-    """Whether this is what torch counts batches by, for an averaging that is not used here."""
+    """Whether this is torch's counter of batches, for an averaging that is not used here."""
     return name.endswith("num_batches_tracked")

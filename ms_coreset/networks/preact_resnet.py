@@ -12,10 +12,10 @@ from ms_coreset.networks.resnet import ResNet, is_residual, recognize_residual, 
 
 
 class PreActivated(nn.Cell):
-    """A residual block of the normalised and rectified input: ``branch`` of it plus the shortcut.
+    """A residual block on the normalised and rectified input: ``branch`` of it plus the shortcut.
 
-    A shortcut that has to change the shape is a 1x1 convolution of the normalised and rectified input, too.
-    Subclasses give ``bn1``, ``branch(y)`` and ``downsample``, which is None for an unchanged input.
+    A shortcut that has to change the shape is a 1x1 convolution of the normalised and rectified input, too. Subclasses
+    define ``bn1``, ``branch(y)`` and ``downsample``, which is None for an unchanged input.
     """
 
     def construct(self, x: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class PreActBottleneck(PreActivated):
 
 
 class PreActResNet(ResNet):
-    """A ResNet of pre-activation blocks; its first convolution is followed by no normalisation."""
+    """A ResNet of pre-activation blocks; no normalisation follows its first convolution."""
 
     normalized_stem = False
 
@@ -78,12 +78,25 @@ def preact_resnet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: in
                   width: int = 64, variant: str | None = None, seed: int = 0) -> nn.Cell:
     """A pre-activation ResNet of ``width`` channels in its first stage, for images of any size.
 
-    variant: "cifar", the usual one for CIFAR (3x3 convolution, stride 1), or "imagenet", the same with ResNet's stem
-        for large images (7x7, stride 2, then 3x3 max-pooling); by default "imagenet" from 65 pixels on
+    The embedding has 8 x width dimensions (32 x width for bottlenecks). Weights start as torch's do. Departure from the
+    paper, as the networks for CIFAR in PyTorch have it: no normalisation and ReLU after the last block.
 
-    The embedding has 8 x width dimensions (32 x width for bottlenecks). Weights start as torch's do. Departure from
-    the paper, as the networks for CIFAR in PyTorch have it: no normalisation and ReLU after the last block. Raises
-    ``MsCoresetError`` for another variant or a width below 1.
+    Args:
+        block: class of the blocks.
+        depths: blocks of each stage.
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        width: channels of the first stage, 1 or more.
+        variant: "cifar", the usual one for CIFAR (3x3 convolution, stride 1), or "imagenet", the same with ResNet's
+            stem for large images (7x7, stride 2, then 3x3 max-pooling); by default "imagenet" from 65 pixels on.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant or a width below 1.
     """
     require_width(width)
     variant = choose_variant(variant, image_size)
@@ -96,7 +109,7 @@ preact_resnet18, preact_resnet34, preact_resnet50 = (partial(preact_resnet, *blo
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a network of this file with weights of these ``shapes``, or None."""
+    """``create_network``'s arguments for a network of this file with weights of these ``shapes``, or None."""
     if "bn1.gamma" in shapes or "layer1.0.fc1.weight" in shapes or not is_residual(shapes):
         return None
     block = PreActBottleneck if "layer1.0.conv3.weight" in shapes else PreActBlock

@@ -89,14 +89,36 @@ class ResNet(Classifier):
 
 
 def stem(in_channels: int, width: int, variant: str, padding: int = 1) -> tuple[nn.Cell, nn.Cell]:
-    """The first convolution, with this ``padding`` of small images, and the pooling after it."""
+    """The first convolution and the pooling after it.
+
+    Args:
+        in_channels: channels of an image.
+        width: channels of the convolution.
+        variant: "cifar" or "imagenet".
+        padding: of small images, in pixels.
+
+    Returns:
+        (convolution, pooling).
+    """
     if variant == "imagenet":
         return conv2d(in_channels, width, 7, 2, 3), nn.MaxPool2d(3, 2, pad_mode="pad", padding=1)
     return conv2d(in_channels, width, 3, 1, padding), nn.Identity()
 
 
 def stack(block: type[nn.Cell], in_channels: int, channels: int, depth: int, stride: int, **options: Any) -> nn.Cell:
-    """``depth`` blocks for ``channels`` channels each, the first of them with the ``stride``."""
+    """``depth`` blocks of ``channels`` channels each.
+
+    Args:
+        block: class of the blocks.
+        in_channels: channels of the input.
+        channels: of each block.
+        depth: number of blocks.
+        stride: of the first block.
+        options: of the blocks.
+
+    Returns:
+        The blocks, as one cell.
+    """
     blocks = [block(in_channels, channels, stride, **options)]
     blocks += [block(channels * block.expansion, channels, 1, **options) for _ in range(depth - 1)]
     return nn.SequentialCell(*blocks)
@@ -109,7 +131,11 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Cell:
 
 
 def require_width(width: int) -> None:
-    """Raise ``MsCoresetError`` for a width below 1."""
+    """Check a width.
+
+    Raises:
+        MsCoresetError: for a width below 1.
+    """
     if width < 1:
         raise MsCoresetError(f"width {width}: must be at least 1")
 
@@ -118,12 +144,25 @@ def resnet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_c
            width: int = 64, variant: str | None = None, seed: int = 0) -> nn.Cell:
     """A ResNet of ``width`` channels in its first stage, for images of any size.
 
-    variant: "cifar" (3x3 convolution, stride 1) or "imagenet" (7x7, stride 2, then 3x3 max-pooling, as torchvision's);
-        by default "imagenet" from 64 pixels on
-
     The embedding has 8 x width dimensions (32 x width for bottlenecks); images of 28 and 32 pixels end in a 4x4 map
-    that is averaged. Convolutions start from He's normal distribution (fan-out). Raises ``MsCoresetError`` for another
-    variant or a width below 1.
+    that is averaged. Convolutions start from He's normal distribution (fan-out).
+
+    Args:
+        block: class of the blocks.
+        depths: blocks of each stage.
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        width: channels of the first stage, 1 or more.
+        variant: "cifar" (3x3 convolution, stride 1) or "imagenet" (7x7, stride 2, then 3x3 max-pooling, as
+            torchvision's); by default "imagenet" from 64 pixels on.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant or a width below 1.
     """
     require_width(width)
     variant = choose_variant(variant, image_size, _IMAGENET_FROM)
@@ -139,7 +178,7 @@ resnet18, resnet34, resnet50, resnet101, resnet152, wide_resnet50_2, wide_resnet
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a ResNet with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a ResNet with weights of these ``shapes``, or None for another network."""
     if "bn1.gamma" not in shapes or "layer1.0.fc1.weight" in shapes or not is_residual(shapes):
         return None
     block = BasicBlock
@@ -150,13 +189,22 @@ def recognize(shapes: Shapes) -> dict[str, Any] | None:
 
 
 def is_residual(shapes: Shapes) -> bool:
-    """Whether weights of these ``shapes`` are of four stages of blocks, as a ``ResNet`` of any kind has them."""
+    """Whether weights of these ``shapes`` belong to four stages of blocks, as in a ``ResNet`` of any kind."""
     return {"conv1.weight", "layer1.0.conv1.weight", "layer4.0.conv2.weight", "fc.weight"} <= shapes.keys()
 
 
 def recognize_residual(shapes: Shapes, block: type[nn.Cell],
                        networks: Mapping[str, tuple[type, tuple[int, ...]]]) -> dict[str, Any] | None:
-    """What ``create_network`` needs for the one of ``networks``, name -> (block, depths), with these ``shapes``."""
+    """``create_network``'s arguments for the one of ``networks`` with these ``shapes``.
+
+    Args:
+        shapes: parameter's name -> shape.
+        block: class of the blocks that the shapes belong to.
+        networks: name -> (block, depths).
+
+    Returns:
+        The arguments, or None if it is none of them.
+    """
     depths = tuple(len({name.split(".")[1] for name in shapes if name.startswith(f"layer{stage}.")})
                    for stage in (1, 2, 3, 4))
     arch = next((name for name, blocks in networks.items() if blocks == (block, depths)), None)

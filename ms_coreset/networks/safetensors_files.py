@@ -1,4 +1,4 @@
-"""Tensors as .safetensors files hold them, read here: a header in JSON, and the numbers one tensor after the other.
+"""Reader of .safetensors files: a header in JSON, and then the numbers, one tensor after the other.
 
 Memory is taken for what a file holds, never for what its header claims.
 """
@@ -22,7 +22,8 @@ _LENGTH = 8  # bytes that tell the header's length
 def read_tensors(path: FilePath) -> dict[str, np.ndarray]:
     """The tensors of a .safetensors file by name, as arrays; bfloat16, which NumPy lacks, becomes float32.
 
-    Raises ``MsCoresetError`` naming the file when it is damaged or holds anything else.
+    Raises:
+        MsCoresetError: naming the file when it is damaged or holds anything else.
     """
     with reading(path, ".safetensors file"):
         with open_file(path) as stream:
@@ -52,8 +53,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _require_side_by_side(header: dict[str, Any], size: int) -> None:
-    """Raise ``ValueError`` unless the tensors fill the file one after the other: two of the same bytes could claim
-    much more than it holds."""
+    """Check that the tensors fill the file one after the other.
+
+    Two tensors of the same bytes could claim much more than the file holds.
+
+    Raises:
+        ValueError: if they don't.
+    """
     end = 0
     for begin, after in sorted(entry["data_offsets"] for entry in header.values()):
         if begin != end or after < begin:
@@ -77,5 +83,5 @@ def _array(name: str, entry: dict[str, Any], content: bytes) -> np.ndarray:
 
 
 def widen(halves: np.ndarray) -> np.ndarray:
-    """bfloat16, given by its bits, as float32: the upper half of the same number."""
+    """bfloat16, given by its bits, as float32: it is the upper half of the same number."""
     return (halves.astype(np.uint32) << 16).view(np.float32)

@@ -14,11 +14,11 @@ _STAGES = ((116, 4), (232, 8), (464, 4))  # channels and blocks, as in table 5 o
 
 
 class Block(nn.Cell):
-    """Two branches, put side by side, whose channels are then shuffled.
+    """Two branches, concatenated, whose channels are then shuffled.
 
-    The right one is a 1x1, a depthwise 3x3 (with the stride) and a 1x1 convolution. With stride 1 it takes half of the
-    channels, and the left one passes the others on; with stride 2 both take all, and the left one is a depthwise 3x3
-    and a 1x1 convolution. ReLU follows the 1x1 convolutions only.
+    The right branch is a 1x1, a depthwise 3x3 (with the stride) and a 1x1 convolution. With stride 1 it takes half of
+    the channels, and the left branch passes the others on. With stride 2 both take all, and the left one is a depthwise
+    3x3 and a 1x1 convolution. ReLU follows the 1x1 convolutions only.
     """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
@@ -35,10 +35,10 @@ class Block(nn.Cell):
 
 
 class LargeBlock(Block):
-    """With torchvision's names of weights."""
+    """The block with torchvision's names of weights."""
 
     def store(self, left: list[nn.Cell], right: list[nn.Cell]) -> None:
-        """Keep the branches, lists of convolutions."""
+        """Store the branches, lists of convolutions."""
         self.branch1 = nn.SequentialCell(_with_norms(left)) if left else nn.Identity()
         self.branch2 = nn.SequentialCell(_with_norms(right))
 
@@ -50,10 +50,10 @@ class LargeBlock(Block):
 
 
 class SmallBlock(Block):
-    """With the Moderate repository's names: conv1, bn1, conv2 ... in both branches."""
+    """The block with the Moderate repository's names: conv1, bn1, conv2 ... in both branches."""
 
     def store(self, left: list[nn.Cell], right: list[nn.Cell]) -> None:
-        """Keep the branches, lists of convolutions."""
+        """Store the branches, lists of convolutions."""
         for place, convolution in enumerate(left + right, 1):
             setattr(self, f"conv{place}", convolution)
             setattr(self, f"bn{place}", nn.BatchNorm2d(convolution.out_channels))
@@ -105,7 +105,7 @@ class ShuffleNetV2(Classifier):
 
 
 class LargeShuffleNet(ShuffleNetV2):
-    """With a stem of stride 2 and max pooling, and torchvision's names of weights."""
+    """The network with a stem of stride 2 and max pooling, and torchvision's names of weights."""
 
     variant = "imagenet"
 
@@ -126,7 +126,7 @@ class LargeShuffleNet(ShuffleNetV2):
 
 
 class SmallShuffleNet(ShuffleNetV2):
-    """With a stem of stride 1, and the Moderate repository's names of weights."""
+    """The network with a stem of stride 1, and the Moderate repository's names of weights."""
 
     variant = "cifar"
 
@@ -160,12 +160,23 @@ def shufflenet_v2(num_classes: int, in_channels: int, image_size: int, variant: 
                   seed: int = 0) -> nn.Cell:
     """ShuffleNet V2 of width 1 for images of any size; the embedding has 1024 dimensions.
 
-    variant: "cifar" (the Moderate repository's) or "imagenet" (torchvision's shufflenet_v2_x1_0), each with its names
-        of weights; by default "imagenet" above 64 pixels
+    Both variants start from torch's default distributions. Departures: the Moderate repository averages over 4x4, and
+    so fails at 32 pixels and has 4096 dimensions at 64; here the whole map is averaged, as in the paper. Images below
+    32 pixels are padded to 32.
 
-    Both start from torch's default distributions. Departures: the Moderate repository averages over 4x4, and so fails
-    at 32 pixels and has 4096 dimensions at 64; here the whole map is averaged, as in the paper. Images below 32 pixels
-    are padded to 32.
+    Args:
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar" (the Moderate repository's) or "imagenet" (torchvision's shufflenet_v2_x1_0), each with its
+            names of weights; by default "imagenet" above 64 pixels.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant.
     """
     variant = choose_variant(variant, image_size)
     build = SmallShuffleNet if variant == "cifar" else LargeShuffleNet
@@ -173,7 +184,7 @@ def shufflenet_v2(num_classes: int, in_channels: int, image_size: int, variant: 
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a ShuffleNet V2 with these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a ShuffleNet V2 with these ``shapes``, or None for another network."""
     names = {"cifar": ("conv1.weight", "layer1.0.conv5.weight", "layer3.3.conv3.weight"),
              "imagenet": ("conv1.0.weight", "stage2.0.branch1.0.weight", "stage4.3.branch2.5.weight")}
     for variant, (stem, down, last) in names.items():

@@ -1,4 +1,4 @@
-"""State dicts as torch.save writes them, of today (an archive) and of before version 1.6, read without torch.
+"""State dicts written by torch.save, in today's format (an archive) and that before version 1.6, read without torch.
 
 A tensor is a view of a storage: its numbers lie apart from the pickle that names it. Nothing in the pickle is run (see
 ``ms_coreset.pickles``), checksums are compared, and memory is taken for what the file holds, never for what it claims.
@@ -30,26 +30,39 @@ _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001  # of the former format: the fir
 
 
 def read_state(path: FilePath, log: Log = lambda line: None) -> dict[str, np.ndarray]:
-    """The tensors of a state dict as arrays, on its own or in a dictionary, below one of ``WRAPPERS`` or another key.
+    """The tensors of a state dict as arrays.
 
-    bfloat16, which NumPy lacks, becomes float32. What programs keep beside the weights, such as options and dates, is
-    passed over (see ``_HARMLESS``). Raises ``MsCoresetError`` naming the file when it is damaged, names anything else,
-    or holds no state dict, or several and none that is to be preferred.
+    The state dict may be the whole file, or lie in a dictionary below one of ``WRAPPERS`` or another key. bfloat16,
+    which NumPy lacks, becomes float32. What programs keep beside the weights, such as options and dates, is passed over
+    (see ``_HARMLESS``).
 
-    log: called with a line where it holds several
+    Args:
+        path: the file.
+        log: called with a line where the file holds several state dicts.
+
+    Returns:
+        Name in the file -> array.
+
+    Raises:
+        MsCoresetError: naming the file when it is damaged, names anything else, holds no state dict, or holds several
+            and none that is to be preferred.
     """
     return read_training(path, log)[0]
 
 
 def read_training(path: FilePath,
                   log: Log = lambda line: None) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], str]:
-    """What ``read_state`` reads, and what ``weights.write_checkpoint`` keeps beside it, of which other files have none.
+    """The state dict of ``read_state``, and what ``weights.write_checkpoint`` keeps beside it (empty for other files).
+
+    Args:
+        path: the file.
+        log: called with a line where the file holds several state dicts.
 
     Returns:
-        (arrays of the state dict, arrays that the optimizer has kept, notes)
+        (arrays of the state dict, arrays that the optimizer has kept, notes).
 
     Raises:
-        MsCoresetError: as ``read_state``
+        MsCoresetError: as ``read_state``.
     """
     path = Path(path)
     try:
@@ -71,7 +84,13 @@ def read_training(path: FilePath,
 
 
 def _arrays(state: dict[str, Any], storages: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The numbers of all. Raises ``Refused`` for many times those that the file holds: all may be views of the same."""
+    """The numbers of all tensors.
+
+    All may be views of the same storage, so their total is limited.
+
+    Raises:
+        Refused: for many times as many numbers as the file holds.
+    """
     arrays = {name: value for name, value in state.items() if not isinstance(value, _Tensor)}
     held = sum(map(len, storages.values()))
     left = _SHARED * held
@@ -98,9 +117,13 @@ def _state_in(content: Any, path: Path, log: Log) -> dict[str, Any]:
 
 
 def _states(content: Any, seen: set[int]) -> dict[str, dict[str, Any]]:
-    """{keys that lead to it: state dict} of those in a file, the one to prefer first; ``seen``: what was looked into.
+    """{keys that lead to it: state dict} of those in a file, the preferred one first.
 
-    Under a key that is none of ``WRAPPERS`` only what has the names of layers counts.
+    Under a key that is none of ``WRAPPERS`` only entries with the names of layers count.
+
+    Args:
+        content: of the file.
+        seen: ids of what was looked into.
     """
     if _is_state(content):
         return {"": content}
@@ -122,7 +145,7 @@ def _is_state(content: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Storage:
-    """Where a tensor's numbers lie: their key in the file, what they are, and how many."""
+    """Where a tensor's numbers lie: their key in the file, their type, and how many there are."""
 
     key: str
     kind: str
@@ -139,7 +162,11 @@ class _Tensor:
     strides: tuple
 
     def array(self, storages: dict[str, np.ndarray]) -> np.ndarray:
-        """The numbers, in an array of its own. Raises ``Refused`` for a view of more than there is."""
+        """The numbers, in an array of its own.
+
+        Raises:
+            Refused: for a view of more than there is.
+        """
         stored = storages[self.storage.key]
         last = self.offset + sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
         count = math.prod(self.shape)
@@ -202,7 +229,7 @@ _ADMITTED: dict[tuple[str, str], object] = {
 
 
 def _storage(key: Any) -> _Storage:
-    """The storage that a persistent id names; former files have the place of a view after it, which is empty."""
+    """The storage that a persistent id names; in the older format the place of a view follows it, which is empty."""
     match key:
         case ("storage", str(kind), str(name), _, int(length), *views) if kind in _TYPES and views in ([], [None]):
             return _Storage(name, kind, length)

@@ -1,7 +1,7 @@
-"""Dictionaries of arrays and tensors that Python's own pickle wrote, as programs on torch keep scores: without torch.
+"""Dictionaries of arrays and tensors, pickled by programs on torch to keep scores, read without torch.
 
-Such a pickle has each tensor's numbers within it, as the bytes of a file of torch.save's former format. Nothing in it
-is run, see ``ms_coreset.pickles``.
+They are written by Python's own pickle. Such a pickle holds each tensor's numbers within it, as the bytes of a file in
+torch.save's older format. Nothing in it is run, see ``ms_coreset.pickles``.
 """
 
 from typing import Any
@@ -16,9 +16,15 @@ from ms_coreset.pickles import Content, Refused, Unpickler
 
 
 def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
-    """The arrays and tensors by name of a pickled dictionary, or of a file of torch.save; {"": array} of one alone.
+    """The arrays and tensors by name of a pickled dictionary, or of a file of torch.save; {"": array} for a single one.
 
-    What else the dictionary holds is passed over.
+    Other contents of the dictionary are passed over.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Name -> array.
 
     Raises:
         MsCoresetError: naming the file when it is missing or damaged, names anything that is not admitted, or holds no
@@ -42,11 +48,11 @@ def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
 
 
 def _unpickled(content: bytes) -> dict[str, np.ndarray] | None:
-    """The arrays of a pickle; None of a file of torch.save's former format, which begins with one of a number."""
+    """The arrays of a pickle; None for a file in torch.save's older format, which begins with a pickled number."""
     storages: dict[str, np.ndarray] = {}
 
     def storage_of(raw: Any) -> _Storage:
-        """The storage that the bytes of a file of the former format hold, under a key of its own."""
+        """The storage that the bytes of a file in the older format hold, under a key of its own."""
         if not isinstance(raw, bytes):
             raise Refused("it holds a storage that is no bytes")
         storage, numbers = _former(Content(raw))

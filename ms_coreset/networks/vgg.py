@@ -20,18 +20,31 @@ def vgg(depths: tuple[int, ...], num_classes: int, in_channels: int, image_size:
         batch_norm: bool = True, side: int | None = None, dropout: float | None = None, seed: int = 0) -> nn.Cell:
     """A VGG with ``depths`` 3x3 convolutions in its five stages.
 
-    variant: "cifar", DeepCore's (one dense layer; the embedding has 512 dimensions), or "imagenet", torchvision's
-        (three dense layers; 4096); by default "imagenet" from 65 pixels on
-    batch_norm: whether batch normalisation follows each convolution, as in torchvision's vgg16_bn and in DeepCore's
-        networks; torchvision's vgg16 has none
-    side: pixels a side that the last map is averaged to (1 for "cifar", 7 for "imagenet"). The Moderate repository's
-        VGG-16 for 64 pixels has 2, and 2048 dimensions
-    dropout: chance before the only dense layer of "cifar" (0), before the last two of "imagenet" (0.5)
+    Departure: DeepCore pads grey images by 2 and takes 28 and 32 pixels only. Here images below 32 pixels are padded to
+    32. Weights start as torch's do for "cifar"; for "imagenet" as torchvision's: He's normal distribution (fan-out) in
+    convolutions, N(0, 0.01^2) in dense layers, biases 0.
 
-    Departure: DeepCore pads grey images by 2 and takes 28 and 32 pixels only. Here images below 32 pixels are padded
-    to 32. Weights start as torch's do for "cifar"; for "imagenet" as torchvision's, He's normal (fan-out) in
-    convolutions, N(0, 0.01^2) in dense layers, biases 0. Raises ``MsCoresetError`` for another variant, a side below
-    1, a dropout outside [0, 1), and images below 32 pixels for "imagenet".
+    Args:
+        depths: convolutions of each stage.
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar", DeepCore's (one dense layer; the embedding has 512 dimensions), or "imagenet", torchvision's
+            (three dense layers; 4096); by default "imagenet" from 65 pixels on.
+        batch_norm: whether batch normalisation follows each convolution, as in torchvision's vgg16_bn and in DeepCore's
+            networks; torchvision's vgg16 has none.
+        side: pixels per side that the last map is averaged to (default 1 for "cifar", 7 for "imagenet"). The Moderate
+            repository's VGG-16 for 64 pixels has 2, and 2048 dimensions.
+        dropout: chance before the only dense layer of "cifar" (default 0), before the last two of "imagenet" (default
+            0.5).
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant, a side below 1, a dropout outside [0, 1), and images below 32 pixels for
+            "imagenet".
     """
     variant = choose_variant(variant, image_size)
     if side is not None and side < 1:
@@ -72,7 +85,7 @@ vgg11, vgg13, vgg16, vgg19 = (partial(vgg, depths) for depths in _DEPTHS.values(
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a VGG with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a VGG with weights of these ``shapes``, or None for another network."""
     kernels = [shape for name, shape in shapes.items() if name.startswith("features.") and len(shape) == 4]
     arch = next((name for name, depths in _DEPTHS.items() if [shape[0] for shape in kernels] == _stages(depths)), None)
     dense = ("classifier.6", "classifier.0") if "classifier.6.weight" in shapes else ("classifier", "classifier")

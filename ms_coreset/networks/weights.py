@@ -1,6 +1,6 @@
-"""Weights on disk: MindSpore's .ckpt, torch's .pth and .safetensors, told apart by what they hold, not by their names.
+"""Weights on disk: MindSpore's .ckpt, torch's .pth and .safetensors, told apart by their contents, not by their names.
 
-See ``names`` for what parameters are called.
+See ``parameter_names`` for the names of parameters.
 """
 
 import functools
@@ -41,19 +41,23 @@ _HEADLESS = {"num_classes": 0}  # of a description: a network whose file lacks i
 def read_weights(path: FilePath, log: Log = warn) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read the weights of a network in a checkpoint.
 
-    Returns ``(arrays, description)``: arrays under MindSpore's names, and what ``create_network`` needs to rebuild the
-    network as far as the file tells (see ``networks.describe``); "num_classes" is 0 where the last layer is missing.
-    Of a network that is none of those known here all arrays are returned as they are called, and {}.
-
-    The file may be a .ckpt of MindSpore, with or without what training keeps beside the network, a state dict of
-    torch, on its own or within a checkpoint of another program, or a .safetensors, whatever its name; see
-    ``names.readings`` for which arrays are the network's. No such file can run code (see ``torch_files``,
+    The file may be a .ckpt of MindSpore, with or without what training keeps beside the network; a state dict of torch,
+    on its own or within a checkpoint of another program; or a .safetensors; whatever its name. See
+    ``parameter_names.readings`` for which arrays are the network's. No such file can run code (see ``torch_files``,
     ``mindspore_files``, ``safetensors_files``).
 
-    log: called with a line for the user where something else is left out; by default the ``warning`` of the logger
-        ``ms_coreset``
+    Args:
+        path: the file.
+        log: called with a line for the user where something is left out; by default the ``warning`` of the logger
+            ``ms_coreset``.
 
-    Raises ``MsCoresetError`` naming the file when it is missing, damaged, or of no such kind.
+    Returns:
+        ``(arrays, description)``: arrays under MindSpore's names, and the arguments of ``create_network`` to rebuild
+        the network, as far as the file tells (see ``networks.describe``). "num_classes" is 0 where the last layer is
+        missing. For a network that is none of those known here: all arrays as they are called, and {}.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, or of no such kind.
     """
     arrays, notes = _read(path, log)
     names, description = _describe(arrays)
@@ -97,7 +101,7 @@ def _kind_of(path: Path) -> str:
 
 def _describe(arrays: dict[str, np.ndarray],
               recognize: Callable[[Shapes], dict[str, Any]] = describe) -> tuple[dict[str, str], dict[str, Any]]:
-    """({parameter's name: name in the file}, description) of a network known here, or of all arrays and {}."""
+    """({parameter's name: name in the file}, description) of a network known here; for others, all arrays and {}."""
     whole, *others = readings(arrays)
     for names in others:
         shapes = {name: arrays[file].shape for name, file in names.items()}
@@ -122,10 +126,17 @@ def _tell_of_rest(path: FilePath, names: dict[str, str], arrays: dict[str, np.nd
 
 
 def load_weights(network: Kept, path: str | os.PathLike) -> Kept:
-    """Put the weights of a checkpoint into ``network``, all of them, and return it.
+    """Put the weights of a checkpoint into ``network``, all of them.
 
-    Raises ``MsCoresetError`` when the file is of another architecture: a parameter is missing, left over or of
-    another shape. See ``read_weights`` for the files.
+    Args:
+        network: to be filled.
+        path: the file; see ``read_weights``.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: when the file is of another architecture: a parameter is missing, left over or of another shape.
     """
     engine_of(network)  # is there, or it says how to get it
     require_network(network, "get_parameters")
@@ -134,7 +145,7 @@ def load_weights(network: Kept, path: str | os.PathLike) -> Kept:
 
 
 def _fill(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath, log: Log) -> None:
-    """``assign`` the ``arrays`` of a file, by the reading of their names that comes nearest the network's."""
+    """``assign`` the ``arrays`` of a file, by the reading of their names that is closest to the network's names."""
     wanted = {parameter.name for parameter in network.get_parameters()}
     names = min(readings(arrays), key=lambda names: len(wanted ^ names.keys()))
     assign(network, {name: arrays[file] for name, file in names.items()}, source)
@@ -142,7 +153,15 @@ def _fill(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath, l
 
 
 def save_weights(network: Trainable, path: str | os.PathLike) -> None:
-    """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix."""
+    """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix.
+
+    Args:
+        network: whose weights are written.
+        path: of the file.
+
+    Raises:
+        MsCoresetError: for another suffix, and when the file can't be written.
+    """
     require_path("path", path)
     engine_of(network)
     require_network(network, "get_parameters")
@@ -157,7 +176,16 @@ def save_weights(network: Trainable, path: str | os.PathLike) -> None:
 
 
 def assign(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath) -> None:
-    """Set all parameters of ``network`` from ``arrays`` by name; ``source`` is named in the error if they differ."""
+    """Set all parameters of ``network`` from ``arrays`` by name.
+
+    Args:
+        network: to be filled.
+        arrays: parameter's name -> array.
+        source: the file, for the message.
+
+    Raises:
+        MsCoresetError: if names or shapes differ.
+    """
     engine = engine_of(network)
     parameters = {parameter.name: parameter for parameter in network.get_parameters()}
     missing, left_over = sorted(parameters.keys() - arrays.keys()), sorted(arrays.keys() - parameters.keys())
@@ -173,7 +201,17 @@ def assign(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath) 
 
 
 def read_checkpoint(path: FilePath) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays, by MindSpore's names, and the notes (plain values) of a file by ``write_checkpoint`` or MindSpore."""
+    """The arrays, by MindSpore's names, and the notes (plain values) of a file by ``write_checkpoint`` or MindSpore.
+
+    Args:
+        path: the file.
+
+    Returns:
+        (name -> array, notes).
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, or of another kind.
+    """
     if Path(path).suffix == ".pth":
         state, memory, told = read_training(path)
         return {**from_torch_names(state), **memory}, _mapping(told, path)
@@ -195,9 +233,18 @@ def _mapping(notes: str, path: FilePath) -> dict[str, Any]:
 
 
 def write_checkpoint(path: FilePath, arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
-    """Write arrays and notes (plain values) as MindSpore's .ckpt, or torch's .pth, whole or not at all.
+    """Write arrays and notes as MindSpore's .ckpt, or torch's .pth, completely or not at all.
 
-    A .pth holds "state_dict" with torch's names, "optimizer" with what is of ``engines.MEMORY``, and "notes" as JSON.
+    A .pth holds "state_dict" with torch's names, "optimizer" with the arrays of ``engines.MEMORY``, and "notes" as
+    JSON.
+
+    Args:
+        path: of the file; its suffix tells which.
+        arrays: MindSpore's name -> array.
+        notes: plain values.
+
+    Raises:
+        MsCoresetError: when the file can't be written.
     """
     if Path(path).suffix == ".pth":
         memory = {name: array for name, array in arrays.items() if name.startswith(MEMORY)}
@@ -211,7 +258,15 @@ def write_checkpoint(path: FilePath, arrays: dict[str, np.ndarray], notes: dict[
 
 
 def write_torch(path: FilePath, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays under MindSpore's names as a torch state dict, whole or not at all."""
+    """Write arrays under MindSpore's names as a torch state dict, completely or not at all.
+
+    Args:
+        path: of the file.
+        arrays: MindSpore's name -> array.
+
+    Raises:
+        MsCoresetError: when the file can't be written.
+    """
     torch = _torch()
     state = {name: torch.from_numpy(np.array(array)) for name, array in to_torch_names(arrays).items()}
     _replace(path, lambda part: torch.save(state, part), _size(arrays))
@@ -255,13 +310,20 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
                          *, arch: str | None = None, framework: str = MINDSPORE, log: Log = warn) -> Network:
     """Build the network that a checkpoint belongs to and load it; see ``read_weights`` for the files.
 
-    image_size, in_channels: of the images it is to see, used where the weights don't tell
-    arch: what the user takes it for, or None to go by the file
-    framework: "mindspore" or "torch", which is to compute it
-    log: called with a line where arrays of the file are left out, or the last layer is missing: it is 0 for one class
-        then, and the embeddings are what they would be with it
+    Args:
+        path: the file.
+        image_size: side of the images in pixels, used where the weights don't tell.
+        in_channels: channels of the images, used where the weights don't tell.
+        arch: the network that the file is expected to hold, or None to go by the file.
+        framework: what computes the network, "mindspore" or "torch".
+        log: called with a line where arrays of the file are left out, or where the last layer is missing. In that case
+            the last layer is 0 for one class; embeddings are what they would be with it.
 
-    Raises ``MsCoresetError`` when the file is of another architecture than ``arch``, or of none known here.
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: when the file is of another architecture than ``arch``, or of none known here.
     """
     arrays, notes = _read(path, log)
     if framework == MINDSPORE:
@@ -305,8 +367,13 @@ def _without_head(options: dict[str, Any], arrays: dict[str, np.ndarray], path: 
 
 
 def _require_borne_out(description: dict[str, Any], arrays: dict[str, np.ndarray], path: FilePath) -> None:
-    """Raise ``MsCoresetError`` unless the sizes that a file's notes give are of its arrays: a network is made by them,
-    and one of a thousand million classes would take all memory."""
+    """Check that the sizes in a file's notes are those of its arrays.
+
+    A network is built by these sizes, and one of a thousand million classes would take all memory.
+
+    Raises:
+        MsCoresetError: if they differ.
+    """
     sides = {side for array in arrays.values() for side in array.shape}
     for name in ("num_classes", "width"):
         if description.get(name) is not None and (not isinstance(description[name], int)

@@ -42,14 +42,26 @@ def wide_resnet(depth: int, widening: int, num_classes: int, in_channels: int, i
                 variant: str | None = None, dropout: float = 0.0, seed: int = 0) -> nn.Cell:
     """WRN-``depth``-``widening``: 6 n + 4 layers, three stages of n blocks.
 
-    variant: "cifar", DeepCore's (3x3 convolution, stride 1), or "imagenet", the same with ResNet's stem for large
-        images (7x7, stride 2, then 3x3 max-pooling); by default "imagenet" from 65 pixels on
-    dropout: chance between the two convolutions of a block; the paper has 0.3 where it has any, DeepCore 0
-
     The embedding has 64 x widening dimensions. Convolutions start from He's normal distribution (fan-out), the dense
-    layer as torch's with bias 0. Departure: DeepCore pads grey images by 2 and takes 28 and 32 pixels only. Here
-    images below 32 pixels are padded to 32, and the last map, of any size, is averaged. Raises ``MsCoresetError`` for
-    another variant and a dropout outside [0, 1).
+    layer as torch's with bias 0. Departure: DeepCore pads grey images by 2 and takes 28 and 32 pixels only. Here images
+    below 32 pixels are padded to 32, and the last map, of any size, is averaged.
+
+    Args:
+        depth: number of layers, 6 n + 4.
+        widening: factor of the channels.
+        num_classes: number of logits.
+        in_channels: channels of an image.
+        image_size: side of the images in pixels.
+        variant: "cifar", DeepCore's (3x3 convolution, stride 1), or "imagenet", the same with ResNet's stem for large
+            images (7x7, stride 2, then 3x3 max-pooling); by default "imagenet" from 65 pixels on.
+        dropout: chance between the two convolutions of a block; the paper has 0.3 where it has any, DeepCore 0.
+        seed: of the first weights.
+
+    Returns:
+        The network.
+
+    Raises:
+        MsCoresetError: for another variant and a dropout outside [0, 1).
     """
     variant = choose_variant(variant, image_size)
     network = WideResNet(depth, widening, num_classes, in_channels, image_size, variant, dropout)
@@ -61,7 +73,7 @@ wrn16_8, wrn28_2, wrn28_10 = (partial(wide_resnet, *size) for size in _SIZES.val
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:
-    """What ``create_network`` needs for a wide ResNet with weights of these ``shapes``, or None for another network."""
+    """``create_network``'s arguments for a wide ResNet with these ``shapes``, or None for another network."""
     if not {"conv1.weight", "block1.layer.0.conv1.weight", "bn1.gamma", "fc.weight"} <= shapes.keys():
         return None
     blocks = {name.split(".")[2] for name in shapes if name.startswith("block1.layer.")}

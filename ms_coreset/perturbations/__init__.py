@@ -1,1 +1,1 @@
-"""What can be done to clean training data: pure functions from arrays to arrays and a manifest."""
+"""Perturbations of clean training data: pure functions from arrays to arrays and a manifest."""

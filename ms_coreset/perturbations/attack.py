@@ -1,7 +1,7 @@
-"""Attacked images: moved, within a few grey levels, to where a network no longer sees what it saw.
+"""Attacked images: moved within a few grey levels, so that a network's answer changes.
 
-Both attacks live in the space of pixels in [0, 1]; a network that takes normalised images is wrapped by
-``on_pixels``. The network answers in evaluation mode, so that an image's attack depends on that image alone.
+Both attacks work on pixels in [0, 1]; a network that takes normalised images is wrapped by ``on_pixels``. The network
+answers in evaluation mode, so an image's attack depends on that image alone.
 """
 
 from __future__ import annotations
@@ -28,15 +28,22 @@ def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, *, seed: in
            **options: Any) -> tuple[np.ndarray, np.ndarray, dict]:
     """Attack every image: uint8 in, uint8 out.
 
-    logits: a callable, images (B, C, H, W) float32 in [0, 1] as a Tensor -> (B, classes); see ``on_pixels``
-    images: (n, height, width, channels) uint8; left as they are
-    labels: (n,) true labels
-    batch_size: images at a time; it changes the result by no more than rounding in the network does
-    options: of ``attack_options``
+    Every pixel stays within ``floor(255 eps)`` grey levels of the clean one.
 
-    Returns the images, the kind of each, (n,) int8 (1: the network's answer is another one now, 2: it is the same),
-    and a manifest of plain values. Every pixel is within ``floor(255 eps)`` grey levels of the clean one.
-    Raises ``MsCoresetError`` for an option outside its range.
+    Args:
+        logits: a callable, images (B, C, H, W) float32 in [0, 1] as a Tensor -> (B, classes); see ``on_pixels``.
+        images: (n, height, width, channels) uint8; not changed.
+        labels: (n,) true labels.
+        seed: of ``attack_options``.
+        batch_size: images at a time; it changes the result no more than rounding in the network does.
+        options: of ``attack_options``.
+
+    Returns:
+        (images, kinds, manifest): the attacked images; the kind of each, (n,) int8 (1: the network's answer has
+        changed, 2: it is the same); and a manifest of plain values.
+
+    Raises:
+        MsCoresetError: for an option outside its range.
     """
     options = attack_options(seed=seed, **options)
     require_whole("batch_size", batch_size)
@@ -57,13 +64,21 @@ def attack_options(attack: str = "gsa", eps: float = 8 / 255, alpha: float = 2 /
                    against: str | None = None, random_start: bool | None = None, seed: int = 0) -> dict[str, Any]:
     """The options of an attack, checked, as the plain values that begin its manifest.
 
-    attack: "gsa", one step of ``eps`` along the gradient's sign, or "pgd", projected gradient descent
-    eps: how far a pixel may move, above 0 and at most 1, in units of the whole range
-    alpha, steps: pgd's step size, and number of steps (default 10; torchattacks had 40 before version 3.3)
-    against: the answer that images are led away from: the network's "own" to the clean image (gsa's default), or the
-        "true" label (pgd's)
-    random_start: whether pgd starts at a place drawn from the ball around the image (default: yes)
-    seed: of that place, 0 to 2**32 - 1
+    Args:
+        attack: "gsa", one step of ``eps`` along the gradient's sign, or "pgd", projected gradient descent.
+        eps: how far a pixel may move, above 0 and at most 1, in units of the whole range.
+        alpha: step size of pgd.
+        steps: number of steps of pgd (default 10; torchattacks had 40 before version 3.3).
+        against: the answer that images are led away from: the network's "own" to the clean image (default of gsa), or
+            the "true" label (default of pgd).
+        random_start: whether pgd starts at a random place in the ball around the image (default: yes).
+        seed: of that place, 0 to 2**32 - 1.
+
+    Returns:
+        The options by name.
+
+    Raises:
+        MsCoresetError: for an option outside its range.
     """
     require_kind("attack", attack, str)
     if attack not in ATTACKS:
@@ -88,7 +103,16 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
                 batch_size: int) -> tuple[np.ndarray, np.ndarray]:
     """At most ``batch_size`` images attacked, and their kinds; see ``attack``.
 
-    rows: (b,) their places in the whole data set
+    Args:
+        logits: as in ``attack``.
+        images: (b, height, width, channels) uint8.
+        labels: (b,) true labels.
+        rows: (b,) places of the images in the whole data set.
+        options: result of ``attack_options``.
+        batch_size: the network gets so many images at a time; b at most.
+
+    Returns:
+        (attacked images, kinds (b,) int8).
     """
     b = len(images)
     images, labels, rows = (fill_up(array, batch_size) for array in (images, labels, rows))
@@ -107,7 +131,19 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
 
 
 def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -> Callable:
-    """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode."""
+    """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode.
+
+    Args:
+        network: takes normalised images.
+        mean: per channel, of pixels in [0, 1].
+        std: standard deviation, likewise.
+
+    Returns:
+        A callable, images (B, C, H, W) as a Tensor -> logits (B, classes).
+
+    Raises:
+        MsCoresetError: unless mean and std are finite numbers and std is above 0.
+    """
     engine = engine_of(network)
     require_network(network)
     for name, values in (("mean", mean), ("std", std)):
@@ -135,7 +171,11 @@ def _check_labels(labels: np.ndarray, n: int) -> np.ndarray:
 
 
 def _require_known(labels: np.ndarray, logits: Callable, images: np.ndarray) -> None:
-    """Raise ``MsCoresetError`` for a label that the network has no logit for: MindSpore would tell of it at length."""
+    """Check that the network has a logit for each label: MindSpore's own error would be very long.
+
+    Raises:
+        MsCoresetError: for a label that it has none for.
+    """
     engine = engine_of(logits)
     with engine.asking():
         first = engine.tensor(np.ascontiguousarray(fill_up(images[:1], len(images)), np.float32))
@@ -161,7 +201,15 @@ def _require_pixels(name: str, images: np.ndarray, shape: tuple[int, ...] | None
 
 
 def answers(logits: Callable, images: np.ndarray) -> np.ndarray:
-    """The class of the highest logit, the first of equal ones, (B,) int64."""
+    """The class of the largest logit (the first of equal ones) of each image.
+
+    Args:
+        logits: as in ``attack``.
+        images: (B, C, H, W) float32 in [0, 1].
+
+    Returns:
+        (B,) int64.
+    """
     engine = engine_of(logits)
     with engine.asking():
         return engine.array(logits(engine.tensor(np.ascontiguousarray(images)))).argmax(axis=1)
@@ -171,12 +219,21 @@ def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | Non
                   *, eps: float = 8 / 255) -> np.ndarray:
     """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``; where the gradient is exactly 0, x stays.
 
-    logits: as in ``attack``; images: (B, C, H, W) float32 in [0, 1]
-    labels: (B,) the y, or None for the network's own answers
+    Source: Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015, section 4. With the network's
+    own answers it is the GradientSignAttack of advertorch, as the Moderate repository calls it. Departure from that
+    repository: the network is in evaluation mode; there it normalised by each batch and learnt from it.
 
-    Source: Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015, section 4. With the
-    network's own answers it is the GradientSignAttack of advertorch, as the Moderate repository calls it. Departure
-    from that repository: the network is in evaluation mode; there it normalised by, and learnt from, each batch.
+    Args:
+        logits: as in ``attack``.
+        images: (B, C, H, W) float32 in [0, 1].
+        labels: (B,) the y, or None for the network's own answers.
+        eps: how far a pixel moves, 0 to 1.
+
+    Returns:
+        (B, C, H, W) float32 in [0, 1].
+
+    Raises:
+        MsCoresetError: for an argument of another shape or outside its range.
     """
     _require_pixels("images", images)
     _require_callable(logits)
@@ -188,11 +245,23 @@ def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray,
                        alpha: float = 2 / 255, steps: int = 10, start: np.ndarray | None = None) -> np.ndarray:
     """``steps`` times ``x <- clip(x + alpha sign(grad_x CE(f(x), y)))``, clipped to the eps-ball and to [0, 1].
 
-    logits, images: as in ``gradient_sign``; labels: (B,) the y
-    start: (B, C, H, W) where to begin, or None for the images themselves
-
     Source: Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018, section 2.1, with
     the defaults of torchattacks 3.3 and later.
+
+    Args:
+        logits: as in ``attack``.
+        images: (B, C, H, W) float32 in [0, 1].
+        labels: (B,) the y.
+        eps: radius of the ball, 0 to 1.
+        alpha: step size, 0 to 1.
+        steps: number of steps, 1 or more.
+        start: (B, C, H, W) where to begin, or None for the images themselves.
+
+    Returns:
+        (B, C, H, W) float32 in [0, 1].
+
+    Raises:
+        MsCoresetError: for an argument of another shape or outside its range.
     """
     _require_pixels("images", images)
     _require_callable(logits)
@@ -213,13 +282,32 @@ def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray,
 
 
 def random_start(images: np.ndarray, rows: np.ndarray, eps: float, seed: int) -> np.ndarray:
-    """A place in the eps-ball of each image, uniform, clipped to [0, 1]; it depends on seed and row alone."""
+    """A uniform random place in the eps-ball of each image, clipped to [0, 1].
+
+    Args:
+        images: (B, C, H, W) float32 in [0, 1].
+        rows: (B,) places of the images in the whole data set.
+        eps: radius of the ball.
+        seed: 0 to 2**32 - 1; the place depends on seed and row alone.
+
+    Returns:
+        (B, C, H, W) float32.
+    """
     drawn = np.stack([stream(seed, "attack start", row).uniform(-eps, eps, images.shape[1:]) for row in rows])
     return np.clip(images + drawn.astype(np.float32), 0, 1)
 
 
 def to_pixels(moved: np.ndarray, clean: np.ndarray, eps: float) -> np.ndarray:
-    """Rounded to uint8; what rounding puts outside ``floor(255 eps)`` grey levels of ``clean`` is brought back."""
+    """Images rounded to uint8, and kept within ``floor(255 eps)`` grey levels of the clean ones.
+
+    Args:
+        moved: images in [0, 1].
+        clean: uint8, of the same shape.
+        eps: how far a pixel may move.
+
+    Returns:
+        uint8, of the same shape.
+    """
     # The repository truncates, which would move pixels down by half a level on average.
     levels = int(255 * eps + 1e-6)
     clean = clean.astype(np.int16)

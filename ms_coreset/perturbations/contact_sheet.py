@@ -1,4 +1,4 @@
-"""A sheet of small images in rows, to see what was done to them."""
+"""A sheet of small images in rows, which shows what a perturbation did to them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _INK, _PAPER, _PALE = (20, 20, 20), (255, 255, 255), (110, 110, 110)
 class Band:
     """Rows of images that belong together, the same samples in each.
 
-    title: what the band shows
-    rows: pairs of a word and (k, height, width, 1 or 3) uint8
-    captions: k words to stand below the last row, each of one or more lines
+    Attributes:
+        title: what the band shows.
+        rows: pairs of a word and (k, height, width, 1 or 3) uint8.
+        captions: k texts below the last row, each of one or more lines.
     """
 
     title: str
@@ -37,7 +38,12 @@ class Band:
 def write_contact_sheet(path: FilePath, bands: Sequence[Band]) -> None:
     """Write the bands below each other as a PNG file; small images are enlarged without smoothing.
 
-    Raises ``MsCoresetError`` when the file can't be written.
+    Args:
+        path: of the file.
+        bands: from top to bottom.
+
+    Raises:
+        MsCoresetError: when the file can't be written.
     """
     with atomic_write(path) as stream:
         draw_contact_sheet(bands).save(stream, "PNG")
@@ -64,7 +70,16 @@ def draw_contact_sheet(bands: Sequence[Band]) -> Image.Image:
 
 
 def difference(clean: np.ndarray, perturbed: np.ndarray, gain: int = 10) -> np.ndarray:
-    """Grey where nothing changed, ``gain`` times the change elsewhere: uint8, to be looked at."""
+    """``gain`` times the change of each pixel, on grey: uint8, to be looked at.
+
+    Args:
+        clean: uint8 images.
+        perturbed: uint8, of the same shape.
+        gain: factor.
+
+    Returns:
+        uint8, of the same shape; grey where nothing changed.
+    """
     change = perturbed.astype(np.int16) - clean.astype(np.int16)
     return np.clip(128 + gain * change, 0, 255).astype(np.uint8)
 

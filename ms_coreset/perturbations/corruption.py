@@ -1,14 +1,14 @@
-"""Corrupted images: a share of them blurred, fogged, coarsened, covered in part, or drowned in noise.
+"""Corrupted images: a share of them is blurred, fogged, coarsened, covered in part, or drowned in noise.
 
-The five corruptions of the Moderate coreset repository (tmllab/2023_ICLR_Moderate-DS, robust/), which gives their
-measures for images of 32 and of 64 pixels. Other sizes follow one rule: an image below 32 pixels is treated as one of
-32 scaled down, one above 64 as one of 64 scaled up, and what lies between has measures between.
+These are the five corruptions of the Moderate coreset repository (tmllab/2023_ICLR_Moderate-DS, robust/), which gives
+their sizes for images of 32 and of 64 pixels. Other images follow one rule: an image below 32 pixels is treated as one
+of 32 scaled down, one above 64 as one of 64 scaled up; images between the two have sizes between.
 
-Two modes. "paper" is what was meant: fog keeps the image's brightness, noise is clipped to the range of pixels, and an
-image without contrast stays as it is in the blur. "repo" is what the repository writes where that is defined: its fog
-is never scaled back to 0 .. 255, so that such images are black, as is the blur of an image without contrast. Its noise
-casts negative numbers to uint8, which no standard defines; they become 0 in both modes.
-Departures in both: everything random is seeded, and which sample got what is known.
+There are two modes. "paper" is what was meant: fog keeps the image's brightness, noise is clipped to the range of
+pixels, and an image without contrast is not changed by the blur. "repo" is what the repository writes where that is
+defined. Its fog is never scaled back to 0 .. 255, so such images are black, and so is the blur of an image without
+contrast. Its noise casts negative numbers to uint8, which no standard defines; they become 0 in both modes. Departures
+in both: everything random is seeded, and which sample got what is known.
 """
 
 import numbers
@@ -29,14 +29,19 @@ def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, *, mo
             random_occlusion: bool = False) -> tuple:
     """Corrupt a share of the images, each in one way.
 
-    images: (n, height, width, channels) uint8; left as they are
-    shares: share of the images to corrupt, evenly by the five kinds, or a dict from kind to its own share
-    seed: of which image gets what, of the noise and of the places, 0 to 2**32 - 1
-    mode: "paper" or "repo", see above
-    random_occlusion: cover a place drawn for each image, instead of the same place in all
+    Args:
+        images: (n, height, width, channels) uint8; not changed.
+        shares: share of the images to corrupt, evenly by the five kinds, or a dict from kind to its own share.
+        seed: of which image gets what, of the noise and of the places, 0 to 2**32 - 1.
+        mode: "paper" or "repo", see the module's docstring.
+        random_occlusion: whether the covered place is drawn for each image, instead of the same place in all.
 
-    Returns the images, the kind of each, (n,) int8 (0: clean, k: ``KINDS[k - 1]``), and a manifest of plain values.
-    Raises ``MsCoresetError`` for an argument outside its range.
+    Returns:
+        (images, kinds, manifest): the corrupted images; the kind of each, (n,) int8 (0: clean, k: ``KINDS[k - 1]``);
+        and a manifest of plain values.
+
+    Raises:
+        MsCoresetError: for an argument outside its range.
     """
     options = corruption_options(shares, seed, mode, random_occlusion)
     require_kind("images", images, np.ndarray)
@@ -51,7 +56,20 @@ def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, *, mo
 
 def corruption_options(shares: float | dict[str, float] = 0.3, seed: int = 0, mode: str = "paper",
                        random_occlusion: bool = False) -> dict[str, Any]:
-    """The arguments of ``corrupt``, checked, as the plain values that begin its manifest."""
+    """The arguments of ``corrupt``, checked, as the plain values that begin its manifest.
+
+    Args:
+        shares: as in ``corrupt``.
+        seed: as in ``corrupt``.
+        mode: as in ``corrupt``.
+        random_occlusion: as in ``corrupt``.
+
+    Returns:
+        The options by name.
+
+    Raises:
+        MsCoresetError: for an argument outside its range.
+    """
     if not isinstance(shares, dict):
         # Checked as one number first, for a message about what was typed.
         _require_share("corruption ratio", shares)
@@ -72,10 +90,17 @@ def corruption_options(shares: float | dict[str, float] = 0.3, seed: int = 0, mo
 
 
 def assign_kinds(n: int, options: dict[str, Any]) -> np.ndarray:
-    """Which corruption each of ``n`` samples gets, (n,) int8; see ``corrupt``.
+    """Which corruption each of ``n`` samples gets; see ``corrupt``.
 
-    Without regard to classes: the first samples of a permutation are divided by the shares. The number of each kind
-    and of all together is the share's, rounded.
+    Classes are not looked at: the first samples of a permutation are divided by the shares. The number of samples of
+    each kind, and of all together, is the share's, rounded.
+
+    Args:
+        n: number of samples.
+        options: result of ``corruption_options``.
+
+    Returns:
+        (n,) int8.
     """
     # Summing up shares leaves crumbs (0.3 as 0.30000000000000004), which must not decide a rounding.
     ends = [round(round(total, 9) * n) for total in np.cumsum(options["shares"]).tolist()]
@@ -87,9 +112,16 @@ def assign_kinds(n: int, options: dict[str, Any]) -> np.ndarray:
 
 
 def corrupt_rows(images: np.ndarray, kinds: np.ndarray, rows: np.ndarray, options: dict[str, Any]) -> np.ndarray:
-    """Some images corrupted: a function of each image and its row alone, so that data can be done in parts.
+    """Some images corrupted: a function of each image and its row alone, so a data set can be done in parts.
 
-    images: (b, height, width, channels) uint8; kinds: (b,) codes; rows: (b,) their places in the whole data set
+    Args:
+        images: (b, height, width, channels) uint8.
+        kinds: (b,) codes.
+        rows: (b,) places of the images in the whole data set.
+        options: result of ``corruption_options``.
+
+    Returns:
+        (b, height, width, channels) uint8.
     """
     corrupted = np.array(images)
     for code, function in enumerate((_blur, _add_fog, _coarse, _occlude, _add_noise), start=1):
@@ -107,12 +139,19 @@ def count_kinds(kinds: np.ndarray) -> list[int]:
 def motion_blur(images: np.ndarray, mode: str = "paper") -> np.ndarray:
     """A horizontal smear of 15 pixels (3 for images of 8 pixels, 53 for 224), contrast stretched to 0 .. 255.
 
-    The kernel is a diagonal that OpenCV's ``warpAffine`` turns by 45 degrees, two rows of unequal weights; borders
-    are mirrored without the edge; the stretch is over all channels of an image together. Equal to what OpenCV
-    computes, but for sums that end in exactly one half, which its Fourier transform may leave on either side.
+    The kernel is a diagonal that OpenCV's ``warpAffine`` turns by 45 degrees: two rows of unequal weights. Borders are
+    mirrored without the edge. The stretch is over all channels of an image together. The result is equal to OpenCV's,
+    except for sums that end in exactly one half, which its Fourier transform may leave on either side.
 
-    An image whose blur is all one value, as of one grey, has no contrast to stretch: it stays as it is, where OpenCV's
-    stretch, and so mode "repo", gives black.
+    An image whose blur has one value only, such as one of a single grey, has no contrast to stretch: it is not changed.
+    OpenCV's stretch, and so mode "repo", gives black there.
+
+    Args:
+        images: (b, side, side, channels) uint8.
+        mode: "paper" or "repo".
+
+    Returns:
+        uint8 of the same shape.
     """
     from scipy.ndimage import correlate
 
@@ -126,14 +165,15 @@ def motion_blur(images: np.ndarray, mode: str = "paper") -> np.ndarray:
 
 
 def blur_degree(size: int) -> int:
-    """Length of the blur in pixels for images of ``size``: 15 from 32 to 64 pixels, else in proportion, odd."""
+    """Length of the blur in pixels for images of ``size``: 15 from 32 to 64 pixels, otherwise in proportion, odd."""
     return 2 * round((15 * size / _reference(size) - 1) / 2) + 1
 
 
 def blur_kernel(degree: int) -> np.ndarray:
     """(degree, degree) integers: 1024 times a diagonal of ones, turned by 45 degrees about (degree/2, degree/2).
 
-    In OpenCV's fixed-point numbers: places are rounded to 1/1024 and then to 1/32, and interpolated linearly.
+    It is computed in OpenCV's fixed-point numbers: places are rounded to 1/1024 and then to 1/32, and interpolated
+    linearly.
     """
     half, center = np.sqrt(0.5), degree / 2
     place = np.arange(degree)

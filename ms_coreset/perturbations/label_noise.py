@@ -1,4 +1,4 @@
-"""Label noise: a share of the labels replaced by wrong ones, drawn or given by people."""
+"""Label noise: a share of the labels is replaced by wrong ones, drawn or given by people."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +14,22 @@ def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, *,
                     exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by one of the other classes, all of them equally likely.
 
-    labels: (n,) integers in ``0 .. num_classes - 1``; left as they are
-    ratio: share of the labels to replace, 0 to 1
-    seed: of the random stream of the purpose "label noise" (``randomness.stream``), 0 to 2**32 - 1
-    exact: ``True`` replaces exactly ``round(ratio * n)`` labels (half to even), drawn without replacement; ``False``
-        replaces each on its own with chance ``ratio``, so that the realised share varies around it
-
-    Returns the noisy labels, (n,) int64, and a manifest of plain values. Raises ``MsCoresetError`` for a ratio,
-    a number of classes, a seed or labels outside these ranges.
-
     Source: ``exact=False`` is the distribution of the Moderate coreset repository (tmllab/2023_ICLR_Moderate-DS).
     Departures: that code sets no seed, so its very draws can't be repeated; an exact count is our default.
+
+    Args:
+        labels: (n,) integers in ``0 .. num_classes - 1``; not changed.
+        num_classes: 2 or more.
+        ratio: share of the labels to replace, 0 to 1.
+        seed: of the random stream "label noise" (``randomness.stream``), 0 to 2**32 - 1.
+        exact: ``True`` replaces exactly ``round(ratio * n)`` labels (half to even), drawn without replacement;
+            ``False`` replaces each on its own with chance ``ratio``, so that the realised share varies around it.
+
+    Returns:
+        (the noisy labels, (n,) int64, and a manifest of plain values).
+
+    Raises:
+        MsCoresetError: for a ratio, a number of classes, a seed or labels outside these ranges.
     """
     labels = _check(labels, num_classes, ratio)
     rng = stream(seed, "label noise")
@@ -41,15 +46,21 @@ def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2
                      exact: bool = True) -> tuple[np.ndarray, dict]:
     """Replace a share of the labels, each by the one class that its own is mistaken for.
 
-    labels: (n,) integers; left as they are
-    targets: (num_classes,) the class that takes each one's place; a class that is its own target is never replaced
-    ratio: share to replace of the labels that have another target, 0 to 1: of all labels it can be less
-    seed, exact: as in ``symmetric_noise``, with the stream of the purpose "asymmetric label noise"
+    Source: Patrini et al., Making deep neural networks robust to label noise, CVPR 2017, section 5. Departure: an exact
+    count is our default.
 
-    Returns the noisy labels and a manifest, and raises, as ``symmetric_noise``.
+    Args:
+        labels: (n,) integers; not changed.
+        targets: (num_classes,) the class that takes each one's place; a class that is its own target is never replaced.
+        ratio: share to replace of the labels that have another target, 0 to 1; of all labels it can be less.
+        seed: as in ``symmetric_noise``, of the stream "asymmetric label noise".
+        exact: as in ``symmetric_noise``.
 
-    Source: Patrini et al., Making deep neural networks robust to label noise, CVPR 2017, section 5. Departure: an
-    exact count is our default.
+    Returns:
+        (the noisy labels, (n,) int64, and a manifest of plain values).
+
+    Raises:
+        MsCoresetError: as ``symmetric_noise``, and for targets that are no classes.
     """
     targets = np.asarray(targets)
     if targets.ndim != 1 or targets.dtype.kind not in "iu" or not ((targets >= 0) & (targets < len(targets))).all():
@@ -66,9 +77,18 @@ def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2
 
 
 def human_noise(labels: np.ndarray, num_classes: int, given: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """Labels that someone gave, (n,) integers, in the place of the true ones; returns as ``symmetric_noise``.
+    """Labels that someone gave instead of the true ones.
 
-    Raises ``MsCoresetError`` for labels of another length or out of range.
+    Args:
+        labels: (n,) integers, the true labels.
+        num_classes: 2 or more.
+        given: (n,) integers, the labels given.
+
+    Returns:
+        (the labels given, (n,) int64, and a manifest of plain values).
+
+    Raises:
+        MsCoresetError: for labels of another length or out of range.
     """
     labels, given = _check(labels, num_classes), _check(given, num_classes)
     if len(given) != len(labels):
@@ -105,10 +125,18 @@ _SUPERCLASSES = {"CIFAR100": """
 
 
 def target_classes(name: str, classes: Sequence[str], next_class: bool = False) -> tuple[np.ndarray, str]:
-    """What each class of the data set ``name`` is mistaken for, (num_classes,), and a word for the rule.
+    """The class that each class of the data set ``name`` is mistaken for.
 
-    The published pairs of CIFAR10, CIFAR100 and MNIST, if its ``classes`` have those names and ``next_class`` is not
-    set; else the next class, the first for the last.
+    These are the published pairs of CIFAR10, CIFAR100 and MNIST, if ``classes`` have those names and ``next_class`` is
+    not set; otherwise each class has the next one as its target, and the last class the first.
+
+    Args:
+        name: of the data set.
+        classes: names of the classes.
+        next_class: whether to take the next class in any case.
+
+    Returns:
+        ((num_classes,) integers, a word for the rule: "published" or "next class").
     """
     pairs = dict(_PAIRS.get(name, {}))
     for line in _SUPERCLASSES.get(name, "").split("\n"):

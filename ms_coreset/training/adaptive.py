@@ -1,4 +1,4 @@
-"""Training on coresets that are chosen anew, every few epochs, by the network as it is then."""
+"""Training on coresets that the network chooses anew every few epochs."""
 
 from __future__ import annotations
 
@@ -32,31 +32,35 @@ _UNTOLD = {"dynamics": "the training dynamics of a whole run", "imported": "scor
 
 @dataclass(frozen=True)
 class Reselection:
-    """What ``train`` presents instead of all samples: a coreset of them, chosen anew every ``every`` epochs.
+    """A coreset that ``train`` presents instead of all samples, chosen anew every ``every`` epochs.
 
-    Before the first epoch (or after ``warm`` epochs on all samples), and after every ``every`` epochs, the network as
-    it is then is asked about the samples that may be trained on (evaluation mode, no augmentation), and a method
-    chooses from its answers. A coreset's weights, where the method gives any, weigh the loss. The i-th selection, from
-    0, has the seed of the request plus i, so that ``random`` draws anew each time. Epochs, the learning rate's schedule
-    and the optimizer's memory go on over all of them. Samples that the recipe holds out for validation are never
-    chosen.
-
-    name, needs, choose: of the method: what it is called, the fields of ``Evidence`` it asks for, and
-        ``(evidence, request) -> Coreset``; see ``by`` for a registered one
-    request: ``selectors.quota.Request``: rate, balance, seed, memory
-    every: epochs between two selections, 1 or more
-    warm: epochs on all samples before the first selection
-    options: of the method, as plain values: a run is resumed only with the same
-    top_m: see ``deepfool_distances``, for the boundary
-    pool, n: ascending places of the samples in a larger data set, of n: coresets are written as of that one
-    log: called with a line about each coreset
-
-    Raises ``MsCoresetError`` for a method that needs the dynamics of a whole run or imported scores, ``every`` below 1,
-    ``warm`` below 0.
+    A selection takes place before the first epoch (or after ``warm`` epochs on all samples), and after every ``every``
+    epochs. The network as it is then is asked about the samples that may be trained on (evaluation mode, no
+    augmentation), and a method chooses from its answers. A coreset's weights, where the method gives any, weight the
+    loss. The i-th selection, from 0, has the seed of the request plus i, so that ``random`` draws anew each time.
+    Epochs, the learning rate's schedule and the optimizer's memory continue over all selections. Samples that the
+    recipe holds out for validation are never chosen.
 
     Source: Killamsetty et al., GLISTER (AAAI 2021, algorithm 1) and GRAD-MATCH (ICML 2021, algorithm 1), which select
-    every so many epochs. Departures from their code, CORDS: the first coreset is chosen by the network as it is then,
-    not drawn at random; no epochs are skipped after the warm ones.
+    every few epochs. Departures from their code, CORDS: the first coreset is chosen by the network as it is then, not
+    drawn at random; no epochs are skipped after the warm ones.
+
+    Attributes:
+        name: of the method.
+        needs: the fields of ``Evidence`` that the method asks for.
+        choose: ``(evidence, request) -> Coreset``; see ``by`` for a registered method.
+        request: ``selectors.quota.Request``: rate, balance, seed, memory.
+        every: epochs between two selections, 1 or more.
+        warm: epochs on all samples before the first selection.
+        options: of the method, as plain values; a run is resumed only with the same options.
+        top_m: see ``deepfool_distances``, for the boundary.
+        pool: ascending places of the samples in a larger data set, or None; coresets are then written as of that one.
+        n: number of samples of that larger data set.
+        log: called with a line about each coreset.
+
+    Raises:
+        MsCoresetError: for a method that needs the dynamics of a whole run or imported scores, ``every`` below 1, and
+            ``warm`` below 0.
     """
 
     name: str
@@ -82,17 +86,34 @@ class Reselection:
     @classmethod
     def by(cls, method: str, rate: float, every: int, *, warm: int = 0, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> Reselection:
-        """Reselection by a registered method; the rest as for ``select``, which also says what it raises."""
+        """Reselection by a registered method.
+
+        Args:
+            method: name of the method.
+            rate: share of the samples to choose.
+            every: epochs between two selections, 1 or more.
+            warm: epochs on all samples before the first selection.
+            balance: as for ``select``.
+            seed: of the first selection.
+            memory: as for ``select``.
+            options: of the method.
+
+        Returns:
+            The reselection.
+
+        Raises:
+            MsCoresetError: as ``select``, and as the class.
+        """
         choice = Choice(method, options, seed)
         return cls(choice.name, choice.needs, choice.choose, request=Request(rate, bool(balance), seed, memory),
                    every=every, warm=warm, options=options)
 
     def of_all(self, coreset: Coreset) -> Coreset:
-        """A coreset of the samples as one of the data set that these are a pool of, if they are."""
+        """A coreset of the larger data set, if the samples are a pool of one; else the coreset as it is."""
         return coreset if self.pool is None or self.n is None else coreset.within(self.pool, self.n)
 
     def __str__(self) -> str:
-        """All that decides which coresets come, the data and the network apart."""
+        """All settings that decide which coresets are chosen, apart from the data and the network."""
         options = "".join(f", {name} {value}" for name, value in sorted(self.options.items()))
         return (f"{self.name} at {self.request.rate:g}{' balanced' if self.request.balance else ''} every {self.every} "
                 f"epochs{f' after {self.warm}' if self.warm else ''}, seed {self.request.seed}{options}"
@@ -104,15 +125,29 @@ def _workable() -> list[str]:
 
 
 def coreset_file(folder: FilePath, epoch: int) -> Path:
-    """Where the coreset that is chosen after so many epochs is written."""
+    """The file of the coreset that is chosen after ``epoch`` epochs.
+
+    Args:
+        folder: of the coresets.
+        epoch: number of epochs that are done.
+
+    Returns:
+        The path.
+    """
     return Path(folder) / f"epoch-{epoch + 1:03d}.npz"
 
 
 class Coresets:
     """The coresets of one training run, by the number of epochs that were done when each was chosen.
 
-    split, rows: the samples, and the ascending places of those that may be chosen
-    folder: where each is written as epoch-<the first epoch it serves, from 1>.npz, or None
+    Args:
+        reselection: how they are chosen.
+        split: the samples.
+        rows: ascending places of those that may be chosen.
+        folder: where each is written as epoch-<the first epoch it serves, from 1>.npz, or None.
+
+    Attributes:
+        chosen: number of epochs done -> coreset.
     """
 
     def __init__(self, reselection: Reselection, split: Split, rows: np.ndarray, folder: Path | None = None) -> None:
@@ -122,11 +157,11 @@ class Coresets:
 
     @property
     def size(self) -> int:
-        """Samples of a coreset, up to what single methods depart from it."""
+        """Number of samples of a coreset, from which single methods may depart a little."""
         return max(1, round(self._reselection.request.rate * len(self._rows)))
 
     def count_presentations(self, epochs: int) -> int:
-        """Samples that are presented in the first so many epochs, likewise."""
+        """Number of samples that are presented in the first ``epochs`` epochs, as exact as ``size``."""
         warm = min(epochs, self._reselection.warm)
         return warm * len(self._rows) + (epochs - warm) * self.size
 
@@ -137,7 +172,15 @@ class Coresets:
         return itertools.pairwise([first, *following, epochs] if first < epochs else [])
 
     def presentation(self, epoch: int, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
-        """(rows, weights or None) from ``epoch`` on: ascending places, and (n,) with a weight for each of them."""
+        """The samples that are presented from ``epoch`` on.
+
+        Args:
+            epoch: number of epochs that are done.
+            network: is asked if a new coreset is due.
+
+        Returns:
+            (rows, weights): ascending places, and (n,) weights of all samples of the split, or None.
+        """
         since = epoch - self._reselection.warm
         if since < 0:
             return self._rows, None
@@ -183,11 +226,18 @@ class Coresets:
         self._reselection.of_all(coreset).save(coreset_file(self._folder, epoch))
 
     def digests(self) -> dict[str, str]:
-        """Checksums of the coresets, by the epochs that were done, as texts: what ``restore`` compares with."""
+        """Checksums of the coresets, by the number of epochs done, as text; ``restore`` compares with them."""
         return {str(epoch): _digest(self._reselection.of_all(coreset)) for epoch, coreset in self.chosen.items()}
 
     def restore(self, digests: dict[str, str]) -> None:
-        """Read the coresets that an interrupted run has written; raises ``MsCoresetError`` if they are not those."""
+        """Read the coresets that an interrupted run has written.
+
+        Args:
+            digests: result of ``digests`` in that run.
+
+        Raises:
+            MsCoresetError: if a file is missing or changed.
+        """
         assert self._folder is not None  # without one nothing can be resumed
         for epoch, digest in digests.items():
             path = coreset_file(self._folder, int(epoch))

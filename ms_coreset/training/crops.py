@@ -23,14 +23,23 @@ NUMBERS = 2 * _TRIES + 2  # uniform random numbers that a crop is made of: area 
 
 
 def crop_box(width: int, height: int, scale: float, numbers: np.ndarray) -> tuple[int, int, int, int]:
-    """(left, top, width, height) of a random crop of an image of ``width`` x ``height`` pixels.
+    """A random crop of an image of ``width`` x ``height`` pixels.
 
-    The first of ten tries that fits: its area a share, uniform in ``scale`` .. 1, of the image's, its ratio of width
-    to height uniform in logarithm from 3/4 to 4/3; anywhere in the image with equal chance. If none fits, the largest
-    crop in the middle whose ratio is within these bounds. numbers: ``NUMBERS`` of them, uniform in [0, 1).
+    It is the first of ten tries that fits. Its area is a share of the image's, uniform in ``scale`` .. 1; its ratio of
+    width to height is uniform in logarithm from 3/4 to 4/3; its place is anywhere in the image with equal chance. If
+    none fits, it is the largest crop in the middle whose ratio is within these bounds.
 
     Source: torchvision's RandomResizedCrop (Szegedy et al., Going deeper with convolutions, CVPR 2015). Departure:
-    its random numbers are drawn try by try, so that how many depends on the image.
+    there random numbers are drawn try by try, so their number depends on the image.
+
+    Args:
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+        scale: smallest share of the image's area.
+        numbers: ``NUMBERS`` random numbers, uniform in [0, 1).
+
+    Returns:
+        (left, top, width, height) in pixels.
     """
     lowest, highest = map(math.log, _RATIO)
     for area_number, ratio_number in zip(numbers[:2 * _TRIES:2], numbers[1:2 * _TRIES:2], strict=True):
@@ -46,9 +55,16 @@ def crop_box(width: int, height: int, scale: float, numbers: np.ndarray) -> tupl
 
 
 def resized_crops(images: np.ndarray | Pictures, rows: np.ndarray, recipe: Recipe, numbers: np.ndarray) -> np.ndarray:
-    """Random crops of the originals of ``images`` at ``rows``, resized to the images' size: (B, size, size, C) uint8.
+    """Random crops of the originals of ``images`` at ``rows``, resized to the images' size.
 
-    numbers: (B, ``NUMBERS``), uniform in [0, 1). A recipe with ``crop_size`` resizes to that first.
+    Args:
+        images: n images.
+        rows: (B,) places.
+        recipe: with ``crop_scale``; with ``crop_size``, crops are resized to that first.
+        numbers: (B, ``NUMBERS``), uniform in [0, 1).
+
+    Returns:
+        (B, size, size, C) uint8.
     """
     scale = recipe.crop_scale
     assert scale is not None  # else there is nothing to crop
@@ -68,7 +84,15 @@ def resized_crops(images: np.ndarray | Pictures, rows: np.ndarray, recipe: Recip
 
 
 def view_for_test(split: Split, recipe: Recipe) -> Split:
-    """``split`` as the recipe tests on it: with ``test_resize``, resized to that before the crop to its size."""
+    """``split`` as the recipe tests on it.
+
+    Args:
+        split: of the images.
+        recipe: with ``test_resize``, images are resized to that before the crop to their size.
+
+    Returns:
+        The split, or a view of it.
+    """
     if recipe.test_resize is None:
         return split
     return dataclasses.replace(split, images=as_pictures(split.require_images()).rescale(recipe.test_resize))

@@ -26,22 +26,25 @@ LARGEST_ANSWERS = 1 << 30  # bytes of one epoch's probabilities of all classes t
 class TrainingDynamics:
     """One value per epoch and sample, (epochs, n), from the training-mode forward pass before each update.
 
-    With logits z and p = softmax(z), for a sample of class y:
-    probability: p_y, in [0, 1]
-    margin: p_y - max_{j != y} p_j, in [-1, 1]
-    logit_margin: z_y - max_{j != y} z_j
-    error_norm: ||p - onehot(y)||_2, in [0, sqrt(2)]
-    correct: argmax z = y
-    loss: -log p_y
-    divergence: sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))|, q the epoch before's p; NaN in the first
-    validation_loss: of samples held out for validation -log p_y in evaluation mode after each epoch; NaN of all others
-    probabilities: p itself, (epochs, n, C), which our own training does not record
+    With logits z and p = softmax(z), for a sample of class y. All fields are float32, ``correct`` bool; a field that
+    was not recorded is None. A value is NaN (False) where a sample was held out. With one class there is no other class
+    to compare with: ``margin`` is p_y, and ``logit_margin`` infinite. Arrays may come from anywhere, as those of
+    ``Evidence``.
 
-    float32, ``correct`` bool; a field that was not recorded is None. NaN (False) where a sample was held out. With one
-    class, which no other can lead over, ``margin`` is p_y, and ``logit_margin`` infinite.
+    Attributes:
+        probability: p_y, in [0, 1].
+        margin: p_y - max_{j != y} p_j, in [-1, 1].
+        logit_margin: z_y - max_{j != y} z_j.
+        error_norm: ||p - onehot(y)||_2, in [0, sqrt(2)].
+        correct: argmax z = y.
+        loss: -log p_y.
+        divergence: sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))|, q the epoch before's p; NaN in the first epoch.
+        validation_loss: -log p_y in evaluation mode after each epoch, of samples held out for validation; NaN for all
+            others.
+        probabilities: p itself, (epochs, n, C), which our own training does not record.
 
-    Arrays may come from anywhere, as those of ``Evidence``. Raises ``MsCoresetError`` for what is not numbers (T, n), T
-    and n the same for all.
+    Raises:
+        MsCoresetError: for fields that are not numbers (T, n), T and n the same for all.
     """
 
     probability: np.ndarray | None = None
@@ -69,7 +72,7 @@ class TrainingDynamics:
 
     @property
     def num_samples(self) -> int:
-        """n."""
+        """The number of samples n."""
         return next((getattr(self, name).shape[1] for name in (*RECORDS, "probabilities")
                      if getattr(self, name) is not None), 0)
 
@@ -77,7 +80,14 @@ class TrainingDynamics:
     def load(cls, folder: str | os.PathLike) -> "TrainingDynamics":
         """Open the dynamics in ``folder``, memory-mapped.
 
-        Raises ``MsCoresetError`` when there are none, and for files that are damaged or do not fit together.
+        Args:
+            folder: of one training's dynamics.
+
+        Returns:
+            The dynamics.
+
+        Raises:
+            MsCoresetError: when there are none, and for files that are damaged or do not fit together.
         """
         folder = Path(folder)
         found = {name: open_array(folder / f"{name}.npy") for name in RECORDS if (folder / f"{name}.npy").is_file()}
@@ -92,10 +102,19 @@ class TrainingDynamics:
 
 
 def measure(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
-    """The ``FIELDS`` of ``TrainingDynamics`` for logits (B, C) and labels (B,), as a dict of (B,) arrays, float64.
+    """The ``FIELDS`` of ``TrainingDynamics`` for the logits of a batch.
 
-    Those of logits that lie farther apart than float32 reaches are as large as that, so that it can hold them. Raises
-    ``MsCoresetError`` for labels that are no columns of the logits.
+    Values of logits that lie farther apart than float32 reaches are limited to its range, so that it can hold them.
+
+    Args:
+        logits: (B, C).
+        labels: (B,).
+
+    Returns:
+        Field -> (B,) float64 (``correct`` bool).
+
+    Raises:
+        MsCoresetError: for labels that are no columns of the logits.
     """
     return measure_whole(logits, labels)[0]
 
@@ -123,7 +142,7 @@ def _logit_lead(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _lead(values: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
-    """By how much the label's value is above the largest other one, or above ``least``, which no value is below."""
+    """The label's value minus the largest other one; without others minus ``least``, a lower bound of all values."""
     rows = np.arange(len(labels))
     others = values.copy()
     others[rows, labels] = least
@@ -193,8 +212,19 @@ class Recorder:
 
 
 def default_record(n: int, classes: int, validated: bool) -> tuple[str, ...]:
-    """What is recorded of n samples unless something else is asked for: all, without the divergence where the
-    probabilities that it takes are larger than ``LARGEST_ANSWERS``; validation losses where a share is held out."""
+    """The fields that are recorded of n samples by default.
+
+    All fields are recorded, except for the divergence where the probabilities that it takes are larger than
+    ``LARGEST_ANSWERS`` bytes, and for validation losses where no share is held out.
+
+    Args:
+        n: number of samples.
+        classes: number of classes.
+        validated: whether a share is held out for validation.
+
+    Returns:
+        Names of fields.
+    """
     left_out = {"divergence": 4 * n * classes > LARGEST_ANSWERS, "validation_loss": not validated}
     return tuple(name for name in RECORDS if not left_out.get(name))
 

@@ -45,13 +45,14 @@ LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"  # PyTorch's checkpo
 
 @dataclass
 class TrainingResult:
-    """What came of training.
+    """The result of a training.
 
-    network: trained, in evaluation mode, with the weights of the last epoch
-    dynamics: ``TrainingDynamics``, or of streamed scores ``StreamedDynamics``
-    history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
-        test_accuracy, validation_accuracy
-    coresets: of a reselection, by the number of epochs that were done when each was chosen
+    Attributes:
+        network: trained, in evaluation mode, with the weights of the last epoch.
+        dynamics: ``TrainingDynamics``, or ``StreamedDynamics`` of streamed scores.
+        history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
+            test_accuracy, validation_accuracy.
+        coresets: of a reselection, by the number of epochs that were done when each was chosen.
     """
 
     network: Network
@@ -71,26 +72,34 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
           reselection: Reselection | None = None) -> TrainingResult:
     """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
 
-    seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share
-    weights: (n,) of the samples, or None; the loss of a batch is sum w_i l_i / sum w_i, as in DeepCore, and 0
-        where all of a batch are 0, which in DeepCore is 0 / 0
-    record: fields of ``TrainingDynamics`` to keep, of ``dynamics.RECORDS``; None: all, but the divergence only
-        where the probabilities that it takes, 4 n C bytes, are no more than a gigabyte; "stream": nothing of single
-        epochs but the scores over time, added up, see ``StreamedDynamics``
-    folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs, for
-        the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch with the
-        highest accuracy on the validation share, or of the last epoch when the recipe has none
-    resume: go on from last.ckpt, to the same result as an uninterrupted run
-    test: a split to test on every ``recipe.eval_every`` epochs; it never chooses anything
-    save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: every epoch
-    reselection: an ``adaptive.Reselection``, to train on coresets of the samples that the network itself chooses anew
-        every few epochs; they are in coresets/ below the folder. Iterations are then turned into epochs beforehand
+    Several ranks (``distributed``) share every batch, see ``parallel.over_ranks``; only rank 0 writes, and has the
+    dynamics. Dropout then draws for each share by itself.
 
-    On several ranks (``distributed``) they share every batch, see ``parallel.over_ranks``; only rank 0 writes, and has
-    the dynamics. Dropout then draws for each share by itself.
+    Args:
+        network: to be trained.
+        split: the samples.
+        recipe: how it is trained.
+        seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share.
+        weights: (n,) of the samples, or None. The loss of a batch is sum w_i l_i / sum w_i, as in DeepCore, and 0 where
+            all weights of a batch are 0, which in DeepCore is 0 / 0.
+        record: fields of ``TrainingDynamics`` to keep, of ``dynamics.RECORDS``. None: all, but the divergence only
+            where the probabilities that it takes, 4 n C bytes, are no more than a gigabyte. "stream": nothing of single
+            epochs, only the sums of the scores over time, see ``StreamedDynamics``.
+        folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs,
+            because the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch
+            with the highest accuracy on the validation share, or of the last epoch when the recipe has none.
+        resume: whether to go on from last.ckpt, to the same result as an uninterrupted run.
+        test: a split to test on every ``recipe.eval_every`` epochs; it never chooses anything.
+        save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: every epoch.
+        reselection: an ``adaptive.Reselection``, to train on coresets that the network itself chooses anew every few
+            epochs; they are in coresets/ below the folder. Iterations are then turned into epochs beforehand.
 
-    Returns a ``TrainingResult``. Raises ``MsCoresetError`` when last.ckpt is of another run, when weights do not fit
-    or come with a reselection, and when the loss is no longer finite.
+    Returns:
+        A ``TrainingResult``.
+
+    Raises:
+        MsCoresetError: when last.ckpt is of another run, when weights do not fit or come with a reselection, and when
+            the loss is no longer finite.
     """
     engine_of(network)  # is there, or it says how to get it
     require_network(network)
@@ -118,9 +127,20 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
 
 
 def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarray:
-    """The class that ``network`` gives each sample of ``split``, (n,) int64, in evaluation mode.
+    """The class that ``network`` gives each sample of ``split``, in evaluation mode.
 
-    On several ranks each asks it about its share, and all return the whole.
+    On several ranks each asks the network about its share, and all return the whole.
+
+    Args:
+        network: that is asked.
+        split: n samples.
+        batch_size: images at a time.
+
+    Returns:
+        (n,) int64.
+
+    Raises:
+        MsCoresetError: for arguments of another type, and a ``batch_size`` below 1.
     """
     engine_of(network)  # is there, or it says how to get it
     require_network(network)
@@ -142,9 +162,19 @@ def _logits(network: Trainable, split: Split, batch_size: int = 512) -> Iterator
 
 
 def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> dict:
-    """Accuracy on ``split`` overall and per class, each in [0, 1] (None for a class without samples).
+    """Accuracy on ``split`` overall and per class, each in [0, 1].
 
-    recipe: the one whose ``test_resize`` holds
+    Args:
+        network: that is asked.
+        split: the samples.
+        recipe: whose ``test_resize`` is used, or None.
+
+    Returns:
+        "accuracy", "samples" (their number), and "per_class": name of the class -> accuracy, or None for a class
+        without samples.
+
+    Raises:
+        MsCoresetError: for arguments of another type.
     """
     require_kind("split", split, Split)
     require_kind("recipe", recipe, Recipe, type(None))
@@ -155,11 +185,14 @@ def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> 
 
 
 def checkpoint_file(folder: FilePath, name: str) -> Path:
-    """Where a checkpoint lies in the folder of a training: MindSpore's .ckpt, unless there is one of PyTorch's, .pth.
+    """The path of a checkpoint in the folder of a training: MindSpore's .ckpt, unless there is one of PyTorch's, .pth.
 
     Args:
-        folder: of one training, by one framework
-        name: ``BEST`` or ``LAST``
+        folder: of one training, by one framework.
+        name: ``BEST`` or ``LAST``.
+
+    Returns:
+        The path.
     """
     path = Path(folder) / name
     of_torch = path.with_suffix(".pth")
@@ -178,8 +211,15 @@ def is_finished(folder: FilePath) -> bool:
 
 
 def data_digest(split: Split, weights: np.ndarray | None = None) -> str:
-    """Checksum of what is trained on: images (lazy ones: see ``Split.fingerprint``), labels, weights, and the mean and
-    deviation by which images are normalised."""
+    """Checksum of the training data: images, labels, weights, and the mean and deviation that normalise images.
+
+    Args:
+        split: the samples; for lazy images see ``Split.fingerprint``.
+        weights: (n,), or None.
+
+    Returns:
+        The checksum, as text.
+    """
     numbers = [np.array(values) for values in normalization(split).values()]
     return array_digest(np.array(contents_digest(split, weights)), *numbers)
 
@@ -359,10 +399,15 @@ class Trainer(Protocol):
     """Updates a network, and has the optimizer's memory."""
 
     def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        """Update the network in training mode; (loss, logits before that).
+        """Update the network in training mode.
 
         Args:
-            weights: (B,) of the samples, or None for 1
+            batch: of images and labels.
+            weights: (B,) of the samples, or None for 1.
+            learning_rate: of this update.
+
+        Returns:
+            (loss, logits before the update).
         """
 
     def reseed(self, rng: np.random.RandomState) -> None:

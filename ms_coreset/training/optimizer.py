@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 class SGD:
     """v = momentum v + g, where g = gradient + weight_decay p; p -= lr v, or lr (g + momentum v) with Nesterov.
 
-    All parameters are decayed, also biases and normalisation, as in the recipes of Moderate, DeepCore and CCS.
-    clip_norm: the whole gradient is scaled down to this norm before the decay (torch's ``clip_grad_norm_``).
+    All parameters are decayed, also biases and normalisation, as in the recipes of Moderate, DeepCore and CCS. With
+    ``clip_norm`` the whole gradient is scaled down to this norm before the decay (torch's ``clip_grad_norm_``).
 
     One kernel updates a parameter. (MindSpore's nn.SGD, which uses the same, sets its ``stat`` to 1 before the first
-    update, and the kernel on a CPU remembers that by itself, so that a resumed run would differ; nn.Momentum takes no
-    notice of ``use_nesterov`` there, 2.10.)
+    update, and the kernel on a CPU remembers that by itself, so that a resumed run would differ; nn.Momentum ignores
+    ``use_nesterov`` there, 2.10.)
+
+    Args:
+        parameters: to be updated.
+        recipe: with ``momentum``, ``nesterov``, ``weight_decay`` and ``clip_norm``.
     """
 
     def __init__(self, parameters: list[Parameter], recipe: Recipe) -> None:

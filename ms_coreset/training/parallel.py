@@ -1,4 +1,4 @@
-"""Data-parallel training: each rank goes through its share of every batch, and all make the same update."""
+"""Data-parallel training: each rank computes its share of every batch, and all make the same update."""
 
 from __future__ import annotations
 
@@ -20,12 +20,19 @@ Backward = Callable[[np.ndarray, np.ndarray, "np.ndarray | None"], "tuple[Tensor
 def over_ranks(local: Backward, network: Network, parameters: list[Parameter], ranks: Alone) -> Backward:
     """``local``, a function (images, labels, weights) -> (loss, logits, gradients), for batches shared by ``ranks``.
 
-    It is given the rank's images and the whole batch's labels and weights (None: all 1). With f_r the fraction of the
-    batch's weight that rank r's share has, loss and gradients are sum_r f_r l_r: those of the whole batch, but for the
-    order in which float32 numbers are summed and for batch normalisation, which sees the share. Logits are the whole
-    batch's.
+    ``local`` is given the rank's images and the whole batch's labels and weights (None: all 1). With f_r the fraction
+    of the batch's weight in rank r's share, loss and gradients are sum_r f_r l_r. They are those of the whole batch,
+    except for the order in which float32 numbers are summed, and for batch normalisation, which sees the share only.
+    Logits are the whole batch's. There is one exchange per batch, of all parameters, the loss and the logits.
 
-    One exchange a batch, of all parameters, the loss and the logits.
+    Args:
+        local: computes one rank's share.
+        network: that is trained.
+        parameters: of the gradients.
+        ranks: that share the batch.
+
+    Returns:
+        A function like ``local``, of the whole batch.
     """
     from mindspore import ops
 
@@ -53,12 +60,25 @@ def over_ranks(local: Backward, network: Network, parameters: list[Parameter], r
 
 
 def total_weight(labels: np.ndarray, weights: np.ndarray | None) -> float:
-    """What the summed losses of a batch are divided by: its weights' sum (None: all 1); 1 where all are 0."""
+    """The number by which the summed losses of a batch are divided: the sum of its weights; 1 where all are 0.
+
+    Args:
+        labels: (B,).
+        weights: (B,), or None for all 1.
+
+    Returns:
+        The number.
+    """
     return len(labels) if weights is None else weights.sum() or 1.0
 
 
 def average_statistics(network: Trainable, ranks: Alone) -> None:
-    """Give all ranks the mean of their batch normalisations' running statistics."""
+    """Set the running statistics of batch normalisation to their mean over all ranks.
+
+    Args:
+        network: is changed.
+        ranks: that take part.
+    """
     if ranks.size == 1:
         return
     from mindspore import Tensor, ops

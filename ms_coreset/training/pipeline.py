@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 class EpochPlan:
     """The order and the augmentation of one epoch over ``n`` samples; see ``recipe`` for the options.
 
-    Drawn in this order: a permutation of n; with cropping, (n, 2) offsets in 0 .. 2 x padding; with resized crops,
-    (n, 22) numbers in [0, 1) (see ``crops.crop_box``); with mirroring, n bits. Row i belongs to the i-th sample
-    presented. Alternate mirroring draws its n bits once for all epochs, from a stream of its own, one for each of the
-    n samples in their order; in every second epoch they are turned round.
+    Drawn in this order: a permutation of n; with cropping, (n, 2) offsets in 0 .. 2 x padding; with resized crops, (n,
+    22) numbers in [0, 1) (see ``crops.crop_box``); with mirroring, n bits. Row i belongs to the i-th sample presented.
+    Alternate mirroring draws its n bits once for all epochs, from a stream of its own, one for each of the n samples in
+    their order; in every second epoch they are inverted.
+
+    Args:
+        n: number of samples.
+        recipe: with the options of cropping and mirroring.
+        seed: of the training.
+        epoch: number of the epoch, from 0.
     """
 
     def __init__(self, n: int, recipe: Recipe, seed: int, epoch: int) -> None:
@@ -45,7 +51,17 @@ class EpochPlan:
 
 
 def augment(images: np.ndarray, recipe: Recipe, shift: np.ndarray | None, mirror: np.ndarray | None) -> np.ndarray:
-    """Crop and mirror uint8 images (B, H, W, C) by an epoch's plan; returns (B, C, H, W)."""
+    """Crop and mirror images by an epoch's plan.
+
+    Args:
+        images: (B, H, W, C) uint8.
+        recipe: with the options of padding.
+        shift: (B, 2) offsets of the crops, or None.
+        mirror: (B,) which images are mirrored, or None.
+
+    Returns:
+        (B, C, H, W) uint8.
+    """
     if shift is None and mirror is None:
         return images.transpose(0, 3, 1, 2)
     height, width = images.shape[1:3]
@@ -108,8 +124,19 @@ def training_batches(split: Split, rows: np.ndarray, recipe: Recipe, seed: int, 
                      epochs: int, prepare: Prepare = ahead) -> Iterator[Batch]:
     """Iterate over the batches of epochs ``first_epoch .. epochs - 1`` as NumPy arrays, prefetched by ``prepare``.
 
-    rows: (m,) places in ``split`` to train on. One pipeline serves all epochs: starting one costs more than a short
-    epoch.
+    One pipeline serves all epochs: starting one costs more than a short epoch.
+
+    Args:
+        split: of the images.
+        rows: (m,) places in ``split`` to train on.
+        recipe: batch size and augmentation.
+        seed: of the training.
+        first_epoch: number of the first epoch, from 0.
+        epochs: number of epochs of the whole training.
+        prepare: prefetches the batches of a source.
+
+    Yields:
+        Batches.
     """
     source = _TrainingSource(split, rows, recipe, seed, first_epoch, epochs)
     yield from prepare(source, batch_bytes(split, recipe.batch_size))

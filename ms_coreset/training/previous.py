@@ -1,4 +1,4 @@
-"""The answers of the epoch before, of all classes, which the next epoch's are compared with."""
+"""The probabilities of all classes in the epoch before, with which those of the next epoch are compared."""
 
 import numpy as np
 
@@ -13,8 +13,16 @@ class PreviousAnswers:
         self._answers = np.empty((n, 0), np.float32)
 
     def diverge(self, epoch: int, rows: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        """(B,): how far probabilities (B, C) of the samples ``rows`` are from theirs of the epoch before, whose place
-        they take; NaN where a sample was not seen in that. See ``tdds.divergence``."""
+        """Divergence of probabilities from those of the epoch before, which they replace; see ``tdds.divergence``.
+
+        Args:
+            epoch: that the probabilities are of.
+            rows: (B,) places of the samples.
+            probabilities: (B, C).
+
+        Returns:
+            (B,); NaN where a sample was not seen in the epoch before.
+        """
         if not self._answers.shape[1]:
             self._answers = np.zeros((len(self._epoch), probabilities.shape[1]), np.float32)
         apart = divergence(self._answers[rows], probabilities)
@@ -28,5 +36,5 @@ class PreviousAnswers:
         return {"epoch": self._epoch, "answers": self._answers}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from there."""
+        """Go on from such arrays."""
         self._epoch, self._answers = state["epoch"], state["answers"]

@@ -1,4 +1,4 @@
-"""Training recipes: what to train, for how long and how, as YAML in ``configs/`` and flags over it."""
+"""Training recipes: the network, the length and the way of training, as YAML in ``configs/`` and flags over it."""
 
 import dataclasses
 import difflib
@@ -23,27 +23,40 @@ ALTERNATE = "alternate"
 class Recipe:
     """How a network is trained: SGD with a learning-rate schedule and augmentation.
 
-    arch, width: the network of ``create_network``
-    epochs: passes over the data; or iterations: updates, rounded up to whole passes (one of the two)
-    batch_size: the last, smaller batch of a pass is kept
-    lr, momentum, nesterov, weight_decay: SGD as torch defines it; the decay is on all parameters
-    schedule: "multistep" (lr x gamma at each of ``milestones``, in epochs), "cosine" or "linear" (to ``min_lr``, per
-        update) or "constant"
-    warmup, warmup_from: share of all updates in which the rate rises in a straight line to ``lr``, and from what share
-        of ``lr``; cosine and linear take the rest of the updates for their way down
-    clip_norm: largest norm of the whole gradient, or None
-    crop_padding, padding_mode, flip: random crop after padding by so many pixels ("zeros" or "reflect", 0: none),
-        and horizontal mirroring: at random, or "alternate", where a sample that is mirrored in one epoch is not in the
-        next (Jordan's airbench), beginning at random
-    crop_scale, crop_size: instead, random resized crop (``crops.crop_box``) of at least this share of the image (None:
-        none), to ``crop_size`` pixels first if that is given, and then to the data set's image size
-    test_resize: shorter side of the images, before the crop to their size, when the network is tested (None: as the
-        data set has them); never when it is asked for evidence
-    whiten: make the first convolution whiten the images' patches, and keep it so (see ``whitening.whiten``)
-    validation: share of the training samples that is held out to choose the best epoch (0: the last is taken)
-    eval_every: epochs between two tests
+    Attributes:
+        arch: the network of ``create_network``.
+        width: of the network, as in ``create_network``.
+        epochs: passes over the data; give these or ``iterations``.
+        iterations: updates, rounded up to whole passes.
+        batch_size: the last, smaller batch of a pass is kept.
+        lr: learning rate of SGD as torch defines it, as are the next three.
+        momentum: of SGD.
+        nesterov: whether the momentum is Nesterov's.
+        weight_decay: on all parameters.
+        schedule: "multistep" (lr x gamma at each of ``milestones``, in epochs), "cosine" or "linear" (to ``min_lr``,
+            per update) or "constant".
+        milestones: epochs at which the rate falls.
+        gamma: factor at a milestone.
+        min_lr: rate at the end.
+        warmup: share of all updates in which the rate rises linearly to ``lr``; cosine and linear then fall over the
+            rest of the updates.
+        warmup_from: share of ``lr`` from which it rises.
+        clip_norm: largest norm of the whole gradient, or None.
+        crop_padding: random crop after padding by so many pixels; 0: none.
+        padding_mode: of that padding, "zeros" or "reflect".
+        flip: horizontal mirroring: at random, or "alternate" (Jordan's airbench): it begins at random, and a sample
+            that is mirrored in one epoch is not mirrored in the next.
+        crop_scale: random resized crop (``crops.crop_box``) of at least this share of the image, instead of padding;
+            None: none.
+        crop_size: pixels that such a crop is resized to first, before the data set's image size, or None.
+        test_resize: shorter side of the images, before the crop to their size, when the network is tested (None: as the
+            data set has them); not used when it is asked for evidence.
+        whiten: whether the first convolution whitens the images' patches and is then fixed (see ``whitening.whiten``).
+        validation: share of the training samples that is held out to choose the best epoch (0: the last one is taken).
+        eval_every: epochs between two tests.
 
-    Raises ``MsCoresetError`` for values that make no sense, naming them.
+    Raises:
+        MsCoresetError: for values that make no sense, naming them.
     """
 
     arch: str = "resnet50"
@@ -119,10 +132,18 @@ class Recipe:
         return math.ceil(self.iterations / updates_per_epoch)
 
     def learning_rate(self, update: int, updates_per_epoch: int) -> float:
-        """The learning rate of an update t, counted from 0 over all epochs, of T in all.
+        """The learning rate of an update.
 
-        With w = ``warmup`` T and s = ``warmup_from``: lr (s + (1 - s) t / w) for t < w; from then on, with the share
-        x = (t - w) / (T - w) of the way down, min_lr + (lr - min_lr) times (1 + cos(pi x)) / 2 or, linear, 1 - x.
+        With t = ``update`` of T in all, w = ``warmup`` T and s = ``warmup_from``: lr (s + (1 - s) t / w) for t < w.
+        From then on, with x = (t - w) / (T - w): min_lr + (lr - min_lr) times (1 + cos(pi x)) / 2 (cosine) or 1 - x
+        (linear).
+
+        Args:
+            update: t, counted from 0 over all epochs.
+            updates_per_epoch: number of batches of an epoch.
+
+        Returns:
+            The learning rate.
         """
         total = self.num_epochs(updates_per_epoch) * updates_per_epoch
         rising = self.warmup * total
@@ -139,7 +160,16 @@ class Recipe:
     def override(self, **values: Any) -> "Recipe":
         """A copy with the values that are not None.
 
-        Another number of epochs moves the milestones in proportion; one way of cropping takes the place of the other.
+        Another number of epochs moves the milestones in proportion; one way of cropping replaces the other.
+
+        Args:
+            values: of the recipe, by name.
+
+        Returns:
+            The new recipe.
+
+        Raises:
+            MsCoresetError: for values that make no sense, naming them.
         """
         values = {name: value for name, value in values.items() if value is not None}
         if "crop_scale" in values:
@@ -160,7 +190,7 @@ class Recipe:
 
 
 def config_folder() -> Path:
-    """Where the YAML recipes are: in the repository, or in the installed package."""
+    """The folder of the YAML recipes: in the repository, or in the installed package."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
@@ -172,9 +202,17 @@ def list_recipes() -> list[str]:
 
 
 def load_recipe(name: str | os.PathLike, **overrides: Any) -> Recipe:
-    """Read a recipe by its name in ``configs/`` or from a YAML file, with overrides (see ``Recipe.override``).
+    """Read a recipe by its name in ``configs/`` or from a YAML file.
 
-    Raises ``MsCoresetError`` for an unknown name, a file that is no YAML mapping, and keys that a recipe lacks.
+    Args:
+        name: of a recipe, or path of a file.
+        overrides: see ``Recipe.override``.
+
+    Returns:
+        The recipe.
+
+    Raises:
+        MsCoresetError: for an unknown name, a file that is no YAML mapping, and keys that a recipe lacks.
     """
     path = Path(name) if str(name).endswith((".yaml", ".yml")) else config_folder() / f"{name}.yaml"
     if not os.path.isfile(path):

@@ -1,4 +1,4 @@
-"""What recording will take, before a training starts."""
+"""The memory and disk space that recording will take, known before a training starts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,9 @@ _CORRELATIONS = 68
 class RecordSize:
     """Bytes that a recorder takes.
 
-    memory: held all the time
-    disk: of the files in the end, or while an interrupted run could go on, whichever is more
+    Attributes:
+        memory: held all the time.
+        disk: of the files in the end, or while an interrupted run could go on, whichever is more.
     """
 
     memory: int
@@ -32,23 +33,23 @@ class RecordSize:
 
 def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] | str | None = None,
                     validated: bool = True, folder: bool = True) -> RecordSize:
-    """What recording n samples over so many epochs takes, a ``RecordSize``; see ``train``.
+    """The memory and disk space that recording n samples takes; see ``train``.
 
     Args:
-        n: samples, 1 or more
-        classes: columns of the logits
-        epochs: of the training
-        record: as ``train`` has it: fields, "stream", or None
-        validated: whether a validation share is held out
-        folder: whether the records are files, which are mapped and are no memory; else they are
+        n: number of samples, 1 or more.
+        classes: columns of the logits.
+        epochs: of the training.
+        record: as in ``train``: fields, "stream", or None.
+        validated: whether a validation share is held out.
+        folder: whether the records are files, which are mapped and take no memory; otherwise they are in memory.
 
     Returns:
-        4 n C bytes of memory for the divergence, which looks at the epoch before, and as many of files, from which an
-        interrupted run goes on; 4 n T of files for each field (n T for ``correct``); streamed, about 300 n bytes beside
-        the former, whatever T, in memory and in files
+        A ``RecordSize``. The divergence, which compares with the epoch before, takes 4 n C bytes of memory, and as many
+        of files, from which an interrupted run goes on. Each field takes 4 n T bytes of files (n T for ``correct``).
+        Streamed scores take about 300 n bytes beside the divergence's, whatever T, in memory and in files.
 
     Raises:
-        MsCoresetError: for sizes below 1, and what can't be recorded
+        MsCoresetError: for sizes below 1, and what can't be recorded.
     """
     for name, value in (("n", n), ("classes", classes), ("epochs", epochs)):
         require_whole(name, value)
@@ -66,6 +67,6 @@ def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] 
 
 
 def _stream_bytes(n: int, epochs: int, validated: bool) -> int:
-    """Bytes of an epoch's values and of what they are added up in."""
+    """Bytes of an epoch's values and of the sums that they are added to."""
     window = min(LENGTH, epochs)
     return n * (_ROW + _SUMS + 4 * (3 * window - 1) + _OF_WINDOWS + (_CORRELATIONS if validated else 0))

@@ -1,4 +1,4 @@
-"""What a recorder has to know of the epochs before to go on after an interruption, in state-<epochs>.npz."""
+"""The state of a recorder after an epoch, in state-<epochs>.npz, from which an interrupted run goes on."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -12,9 +12,15 @@ _HEADERS = 1000  # bytes, at most, that an archive takes of an array beside its 
 
 
 def write_state(folder: Path, epochs: int, state: dict[str, np.ndarray]) -> None:
-    """Keep arrays by name, those after so many epochs.
+    """Write a state.
 
-    The space on disk is taken first: of a disk that is full in between, zipfile tells on stderr once more in the end.
+    The space on disk is reserved first: if the disk became full during writing, zipfile would print another error at
+    exit.
+
+    Args:
+        folder: of the states.
+        epochs: number of epochs that are done.
+        state: name -> array.
     """
     with atomic_write(_path(folder, epochs)) as stream:
         reserve(stream, sum(array.nbytes + _HEADERS for array in state.values()))
@@ -23,9 +29,18 @@ def write_state(folder: Path, epochs: int, state: dict[str, np.ndarray]) -> None
 
 
 def read_state(folder: Path, epochs: int, names: Collection[str]) -> dict[str, np.ndarray] | None:
-    """The arrays of these ``names`` after so many epochs, or None where they were not kept.
+    """Read a state.
 
-    Raises ``MsCoresetError`` for a damaged file, and for one that holds others.
+    Args:
+        folder: of the states.
+        epochs: number of epochs that are done.
+        names: of the arrays.
+
+    Returns:
+        Name -> array, or None where there is no state after so many epochs, or arrays of it are missing.
+
+    Raises:
+        MsCoresetError: for a damaged file, and for one that holds other arrays.
     """
     path = _path(folder, epochs)
     if not path.is_file():
@@ -35,7 +50,7 @@ def read_state(folder: Path, epochs: int, names: Collection[str]) -> dict[str, n
 
 
 def drop_states(folder: Path, but: int | None = None) -> None:
-    """Remove those after other numbers of epochs than ``but``."""
+    """Remove the states after other numbers of epochs than ``but``."""
     for path in folder.glob("state-*.npz"):
         if but is None or path != _path(folder, but):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Scores over time that are added up while a network learns, so that nothing is kept of single epochs."""
+"""Scores over time that are summed up while a network learns, so that nothing is kept of single epochs."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -26,12 +26,13 @@ Row = dict[str, np.ndarray]  # field of the dynamics -> (n,) of an epoch, NaN (F
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedDynamics:
-    """Scores over time, (n,) float64 each, added up while a network learnt: in place of ``TrainingDynamics``.
+    """Scores over time, (n,) float64 each, summed up while a network learnt: in place of ``TrainingDynamics``.
 
-    As the score of that name gives them with its default options of the record of all epochs; others can't be had. None
-    where there were too few epochs, or nothing was held out (``cld``).
+    Each field is what the score of that name computes, with its default options, from the record of all epochs. Other
+    scores are not available. A field is None where there were too few epochs, or nothing was held out (``cld``).
 
-    Raises ``MsCoresetError`` for what is not numbers (n,), n the same for all.
+    Raises:
+        MsCoresetError: for fields that are not numbers (n,), n the same for all.
     """
 
     dyn_unc: np.ndarray | None = None
@@ -54,13 +55,13 @@ class StreamedDynamics:
 
     @property
     def streamed(self) -> dict[str, Any]:
-        """Score -> values, of those that there are."""
+        """Score -> values, of the scores that are not None."""
         return {field.name: getattr(self, field.name) for field in fields(self)
                 if getattr(self, field.name) is not None}
 
     @property
     def num_samples(self) -> int:
-        """n."""
+        """The number of samples n."""
         return len(next(iter(self.streamed.values()), ()))
 
     def save(self, folder: str | os.PathLike) -> None:
@@ -71,7 +72,17 @@ class StreamedDynamics:
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "StreamedDynamics":
-        """Open what ``save`` wrote; raises ``MsCoresetError`` where there is nothing, and for damaged files."""
+        """Open what ``save`` wrote.
+
+        Args:
+            folder: as given to ``save``.
+
+        Returns:
+            The scores.
+
+        Raises:
+            MsCoresetError: where there is nothing, and for damaged files.
+        """
         paths = {field.name: Path(folder) / _FOLDER / f"{field.name}.npy" for field in fields(cls)}
         found = {name: open_array(path) for name, path in paths.items() if path.is_file()}
         if not found:
@@ -85,15 +96,20 @@ def has_stream(folder: FilePath) -> bool:
 
 
 def load_dynamics(folder: FilePath) -> "TrainingDynamics | StreamedDynamics":
-    """What training left in ``folder``: the record of all epochs, or streamed scores.
+    """The result of a training in ``folder``: the record of all epochs, or streamed scores.
 
-    Raises ``MsCoresetError`` where there is neither, and for damaged files.
+    Raises:
+        MsCoresetError: where there is neither, and for damaged files.
     """
     return StreamedDynamics.load(folder) if has_stream(folder) else TrainingDynamics.load(folder)
 
 
 def drop_stream(folder: FilePath) -> None:
-    """Remove them, of a training that is begun anew."""
+    """Remove the streamed scores in ``folder``, for a training that starts anew.
+
+    Raises:
+        MsCoresetError: when they can't be removed.
+    """
     try:
         for path in (Path(folder) / _FOLDER).glob("*.np[yz]"):
             path.unlink()
@@ -102,7 +118,17 @@ def drop_stream(folder: FilePath) -> None:
 
 
 def is_stream(record: Sequence[str] | str | None) -> bool:
-    """Whether scores are to be streamed; raises ``MsCoresetError`` for another text, or fields beside it."""
+    """Whether scores are to be streamed.
+
+    Args:
+        record: fields, "stream", or None.
+
+    Returns:
+        True for "stream".
+
+    Raises:
+        MsCoresetError: for another text, and for fields beside "stream".
+    """
     words = (record,) if isinstance(record, str) else tuple(record or ())
     if STREAM not in words and not isinstance(record, str):
         return False
@@ -119,13 +145,13 @@ class _Sum:
         self.total, self.count = np.zeros(n), np.zeros(n, np.int32)
 
     def add(self, values: np.ndarray, seen: np.ndarray) -> None:
-        """Another epoch: values (n,) of those that were seen (n,)."""
+        """Add an epoch: values (n,) of the samples that were seen, a mask (n,)."""
         self.epochs += 1
         np.add(self.total, values, out=self.total, where=seen)
         self.count += seen
 
     def score(self) -> np.ndarray:
-        """(n,): minus that."""
+        """Score (n,): minus the sum or the mean."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return -(self.total / self.count if self.mean else self.total * (self.epochs / self.count))
 
@@ -139,7 +165,7 @@ class _Windows:
         self.total, self.count = np.zeros(n), np.zeros(n, np.int32)
 
     def add(self, probability: np.ndarray) -> None:
-        """Another epoch: the label's probabilities (n,), NaN where a sample was not seen."""
+        """Add an epoch: the label's probabilities (n,), NaN where a sample was not seen."""
         length, n = self.ring.shape
         self.ring[self.epochs % length] = probability
         self.epochs += 1
@@ -155,7 +181,7 @@ class _Windows:
             self.count[part] += known
 
     def score(self) -> np.ndarray:
-        """(n,); see ``dyn_unc`` and ``dual``."""
+        """Score (n,); see ``dyn_unc`` and ``dual``."""
         with np.errstate(invalid="ignore"):
             return self.total / self.count
 
@@ -173,9 +199,18 @@ _TOLD: dict[str, Callable[[Row], tuple[np.ndarray, ...]]] = {
 
 
 def accumulators(labels: np.ndarray, epochs: int, validated: bool) -> dict[str, Any]:
-    """Score -> what adds it up over so many epochs, of those that can be had; validated: whether anything is held out.
+    """The objects that sum up each score over the epochs, for those scores that are possible.
 
-    Each has ``add`` for an epoch, ``score`` for the end, and in between arrays of a size that epochs have no part in.
+    Each has ``add`` for an epoch, ``score`` for the end, and in between arrays whose size does not depend on the number
+    of epochs.
+
+    Args:
+        labels: (n,).
+        epochs: number of epochs.
+        validated: whether a validation share is held out.
+
+    Returns:
+        Score -> accumulator.
     """
     n, window = len(labels), min(dynamic_uncertainty.LENGTH, epochs)
     found: dict[str, Any] = {"forgetting": forgetting.Forgetting(n), "correctness": _Sum(n), "aum": _Sum(n, mean=True),
@@ -190,10 +225,17 @@ def accumulators(labels: np.ndarray, epochs: int, validated: bool) -> dict[str, 
 
 
 class StreamRecorder:
-    """Adds scores up while training: in the place of ``dynamics.Recorder``, of which it has the methods.
+    """Sums scores up while training, in place of ``dynamics.Recorder``, with the same methods.
 
-    What is kept is of a size that the number of epochs has no part in: see ``StreamedDynamics``, which it ends in. With
-    a folder, an interrupted run goes on from what was kept after the epoch of its checkpoint.
+    Its size does not depend on the number of epochs. Its result is a ``StreamedDynamics``. With a folder, an
+    interrupted run goes on from the state after the epoch of its checkpoint.
+
+    Args:
+        labels: (n,).
+        epochs: of the training.
+        validated: whether a validation share is held out.
+        folder: of the states and the result, or None.
+        resume: whether to keep what is in the folder.
     """
 
     def __init__(self, labels: np.ndarray, epochs: int, validated: bool, *, folder: FilePath | None = None,
@@ -209,23 +251,36 @@ class StreamRecorder:
             drop_stream(self._folder)
 
     def _begin(self) -> None:
-        """Forget the epoch."""
+        """Clear the values of the epoch."""
         for name, values in self._row.items():
             values[:] = False if name == "correct" else np.nan
 
     def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Note a batch's outcome: logits (B, C) before the update, of samples ``rows`` with ``labels``."""
+        """Record a batch.
+
+        Args:
+            epoch: number of the epoch.
+            rows: (B,) places of the samples.
+            logits: (B, C) before the update.
+            labels: (B,).
+        """
         values, p = measure_whole(logits, labels)
         values["divergence"] = self._previous.diverge(epoch, rows, p)
         for name, found in values.items():
             self._row[name][rows] = found
 
     def record_validation(self, epoch: int, rows: np.ndarray, losses: np.ndarray) -> None:
-        """Note the losses (B,) after an epoch of held-out samples ``rows``."""
+        """Record the losses of held-out samples after an epoch.
+
+        Args:
+            epoch: number of the epoch.
+            rows: (B,) places of the samples.
+            losses: (B,).
+        """
         self._row["validation_loss"][rows] = losses
 
     def flush(self) -> None:
-        """End the epoch: add up what was noted in it."""
+        """End the epoch: add its values to the sums."""
         for name, accumulator in self._accumulators.items():
             accumulator.add(*_TOLD[name](self._row))
         self._done += 1
@@ -234,24 +289,28 @@ class StreamRecorder:
             self.dynamics().save(self._folder)
 
     def keep_state(self, epochs: int) -> None:
-        """Write what has to be known to go on after so many epochs; see ``restore``."""
+        """Write the state after ``epochs`` epochs; see ``restore``."""
         if self._folder is not None:
             write_state(self._folder / _FOLDER, epochs, self._state())
 
     def _state(self) -> dict[str, np.ndarray]:
-        """All that has to be known to go on."""
+        """The state by name, from which ``restore`` goes on."""
         state = {f"previous/{name}": value for name, value in self._previous.state.items()}
         for score, accumulator in self._accumulators.items():
             state |= {f"{score}/{name}": np.asarray(value) for name, value in vars(accumulator).items()}
         return state
 
     def drop_states(self, but: int) -> None:
-        """Remove what was to be known after other numbers of epochs than ``but``."""
+        """Remove the states after other numbers of epochs than ``but``."""
         if self._folder is not None:
             drop_states(self._folder / _FOLDER, but)
 
     def restore(self, epochs: int) -> None:
-        """Go on after so many epochs; raises ``MsCoresetError`` where that is not known."""
+        """Go on after ``epochs`` epochs.
+
+        Raises:
+            MsCoresetError: where there is no state of that epoch.
+        """
         self._done = epochs
         if self._folder is None or epochs == self._epochs:
             return
@@ -266,7 +325,7 @@ class StreamRecorder:
                 setattr(accumulator, name, value if value.ndim else value.item())
 
     def dynamics(self) -> StreamedDynamics:
-        """The scores, of a training that has ended; before that, none."""
+        """The scores of a training that has ended; before that, without any score."""
         if self._done < self._epochs:
             return StreamedDynamics()
         if self._folder is not None and has_stream(self._folder):

@@ -1,4 +1,4 @@
-"""A first convolution that whitens the patches of the images that are trained on, and stays as it is."""
+"""A first convolution that whitens the patches of the training images, and then is fixed."""
 
 from __future__ import annotations
 
@@ -24,14 +24,20 @@ def whiten(network: Trainable, split: Split, rows: np.ndarray) -> None:
     """Make the first convolution of ``network`` whiten patches of the first ``SAMPLES`` of the samples ``rows``.
 
     With S = V E V^T the second moments of the k x k patches of normalised images, filter j is v_j / sqrt(e_j + 5e-4)
-    for the largest e_j, as many as half of the filters, and the other half are these with the opposite sign. Of the
-    eigenvectors, which have no sign, the entry of largest size is made positive. A bias becomes 0. The weights are
-    frozen, the bias is not.
+    for the largest e_j. These are half of the filters; the other half are the same with the opposite sign. The sign of
+    an eigenvector is chosen so that its entry of largest size is positive. A bias becomes 0. The weights are frozen,
+    the bias is not.
 
     Source: Jordan's airbench, after Page ("How to train your ResNet 8: bag of tricks"); Coates & Ng, 2012.
 
-    Raises ``MsCoresetError`` for a network that does not begin with a convolution of all channels, or whose filters
-    are more than twice the numbers in a patch.
+    Args:
+        network: is changed.
+        split: of the images.
+        rows: places of the training samples.
+
+    Raises:
+        MsCoresetError: for a network that does not begin with a convolution of all channels, or has more than twice as
+            many filters as there are numbers in a patch.
     """
     layer = _first_convolution(network, split.in_channels)
     filters, channels, side, _ = layer.weight.shape

@@ -1,4 +1,4 @@
-"""Perturbations kept on disk beside the clean data, which they are laid over when a name ends in N, C or A."""
+"""Perturbations on disk beside the clean data; a name that ends in N, C or A lays one over that data."""
 
 from ms_coreset.datasets.overlays.attacked_images import apply_attack, attack_path, make_attack
 from ms_coreset.datasets.overlays.corrupted_images import apply_corruption, corruption_path, make_corruption

@@ -24,7 +24,7 @@ _STEMS = {"CIFAR100": "cifar_train", "TinyImageNet": "tiny_img"}
 
 
 def attack_path(root: FilePath, base: str, variant: str = "") -> Path:
-    """Where the attacked images of the clean data set ``base`` lie."""
+    """The path of the attacked images of the clean data set ``base``, below ``root``."""
     return overlay_path(root, "attack", _STEMS.get(base, base.lower()), variant)
 
 
@@ -32,13 +32,26 @@ def make_attack(clean: Split, network: Network, root: str | os.PathLike, *, seed
                 force: bool = False, variant: str = "", notes: dict | None = None, **options: Any) -> Path:
     """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
 
-    network: a Cell that takes normalised images, as ``create_network`` makes it; it is attacked in evaluation mode
-    notes: further plain values for the manifest, such as the network's file
-    options: of ``perturbations.attack.attack_options``
+    It writes the same files as ``make_corruption``. The network, its weights and the normalisation are part of what
+    decides the bytes.
 
-    Writes the files that ``make_corruption`` writes, and raises likewise, and against true labels for a network of
-    another number of classes; the network, its weights and the normalisation are part of what decides the bytes.
-    Returns the images' path.
+    Args:
+        clean: an unperturbed training split.
+        network: a Cell that takes normalised images, as ``create_network`` makes it; it is attacked in evaluation mode.
+        root: folder that the overlay lies in.
+        seed: of the attack's random start.
+        batch_size: images at a time.
+        force: whether to replace images that exist.
+        variant: name of the variant, or "".
+        notes: further plain values for the manifest, such as the network's file.
+        options: of ``perturbations.attack.attack_options``.
+
+    Returns:
+        The path of the images.
+
+    Raises:
+        MsCoresetError: as ``make_corruption``, and for an attack against true labels on a network of another number of
+            classes.
     """
     require_clean(clean, "attacks are")
     clean.require_images()
@@ -64,8 +77,20 @@ def make_attack(clean: Split, network: Network, root: str | os.PathLike, *, seed
 def apply_attack(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the attacked images that lie below ``root``; all of its samples are ``bad``.
 
-    Sets the fields that ``apply_corruption`` sets. Raises ``MsCoresetError`` as ``lay_images``, and for images that
-    are missing: making them takes a network, which is the commands' business.
+    It sets the fields that ``apply_corruption`` sets.
+
+    Args:
+        clean: the training split.
+        root: folder that the overlay lies in.
+        variant: name of the variant, or "".
+        log: called with each line for the user.
+
+    Returns:
+        The perturbed split.
+
+    Raises:
+        MsCoresetError: as ``lay_images``, and for images that are missing: making them takes a network, which is done
+            by the commands.
     """
     path = attack_path(root, clean.name, variant)
     name = f"{clean.name}A{mark(variant)}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def corruption_path(root: FilePath, base: str, variant: str = "") -> Path:
-    """Where the corrupted images of the clean data set ``base`` lie."""
+    """The path of the corrupted images of the clean data set ``base``, below ``root``."""
     return overlay_path(root, "corrupt", base.lower(), variant)
 
 
@@ -26,12 +26,25 @@ def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict 
                     variant: str = "") -> Path:
     """Write corrupted images for the training split ``clean``; see ``perturbations.corruption.corrupt``.
 
-    Writes (n, height, width, channels) uint8 as ``.npy``, each sample's kind as ``.kinds.npy`` and a manifest,
+    It writes (n, height, width, channels) uint8 as ``.npy``, each sample's kind as ``.kinds.npy``, and a manifest,
     ``.json``, beside them; the clean data is only read. A run that was interrupted is continued, to the same bytes.
 
-    Returns the images' path. Raises ``MsCoresetError`` when others are there already and ``force`` is not set, when
-    ``clean`` is a test split or perturbed itself, for an option outside its range, and when the files can't be
-    written.
+    Args:
+        clean: an unperturbed training split.
+        root: folder that the overlay lies in.
+        shares: of ``corrupt``: share of the images, or a dict from kind to its own share.
+        seed: of ``corrupt``.
+        mode: of ``corrupt``: "paper" or "repo".
+        random_occlusion: of ``corrupt``: whether the covered place is drawn for each image.
+        force: whether to replace images that exist.
+        variant: name of the variant, or "".
+
+    Returns:
+        The path of the images.
+
+    Raises:
+        MsCoresetError: when others exist already and ``force`` is not set, when ``clean`` is a test split or perturbed
+            itself, for an option outside its range, and when the files can't be written.
     """
     require_clean(clean, "corruption is")
     clean.require_images()
@@ -49,9 +62,20 @@ def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict 
 def apply_corruption(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the corrupted images that lie below ``root``.
 
-    Those without a variant are made with the defaults if they are missing. Sets ``images``, ``clean_labels`` (the
-    labels), ``bad``, ``bad_kinds`` and ``manifest``; raises ``MsCoresetError`` as ``lay_images``, and for a variant
-    that is missing.
+    Images without a variant are made with the defaults if they are missing. It sets ``images``, ``clean_labels`` (the
+    labels), ``bad``, ``bad_kinds`` and ``manifest``.
+
+    Args:
+        clean: the training split.
+        root: folder that the overlay lies in.
+        variant: name of the variant, or "".
+        log: called with each line for the user.
+
+    Returns:
+        The perturbed split.
+
+    Raises:
+        MsCoresetError: as ``lay_images``, and for a variant that is missing.
     """
     path = corruption_path(root, clean.name, variant)
     name = f"{clean.name}C{mark(variant)}"

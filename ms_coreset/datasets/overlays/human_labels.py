@@ -26,14 +26,23 @@ _FOLDERS = ("cifar-n", "")
 
 
 def read_human_labels(clean: Split, root: FilePath, kind: str | None = None) -> tuple[np.ndarray, dict[str, str]]:
-    """The published labels of a kind for the training split ``clean``, (n,) integers, and where they come from.
+    """The published human labels of a kind for the training split ``clean``.
 
-    kind: for CIFAR10 "aggre" (the majority of three people), "random1", "random2", "random3" (one of the three) or
-        "worse" (a wrong one if there is any; the default); for CIFAR100 "noisy_fine"
+    The file is a pickle, read without running anything in it, in ``<root>/cifar-n`` or ``<root>``.
 
-    The file is a pickle, read without running anything in it, in ``<root>/cifar-n`` or ``<root>``. Raises
-    ``MsCoresetError`` for a data set that nobody labelled, a file that is missing or damaged, and one whose clean
-    labels are not those of ``clean``, row for row: the labels follow the order of the python version of CIFAR.
+    Args:
+        clean: the training split.
+        root: folder that holds the data sets.
+        kind: for CIFAR10 "aggre" (the majority of three people), "random1", "random2", "random3" (one of the three) or
+            "worse" (a wrong one if there is any; the default); for CIFAR100 "noisy_fine".
+
+    Returns:
+        ((n,) integers, where they come from).
+
+    Raises:
+        MsCoresetError: for a data set that nobody labelled, an unknown kind, a file that is missing or damaged, and
+            one whose clean labels are not those of ``clean``, row for row: the labels follow the order of the python
+            version of CIFAR.
     """
     if clean.name not in PUBLISHED:
         raise MsCoresetError(f"no labels given by people are published for {clean.name}: only for "

@@ -35,13 +35,18 @@ def write_images(path: Path, clean: Split, plan: dict[str, Any],
                  notes: dict[str, Any] | None = None, force: bool = False) -> None:
     """Write the perturbed images of the split ``clean`` to ``path``, with their kinds and a manifest beside them.
 
-    plan: plain values that decide every byte; an interrupted run of the same plan is continued
-    perturb: ``(images, rows) -> images, kinds``: (b, height, width, channels) uint8, (b,) int8, of the samples at
-        the places ``rows``, ``block`` of them at a time
-    notes: further plain values for the manifest
-    force: replace images that are there; else they are left if they were made by the same plan
+    Args:
+        path: of the images, ``.npy``.
+        clean: the training split.
+        plan: plain values that decide every byte; an interrupted run of the same plan is continued.
+        perturb: ``(images, rows) -> images, kinds``: (b, height, width, channels) uint8, (b,) int8, of the samples at
+            the places ``rows``, ``block`` of them at a time.
+        block: images at a time.
+        notes: further plain values for the manifest.
+        force: whether to replace images that exist; otherwise they are left if they were made by the same plan.
 
-    Raises ``MsCoresetError`` for images that are there by another plan, and when the files can't be written.
+    Raises:
+        MsCoresetError: for images that exist by another plan, and when the files can't be written.
     """
     images = clean.require_images()
     plan = {**plan, "dataset": clean.name, "clean_images": clean.fingerprint()}
@@ -63,8 +68,19 @@ def write_images(path: Path, clean: Split, plan: dict[str, Any],
 def lay_images(clean: Split, name: str, path: Path, log: Log) -> Split:
     """The training split ``clean`` with the images of ``path``; sets ``bad``, ``bad_kinds`` and ``manifest``.
 
-    Images without a manifest, such as the Moderate repository's, are taken as they are, with a word to ``log``.
-    Raises ``MsCoresetError`` for images that are damaged, or by their manifest belong to other data.
+    Images without a manifest, such as the Moderate repository's, are taken as they are, and ``log`` is told.
+
+    Args:
+        clean: the training split.
+        name: of the perturbed data set.
+        path: of the images, ``.npy``.
+        log: called with each line for the user.
+
+    Returns:
+        The perturbed split.
+
+    Raises:
+        MsCoresetError: for images that are damaged, or belong to other data by their manifest.
     """
     images = _open(path, np.uint8, clean.require_images().shape, clean)
     manifest_path = path.with_suffix(".json")
@@ -82,7 +98,7 @@ def lay_images(clean: Split, name: str, path: Path, log: Log) -> Split:
 
 
 class _Part:
-    """Images and kinds under way, beside the place where they are to lie, with a note of how many rows are done."""
+    """Images and kinds that are being written, beside their final place, with a note of how many rows are done."""
 
     def __init__(self, path: Path, clean: Split, plan: dict[str, Any]) -> None:
         self._path, self._plan, self._noted = path, plan, time.monotonic()
@@ -98,7 +114,7 @@ class _Part:
             self._kinds = create_array(self._files["kinds"], np.int8, (len(clean),))
 
     def write(self, rows: np.ndarray, images: np.ndarray, kinds: np.ndarray) -> None:
-        """Take in the next rows."""
+        """Store the next rows."""
         self._images[rows[0]:rows[-1] + 1], self._kinds[rows[0]:rows[-1] + 1] = images, kinds
         self.done = int(rows[-1]) + 1
         if time.monotonic() - self._noted > SAVE_INTERVAL:
@@ -112,7 +128,7 @@ class _Part:
         write_json(self._files["note"], {"rows": self.done, "plan": self._plan})
 
     def publish(self, manifest: dict[str, Any]) -> None:
-        """Give the files their names. The images come last: where they are, everything is."""
+        """Move the files to their final names. The images come last: where they exist, everything does."""
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         counts = np.bincount(self._kinds, minlength=len(manifest["kinds"]) + 1)[1:]

@@ -26,7 +26,7 @@ _STEMS = {"CIFAR100": "cifar", "TinyImageNet": "tiny_target"}
 
 
 def label_noise_path(root: FilePath, base: str, variant: str = "") -> Path:
-    """Where the noisy labels of the clean data set ``base`` lie."""
+    """The path of the noisy labels of the clean data set ``base``, below ``root``."""
     return overlay_path(root, "noisy", _STEMS.get(base, base.lower()), variant)
 
 
@@ -35,14 +35,28 @@ def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, 
                      human: str | None = None) -> Path:
     """Write noisy labels for the training split ``clean``.
 
-    ratio, seed, exact: of ``symmetric_noise`` and ``asymmetric_noise``; labels that people gave have none of them
-    noise: "symmetric", "asymmetric" or "human"
-    next_class: asymmetric noise goes to the next class even where pairs of classes were published
-    human: which of the published labels: see ``human.read_human_labels``
+    It writes the noisy labels, (n,) int64 ``.npy`` as the Moderate repository does, and a manifest, ``.json``, beside
+    them.
 
-    Writes the noisy labels, (n,) int64 ``.npy`` as the Moderate repository does, and a manifest, ``.json``, beside
-    them; returns the labels' path. Raises ``MsCoresetError`` when others are there already and ``force`` is not set,
-    when ``clean`` is a test split or noisy itself, and when the files can't be written.
+    Args:
+        clean: an unperturbed training split.
+        root: folder that the overlay lies in.
+        ratio: of ``symmetric_noise`` and ``asymmetric_noise``, as are ``seed`` and ``exact``; labels that people gave
+            have none of them.
+        seed: of the draws.
+        exact: whether exactly that share is replaced.
+        force: whether to replace labels that exist.
+        variant: name of the variant, or "".
+        noise: "symmetric", "asymmetric" or "human".
+        next_class: whether asymmetric noise goes to the next class even where pairs of classes were published.
+        human: which of the published labels; see ``human_labels.read_human_labels``.
+
+    Returns:
+        The path of the labels.
+
+    Raises:
+        MsCoresetError: when others exist already and ``force`` is not set, when ``clean`` is a test split or noisy
+            itself, and when the files can't be written.
     """
     require_clean(clean, "label noise is")
     if noise not in NOISES:
@@ -66,7 +80,7 @@ def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, 
 
 
 def _publish(path: Path, noisy: np.ndarray, manifest: dict[str, Any]) -> None:
-    """Write both files. The labels come last: where they are, the manifest beside them is theirs."""
+    """Write both files. The labels come last: where they exist, the manifest beside them belongs to them."""
     buffer = io.BytesIO()
     np.save(buffer, noisy, allow_pickle=False)
     content = buffer.getvalue()
@@ -80,10 +94,22 @@ def _publish(path: Path, noisy: np.ndarray, manifest: dict[str, Any]) -> None:
 def apply_label_noise(clean: Split, root: FilePath, variant: str, *, log: Log) -> Split:
     """The training split ``clean`` with the noisy labels that lie below ``root``.
 
-    Those without a variant are made with the defaults if they are missing. Sets ``labels``, ``clean_labels``, ``bad``
-    (the two differ), ``bad_kinds`` and ``manifest``. Labels without a manifest, such as the Moderate repository's, are
-    taken as they are, with a word to ``log``. Raises ``MsCoresetError`` for labels that are damaged, or by their
-    manifest belong to other data, and for a variant that is missing.
+    Labels without a variant are made with the defaults if they are missing. It sets ``labels``, ``clean_labels``,
+    ``bad`` (the two differ), ``bad_kinds`` and ``manifest``. Labels without a manifest, such as the Moderate
+    repository's, are taken as they are, and ``log`` is told.
+
+    Args:
+        clean: the training split.
+        root: folder that the overlay lies in.
+        variant: name of the variant, or "".
+        log: called with each line for the user.
+
+    Returns:
+        The perturbed split.
+
+    Raises:
+        MsCoresetError: for labels that are damaged, or belong to other data by their manifest, and for a variant that
+            is missing.
     """
     path = label_noise_path(root, clean.name, variant)
     name = f"{clean.name}N{mark(variant)}"

@@ -1,4 +1,4 @@
-"""Where overlays lie, and what is asked before one is made or used."""
+"""Paths of overlays, and the checks before one is made or used."""
 
 import os
 import re
@@ -13,7 +13,20 @@ from ms_coreset.kinds import FilePath
 
 
 def overlay_path(root: FilePath, folder: str, stem: str, variant: str) -> Path:
-    """``<root>/<folder>/<stem>[@<variant>].npy``; raises ``MsCoresetError`` for a variant that could be a path."""
+    """``<root>/<folder>/<stem>[@<variant>].npy``.
+
+    Args:
+        root: folder that holds the data sets.
+        folder: of the kind of overlay.
+        stem: of the file, from the data set's name.
+        variant: name of the variant, or "".
+
+    Returns:
+        The path.
+
+    Raises:
+        MsCoresetError: for a variant that could be a path.
+    """
     require_kind("root", root, str, os.PathLike)
     require_kind("variant", variant, str)
     if not re.fullmatch(r"[\w.+-]*", variant, re.ASCII):
@@ -27,21 +40,38 @@ def lock_path(path: Path) -> Path:
 
 
 def mark(variant: str) -> str:
-    """What a variant adds to a name: ``@0.35``, or nothing for the one without a name of its own."""
+    """What a variant adds to a name: ``@0.35``, or nothing for the variant ""."""
     return f"@{variant}" if variant else ""
 
 
 def require_clean(split: Split, what: str) -> None:
-    """Raise ``MsCoresetError`` unless ``split`` is unperturbed training data."""
+    """Check that ``split`` is unperturbed training data.
+
+    Args:
+        split: to be checked.
+        what: the perturbation, for the message.
+
+    Raises:
+        MsCoresetError: if it is not.
+    """
     require_kind("clean", split, Split)
     if not split.train or split.clean_labels is not None:
         raise MsCoresetError(f"{split.name}: {what} laid over clean training data only; load the base data set")
 
 
 def is_made(path: Path, wanted: dict[str, Any], force: bool) -> bool:
-    """Whether the overlay ``path`` is there, made as ``wanted``: plain values of its manifest.
+    """Whether the overlay ``path`` exists, made as ``wanted``.
 
-    Raises ``MsCoresetError`` when it is there otherwise, unless a new one is forced.
+    Args:
+        path: of the overlay.
+        wanted: plain values that its manifest must have.
+        force: whether a new one is to be made anyway.
+
+    Returns:
+        True if it need not be made.
+
+    Raises:
+        MsCoresetError: when it exists but was made otherwise, unless ``force``.
     """
     if force or not path.exists():
         return False
@@ -57,5 +87,5 @@ def is_made(path: Path, wanted: dict[str, Any], force: bool) -> bool:
 
 
 def missing_error(path: Path, name: str, command: str) -> MsCoresetError:
-    """The error for an overlay that is not there and not made by itself."""
+    """The error for an overlay that does not exist and is not made automatically."""
     return MsCoresetError(f"{path} is missing: make it with ms-coreset {command} --dataset {name}")

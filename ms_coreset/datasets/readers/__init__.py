@@ -1,1 +1,1 @@
-"""File formats: what the data sets are published in, and what users bring. Damaged files are user errors."""
+"""Readers of the file formats of data sets and users. A damaged file is a user error (``MsCoresetError``)."""

@@ -1,4 +1,4 @@
-"""Unpacking published archives, whole or some members of them, and never outside their folder."""
+"""Unpack published archives, whole or some members of them, and never outside their folder."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ _END, _END_MARK, _COUNTED_ELSEWHERE = struct.Struct("<4s4H2LH"), b"PK\5\6", 0xFF
 def unpack(archive: Path, folder: FilePath) -> None:
     """Unpack the .zip or .tar.gz ``archive`` as the new ``folder``, whose name its members may begin with.
 
-    The folder gets its name when all is there. Raises ``MsCoresetError`` for an archive that is damaged, holds anything
-    but plain files and folders below its own, or unpacks to a multiple of its size that no images do; and when the
-    folder is there already or can't be written.
+    The folder gets its name when everything is unpacked.
+
+    Args:
+        archive: the file.
+        folder: the new folder.
+
+    Raises:
+        MsCoresetError: for an archive that is damaged, holds anything but plain files and folders below its own, or
+            unpacks to a multiple of its size that no images do; and when the folder exists already or can't be written.
     """
     folder = Path(folder)
     try:
@@ -77,13 +83,13 @@ def _stream_of(opened: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _read_to_the_end(opened: tarfile.TarFile) -> None:
-    """gzip compares its checksum at the very end, where nothing else looks."""
+    """Read on to the end: gzip compares its checksum there, where nothing else looks."""
     while opened.fileobj.read(_BLOCK):
         pass
 
 
 class _Room:
-    """What an archive may unpack to in all: a published one is images, which hardly shrink."""
+    """How many bytes an archive may unpack to: a published archive holds images, which hardly shrink."""
 
     def __init__(self, archive: Path) -> None:
         self._archive, self._left = archive, most_from(os.path.getsize(archive))
@@ -96,8 +102,13 @@ class _Room:
 
 
 def _require_all(opened: zipfile.ZipFile) -> None:
-    """Raise ``BadZipFile`` unless the directory has the members that the archive's end counts: zipfile does not
-    compare, and a damaged end hides some of them, or all."""
+    """Check that the directory has as many members as the archive's end counts.
+
+    zipfile does not compare them, and a damaged end hides some members, or all.
+
+    Raises:
+        BadZipFile: if it has not.
+    """
     assert opened.fp is not None  # only a closed one has none
     opened.fp.seek(-_END.size, os.SEEK_END)
     mark, *_, counted, _, _, _ = _END.unpack(opened.fp.read(_END.size))
@@ -112,7 +123,7 @@ def _require_plain(archive: Path, name: str, plain: bool) -> None:
 
 
 def _inside(archive: Path, name: str, top: str) -> Path:
-    """The way to a member below the folder; a leading ``top`` is left out."""
+    """The path of a member below the folder; a leading ``top`` is left out."""
     path = PurePosixPath(name)
     parts = path.parts[1:] if path.parts[:1] == (top,) else path.parts
     if path.is_absolute() or ".." in parts or "\\" in name or not parts:
@@ -129,9 +140,16 @@ def _write(stream: IO[bytes], path: Path) -> None:
 def extract(archive: Path, root: Path, members: Iterable[str]) -> None:
     """Extract the named ``members`` of a .tar.gz below ``root``, and nothing else; each must be a plain file.
 
-    The targets are made of ``members`` alone, so that nothing inside the archive decides where is written. Raises
-    ``MsCoresetError`` for an archive that is damaged, or lacks a member, or has a link in its place, or unpacks to a
-    multiple of its size that no images do.
+    The targets are made of ``members`` alone, so nothing inside the archive decides where is written.
+
+    Args:
+        archive: the file.
+        root: folder to extract to.
+        members: names of files in the archive.
+
+    Raises:
+        MsCoresetError: for an archive that is damaged, lacks a member, has a link in its place, or unpacks to a
+            multiple of its size that no images do.
     """
     try:
         with open_file(archive) as file, tarfile.open(archive, "r:gz", fileobj=file) as tar:

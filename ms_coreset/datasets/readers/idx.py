@@ -19,10 +19,21 @@ _TYPES = {8: ("bytes", "u1"), 12: ("32-bit integers", ">i4")}  # code in the hea
 
 
 def read_idx(path: Path, item_shape: tuple[int, ...], code: int = 8) -> np.ndarray:
-    """Read an IDX file, plain or ``.gz``: (n, *item_shape), uint8, or big-endian int32 for the type's ``code`` 12.
+    """Read an IDX file, plain or ``.gz``.
 
-    Raises ``MsCoresetError`` naming the file when it is missing, damaged, of another type or shape, or not exactly
-    as long as its header says. Memory is taken for what the file holds, never for what its header claims.
+    Memory is taken for what the file holds, never for what its header claims.
+
+    Args:
+        path: the file.
+        item_shape: shape of one item.
+        code: of the type: 8 for uint8, 12 for big-endian int32.
+
+    Returns:
+        (n, *item_shape), uint8 or big-endian int32.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, of another type or shape, or not exactly as long as
+            its header says.
     """
     dtype = np.dtype(_TYPES[code][1])
     try:

@@ -1,4 +1,4 @@
-"""Which images of a data set can't be decoded: all are tried once, in threads, and what was found is kept in a file."""
+"""Which images of a data set can't be decoded: all are tried once, in threads, and the result is kept in a file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ _known: dict[str, dict] = {}  # what was found in this process, by digest: the f
 
 
 class Check:
-    """What is wrong with the image files of a data set.
+    """Finds the image files of a data set that can't be decoded.
 
-    parts: split ("train", "test") -> its ``ImageFiles``
-    path: file that the result is kept in, and read from while names, sizes and times of change are the same
+    Args:
+        parts: split ("train", "test") -> its ``ImageFiles``.
+        path: file that the result is kept in. It is read from there while names, sizes and times of change are the
+            same.
 
-    broken: split -> {place: why it can't be decoded}
+    Attributes:
+        broken: split -> {place: why it can't be decoded}.
     """
 
     def __init__(self, parts: dict[str, ImageFiles], path: Path) -> None:
@@ -41,16 +44,31 @@ class Check:
         _known[self._digest] = self.broken
 
     def require_none(self, name: str) -> None:
-        """Raise ``MsCoresetError``, which names some and the file that lists all, if any image is broken."""
+        """Check that no image is broken.
+
+        Args:
+            name: of the data set.
+
+        Raises:
+            MsCoresetError: if any image is broken; it names some of them and the file that lists all.
+        """
         if lines := self._lines():
             named = "; ".join(lines[:_NAMED]) + ("; ..." if len(lines) > _NAMED else "")
             raise MsCoresetError(f"{len(lines):,} of {self._total:,} images of {name} can't be used: {named}"
                                  f"{self._list()}; get them anew, delete them, or leave them out with --skip-broken")
 
     def whole(self, split: Split, part: str) -> tuple[Split, str | None]:
-        """``split``, which is ``part``, without its broken images, and a line that says so, or None.
+        """A split without its broken images.
 
-        Raises ``MsCoresetError`` where a class of the training split has no others.
+        Args:
+            split: the split.
+            part: which it is, "train" or "test".
+
+        Returns:
+            (the split without them, a line for the user that says so, or None if none is broken).
+
+        Raises:
+            MsCoresetError: where all images of a class of the training split are broken.
         """
         broken = self.broken.get(part)
         if not broken:
@@ -82,7 +100,7 @@ class Check:
             self._kept = False
 
     def _read(self) -> dict[str, dict[int, str]] | None:
-        """What the file tells of these images; None if there is none, or it is of others or damaged.
+        """What the file says of these images; None if there is no file, or it is of other images or damaged.
 
         Broken images are tried again: a disk or a network that failed once does not condemn them.
         """

@@ -1,4 +1,4 @@
-"""Folders of image files: a class a folder, read as torchvision's ImageFolder reads them, decoded when needed."""
+"""Folders of image files: one folder per class, read as torchvision's ImageFolder reads them, decoded when needed."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of TIFF
 
 
 class FileIndex:
-    """The names of many files, compactly: of each its folder's number, and a stretch of one long byte string.
+    """The names of many files, stored compactly: each has its folder's number, and a part of one long byte string.
 
-    root: the folder that the names are relative to
-    listing: pairs of a folder, relative to the root, and the names in it
+    Args:
+        root: the folder that the names are relative to.
+        listing: pairs of a folder, relative to the root, and the names in it.
     """
 
     def __init__(self, root: FilePath, listing: Sequence[tuple[str, Sequence[str]]]) -> None:
@@ -65,10 +66,15 @@ class FileIndex:
 class ImageFiles(Pictures):
     """The images of a ``FileIndex``, in colour; see ``Pictures``.
 
-    bits: how many bits the values of deep grey images have, where the files don't tell; see ``in_color``
+    Args:
+        index: the files.
+        scaling: how the images are scaled.
+        rows: (n,) places in the index, or None for all.
+        bits: how many bits the values of deep grey images have, where the files don't tell; see ``in_color``.
 
-    Raises ``MsCoresetError`` naming the file, when it is decoded, for one that is damaged, no image, of values that
-    ``in_color`` refuses, or of more than 67 million pixels, which an attack on memory may have.
+    Raises:
+        MsCoresetError: naming the file, when it is decoded, for one that is damaged, no image, has values that
+            ``in_color`` refuses, or has more than 67 million pixels (which may be an attack on memory).
     """
 
     def __init__(self, index: FileIndex, scaling: Scaling, rows: np.ndarray | None = None,
@@ -83,7 +89,7 @@ class ImageFiles(Pictures):
             return in_color(picture, self.bits)
 
     def with_bits(self, bits: int) -> ImageFiles:
-        """A view of the same images, whose deep ones have values of so many ``bits``."""
+        """A view of the same images, whose deep ones have values of ``bits`` bits."""
         return ImageFiles(self._index, self.scaling, self._rows, bits)
 
     def name(self, place: int) -> str:
@@ -95,7 +101,7 @@ class ImageFiles(Pictures):
         return [os.fsdecode(self._index.relative(row)).replace(os.sep, "/") for row in self._rows]
 
     def fault(self, place: int) -> str | None:
-        """Why image ``place`` can't be decoded, or None. JPEG files are decoded at an eighth of their size."""
+        """Why image ``place`` can't be decoded, or None; JPEG files are decoded at an eighth of their size."""
         try:
             with open_image(self._index.path(self._rows[place])) as picture:
                 picture.draft(picture.mode, (1, 1))
@@ -111,10 +117,10 @@ class ImageFiles(Pictures):
         return self.files_digest() if self.bits is None else f"{self.files_digest()} {self.bits} bits"
 
     def files_digest(self) -> str:
-        """Of the names below the root, the sizes and the times of change, never of pixels.
+        """Checksum of the names below the root, the sizes and the times of change, never of pixels.
 
         Decoding a million images takes an hour or so, and this is asked before each use of a cache. An image that
-        changes and keeps all three is taken for the old one; a copy with other times for a new one.
+        changes and keeps all three is taken for the old one; a copy with other times is taken for a new one.
         """
         return array_digest(self._name_bytes(), self._stamps)
 
@@ -141,7 +147,17 @@ class ImageFiles(Pictures):
 
 @contextlib.contextmanager
 def open_image(path: str | bytes) -> Iterator[Image.Image]:
-    """The Pillow image of a file; what goes wrong with it, here or in the block, raises ``MsCoresetError``."""
+    """The Pillow image of a file, as a context manager.
+
+    Args:
+        path: the file.
+
+    Yields:
+        The image.
+
+    Raises:
+        MsCoresetError: for whatever goes wrong with the image, here or in the block.
+    """
     try:
         # From memory: a damaged length then asks for no more than there is, and a file that is cut short does no harm.
         with Image.open(io.BytesIO(_content(path)), formats=_FORMATS) as picture:
@@ -162,25 +178,35 @@ def _reason(error: BaseException | None) -> str:
 
 
 class UnknownRange(ValueError):
-    """A deep image whose values don't tell what is black and what is white."""
+    """A deep image whose values don't tell which value is black and which is white."""
 
 
 def in_color(picture: Image.Image, bits: int | None = None) -> Image.Image:
     """A Pillow image in RGB of 8 bits: as Pillow converts it, but deep grey ones scaled, ``round(255 x / white)``.
 
-    Scaled are modes "I", "I;16" and their kin, and "F", which Pillow would cut off at 255. White is the same for all
-    files of a kind, never an image's own largest value:
+    Images of the modes "I", "I;16" and its kin, and "F" are scaled; Pillow would cut them off at 255. White is the same
+    for all files of a kind, never an image's own largest value:
 
-    * 65,535 for 16 bits, and for 32 bits with values up to that; 4,095 for 12 bits, 32,767 for 16 bits with a sign,
-      where the file (TIFF) says so; ``2^bits - 1`` with ``bits``. PGM files say what white is.
-    * of real numbers 1 where all lie in [0, 1], and 255 where all lie in [0, 255].
+    * Whole numbers: 65,535 for 16 bits, and for 32 bits with values up to that; 4,095 for 12 bits, 32,767 for 16 bits
+      with a sign, where the file (TIFF) says so; ``2^bits - 1`` with ``bits``. PGM files say what white is.
+    * Real numbers: 1 where all lie in [0, 1], and 255 where all lie in [0, 255].
 
     Whole numbers whose largest would fit 14 bits, in a file that says no more than 16 or 32, may be a picture of 8, 10,
-    12 or 14 bits or a dark one: refused until ``bits`` tells. A file that says that white is zero is turned round.
+    12 or 14 bits, or a dark one: they are refused until ``bits`` is given. A file that says that white is zero is
+    inverted.
 
-    Raises ``UnknownRange`` for these, for values below 0, above white, or not finite, and for signed 8 bits.
-    Departures from torchvision's ImageFolder: it cuts off. What is the same: transparency is dropped, the rotation that
-    a camera notes in EXIF is not carried out, of colour in 16 bits the high 8 are taken.
+    Departure from torchvision's ImageFolder: it cuts off. The same as there: transparency is dropped, the rotation that
+    a camera notes in EXIF is not carried out, and of colour in 16 bits the high 8 are taken.
+
+    Args:
+        picture: a Pillow image of any mode.
+        bits: how many bits deep whole numbers have, or None.
+
+    Returns:
+        A Pillow image of mode "RGB".
+
+    Raises:
+        UnknownRange: for whole numbers as above, for values below 0, above white, or not finite, and for signed 8 bits.
     """
     tags = getattr(picture, "tag_v2", {})
     signed = tags.get(_SAMPLE_FORMAT, (1,))[0] == 2
@@ -234,23 +260,31 @@ def _content(path: str | bytes) -> bytes:
 
 
 def default_scaling(size: int) -> Scaling:
-    """To ``size`` pixels: small ones (to 64) by resizing alone, others with ImageNet's margin of 256 to 224."""
+    """Scaling to ``size`` pixels: up to 64 by resizing alone, above that with ImageNet's margin (256 for 224)."""
     return Scaling(size if size <= 64 else round(size * 256 / 224), size)
 
 
 def load_tree(root: FilePath, parts: Sequence[str], scaling: Scaling,
               classes: list[str] | None = None) -> tuple[ImageFiles, np.ndarray, list[str]]:
-    """(images, labels, classes) of the folders ``parts`` of ``root``, one after the other, as torchvision's
-    ImageFolder has each.
+    """Images, labels and classes of the folders ``parts``, one after the other, as torchvision's ImageFolder.
 
-    The classes are the names of the folders in the first part; each one's images are those below it. All are sorted
-    as text. Departures: hidden files and folders, and those of ``_LEFTOVERS``, are passed over; where all classes are
-    named by numbers, labels count them by value (``class_order``), while the images' places stay those of ImageFolder.
+    The classes are the names of the folders in the first part; the images of each are those below its folder. All are
+    sorted as text. Departures: hidden files and folders, and those of ``_LEFTOVERS``, are passed over; where all
+    classes are named by numbers, labels count them by value (``class_order``), while the images' places stay those of
+    ImageFolder.
 
-    classes: the names that the labels count through, by default the folders'
+    Args:
+        root: folder of the data set.
+        parts: names of folders in it.
+        scaling: how the images are scaled.
+        classes: the names that the labels count through, by default the folders'.
 
-    Raises ``MsCoresetError`` for a folder that can't be read, has no class folders, or one without images, or one
-    that ``classes`` lacks.
+    Returns:
+        (images, labels (n,) int64, class names).
+
+    Raises:
+        MsCoresetError: for a folder that can't be read, has no class folders, has one without images, or has one that
+            ``classes`` lacks.
     """
     listings = [_class_listings(root, part) for part in parts]
     classes = class_order(listings[0]) if classes is None else classes
@@ -281,8 +315,11 @@ def _class_listings(root: FilePath, part: str) -> dict[str, list[tuple[str, list
 
 
 def class_folders(folder: FilePath) -> list[str]:
-    """Names of the folders in ``folder``, sorted, without hidden ones and ``_LEFTOVERS``; raises ``MsCoresetError`` if
-    unreadable."""
+    """Names of the folders in ``folder``, sorted, without hidden ones and ``_LEFTOVERS``.
+
+    Raises:
+        MsCoresetError: if the folder can't be read.
+    """
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if entry.is_dir() and not _is_passed_over(entry.name))
@@ -291,13 +328,13 @@ def class_folders(folder: FilePath) -> list[str]:
 
 
 def list_images(root: FilePath, folder: str) -> list[tuple[str, list[str]]]:
-    """Pairs of a folder, relative to ``root``, and the sorted names of the images in it, of all below root/folder."""
+    """Pairs (folder relative to ``root``, sorted names of its images), for all folders below root/folder."""
     found = ((os.path.relpath(place, root), image_names(names)) for place, names in _walk(os.path.join(root, folder)))
     return sorted((place, names) for place, names in found if names)
 
 
 def image_names(names: Iterable[str]) -> list[str]:
-    """The names that are of images and not hidden, sorted."""
+    """The names that belong to images and are not hidden, sorted."""
     return sorted(name for name in names if name.lower().endswith(EXTENSIONS) and not name.startswith("."))
 
 

@@ -1,6 +1,6 @@
 """Numeric arrays and structs of MATLAB 5 files (.mat, "-v6" and "-v7"), by MathWorks' description of the format.
 
-Read here because SciPy's reader, written for files that are whole, can crash the process on a damaged one.
+They are read here because SciPy's reader expects undamaged files and can crash the process on a damaged one.
 """
 
 import io
@@ -30,11 +30,20 @@ Source = Union[BufferedReader, io.BytesIO, "_Inflated"]
 
 
 def read_matlab(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
-    """Read the arrays ``names`` of a MATLAB 5 file: (name -> array), in the types they are stored in.
+    """Read the arrays ``names`` of a MATLAB 5 file, in the types they are stored in.
 
-    Arrays that are not real and numeric count as not there. Raises ``MsCoresetError`` naming the file when it is
-    missing, damaged, of another format, or lacks an array. Memory is taken for what the file holds, never for what a
+    Arrays that are not real and numeric count as missing. Memory is taken for what the file holds, never for what a
     header claims.
+
+    Args:
+        path: the file.
+        names: of the arrays.
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, damaged, of another format, or lacks an array.
     """
     arrays = _read(path, names, _read_matrix)
     missing = [name for name in names if name not in arrays]
@@ -45,9 +54,18 @@ def read_matlab(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
 
 
 def read_structs(path: Path, name: str, fields: Sequence[str]) -> list[tuple]:
-    """The array of structs ``name`` of a MATLAB 5 file: a list of tuples of their ``fields``, arrays and texts.
+    """The array of structs ``name`` of a MATLAB 5 file.
 
-    Raises ``MsCoresetError`` as ``read_matlab``, and for structs that lack a field, or hold something else there.
+    Args:
+        path: the file.
+        name: of the array of structs.
+        fields: names of the fields to read.
+
+    Returns:
+        A tuple of the ``fields``, arrays and texts, for each struct.
+
+    Raises:
+        MsCoresetError: as ``read_matlab``, and for structs that lack a field, or hold something else there.
     """
     found = _read(path, (name,), _read_structs)
     if name not in found:
@@ -189,14 +207,14 @@ def _exactly(source: Source, length: int) -> bytearray:
 
 
 class _Inflated:
-    """The content of a compressed element of ``length`` bytes, which ``stream`` stands at."""
+    """The content of a compressed element of ``length`` bytes; ``stream`` is at its beginning."""
 
     def __init__(self, stream: BufferedReader, length: int) -> None:
         self._stream, self._left, self.most = stream, length, most_from(length)
         self._inflate = zlib.decompressobj()
 
     def read(self, length: int) -> bytes:
-        """Between one and ``length`` bytes; none at the end, where zlib has compared its checksum."""
+        """Read between one and ``length`` bytes; none at the end, where zlib has compared its checksum."""
         content = b""
         while not content and not self._inflate.eof:
             block = self._inflate.unconsumed_tail or self._decompress()
@@ -211,6 +229,6 @@ class _Inflated:
         return block
 
     def finish(self) -> None:
-        """Raise ``ValueError`` unless all was read, and is what was compressed."""
+        """Check that everything was read and the checksum is right; raises ``ValueError`` otherwise."""
         if self.read(1) or not self._inflate.eof:
             raise ValueError("a compressed element is longer than its array, or lacks its end")

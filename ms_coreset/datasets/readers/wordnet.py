@@ -1,4 +1,4 @@
-"""Names for classes that are folders named by WordNet numbers, such as n01443537."""
+"""Names for classes whose folders are named by WordNet numbers, such as n01443537."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,18 @@ from ms_coreset.files import read_file
 
 
 def class_names(path: Path, wnids: Sequence[str]) -> list[str]:
-    """The classes' names by the file ``path`` (a number, a tab and its words in a line), or ``wnids`` without it."""
+    """The classes' names by a file of words, or the numbers where there is no such file.
+
+    Args:
+        path: the file; each line has a number, a tab and its words.
+        wnids: WordNet numbers of the classes.
+
+    Returns:
+        A name for each number.
+
+    Raises:
+        MsCoresetError: for a file that can't be read.
+    """
     if not path.is_file():
         return list(wnids)
     try:
@@ -20,9 +31,14 @@ def class_names(path: Path, wnids: Sequence[str]) -> list[str]:
 
 
 def distinct_names(wnids: Sequence[str], words: dict[str, str]) -> list[str]:
-    """The first word for each number; with the number after it for words of two classes (crane: bird and machine).
+    """The first word for each number; the number is added to words of two classes (crane: bird and machine).
 
-    words: number to words, separated by commas; a number that it lacks is its own name
+    Args:
+        wnids: WordNet numbers of the classes.
+        words: number -> words, separated by commas; a number that it lacks is its own name.
+
+    Returns:
+        A name for each number, all different.
     """
     names = [words.get(wnid, wnid).split(",")[0].strip() or wnid for wnid in wnids]
     uses = Counter(names)
