@@ -47,7 +47,8 @@ def _make_if_missing(sources: Sources) -> None:
 def attack(sources: Sources, runtime: Runtime, force: bool, batch_size: int, **options: Any) -> tuple[Split, Path]:
     """The job of the command: (clean training split, file of the attacked images).
 
-    options: of ``attack_options``; the rest as for ``make_attack``
+    Args:
+        options: of ``attack_options``; the rest as for ``make_attack``
     """
     set_up(runtime, sources.network)
     data, _, variant = sources.data.clean("A")

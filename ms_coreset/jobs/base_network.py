@@ -44,7 +44,8 @@ def base_network(sources: Sources, split: Split, device: str, steps: Steps, run:
     """(network, path of its checkpoint): the user's own, or the base network in its folder, trained or finished if
     need be.
 
-    run: 0, or the number of a further network, trained with the seed that is so much higher
+    Args:
+        run: 0, or the number of a further network, trained with the seed that is so much higher
     """
     if sources.network.checkpoint and not run:
         with steps("load"):
@@ -60,7 +61,9 @@ def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold
                  run: int = 0) -> tuple[Network, Path]:
     """(network, path of its checkpoint) of the training on ``split``, the samples that are not in a fold.
 
-    fold: its number, from 0; run: as in ``base_network``
+    Args:
+        fold: its number, from 0
+        run: as in ``base_network``
     """
     recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
     seed = sources.seed + run
@@ -87,7 +90,9 @@ def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path
                     record: Sequence[str] | str | None = None) -> tuple[Network, Path]:
     """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be.
 
-    sources: of its test split, and the framework; record: see ``train``
+    Args:
+        sources: of its test split, and the framework
+        record: see ``train``
     """
     if not current().agree(is_finished(folder)):
         with steps("train"), at_work_in(folder):

@@ -22,7 +22,8 @@ def recipe_of(network: NetworkSource, dataset: str, device: str, image_size: int
               arch: str | None = None) -> Recipe:
     """The recipe that ``network`` describes, by default that of the data set, or of its image size.
 
-    arch: the network that it will be for, if ``network`` does not say
+    Args:
+        arch: the network that it will be for, if ``network`` does not say
     """
     if isinstance(network.recipe, Recipe):
         return network.recipe

@@ -18,7 +18,9 @@ def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
     """Raise ``MsCoresetError`` where options are not those of the evidence that is asked for, or it lacks what a
     method needs.
 
-    wanted: name -> needs, of each method or score; kinds: of evidence, where there are several
+    Args:
+        wanted: name -> needs, of each method or score
+        kinds: of evidence, where there are several
     """
     evidence = sources.evidence
     _require_scores(evidence, wanted)

@@ -25,7 +25,8 @@ def base_of(checkpoint: Path | None, evidence: Evidence) -> dict[str, Any]:
     """Notes on what was asked: the base network's file, checksum and seed, and its recipe as far as they are known, or
     the random patches' settings.
 
-    checkpoint: the network's file, or None where none was asked
+    Args:
+        checkpoint: the network's file, or None where none was asked
     """
     if checkpoint is None:
         return {"checkpoint": None, **base_of_patches(evidence)}

@@ -34,9 +34,10 @@ _SHOWN = 3  # of what is named in a message
 class ScoreTable:
     """Scores as a file has them.
 
-    columns: {name: (m,) float64, NaN where there is none}
-    names: of the samples, such as files, (m,), or None
-    places: of the samples in the training split, (m,), or None; with neither they are in its order
+    Attributes:
+        columns: {name: (m,) float64, NaN where there is none}
+        names: of the samples, such as files, (m,), or None
+        places: of the samples in the training split, (m,), or None; with neither they are in its order
     """
 
     columns: dict[str, np.ndarray]

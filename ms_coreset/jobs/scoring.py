@@ -29,9 +29,11 @@ from ms_coreset.terminal import note
 class ScoringResult:
     """Scores by name, (n,) each, high = keep, of the samples at ``rows`` of the training split.
 
-    trust: in the evidence, or None; checkpoint: of the network that was asked, or None
-    stem: of the .npz and the .csv that they were written to
-    agreement: of several runs, by score, how far they agree: an ``Agreement``
+    Attributes:
+        trust: in the evidence, or None
+        checkpoint: of the network that was asked, or None
+        stem: of the .npz and the .csv that they were written to
+        agreement: of several runs, by score, how far they agree: an ``Agreement``
     """
 
     values: Mapping
@@ -103,8 +105,10 @@ def _tell_unseen(values: Mapping[str, np.ndarray]) -> None:
 
 
 def _possible(source: EvidenceSource, split: Split) -> list[str]:
-    """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
-    patches, those that need no training's dynamics; out of fold, those of single samples."""
+    """The scores to be had without being asked for: all but costly ones; without images, those of what is known.
+
+    Of patches, those that need no training's dynamics; out of fold, those of single samples.
+    """
     names = [name for name in list_scores() if name not in COSTLY and FIELD not in SCORES[name].needs]
     if source.folds:
         names = [name for name in names if name in foldable_scores()]
