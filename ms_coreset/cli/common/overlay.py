@@ -27,7 +27,8 @@ def draw_preview(path: str | None, clean: Split, data: DataSource,
     """Draw the perturbed data set ``data``, a ``DataSource``, if there is a ``path``: a band for each kind of
     perturbation.
 
-    rows_of: (clean images, perturbed images) -> rows of a ``contact_sheet.Band``
+    Args:
+        rows_of: (clean images, perturbed images) -> rows of a ``contact_sheet.Band``
     """
     if not path:
         return

@@ -29,8 +29,11 @@ def former_options(parser: argparse.ArgumentParser,
     default.
 
     The file's values are set as values, whatever they spell; no code that it names is run, and no place that it names
-    is used. Raises ``MsCoresetError`` for a file that does not tell, for an option that would make another coreset,
-    and for code or a network that has to be typed again.
+    is used.
+
+    Raises:
+        MsCoresetError: for a file that does not tell, for an option that would make another coreset, and for code or a
+            network that has to be typed again.
     """
     path = arguments.from_manifest
     former = Coreset.load(path)
