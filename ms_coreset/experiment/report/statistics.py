@@ -18,8 +18,11 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 class Difference:
     """How much one method exceeds another on the same seeds.
 
-    mean: of the differences; pairs: their number
-    low, high: Student's interval for the mean at ``CONFIDENCE``, or None with fewer than two pairs
+    Attributes:
+        mean: of the differences
+        pairs: their number
+        low: Student's interval for the mean at ``CONFIDENCE``, or None with fewer than two pairs
+        high: Student's interval for the mean at ``CONFIDENCE``, or None with fewer than two pairs
     """
 
     mean: float
