@@ -155,8 +155,9 @@ def misfit(coreset: Coreset, split: Split, what: str, may_differ: Collection[str
 
     By the number of samples, and by the checksums of images and labels as far as its manifest tells them.
 
-    what: how the data is called in the sentence
-    may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``is_relabeled``
+    Args:
+        what: how the data is called in the sentence
+        may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``is_relabeled``
     """
     if coreset.n != len(split):
         return f"is of a data set of {coreset.n} samples, {what} has {len(split)}"

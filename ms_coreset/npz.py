@@ -23,10 +23,12 @@ def read_npz(path: FilePath, names: Collection[str], skip: Collection[str] = (),
              most: dict[str, int] | None = None) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name, those to ``skip`` left out.
 
-    most: {name: bytes} of those that are never larger
+    Args:
+        most: {name: bytes} of those that are never larger
 
-    Raises ``MsCoresetError`` naming the file when it is missing or damaged, when it holds an array that is not one
-    of ``names``, or Python objects.
+    Raises:
+        MsCoresetError: naming the file when it is missing or damaged, when it holds an array that is not one of
+            ``names``, or Python objects.
     """
     try:
         with open_file(path) as stream, zipfile.ZipFile(stream) as archive:

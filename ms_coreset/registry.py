@@ -25,7 +25,8 @@ class Registry(Generic[T]):
     def add(self, name: str, entry: T, aliases: Iterable[str] = (), suffix: str = "") -> T:
         """Register ``entry`` as ``name`` and under every alias; a spelling that is taken raises ``KeyError``.
 
-        suffix: the end of a name that is another one with this added; ``summary`` lists it once for all
+        Args:
+            suffix: the end of a name that is another one with this added; ``summary`` lists it once for all
         """
         for spelling in dict.fromkeys(map(self._fold, (name, *aliases))):
             if spelling in self._spellings:
