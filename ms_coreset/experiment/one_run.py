@@ -36,10 +36,16 @@ Costs = dict[str, Any]  # "seconds", "peak_mb" and what else was measured, as pl
 
 @dataclass(frozen=True)
 class Data:
-    """A data set of a study. whole: the training split; places: (m,) of the pool in it, or None.
+    """A data set of a study.
 
-    Split: the pool, or the whole; test: the clean test split; digest: checksum of the images and labels of ``split``;
-    identity: of its normalisation, too; label: what it is to be called.
+    Attributes:
+        whole: the training split
+        places: (m,) of the pool in it, or None
+        split: the pool, or the whole
+        test: the clean test split
+        digest: checksum of the images and labels of ``split``
+        identity: of its normalisation, too
+        label: what it is to be called
     """
 
     whole: Split

@@ -175,8 +175,14 @@ def order(cells: Sequence[Cell], methods: Sequence[Choice], rates: Sequence[floa
     Args:
         cells: as they are to be visited
         methods: ``full`` is run at rate 1
-        train_archs: ``cell -> names``;
+        rates: shares to keep, of all other methods
+        balances: whether the same share of every class; each value is run
+        train_archs: ``cell -> names``
+        protocols: each is run
         recipe_of: ``(dataset, train_arch) -> Recipe`` for all the data
+
+    Returns:
+        The runs in their order.
     """
     return [Run(cell, method, balance, rate, arch, protocol, recipe_of(cell.dataset, arch))
             for cell in cells for method in methods

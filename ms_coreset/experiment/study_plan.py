@@ -89,9 +89,15 @@ class StudyJob:
 
 
 def study_job(options: Mapping[str, Any], settings: Mapping[str, Any], words: tuple[str, ...]) -> StudyJob:
-    """The ``StudyJob`` that options of ``experiment`` describe, by their names.
+    """The ``StudyJob`` that options of ``experiment`` describe.
 
-    "label" is a mapping. settings, words: see there.
+    Args:
+        options: by their names; "label" is a mapping
+        settings: see ``StudyJob``
+        words: see ``StudyJob``
+
+    Returns:
+        The job.
 
     Raises:
         MsCoresetError: for what can't be meant.
@@ -188,7 +194,11 @@ def labels_of(datasets: Iterable[str], given: Mapping[str, str]) -> dict[str, st
     """Data set -> what reports call it: of its own label, or of its family's with what was done to it.
 
     Args:
+        datasets: their names
         given: name -> label
+
+    Returns:
+        {name: label}.
     """
     given, labels = {canonical_name(name): text for name, text in given.items()}, {}
     for name in map(canonical_name, datasets):

@@ -20,6 +20,9 @@ def sweep(runs: Sequence[Run], store: Store, claims: Claims, perform: Perform, f
     """Do all ``runs`` that are not recorded, in their order; those that others are at work on come last.
 
     Args:
+        runs: of the study
+        store: of their records
+        claims: which runs other processes are at work on
         perform: ``(run, twin) -> record``, where the twin is the record of equal work that is done, or None; never
             raises but for what ends the sweep, and ``Busy``
         finish: called as ``finish(run, record)`` after a record is on disk

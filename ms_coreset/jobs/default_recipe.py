@@ -23,7 +23,14 @@ def recipe_of(network: NetworkSource, dataset: str, device: str, image_size: int
     """The recipe that ``network`` describes, by default that of the data set, or of its image size.
 
     Args:
+        network: the recipe's name, file or whole, and fields over it
+        dataset: name of the data set
+        device: its name; on a CPU the default may be another one
+        image_size: in pixels
         arch: the network that it will be for, if ``network`` does not say
+
+    Returns:
+        The ``Recipe``.
     """
     if isinstance(network.recipe, Recipe):
         return network.recipe

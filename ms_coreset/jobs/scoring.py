@@ -46,8 +46,18 @@ class ScoringResult:
 
 
 def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: Runtime) -> ScoringResult:
-    """The ``ScoringResult`` of the scores ``names``, or of all that can be had but ``COSTLY`` ones, written to the
-    folder ``save``. Of these, such as the evidence does not do for (of one epoch, say) are left out, which is said."""
+    """Compute scores and write them to a folder.
+
+    Args:
+        sources: of the data and the evidence
+        names: of the scores; none: all that can be had but ``COSTLY`` ones; of these, such as the evidence does not do
+            for (of one epoch, say) are left out, which is said
+        save: folder of the result
+        runtime: what to compute on
+
+    Returns:
+        The ``ScoringResult``.
+    """
     names = [SCORES.canonical(name) for name in names]
     require_evidence(sources, {name: SCORES[name].needs for name in names})
     require_foldable(sources, [(name, {}) for name in names])

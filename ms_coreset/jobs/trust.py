@@ -54,8 +54,15 @@ def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Pat
     """The ``Trust`` in evidence of ``split``, or None where nothing was asked about its images.
 
     Args:
+        sources: of the data, the network and the evidence
+        split: the training split
+        evidence: of its samples
         checkpoint: of the network, if one was asked. One that was trained here tells how it did; a user's own is asked
             about at most 2,000 samples of the test split.
+        device: its name
+
+    Returns:
+        The ``Trust``, or None.
     """
     guessed = float(np.bincount(split.labels).max() / len(split))
     if is_of_patches(evidence):

@@ -131,7 +131,14 @@ def lines(series: Sequence[Series], x_label: str, y_label: str, references: Sequ
     """Lines with whiskers over a few x values that all series share.
 
     Args:
+        series: what is drawn, each with its x and y values and spreads
+        x_label: of the x axis
+        y_label: of the y axis
         references: (name, look, y) of lines across the whole width
+        log: whether the x axis is logarithmic
+
+    Returns:
+        The drawing.
     """
     front = [one for one in series if one.front]
     legend = [(one.name, one.look, True) for one in front] + [(name, look, True) for name, look, _ in references]
@@ -180,8 +187,13 @@ def rows(entries: Sequence[Row], x_label: str, references: Sequence[tuple[str, f
     """A line each: name, value, interval and single values along a common axis.
 
     Args:
+        entries: what is drawn, a line each
+        x_label: of the axis
         references: (name, x) of upright lines
         include: values that the axis must reach
+
+    Returns:
+        The drawing.
     """
     widest = max(text_width(row.name) for row in entries)
     left, right, top = min(12 + widest, 150) + 8, WIDTH - 14, 26 if references else 10

@@ -31,8 +31,12 @@ class Difficulty:
         return self.places.get(run.key)
 
     def agreement(self, section: Section, rate: float) -> float | None:
-        """Kendall's tau-b between the methods' mean places and their mean accuracies: 1 where harder is always better,
-        -1 where easier is; None with fewer than three methods, or where all have one place or one accuracy."""
+        """Kendall's tau-b between the methods' mean places and their mean accuracies.
+
+        1 where harder is always better, -1 where easier is; None with fewer than three methods, or where all have one
+        place
+        or one accuracy.
+        """
         from scipy.stats import kendalltau
 
         pairs = []

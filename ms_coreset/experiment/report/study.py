@@ -364,8 +364,12 @@ class Section:
         return found
 
     def detail_rate(self, wanted: float | None = None) -> float | None:
-        """The rate of the figures that show one: ``wanted``, or, of the rates with most methods, the middle one (the
-        lower of two); None where there is none, or ``wanted`` is not among them."""
+        """The rate of the figures that show one.
+
+        It is ``wanted``, or, of the rates with most methods, the middle one (the lower of two); None where there is
+        none, or
+        ``wanted`` is not among them.
+        """
         rates = self.compared_rates
         if wanted is not None:
             return next((rate for rate in rates if math.isclose(rate, wanted)), None)
