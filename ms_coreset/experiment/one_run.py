@@ -84,6 +84,7 @@ class Work:
         """The record of ``run``, "done" or "failed".
 
         Args:
+            run: what is done
             twin: a record of the same work, which is listed a second time instead of being done again
 
         Raises:

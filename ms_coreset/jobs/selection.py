@@ -155,21 +155,27 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
     """Choose the part of a data set that is worth keeping: what the command ``select`` does, with its defaults.
 
     Args:
-        dataset: name of the data set, and the folder where it lies
-        data: name of the data set, and the folder where it lies
+        dataset: name of the data set
         rate: share to keep, in (0, 1]
         balance: the same share of every class
         method: a text such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; None: Moderate as published, but on a
             CPU, where nothing is said of method, evidence or network either, CCS by random patches
         evidence: "network" or "patches", which need no training
-        recipe: by which the network that is asked is trained, or a file of one
-        ckpt: by which the network that is asked is trained, or a file of one
+        recipe: by which the network that is asked is trained
+        ckpt: a file of a network, which is asked instead of one that is trained
         pool: work on so many samples, a class-balanced part
+        seed: of all that is drawn
+        memory: that choosing may take, as --memory of the command
         save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and
             what was extracted, are kept in ``model_dir`` and ``cache``, as the command does
+        data: the folder where the data set lies
+        device: "auto", "CPU", "GPU" or "Ascend", see ``set_device``
         options: others of the command by their names: of the data such as image_size, of the network such as arch,
             epochs and framework (of ``networks``), of the evidence such as runs and filters, and model_dir, cache,
             precision
+
+    Returns:
+        The ``SelectionResult``.
 
     Raises:
         MsCoresetError: for what can't be meant, is missing, or does not fit in the memory.

@@ -32,6 +32,7 @@ def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None =
     """Write the report of a study's folder: what the command ``report`` does, with its defaults.
 
     Args:
+        study: the study's folder
         output: the page; None: report.html in the study's folder
         data: folder of the data sets, for the contact sheets
         rate: of the figures that show one rate; None: in each section the one with most finished runs
