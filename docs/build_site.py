@@ -17,7 +17,6 @@ ROOT_PAGES = {"README.md": "index.md", **{name: name for name in ("CHANGELOG.md"
 _CODE = r"(?<!`)(?P<ticks>`+)(?!`).*?(?<!`)(?P=ticks)(?!`)"
 _LINK = r"\[(?P<text>[^]]+)\]\((?!https?:|#)(?P<path>[^)#\s]+)(?P<anchor>#[^)]*)?\)"
 _TO_CHANGE = re.compile(rf"{_CODE}|(?P<tag><)(?=\w)|{_LINK}", re.DOTALL)
-_OPTION = re.compile(r"( *)([a-z_]\w*(?:, [a-z_]\w*)*): ")
 
 
 def on_files(files, config):
@@ -30,8 +29,7 @@ def on_files(files, config):
 def on_page_markdown(markdown, page, files, **_):
     """mkdocs: the text of a page, for the site."""
     folder = "" if page.file.src_uri in ROOT_PAGES.values() else "docs"
-    markdown = for_site(markdown, folder, files.src_uris)
-    return with_lists(markdown) if page.file.src_uri == "methods.md" else markdown
+    return for_site(markdown, folder, files.src_uris)
 
 
 def for_site(text, folder, pages=()):
@@ -50,18 +48,6 @@ def for_site(text, folder, pages=()):
     return _TO_CHANGE.sub(changed, text)
 
 
-def with_lists(text):
-    """A docstring's lines "name: what it is" as a list, each item with the indented lines below it."""
-    lines, listed = [], False
-    for line in text.split("\n"):
-        option = _OPTION.match(line)
-        if option and not listed and lines and lines[-1]:
-            lines.append("")
-        lines.append(_OPTION.sub(r"\1* **`\2`**: ", line, count=1) if option else line)
-        listed = bool(option) or (listed and line.startswith("    "))
-    return "\n".join(lines)
-
-
 class PublicNames(griffe.Extension):
     """The names that ``ms_coreset`` imports when they are used, as members of it, and docstrings as Markdown."""
 
@@ -74,4 +60,4 @@ class PublicNames(griffe.Extension):
 
     def on_object(self, *, obj, **_):
         if obj.docstring:
-            obj.docstring.value = with_lists(for_site(obj.docstring.value, "ms_coreset"))
+            obj.docstring.value = for_site(obj.docstring.value, "ms_coreset")

@@ -107,8 +107,19 @@ def updates_per_epoch(n: int, batch_size: int) -> int:
 
 def evaluation_batches(split: Split, batch_size: int, start: int = 0, stop: int | None = None,
                        prepare: Prepare | None = None) -> Iterator[Batch]:
-    """Iterate over samples ``start .. stop - 1`` of ``split`` (to its end) in order: batches of NumPy arrays, not
-    augmented, of ``evaluation_size`` samples. Lazy images are decoded ahead, by ``prepare`` (None: ``ahead``).
+    """Iterate over samples ``start .. stop - 1`` of ``split`` in order, ``evaluation_size`` at a time.
+
+    Batches are NumPy arrays, not augmented. Lazy images are decoded ahead.
+
+    Args:
+        split: the samples, or lazy images of them
+        batch_size: see ``evaluation_size``
+        start: the first sample
+        stop: the sample after the last; None: to the end
+        prepare: decodes lazy images; None: ``ahead``
+
+    Returns:
+        An iterator over the batches.
     """
     batch_size = evaluation_size(split, batch_size)
     source = _EvaluationSource(split, batch_size, start, len(split) if stop is None else stop)

@@ -45,8 +45,10 @@ _quiet_runtime()
 def require_mindspore() -> Any:
     """MindSpore, set up for the device that ``set_device`` was asked for.
 
-    Whatever needs it calls this before it imports any of it. Raises ``MsCoresetError`` where it is not installed, which
-    says how to get it, or can't be imported.
+    Whatever needs it calls this before it imports any of it.
+
+    Raises:
+        MsCoresetError: where it is not installed, which says how to get it, or can't be imported.
     """
     if not has_mindspore():
         raise _missing_error("this")
@@ -100,8 +102,10 @@ _postponed: list = []  # the device that MindSpore is to be told of when it is l
 
 
 def available_devices() -> list[str]:
-    """The devices that MindSpore can really use here, best first; "CPU", which needs no MindSpore, is always the
-    last."""
+    """The devices that MindSpore can really use here, best first.
+
+    "CPU", which needs no MindSpore, is always the last.
+    """
     if not has_mindspore():
         return ["CPU"]
     return [*(device for device in _with_driver() if _number_of(device)), "CPU"]
@@ -133,15 +137,17 @@ def _number_of(device: str) -> int:
 def set_device(name: str = "auto", precision: str = "float32") -> str:
     """Compute on ``name``, and return the device's name. On a CPU MindSpore is loaded when it is first needed.
 
-    name: "auto" (the best that is there), "CPU", "GPU" or "Ascend", in any case
-    precision: of convolutions on an accelerator. "float32": its 24 bits, so that features and who is chosen are those
-        of a CPU but for rounding; "fast": factors are rounded to 10 or 11 bits (TF32 on GPU, HF32 on Ascend), as both
-        do unless told otherwise, which moves features in their third or fourth digit, and so who is chosen
-
     An accelerator then repeats its results to the bit (``mindspore.set_deterministic``), which costs some speed.
 
-    Raises ``MsCoresetError`` for another name, for a device that is not there, saying which are, for an accelerator
-    without MindSpore, and where that has computed on another one, or in another precision, already.
+    Args:
+        name: "auto" (the best that is there), "CPU", "GPU" or "Ascend", in any case
+        precision: of convolutions on an accelerator. "float32": its 24 bits, so that features and who is chosen are
+            those of a CPU but for rounding; "fast": factors are rounded to 10 or 11 bits (TF32 on GPU, HF32 on Ascend),
+            as both do unless told otherwise, which moves features in their third or fourth digit, and so who is chosen
+
+    Raises:
+        MsCoresetError: for another name, for a device that is not there, saying which are, for an accelerator without
+            MindSpore, and where that has computed on another one, or in another precision, already.
     """
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}

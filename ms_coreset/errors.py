@@ -67,8 +67,10 @@ def require_network(network: object, *parts: str) -> None:
 
 
 def require_same_classes(network: Network, split: Split, what: str) -> None:
-    """Raise ``MsCoresetError`` unless ``network`` tells as many classes apart as ``split`` has; ``what`` of it is to be
-    compared with the labels."""
+    """Raise ``MsCoresetError`` unless ``network`` tells as many classes apart as ``split`` has.
+
+    ``what`` of it is to be compared with the labels.
+    """
     classes = network.head.out_channels
     if classes != split.num_classes:
         raise MsCoresetError(f"the network tells {classes:,} classes apart, {split.name} has {split.num_classes:,}: "
@@ -78,8 +80,10 @@ def require_same_classes(network: Network, split: Split, what: str) -> None:
 
 def require_number(option: str, value: Any, least: float | None = None, most: float | None = None,
                    allowed: str = "a finite number") -> None:
-    """Raise ``MsCoresetError`` unless ``value`` is a finite number, not a bool, from ``least`` to ``most``; ``allowed``
-    says so in words."""
+    """Raise ``MsCoresetError`` unless ``value`` is a finite number, not a bool, from ``least`` to ``most``.
+
+    ``allowed`` says so in words.
+    """
     fits = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if not fits or (least is not None and value < least) or (most is not None and value > most):
         raise MsCoresetError(f"{option} {value}: must be {allowed}")

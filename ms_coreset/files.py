@@ -22,7 +22,8 @@ _NO_FILE = "it is no file, but a pipe, a device, or something else without an en
 def open_file(path: FilePath | bytes) -> BufferedReader:
     """``open`` for reading regular files and links to them only: a pipe would block for ever, a device never end.
 
-    Raises ``OSError`` for anything else, a folder too, without a wait.
+    Raises:
+        OSError: for anything else, a folder too, without a wait.
     """
     return open(path, "rb", opener=_open_regular)
 

@@ -50,10 +50,15 @@ def contents_digest(split: Split, weights: np.ndarray | None = None) -> str:
 
 
 def data_identity(split: Split, given: Iterable[str] = ()) -> dict[str, Any]:
-    """What a coreset of ``split`` is chosen by, as plain values: checksums of its images and labels, the normalisation,
-    and checksums of the fields ``given`` of ``split.known``.
+    """What a coreset of ``split`` is chosen by, as plain values.
 
-    origin: of lazy images, see ``Pictures.origin``
+    Args:
+        split: the samples
+        given: names of fields of ``split.known``
+
+    Returns:
+        Checksums of its images and labels, the normalisation, and checksums of the fields ``given``; of lazy images
+            "origin", too, see ``Pictures.origin``.
     """
     origin = {} if split.origin is None else {"origin": split.origin}
     return {"images": None if split.images is None else split.fingerprint(), **origin,
@@ -62,9 +67,12 @@ def data_identity(split: Split, given: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def network_identity(network: Trainable) -> dict[str, Any]:
-    """What a network is, its weights apart, as plain values: what ``create_network`` made it by, or its class and a
-    checksum of its layers; the framework that computes it, unless that is MindSpore; and the precision that it computes
-    in, unless that is float32."""
+    """What a network is, its weights apart, as plain values.
+
+    What ``create_network`` made it by, or its class and a checksum of its layers; the framework that computes it,
+    unless
+    that is MindSpore; and the precision that it computes in, unless that is float32.
+    """
     described = getattr(network, "description", None)
     described = described or {"class": _name(type(network)), "layers": layers_digest(network)}
     engine = getattr(network, "coreset_engine", None)
@@ -79,8 +87,10 @@ def weights_digest(network: Trainable) -> str:
 
 
 def layers_digest(network: Trainable) -> str:
-    """Checksum of what a network does with its weights: classes and settings of all its layers, and the code of those
-    that are neither MindSpore's nor built in here.
+    """Checksum of what a network does with its weights.
+
+    It is of the classes and settings of all its layers, and of the code of those that are neither MindSpore's nor built
+    in here.
 
     Two networks of one class that differ in an activation, which no weight tells, differ in this. Another version of
     Python or MindSpore may give another one.
@@ -151,12 +161,18 @@ def _name(value: Any) -> str:
 
 
 def misfit(coreset: Coreset, split: Split, what: str, may_differ: Collection[str] = ()) -> str | None:
-    """Why a coreset is not of the data ``split``, as the end of a sentence that begins with its file; None if it is.
+    """Why a coreset is not of the data ``split``, as the end of a sentence that begins with its file.
 
     By the number of samples, and by the checksums of images and labels as far as its manifest tells them.
 
-    what: how the data is called in the sentence
-    may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``is_relabeled``
+    Args:
+        coreset: to compare
+        split: the data
+        what: how the data is called in the sentence
+        may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``is_relabeled``
+
+    Returns:
+        The end of the sentence; None if it is of the data.
     """
     if coreset.n != len(split):
         return f"is of a data set of {coreset.n} samples, {what} has {len(split)}"
@@ -179,8 +195,10 @@ def is_relabeled(coreset: Coreset, split: Split) -> bool:
 
 
 def same_samples(first: Coreset, second: Coreset) -> bool:
-    """Whether two coresets can be of the same samples, as far as they tell: of the same images, or of such that one
-    set was made from the other by a perturbation."""
+    """Whether two coresets can be of the same samples, as far as they tell.
+
+    They are if they are of the same images, or if one set of images was made from the other by a perturbation.
+    """
     if first.n != second.n:
         return False
     sources = [{value for value in (_entry(each, "data").get("images"), _entry(each, "data").get("origin"),

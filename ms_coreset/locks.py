@@ -56,8 +56,10 @@ def _handle(path: Path, wait: bool) -> int | None:
 
 
 def lock(handle: int, wait: bool = True) -> bool:
-    """Whether the open file ``handle``, a number, is now locked, until it is closed; with ``wait`` it is, sooner or
-    later."""
+    """Whether the open file ``handle``, a number, is now locked, until it is closed.
+
+    With ``wait`` it is, sooner or later.
+    """
     try:
         import fcntl
     except ImportError:

@@ -17,8 +17,9 @@ from ms_coreset.kinds import FilePath
 def create_array(path: FilePath, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
     """A new memory-mapped .npy file, its space on disk taken at once.
 
-    Raises ``MsCoresetError`` when it can't be made or the disk is full; found out while writing to the map, a full
-    disk would end the process.
+    Raises:
+        MsCoresetError: when it can't be made or the disk is full; found out while writing to the map, a full disk would
+            end the process.
     """
     path = Path(path)
     try:
@@ -37,7 +38,9 @@ def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
     """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that others write to as well.
 
     Through the file, not the map: a map writes whole pages, and with them the neighbours' rows as they were.
-    Raises ``MsCoresetError`` when it can't be written.
+
+    Raises:
+        MsCoresetError: when it can't be written.
     """
     values = np.ascontiguousarray(values, array.dtype)
     assert array.filename is not None  # of a file that is there
@@ -52,8 +55,9 @@ def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
 def open_array(path: FilePath, mode: str = "r") -> np.memmap:
     """A memory map of an .npy file, read-only or ("r+") writable.
 
-    Raises ``MsCoresetError`` naming the file for one that is missing, no whole .npy file, or of Python objects. It is
-    mapped for reading first: NumPy would make a file that is mapped for writing as long as its header claims.
+    Raises:
+        MsCoresetError: naming the file for one that is missing, no whole .npy file, or of Python objects. It is mapped
+            for reading first: NumPy would make a file that is mapped for writing as long as its header claims.
     """
     try:
         open_file(path).close()

@@ -21,12 +21,20 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 def read_npz(path: FilePath, names: Collection[str], skip: Collection[str] = (),
              most: dict[str, int] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name, those to ``skip`` left out.
+    """The arrays of an .npz file by name.
 
-    most: {name: bytes} of those that are never larger
+    Args:
+        path: of the file
+        names: of the arrays that it may hold
+        skip: names of arrays to leave out
+        most: {name: bytes} of those that are never larger
 
-    Raises ``MsCoresetError`` naming the file when it is missing or damaged, when it holds an array that is not one
-    of ``names``, or Python objects.
+    Returns:
+        {name: array}.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing or damaged, when it holds an array that is not one of
+            ``names``, or Python objects.
     """
     try:
         with open_file(path) as stream, zipfile.ZipFile(stream) as archive:

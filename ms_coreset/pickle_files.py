@@ -27,7 +27,8 @@ def _pickle_in(stream: BufferedReader) -> bytes:
 def read_stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> bytes:
     """A member of a .zip archive of ``size`` bytes that is not compressed, as torch's never are, its checksum compared.
 
-    Raises ``Refused`` for one that is compressed, or larger than the archive.
+    Raises:
+        Refused: for one that is compressed, or larger than the archive.
     """
     if entry.compress_type != zipfile.ZIP_STORED:
         raise Refused(f"{entry.filename} is compressed, which torch never does")
@@ -40,7 +41,9 @@ def read_pickle(path: FilePath) -> Any:
     """Read a pickle that holds NumPy arrays and plain containers only; anything else is refused, nothing is run.
 
     Python 2's byte strings (CIFAR's files) come back as ``str``; what torch.save wrote is read, too, but for tensors.
-    Raises ``MsCoresetError`` naming the file when it is missing, truncated, or names anything that is not admitted.
+
+    Raises:
+        MsCoresetError: naming the file when it is missing, truncated, or names anything that is not admitted.
     """
     try:
         with open_file(path) as stream:

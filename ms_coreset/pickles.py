@@ -129,7 +129,8 @@ class Unpickler(pickle._Unpickler):
 
     admitted: {(module, name): what stands for it}; persistent: a function for what torch stores apart, or None
 
-    Raises ``Refused`` naming what is not admitted, and whatever a damaged pickle's bytes happen to spell.
+    Raises:
+        Refused: naming what is not admitted, and whatever a damaged pickle's bytes happen to spell.
     """
 
     pop_mark: Callable[[], list]  # of the class below

@@ -15,7 +15,10 @@ LINE_INTERVAL = 30  # seconds between two lines where there is no terminal to dr
 class Progress:
     """Counts ``total`` items of work with rate and time left; use as a context manager.
 
-    what: the work's name; unit: what is counted; start: items that were done before
+    Args:
+        what: the work's name
+        unit: what is counted
+        start: items that were done before
     """
 
     def __init__(self, total: int, what: str, unit: str = "images", start: int = 0) -> None:

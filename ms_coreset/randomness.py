@@ -27,7 +27,8 @@ def stream(seed: int, purpose: str, *numbers: int) -> np.random.RandomState:
 def hold_out(n: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """(the rest, held out), ascending places among n samples: ``round(share * n)`` of them, drawn, are held out.
 
-    Raises ``MsCoresetError`` when that leaves none, or no share from 0 to below 1 is asked for.
+    Raises:
+        MsCoresetError: when that leaves none, or no share from 0 to below 1 is asked for.
     """
     if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 <= share < 1:
         raise MsCoresetError(f"held-out share {share}: must be at least 0 and below 1")

@@ -23,9 +23,19 @@ class Registry(Generic[T]):
         self._derived: dict[str, str] = {}
 
     def add(self, name: str, entry: T, aliases: Iterable[str] = (), suffix: str = "") -> T:
-        """Register ``entry`` as ``name`` and under every alias; a spelling that is taken raises ``KeyError``.
+        """Register ``entry`` as ``name`` and under every alias.
 
-        suffix: the end of a name that is another one with this added; ``summary`` lists it once for all
+        Args:
+            name: of the entry
+            entry: what is registered
+            aliases: other spellings of the name
+            suffix: the end of a name that is another one with this added; ``summary`` lists it once for all
+
+        Returns:
+            ``entry``.
+
+        Raises:
+            KeyError: for a spelling that is taken.
         """
         for spelling in dict.fromkeys(map(self._fold, (name, *aliases))):
             if spelling in self._spellings:

@@ -26,8 +26,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _below_largest(logits: np.ndarray) -> np.ndarray:
-    """z_c - max_j z_j of rows, float64; more than ``LARGEST_GAP`` below counts as so much, since not all differences
-    of logits near 1e308 are numbers, nor are sums of them."""
+    """z_c - max_j z_j of rows, float64.
+
+    More than ``LARGEST_GAP`` below counts as so much, since not all differences of logits near 1e308 are numbers, nor
+    are sums of them.
+    """
     below = np.array(logits, np.float64)
     with np.errstate(over="ignore"):
         below -= below.max(axis=1, keepdims=True)

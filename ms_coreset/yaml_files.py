@@ -47,8 +47,13 @@ def parse_yaml(text: str, what: FilePath) -> Any:
 
 
 def _require_shallow(yaml: ModuleType, text: str, what: FilePath) -> None:
-    """Raise ``MsCoresetError`` for values nested so deeply that reading them takes minutes: the time grows with the
-    depth of each, and MindSpore raises Python's own limit to ten thousand."""
+    """Refuse values nested so deeply that reading them takes minutes.
+
+    The time grows with the depth of each, and MindSpore raises Python's own limit to ten thousand.
+
+    Raises:
+        MsCoresetError: for such values.
+    """
     depth = 0
     for token in yaml.scan(text):
         name = type(token).__name__

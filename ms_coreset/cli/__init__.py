@@ -34,10 +34,11 @@ USER_ERROR, INTERRUPTED = 2, 130
 def main(arguments: Iterable[str] | None = None, command: str | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for a user's mistake (one line on stderr), 130 after Ctrl-C.
 
-    arguments: as typed after the command; by default the process's
-    command: one of ``COMMANDS``, or None to take it from the arguments
-
     Where msrun has started it several times, all of them run it together and return the same.
+
+    Args:
+        arguments: as typed after the command; by default the process's
+        command: one of ``COMMANDS``, or None to take it from the arguments
     """
     return take_part(lambda: _main(arguments, command))
 

@@ -89,10 +89,10 @@ def _image_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _selection_options(arguments: argparse.Namespace, coreset: Coreset) -> tuple[str | None, dict[str, Any], bool]:
-    """(name, options of its images, whether broken ones are left out) of the data set: as they are typed now, or were
-    when the coreset was chosen, or None.
+    """(name, options of its images, whether broken ones are left out) of the data set.
 
-    In "dataset" a set of one's own is called by its files, too; as it was typed it is among the "arguments".
+    Each is as it is typed now, or was when the coreset was chosen, or None. In "dataset" a set of one's own is called
+    by its files, too; as it was typed it is among the "arguments".
     """
     recorded = coreset.manifest.get("arguments")
     recorded = recorded if isinstance(recorded, dict) else {}

@@ -180,7 +180,8 @@ def _labels(entries: Iterable[str]) -> dict[str, str]:
 def _preparation(line: str, arguments: argparse.Namespace, job: StudyJob) -> Preparation:
     """The ``Preparation`` by a command of --prepare, which a file may spell: it runs no code, and names no place.
 
-    Raises ``MsCoresetError`` for one that would.
+    Raises:
+        MsCoresetError: for one that would.
     """
     try:
         name, *words = shlex.split(line)  # nothing at all is a ``ValueError``, too

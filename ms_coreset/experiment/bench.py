@@ -32,7 +32,10 @@ _COSTS = "costs.json"
 class Bench:
     """``experiment.work.Work``'s bench.
 
-    sources: of the study; labels: data set -> what reports call it; cells: all of the study
+    Args:
+        sources: of the study
+        labels: data set -> what reports call it
+        cells: all of the study
     """
 
     def __init__(self, sources: Sources, device: str, claims: Claims, labels: Mapping[str, str],

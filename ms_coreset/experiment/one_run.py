@@ -36,9 +36,17 @@ Costs = dict[str, Any]  # "seconds", "peak_mb" and what else was measured, as pl
 
 @dataclass(frozen=True)
 class Data:
-    """A data set of a study. whole: the training split; places: (m,) of the pool in it, or None; split: the pool, or
-    the whole; test: the clean test split; digest: checksum of the images and labels of ``split``; identity: of its
-    normalisation, too; label: what it is to be called."""
+    """A data set of a study.
+
+    Attributes:
+        whole: the training split
+        places: (m,) of the pool in it, or None
+        split: the pool, or the whole
+        test: the clean test split
+        digest: checksum of the images and labels of ``split``
+        identity: of its normalisation, too
+        label: what it is to be called
+    """
 
     whole: Split
     places: np.ndarray | None
@@ -52,15 +60,14 @@ class Data:
 class Work:
     """Carries out the runs of a study in its folder.
 
-    bench: where data and evidence come from:
-        ``load(cell) -> Data``,
-        ``gather(cell, data, needs) -> (Evidence, costs)``, with "seconds", "peak_mb" and "base_accuracy" in the costs;
-        raises ``Busy`` while another process is at it,
-        ``train(run, part, weights, folder, data) -> (TrainingResult, costs)``, with "seconds", "peak_mb" and "last",
-        what ``evaluate`` gives, in the costs; likewise
-    runs: all of the study, for rankings that serve several rates
-    notes: plain values for every record: versions, revision, device
-    command: ``run -> the command that repeats it``
+    Args:
+        bench: where data and evidence come from: ``load(cell) -> Data``, ``gather(cell, data, needs) -> (Evidence,
+            costs)``, with "seconds", "peak_mb" and "base_accuracy" in the costs; raises ``Busy`` while another process
+            is at it, ``train(run, part, weights, folder, data) -> (TrainingResult, costs)``, with "seconds", "peak_mb"
+            and "last", what ``evaluate`` gives, in the costs; likewise
+        runs: all of the study, for rankings that serve several rates
+        notes: plain values for every record: versions, revision, device
+        command: ``run -> the command that repeats it``
     """
 
     def __init__(self, folder: FilePath, claims: Claims, bench: Bench, runs: Sequence[Run], notes: Mapping[str, Any],
@@ -74,9 +81,14 @@ class Work:
         self._evidence: tuple[tuple[Cell, tuple[str, ...]], tuple[Evidence, Costs]] | None = None
 
     def perform(self, run: Run, twin: Record | None = None) -> Record:
-        """The record of ``run``, "done" or "failed". Raises ``Busy`` when another process is making what it needs.
+        """The record of ``run``, "done" or "failed".
 
-        twin: a record of the same work, which is listed a second time instead of being done again
+        Args:
+            run: what is done
+            twin: a record of the same work, which is listed a second time instead of being done again
+
+        Raises:
+            Busy: when another process is making what it needs.
         """
         if twin:
             return {**twin, "key": run.key(), **run.place(), "recipe": run.recipe_notes(twin["n"]),

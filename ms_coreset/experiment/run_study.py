@@ -66,8 +66,12 @@ def list_study(job: StudyJob) -> None:
 
 
 def do_study(job: StudyJob) -> StudyResult:
-    """Do all its runs that are not done. Raises ``MsCoresetError`` for what can't be meant, and data that is missing or
-    is not that of the results that are there; what single runs raise is in their records."""
+    """Do all its runs that are not done.
+
+    Raises:
+        MsCoresetError: for what can't be meant, and data that is missing or is not that of the results that are there;
+            what single runs raise is in their records.
+    """
     device, runs, store = _begin(job)
     folder, plan = job.folder, job.plan
     framework = plan.sources.network.framework
@@ -102,23 +106,34 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rate
               pool: int | None = None, recipe: str | Recipe | None = None, name: str = "study",
               save: str | None = None, data: str = "data", device: str = "auto", retry: bool = False,
               **options: Any) -> StudyResult:
-    """Select with every method at every rate, train on every coreset, and keep the results in a study's folder: what
-    the command ``experiment`` does, with its defaults. The same call again goes on where it was.
+    """Select with every method at every rate, train on every coreset, and keep the results in a study's folder.
 
-    datasets, data: names of the data sets, and the folder where they lie
-    methods: texts such as "moderate", "ccs:mis_ratio=0.3", "el2n-strata", or "full" for all samples
-    rates: shares to keep; balance: whether the same share of every class, or with both values, each
-    archs: networks that are asked, each with its width if wanted, "resnet18-w16"; none: the recipe's
-    train_archs: networks that are trained on the coresets; "own" is the one that was asked
-    protocols: "epochs" or "iterations", as many as on all the data; none: what the recipe states
-    evidence: "network", "patches", or both
-    pool: work on so many samples, a class-balanced part
-    save: folder of the study; None: results/<name>
-    retry: do failed runs again
-    options: others of the command by their names, such as epochs, pool_seed, label (a mapping), model_dir, cache
+    It does what the command ``experiment`` does, with its defaults. The same call again goes on where it was.
 
-    Raises ``MsCoresetError`` for what can't be meant, and data that is missing; what single runs raise is in their
-    records.
+    Args:
+        datasets: names of the data sets
+        methods: texts such as "moderate", "ccs:mis_ratio=0.3", "el2n-strata", or "full" for all samples
+        rates: shares to keep
+        seeds: every method is run with each
+        balance: whether the same share of every class, or with both values, each
+        archs: networks that are asked, each with its width if wanted, "resnet18-w16"; none: the recipe's
+        train_archs: networks that are trained on the coresets; "own" is the one that was asked
+        protocols: "epochs" or "iterations", as many as on all the data; none: what the recipe states
+        evidence: "network", "patches", or both
+        pool: work on so many samples, a class-balanced part
+        recipe: a recipe's name or YAML file, or a ``Recipe``; None: the data set's own
+        name: of the study
+        save: folder of the study; None: results/<name>
+        data: the folder where the data sets lie
+        device: "auto", "CPU", "GPU" or "Ascend", see ``set_device``
+        retry: do failed runs again
+        options: others of the command by their names, such as epochs, pool_seed, label (a mapping), model_dir, cache
+
+    Returns:
+        The ``StudyResult``.
+
+    Raises:
+        MsCoresetError: for what can't be meant, and data that is missing; what single runs raise is in their records.
     """
     lists = {"datasets": datasets, "methods": methods, "rates": rates, "seeds": seeds, "balance": balance,
              "archs": archs, "train_archs": train_archs, "protocols": protocols, "evidence": evidence}

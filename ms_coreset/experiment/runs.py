@@ -29,8 +29,12 @@ def checksum(values: Any) -> str:
 class Cell:
     """What has one base network, or takes patches in its place, and so has one body of evidence.
 
-    arch: the network's name with its width; recipe: what the base network is trained by; runs: how many of them, of
-    seeds from ``seed`` on; evidence: "network", or "patches" and how many filters; framework: of all its networks
+    Attributes:
+        arch: the network's name with its width
+        recipe: what the base network is trained by
+        runs: how many of them, of seeds from ``seed`` on
+        evidence: "network", or "patches" and how many filters
+        framework: of all its networks
     """
 
     dataset: str
@@ -65,9 +69,10 @@ class Cell:
 class Run:
     """A coreset, and a training on it.
 
-    method: a ``selectors.choice.Choice``
-    recipe: of training on all the data, from which ``recipe_for`` makes the coreset's
-    typed: the method's options as records of before 0.2 have them, which tell as they were typed; None: as now
+    Attributes:
+        method: a ``selectors.choice.Choice``
+        recipe: of training on all the data, from which ``recipe_for`` makes the coreset's
+        typed: the method's options as records of before 0.2 have them, which tell as they were typed; None: as now
     """
 
     cell: Cell
@@ -167,8 +172,17 @@ def order(cells: Sequence[Cell], methods: Sequence[Choice], rates: Sequence[floa
           recipe_of: Callable[[str, str], Recipe]) -> list[Run]:
     """All runs, seed by seed, so that a study that is not finished can be compared already.
 
-    cells: as they are to be visited; methods: ``full`` is run at rate 1; train_archs: ``cell -> names``;
-    recipe_of: ``(dataset, train_arch) -> Recipe`` for all the data
+    Args:
+        cells: as they are to be visited
+        methods: ``full`` is run at rate 1
+        rates: shares to keep, of all other methods
+        balances: whether the same share of every class; each value is run
+        train_archs: ``cell -> names``
+        protocols: each is run
+        recipe_of: ``(dataset, train_arch) -> Recipe`` for all the data
+
+    Returns:
+        The runs in their order.
     """
     return [Run(cell, method, balance, rate, arch, protocol, recipe_of(cell.dataset, arch))
             for cell in cells for method in methods

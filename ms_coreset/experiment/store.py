@@ -56,8 +56,10 @@ class Store:
         self._read += len(fresh) - len(torn)
 
     def record_of(self, run: Run) -> Record | None:
-        """The latest record of a ``plan.Run``, or None; also one of before 0.2, when options of one meaning that were
-        typed in two ways made two runs."""
+        """The latest record of a ``plan.Run``, or None.
+
+        Also one of before 0.2, when options of one meaning that were typed in two ways made two runs.
+        """
         if run.key() in self.records:
             return self.records[run.key()]
         for options in self._typed.get(run.method.name, {}).values():
@@ -70,7 +72,8 @@ class Store:
     def append(self, record: Record) -> None:
         """Add a record, whole or not at all, and wait until it is on disk.
 
-        Raises ``MsCoresetError`` when it can't be written.
+        Raises:
+            MsCoresetError: when it can't be written.
         """
         line = json.dumps(record, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
         try:

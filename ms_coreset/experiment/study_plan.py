@@ -33,12 +33,14 @@ METHODS, RATES = ("random", "moderate", WHOLE), (0.2,)  # that are compared wher
 class StudyPlan:
     """What is compared: every data set, method, rate, seed and so on with every other.
 
-    sources: of the data sets, whose name, kind of evidence and seed are those of each run instead
-    methods: texts, see ``Choice.parse``; families: what DeepCore's names of families mean
-    archs: networks that are asked, such as "resnet18-w16"; none: the recipe's
-    train_archs: those that are trained on the coresets; ``OWN`` is the one that was asked
-    protocols: of ``plan.PROTOCOLS``; none: what the recipe states
-    selection: fields of the recipe of the networks that are asked, over it
+    Attributes:
+        sources: of the data sets, whose name, kind of evidence and seed are those of each run instead
+        methods: texts, see ``Choice.parse``
+        families: what DeepCore's names of families mean
+        archs: networks that are asked, such as "resnet18-w16"; none: the recipe's
+        train_archs: those that are trained on the coresets; ``OWN`` is the one that was asked
+        protocols: of ``plan.PROTOCOLS``; none: what the recipe states
+        selection: fields of the recipe of the networks that are asked, over it
     """
 
     sources: Sources
@@ -68,11 +70,12 @@ class Preparation:
 class StudyJob:
     """A study that is wanted.
 
-    folder: of its results
-    labels: name of a data set -> what reports call it
-    retry: do failed runs again
-    settings: its options as plain values by their names in a --config file, which study.yaml keeps
-    words: of the command, after ``experiment``
+    Attributes:
+        folder: of its results
+        labels: name of a data set -> what reports call it
+        retry: do failed runs again
+        settings: its options as plain values by their names in a --config file, which study.yaml keeps
+        words: of the command, after ``experiment``
     """
 
     plan: StudyPlan
@@ -86,10 +89,18 @@ class StudyJob:
 
 
 def study_job(options: Mapping[str, Any], settings: Mapping[str, Any], words: tuple[str, ...]) -> StudyJob:
-    """The ``StudyJob`` that options of ``experiment`` describe, by their names; "label" is a mapping. settings, words:
-    see there.
+    """The ``StudyJob`` that options of ``experiment`` describe.
 
-    Raises ``MsCoresetError`` for what can't be meant.
+    Args:
+        options: by their names; "label" is a mapping
+        settings: see ``StudyJob``
+        words: see ``StudyJob``
+
+    Returns:
+        The job.
+
+    Raises:
+        MsCoresetError: for what can't be meant.
     """
     if not options["datasets"]:
         raise MsCoresetError("--datasets is missing; --help shows what there is")
@@ -182,7 +193,12 @@ def _spell(recipe: Recipe) -> str:
 def labels_of(datasets: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
     """Data set -> what reports call it: of its own label, or of its family's with what was done to it.
 
-    given: name -> label
+    Args:
+        datasets: their names
+        given: name -> label
+
+    Returns:
+        {name: label}.
     """
     given, labels = {canonical_name(name): text for name, text in given.items()}, {}
     for name in map(canonical_name, datasets):

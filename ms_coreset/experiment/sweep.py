@@ -19,10 +19,14 @@ def sweep(runs: Sequence[Run], store: Store, claims: Claims, perform: Perform, f
           retry: bool = False) -> None:
     """Do all ``runs`` that are not recorded, in their order; those that others are at work on come last.
 
-    perform: ``(run, twin) -> record``, where the twin is the record of equal work that is done, or None; never raises
-        but for what ends the sweep, and ``Busy``
-    finish: called as ``finish(run, record)`` after a record is on disk
-    retry: do failed runs again
+    Args:
+        runs: of the study
+        store: of their records
+        claims: which runs other processes are at work on
+        perform: ``(run, twin) -> record``, where the twin is the record of equal work that is done, or None; never
+            raises but for what ends the sweep, and ``Busy``
+        finish: called as ``finish(run, record)`` after a record is on disk
+        retry: do failed runs again
     """
     pending = [run for run in runs if not _is_settled(store.record_of(run), retry)]
     settled_before = store.records.copy() if retry else {}

@@ -45,9 +45,17 @@ def _make_if_missing(sources: Sources) -> None:
 
 
 def attack(sources: Sources, runtime: Runtime, force: bool, batch_size: int, **options: Any) -> tuple[Split, Path]:
-    """The job of the command: (clean training split, file of the attacked images).
+    """The job of the command ``attack``.
 
-    options: of ``attack_options``; the rest as for ``make_attack``
+    Args:
+        sources: the data set to attack and the network that is asked
+        runtime: what to compute on
+        force: as for ``make_attack``
+        batch_size: as for ``make_attack``
+        options: of ``attack_options``
+
+    Returns:
+        (clean training split, file of the attacked images).
     """
     set_up(runtime, sources.network)
     data, _, variant = sources.data.clean("A")

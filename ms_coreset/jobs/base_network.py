@@ -42,10 +42,17 @@ def build_network(recipe: Recipe, split: Split, seed: int, framework: str = MIND
 
 
 def base_network(sources: Sources, split: Split, device: str, steps: Steps, run: int = 0) -> tuple[Network, Path]:
-    """(network, path of its checkpoint): the user's own, or the base network in its folder, trained or finished if
-    need be.
+    """The user's own network, or the base network in its folder, trained or finished if need be.
 
-    run: 0, or the number of a further network, trained with the seed that is so much higher
+    Args:
+        sources: the data set and the network that is asked for
+        split: the training split
+        device: its name, by which the default recipe is chosen
+        steps: where time and memory of loading and training are noted
+        run: 0, or the number of a further network, trained with the seed that is so much higher
+
+    Returns:
+        (network, path of its checkpoint).
     """
     if sources.network.checkpoint and not run:
         with steps("load"):
@@ -59,9 +66,18 @@ def base_network(sources: Sources, split: Split, device: str, steps: Steps, run:
 
 def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold: int,
                  run: int = 0) -> tuple[Network, Path]:
-    """(network, path of its checkpoint) of the training on ``split``, the samples that are not in a fold.
+    """The network trained on ``split``, the samples that are not in a fold.
 
-    fold: its number, from 0; run: as in ``base_network``
+    Args:
+        sources: the data set, the network that is asked for, and the number of folds
+        split: the samples outside the fold
+        device: its name, by which the default recipe is chosen
+        steps: where time and memory of loading and training are noted
+        fold: its number, from 0
+        run: as in ``base_network``
+
+    Returns:
+        (network, path of its checkpoint).
     """
     recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
     seed = sources.seed + run
@@ -86,9 +102,19 @@ def _given_network(source: NetworkSource, split: Split, log: Log) -> Network:
 
 def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path, seed: int, steps: Steps,
                     record: Sequence[str] | str | None = None) -> tuple[Network, Path]:
-    """(network, path of its checkpoint) of the training in ``folder``, which is begun or finished if need be.
+    """The network of the training in ``folder``, which is begun or finished if need be.
 
-    sources: of its test split, and the framework; record: see ``train``
+    Args:
+        sources: of its test split, and the framework
+        split: what it is trained on
+        recipe: by which it is trained
+        folder: of its checkpoints
+        seed: of the training
+        steps: where time and memory of loading and training are noted
+        record: see ``train``
+
+    Returns:
+        (network, path of its checkpoint).
     """
     if not current().agree(is_finished(folder)):
         with steps("train"), at_work_in(folder):

@@ -24,7 +24,9 @@ def set_up(runtime: Runtime, network: NetworkSource) -> str:
 
 
 def versions_of(framework: str) -> dict[str, str | None]:
-    """The versions of the frameworks as results tell them: MindSpore's, None where it is not installed, and PyTorch's
-    where it has computed."""
+    """The versions of the frameworks as results tell them.
+
+    MindSpore's, None where it is not installed, and PyTorch's where it has computed.
+    """
     others = {TORCH: importlib.metadata.version("torch")} if framework == TORCH else {}
     return {"mindspore": mindspore_version(), **others}

@@ -22,7 +22,15 @@ def recipe_of(network: NetworkSource, dataset: str, device: str, image_size: int
               arch: str | None = None) -> Recipe:
     """The recipe that ``network`` describes, by default that of the data set, or of its image size.
 
-    arch: the network that it will be for, if ``network`` does not say
+    Args:
+        network: the recipe's name, file or whole, and fields over it
+        dataset: name of the data set
+        device: its name; on a CPU the default may be another one
+        image_size: in pixels
+        arch: the network that it will be for, if ``network`` does not say
+
+    Returns:
+        The ``Recipe``.
     """
     if isinstance(network.recipe, Recipe):
         return network.recipe

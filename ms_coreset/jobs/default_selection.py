@@ -23,8 +23,10 @@ TYPED = " ".join(words_of(_RECORDED))
 
 
 def is_nothing_said(job: SelectionJob) -> bool:
-    """Whether a ``SelectionJob`` tells nothing of how to choose: only of the data, of places, how much to keep, and on
-    what to run."""
+    """Whether a ``SelectionJob`` tells nothing of how to choose.
+
+    It then tells only of the data, of places, how much to keep, and on what to run.
+    """
     return job.choice is None and not job.sources.network.said and not job.sources.evidence.said
 
 

@@ -86,8 +86,11 @@ def gather(sources: Sources, split: Split, device: str, steps: Steps, needs: Seq
 
 
 def sizes_of(evidence: Evidence) -> Sizes:
-    """(samples, features of each, samples of each class, types of features and logits) of an evidence, as estimates
-    take them."""
+    """The sizes of an evidence, as estimates take them.
+
+    Returns:
+        (samples, features of each, samples of each class, types of features and logits).
+    """
     features, logits = evidence.features, evidence.logits
     return _sizes(evidence.labels, 0 if logits is None else logits.shape[1], features, logits)
 

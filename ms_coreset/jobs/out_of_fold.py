@@ -75,7 +75,8 @@ def scores_in(choice: Choice) -> list[tuple[str, dict[str, Any]]]:
 def folds_of(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     """(n,): the fold of each sample, 0 to ``folds`` - 1: each class is dealt out evenly, at random by the seed.
 
-    Raises ``MsCoresetError`` for fewer samples than folds.
+    Raises:
+        MsCoresetError: for fewer samples than folds.
     """
     if len(labels) < folds:
         raise MsCoresetError(f"--out-of-fold {folds}: there are but {len(labels)} samples")

@@ -15,10 +15,15 @@ from ms_coreset.terminal import note
 
 def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
                      kinds: Collection[str | None] | None = None) -> None:
-    """Raise ``MsCoresetError`` where options are not those of the evidence that is asked for, or it lacks what a
-    method needs.
+    """Check that the options fit the evidence, and the evidence the methods.
 
-    wanted: name -> needs, of each method or score; kinds: of evidence, where there are several
+    Args:
+        sources: with the evidence that is asked for
+        wanted: name -> needs, of each method or score
+        kinds: of evidence, where there are several
+
+    Raises:
+        MsCoresetError: where options are not those of the evidence that is asked for, or it lacks what a method needs.
     """
     evidence = sources.evidence
     _require_scores(evidence, wanted)

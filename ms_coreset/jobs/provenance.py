@@ -22,10 +22,15 @@ _COMPARED = ("versions", "revision", "device", "precision", "data", "base", "rec
 
 
 def base_of(checkpoint: Path | None, evidence: Evidence) -> dict[str, Any]:
-    """Notes on what was asked: the base network's file, checksum and seed, and its recipe as far as they are known, or
-    the random patches' settings.
+    """Notes on what was asked.
 
-    checkpoint: the network's file, or None where none was asked
+    Args:
+        checkpoint: the network's file, or None where none was asked
+        evidence: what was gathered
+
+    Returns:
+        The base network's file, checksum and seed, and its recipe as far as they are known, or the random patches'
+        settings.
     """
     if checkpoint is None:
         return {"checkpoint": None, **base_of_patches(evidence)}

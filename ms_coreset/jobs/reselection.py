@@ -22,7 +22,8 @@ from ms_coreset.training.loop import TrainingResult
 def reselection_of(source: ReselectionSource | None) -> Reselection | None:
     """The ``Reselection`` that a ``ReselectionSource`` describes, which keeps to the request's memory; None for None.
 
-    Raises ``MsCoresetError`` as ``Reselection`` does.
+    Raises:
+        MsCoresetError: as ``Reselection`` does.
     """
     if source is None:
         return None

@@ -34,9 +34,10 @@ _SHOWN = 3  # of what is named in a message
 class ScoreTable:
     """Scores as a file has them.
 
-    columns: {name: (m,) float64, NaN where there is none}
-    names: of the samples, such as files, (m,), or None
-    places: of the samples in the training split, (m,), or None; with neither they are in its order
+    Attributes:
+        columns: {name: (m,) float64, NaN where there is none}
+        names: of the samples, such as files, (m,), or None
+        places: of the samples in the training split, (m,), or None; with neither they are in its order
     """
 
     columns: dict[str, np.ndarray]
@@ -202,8 +203,11 @@ def _names(split: Split, path: str) -> list[str]:
 
 
 def _by_name(theirs: Sequence[str], ours: Sequence[str]) -> np.ndarray:
-    """Places (m,) of the samples ``ours`` that are named ``theirs``, -1 for none: by whole names, or by their ends,
-    where these still tell the samples apart; that by which most are found."""
+    """Places (m,) of the samples ``ours`` that are named ``theirs``, -1 for none.
+
+    Names are compared whole, or by their ends, where these still tell the samples apart; the way that finds most is
+    taken.
+    """
     best = np.full(len(theirs), -1)
     for form in _FORMS:
         places = {form(name): place for place, name in enumerate(ours)}

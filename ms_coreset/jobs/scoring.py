@@ -29,9 +29,11 @@ from ms_coreset.terminal import note
 class ScoringResult:
     """Scores by name, (n,) each, high = keep, of the samples at ``rows`` of the training split.
 
-    trust: in the evidence, or None; checkpoint: of the network that was asked, or None
-    stem: of the .npz and the .csv that they were written to
-    agreement: of several runs, by score, how far they agree: an ``Agreement``
+    Attributes:
+        trust: in the evidence, or None
+        checkpoint: of the network that was asked, or None
+        stem: of the .npz and the .csv that they were written to
+        agreement: of several runs, by score, how far they agree: an ``Agreement``
     """
 
     values: Mapping
@@ -44,8 +46,18 @@ class ScoringResult:
 
 
 def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: Runtime) -> ScoringResult:
-    """The ``ScoringResult`` of the scores ``names``, or of all that can be had but ``COSTLY`` ones, written to the
-    folder ``save``. Of these, such as the evidence does not do for (of one epoch, say) are left out, which is said."""
+    """Compute scores and write them to a folder.
+
+    Args:
+        sources: of the data and the evidence
+        names: of the scores; none: all that can be had but ``COSTLY`` ones; of these, such as the evidence does not do
+            for (of one epoch, say) are left out, which is said
+        save: folder of the result
+        runtime: what to compute on
+
+    Returns:
+        The ``ScoringResult``.
+    """
     names = [SCORES.canonical(name) for name in names]
     require_evidence(sources, {name: SCORES[name].needs for name in names})
     require_foldable(sources, [(name, {}) for name in names])
@@ -103,8 +115,10 @@ def _tell_unseen(values: Mapping[str, np.ndarray]) -> None:
 
 
 def _possible(source: EvidenceSource, split: Split) -> list[str]:
-    """The scores to be had without being asked for: all but costly ones; without images, those of what is known; of
-    patches, those that need no training's dynamics; out of fold, those of single samples."""
+    """The scores to be had without being asked for: all but costly ones; without images, those of what is known.
+
+    Of patches, those that need no training's dynamics; out of fold, those of single samples.
+    """
     names = [name for name in list_scores() if name not in COSTLY and FIELD not in SCORES[name].needs]
     if source.folds:
         names = [name for name in names if name in foldable_scores()]

@@ -36,11 +36,14 @@ from ms_coreset.training.recipe import Recipe
 class SelectionJob:
     """A selection that is wanted.
 
-    choice: how to choose; None: as ``unsaid`` has it
-    save: folder of the result, or None
-    command, options: what the coreset's file tells of how it was asked for: the command, and the options of ``select``
-        by their names, of which those that are None are left out
-    former: the coreset that is repeated by this, if one is, whose file's command and options go on
+    Attributes:
+        choice: how to choose; None: as ``unsaid`` has it
+        save: folder of the result, or None
+        command: what the coreset's file tells of how it was asked for: the command, and the options of ``select`` by
+            their names, of which those that are None are left out
+        options: what the coreset's file tells of how it was asked for: the command, and the options of ``select`` by
+            their names, of which those that are None are left out
+        former: the coreset that is repeated by this, if one is, whose file's command and options go on
     """
 
     sources: Sources
@@ -57,13 +60,15 @@ class SelectionJob:
 class SelectionResult:
     """A coreset, and what it was chosen by.
 
-    split: the whole training split, of which ``coreset.indices`` are places
-    estimate: what choosing was expected to take; steps: seconds and peak memory of each step
-    trust: how far the evidence can be trusted, None where nothing was asked about the images
-    wrong: the estimate of wrong labels, None where there is no ground for one
-    came_with_data: fields of the evidence that nobody had to be asked for
-    files: {"npz": everything, "bin": the dropped samples}; empty where nothing was written
-    changes: lines on what differs from the coreset that was repeated
+    Attributes:
+        split: the whole training split, of which ``coreset.indices`` are places
+        estimate: what choosing was expected to take
+        steps: seconds and peak memory of each step
+        trust: how far the evidence can be trusted, None where nothing was asked about the images
+        wrong: the estimate of wrong labels, None where there is no ground for one
+        came_with_data: fields of the evidence that nobody had to be asked for
+        files: {"npz": everything, "bin": the dropped samples}; empty where nothing was written
+        changes: lines on what differs from the coreset that was repeated
     """
 
     coreset: Coreset
@@ -83,7 +88,11 @@ class SelectionResult:
 
 
 def select(job: SelectionJob) -> SelectionResult:
-    """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory."""
+    """Do it.
+
+    Raises:
+        MsCoresetError: for what can't be meant, is missing, or does not fit in the memory.
+    """
     unsaid, wanted, steps = job.former is None and is_nothing_said(job), with_defaults(job), Steps()
     _choice_of(wanted).require_agreement(wanted.request)
     require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
@@ -145,19 +154,31 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
                   data: str = "data", device: str = "auto", **options: Any) -> SelectionResult:
     """Choose the part of a data set that is worth keeping: what the command ``select`` does, with its defaults.
 
-    dataset, data: name of the data set, and the folder where it lies
-    rate: share to keep, in (0, 1]; balance: the same share of every class
-    method: a text such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; None: Moderate as published, but on a CPU,
-        where nothing is said of method, evidence or network either, CCS by random patches
-    evidence: "network" or "patches", which need no training
-    recipe, ckpt: by which the network that is asked is trained, or a file of one
-    pool: work on so many samples, a class-balanced part
-    save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and what
-        was extracted, are kept in ``model_dir`` and ``cache``, as the command does
-    options: others of the command by their names: of the data such as image_size, of the network such as arch, epochs
-        and framework (of ``networks``), of the evidence such as runs and filters, and model_dir, cache, precision
+    Args:
+        dataset: name of the data set
+        rate: share to keep, in (0, 1]
+        balance: the same share of every class
+        method: a text such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; None: Moderate as published, but on a
+            CPU, where nothing is said of method, evidence or network either, CCS by random patches
+        evidence: "network" or "patches", which need no training
+        recipe: by which the network that is asked is trained
+        ckpt: a file of a network, which is asked instead of one that is trained
+        pool: work on so many samples, a class-balanced part
+        seed: of all that is drawn
+        memory: that choosing may take, as --memory of the command
+        save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and
+            what was extracted, are kept in ``model_dir`` and ``cache``, as the command does
+        data: the folder where the data set lies
+        device: "auto", "CPU", "GPU" or "Ascend", see ``set_device``
+        options: others of the command by their names: of the data such as image_size, of the network such as arch,
+            epochs and framework (of ``networks``), of the evidence such as runs and filters, and model_dir, cache,
+            precision
 
-    Raises ``MsCoresetError`` for what can't be meant, is missing, or does not fit in the memory.
+    Returns:
+        The ``SelectionResult``.
+
+    Raises:
+        MsCoresetError: for what can't be meant, is missing, or does not fit in the memory.
     """
     given = {"dataset": dataset, "data": data, "method": method, "rate": rate, "balance": balance, "evidence": evidence,
              "recipe": recipe, "ckpt": ckpt, "pool": pool, "seed": seed, "memory": memory, "device": device}

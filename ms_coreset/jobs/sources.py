@@ -24,10 +24,12 @@ COSTLY = ("deepfool",)  # scores of many backward passes a sample: had only when
 class DataSource:
     """A data set by its name, and where it lies; see ``load_dataset``.
 
-    skip_broken: leave out image files that can't be decoded
-    probabilities: the logits that come with it are probabilities
+    Attributes:
+        skip_broken: leave out image files that can't be decoded
+        probabilities: the logits that come with it are probabilities
 
-    Raises ``MsCoresetError`` for an unknown name.
+    Raises:
+        MsCoresetError: for an unknown name.
     """
 
     name: str
@@ -75,7 +77,8 @@ class DataSource:
     def clean(self, letter: str) -> tuple["DataSource", str, str]:
         """(the data set without perturbation, name of the one that ``letter`` makes of it, its variant).
 
-        Raises ``MsCoresetError`` for a name with another letter.
+        Raises:
+            MsCoresetError: for a name with another letter.
         """
         family, given, variant = find_dataset(self.name)
         if given not in ("", letter):
@@ -102,14 +105,17 @@ class DataSource:
 class NetworkSource:
     """The network that is asked or trained.
 
-    recipe: a recipe's name or YAML file, None for the data set's own, or a whole ``Recipe``, over which nothing goes
-    overrides: the recipe's fields that are given by themselves, such as arch and epochs; None stands for none
-    checkpoint: a file of the network itself, in which case none is trained
-    folder: of the checkpoints of those that are
-    record: what is recorded of the samples while one is trained, see ``train``
-    given_framework: "mindspore" or "torch", which trains and asks it, None where nothing is said of that
+    Attributes:
+        recipe: a recipe's name or YAML file, None for the data set's own, or a whole ``Recipe``, over which nothing
+            goes
+        overrides: the recipe's fields that are given by themselves, such as arch and epochs; None stands for none
+        checkpoint: a file of the network itself, in which case none is trained
+        folder: of the checkpoints of those that are
+        record: what is recorded of the samples while one is trained, see ``train``
+        given_framework: "mindspore" or "torch", which trains and asks it, None where nothing is said of that
 
-    Raises ``MsCoresetError`` for another framework.
+    Raises:
+        MsCoresetError: for another framework.
     """
 
     recipe: str | Recipe | None = None
@@ -144,15 +150,24 @@ class NetworkSource:
 class EvidenceSource:
     """Whose opinion of the samples is asked, and where it is kept.
 
-    kind: ``NETWORK``, ``PATCHES``, or None where nothing is said of it, which ``unsaid`` decides
-    filters: random patches, None for as many as the image size asks for; memory: what asking them may use
-    runs: networks of as many seeds; folds: instead of each, so many that each train without a part of the samples, and
-        answer for that (``out_of_fold``); top_m: of the distances to the decision boundary, see ``deepfool_distances``
-    scores, scores_key, scores_low: file of scores that were made elsewhere, which of it, and whether low ones are to be
-        kept, see ``score_files.with_scores``
-    cache: folder of extracted evidence
+    Attributes:
+        kind: ``NETWORK``, ``PATCHES``, or None where nothing is said of it, which ``unsaid`` decides
+        filters: random patches, None for as many as the image size asks for
+        memory: what asking them may use
+        runs: networks of as many seeds
+        folds: instead of each, so many that each train without a part of the samples, and answer for that
+            (``out_of_fold``)
+        top_m: of the distances to the decision boundary, see ``deepfool_distances``
+        scores: file of scores that were made elsewhere, which of it, and whether low ones are to be kept, see
+            ``score_files.with_scores``
+        scores_key: file of scores that were made elsewhere, which of it, and whether low ones are to be kept, see
+            ``score_files.with_scores``
+        scores_low: file of scores that were made elsewhere, which of it, and whether low ones are to be kept, see
+            ``score_files.with_scores``
+        cache: folder of extracted evidence
 
-    Raises ``MsCoresetError`` for another kind.
+    Raises:
+        MsCoresetError: for another kind.
     """
 
     kind: str | None = None
@@ -180,8 +195,9 @@ class EvidenceSource:
 class Sources:
     """All that evidence follows from.
 
-    pool: so many samples of the data set, a class-balanced part, instead of all
-    seed: of everything random
+    Attributes:
+        pool: so many samples of the data set, a class-balanced part, instead of all
+        seed: of everything random
     """
 
     data: DataSource
@@ -203,9 +219,15 @@ class Runtime:
 class ReselectionSource:
     """Coresets that the network chooses anew while it learns; see ``training.adaptive.Reselection``.
 
-    choice, request: how, and how much; every, warm: in epochs; top_m: of the distances to the decision boundary
+    Attributes:
+        choice: how, and how much
+        request: how, and how much
+        every: in epochs
+        warm: in epochs
+        top_m: of the distances to the decision boundary
 
-    Raises ``MsCoresetError`` where the choice's quota is another than the request's balance.
+    Raises:
+        MsCoresetError: where the choice's quota is another than the request's balance.
     """
 
     choice: Choice

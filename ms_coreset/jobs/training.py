@@ -35,12 +35,15 @@ from ms_coreset.training.recipe import Recipe
 class TrainingJob:
     """A training that is wanted.
 
-    coreset: a file of the samples to train on; dropped: one of those to leave out; neither: all, or the pool
-    weighted: by the coreset's weights, if it has any
-    reselection: coresets that the network itself chooses anew, or None
-    record: fields of ``TrainingDynamics`` to keep; None: all, none on a coreset
-    keep: write the checkpoints; resume: go on from them
-    result: file of the results; None: result.json beside the checkpoints
+    Attributes:
+        coreset: a file of the samples to train on
+        dropped: one of those to leave out; neither: all, or the pool
+        weighted: by the coreset's weights, if it has any
+        reselection: coresets that the network itself chooses anew, or None
+        record: fields of ``TrainingDynamics`` to keep; None: all, none on a coreset
+        keep: write the checkpoints
+        resume: go on from them
+        result: file of the results; None: result.json beside the checkpoints
     """
 
     sources: Sources
@@ -57,8 +60,10 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainingOutcome:
-    """told: what the result file holds, as plain values; file: that; folder: of the checkpoints, None where none are
-    kept."""
+    """told: what the result file holds, as plain values; file: that.
+
+    Folder: of the checkpoints, None where none are kept.
+    """
 
     recipe: Recipe
     told: dict
@@ -67,7 +72,11 @@ class TrainingOutcome:
 
 
 def train_network(job: TrainingJob) -> TrainingOutcome:
-    """Do it. Raises ``MsCoresetError`` for what can't be meant, is missing, or is of other data."""
+    """Do it.
+
+    Raises:
+        MsCoresetError: for what can't be meant, is missing, or is of other data.
+    """
     sources, reselection = job.sources, reselection_of(job.reselection)
     device = set_up(job.runtime, sources.network)
     split = training_split(sources)

@@ -26,9 +26,12 @@ _PATCHES = "random patches"
 class Trust:
     """How many labels the evidence tells right, as shares.
 
-    source: what was asked, in words; labels: which ones ``given`` is of, in words
-    given: of the labels that came with the data, None where it is not known; tested: of the test split's, or None
-    guessed: what one gets right who always says the largest class
+    Attributes:
+        source: what was asked, in words
+        labels: which ones ``given`` is of, in words
+        given: of the labels that came with the data, None where it is not known
+        tested: of the test split's, or None
+        guessed: what one gets right who always says the largest class
     """
 
     source: str
@@ -50,8 +53,16 @@ class Trust:
 def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Path | None, device: str) -> Trust | None:
     """The ``Trust`` in evidence of ``split``, or None where nothing was asked about its images.
 
-    checkpoint: of the network, if one was asked. One that was trained here tells how it did; a user's own is asked
-        about at most 2,000 samples of the test split.
+    Args:
+        sources: of the data, the network and the evidence
+        split: the training split
+        evidence: of its samples
+        checkpoint: of the network, if one was asked. One that was trained here tells how it did; a user's own is asked
+            about at most 2,000 samples of the test split.
+        device: its name
+
+    Returns:
+        The ``Trust``, or None.
     """
     guessed = float(np.bincount(split.labels).max() / len(split))
     if is_of_patches(evidence):
@@ -111,8 +122,10 @@ class WrongLabels:
 
 
 def wrong_labels(evidence: Evidence, coreset: Coreset) -> WrongLabels | None:
-    """``WrongLabels`` of the data and of a coreset; None for a network's evidence, which has learnt wrong labels,
-    too."""
+    """``WrongLabels`` of the data and of a coreset.
+
+    None for a network's evidence, which has learnt wrong labels, too.
+    """
     if not is_of_patches(evidence) or require_field(evidence.logits).shape[1] < 2:
         return None
     found = estimate_label_noise(evidence, coreset.seed)

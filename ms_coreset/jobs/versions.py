@@ -11,8 +11,15 @@ from ms_coreset.jobs.computing import versions_of
 
 
 def version_notes(device: str, framework: str = MINDSPORE) -> dict[str, Any]:
-    """Plain values for a result's notes: versions (None: not installed), the checkout's revision, the device and its
-    settings."""
+    """Plain values for a result's notes.
+
+    Args:
+        device: its name
+        framework: of the networks
+
+    Returns:
+        Versions (None: not installed), the checkout's revision, the device and its settings.
+    """
     import numpy
 
     versions = {"ms_coreset": __version__, **versions_of(framework), "numpy": numpy.__version__}

@@ -152,8 +152,13 @@ def is_shipped_recipe(name: str | None) -> bool:
 
 def _require_no_places(parser: argparse.ArgumentParser, given: argparse.Namespace, typed: argparse.Namespace,
                        path: FilePath) -> None:
-    """Raise ``MsCoresetError`` for a place in ``given``, the values of the file ``path``, that is neither typed nor the
-    one that it would be anyway."""
+    """Refuse places in the values of a file that were not typed.
+
+    Raises:
+        MsCoresetError: for a place in ``given``, the values of the file ``path``, that is neither typed nor the one
+            that
+            it would be anyway.
+    """
     named = [action for action in places_of(parser) if getattr(given, action.dest, None) != action.default
              and hasattr(given, action.dest)]
     if not is_shipped_recipe(getattr(given, "recipe", None)):

@@ -30,11 +30,13 @@ def _value(text: str) -> Any:
 
 
 def choice_of(arguments: argparse.Namespace) -> Choice | None:
-    """The ``Choice`` that the options describe, or None where none of them says anything of a method; raises
-    ``MsCoresetError`` for options that it does not have.
+    """The ``Choice`` that the options describe, or None where none of them says anything of a method.
 
     --method is a text of a method, too, with its options in it. The samples that --held-out holds out follow from the
     seed.
+
+    Raises:
+        MsCoresetError: for options that it does not have.
     """
     typed = {name: value for name in _owners() if (value := getattr(arguments, f"option_{name}")) is not None}
     if not (arguments.method or arguments.rule or typed):

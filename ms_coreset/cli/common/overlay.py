@@ -24,10 +24,13 @@ def add_overlay_options(group: Group) -> None:
 
 def draw_preview(path: str | None, clean: Split, data: DataSource,
                  rows_of: Callable[[np.ndarray, np.ndarray], list]) -> None:
-    """Draw the perturbed data set ``data``, a ``DataSource``, if there is a ``path``: a band for each kind of
-    perturbation.
+    """Draw the perturbed data set if there is a path: a band for each kind of perturbation.
 
-    rows_of: (clean images, perturbed images) -> rows of a ``contact_sheet.Band``
+    Args:
+        path: where to draw it, or None: nothing is drawn
+        clean: the split before it was perturbed
+        data: the perturbed data set, a ``DataSource``
+        rows_of: (clean images, perturbed images) -> rows of a ``contact_sheet.Band``
     """
     if not path:
         return

@@ -38,7 +38,8 @@ def load_plugins(paths: Iterable[str] | None) -> None:
 def load_plugin(path: str) -> None:
     """Run the Python file ``path``, once in a process.
 
-    Raises ``MsCoresetError`` when it is not there, and, naming the line, when it fails.
+    Raises:
+        MsCoresetError: when it is not there, and, naming the line, when it fails.
     """
     file = Path(path).expanduser().resolve()
     name = _PREFIX + str(file)

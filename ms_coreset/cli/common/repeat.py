@@ -25,12 +25,21 @@ def options_of(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -
 
 def former_options(parser: argparse.ArgumentParser,
                    arguments: argparse.Namespace) -> tuple[Coreset, argparse.Namespace, str | Recipe | None]:
-    """(the coreset of --from-manifest, the options that made it, the recipe of then), ``PLACES`` as typed now or
-    default.
+    """The coreset of --from-manifest, and the options that made it.
 
-    The file's values are set as values, whatever they spell; no code that it names is run, and no place that it names
-    is used. Raises ``MsCoresetError`` for a file that does not tell, for an option that would make another coreset,
-    and for code or a network that has to be typed again.
+    The options have ``PLACES`` as typed now or default. The file's values are set as values, whatever they spell; no
+    code that it names is run, and no place that it names is used.
+
+    Args:
+        parser: of the command
+        arguments: as they are typed now
+
+    Returns:
+        (the coreset, the options that made it, the recipe of then).
+
+    Raises:
+        MsCoresetError: for a file that does not tell, for an option that would make another coreset, and for code or a
+            network that has to be typed again.
     """
     path = arguments.from_manifest
     former = Coreset.load(path)

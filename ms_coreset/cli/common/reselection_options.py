@@ -34,7 +34,8 @@ def add_reselection_options(parser: argparse.ArgumentParser) -> None:
 def reselection_of(arguments: argparse.Namespace) -> ReselectionSource | None:
     """The ``ReselectionSource`` that the options describe, or None.
 
-    Raises ``MsCoresetError`` for some that do not fit.
+    Raises:
+        MsCoresetError: for some that do not fit.
     """
     if arguments.reselect_every is None:
         _require_none_given(arguments)

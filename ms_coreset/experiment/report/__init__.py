@@ -31,16 +31,19 @@ def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None =
                  png: bool = False, markdown: str | os.PathLike | None = None, command: str = "report") -> Report:
     """Write the report of a study's folder: what the command ``report`` does, with its defaults.
 
-    output: the page; None: report.html in the study's folder
-    data: folder of the data sets, for the contact sheets
-    rate: of the figures that show one rate; None: in each section the one with most finished runs
-    accuracy: to report, of the "last" or of the "best" epoch
-    sheets: methods to show images of; None: some of each section, see ``sheets.Sheets``
-    png: also write every figure to the folder ``<output without suffix>-figures``
-    markdown: also write the tables of accuracy, of bad samples kept and of difficulty to this file, see ``tables``
-    command: what to say the page was made with
+    Args:
+        study: the study's folder
+        output: the page; None: report.html in the study's folder
+        data: folder of the data sets, for the contact sheets
+        rate: of the figures that show one rate; None: in each section the one with most finished runs
+        accuracy: to report, of the "last" or of the "best" epoch
+        sheets: methods to show images of; None: some of each section, see ``sheets.Sheets``
+        png: also write every figure to the folder ``<output without suffix>-figures``
+        markdown: also write the tables of accuracy, of bad samples kept and of difficulty to this file, see ``tables``
+        command: what to say the page was made with
 
-    Raises ``MsCoresetError`` when the folder is no study, or no section has a finished run at ``rate``.
+    Raises:
+        MsCoresetError: when the folder is no study, or no section has a finished run at ``rate``.
     """
     found, path = Study.read(study, accuracy), Path(output or Path(study) / "report.html")
     sections = found.sections()

@@ -65,8 +65,10 @@ class Scale:
         return self.start + (self.end - self.start) * (value - low) / (high - low)
 
     def ticks(self, count: int = 6) -> list[float]:
-        """Round values within the scale: multiples of 1, 2 or 5 times a power of ten; if ``log`` powers of ten, and
-        3 times those on a short scale."""
+        """Round values within the scale: multiples of 1, 2 or 5 times a power of ten.
+
+        If ``log`` powers of ten, and 3 times those on a short scale.
+        """
         if self.log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             factors = (1, 3) if self.high < 1000 * self.low else (1,)
@@ -128,7 +130,15 @@ def lines(series: Sequence[Series], x_label: str, y_label: str, references: Sequ
           log: bool = False) -> Canvas:
     """Lines with whiskers over a few x values that all series share.
 
-    references: (name, look, y) of lines across the whole width
+    Args:
+        series: what is drawn, each with its x and y values and spreads
+        x_label: of the x axis
+        y_label: of the y axis
+        references: (name, look, y) of lines across the whole width
+        log: whether the x axis is logarithmic
+
+    Returns:
+        The drawing.
     """
     front = [one for one in series if one.front]
     legend = [(one.name, one.look, True) for one in front] + [(name, look, True) for name, look, _ in references]
@@ -176,7 +186,14 @@ def rows(entries: Sequence[Row], x_label: str, references: Sequence[tuple[str, f
          include: Sequence[float] = ()) -> Canvas:
     """A line each: name, value, interval and single values along a common axis.
 
-    references: (name, x) of upright lines; include: values that the axis must reach
+    Args:
+        entries: what is drawn, a line each
+        x_label: of the axis
+        references: (name, x) of upright lines
+        include: values that the axis must reach
+
+    Returns:
+        The drawing.
     """
     widest = max(text_width(row.name) for row in entries)
     left, right, top = min(12 + widest, 150) + 8, WIDTH - 14, 26 if references else 10

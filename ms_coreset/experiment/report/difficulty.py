@@ -18,8 +18,9 @@ AGREEMENT = "tau-b with accuracy"  # what a table calls ``Difficulty.agreement``
 class Difficulty:
     """Mean places of what was kept, among all samples from the easiest, 0, to the hardest, 1; of all it is 1/2.
 
-    judge: the method, as the section names it, whose scores tell
-    places: {run's key: place}; runs whose coreset or judge can't be read are left out
+    Attributes:
+        judge: the method, as the section names it, whose scores tell
+        places: {run's key: place}; runs whose coreset or judge can't be read are left out
     """
 
     judge: str
@@ -30,8 +31,12 @@ class Difficulty:
         return self.places.get(run.key)
 
     def agreement(self, section: Section, rate: float) -> float | None:
-        """Kendall's tau-b between the methods' mean places and their mean accuracies: 1 where harder is always better,
-        -1 where easier is; None with fewer than three methods, or where all have one place or one accuracy."""
+        """Kendall's tau-b between the methods' mean places and their mean accuracies.
+
+        1 where harder is always better, -1 where easier is; None with fewer than three methods, or where all have one
+        place
+        or one accuracy.
+        """
         from scipy.stats import kendalltau
 
         pairs = []
@@ -71,8 +76,10 @@ def _judge(section: Section) -> str | None:
 
 
 def _ladder(study: Study, section: Section, judge: str, seed: int) -> np.ndarray | None:
-    """(n,) places of all samples by the scores of the judge's run with this seed, NaN without a score; None where no
-    such run's file has scores."""
+    """(n,) places of all samples by the scores of the judge's run with this seed, NaN without a score.
+
+    None where no such run's file has scores.
+    """
     for rate in section.compared_rates:
         run = section.cell(judge, rate).get(seed)
         coreset = None if run is None else _read(study, run)

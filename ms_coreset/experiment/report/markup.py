@@ -27,8 +27,16 @@ def join(*parts: object, between: str = "") -> Markup:
 
 
 def tag(name: str, *children: object, **attributes: object) -> Markup:
-    """The element ``name`` with children (None: left out) and attributes (None: left out; ``class_`` is class, and
-    ``_`` stands for ``-``)."""
+    """The element ``name`` with children and attributes.
+
+    Args:
+        name: of the element
+        children: what is in it; None: left out
+        attributes: None: left out; ``class_`` is class, and ``_`` stands for ``-``
+
+    Returns:
+        Its markup.
+    """
     written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
                       for key, value in attributes.items() if value is not None)
     return Markup(f"<{name}{written}>" + ("" if name in _VOID else f"{join(*children)}</{name}>"))

@@ -60,10 +60,12 @@ def mean_accuracy(section: Section, method: str, rate: float) -> float:
 class SectionReport:
     """The parts of one section.
 
-    number: of the section, in names of figures; rate: of the figures that show one rate, or None for the section's own
-    choice; sheets: ``(section report) -> markup`` of the contact sheets
-
     figures: all that were drawn, after ``parts()`` was called
+
+    Args:
+        number: of the section, in names of figures
+        rate: of the figures that show one rate, or None for the section's own choice
+        sheets: ``(section report) -> markup`` of the contact sheets
     """
 
     def __init__(self, study: Study, section: Section, number: int, all_looks: Mapping[str, Look],

@@ -53,7 +53,9 @@ def wanted_order(coreset: Coreset) -> tuple[np.ndarray, bool] | None:
 class Sheets:
     """Makes a section's contact sheets while the page has room for them.
 
-    root: folder of the data sets; methods: names to show, or None for the first ``SHEETS``
+    Args:
+        root: folder of the data sets
+        methods: names to show, or None for the first ``SHEETS``
     """
 
     def __init__(self, root: FilePath, methods: Sequence[str] | None = None) -> None:

@@ -18,8 +18,11 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
 class Difference:
     """How much one method exceeds another on the same seeds.
 
-    mean: of the differences; pairs: their number
-    low, high: Student's interval for the mean at ``CONFIDENCE``, or None with fewer than two pairs
+    Attributes:
+        mean: of the differences
+        pairs: their number
+        low: Student's interval for the mean at ``CONFIDENCE``, or None with fewer than two pairs
+        high: Student's interval for the mean at ``CONFIDENCE``, or None with fewer than two pairs
     """
 
     mean: float
@@ -67,8 +70,17 @@ def jaccard(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def mean_overlap(ones: Mapping[int, np.ndarray], others: Mapping[int, np.ndarray]) -> float | None:
-    """Mean Jaccard overlap of two dicts from seed to places: over the seeds of both, or, of a dict with itself, over
-    all pairs of different seeds; None where there is no pair."""
+    """Mean Jaccard overlap of two dicts from seed to places.
+
+    It is over the seeds of both, or, of a dict with itself, over all pairs of different seeds.
+
+    Args:
+        ones: seed -> places
+        others: seed -> places
+
+    Returns:
+        The mean; None where there is no pair.
+    """
     if ones is others:
         seeds = sorted(ones)
         pairs = [(ones[a], ones[b]) for i, a in enumerate(seeds) for b in seeds[i + 1:]]

@@ -151,9 +151,10 @@ def parse_run(line: str, which: str) -> Run:
 class Study:
     """A study's folder.
 
-    runs: the latest of each key, in the order they were written
-    unreadable: (line number, what is wrong) of the lines that are not runs
-    configuration: the text of ``study.yaml``, or None
+    Attributes:
+        runs: the latest of each key, in the order they were written
+        unreadable: (line number, what is wrong) of the lines that are not runs
+        configuration: the text of ``study.yaml``, or None
     """
 
     folder: Path
@@ -166,7 +167,8 @@ class Study:
     def read(cls, folder: FilePath, which: str = "last") -> Study:
         """Read a study's folder; which: the accuracy to report, "last" or "best".
 
-        Raises ``MsCoresetError`` when there is no ``runs.jsonl``, or no run in it.
+        Raises:
+            MsCoresetError: when there is no ``runs.jsonl``, or no run in it.
         """
         folder = Path(folder)
         lines = _lines(folder)
@@ -255,8 +257,10 @@ def _alike(runs: list[Run]) -> list[list[Run]]:
 
 
 def read_plan(configuration: str | None) -> dict[str, list]:
-    """What a ``study.yaml`` plans, as ``{"methods": [(text, name, options)], "rates": [], "seeds": []}``; what is
-    not there, or can't be read, is an empty list."""
+    """What a ``study.yaml`` plans, as ``{"methods": [(text, name, options)], "rates": [], "seeds": []}``.
+
+    What is not there, or can't be read, is an empty list.
+    """
     try:
         settings = parse_yaml(configuration or "", CONFIGURATION)
     except MsCoresetError:
@@ -360,8 +364,12 @@ class Section:
         return found
 
     def detail_rate(self, wanted: float | None = None) -> float | None:
-        """The rate of the figures that show one: ``wanted``, or, of the rates with most methods, the middle one (the
-        lower of two); None where there is none, or ``wanted`` is not among them."""
+        """The rate of the figures that show one.
+
+        It is ``wanted``, or, of the rates with most methods, the middle one (the lower of two); None where there is
+        none, or
+        ``wanted`` is not among them.
+        """
         rates = self.compared_rates
         if wanted is not None:
             return next((rate for rate in rates if math.isclose(rate, wanted)), None)

@@ -15,11 +15,18 @@ Column = tuple[str, Section, float]  # its head, and the section and the rate th
 
 
 def markdown(sections: Sequence[Section], difficulties: Sequence[Difficulty | None]) -> str:
-    """Markdown of a study's sections: a table each of the test accuracy and of the bad samples kept, in %, and of the
-    difficulty of the samples kept, by the sections' ``difficulties`` (None for a section without).
+    """Tables of a study's sections as Markdown: test accuracy, bad samples kept, and difficulty of the samples kept.
 
-    A row a method; of one section a column a rate, of several, which then have tables for every rate, a column a
-    section. Mean ± sample standard deviation over the seeds.
+    Accuracy and bad samples are in %. A row a method; of one section a column a rate, of several, which then have
+    tables
+    for every rate, a column a section. Mean ± sample standard deviation over the seeds.
+
+    Args:
+        sections: of the study
+        difficulties: of each section, None for a section without
+
+    Returns:
+        The Markdown.
     """
     rates = sorted({rate for section in sections for rate in section.compared_rates})
     names = _short_titles(sections)
