@@ -66,7 +66,7 @@ def list_study(job: StudyJob) -> None:
 
 
 def do_study(job: StudyJob) -> StudyResult:
-    """Do all its runs that are not done.
+    """Do all runs of a study that are not done.
 
     Raises:
         MsCoresetError: for what can't be meant, and data that is missing or is not that of the results that are there;

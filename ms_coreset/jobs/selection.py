@@ -39,10 +39,8 @@ class SelectionJob:
     Attributes:
         choice: how to choose; None: as ``unsaid`` has it
         save: folder of the result, or None
-        command: what the coreset's file tells of how it was asked for: the command, and the options of ``select`` by
-            their names, of which those that are None are left out
-        options: what the coreset's file tells of how it was asked for: the command, and the options of ``select`` by
-            their names, of which those that are None are left out
+        command: how it was asked for, which the coreset's file tells
+        options: of ``select`` by their names, which the coreset's file tells, but for those that are None
         former: the coreset that is repeated by this, if one is, whose file's command and options go on
     """
 
@@ -88,7 +86,13 @@ class SelectionResult:
 
 
 def select(job: SelectionJob) -> SelectionResult:
-    """Do it.
+    """Carry out a selection.
+
+    Args:
+        job: what is wanted
+
+    Returns:
+        The ``SelectionResult``.
 
     Raises:
         MsCoresetError: for what can't be meant, is missing, or does not fit in the memory.
