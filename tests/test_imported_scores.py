@@ -16,7 +16,7 @@ from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.score_files import FIELD, read_scores, with_scores
 from ms_coreset.networks.torch_pickles import read_arrays
-from ms_coreset.selectors.nearest import nearest_samples
+from ms_coreset.selectors.neighbors import nearest_samples
 from ms_coreset.selectors.scores.imported import Quality, extrapolation_quality
 
 mc.set_device("CPU")

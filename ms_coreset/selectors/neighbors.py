@@ -1,4 +1,4 @@
-"""The nearest neighbors of rows, and the smallest values of each row."""
+"""The nearest neighbors of rows, the nearest of some samples to others, and the smallest values of each row."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ms_coreset.rows import take
 from ms_coreset.selectors.centers import class_mean
 from ms_coreset.selectors.distances import squared_distances
 from ms_coreset.selectors.norms import squared_norms
-from ms_coreset.selectors.products import QuickProducts
+from ms_coreset.selectors.products import QuickProducts, multiply
 from ms_coreset.selectors.row_blocks import blocks
+
+_SLACK = 1e-12  # error of a squared distance by products in float64, relative to the squared lengths
 
 
 def neighbor_blocks(features: np.ndarray, k: int,
@@ -34,6 +37,41 @@ def neighbor_blocks(features: np.ndarray, k: int,
     for part in blocks(len(features), 6 * len(features)):
         block = np.arange(part.start, part.stop)
         yield block, search.nearest(block, k, exclude_self)
+
+
+def nearest_samples(features: np.ndarray, queries: np.ndarray, candidates: np.ndarray, k: int,
+                    exclude_self: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The k candidates nearest to each query by Euclidean distance, a block of queries at a time.
+
+    Products in float64 find the samples that may be among them. Differences decide, by their first 12 digits; of
+    equally near ones the lowest places come first.
+
+    Args:
+        features: (n, d).
+        queries: (q,) ascending places.
+        candidates: (m,) ascending places.
+        k: at most m; at most m - 1 with ``exclude_self``.
+        exclude_self: whether a query that is a candidate is left out of its own nearest ones.
+
+    Yields:
+        (b,) queries; (b, k) places of the nearest, the nearest first; (b, k) their distances, float64.
+    """
+    rows = np.asarray(take(features, candidates), np.float64)
+    center = class_mean(rows)
+    rows = rows - center
+    squares = squared_norms(rows)
+    for part in blocks(len(queries), 8 * (3 * len(candidates) + features.shape[1])):
+        block = queries[part]
+        asked = np.asarray(take(features, block), np.float64) - center
+        lengths = squared_norms(asked)
+        found = lengths[:, None] + squares - 2 * multiply(asked, rows.T)
+        if exclude_self:
+            found[block[:, None] == candidates] = np.inf
+        error = 2 * _SLACK * (lengths + squares.max())
+        near, place = np.nonzero(found <= (_bound_of_smallest(found, k) + error)[:, None])
+        exact = squared_distances(features, block[near], candidates[place])
+        first = _first_of_each(len(block), k, near, place, _first_digits(exact))
+        yield block, candidates[place[first]], np.sqrt(exact[first])
 
 
 class _NearRows:
@@ -66,8 +104,8 @@ class _NearRows:
         bound = _bound_of_smallest(squares, wanted)
         near, place = np.nonzero(squares <= (bound + error).astype(np.float32)[:, None])
         exact = _first_digits(squared_distances(self._given, block[near], place))
-        chosen = _first_of_each(len(block), wanted, near, place, exact)
-        return np.sort(chosen[:, wanted - k:], axis=1)
+        first = _first_of_each(len(block), wanted, near, place, exact)
+        return np.sort(place[first[:, wanted - k:]], axis=1)
 
     def _quick_squares(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances (b, n) in float32, and how far (b,) two of one row may be off together."""
@@ -100,14 +138,15 @@ def smallest_places(values: np.ndarray, k: int, unit: float) -> np.ndarray:
     """
     bound = _bound_of_smallest(values, k)
     near, place = np.nonzero(values <= (bound + unit)[:, None])
-    return np.sort(_first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit)), axis=1)
+    first = _first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit))
+    return np.sort(place[first], axis=1)
 
 
 def _first_of_each(b: int, k: int, near: np.ndarray, place: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """The candidates (b, k) of least value in each row, of ``place``; ``near`` gives the row of each candidate."""
+    """Which of the candidates (b, k) have the least values in each row, the least first; ``near`` gives their rows."""
     order = np.lexsort((place, value, near))
     first = np.searchsorted(near, np.arange(b))  # np.nonzero goes by rows, and so does the order
-    return place[order[first[:, None] + np.arange(k)]]
+    return order[first[:, None] + np.arange(k)]
 
 
 def _bound_of_smallest(values: np.ndarray, k: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from ms_coreset.selectors import norms
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.distances import squared_distances
 from ms_coreset.selectors.estimate import Size, Work, row_by_row
-from ms_coreset.selectors.nearest import nearest_samples
+from ms_coreset.selectors.neighbors import nearest_samples
 from ms_coreset.selectors.option_values import Count, Metric, OneOf
 
 ASKED = 2000  # scored samples, at most, by which the quality is told
