@@ -56,7 +56,7 @@ class Store:
         self._read += len(fresh) - len(torn)
 
     def record_of(self, run: Run) -> Record | None:
-        """The latest record of a ``plan.Run``, or None.
+        """The latest record of a ``runs.Run``, or None.
 
         Also one of before 0.2, when options of one meaning that were typed in two ways made two runs.
         """

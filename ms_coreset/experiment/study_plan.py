@@ -39,7 +39,7 @@ class StudyPlan:
         families: what DeepCore's names of families mean
         archs: networks that are asked, such as "resnet18-w16"; none: the recipe's
         train_archs: those that are trained on the coresets; ``OWN`` is the one that was asked
-        protocols: of ``plan.PROTOCOLS``; none: what the recipe states
+        protocols: of ``runs.PROTOCOLS``; none: what the recipe states
         selection: fields of the recipe of the networks that are asked, over it
     """
 

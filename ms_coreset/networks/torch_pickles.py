@@ -32,8 +32,8 @@ def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
     """
     try:
         with open_file(path) as stream:
-            archived, content = stream.peek(4).startswith(b"PK\3\4"), read_whole(stream)
-        found = None if archived else _unpickled(content)
+            archived = stream.peek(4).startswith(b"PK\3\4")
+            found = None if archived else _unpickled(read_whole(stream))
         found = read_state(path) if found is None else found
     except MsCoresetError:
         raise

@@ -235,8 +235,8 @@ def _mapping(notes: str, path: FilePath) -> dict[str, Any]:
 def write_checkpoint(path: FilePath, arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> None:
     """Write arrays and notes as MindSpore's .ckpt, or torch's .pth, completely or not at all.
 
-    A .pth holds "state_dict" with torch's names, "optimizer" with the arrays of ``engines.MEMORY``, and "notes" as
-    JSON.
+    A .pth holds "state_dict" with torch's names, "optimizer" with the arrays of
+    ``engines.frameworks.MEMORY``, and "notes" as JSON.
 
     Args:
         path: of the file; its suffix tells which.

@@ -1,7 +1,8 @@
 """The window of the ranking from which a linear classifier learns most."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from ms_coreset.rows import take
 from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.catalogue import rule
 from ms_coreset.selectors.drawing import pick_on_first, with_score
+from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Number, Positive
 from ms_coreset.selectors.quota import Request, budget, group_budgets, pick_by_group
 from ms_coreset.selectors.rules import TIE, top
@@ -20,7 +22,14 @@ Pick = Callable[[np.ndarray, int], np.ndarray]  # see ``pick_by_group``
 Step = Annotated[float, Number(lambda value: 0.001 <= value <= 1, "at least 0.001 and at most 1")]
 
 
-@rule("best_window", needs=("features",), cost="W (d^3 + n d C) + n d^2 for W windows",
+def _best_window_work(size: Size, options: dict[str, Any]) -> Work:
+    """A^T A, that with the penalty, and its factors; weights and sums of the labels."""
+    n, d, windows = size.n, size.d, math.ceil(1 / options["step"]) + 1
+    peak = 8 * (4 * (d + 1) ** 2 + 3 * (d + 1) * size.columns)
+    return Work(peak, 4 * n * d**2 + windows * (2 * d**3 / 3 + 2 * n * d * size.columns))
+
+
+@rule("best_window", needs=("features",), work=_best_window_work, cost="W (d^3 + n d C) + n d^2 for W windows",
       source="Choi et al., BWS: Best Window Selection Based on Sample Scores for Data Pruning across Broad Ranges, "
              "ICML 2024")
 def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: Step = 0.05,

@@ -38,7 +38,7 @@ class Entry:
         parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples",
             if a sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
-            runs ``shared.two_rounds`` over all samples itself. "": rank 0 works alone.
+            runs ``on_ranks.two_rounds`` over all samples itself. "": rank 0 works alone.
         label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of
             the options that tells.
         work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default,
@@ -173,7 +173,7 @@ def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliase
 
 
 def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "", aliases: Iterable[str] = (),
-         nested: Flag = False) -> Callable:
+         nested: Flag = False, work: Callable | None = None) -> Callable:
     """Decorator that registers a function as a rule, which draws from any score; see ``Entry``.
 
     Args:
@@ -183,11 +183,13 @@ def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "
         source: where it is published.
         aliases: other names for it.
         nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
+        work: what it takes beside its score, for ``estimate``, see ``Entry``; None: next to nothing.
 
     Returns:
         The decorator, which gives the function back.
     """
-    return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested)
+    return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
+                     work=work)
 
 
 def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", takes: Needs = (),

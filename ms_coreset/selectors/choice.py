@@ -20,12 +20,11 @@ from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import METHODS, RULES, SCORES, select, select_by
 from ms_coreset.selectors.catalogue import QUOTAS
-from ms_coreset.selectors.class_quotas import NONE, require_agreement
-from ms_coreset.selectors.estimate import Estimate
+from ms_coreset.selectors.class_quotas import NONE, bounding_request, require_agreement
+from ms_coreset.selectors.estimate import Estimate, size_of, with_rule
 from ms_coreset.selectors.normalization import NORMALIZATION
 from ms_coreset.selectors.on_ranks import estimate_on_ranks
 from ms_coreset.selectors.quota import Request
-from ms_coreset.selectors.rule_estimate import bounding_request, with_rule
 from ms_coreset.yaml_files import parse_yaml
 
 if TYPE_CHECKING:
@@ -148,8 +147,8 @@ class Choice:
                                      current().size, dtype, **options)
         if score is None:
             return expected
-        columns = classes if isinstance(classes, int) else len(classes)
-        return with_rule(expected, rule, (n, d, columns), self._options_of(RULES[rule]))
+        size = size_of(n, d, classes, request=request, dtype=dtype)
+        return with_rule(expected, RULES[rule], size, self._options_of(RULES[rule]))
 
     def _choose(self, evidence: Evidence, request: Request) -> Coreset:
         score, rule = _score_and_rule(self.name)

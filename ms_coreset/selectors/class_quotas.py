@@ -118,7 +118,7 @@ def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
 @quota("drop", needs=("logits",), takes=("validation",), label_columns=True, cost="n C + C log C",
        source="Vysogorets et al., DRoP: Distributionally Robust Data Pruning, ICLR 2025, algorithm 1")
 def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares:
-    """A larger share of a class, the less of it the network recognizes on held-out samples.
+    """The larger a share of a class, the less of it the network recognises on held-out samples.
 
     With r_c the recall of class c, n_c its size and k = ``round(rate n)``, the class gets d_c n_c, where
 
@@ -276,3 +276,22 @@ def whole_numbers(budgets: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     remainders = np.where(counts < sizes, np.round(budgets - counts, _DIGITS), -1.0)
     counts[np.argsort(-remainders, kind="stable")[:round(budgets.sum()) - counts.sum()]] += 1
     return counts
+
+
+def bounding_request(request: Request, quota: str, n: int, largest: int) -> Request:
+    """A request whose estimate bounds that of one with a quota, before it is known how many of each class are kept.
+
+    Args:
+        request: of n samples.
+        quota: a name of ``QUOTAS``.
+        n: samples.
+        largest: samples of the largest class, which may be given the whole budget.
+
+    Returns:
+        A ``Request``.
+    """
+    name = QUOTAS.canonical(quota)
+    if name == NONE:
+        return request
+    most = request.rate if name == PROPORTIONAL else min(1.0, max(1, budget(request.rate, n)) / largest)
+    return replace(request, balance=True, rate=most)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.catalogue import METHODS
-from ms_coreset.selectors.memory import BLOCKS, as_bytes, as_text
+from ms_coreset.selectors.memory import BLOCKS, as_text
 from ms_coreset.selectors.quota import Request, budget
 
 if TYPE_CHECKING:
@@ -194,13 +194,51 @@ def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate:
     """
     entry = METHODS[method]
     entry.check_options(options)
-    for name, value in (("n", n), ("d", d)):
-        _require_size(name, value)
-    columns, groups = _groups(int(n), classes)
-    size = Size(int(n), int(d), columns, groups, _types(dtype), Request(rate).rate, bool(balance), as_bytes(memory))
+    size = size_of(n, d, classes, request=Request(rate, bool(balance), memory=memory), dtype=dtype)
     options = {**entry.options, **options}
     found = _estimate(entry, size, options)
     return found if found.fits else replace(found, remedies=tuple(_remedies(entry, size, options)))
+
+
+def size_of(n: int, d: int, classes: int | Sequence[int], *, request: Request, dtype: Any) -> Size:
+    """What a selection with these arguments of ``estimate`` starts from.
+
+    Args:
+        n: samples.
+        d: features of each.
+        classes: how many samples each class has, or how many classes there are.
+        request: rate, balance and memory.
+        dtype: type of features and logits, or two.
+
+    Returns:
+        A ``Size``.
+
+    Raises:
+        MsCoresetError: for sizes below 1, an unknown type, and classes that do not sum to n.
+    """
+    for name, value in (("n", n), ("d", d)):
+        _require_size(name, value)
+    columns, groups = _groups(int(n), classes)
+    return Size(int(n), int(d), columns, groups, _types(dtype), request.rate, request.balance,
+                request.memory_bytes)
+
+
+def with_rule(expected: Estimate, rule: Entry, size: Size, options: dict[str, Any]) -> Estimate:
+    """The estimate of a score, plus what a rule takes beside it.
+
+    Args:
+        expected: of the score.
+        rule: the rule.
+        size: what the selection starts from.
+        options: of the rule, over its defaults.
+
+    Returns:
+        An ``Estimate``.
+    """
+    if rule.work is None:
+        return expected
+    work = Work(*rule.work(size, {**rule.options, **options}))
+    return replace(expected, peak=expected.peak + int(work.peak), operations=expected.operations + work.operations)
 
 
 def _require_size(name: str, value: Any) -> None:
