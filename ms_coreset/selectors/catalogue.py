@@ -38,7 +38,8 @@ class Entry:
         parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples",
             if a sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
-            runs ``on_ranks.two_rounds`` over all samples itself. "": rank 0 works alone.
+            runs ``on_ranks.two_rounds`` over all samples itself. "": of a method, rank 0 works alone; a score is
+            called with all samples on all ranks, and may share them itself.
         label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of
             the options that tells.
         work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default,

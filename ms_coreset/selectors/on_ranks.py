@@ -1,10 +1,11 @@
 """Scores and selections on several ranks: who computes what, so that the result is one process's where it can be.
 
 Each rank computes a score of single samples for a share of the samples, and a score that uses a sample's class for a
-share of the classes. A method that is a score and a rule gives the same result as one process. So do balanced methods
-that choose within each class by itself: each rank takes a share of the classes. Rank 0 does all other work alone,
-except set functions and k-center over all samples: these are maximized in two rounds (``two_rounds``), which gives
-another result, and the manifest says so.
+share of the classes; ``cld`` and ``ram_apl``, which need a little of all samples, too, share the rest themselves. A
+method that is a score and a rule gives the same result as one process. So do balanced methods that choose within each
+class by itself: each rank takes a share of the classes. Rank 0 does all other work alone, except set functions and
+k-center over all samples: these are maximized in two rounds (``two_rounds``), which gives another result, and the
+manifest says so.
 """
 
 from __future__ import annotations
