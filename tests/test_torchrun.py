@@ -76,9 +76,9 @@ def errors_of(done):
 @pytest.mark.parametrize(("variables", "expected", "first"), [
     ({}, None, None),
     ({"WORLD_SIZE": "1", "RANK": "0"}, None, None),
-    ({"WORLD_SIZE": "2"}, None, None),  # said by something else
+    ({"WORLD_SIZE": "2", "RANK": "1"}, None, None),  # said by a cluster
     ({"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}, TORCHRUN, False),
-    ({"WORLD_SIZE": "2", "RANK": "0"}, TORCHRUN, True),
+    ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}, TORCHRUN, True),
     ({"RANK_SIZE": "2", "RANK_ID": "1"}, MSRUN, False),
     ({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": "0", "RANK_ID": "1"}, MSRUN, True),
     ({"MS_ROLE": "MS_SCHED", "WORLD_SIZE": "2", "RANK": "1"}, MSRUN, True)])
@@ -86,11 +86,11 @@ def test_the_launcher_is_told_by_its_variables(variables, expected, first, envir
     environment(**variables)
     assert launcher() is expected
     assert expected is None or expected.is_of_first is first
-    assert local_rank() == (1 if "LOCAL_RANK" in variables else 0)
+    assert local_rank() == int(variables.get("LOCAL_RANK", 0))
 
 
 def test_variables_that_lead_nowhere_are_said_in_one_line(tmp_path, environment, monkeypatch):
-    environment(WORLD_SIZE="2", RANK="0")
+    environment(WORLD_SIZE="2", RANK="0", LOCAL_RANK="0")
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     monkeypatch.setattr(ranks, "_process", process := ranks._Process())
     process.taking_part = True
@@ -270,6 +270,22 @@ def test_a_mistake_of_all_is_told_once(tmp_path):
 def test_the_others_do_not_wait_for_a_rank_that_died(tmp_path):
     done = torchrun(tmp_path, ROOT / "tests" / "distributed_job.py", "--die")
     assert done.returncode != 0 and "exitcode  : 9" in done.stderr
+
+
+@pytest.mark.slow
+def test_processes_that_no_launcher_watches_notice_it_themselves(tmp_path):
+    """As on another machine: the connection breaks."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    first, second = (subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "distributed_job.py", "--die"], cwd=tmp_path, text=True,
+        stderr=subprocess.PIPE, env={**told, "RANK": rank, "LOCAL_RANK": rank}) for rank in ("0", "1"))
+    assert second.wait(timeout=300) == 9
+    said = first.communicate(timeout=300)[1]
+    assert first.returncode and "rank 0 of 2 has lost the others; the one that ended first says why" in said
 
 
 OF_A_PROGRAM = """

@@ -32,15 +32,18 @@ TORCHRUN = Launcher("torchrun", "torch", "PyTorch", ("RANK",))
 
 
 def launcher() -> Launcher | None:
-    """What started this process as one of several, itself or by the same variables; None: nothing did."""
+    """What started this process as one of several, itself or by the same variables; None: nothing did.
+
+    Clusters set WORLD_SIZE and RANK of a machine for what is to be launched there; the launcher adds LOCAL_RANK.
+    """
     if "MS_ROLE" in os.environ or _several("RANK_SIZE"):
         return MSRUN
-    return TORCHRUN if _several("WORLD_SIZE") and "RANK" in os.environ else None
+    return TORCHRUN if _several("WORLD_SIZE") and {"RANK", "LOCAL_RANK"} <= os.environ.keys() else None
 
 
 def local_rank() -> int:
     """The number of this process among those that torchrun started on this machine; 0 where it did not."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if launcher() is TORCHRUN else 0
+    return int(os.environ["LOCAL_RANK"]) if launcher() is TORCHRUN else 0
 
 
 def launcher_of(framework: str) -> Launcher:
