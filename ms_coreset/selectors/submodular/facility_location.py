@@ -8,6 +8,7 @@ from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Count
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular import live_pairs
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.kernel_methods import (
     DEEPCORE,
@@ -35,7 +36,7 @@ def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
     if options["neighbors"] is None:
         return similarities_work(size, options, base, size.pools)
     pairs = size.over_pools(lambda m, k: m**2)
-    return Work(base + 32 * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns))
+    return Work(base + live_pairs.BYTES * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns))
 
 
 @method("facility_location", needs=needs_of_kernel, cost="n^2 (d + C), and n per gain", work=_facility_location_work,
@@ -76,7 +77,7 @@ def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gr
     """
     def function(similarity: Similarity, k: int, share: float) -> FacilityLocation | NeighborFacilityLocation:
         if neighbors is None:
-            return FacilityLocation(similarity)
+            return FacilityLocation(similarity, request.memory_bytes)
         return NeighborFacilityLocation(similarity, min(neighbors, len(similarity)))
 
     return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function,
