@@ -77,13 +77,22 @@ class FacilityLocation:
     @property
     def batch(self) -> int | None:
         """How many gains are cheaper together; None once all are known."""
-        return self._similarity.batch if self._live is None else None
+        if self._live is not None:
+            return None
+        return len(self) if self._computes_all else self._similarity.batch
+
+    @property
+    def _computes_all(self) -> bool:
+        """Whether all gains are to be computed together: the first pick leaves no bound as it was."""
+        return self._picks == 1 and not isinstance(self._similarity, Dense)
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         if self._live is not None:
             return self._live.gains[places]
         if not self._picks and len(places) == len(self):
             return self._similarity.column_sums()[places]
+        if self._computes_all and len(places) > len(self) // 2:
+            return self._all_gains()[places]
         if isinstance(self._similarity, Dense):
             return self._gains_in_turn(map(self._similarity.row, places), len(places))
         return np.concatenate([self._gains_in_turn(self._similarity.rows(block), len(block))
@@ -96,6 +105,19 @@ class FacilityLocation:
             np.maximum(row, self._covered, out=self._scratch)
             gains[i] = np.add.reduce(self._scratch)
         return gains - self._value
+
+    def _all_gains(self) -> np.ndarray:
+        """(n,), from half of the similarities."""
+        def sum_up(rows: slice, columns: slice, tile: np.ndarray) -> list[tuple[slice, np.ndarray]]:
+            above, beside = (np.maximum(tile - covered, 0) for covered in (self._covered[rows, None],
+                                                                           self._covered[columns]))
+            parts = [(columns, above.sum(axis=0)), (rows, beside.sum(axis=1))]
+            return parts[:1] if rows == columns else parts
+
+        gains = np.zeros(len(self))
+        for part, sums in chain.from_iterable(of_upper_half(self._similarity, sum_up)):
+            gains[part] += sums
+        return gains
 
     def add(self, place: int) -> None:
         if self._live is not None:
