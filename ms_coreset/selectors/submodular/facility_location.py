@@ -48,9 +48,10 @@ def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gr
 
     Maximizes f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
 
-    The n x n similarities are held where they fit in the memory of the call; else their rows are computed whenever they
-    are needed, with the same picks, in O(n d) memory and many times the time. Then prefer balance=True, which needs n_c
-    x n_c for one class at a time, ``neighbors``, which computes every row once, or greedy="stochastic".
+    The n x n similarities are held where they fit in the memory of the call, for the first few picks; from there on
+    only those that can still count, a fiftieth of them or less. Where they do not fit, their rows are computed whenever
+    they are needed, with the same picks, in about three times the time. Faster then: balance=True, which needs n_c x
+    n_c for one class at a time, ``neighbors``, which computes every row once, or greedy="stochastic".
 
     Departures from DeepCore: the order of the picks is kept; ties go to the lowest place; zero gradients, on which its
     lazy greedy never ends, are allowed.
