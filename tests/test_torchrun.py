@@ -318,7 +318,7 @@ for place in (0, 1):  # in an exchange, or when the other rank is done
     assert current().size == 1
 total = torch.ones(1)
 distributed.all_reduce(total)  # the program's own group is as it was
-print("rank", rank, "has", total.item(), flush=True)
+print(f"rank {rank} has {total.item()}\\n", end="", flush=True)  # at once: both write to one pipe
 distributed.destroy_process_group()
 """
 
