@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ms_coreset.arrays import as_array, plain
-from ms_coreset.errors import MsCoresetError, require_kind, require_whole
+from ms_coreset.errors import MsCoresetError, require_kind, require_whole, warn
 from ms_coreset.files import atomic_write
 from ms_coreset.npz import read_npz
 from ms_coreset.pickle_files import read_pickle
@@ -110,10 +110,24 @@ class Coreset:
             return dropped
         return dropped[np.argsort(self.scores[dropped], kind="stable")]
 
-    def ascending(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The kept places in ascending order, as they are trained on, and their weights in that order, or None."""
+    def sort_by_index(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The kept samples in the order of the data set, in which training takes them.
+
+        Returns:
+            (indices, weights): (k,) int64 places in ascending order, and the (k,) float64 weights of the same samples,
+            or None for a coreset without weights. The coreset itself keeps its pick order.
+        """
         order = np.argsort(self.indices)
         return self.indices[order], None if self.weights is None else self.weights[order]
+
+    def ascending(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The old name of ``sort_by_index``, deprecated: it warns.
+
+        Returns:
+            What ``sort_by_index`` returns.
+        """
+        warn("Coreset.ascending is deprecated: it is now Coreset.sort_by_index", DeprecationWarning)
+        return self.sort_by_index()
 
     def within(self, pool: np.ndarray, n: int) -> Coreset:
         """This coreset of a part of a data set as one of the whole.

@@ -31,10 +31,9 @@ class MsCoresetWarning(UserWarning):
     """Something given by the user can be used, but is hardly what was meant. A command prints it as a note."""
 
 
-def warn(message: str) -> None:
-    """Warn whoever called this package: a ``MsCoresetWarning``, of their line."""
-    warnings.warn(message, MsCoresetWarning, stacklevel=_frames_to_caller())
-
+def warn(message: str, category: type[Warning] = MsCoresetWarning) -> None:
+    """Warn whoever called this package; the warning names the line of their call."""
+    warnings.warn(message, category, stacklevel=_frames_to_caller())
 
 
 def _frames_to_caller() -> int:

@@ -118,7 +118,7 @@ class Work:
     def _outcome(self, run: Run) -> dict[str, Any]:
         data = self._bench.load(run.cell)
         coreset = self._coreset(run, data)
-        places, weights = coreset.ascending()
+        places, weights = coreset.sort_by_index()
         part = data.split if run.whole else data.whole.subset(places)
         result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
         chosen = coreset.manifest["costs"]

@@ -132,7 +132,7 @@ def _part(job: TrainingJob, split: Split) -> tuple[np.ndarray | None, np.ndarray
 def _of_coreset(path: FilePath, weighted: bool, split: Split) -> tuple[np.ndarray, np.ndarray | None, str]:
     coreset = Coreset.load(path)
     _require_fitting(coreset, path, split)
-    (places, weights), what = coreset.ascending(), Path(path).stem
+    (places, weights), what = coreset.sort_by_index(), Path(path).stem
     if weights is not None and not weighted:
         return places, None, f"{what}-unweighted"
     return places, weights, what

@@ -5,7 +5,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import IDENTITY, initialise
+from ms_coreset.networks.initialization import IDENTITY, initialize
 from ms_coreset.networks.layers import Classifier, batch_norm, conv2d, max_pool, require_side
 
 _NORM = batch_norm(momentum=0.4)
@@ -77,7 +77,7 @@ def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 1
         MsCoresetError: for smaller images.
     """
     require_side(image_size, 9, "airbench", "")
-    return initialise(Airbench(num_classes, in_channels, width), seed)
+    return initialize(Airbench(num_classes, in_channels, width), seed)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:

@@ -67,7 +67,7 @@ HE = Scheme(he_normal_fan_out, zeros)
 IDENTITY = Scheme(identity, zeros)
 
 
-def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, *, dense: Scheme = TORCH) -> nn.Cell:
+def initialize(network: nn.Cell, seed: int, convolution: Scheme = TORCH, *, dense: Scheme = TORCH) -> nn.Cell:
     """Draw all weights from one ``RandomState(seed)``, in order of definition, weight before bias.
 
     The framework's generator is not used: the same seed gives the same network everywhere. Normalisation layers keep

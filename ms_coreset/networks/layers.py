@@ -21,13 +21,13 @@ _DRAWN = {"entry": None, "channel": 2, "sample": 1}  # how many leading dimensio
 
 def conv2d(in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], stride: int = 1,
            padding: int | tuple[int, ...] = 0, bias: bool = False, groups: int = 1) -> nn.Cell:
-    """A convolution with explicit padding. Weights are zero until ``initialise`` draws them."""
+    """A convolution with explicit padding. Weights are zero until ``initialize`` draws them."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, pad_mode="pad", padding=padding, group=groups,
                      has_bias=bias, weight_init="zeros", bias_init="zeros")
 
 
 def linear(in_features: int, out_features: int) -> nn.Cell:
-    """A dense layer with bias. Weights are zero until ``initialise`` draws them."""
+    """A dense layer with bias. Weights are zero until ``initialize`` draws them."""
     return nn.Dense(in_features, out_features, weight_init="zeros", bias_init="zeros")
 
 

@@ -366,7 +366,7 @@ def test_files_that_claim_a_thousand_million_samples_take_no_memory(tmp_path):
         (runs(("show", str(one), "--no-data")), None), (runs(("show", str(pooled), "--no-data")), None),
         (runs(("show", str(one), "--export", str(tmp_path / "kept.csv"), "--no-data")), None),
         (f"torch_like(Coreset.load({str(one)!r}))", None),
-        (f"Coreset.load({str(one)!r}).ascending()", None),
+        (f"Coreset.load({str(one)!r}).sort_by_index()", None),
         (f"Coreset.load({str(noted)!r})", "scores of shape"),
         (f"Coreset.load({str(large)!r})", "'manifest' is said to be of"),
         (f"read_dropped({str(readers.put(tmp_path / 'some.bin', pickle.dumps(np.arange(9))))!r}, 9)", "drops every")])

@@ -1,7 +1,7 @@
 """The networks by name, with weights drawn from a numpy seed.
 
 A file is a family. Its functions give a module, with ``features(x)`` the exact input of the last linear layer, and
-how its layers start (``initialization.initialise``).
+how its layers start (``initialization.initialize``).
 """
 
 import inspect
@@ -27,7 +27,7 @@ from torch_ref.networks import (
     vgg,
     wide_resnet,
 )
-from torch_ref.networks.initialization import Built, initialise
+from torch_ref.networks.initialization import Built, initialize
 
 _BUILDERS: dict[str, Callable[..., Built]] = {
     "mlp": mlp.mlp,
@@ -85,7 +85,7 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
     """
     options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     network, schemes = build_network(name, num_classes, in_channels, image_size, **options)
-    return initialise(network, np.random.RandomState(seed), **schemes)
+    return initialize(network, np.random.RandomState(seed), **schemes)
 
 
 def build_network(name: str, num_classes: int, in_channels: int, image_size: int, **options: Any) -> Built:

@@ -55,7 +55,7 @@ HE = (he_fan_out, zeros)
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, rng: np.random.RandomState, convolution: Scheme = TORCH,
+def initialize(network: nn.Module, rng: np.random.RandomState, convolution: Scheme = TORCH,
                linear: Scheme = TORCH) -> nn.Module:
     """Draw the weights of all layers, in order of definition, weight before bias; returns the network.
 
