@@ -1,4 +1,4 @@
-"""Which part of the data is worth keeping: coreset selection in MindSpore.
+"""Coreset selection in MindSpore: which part of a data set is worth keeping.
 
     split    = mc.load_dataset("CIFAR100N", root="data", train=True)
     network  = mc.create_network("resnet18", num_classes=100, in_channels=3, image_size=32)
@@ -6,8 +6,8 @@
     evidence = mc.extract(network, split)
     coreset  = mc.select("moderate", evidence, rate=0.2)
 
-Names are imported when they are first used, and MindSpore when a network, an accelerator or other processes are:
-selection from arrays on a CPU goes without it, installed or not.
+Names are imported when they are first used. MindSpore is loaded when a network, an accelerator or several processes are
+used; selection from arrays on a CPU works without it, whether it is installed or not.
 """
 
 import importlib
