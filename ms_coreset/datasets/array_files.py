@@ -1,4 +1,4 @@
-"""The user's own arrays, in one .npz file: images, or what some network said of them, or both."""
+"""The user's own arrays in one .npz file: images, or features and logits of some network, or both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BLOCK = 1024  # images at a time
 
 @register_dataset("arrays", mean=None, std=None, by_path=True)
 def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
-    """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing to download.
+    """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing is downloaded.
 
     The arrays of the file:
 
