@@ -1,4 +1,4 @@
-"""The gradients that GradMatch and Glister choose from, and those that they aim at."""
+"""What GradMatch and GLISTER choose from, and their target, as gradients."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from ms_coreset.selectors.rules import first_best
 
 
 class GradientTask(NamedTuple):
-    """The pool to pick from, and the samples whose mean gradient is the target, as gradients and as evidence."""
+    """The pool to pick from, and the samples whose mean gradient is the target; both as gradients and as evidence."""
 
     pool: ResidentGradients
     aim: ResidentGradients
