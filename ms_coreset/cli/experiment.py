@@ -157,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def job_of(arguments: argparse.Namespace) -> StudyJob:
-    """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for what can't be meant."""
+    """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for values that can't be used."""
     name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
     places = [action.dest for action in places_of(parser("experiment"))]
     options = vars(arguments) | {"name": name, "label": _labels(arguments.label)}

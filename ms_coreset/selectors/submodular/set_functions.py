@@ -1,8 +1,8 @@
 """Set functions f(S) with their state for a growing S.
 
-Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``, and ``add(place)``,
-which makes S one larger; and ``batch``, how many gains are cheaper together than one by one, None where all are known
-at any time. ``greedy`` maximizes them.
+Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``; ``add(place)``,
+which adds a place to S; and ``batch``, the number of gains that are best computed together, or None if all gains are
+known at any time. ``greedy`` maximizes them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _EQUAL_SIMILARITY = 1e-12
 
 
 class SetFunction(Protocol):
-    """What the maximizers ask of a set function; see above."""
+    """What the maximizers require of a set function; see the module's docstring."""
 
     @property
     def batch(self) -> int | None:
-        """How many gains are cheaper together, or None."""
+        """Number of gains that are best computed together; None if all gains are known."""
 
     def __len__(self) -> int:
         """The size of the pool."""
@@ -36,7 +36,7 @@ class SetFunction(Protocol):
         """f(S + j) - f(S) for each j of ``places``."""
 
     def add(self, place: int) -> None:
-        """Make S one larger."""
+        """Add ``place`` to S."""
 
 
 class FacilityLocation:
@@ -78,9 +78,9 @@ class FacilityLocation:
 class NeighborFacilityLocation:
     """f(S) = sum_i max_{j in S and N_i} s_ij, with N_i the ``count`` elements most similar to i.
 
-    The max is 0 where S has none of N_i. Of similarities equal to 12 places the lowest places are taken. n ``count`` of
-    the n^2 similarities are kept: f is at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0),
-    on average ``count`` operations.
+    The maximum is 0 if S has none of N_i. Of similarities that are equal to 12 decimal places the lowest places are in
+    N_i. n ``count`` of the n^2 similarities are stored: f is at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i}
+    max(s_ij - m_i, 0), on average ``count`` operations.
     """
 
     batch = 16
@@ -118,7 +118,7 @@ class NeighborFacilityLocation:
 
 
 class Separate:
-    """The sum of functions of parts of a pool: ``parts``, one (ascending places, function) for each."""
+    """The sum of set functions of parts of a pool: ``parts``, a pair (ascending places, function) for each."""
 
     def __init__(self, parts: Sequence[tuple[np.ndarray, FacilityLocation]]) -> None:
         self._functions = [function for _, function in parts]
@@ -147,9 +147,9 @@ class Separate:
 class GraphCut:
     """f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij.
 
-    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact one has a further - s_jj; it is left out, as in
-    DeepCore, and makes no difference where all s_jj are equal, as they are but for zero vectors. Monotone for
-    lam >= 2; with less, gains turn negative as S grows.
+    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj; it is left out as in
+    DeepCore, and makes no difference if all s_jj are equal, as they are except for zero vectors. f is monotone for lam
+    >= 2; below, gains become negative as S grows.
     """
 
     batch = 128
@@ -212,8 +212,8 @@ class LogDeterminant:
 class ExplainedVariance(LogDeterminant):
     """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j.
 
-    The true one takes the log of what S does not explain. This seeks redundancy, and its gains rise as S grows:
-    maximized lazily, candidates one by one, it gives places 0, 1, 2, ... as in DeepCore.
+    The true gain is the log of what S does not explain. This one prefers redundancy, and its gains increase as S grows:
+    maximized lazily, candidate by candidate, it picks places 0, 1, 2, ... as in DeepCore.
     """
 
     batch = 1

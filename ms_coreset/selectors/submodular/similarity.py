@@ -1,8 +1,9 @@
 """Similarities of the samples of a pool, row by row: an n x n matrix is held only where ``as_matrices`` makes it.
 
-Each has ``len``; ``rows(places, columns=slice(None))``, the similarities (m, n) float64 of m places to all (or some), a
-fresh array; ``column_sums()``, (n,); and ``batch``, how many rows are cheaper together than one by one. Those that
-graph cut and log determinant use have ``diagonal()``, (n,), and ``sum_of_rows()``, of places added one by one, too.
+Each has ``len``; ``rows(places, columns=slice(None))``, the similarities (m, n) float64 of m places to all samples (or
+to some), a new array; ``column_sums()``, (n,); and ``batch``, the number of rows that are best computed together. Those
+of graph cut and log determinant also have ``diagonal()``, (n,), and ``sum_of_rows()``, of places that are added one by
+one.
 """
 
 from __future__ import annotations
@@ -67,19 +68,19 @@ def _dense(similarity: Cosine | GradientDistance) -> Dense:
 def _empty_matrix(n: int) -> np.ndarray:
     """An (n, n) array, in small pages of memory.
 
-    From 4 MB on NumPy asks the system for huge pages. A machine that has run for a while must move other memory around
-    for these: three seconds for 10,000 x 10,000, where filling small ones takes half a second.
+    From 4 MB on NumPy requests huge pages. A machine that has run for a while must move other memory to provide them:
+    three seconds for 10,000 x 10,000, while filling small pages takes half a second.
     """
     size = 8 * n * n
     return np.frombuffer(mmap.mmap(-1, size)).reshape(n, n) if size >= HUGE_PAGES_FROM else np.empty((n, n))
 
 
 class Similarity(Protocol):
-    """What facility location asks of similarities; see above."""
+    """What facility location requires of similarities; see the module's docstring."""
 
     @property
     def batch(self) -> int:
-        """How many rows are cheaper together than one by one."""
+        """Number of rows that are best computed together."""
 
     def __len__(self) -> int:
         """How many elements there are."""
