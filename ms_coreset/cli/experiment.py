@@ -1,4 +1,4 @@
-"""``experiment``: data sets x methods x rates x seeds x networks, each run once, whatever happens in between."""
+"""``experiment``: data sets x methods x rates x seeds x networks, each run once, even after interruptions."""
 
 import argparse
 import functools
@@ -178,7 +178,7 @@ def _labels(entries: Iterable[str]) -> dict[str, str]:
 
 
 def _preparation(line: str, arguments: argparse.Namespace, job: StudyJob) -> Preparation:
-    """The ``Preparation`` by a command of --prepare, which a file may spell: it runs no code, and names no place.
+    """The ``Preparation`` of a command of --prepare; a file may hold the command: no code, no places.
 
     Raises:
         MsCoresetError: for one that would.

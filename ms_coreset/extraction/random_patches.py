@@ -69,8 +69,7 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, t
     32, by averaging.
 
     1. 100,000 random patches, as vectors of pixels 0 to 255: p' = (p - mean p) / sqrt(var p + 10). With mu their mean
-    and
-       V E V^T their covariance, W = V (E + 0.1)^(-1/2) V^T whitens them.
+       and V E V^T their covariance, W = V (E + 0.1)^(-1/2) V^T whitens them.
     2. K of them are atoms a = (p' - mu) W, at length 1. Filters w = a W, less their mean; offsets o = w . mu.
     3. At every place z = w . p / sqrt(var p + 10) - o, then max(0, z - 1/4) and max(0, -z - 1/4), each averaged over a
        2 x 2 grid (of an odd number of places both halves have the middle one): g, 8 K numbers. For colour images those

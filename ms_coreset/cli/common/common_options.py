@@ -29,7 +29,7 @@ class _Parser(OneLineParser):
 
 
 def new_parser(typed: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    """An argument parser for a command that was called as ``typed``; what follows is in its results' ``typed``."""
+    """An argument parser for a command that was called as ``typed``; it sets ``typed`` to the words after it."""
     parser = _Parser(prog=typed, description=description, epilog=epilog,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add_plugin_option(parser)

@@ -30,7 +30,7 @@ class ConfiguredParser(OneLineParser):
         self._folder = folder
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
-        """As ever; raises ``MsCoresetError`` for a file that is missing or no YAML, has unknown keys or a place."""
+        """Like argparse's; raises ``MsCoresetError`` for a file that is missing, is no YAML, or has unknown keys."""
         typed = sys.argv[1:] if args is None else list(args)
         self.set_defaults(typed=typed)
         arguments = super().parse_args(typed, namespace)

@@ -1,4 +1,4 @@
-"""Files of the user's that register methods, scores, data sets or networks: --plugin FILE ..., on every command."""
+"""Plugins (--plugin FILE ...): the user's files that register methods, scores, data sets or networks."""
 
 import argparse
 import contextlib

@@ -18,7 +18,7 @@ _ABOUT_THIS_CALL = ("help", "list", "from_manifest", "save")
 
 
 def options_of(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The values of all options in ``arguments`` by their names, None for those without: what ``values_of`` reads."""
+    """The values of all options in ``arguments`` by name, None for those without; ``values_of`` reads them."""
     return {action.option_strings[0].lstrip("-"): getattr(arguments, action.dest, None) for action in parser._actions
             if action.dest not in _ABOUT_THIS_CALL}
 
