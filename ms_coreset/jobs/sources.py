@@ -95,7 +95,7 @@ class DataSource:
         return dataclasses.replace(self, name=name)
 
     def _about_broken_images(self) -> str | None:
-        """What ``load_dataset`` does about broken images: of a user's own, which nobody published, all are tried."""
+        """The option ``broken`` of ``load_dataset``: all images of a user's own set are checked."""
         if self.skip_broken:
             return "skip"
         return "refuse" if self.verify or find_dataset(self.name)[0].by_path else None

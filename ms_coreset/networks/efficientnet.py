@@ -32,8 +32,8 @@ _STOCHASTIC_DEPTH = {"cifar": 0.0, "imagenet": 0.2}
 class SmallBlock(nn.Cell):
     """The Moderate repository's block: ``InvertedResidual`` with other names.
 
-    Where nothing is expanded the repository defines an expansion all the same and does not use it. Here these weights
-    are kept but not trained.
+    In blocks without expansion the repository defines an expansion and does not use it. These weights are kept here but
+    not trained.
     """
 
     def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int,
