@@ -20,6 +20,7 @@ class GradientTask(NamedTuple):
 
 
 def pose_task(evidence: Evidence, rows: np.ndarray, request: Request, variant: str, batch_size: int) -> "GradientTask":
+    """The ``GradientTask`` of the pool ``rows``, aimed at the validation set (balanced: at the samples of its class)."""
     samples = evidence.part(rows, EXTRACTED)
     pool = _resident(samples, variant, batch_size)
     validation = evidence.validation
@@ -55,6 +56,7 @@ def largest_first(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def require_fitting_validation(evidence: Evidence) -> None:
+    """Raise ``MsCoresetError`` if features or logits of the validation set have another number of columns."""
     if evidence.validation is None:
         return
     for field in EXTRACTED:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 def load_mindspore() -> Any:
+    """The module ``mindspore``."""
     # Imported when first needed: listing methods must not start MindSpore.
     import mindspore
 

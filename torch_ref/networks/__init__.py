@@ -1,7 +1,7 @@
 """The networks by name, with weights drawn from a numpy seed.
 
-A file is a family. Its functions give a module, with ``features(x)`` the exact input of the last linear layer, and
-how its layers start (``initialization.initialize``).
+A file is a family. Its functions return a module, with ``features(x)`` the exact input of the last linear layer, and
+the initial distributions of its layers (``initialization.initialize``).
 """
 
 import inspect
@@ -68,7 +68,7 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
 
     Args:
         name: one of ``NETWORKS``, in any case.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128).
@@ -89,17 +89,17 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
 
 
 def build_network(name: str, num_classes: int, in_channels: int, image_size: int, **options: Any) -> Built:
-    """(a network whose weights are not drawn yet, how its layers start); see ``create_network``.
+    """A network whose weights are not drawn yet, and its initial distributions; see ``create_network``.
 
     Args:
         name: the name in the registry.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         **options: further options, by name.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     build = _BUILDERS.get(str(name).lower())
     if build is None:

@@ -35,18 +35,22 @@ NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and 
 
 
 def needs_of_kernel(options: dict[str, Any]) -> tuple[str, ...]:
+    """Fields of ``Evidence`` that the kernel of these options needs."""
     return ("features",) if options["kernel"] == "features" else EXTRACTED
 
 
 def goes_by_gradients(options: dict[str, Any]) -> bool:
+    """Whether the kernel of these options is that of gradients."""
     return options["kernel"] == "gradient"
 
 
 def is_nested(options: dict[str, Any]) -> bool:
+    """Whether picks at a rate are the first picks at any higher rate."""
     return options["greedy"] != "stochastic"  # "stochastic" draws more candidates for smaller budgets
 
 
 def sharing_of(options: dict[str, Any]) -> str:
+    """How several ranks share the method, see ``catalogue.Entry``."""
     return "rounds" if options["greedy"] != "stochastic" else ""  # its draws continue from class to class
 
 
@@ -103,4 +107,5 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize
 
 
 def gradients_of(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:
+    """The last-layer gradients of the samples ``rows``."""
     return LastLayerGradients.of(evidence.part(rows, EXTRACTED))
