@@ -17,7 +17,7 @@ from torch_ref.scores import SCORES, score
 def by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
              mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", normalize: str = "none",
              **options: Any) -> Picks:
-    """(indices, weights, scores) of the score ``name`` with a rule, after the cut-off of the hardest if there is one."""
+    """(indices, weights, scores) of the score ``name`` with a rule, after the cut-off if there is one."""
     if rule in DRAWING:
         return _by_drawing(evidence, rate, balance, seed, name, rule, normalize, options)
     values = _in_range(score(name, evidence, **options), evidence.labels, normalize)

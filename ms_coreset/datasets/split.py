@@ -93,11 +93,14 @@ class Split:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """Number of classes C."""
         return len(self.classes)
 
     def require_images(self) -> np.ndarray | Pictures:
         """Return the images.
+
+        Returns:
+            (n, height, width, channels) uint8, or ``Pictures``.
 
         Raises:
             MsCoresetError: if the split has none.
@@ -108,12 +111,12 @@ class Split:
 
     @property
     def image_size(self) -> int:
-        """Pixels of a side."""
+        """Side of the images in pixels."""
         return self.require_images().shape[1]
 
     @property
     def in_channels(self) -> int:
-        """Channels of an image."""
+        """Number of channels of an image."""
         return self.require_images().shape[3]
 
     @property

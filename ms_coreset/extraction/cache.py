@@ -30,7 +30,7 @@ def evidence_key(network: Trainable, split: Split) -> str:
     """Name of the cache entry: a checksum of the weights, the architecture, the images and the normalisation.
 
     Args:
-        network: that is asked.
+        network: a trained network.
         split: of the images.
 
     Returns:

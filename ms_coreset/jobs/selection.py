@@ -82,7 +82,11 @@ class SelectionResult:
 
     @property
     def summary(self) -> dict:
-        """Count samples, samples of each class, and bad samples; see ``Coreset.summary``."""
+        """Count samples, samples of each class, and bad samples.
+
+        Returns:
+            The dict of ``Coreset.summary``.
+        """
         return self.coreset.summary(self.split)
 
 

@@ -124,7 +124,14 @@ class Classifier(nn.Cell):
         return self.fc
 
     def construct(self, x: Tensor) -> Tensor:
-        """Logits (B, C): the last dense layer of ``features(x)``."""
+        """Compute the logits: the last dense layer of ``features(x)``.
+
+        Args:
+            x: (B, channels, height, width) float32, normalised images.
+
+        Returns:
+            (B, C) logits.
+        """
         return self.head(self.features(x))
 
     @property
@@ -136,6 +143,9 @@ class Classifier(nn.Cell):
         """Make ``trunk`` the part whose weights are called "features...", as in torchvision's networks.
 
         The attribute can't be called so, because the method is; it is ``self.trunk``.
+
+        Args:
+            trunk: the layers before pooling and the dense layers.
         """
         trunk.update_parameters_name("features.")
         self._cells["features"] = trunk

@@ -20,7 +20,7 @@ class GradientTask(NamedTuple):
 
 
 def pose_task(evidence: Evidence, rows: np.ndarray, request: Request, variant: str, batch_size: int) -> "GradientTask":
-    """The ``GradientTask`` of the pool ``rows``, aimed at the validation set (balanced: at the samples of its class)."""
+    """The ``GradientTask`` of the pool ``rows``, with the validation set (balanced: its class) as target."""
     samples = evidence.part(rows, EXTRACTED)
     pool = _resident(samples, variant, batch_size)
     validation = evidence.validation

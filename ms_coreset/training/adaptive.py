@@ -109,7 +109,14 @@ class Reselection:
                    every=every, warm=warm, options=options)
 
     def of_all(self, coreset: Coreset) -> Coreset:
-        """A coreset of the larger data set, if the samples are a pool of one; else the coreset as it is."""
+        """Convert a coreset of the samples to one of the larger data set, if the samples are a pool of one.
+
+        Args:
+            coreset: a coreset of the samples.
+
+        Returns:
+            A coreset of the larger data set, or ``coreset`` itself without one.
+        """
         return coreset if self.pool is None or self.n is None else coreset.within(self.pool, self.n)
 
     def __str__(self) -> str:

@@ -126,7 +126,14 @@ class Recipe:
             raise MsCoresetError(f"recipe: {name} is {value!r}, must be {allowed}")
 
     def num_epochs(self, updates_per_epoch: int) -> int:
-        """Passes over the data: ``epochs``, or enough for ``iterations`` updates."""
+        """Number of passes over the data: ``epochs``, or enough for ``iterations`` updates.
+
+        Args:
+            updates_per_epoch: number of batches of a pass.
+
+        Returns:
+            The number of passes: ``epochs``, or ``ceil(iterations / updates_per_epoch)``.
+        """
         if self.epochs is not None:
             return self.epochs
         assert self.iterations is not None  # one of the two is there
@@ -186,7 +193,11 @@ class Recipe:
         return dataclasses.replace(self, **values)
 
     def as_dict(self) -> dict:
-        """The recipe as plain values."""
+        """The recipe as plain values.
+
+        Returns:
+            A dict: name of the field -> value.
+        """
         return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
 
 

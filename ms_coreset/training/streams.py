@@ -65,7 +65,14 @@ class StreamedDynamics:
         return len(next(iter(self.streamed.values()), ()))
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write each score to a file below ``folder``."""
+        """Write each score to a .npy file below ``folder``.
+
+        Args:
+            folder: the folder, which is made if it is missing.
+
+        Raises:
+            MsCoresetError: if a file can't be written.
+        """
         for name, values in self.streamed.items():
             with atomic_write(Path(folder) / _FOLDER / f"{name}.npy") as stream:
                 np.save(stream, values)
