@@ -32,8 +32,8 @@ def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
     """Samples whose training step lowers the validation loss most, chosen greedily.
 
     The gain of a sample is <G_i, h(S)>, with G_i its last-layer gradient and h the validation set's mean gradient after
-    one step of rate eta on the picks S. The step changes the logits z_v of a validation sample with features e_v to z_v
-    - eta (g_0 + G_1 e_v), with [g_0, G_1] the mean or summed gradient of the picks. The validation set is
+    one step of rate eta on the picks S. With [g_0, G_1] the mean or summed gradient of the picks, the step changes the
+    logits z_v of a validation sample with features e_v to z_v - eta (g_0 + G_1 e_v). The validation set is
     ``evidence.validation``, or else the pool itself; balanced, its samples of the same class.
 
     Departures from the paper: the plain greedy maximizer is used, because gains may grow, for which a lazy one is

@@ -31,9 +31,9 @@ def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = N
 
     Args:
         evidence: with labels and ``dynamics``.
-        early: the early epochs, at least two and before the late ones: a number N for the first N, or "A-B" for A to B
-            - 1, counted from 0. By default the first ten (the paper's 0-10 of 200); of fewer than 20 epochs the first
-            half, of fewer than four the first two.
+        early: the early epochs, at least two and before the late ones: a number N for the first N, or "A-B" for those
+            from A up to, but without, B, counted from 0. By default the first ten (the paper's 0-10 of 200); of fewer
+            than 20 epochs the first half, of fewer than four the first two.
         late: the late epochs, at least two, in the same form. By default the ten from the middle on (the paper's
             100-110 of 200); of fewer than 20 epochs the last half, of fewer than four the last two.
         weight: w, in [0, 1].

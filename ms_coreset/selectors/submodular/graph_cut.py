@@ -38,8 +38,8 @@ def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kern
               greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
     """Samples similar to all others and unlike one another.
 
-    It maximizes f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily by the gain lam sum_{i in V} s_ij
-    - 2 sum_{i in S} s_ij, with V all samples. The exact gain has a further term - s_jj, which is left out as in
+    With V all samples, it maximizes f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily. The gain is
+    lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj, which is left out as in
     DeepCore: it is the same for all samples except zero vectors.
 
     Sums of cosines are products with the sum of the vectors, so that no row of the n x n similarities is computed: O(n)
