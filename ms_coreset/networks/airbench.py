@@ -59,8 +59,8 @@ def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 1
     the others are drawn as in torch. The running statistics of BatchNorm take 0.4 of each batch.
 
     Source: Jordan, "94% on CIFAR-10 in 3.29 seconds on a single GPU", 2024 (airbench94). Departures: ReLU instead of
-        GELU, which costs more on a CPU; a narrower network; BatchNorm's scale is learned, too; the whitening's shift is
-        learned until the end; the factor 1/9 is applied to the features, which gives the same logits.
+    GELU, which costs more on a CPU; a narrower network; BatchNorm's scale is learned, too; the whitening's shift is
+    learned until the end; the factor 1/9 is applied to the features, which gives the same logits.
     GELU, which costs more on a CPU; a narrower net; BatchNorm's scale is learnt too; the whitening's shift is learnt to
     the end; the factor 1/9 is on the features, which gives the same logits.
 

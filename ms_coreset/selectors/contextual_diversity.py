@@ -30,8 +30,8 @@ def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
     center, the greedy order and ties are as in ``k_center``.
 
     Departures: DeepCore's divergence of saturated samples is NaN, and it picks those first; here the divergence is
-        always finite, and equal to DeepCore's if that is finite. The paper compares mixtures of a class's predictions
-        within images; this compares the predictions of samples, as DeepCore does.
+    always finite, and equal to DeepCore's if that is finite. The paper compares mixtures of a class's predictions
+    within images; this compares the predictions of samples, as DeepCore does.
     always finite, and equal to DeepCore's wherever that is finite. The paper compares mixtures of a class's predictions
     within images; DeepCore compares the samples' predictions, and so does this.
 

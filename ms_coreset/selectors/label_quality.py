@@ -49,7 +49,7 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
     if wrong labels are those of a similar class.
 
     Source: for the share Storey, "A direct approach to false discovery rates", 2002, equation 4; for the probabilities
-        Efron's local false discovery rate. To take other labels as the null hypothesis is ours.
+    Efron's local false discovery rate. To take other labels as the null hypothesis is ours.
     discovery rate for the chances. Taking other labels for the null hypothesis is ours.
 
     Args:

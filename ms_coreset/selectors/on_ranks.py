@@ -143,8 +143,8 @@ def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Plac
     the second, rank 0 picks from the union.
 
     Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2. The random
-        distribution, which gives a constant share of the best value in expectation: Barbosa et al., ICML 2015. For
-        k-center: Malkomes et al., NeurIPS 2015, algorithm 1, within 4 times the best radius.
+    distribution, which gives a constant share of the best value in expectation: Barbosa et al., ICML 2015. For
+    k-center: Malkomes et al., NeurIPS 2015, algorithm 1, within 4 times the best radius.
     which gives a constant share of the best value in expectation, Barbosa et al., ICML 2015. For k-center, Malkomes et
     al., NeurIPS 2015, algorithm 1: within 4 times the best radius.
 

@@ -93,7 +93,7 @@ def moderate_window(scores: np.ndarray, rate: float) -> np.ndarray:
     Both ends are rounded (half to even), so that the window may hold one more or less than ``round(rate n)``.
 
     Source: Xia et al., ICLR 2023, as their repository computes it. Departure: if both ends meet (rates near 1/n), the
-        sample in the middle is kept instead of none.
+    sample in the middle is kept instead of none.
     one sample at the middle is kept instead of none.
 
     Args:

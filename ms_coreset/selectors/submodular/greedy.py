@@ -64,8 +64,6 @@ def lazy(function: SetFunction, k: int) -> np.ndarray:
     Returns:
         (k,) places, in pick order.
     """
-    if function.batch is None:
-        return naive(function, k)
     bounds = function.gains(np.arange(len(function)))
     scale = _size(bounds.max())
     picks = [first_best(bounds, scale)]
@@ -82,8 +80,11 @@ def _size(first_gain: float) -> float:
 
 
 def _best_now(function: SetFunction, bounds: np.ndarray, scale: float) -> int:
-    """The place of the best gain now, given bounds (n,); bounds that had to be checked are replaced by gains."""
-    assert function.batch is not None  # else all gains are known
+    """The place of the best gain now, given bounds (n,) of all; bounds that were in question become gains."""
+    if function.batch is None:
+        left = np.flatnonzero(bounds > -np.inf)
+        bounds[left] = function.gains(left)
+        return first_best(bounds, scale)
     fresh, best = [], -np.inf
     places = _largest(bounds, function.batch)
     places = places[bounds[places] > -np.inf]
@@ -147,7 +148,7 @@ def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.Ran
     For monotone functions the expected value is at least 1 - 1/e - epsilon of the maximum.
 
     Source: Mirzasoleiman et al., Lazier Than Lazy Greedy, AAAI 2015. Departure: DeepCore draws with epsilon 0.9, for
-        which that bound is empty, and assigns its first gains to the wrong candidates.
+    which that bound is empty, and assigns its first gains to the wrong candidates.
     which that bound is void, and gives its first gains to the wrong candidates.
 
     Args:

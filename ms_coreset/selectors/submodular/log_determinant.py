@@ -50,7 +50,7 @@ def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-
         request: rate, balance, seed and memory, see ``quota.Request``.
         jitter: added to the diagonal, above 0; without it the determinant is 0 for duplicates.
         kernel: see ``facility_location``.
-        greedy: see ``facility_location``; all gains are known at any time, so that "naive" costs no more than "lazy".
+        greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
         variant: "paper", or "deepcore", the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, which has the opposite sign:
