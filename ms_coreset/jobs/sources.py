@@ -162,6 +162,7 @@ class EvidenceSource:
         scores_key: name of the scores in the file, if it holds several
         scores_low: whether low scores are to be kept
         cache: folder of extracted evidence
+        dynamics: folder of training dynamics that were recorded elsewhere, see ``Recorder``
 
     Raises:
         MsCoresetError: for another kind.
@@ -177,6 +178,7 @@ class EvidenceSource:
     cache: str = "cache"
     memory: int | str | None = None
     folds: int | None = None
+    dynamics: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (None, NETWORK, PATCHES):
