@@ -126,16 +126,19 @@ def _possible(source: EvidenceSource, split: Split) -> list[str]:
         names = [name for name in names if set(SCORES[name].needs) <= {*EXTRACTED}]
     if split.images is not None:
         return names
-    possible = [name for name in names if set(SCORES[name].needs) <= split.known.keys()]
+    possible = [name for name in names if set(SCORES[name].needs) <= split.known.keys()
+                and (split.num_classes or not SCORES[name].needs_labels({}))]
+    lacking = "no images" if split.num_classes else "no images or labels"
     if not possible:
-        raise MsCoresetError(f"{split.name} brings no images, features or logits: there is nothing to score by")
-    note(f"{split.name} brings {', '.join(split.known)} and no images: {len(possible)} of {len(names)} scores")
+        brought = ", ".join(split.known) or "labels"
+        raise MsCoresetError(f"{split.name} brings {brought} and {lacking}: there is nothing to score by")
+    note(f"{split.name} brings {', '.join(split.known)} and {lacking}: {len(possible)} of {len(names)} scores")
     return possible
 
 
 def _save(stem: Path, rows: np.ndarray, split: Split, values: Mapping[str, np.ndarray]) -> None:
     """The same table twice: arrays by name, and text with a line a sample."""
-    known = {"index": rows, "label": split.labels}
+    known = {"index": rows} if split.known_labels is None else {"index": rows, "label": split.known_labels}
     if split.clean_labels is not None:
         known["clean_label"] = split.clean_labels
     if split.bad is not None:

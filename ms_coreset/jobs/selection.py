@@ -107,6 +107,9 @@ def select(job: SelectionJob) -> SelectionResult:
     if unsaid and goes_by_patches(device, split, _choice_of(wanted).needs):
         wanted = by_patches(wanted)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
+    needing = "balance" if request.balance else choice.needing_labels
+    if needing is not None:
+        whole.require_labels(needing)
     given = [name for name in choice.needs if name in split.known]
     notes = {**_request_notes(wanted, whole, given), **version_notes(device, sources.network.framework),
              "data": data_identity(whole, given)}

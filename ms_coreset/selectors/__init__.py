@@ -209,5 +209,5 @@ def describe(name: str) -> dict:
     """
     registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
     entry = registry[name]
-    return {"name": entry.name, "summary": entry.summary, "needs": ["labels"] * entry.needs_labels({}) + [*entry.needs],
+    return {"name": entry.name, "summary": entry.summary, "needs": entry.all_needs,
             "options": entry.options, "cost": entry.cost, "source": entry.source}
