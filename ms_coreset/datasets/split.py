@@ -104,8 +104,8 @@ class Split:
     def require_labels(self, what: str) -> None:
         """Raise ``MsCoresetError`` where no labels are known, which ``what`` needs."""
         if not self.num_classes:
-            raise MsCoresetError(f"{what} needs labels, but {self.name} brings none: add 'labels', or take one of those "
-                                 "that need none, such as k_center, herding, or facility_location with kernel=features")
+            raise MsCoresetError(f"{what} needs labels, but {self.name} brings none: add 'labels', or choose by one of "
+                                 "those without, such as k_center, herding, or facility_location with kernel=features")
 
     def require_images(self) -> np.ndarray | Pictures:
         """The images, which every network needs.

@@ -13,6 +13,7 @@ from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather_evidence import gather, load_pool
+from ms_coreset.jobs.neighbor_searches import neighbors_kept
 from ms_coreset.jobs.out_of_fold import foldable_scores, require_foldable
 from ms_coreset.jobs.patch_evidence import is_of_patches, require_evidence
 from ms_coreset.jobs.score_files import FIELD
@@ -67,7 +68,7 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
     wanted = names or _possible(sources.evidence, split)
     needs = dict.fromkeys(need for name in wanted for need in SCORES[name].needs)
     evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
-    with steps("score"):
+    with steps("score"), neighbors_kept(sources.evidence.cache):
         values = {name: score(name, evidence) for name in names} or _all_that_go(wanted, evidence)
     _tell_unseen(values)
     rows = np.arange(len(whole)) if pool is None else pool

@@ -119,7 +119,7 @@ class Choice:
         if (self.name if score is None else score.name) != "extrapolated":
             return None
         options = {**SCORES["extrapolated"].options, **self.options}
-        return {name: options[name] for name in ("neighbors", "metric", "weighting")}
+        return {name: options[name] for name in ("neighbors", "metric", "weighting", "probes")}
 
     @property
     def nested(self) -> bool:

@@ -14,11 +14,11 @@ from ms_coreset.randomness import stream
 from ms_coreset.rows import take
 from ms_coreset.selectors.centers import class_mean
 from ms_coreset.selectors.distances import EQUAL
-from ms_coreset.selectors.neighbors import first_digits, first_of_each
 from ms_coreset.selectors.norms import rows_in_metric, squared_norms
 from ms_coreset.selectors.processors import float_type, one_blas_thread
 from ms_coreset.selectors.products import multiply, resident_rows
 from ms_coreset.selectors.row_blocks import blocks
+from ms_coreset.selectors.smallest import first_digits, first_of_each
 
 STARTS, STEPS = 4, 100
 WHOLE_BYTES = 1 << 30  # of the rows in float64: more are not held, and clustered from batches
@@ -60,9 +60,9 @@ def k_means(features: np.ndarray, k: int, *, metric: str = "euclidean", seed: in
     equal ones, within 1e-9, the first. A cluster that loses its rows takes the row that is farthest from its center.
     With "cosine" the rows and the centers are at length 1 (spherical k-means).
 
-    Rows that take more than 1 GiB in float64 are not held: centers start from a sample of them and each step moves them
-    by a batch, c <- c + (sum of its rows - m c) / (rows it ever had), m of them in this batch (mini-batch k-means). In
-    the end every row goes to the nearest center.
+    Rows that take more than 1 GiB in float64 are not held: centers start from a sample of them, clustered as above, and
+    each step moves them by a batch, c <- c + (sum of its rows - m c) / (rows it ever had), m of them in this batch
+    (mini-batch k-means); every row is in one batch. In the end every row goes to the nearest center.
 
     Ours, where scikit-learn has ``KMeans`` and ``MiniBatchKMeans``: these are not spherical, add up in an order that
     depends on the number of threads, and choose by the last bit among centers that are equally far. Here sums go by
@@ -174,16 +174,13 @@ def _from_batches(rows: _Rows, size: int, start: _Start) -> tuple[np.ndarray, in
     sample = rows[np.sort(draws.permutation(n)[:max(size, BATCH_ROWS_PER_CENTER * start.k)])]
     centers, _ = start.best(sample)
     had = np.bincount(nearest_centers(sample, centers)[0], minlength=len(centers)).astype(float)
-    steps = max(STEPS, -(-n // size))
     order = draws.permutation(n)
-    for step in range(steps):
-        if (step + 1) * size % n < size and step:
-            order = draws.permutation(n)
-        batch = rows[np.sort(np.take(order, np.arange(step * size, (step + 1) * size), mode="wrap"))]
+    for part in blocks(n, 1, size):
+        batch = rows[np.sort(order[part])]
         sums, counts = _sums(batch, nearest_centers(batch, centers)[0], len(centers))
         had += counts
         centers = start.moved(centers, centers * (had - counts)[:, None] + sums, had)
-    return centers, steps
+    return centers, -(-n // size)
 
 
 def plus_plus(rows: np.ndarray, k: int, draws: np.random.RandomState) -> np.ndarray:
