@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ms_coreset.selectors import neighbors, products
+from ms_coreset.selectors import products
+from ms_coreset.selectors.smallest import smallest_places
 from ms_coreset.selectors.submodular.similarity import Dense, blocks
 
 if TYPE_CHECKING:
@@ -81,23 +82,33 @@ class NeighborFacilityLocation:
     The max is 0 where S has none of N_i. Of similarities equal to 12 places the lowest places are taken. n ``count`` of
     the n^2 similarities are kept: f is at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0),
     on average ``count`` operations.
+
+    Args:
+        nearest: (n, count), N_i for each i.
+        values: (n, count), the similarities.
     """
 
     batch = 16
 
-    def __init__(self, similarity: Similarity, count: int) -> None:
-        n = len(similarity)
+    def __init__(self, nearest: np.ndarray, values: np.ndarray) -> None:
+        n, count = nearest.shape
         self._covered = np.zeros(n)
-        nearest, values = np.empty((n, count), np.int32), np.empty((n, count))
-        for block in blocks(np.arange(n), 3 * n):
-            rows = similarity.rows(block)
-            nearest[block] = neighbors.smallest_places(-rows, count, _EQUAL_SIMILARITY)
-            values[block] = np.take_along_axis(rows, nearest[block], axis=1)
         # By candidate: whose neighbour it is, ascending, and how similar they are.
         by_candidate = np.argsort(nearest, axis=None, kind="stable")
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(nearest.ravel(), minlength=n))])
         self._values = values.ravel()[by_candidate]
         self._elements = np.floor_divide(by_candidate, count, out=by_candidate).astype(np.int32)
+
+    @classmethod
+    def of(cls, similarity: Similarity, count: int) -> NeighborFacilityLocation:
+        """That of the ``count`` elements most similar to each, for which all similarities are computed once."""
+        n = len(similarity)
+        nearest, values = np.empty((n, count), np.int32), np.empty((n, count))
+        for block in blocks(np.arange(n), 3 * n):
+            rows = similarity.rows(block)
+            nearest[block] = smallest_places(-rows, count, _EQUAL_SIMILARITY)
+            values[block] = np.take_along_axis(rows, nearest[block], axis=1)
+        return cls(nearest, values)
 
     def __len__(self) -> int:
         return len(self._covered)
