@@ -162,9 +162,9 @@ class Coreset:
 
         Returns:
             A dict. "kept", "available": numbers of samples; "per_class": (min, median, max) number of kept samples over
-            the classes; "bad_available", "bad_kept": share of samples that a known perturbation touched, among those
-            available and among those kept, or None if none is known; "bad_by_kind": kind of perturbation -> the same
-            two shares.
+            the classes, None without labels; "bad_available", "bad_kept": share of samples that a known perturbation
+            touched, among those available and among those kept, or None if none is known; "bad_by_kind": kind of
+            perturbation -> the same two shares.
 
         Raises:
             MsCoresetError: for a split of another size.
@@ -174,7 +174,8 @@ class Coreset:
         per_class = np.bincount(split.labels[self.indices], minlength=split.num_classes)
         bad = None if split.bad is None else (float(split.bad[available].mean()), float(split.bad[self.indices].mean()))
         return {"kept": len(self), "available": self.n if self.pool is None else len(self.pool),
-                "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max())),
+                "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max()))
+                if split.num_classes else None,
                 "bad_available": bad and bad[0], "bad_kept": bad and bad[1],
                 "bad_by_kind": self._bad_by_kind(split, available)}
 

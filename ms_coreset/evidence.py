@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import logits_of
+from ms_coreset.arrays import as_array, logits_of
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence_checks import (
     as_labels,
@@ -24,6 +24,8 @@ from ms_coreset.rows import as_slice, take
 FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs")  # that tell of each sample, as labels do
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 _HOW = {
+    "labels": "Evidence(labels=...), or choose by what needs none, such as k_center, herding, or facility_location "
+              "with kernel=features",
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array (logits or probabilities)",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",
@@ -36,7 +38,9 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Arrays about n samples, from which methods and scores choose; only labels are required.
+    """Arrays about n samples, from which methods and scores choose: labels, or one of the others, or several.
+
+    Without labels it serves what does not look at them (``catalogue.Entry.labels``); all else refuses it by name.
 
     Arrays may be of any library: NumPy (in memory or memory-mapped), torch or MindSpore (bfloat16 and tensors with a
     gradient included), pandas, or lists. They are copied only if needed. Of h5py and zarr arrays only the rows in use
@@ -45,9 +49,9 @@ class Evidence:
     Whether numbers are finite is checked later, by ``require``, for the fields that a method needs.
 
     Attributes:
-        labels: (n,) integers of any value; booleans count as 0 and 1, and floats are accepted if they are whole numbers
-            (as pandas has them). Methods that compare labels with logits need 0 .. C-1; others take them as names of
-            groups.
+        labels: (n,) integers of any value, or None; booleans count as 0 and 1, and floats are accepted if they are
+            whole numbers (as pandas has them). Methods that compare labels with logits need 0 .. C-1; others take them
+            as names of groups.
         features: (n, d), a vector for each sample: usually the input of a network's last dense layer.
         logits: (n, C), the network's outputs before the softmax.
         dynamics: what happened to each sample during training: ``TrainingDynamics``, or ``StreamedDynamics``.
@@ -62,7 +66,7 @@ class Evidence:
         MsCoresetError: if shapes do not fit together, and for values that are not numbers, and masked or sparse arrays.
     """
 
-    labels: np.ndarray
+    labels: np.ndarray | None = None
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
     _: KW_ONLY
@@ -74,26 +78,48 @@ class Evidence:
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
-        given: dict[str, Any] = {"labels": as_labels(self.labels), "runs": _as_runs(self.runs)}
-        n = len(given["labels"])
+        given: dict[str, Any] = {"labels": None if self.labels is None else as_labels(self.labels),
+                                 "runs": _as_runs(self.runs)}
+        first, n = self._size(given["labels"], probabilities)
         if probabilities is not None:
             if self.logits is not None:
                 raise MsCoresetError("logits and probabilities: give one of them, the other follows")
-            given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None)))
+            given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None), first))
         for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,)),
                             ("imported", (n,))):
             if getattr(self, name) is not None:
-                given[name] = as_numbers(name, getattr(self, name), shape)
+                given[name] = as_numbers(name, getattr(self, name), shape, first)
         for name, value in given.items():
             object.__setattr__(self, name, value)
         require_kind("validation", self.validation, Evidence, type(None))
         for run in self.runs or ():
             require_kind("runs", run, Evidence)
-            if not np.array_equal(run.labels, self.labels):
+            if len(run) != n or not _same(run.labels, self.labels):
                 raise MsCoresetError("every run must be of the same samples: their labels differ")
 
+    def _size(self, labels: np.ndarray | None, probabilities: Any) -> tuple[str, int]:
+        """(name of the first array that is there, how many samples it is of)."""
+        arrays = {"labels": labels, "features": self.features, "logits": self.logits, "probabilities": probabilities,
+                  "boundary": self.boundary, "imported": self.imported}
+        for name, given in arrays.items():
+            if given is not None:
+                shape = as_array(name, given).shape
+                if not shape or not shape[0]:
+                    raise MsCoresetError(f"{name} must be of at least one sample, got shape {shape}")
+                return name, shape[0]
+        if self.dynamics is not None:
+            return "dynamics", int(self.dynamics.num_samples)  # type: ignore[attr-defined]
+        if self.runs:
+            return "runs", len(self.runs[0])
+        raise MsCoresetError(f"evidence of nothing: give labels, or one of {', '.join(FIELDS)}")
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return self._size(self.labels, None)[1]
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(n,) the class of each sample: its label, or 0 of all samples where there are no labels."""
+        return np.zeros(len(self), np.int64) if self.labels is None else self.labels
 
     def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, Evidence]:
         """Hold a share of the samples out as a validation set.
@@ -130,7 +156,8 @@ class Evidence:
             ``Evidence`` of m samples.
         """
         found = {name: part_of(getattr(self, name), rows) for name in fields}
-        return Evidence(take(self.labels, rows), validation=self.validation, **found)
+        labels = None if self.labels is None else take(self.labels, rows)
+        return Evidence(labels, validation=self.validation, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
         """Check that every field in ``needs`` is given, and finite for the samples ``rows``.
@@ -139,7 +166,7 @@ class Evidence:
         that look like probabilities give a warning.
 
         Args:
-            needs: names of fields.
+            needs: names of fields, "labels" among them.
             method: what needs them, for messages.
             rows: the samples that are checked.
 
@@ -167,7 +194,8 @@ class Evidence:
             MsCoresetError: if a label is not.
         """
         if self.logits is not None:
-            require_label_columns(self.labels, self.logits.shape[1], f" that {method} compares them with")
+            labels = require_field(self.labels)
+            require_label_columns(labels, self.logits.shape[1], f" that {method} compares them with")
 
 
 def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
@@ -175,6 +203,11 @@ def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
     if given is not None and not given:
         raise MsCoresetError("runs must hold at least one Evidence; without runs, leave it out")
     return None if given is None else tuple(given)
+
+
+def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:
+    """Whether labels are the same, or there are none of either."""
+    return labels is others if labels is None or others is None else np.array_equal(labels, others)
 
 
 def part_of(field: Any, rows: np.ndarray) -> Any:

@@ -47,7 +47,7 @@ def center_distance(evidence: Evidence, center: Center = "median", metric: Metri
         Moderate itself keeps the middle of the ranking, for which the direction does not matter.
     """
     distances = np.empty(len(evidence))
-    for rows in classes(evidence.labels):
+    for rows in classes(require_field(evidence.labels)):
         distances[rows] = _from_center(take(require_field(evidence.features), rows), CENTERS[center], metric)
     return distances
 
