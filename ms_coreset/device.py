@@ -159,8 +159,8 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
 
     Raises:
         MsCoresetError: for another name; for a device that is not there (the message lists those that are); for an
-            accelerator without MindSpore or among processes of torchrun; and if MindSpore has already computed on another
-            accelerator or in another precision.
+            accelerator without MindSpore or among processes of torchrun; and if MindSpore has already computed on
+            another accelerator or in another precision.
     """
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
