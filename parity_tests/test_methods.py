@@ -56,6 +56,7 @@ METHOD_OPTIONS = {
     "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
     "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
     "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
+    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}],
 }
 RULE_OPTIONS = {
     "strata": [{"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"}],

@@ -185,6 +185,7 @@ def by_hand(balance):
         "contextual_diversity": (16 * m * C + 32 * 256 * C, 4 * pools * m * C * k),
         "facility_location": (kernel + 8 * m * m, pools * m * m * (D + C)),
         "craig": (apart + 8 * pairs, pools * pairs * (D + C)),
+        "subzero": (copy + 8 * m * D + 40 * m + 8 * m * m, pools * m * m * (D + C)),
         "graph_cut": (kernel, 8 * N * D * C), "log_determinant": (kernel + 8 * m * k, growing),
         "gradmatch": (gradients + 8 * m * k + 24 * k * k, growing),
         "glister": (gradients + 32 * m * C, 4 * pools * m * D * C * k)}

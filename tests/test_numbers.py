@@ -315,7 +315,7 @@ INVARIANT = ["cal", "extrapolated", "herding", "k_center", "moderate", "ram_apl"
 NOT_INVARIANT = {
     **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
                     "the last layer's gradient by its weights is a product with the features themselves"),
-    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching"],
+    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching", "subzero"],
                     "cosines, of gradients or of features, are angles at the origin")}
 CENTERED = [(name, options) for name in INVARIANT for options in ({}, {"variant": "deepcore"}, {"center": "mean"})
             if options.keys() <= METHODS[name].options.keys()]

@@ -152,7 +152,7 @@ WRONG = {"metric": ["", "Cosine", 1], "variant": ["", "Paper", 1],
          "never_learned": ["one"], "kernel": ["cosine"], "greedy": ["slow", None], "epsilon": [0, 1, -1],
          "beta": [0, 1.1], "jitter": [0, -1e-6], "already_selected": [[99], [-1], [3, 3], [0.5]],
          "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1], "weighting": ["Mean", 1],
-         "a": [-0.1, 1.1, "x"], "kappa": [0, -1.0, float("inf")],
+         "gamma": [0, 1, -0.1, "x"], "a": [-0.1, 1.1, "x"], "kappa": [0, -1.0, float("inf")],
          **{name: [0, -3, 1.5, True, "3", "-2", "5-5", "3-1", "a-b", (1,), (2, 1)] for name in
             ("epochs", "early", "late")}}
 
@@ -389,7 +389,8 @@ def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, ti
 
 def test_which_methods_are_nested(tied):
     others = {name for name in EVERY_METHOD if not METHODS[name].nested_for({})}
-    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl"}
+    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl",
+                      "subzero"}
     for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
                           ("k_center", {"already_selected": [1]})):
         assert not METHODS[name].nested_for(options)

@@ -24,6 +24,7 @@ from torch_ref.ram_apl import ram_apl
 from torch_ref.rules import RULES
 from torch_ref.score_and_rule import by_score, options_of
 from torch_ref.scores import SCORES
+from torch_ref.subzero import subzero
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")
 _OTHERS = (
     random, full, moderate, ccs, ram_apl, herding, gm_matching, k_center,
     contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
-    submodular.graph_cut, submodular.log_determinant)
+    submodular.graph_cut, submodular.log_determinant, subzero)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: options_of(SCORES[name]) for name in _RANKED} | {function.__name__: options_of(function)
                                                                 for function in _OTHERS}

@@ -40,23 +40,24 @@ class SetFunction(Protocol):
 
 
 class FacilityLocation:
-    """f(S) = sum_i max_{j in S} s_ij, 0 for the empty S; s symmetric and nowhere negative.
+    """f(S) = sum_i max_{j in S} s_ij, n ``least`` for the empty S; s nowhere below ``least``.
 
-    gain_j = sum_i max(s_ij, m_i) - sum_i m_i with m_i = max_{j in S} s_ij: n operations for a candidate.
+    gain_j = sum_i max(s_ij, m_i) - sum_i m_i with m_i = max_{j in S} s_ij, ``least`` at first: n operations for a
+    candidate, whose row of the similarities holds the s_ij of all i.
     """
 
-    def __init__(self, similarity: Similarity) -> None:
+    def __init__(self, similarity: Similarity, least: float = 0.0) -> None:
         self._similarity = similarity
-        self._covered, self._scratch = np.zeros(len(similarity)), np.empty(len(similarity))
-        self._value = 0.0
+        self._covered, self._scratch = np.full(len(similarity), least), np.empty(len(similarity))
+        self._value = self._value_of_none = least * len(similarity)
         self.batch = similarity.batch
 
     def __len__(self) -> int:
         return len(self._covered)
 
     def gains(self, places: np.ndarray) -> np.ndarray:
-        if not self._value and len(places) == len(self):
-            return self._similarity.column_sums()[places]
+        if self._value == self._value_of_none and len(places) == len(self):
+            return self._similarity.column_sums()[places] - self._value
         if isinstance(self._similarity, Dense):
             return self._gains_in_turn(map(self._similarity.row, places), len(places))
         return np.concatenate([self._gains_in_turn(self._similarity.rows(block), len(block))

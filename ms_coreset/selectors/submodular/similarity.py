@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Sequence
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,7 @@ TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache;
 NEARNESS_MARGIN = 1e-3
 HUGE_PAGES_FROM = 4 << 20
 
-Made = TypeVar("Made", "Cosine", "GradientDistance")
+Made = TypeVar("Made", bound="Cosine | GradientDistance")
 
 
 def blocks(places: np.ndarray, n: int) -> list[np.ndarray]:
@@ -157,12 +157,12 @@ class Cosine:
         self._resident = [products.resident_rows(factor) for factor in (self._left, self._right)]
 
     @classmethod
-    def of_features(cls, features: np.ndarray) -> Cosine:
+    def of_features(cls, features: np.ndarray) -> Self:
         """The cosine of features (n, d)."""
         return cls(np.ones((len(features), 1)), np.array(features, np.float64))
 
     @classmethod
-    def of_gradients(cls, gradients: LastLayerGradients) -> Cosine:
+    def of_gradients(cls, gradients: LastLayerGradients) -> Self:
         """The cosine of ``LastLayerGradients``."""
         inputs = np.empty((len(gradients), gradients.features.shape[1] + 1))
         inputs[:, 0], inputs[:, 1:] = 1, gradients.features
@@ -172,13 +172,16 @@ class Cosine:
         return len(self._left)
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
-        left, right = self._resident
-        cosines = right.products(self._right[places], columns)
-        cosines *= left.products(self._left[places], columns)
-        np.clip(cosines, -1, 1, out=cosines)
+        cosines = self._cosines(places, columns)
         cosines *= 0.5
         cosines += 0.5
         return cosines
+
+    def _cosines(self, places: np.ndarray, columns: slice) -> np.ndarray:
+        left, right = self._resident
+        cosines = right.products(self._right[places], columns)
+        cosines *= left.products(self._left[places], columns)
+        return np.clip(cosines, -1, 1, out=cosines)
 
     def column_sums(self) -> np.ndarray:
         """sum_i s_ij from the sum of all l_i r_i^T: n C d operations, not n^2."""
@@ -193,6 +196,35 @@ class Cosine:
 
     def sum_of_rows(self) -> _SumOfCosines:
         return _SumOfCosines(self._left, self._right)
+
+
+class SignedCosine(Cosine):
+    """The cosine itself as the similarity, s_ij = cos(x_i, x_j), in [-1, 1]."""
+
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        return self._cosines(places, columns)
+
+    def column_sums(self) -> np.ndarray:
+        return 2 * super().column_sums() - len(self)
+
+
+class Weighted:
+    """w_j s_ij of each candidate j, as its row, for similarities s that are symmetric and weights (n,)."""
+
+    def __init__(self, similarity: SignedCosine | Dense, weights: np.ndarray) -> None:
+        self._similarity, self._weights = similarity, weights
+        self.batch = similarity.batch
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        rows = self._similarity.rows(places, columns)
+        rows *= self._weights[places, None]
+        return rows
+
+    def column_sums(self) -> np.ndarray:
+        return self._weights * self._similarity.column_sums()
 
 
 class _SumOfCosines:
