@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
+from ms_coreset.errors import MsCoresetError
 from ms_coreset.rows import take
 from ms_coreset.selectors.centers import class_mean
 from ms_coreset.selectors.distances import squared_distances
-from ms_coreset.selectors.norms import squared_norms
+from ms_coreset.selectors.norms import rows_in_metric, squared_norms
+from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.products import QuickProducts, multiply
 from ms_coreset.selectors.row_blocks import blocks
 
@@ -70,8 +73,55 @@ def nearest_samples(features: np.ndarray, queries: np.ndarray, candidates: np.nd
         error = 2 * _SLACK * (lengths + squares.max())
         near, place = np.nonzero(found <= (_bound_of_smallest(found, k) + error)[:, None])
         exact = squared_distances(features, block[near], candidates[place])
-        first = _first_of_each(len(block), k, near, place, _first_digits(exact))
+        first = first_of_each(len(block), k, near, place, first_digits(exact))
         yield block, candidates[place[first]], np.sqrt(exact[first])
+
+
+class Neighbors(NamedTuple):
+    """The nearest rows to each of n rows.
+
+    Attributes:
+        places: (n, k) int64, the nearest first; of equally near ones, by the first 12 digits of their squared
+            distances, the lowest places. Of an approximate search, -1 where a row's cells hold fewer.
+        distances: (n, k) float64, Euclidean, of rows at length 1 with "cosine": cos = 1 - distance^2 / 2 except to rows
+            of zeros, which have no direction. Infinite where there is no place.
+        recall: share of the k nearest that an approximate search finds, measured on a sample; 1 where it is exact.
+    """
+
+    places: np.ndarray
+    distances: np.ndarray
+    recall: float
+
+
+@one_blas_thread
+def nearest_neighbors(features: np.ndarray, k: int, *, metric: str = "euclidean", probes: int = 0,
+                      seed: int = 0) -> Neighbors:
+    """The k nearest rows to each row of features, itself left out by its place: a duplicate of it counts.
+
+    Args:
+        features: (n, d).
+        k: at least 1, at most n - 1.
+        metric: "euclidean", or "cosine".
+        probes: 0: exact. Otherwise approximate: rows are sought in the row's cell and the nearest others, so many in
+            all, of some sqrt(n) that k-means makes.
+        seed: of the cells.
+
+    Returns:
+        ``Neighbors``.
+
+    Raises:
+        MsCoresetError: where there are no k others.
+    """
+    n = len(features)
+    if not 1 <= k < n:
+        raise MsCoresetError(f"{k} neighbors of each of {n:,} samples: there must be 1 to {n - 1:,}")
+    rows = rows_in_metric(features, metric)
+    places, distances = np.empty((n, k), np.int64), np.empty((n, k))
+    search = _NearRows(rows)
+    for part in blocks(n, 6 * n):
+        block = np.arange(part.start, part.stop)
+        places[part], distances[part] = search.ranked(block, k)
+    return Neighbors(places, distances, 1.0)
 
 
 class _NearRows:
@@ -97,15 +147,20 @@ class _NearRows:
 
     def nearest(self, block: np.ndarray, k: int, exclude_self: bool) -> np.ndarray:
         """Places (b, k), ascending, of the k nearest rows to the rows of ``block``."""
+        wanted = k if exclude_self else k + 1
+        place, _ = self.ranked(block, wanted, exclude_self)
+        return np.sort(place[:, wanted - k:], axis=1)
+
+    def ranked(self, block: np.ndarray, k: int, exclude_self: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Places (b, k), the nearest first, of the k nearest rows to the rows of ``block``, and their distances."""
         squares, error = self._quick_squares(block)
         if exclude_self:
             squares[np.arange(len(block)), block] = np.inf
-        wanted = k if exclude_self else k + 1
-        bound = _bound_of_smallest(squares, wanted)
+        bound = _bound_of_smallest(squares, k)
         near, place = np.nonzero(squares <= (bound + error).astype(np.float32)[:, None])
-        exact = _first_digits(squared_distances(self._given, block[near], place))
-        first = _first_of_each(len(block), wanted, near, place, exact)
-        return np.sort(place[first[:, wanted - k:]], axis=1)
+        exact = squared_distances(self._given, block[near], place)
+        first = first_of_each(len(block), k, near, place, first_digits(exact))
+        return place[first], np.sqrt(exact[first])
 
     def _quick_squares(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances (b, n) in float32, and how far (b,) two of one row may be off together."""
@@ -119,7 +174,7 @@ class _NearRows:
         return squares, 4 * error * lengths * largest + 2.0**-20 * (lengths + largest)**2
 
 
-def _first_digits(values: np.ndarray) -> np.ndarray:
+def first_digits(values: np.ndarray) -> np.ndarray:
     """Values, each rounded to 40 bits."""
     fractions, exponents = np.frexp(values)
     return np.ldexp(np.rint(fractions * 2.0**40), exponents - 40)
@@ -138,11 +193,11 @@ def smallest_places(values: np.ndarray, k: int, unit: float) -> np.ndarray:
     """
     bound = _bound_of_smallest(values, k)
     near, place = np.nonzero(values <= (bound + unit)[:, None])
-    first = _first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit))
+    first = first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit))
     return np.sort(place[first], axis=1)
 
 
-def _first_of_each(b: int, k: int, near: np.ndarray, place: np.ndarray, value: np.ndarray) -> np.ndarray:
+def first_of_each(b: int, k: int, near: np.ndarray, place: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Which of the candidates (b, k) have the least values in each row, the least first; ``near`` gives their rows."""
     order = np.lexsort((place, value, near))
     first = np.searchsorted(near, np.arange(b))  # np.nonzero goes by rows, and so does the order
