@@ -92,7 +92,7 @@ def sizes_of(evidence: Evidence) -> Sizes:
         (samples, features of each, samples of each class, types of features and logits).
     """
     features, logits = evidence.features, evidence.logits
-    return _sizes(evidence.labels, 0 if logits is None else logits.shape[1], features, logits)
+    return _sizes(evidence.groups, 0 if logits is None else logits.shape[1], features, logits)
 
 
 def sizes_to_gather(sources: Sources, split: Split, device: str, needs: Sequence[str]) -> Sizes:

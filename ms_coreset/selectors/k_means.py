@@ -148,16 +148,16 @@ class _Start:
     def _lloyd(self, rows: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, int, float]:
         """(centers, steps, inertia) after Lloyd's steps."""
         settled = _SETTLED * np.sqrt(squared_norms(rows, class_mean(rows)).mean())
-        for step in range(1, STEPS + 1):
+        steps, longest = 0, np.inf
+        while longest > settled and steps < STEPS:
             labels, squares = nearest_centers(rows, centers)
             _refill(labels, squares, len(centers))
             former, centers = centers, self.moved(centers, *_sums(rows, labels, len(centers)))
-            if np.sqrt(squared_norms(centers - former).max()) <= settled:
-                break
+            steps, longest = steps + 1, np.sqrt(squared_norms(centers - former).max())
         labels, squares = nearest_centers(rows, centers)
         taken = _refill(labels, squares, len(centers))
         centers[labels[taken]] = rows[taken]
-        return centers, step, float(squares.sum())
+        return centers, steps, float(squares.sum())
 
     def moved(self, centers: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Means (K, d) from sums and counts (K,), at length 1 where spherical; ``centers`` where there is none."""
@@ -271,7 +271,8 @@ def _refill(labels: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
     Returns:
         The rows that were given, by rising cluster.
     """
-    counts, taken = np.bincount(labels, minlength=k), []
+    counts = np.bincount(labels, minlength=k)
+    taken: list[int] = []
     empty = iter(np.flatnonzero(counts == 0))
     wanted = int((counts == 0).sum())
     for row in np.argsort(-first_digits(squares), kind="stable") if wanted else ():

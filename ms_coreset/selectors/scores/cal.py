@@ -25,7 +25,7 @@ def _cal_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(features + 16 * m * size.columns + size.logits_of(m), 2 * pairs * size.d)
 
 
-@score("cal", needs=EXTRACTED, cost="n^2 d", work=_cal_work,
+@score("cal", needs=EXTRACTED, labels=lambda options: options["within_class"], cost="n^2 d", work=_cal_work,
        parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
 def cal(evidence: Evidence, neighbors: Count = 10, within_class: bool = True,
@@ -55,7 +55,7 @@ def cal(evidence: Evidence, neighbors: Count = 10, within_class: bool = True,
         (n,), at least 0 nats for "highest"; 0 for a class of one sample.
     """
     divergence = np.zeros(len(evidence))
-    for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
+    for rows in classes(require_field(evidence.labels)) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:
             log_p = log_softmax(take(require_field(evidence.logits), rows))
             features = norms.rows_in_metric(take(require_field(evidence.features), rows), metric)

@@ -30,7 +30,7 @@ class Quality(NamedTuple):
     scored: int
 
 
-@score("imported", needs=("imported",), cost="n", work=row_by_row, parallel="samples",
+@score("imported", needs=("imported",), labels=False, cost="n", work=row_by_row, parallel="samples",
        source="whoever made them, such as rgeirhos/dataset-pruning-metrics for ImageNet")
 def imported(evidence: Evidence) -> np.ndarray:
     """Scores made elsewhere, as they are: ``Evidence(imported=...)``, or of a command's --scores-from FILE.
@@ -60,7 +60,7 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return Work(8 * copies * size.n * size.d, 2 * size.n**2 * size.d)
 
 
-@score("extrapolated", needs=("imported", "features"), cost="n m d for m scored samples", work=_work,
+@score("extrapolated", needs=("imported", "features"), labels=False, cost="n m d for m scored samples", work=_work,
        source="Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025")
 def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "euclidean",
                  weighting: Weighting = "mean") -> np.ndarray:
