@@ -86,3 +86,21 @@ def test_neighborhoods_of_subzero(folder, package):
     neighborhood = subzero.neighborhood if package is mc else torch_subzero.neighbors_for
     for n, k, gamma, expected in arrays_of(folder)["subzero/K_table_N_M_gamma_K"]:
         assert neighborhood(int(n), int(k), gamma) == expected
+
+
+def test_prototypes_of_classes(folder, package):
+    values = package.score("prototype", load(folder)[0].evidence(package), groups="labels")
+    np.testing.assert_allclose(values, arrays_of(folder)["prototype/labels_cosine_score_high_is_hard"], atol=1e-11)
+
+
+def test_semdedup(folder, package):
+    values = package.score("semdedup", load(folder)[0].evidence(package), groups="labels")
+    np.testing.assert_allclose(values, arrays_of(folder)["semdedup/labels/score_earlier"], atol=1e-11)
+
+
+@pytest.mark.parametrize(("reading", "key"), [("earlier", "earlier"), ("kept", "greedy"), ("components", "components")])
+@pytest.mark.parametrize("eps", [0.01, 0.02, 0.05])
+def test_what_semdedup_keeps(folder, package, reading, key, eps):
+    values = package.score("semdedup", load(folder)[0].evidence(package), groups="labels", reading=reading, eps=eps)
+    expected = arrays_of(folder)[f"semdedup/labels/eps{eps}/{key}_kept"]
+    np.testing.assert_array_equal(np.flatnonzero(values >= eps), expected)

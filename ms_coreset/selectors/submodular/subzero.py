@@ -24,8 +24,8 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return similarities_work(size, by_features, kernel_bytes(size, by_features), size.pools)
 
 
-@method("subzero", needs=("features",), cost="n^2 d, and n per gain", work=_work, aliases=("SubZeroCore",),
-        parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
+@method("subzero", needs=("features",), labels=False, cost="n^2 d, and n per gain", work=_work,
+        aliases=("SubZeroCore",), parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
         source="Moser et al., SubZeroCore: A Submodular Approach with Zero Training for Coreset Selection, 2025, "
                "arXiv 2509.21748")
 def subzero(evidence: Evidence, request: Request, gamma: Epsilon = 0.6, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1,
@@ -71,7 +71,7 @@ def subzero(evidence: Evidence, request: Request, gamma: Epsilon = 0.6, greedy: 
         weights = density_weights(radii(cosines, neighborhood(len(rows), k, gamma)))
         return rows[maximize(FacilityLocation(Weighted(cosines, weights), least=-1.0), k)]
 
-    return Selection(pick_by_group(evidence.labels, request, pick))
+    return Selection(pick_by_group(evidence.groups, request, pick))
 
 
 def neighborhood(n: int, k: int, gamma: float) -> int:
