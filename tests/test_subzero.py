@@ -135,6 +135,13 @@ def test_unbalanced_the_labels_are_not_looked_at():
     np.testing.assert_array_equal(one, other)
 
 
+def test_it_needs_no_labels():
+    rows = np.random.RandomState(2).randn(50, 4)
+    assert mc.select("subzero", mc.Evidence(features=rows), 0.2).indices.tolist() == picks(rows, 0.2)
+    with pytest.raises(MsCoresetError, match="labels"):
+        mc.select("subzero", mc.Evidence(features=rows), 0.2, balance=True)
+
+
 def test_balanced_each_class_is_a_pool_of_its_own():
     rows, labels = np.random.RandomState(4).randn(61, 4), np.arange(61) % 3
     labels[-1] = 7  # alone

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.selectors.estimate import Size
 from ms_coreset.selectors.k_means import BATCH, BATCH_ROWS_PER_CENTER, STARTS, STEPS, WHOLE_BYTES, k_means
@@ -19,7 +20,7 @@ Seed = Annotated[int, Whole(0)]
 
 
 def group_numbers(evidence: Evidence, groups: str, clusters: int, metric: str, seed: int) -> np.ndarray:
-    """The group of each sample.
+    """The group of each sample; of several ranks, the first finds the clusters.
 
     Args:
         evidence: with ``features``, or with labels.
@@ -33,7 +34,9 @@ def group_numbers(evidence: Evidence, groups: str, clusters: int, metric: str, s
     """
     if groups == LABELS:
         return require_field(evidence.labels)
-    return k_means(require_field(evidence.features), clusters, metric=metric, seed=seed).labels
+    features = require_field(evidence.features)
+    return current().from_first(
+        lambda: {"labels": k_means(features, clusters, metric=metric, seed=seed).labels})["labels"]
 
 
 def goes_by_labels(options: dict[str, Any]) -> bool:
@@ -41,7 +44,7 @@ def goes_by_labels(options: dict[str, Any]) -> bool:
 
 
 def sharing_of_groups(options: dict[str, Any]) -> str:
-    """Ranks share classes; clusters are those of all samples, which each rank finds by itself."""
+    """Ranks share classes; clusters are those of all samples."""
     return "classes" if goes_by_labels(options) else ""
 
 

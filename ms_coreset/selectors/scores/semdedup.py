@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import take
 from ms_coreset.selectors import products
@@ -171,11 +172,18 @@ def semdedup(evidence: Evidence, reading: Reading = "earlier", keep: Keep = "har
         MsCoresetError: for more clusters than samples.
     """
     numbers = group_numbers(evidence, groups, _count(len(evidence), clusters), "cosine", cluster_seed)
-    values = np.empty(len(evidence))
-    for rows in classes(numbers):
-        features = np.asarray(take(require_field(evidence.features), rows), np.float64)
-        order = _by_center(features, keep)
-        values[rows[order]] = _distance(READINGS[reading](_Cosines(features[order]), eps))
+    members, values = classes(numbers), np.empty(len(evidence))
+    features = require_field(evidence.features)
+    own = [_in_group(take(features, rows), reading, keep, eps) for rows in members[current().part(len(members))]]
+    values[np.concatenate(members)] = current().join(np.concatenate([*own, np.empty(0)]))
+    return values
+
+
+def _in_group(features: np.ndarray, reading: str, keep: str, eps: float) -> np.ndarray:
+    """The score (m,) of the samples of one group by themselves."""
+    rows, values = np.asarray(features, np.float64), np.empty(len(features))
+    order = _by_center(rows, keep)
+    values[order] = _distance(READINGS[reading](_Cosines(rows[order]), eps))
     return values
 
 
