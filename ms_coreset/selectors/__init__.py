@@ -16,7 +16,7 @@ from ms_coreset.selectors import baselines, best_window, beta, class_quotas
 from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, gradmatch, glister, offset
 from ms_coreset.selectors import scores, moderate, ccs, top_of_score, prototype, ram_apl, submodular
 # isort: on
-from ms_coreset.selectors import on_ranks, score_and_rule
+from ms_coreset.selectors import on_ranks, score_and_rule, searches
 from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
@@ -72,8 +72,10 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
         raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
-    selection = on_ranks.choose(entry, evidence, inner, options)
+    with searches.noted() as found:
+        selection = on_ranks.choose(entry, evidence, inner, options)
     how = on_ranks.sharing(entry, inner, options)
+    notes |= {"neighbors": found} if found else {}
     return _coreset(_noted(selection, notes), entry.name, evidence, request,
                     {**entry.options, **options, **of_quota}, how)
 
@@ -108,7 +110,9 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
     request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
-    selection = score_and_rule.by_score(evidence, inner, score, rule, **options)
+    with searches.noted() as found:
+        selection = score_and_rule.by_score(evidence, inner, score, rule, **options)
+    notes |= {"neighbors": found} if found else {}
     return _coreset(_noted(selection, notes), name, evidence, request, {**plain(options), **of_quota}, on_ranks.SCORES)
 
 
@@ -209,5 +213,5 @@ def describe(name: str) -> dict:
     """
     registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
     entry = registry[name]
-    return {"name": entry.name, "summary": entry.summary, "needs": ["labels"] * entry.needs_labels({}) + [*entry.needs],
+    return {"name": entry.name, "summary": entry.summary, "needs": entry.all_needs,
             "options": entry.options, "cost": entry.cost, "source": entry.source}

@@ -115,6 +115,11 @@ class Entry:
         return self.needs_for({})
 
     @property
+    def all_needs(self) -> list[str]:
+        """The same, labels among them where it looks at these."""
+        return ["labels"] * self.needs_labels({}) + list(self.needs)
+
+    @property
     def summary(self) -> str:
         """The first line of the docstring; empty where there is none."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]

@@ -14,17 +14,18 @@ from ms_coreset.randomness import stream
 from ms_coreset.rows import take
 from ms_coreset.selectors.centers import class_mean
 from ms_coreset.selectors.distances import EQUAL
-from ms_coreset.selectors.neighbors import first_digits, first_of_each
 from ms_coreset.selectors.norms import rows_in_metric, squared_norms
 from ms_coreset.selectors.processors import float_type, one_blas_thread
 from ms_coreset.selectors.products import multiply, resident_rows
 from ms_coreset.selectors.row_blocks import blocks
+from ms_coreset.selectors.smallest import first_digits, first_of_each
 
 STARTS, STEPS = 4, 100
 WHOLE_BYTES = 1 << 30  # of the rows in float64: more are not held, and clustered from batches
 BATCH = 1 << 14  # rows of a step from batches, at least
 BATCH_ROWS_PER_CENTER = 4
 _SETTLED = 1e-4  # of the root mean square distance of rows from their mean: what no center moves by any more
+_BITS = 33  # of squared distances that are compared: lengths of 1 are rounded to 40
 _ALIKE = 1e-9  # of an inertia: starts that differ by less found the same
 
 
@@ -60,13 +61,13 @@ def k_means(features: np.ndarray, k: int, *, metric: str = "euclidean", seed: in
     equal ones, within 1e-9, the first. A cluster that loses its rows takes the row that is farthest from its center.
     With "cosine" the rows and the centers are at length 1 (spherical k-means).
 
-    Rows that take more than 1 GiB in float64 are not held: centers start from a sample of them and each step moves them
-    by a batch, c <- c + (sum of its rows - m c) / (rows it ever had), m of them in this batch (mini-batch k-means). In
-    the end every row goes to the nearest center.
+    Rows that take more than 1 GiB in float64 are not held: centers start from a sample of them, clustered as above, and
+    each step moves them by a batch, c <- c + (sum of its rows - m c) / (rows it ever had), m of them in this batch
+    (mini-batch k-means); every row is in one batch. In the end every row goes to the nearest center.
 
     Ours, where scikit-learn has ``KMeans`` and ``MiniBatchKMeans``: these are not spherical, add up in an order that
     depends on the number of threads, and choose by the last bit among centers that are equally far. Here sums go by
-    rows, and the first 12 digits of differences in float64 decide, of equal ones the lowest center: the same on any
+    rows, and the first 10 digits of differences in float64 decide, of equal ones the lowest center: the same on any
     number of threads.
 
     Args:
@@ -174,16 +175,13 @@ def _from_batches(rows: _Rows, size: int, start: _Start) -> tuple[np.ndarray, in
     sample = rows[np.sort(draws.permutation(n)[:max(size, BATCH_ROWS_PER_CENTER * start.k)])]
     centers, _ = start.best(sample)
     had = np.bincount(nearest_centers(sample, centers)[0], minlength=len(centers)).astype(float)
-    steps = max(STEPS, -(-n // size))
     order = draws.permutation(n)
-    for step in range(steps):
-        if (step + 1) * size % n < size and step:
-            order = draws.permutation(n)
-        batch = rows[np.sort(np.take(order, np.arange(step * size, (step + 1) * size), mode="wrap"))]
+    for part in blocks(n, 1, size):
+        batch = rows[np.sort(order[part])]
         sums, counts = _sums(batch, nearest_centers(batch, centers)[0], len(centers))
         had += counts
         centers = start.moved(centers, centers * (had - counts)[:, None] + sums, had)
-    return centers, steps
+    return centers, -(-n // size)
 
 
 def plus_plus(rows: np.ndarray, k: int, draws: np.random.RandomState) -> np.ndarray:
@@ -210,7 +208,7 @@ def plus_plus(rows: np.ndarray, k: int, draws: np.random.RandomState) -> np.ndar
         drawn = np.searchsorted(ends, draws.random_sample(tries) * ends[-1], side="right")
         drawn = np.minimum(drawn, np.flatnonzero(nearest)[-1])
         left = np.minimum(nearest, _squares_to(rows, squares, drawn))
-        best = int(np.argmin(first_digits(left.sum(axis=1))))
+        best = int(np.argmin(first_digits(left.sum(axis=1), _BITS)))
         nearest = left[best]
         chosen.append(drawn[best])
     return rows[chosen]
@@ -229,7 +227,7 @@ def _squares_to(rows: np.ndarray, squares: np.ndarray, places: Sequence[int] | n
 def nearest_centers(rows: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest center to each row by Euclidean distance, of equally near ones the lowest.
 
-    Products leave few centers in question; among those, the first 12 digits of differences decide.
+    Products leave few centers in question; among those, the first 10 digits of differences decide.
 
     Args:
         rows: (n, d) float64.
@@ -240,7 +238,7 @@ def nearest_centers(rows: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, 
     """
     labels, squares = np.empty(len(rows), np.int64), np.empty(len(rows))
     resident, lengths = resident_rows(centers), squared_norms(centers)
-    error = 4 * (rows.shape[1] + 4) * float(np.finfo(float_type()).eps)
+    error = 2 * (rows.shape[1] + 4) * float(np.finfo(float_type()).eps)
     for part in blocks(len(rows), 8 * (3 * len(centers) + rows.shape[1])):
         own = squared_norms(rows[part])
         found = resident.products(rows[part])
@@ -249,11 +247,12 @@ def nearest_centers(rows: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, 
         labels[part] = found.argmin(axis=1)
         least = found[np.arange(len(own)), labels[part]]
         squares[part] = np.maximum(least + own, 0)
-        close = found <= (least + error * (own + lengths.max()))[:, None]
+        doubt = error * (own + lengths.max()) + 2.0**-_BITS * squares[part]
+        close = found <= (least + 2 * doubt)[:, None]
         doubtful = np.flatnonzero(close.sum(axis=1) > 1)
         near, place = np.nonzero(close[doubtful])
         exact = squared_norms(rows[part.start + doubtful[near]] - centers[place])
-        first = first_of_each(len(doubtful), 1, near, place, first_digits(exact))[:, 0]
+        first = first_of_each(len(doubtful), 1, near, place, first_digits(exact, _BITS))[:, 0]
         labels[part.start + doubtful], squares[part.start + doubtful] = place[first], exact[first]
     return labels, squares
 
@@ -275,7 +274,7 @@ def _refill(labels: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
     taken: list[int] = []
     empty = iter(np.flatnonzero(counts == 0))
     wanted = int((counts == 0).sum())
-    for row in np.argsort(-first_digits(squares), kind="stable") if wanted else ():
+    for row in np.argsort(-first_digits(squares, _BITS), kind="stable") if wanted else ():
         if len(taken) == wanted or squares[row] == 0:
             break
         if counts[labels[row]] > 1:
