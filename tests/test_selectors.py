@@ -392,9 +392,9 @@ def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, ti
 def test_which_methods_are_nested(tied):
     others = {name for name in EVERY_METHOD if not METHODS[name].nested_for({})}
     assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl",
-                      "subzero"}
+                      "semdedup", "subzero"}
     for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
-                          ("k_center", {"already_selected": [1]})):
+                          ("k_center", {"already_selected": [1]}), ("prototype", {"per_group": True})):
         assert not METHODS[name].nested_for(options)
     weighted = mc.select("craig", tied, 0.5)
     with pytest.raises(MsCoresetError, match="weighs its picks together"):

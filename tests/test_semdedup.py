@@ -63,7 +63,7 @@ def test_a_chain_tells_the_readings_apart():
 def test_what_is_kept_is_what_the_text_says(seed, n, eps, keep):
     rows = np.random.RandomState(seed).randn(n, 3)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    order = np.argsort((unit @ unit.mean(axis=0)) * (1 if keep == "hard" else -1), kind="stable")
+    order = np.argsort(np.round(unit @ unit.mean(axis=0), 10) * (1 if keep == "hard" else -1), kind="stable")
     near = unit @ unit.T > 1 - eps
     earlier = [j for place, j in enumerate(order) if not near[j, order[:place]].any()]
     greedy, joined = [], []
@@ -112,6 +112,38 @@ def test_the_budget_is_a_choice_of_epsilon():
     assert len(picks) == 120
     assert set(picks) == set(np.flatnonzero(values >= values[picks].min()))
     assert (values == 2).sum() == 5  # the first of each cluster
+
+
+def noted(rows, rate, **options):
+    labels = options.pop("labels", None)
+    return mc.select("semdedup", mc.Evidence(labels, rows), rate, **options).manifest["duplicates"]
+
+
+@pytest.mark.parametrize("block", [16 << 20, 1000])
+def test_the_manifest_tells_of_the_threshold_and_of_what_clusters_hide(block, monkeypatch):
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", block)
+    rows = np.random.RandomState(10).randn(60, 20)
+    rows[50:] = rows[:10]  # each has a copy
+    labels = np.arange(60) % 4
+    numbers = k_means(rows, 5, metric="cosine").labels
+    assert (numbers[50:] == numbers[:10]).all()  # copies are never separated by clusters of features themselves
+    found = noted(rows, 50 / 60, clusters=5, labels=labels)
+    assert found["epsilon"] > 0.1 and found["sampled"] == 60
+    by_classes = noted(rows, 50 / 60, groups="labels", labels=labels)
+    for notes, groups in ((found, numbers), (by_classes, labels)):
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        cosines = unit @ unit.T - 2 * np.eye(60)
+        alike = np.flatnonzero(1 - cosines.max(axis=1) < notes["epsilon"])
+        nearest = cosines[alike].argmax(axis=1)
+        assert notes["alike"] == len(alike) >= 20
+        assert notes["in_one_cluster"] == (groups[alike] == groups[nearest]).sum()
+        assert notes["of_two_labels"] == (labels[alike] != labels[nearest]).sum() > 0
+    assert by_classes["in_one_cluster"] < by_classes["alike"]
+    assert "of_two_labels" not in noted(rows, 0.5)
+
+
+def test_one_sample_has_no_duplicate():
+    assert noted(np.ones((1, 3)), 1.0) == {"epsilon": 2.0, "sampled": 1, "alike": 0, "in_one_cluster": 0}
 
 
 def test_duplicates_are_sought_within_clusters():

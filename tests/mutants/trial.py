@@ -42,6 +42,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "selectors/prototype": "prototype selectors estimate parity/methods",
     "selectors/feature_groups": "prototype semdedup estimate parity/methods",
     "selectors/scores/prototype": "prototype estimate parity/methods",
+    "selectors/semdedup": "semdedup estimate parity/methods",
     "selectors/scores/semdedup": "semdedup estimate parity/methods",
     "selectors/submodular/subzero": "subzero estimate parity/methods",
     "training": "training adaptive held_out parity/training",

@@ -18,7 +18,6 @@ from ms_coreset.selectors.feature_groups import (
     goes_by_labels,
     group_numbers,
     group_sizes,
-    sharing_of_groups,
     whole_units,
 )
 from ms_coreset.selectors.norms import unit_length
@@ -127,10 +126,14 @@ READINGS = {"earlier": _earlier, "kept": _kept, "components": _components}
 Reading = Annotated[str, OneOf(READINGS)]
 
 
-@score("semdedup", needs=("features",), work=_work, labels=goes_by_labels, parallel=sharing_of_groups,
-       cost="n d K for K clusters, a hundred times or so, and m^2 d for each cluster of m",
-       source="Abbas et al., SemDeDup: Data-efficient learning at web-scale through semantic deduplication, 2023, "
-              "arXiv 2303.09540")
+FACTS: dict[str, Any] = {
+    "needs": ("features",), "work": _work, "labels": goes_by_labels,
+    "cost": "n d K for K clusters, a hundred times or so, and m^2 d for each cluster of m",
+    "source": "Abbas et al., SemDeDup: Data-efficient learning at web-scale through semantic deduplication, 2023, "
+              "arXiv 2303.09540"}
+
+
+@score("semdedup", **FACTS)
 def semdedup(evidence: Evidence, reading: Reading = "earlier", keep: Keep = "hard", clusters: Count | None = None,
              groups: Groups = CLUSTERS, eps: Eps = 0.05, cluster_seed: Seed = 0) -> np.ndarray:
     """How unlike a sample is to those of its cluster that would be kept rather than it: s_j = 1 - M_j.
@@ -171,9 +174,18 @@ def semdedup(evidence: Evidence, reading: Reading = "earlier", keep: Keep = "har
     Raises:
         MsCoresetError: for more clusters than samples.
     """
-    numbers = group_numbers(evidence, groups, _count(len(evidence), clusters), "cosine", cluster_seed)
-    members, values = classes(numbers), np.empty(len(evidence))
-    features = require_field(evidence.features)
+    numbers = groups_of_semdedup(evidence, groups, clusters, cluster_seed)
+    return unlike_in_groups(require_field(evidence.features), numbers, reading, keep, eps)
+
+
+def groups_of_semdedup(evidence: Evidence, groups: str, clusters: int | None, seed: int) -> np.ndarray:
+    """(n,) the group of each sample, with options of ``semdedup``."""
+    return group_numbers(evidence, groups, _count(len(evidence), clusters), "cosine", seed)
+
+
+def unlike_in_groups(features: np.ndarray, numbers: np.ndarray, reading: str, keep: str, eps: float) -> np.ndarray:
+    """(n,) the score of features (n, d), in groups by their numbers (n,), which the ranks share."""
+    members, values = classes(numbers), np.empty(len(features))
     own = [_in_group(take(features, rows), reading, keep, eps) for rows in members[current().part(len(members))]]
     values[np.concatenate(members)] = current().join(np.concatenate([*own, np.empty(0)]))
     return values
