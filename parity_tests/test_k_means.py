@@ -6,7 +6,8 @@ import torch
 from sklearn.datasets import load_digits
 
 import ms_coreset as mc
-from ms_coreset.selectors.k_means import k_means
+from ms_coreset.selectors.k_means import k_means, nearest_centers
+from parity_tests.peer_vectors import with_peers
 from torch_ref.k_means import k_means as k_means_ref
 
 mc.set_device("CPU")
@@ -29,3 +30,15 @@ def test_the_same_clusters(case, metric, seed):
     scale = np.abs(rows).max()
     np.testing.assert_allclose(ours.centers, theirs.centers, rtol=1e-9, atol=1e-9 * scale)
     np.testing.assert_allclose(ours.distances, theirs.distances, rtol=1e-6, atol=1e-9 * scale)
+
+
+@with_peers
+def test_the_peers_clusters(folder):
+    """RS2's prototypes go by the clusters that scikit-learn finds in these features, ten of them, in four starts."""
+    if not (folder / "peer_frontier.npz").exists():
+        pytest.skip(f"no peer_frontier.npz in {folder}")
+    with np.load(folder / "inputs.npz") as inputs, np.load(folder / "peer_frontier.npz") as peers:
+        rows, centers, labels = inputs["emb"], peers["sslproto/centers"], peers["sslproto/labels"]
+    found, squares = nearest_centers(rows.astype(np.float64), centers.astype(np.float64))
+    np.testing.assert_array_equal(found, labels)
+    assert k_means(rows, len(centers)).inertia < 1.01 * squares.sum()

@@ -1,6 +1,7 @@
-"""Evidence without labels: what looks at none gives what it gives beside any labels; all else says that it needs them."""
+"""Evidence without labels: what looks at none gives the same as beside any; all else says that it needs them."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,7 +85,8 @@ def test_quotas(name):
     (lambda evidence: mc.select_by("entropy", "top", evidence, rate=0.3, balance=True), "balance"),
     (lambda evidence: mc.select_by("entropy", "top", evidence, rate=0.3, normalize="class"), "normalize"),
     (lambda evidence: mc.select("ccs", evidence, 0.3, score="entropy", mis_ratio=0.2, cutoff_score="loss"), "ccs"),
-    (lambda evidence: mc.select("ccs", evidence, 0.3, score="entropy", mis_ratio="auto", cutoff_score="entropy"), "ccs"),
+    (lambda evidence: mc.select("ccs", evidence, 0.3, score="entropy", cutoff_score="entropy", mis_ratio="auto"),
+     "ccs"),
     (lambda evidence: mc.select_by("entropy", "window", evidence, rate=0.3, mis_ratio=0.2), "window"),
     (mc.estimate_label_noise, "estimate_label_noise"),
 ])
@@ -95,7 +97,7 @@ def test_options_that_look_at_labels(select, named):
 
 def test_runs_and_the_validation_set_are_looked_at_too():
     evidence = mc.Evidence(LABELS, **ARRAYS, validation=UNLABELED)
-    with pytest.raises(MsCoresetError, match="^the validation set of glister needs labels"):
+    with pytest.raises(MsCoresetError, match=r"^the validation set of glister needs labels"):
         mc.select("glister", evidence, 0.3)
     with pytest.raises(MsCoresetError, match="labels differ"):
         mc.Evidence(LABELS, runs=(UNLABELED,))
@@ -137,7 +139,7 @@ def test_plugins_look_at_labels_unless_they_say_otherwise():
         mc.register_method("first_ones", needs=("features",))(first)
         mc.register_method("first_free", needs=("features",), labels=False)(first)
         mc.register_score("first_score", labels=False)(lambda evidence: evidence.features[:, 0])
-        with pytest.raises(MsCoresetError, match="^first_ones needs labels"):
+        with pytest.raises(MsCoresetError, match=r"^first_ones needs labels"):
             mc.select("first_ones", UNLABELED, 0.1)
         np.testing.assert_array_equal(mc.select("first_free", UNLABELED, 0.1).indices, np.arange(6))
         assert len(mc.select("first_score", UNLABELED, 0.1)) == 6
@@ -204,7 +206,7 @@ def test_scores_of_logits_alone(here, capsys):
     main(["--dataset", "arrays", "--data", "both.npz"], "score")
     with np.load("scores/arrays-both.npz") as scores:
         assert "label" not in scores and {"index", "entropy", "margin"} <= set(scores)
-    assert "label" not in open("scores/arrays-both.csv").readline()
+    assert "label" not in Path("scores/arrays-both.csv").read_text().partition("\n")[0]
 
 
 def test_imported_scores_of_features_alone(here):

@@ -46,13 +46,13 @@ def k_means(rows: torch.Tensor, k: int, metric: str = "euclidean", seed: int = 0
         The clusters, fewer than k where fewer rows differ.
     """
     points = unit_rows(rows) if metric == "cosine" else rows
-    best, least = None, torch.inf
+    runs = []
     for run in range(starts):
         draws = np.random.RandomState([seed, zlib.crc32(b"k-means"), run])
         centers = _lloyd(points, _seeded(points, k, draws), metric == "cosine")
-        inertia = _squares(points, centers).min(dim=1).values.sum().item()
-        if best is None or inertia < least * (1 - 1e-9):
-            best, least = centers, inertia
+        runs.append((_squares(points, centers).min(dim=1).values.sum().item(), centers))
+    least = min(inertia for inertia, _ in runs)
+    best = next(centers for inertia, centers in runs if inertia <= least * (1 + 1e-9))
     labels = _nearest(points, best)
     order = list(dict.fromkeys(labels.tolist()))
     names = {label: name for name, label in enumerate(order)}
