@@ -12,7 +12,7 @@ import torch
 import ms_coreset as mc
 import torch_ref
 from ms_coreset.selectors.submodular import subzero
-from ms_coreset.selectors.submodular.similarity import SignedCosine
+from ms_coreset.selectors.submodular.similarity import Cosine
 from parity_tests.peer_cases import load
 from parity_tests.peer_vectors import with_peers
 from torch_ref import subzero as torch_subzero
@@ -67,7 +67,7 @@ def test_subzero(folder, package, rate):
 def densities(package, features, k):
     """(radii, weights) of the samples."""
     if package is mc:
-        found = subzero.radii(SignedCosine.of_features(features), k)
+        found = subzero.radii(Cosine.of_features(features), k)
         return found, subzero.density_weights(found)
     found = torch_subzero.radii(2 * cosine_similarities(torch.tensor(features)) - 1, k)
     return found, torch_subzero.weights_of(found)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors.submodular.similarity import SignedCosine
+from ms_coreset.selectors.submodular.similarity import Cosine
 from ms_coreset.selectors.submodular.subzero import density_weights, neighborhood, radii
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -50,7 +50,7 @@ def test_neighborhood_is_the_least_that_random_picks_reach(n, data):
 
 
 def test_radii_and_weights_by_hand():
-    cosines = SignedCosine.of_features(5 * at_angles(0, 60, 120))
+    cosines = Cosine.of_features(5 * at_angles(0, 60, 120))
     np.testing.assert_allclose(radii(cosines, 2), [1.5, 0.5, 1.5])
     np.testing.assert_allclose(density_weights(np.array([1.5, 0.5, 1.5])), np.exp([-0.25, -1, -0.25]))
     np.testing.assert_array_equal(density_weights(0.1 + np.array([0, 1e-15, 0, 0])), np.ones(4))
@@ -109,7 +109,7 @@ def test_rows_are_computed_anew_where_they_do_not_fit_and_the_picks_are_the_same
 
 def test_a_zero_vector_is_like_nothing():
     rows = np.vstack([np.zeros(2), at_angles(0, 30, 60)])
-    cosines = SignedCosine.of_features(rows.copy())
+    cosines = Cosine.of_features(rows.copy())
     np.testing.assert_array_equal(radii(cosines, 3)[0], 1)
     np.testing.assert_allclose(radii(cosines, 3), [1, 1, 1, 1])
     assert 0 not in picks(rows, 0.5)
@@ -125,7 +125,7 @@ def test_outliers_and_the_densest_place_weigh_little():
     rows = np.vstack([np.tile([[0.0, 0.0, 1.0]], (30, 1)) + 1e-4 * rng.randn(30, 3),  # one place
                       rng.randn(3, 3) * [1, 1, 0.1] - [0, 0, 5],  # far off
                       np.abs(rng.randn(67, 3)) + np.array([2, 2, 0])])
-    weights = density_weights(radii(SignedCosine.of_features(rows.copy()), 9))
+    weights = density_weights(radii(Cosine.of_features(rows.copy()), 9))
     assert weights[33:].max() > max(weights[:30].max(), weights[30:33].max())
 
 

@@ -12,16 +12,19 @@ from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.kernel_methods import Beta, Epsilon, Greedy, kernel_bytes, similarities_work
-from ms_coreset.selectors.submodular.set_functions import FacilityLocation
-from ms_coreset.selectors.submodular.similarity import Dense, SignedCosine, Weighted, as_matrices, blocks
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices, blocks
 
 NARROWEST = 1e-12  # standard deviation of radii that counts as one; below it is rounding
+LEAST = -1.0  # cosine
+_GAINS = 7  # of each sample, as was seen
 _SLACK = 1e-12  # what rounding may leave of an equation between probabilities
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
     by_features = {**options, "kernel": "features"}
-    return similarities_work(size, by_features, kernel_bytes(size, by_features), size.pools)
+    work = similarities_work(size, by_features, kernel_bytes(size, by_features), size.pools)
+    rows = 2 * size.d * size.over_pools(lambda m, k: m**2)
+    return work._replace(operations=rows * _GAINS) if work.note else work
 
 
 @method("subzero", needs=("features",), labels=False, cost="n^2 d, and n per gain", work=_work,
@@ -66,10 +69,10 @@ def subzero(evidence: Evidence, request: Request, gamma: Epsilon = 0.6, greedy: 
     maximize = optimizer(greedy, epsilon, beta, request.seed)
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        given = SignedCosine.of_features(take(require_field(evidence.features), rows))
-        cosines, = as_matrices([given], request.memory_bytes)
-        weights = density_weights(radii(cosines, neighborhood(len(rows), k, gamma)))
-        return rows[maximize(FacilityLocation(Weighted(cosines, weights), least=-1.0), k)]
+        given = Cosine.of_features(take(require_field(evidence.features), rows))
+        similarity, = as_matrices([given], request.memory_bytes)
+        weights = density_weights(radii(similarity, neighborhood(len(rows), k, gamma)))
+        return rows[maximize(WeightedCover(similarity, weights), k)]
 
     return Selection(pick_by_group(evidence.groups, request, pick))
 
@@ -94,14 +97,14 @@ def neighborhood(n: int, k: int, gamma: float) -> int:
     return neighbors
 
 
-def radii(cosines: SignedCosine | Dense, k: int) -> np.ndarray:
+def radii(similarity: Cosine | Dense, k: int) -> np.ndarray:
     """1 - the k-th largest cosine of each element with another, (n,); 0 where there are no others."""
-    n = len(cosines)
+    n = len(similarity)
     found = np.zeros(n)
     for block in blocks(np.arange(n), 4 * n) if n > 1 else ():
-        rows = cosines.rows(block)
+        rows = similarity.rows(block)
         rows[np.arange(len(block)), block] = -np.inf
-        found[block] = 1 - np.partition(rows, n - k, axis=1)[:, n - k]
+        found[block] = 2 - 2 * np.partition(rows, n - k, axis=1)[:, n - k]
     return found
 
 
@@ -109,3 +112,39 @@ def density_weights(radii: np.ndarray) -> np.ndarray:
     """exp(-(rho - mu)^2 / (2 sigma^2)) of radii (n,), with their mean and standard deviation."""
     sigma = radii.std()
     return np.exp(-((radii - radii.mean()) / (sigma if sigma >= NARROWEST else 1.0)) ** 2 / 2)
+
+
+class WeightedCover:
+    """f(S) = sum_i max_{j in S} w_j cos_ij, -n for the empty S; see ``set_functions``.
+
+    Args:
+        similarity: 0.5 + 0.5 cos_ij.
+        weights: (n,), the w_j, from 0 to 1.
+    """
+
+    def __init__(self, similarity: Cosine | Dense, weights: np.ndarray) -> None:
+        self._similarity, self._weights = similarity, weights
+        self._covered, self._picks = np.full(len(weights), LEAST), 0
+        self.batch: int | None = similarity.batch
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def gains(self, places: np.ndarray) -> np.ndarray:
+        if not self._picks and len(places) == len(self):
+            sums = 2 * self._similarity.column_sums() - len(self)
+            return (self._weights * sums)[places] - self._covered.sum()
+        totals = [np.maximum(self._worth(block), self._covered).sum(axis=1) for block in blocks(places, 4 * len(self))]
+        return np.concatenate(totals) - self._covered.sum()
+
+    def add(self, place: int) -> None:
+        np.maximum(self._covered, self._worth(np.array([place]))[0], out=self._covered)
+        self._picks += 1
+
+    def _worth(self, places: np.ndarray) -> np.ndarray:
+        """(b, n) w_j cos_ij of some candidates j."""
+        rows = self._similarity.rows(places)
+        rows *= 2
+        rows -= 1
+        rows *= self._weights[places, None]
+        return rows
