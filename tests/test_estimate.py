@@ -426,8 +426,8 @@ LARGE = [  # method, options, samples, features, classes, rate: mostly arrays
     ("facility_location", {"greedy": "stochastic", "memory": "150M"}, 3_000, 4_096, 10, 0.005),
     ("graph_cut", {}, 12_000, 1024, 10, 0.005), ("graph_cut", {"kernel": "features"}, 12_000, 1024, 10, 0.005),
     ("log_determinant", {}, 12_000, 512, 10, 0.01), ("craig", {}, 4_000, 512, 10, 0.02),
-    ("subzero", {}, 4_000, 512, 10, 0.02), ("prototype", {"clusters": 2}, 8_000, 1024, 10, 0.1),
-    ("prototype", {"groups": "labels"}, 30_000, 1024, 10, 0.1), ("semdedup", {"clusters": 2}, 4_000, 2_048, 10, 0.1),
+    ("subzero", {}, 4_000, 512, 10, 0.02), ("prototype", {"clusters": 2}, 5_000, 1024, 10, 0.1),
+    ("prototype", {"groups": "labels"}, 10_000, 1024, 10, 0.1), ("semdedup", {"clusters": 2}, 3_000, 2_048, 10, 0.1),
     ("el2n", {}, 60_000, 8, 500, 0.1), ("random", {}, 3_000_000, 1, 10, 0.1)]
 CONSTANT = 32 << 20  # bytes that may be taken beside 1.3 times what was said
 
