@@ -170,6 +170,23 @@ def test_cal_and_extrapolation_go_by_cells():
     assert "neighbors" not in mc.select("cal", known, 0.1).manifest
 
 
+def test_facility_location_goes_by_cells():
+    known = evidence()
+    given = {"kernel": "features", "neighbors": 8}
+    exact, near = (mc.select("facility_location", known, 0.05, probes=probes, **given) for probes in (0, 25))
+    assert len(np.intersect1d(exact.indices, near.indices)) > 0.9 * len(exact)
+    whole = mc.select("facility_location", known, 0.05, probes=1000, **given)
+    np.testing.assert_array_equal(whole.indices, exact.indices)
+    assert near.manifest["neighbors"][0]["k"] == 7
+    rows = np.concatenate([np.zeros((2, 3)), np.eye(3), np.eye(3)])
+    few, pairs = mc.Evidence(features=rows), {"kernel": "features", "neighbors": 2}
+    np.testing.assert_array_equal(mc.select("facility_location", few, 0.5, probes=9, **pairs).indices,
+                                  mc.select("facility_location", few, 0.5, **pairs).indices)
+    for options in ({"probes": 2}, {"probes": 2, "neighbors": 3, "kernel": "gradient"}):
+        with pytest.raises(MsCoresetError, match="probes 2 goes with neighbors and with kernel features"):
+            mc.select("facility_location", known, 0.1, **options)
+
+
 def test_the_command_tells_the_recall(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(searches, "LONG", 1)

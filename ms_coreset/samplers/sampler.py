@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -64,6 +64,7 @@ class Training:
 
     labels: np.ndarray
     epochs: int
+    _: KW_ONLY
     rate: float = 1.0
     seed: int = 0
 
@@ -257,7 +258,7 @@ def create_sampler(name: str, labels: np.ndarray, epochs: int, *, rate: float = 
     """
     kind = SAMPLERS[name]
     option_values.check(kind.name, kind, options)
-    return kind(Training(labels, epochs, rate, seed), **options)
+    return kind(Training(labels, epochs, rate=rate, seed=seed), **options)
 
 
 def list_samplers(pattern: str = "*") -> list[str]:
