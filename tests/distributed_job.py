@@ -22,7 +22,8 @@ RATE = 0.1
 OPTIONS = {"cal": [{}, {"within_class": False}], "grand": [{}, {"variant": "deepcore"}],
            "facility_location": [{}, {"kernel": "features", "greedy": "stochastic"}],
            "ccs": [{"mis_ratio": 0.1}], "k_center": [{}, {"already_selected": (3, 5)}],
-           "craig": [{}, {"variant": "deepcore"}]}
+           "craig": [{}, {"variant": "deepcore"}], "prototype": [{}, {"groups": "labels"}],
+           "semdedup": [{}, {"clusters": 7, "reading": "components"}, {"groups": "labels", "reading": "kept"}]}
 
 
 def evidence():
