@@ -203,7 +203,8 @@ def same_order_within(kernel_of, lam=1.0):
     """Graph cut on a kernel of some samples, in which the indices count."""
     def rule(actual, expected, inputs):
         """same order, up to what is a tie to the peer's float32"""
-        assert_same_picks(cut(lambda inputs, rows: kernel_of(inputs), lam)(inputs, None), actual, expected, ordered=True)
+        values_of = cut(lambda inputs, rows: kernel_of(inputs), lam)(inputs, slice(None))
+        assert_same_picks(values_of, actual, expected, ordered=True)
     return rule
 
 
@@ -326,12 +327,20 @@ def nearness_kernel(batch_size=None):
 
 def farthest(inputs, rows):
     vectors = inputs["emb"][rows].astype(np.float64)
-    return lambda picks: np.linalg.norm(vectors[:, None] - vectors[picks], axis=2).min(axis=1)
+    return nearest_pick(distances_of(vectors))
 
 
 def unlike(inputs, rows):
     p = softmax(inputs["logits"][rows].astype(np.float64))
-    return lambda picks: ((p[:, None] - p[picks]) * (np.log(p[:, None]) - np.log(p[picks]))).sum(axis=2).min(axis=1)
+    return nearest_pick(np.stack([((p - q) * (np.log(p) - np.log(q))).sum(axis=1) for q in p]))
+
+
+def nearest_pick(distances):
+    return lambda picks: distances[:, picks].min(axis=1)
+
+
+def distances_of(vectors):
+    return np.stack([np.linalg.norm(vectors - vector, axis=1) for vector in vectors])
 
 
 def off_the_mean(sign):
@@ -346,7 +355,8 @@ def off_the_mean(sign):
 def cut(kernel_of, lam=1.0):
     def values_of(inputs, rows):
         kernel = kernel_of(inputs, rows)
-        return lambda picks: lam * kernel.sum(axis=0) - 2 * kernel[picks].sum(axis=0)
+        coverage = lam * kernel.sum(axis=0)
+        return lambda picks: coverage - 2 * kernel[picks].sum(axis=0)
     return values_of
 
 
@@ -576,7 +586,7 @@ def unclear_neighbors(within_class, count=10):
         found = []
         for rows in inputs.pools(within_class):
             vectors = inputs["emb"][rows].astype(np.float64)
-            distances = np.sort(np.linalg.norm(vectors[:, None] - vectors, axis=2), axis=1)[:, count:count + 2]
+            distances = np.sort(distances_of(vectors), axis=1)[:, count:count + 2]
             if distances.shape[1] == 2:
                 found += rows[distances[:, 1] - distances[:, 0] <= 1e-5 * distances[:, 1]].tolist()
         return found
@@ -641,14 +651,16 @@ def _stratify(folder, beta):
 
 
 def _submodular():
-    yield from _maximizers("dc/sub/class3_gradcos", {"rows": 3}, lambda inputs: gradient_kernel(inputs, inputs.rows_of(3)))
+    yield from _maximizers("dc/sub/class3_gradcos", {"rows": 3},
+                           lambda inputs: gradient_kernel(inputs, inputs.rows_of(3)))
     yield from _maximizers("dc/sub/all_embcos", {"kernel": "features"}, feature_kernel)
     for greedy in ("naive", "lazy"):
         folder = f"dc/Submodular/scale1/{{}}/{greedy.capitalize()}Greedy"
         for mode, balance in (("bal", True), ("unb", False)):
             covers = same_cover(block_diagonal(gradient_kernel) if balance else gradient_kernel)
+            cuts = same_but_near_ties(cut(gradient_kernel), balance)
             for function, method, rule in (("FacilityLocation", "facility_location", covers),
-                                           ("GraphCut", "graph_cut", same_but_near_ties(cut(gradient_kernel), balance))):
+                                           ("GraphCut", "graph_cut", cuts)):
                 for rate in (0.1, 0.3):
                     yield Case(f"{folder.format(function)}/{mode}/f{rate}/indices",
                                picks_of(method, rate=rate, balance=balance, greedy=greedy), rule)
