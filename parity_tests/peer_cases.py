@@ -255,10 +255,10 @@ def same_draws(sizes_of):
 
 
 def same_until_explained(key):
-    """From the first gain above s_jj = 1 on, there is nothing to explain, and the pseudo-inverse gives rounding."""
+    """From the first gain on that leaves less than 1e-6 of s_jj = 1 to explain, the pseudo-inverse gives rounding."""
     def rule(actual, expected, inputs):
         """same order, up to where the kernel is singular but for rounding"""
-        over = inputs.peers[key] >= 1 + 1e-6
+        over = inputs.peers[key] >= 1 - 1e-6
         end = int(np.argmax(over)) if over.any() else len(over)
         np.testing.assert_array_equal(actual[:end], expected[:end])
     return rule
