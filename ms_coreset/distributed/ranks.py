@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import numpy as np
 
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, missing_mindspore
 from ms_coreset.terminal import complain
 
 if TYPE_CHECKING:
@@ -280,8 +280,7 @@ def _communication() -> ModuleType:
     try:
         from mindspore import communication
     except ModuleNotFoundError as error:
-        raise NotConnected("can't join the other processes without MindSpore, which is not installed: pip install "
-                           '"ms-coreset[mindspore]"') from error
+        raise NotConnected(f"can't join the other processes without {missing_mindspore()}") from error
     return communication
 
 
