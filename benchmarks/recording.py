@@ -20,7 +20,7 @@ import numpy as np
 
 import ms_coreset as mc
 from ms_coreset.training import loop
-from ms_coreset.training.dynamics import RECORDS, Recorder
+from ms_coreset.training.dynamics import RECORDS, FieldRecorder
 from ms_coreset.training.streams import StreamRecorder
 
 BATCH = 128
@@ -74,8 +74,8 @@ def _turn(record, split, network, with_first):
     """CPU seconds of an epoch with and of one without, and of the former's parts as shares of its rest."""
     found = {}
     for name, fields in (("with", record), ("without", ()))[::1 if with_first else -1]:
-        with (_stopwatch(Recorder, "record", "flush") as whole, _stopwatch(StreamRecorder, "record", "flush") as stream,
-              _stopwatch(loop, "_validate") as share):
+        with (_stopwatch(FieldRecorder, "record", "flush") as whole,
+              _stopwatch(StreamRecorder, "record", "flush") as stream, _stopwatch(loop, "_validate") as share):
             found[name] = _epoch(network(), split, fields)
         if name == "with":
             rest = found[name] - whole[0] - stream[0] - share[0]
@@ -137,7 +137,7 @@ def _name(record):
 def _recorder(record, n, classes, epochs):
     if record == "stream":
         return StreamRecorder(np.arange(n) % classes, epochs, True)
-    return Recorder(record, epochs, n)
+    return FieldRecorder(record, epochs, n)
 
 
 def _show(recorder, shown, n, classes, epochs):

@@ -128,7 +128,7 @@ class Evidence:
         Returns:
             ``Evidence`` of m samples.
         """
-        found = {name: _part(getattr(self, name), rows) for name in fields}
+        found = {name: part_of(getattr(self, name), rows) for name in fields}
         return Evidence(take(self.labels, rows), validation=self.validation, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
@@ -176,7 +176,7 @@ def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
     return None if given is None else tuple(given)
 
 
-def _part(field: Any, rows: np.ndarray) -> Any:
+def part_of(field: Any, rows: np.ndarray) -> Any:
     """The part of a field of ``Evidence`` that belongs to the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)
