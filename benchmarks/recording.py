@@ -105,12 +105,12 @@ def _stopwatch(owner, *names):
 
 
 def _add_time(function, spent):
-    def timed(*arguments):
+    def call(*arguments):
         began = time.process_time()
         found = function(*arguments)
         spent[0] += time.process_time() - began
         return found
-    return timed
+    return call
 
 
 # Memory

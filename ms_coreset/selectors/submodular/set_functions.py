@@ -1,8 +1,8 @@
 """Set functions f(S) with their state for a growing S.
 
-Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``, and ``add(place)``,
-which makes S one larger; and ``batch``, how many gains are cheaper together than one by one, None where all are known
-at any time. ``greedy`` maximizes them.
+Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``; ``add(place)``,
+which adds a place to S; and ``batch``, the number of gains that are best computed together, or None if all gains are
+known at any time. ``greedy`` maximizes them.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from ms_coreset.selectors import neighbors, row_blocks
+from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.norms import squared_norms
 from ms_coreset.selectors.processors import side_by_side
+from ms_coreset.selectors.smallest import smallest_places
 from ms_coreset.selectors.submodular import live_pairs
 from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_above
 from ms_coreset.selectors.submodular.similarity import Dense, blocks, of_upper_half
@@ -34,11 +35,11 @@ _FIRST_LOOK, _SAMPLED = 4, 64  # picks before that share is first looked at; ele
 
 
 class SetFunction(Protocol):
-    """What the maximizers ask of a set function; see above."""
+    """What the maximizers require of a set function; see the module's docstring."""
 
     @property
     def batch(self) -> int | None:
-        """How many gains are cheaper together, or None."""
+        """Number of gains that are best computed together; None if all gains are known."""
 
     def __len__(self) -> int:
         """The size of the pool."""
@@ -47,7 +48,7 @@ class SetFunction(Protocol):
         """f(S + j) - f(S) for each j of ``places``."""
 
     def add(self, place: int) -> None:
-        """Make S one larger."""
+        """Add ``place`` to S."""
 
 
 class FacilityLocation:
@@ -150,14 +151,27 @@ class NeighborFacilityLocation:
 
     The max is 0 where S has none of N_i. Of similarities equal to 12 places the lowest places are taken. n ``count`` of
     the n^2 similarities are kept: f is at most ``FacilityLocation``'s, and all gains are known at any time.
+
+    Args:
+        parts: the pairs of elements and those most similar to them.
+        n: how many elements.
     """
 
     batch: int | None = None
 
-    def __init__(self, similarity: Similarity, count: int) -> None:
+    def __init__(self, parts: Iterable[Pairs], n: int) -> None:
+        self._live = LivePairs(parts, np.zeros(n))
+
+    @classmethod
+    def of(cls, similarity: Similarity, count: int) -> NeighborFacilityLocation:
+        """That of the ``count`` elements most similar to each, for which all similarities are computed once."""
         n = len(similarity)
-        self._live = LivePairs((_nearest_pairs(similarity, block, count) for block in blocks(np.arange(n), 3 * n)),
-                               np.zeros(n))
+        return cls((_nearest_pairs(similarity, block, count) for block in blocks(np.arange(n), 3 * n)), n)
+
+    @classmethod
+    def of_pairs(cls, nearest: np.ndarray, values: np.ndarray) -> NeighborFacilityLocation:
+        """That of the elements ``nearest`` (n, count) to each and how similar they are (n, count)."""
+        return cls([_pairs(np.arange(len(nearest)), nearest, values)], len(nearest))
 
     def __len__(self) -> int:
         return len(self._live.gains)
@@ -172,13 +186,18 @@ class NeighborFacilityLocation:
 def _nearest_pairs(similarity: Similarity, block: np.ndarray, count: int) -> Pairs:
     """The pairs of each element of a block and the ``count`` most similar to it."""
     rows = similarity.rows(block)
-    nearest = neighbors.smallest_places(-rows, count, _EQUAL_SIMILARITY)
-    values = np.take_along_axis(rows, nearest, axis=1)
-    return Pairs(np.repeat(block, count).astype(np.int32), nearest.ravel().astype(np.int32), values.ravel())
+    nearest = smallest_places(-rows, count, _EQUAL_SIMILARITY)
+    return _pairs(block, nearest, np.take_along_axis(rows, nearest, axis=1))
+
+
+def _pairs(block: np.ndarray, nearest: np.ndarray, values: np.ndarray) -> Pairs:
+    """The pairs of the elements ``block`` (b,) and ``nearest`` (b, count) to each."""
+    elements = np.repeat(block, nearest.shape[1])
+    return Pairs(elements.astype(np.int32), nearest.ravel().astype(np.int32), values.ravel())
 
 
 class Separate:
-    """The sum of functions of parts of a pool: ``parts``, one (ascending places, function) for each."""
+    """The sum of set functions of parts of a pool: ``parts``, a pair (ascending places, function) for each."""
 
     def __init__(self, parts: Sequence[tuple[np.ndarray, FacilityLocation]]) -> None:
         self._functions = [function for _, function in parts]
@@ -211,9 +230,9 @@ class Separate:
 class GraphCut:
     """f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij.
 
-    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact one has a further - s_jj; it is left out, as in
-    DeepCore, and makes no difference where all s_jj are equal, as they are but for zero vectors. Monotone for
-    lam >= 2; with less, gains turn negative as S grows.
+    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj; it is left out as in
+    DeepCore, and makes no difference if all s_jj are equal, as they are except for zero vectors. f is monotone for lam
+    >= 2; below, gains become negative as S grows.
     """
 
     batch = 128
@@ -295,8 +314,8 @@ class LogDeterminant:
 class ExplainedVariance(LogDeterminant):
     """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j.
 
-    The true one takes the log of what S does not explain. This seeks redundancy, and its gains rise as S grows:
-    maximized lazily, candidates one by one, it gives places 0, 1, 2, ... as in DeepCore.
+    The true gain is the log of what S does not explain. This one prefers redundancy, and its gains increase as S grows:
+    maximized lazily, candidate by candidate, it picks places 0, 1, 2, ... as in DeepCore.
     """
 
     batch = 1
