@@ -1,10 +1,11 @@
-"""What recording costs: seconds of an epoch, bytes for ImageNet's size, and seconds of the scores over time.
+"""What recording costs: CPU seconds of an epoch, bytes for ImageNet's size, and seconds of the scores over time.
 
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.recording epochs|memory|scores
 
-Of generated data, on one thread where it is called so. Epochs with everything recorded and with nothing take turns;
-what the recorder and the pass over the validation share take of an epoch is timed within it, too, for the machine's own
-unrest is larger.
+Of generated data, on one thread where it is called so. An epoch with everything recorded and one with nothing take
+turns, each the first in every other one: the median of their ratios, and the quartiles. What the recorder and the pass
+over the validation share take is timed within the epochs, too. Epochs are told in CPU seconds, which other work on the
+machine leaves alone but for caches.
 """
 
 import argparse
@@ -29,8 +30,8 @@ IMAGENET = {"n": 1_281_167, "classes": 1000, "epochs": 90}
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("part", choices=("epochs", "memory", "scores"))
-    parser.add_argument("--samples", type=int, default=5000, help="of the epochs that are timed (default: 5000)")
-    parser.add_argument("--turns", type=int, default=5, help="epochs with and without (default: 5)")
+    parser.add_argument("--samples", type=int, default=2560, help="of the epochs that are timed (default: 2560)")
+    parser.add_argument("--turns", type=int, default=15, help="epochs with and without (default: 15)")
     parser.add_argument("--networks", nargs="+", default=("lenet", "resnet18"), help="of these (default: both)")
     arguments = parser.parse_args()
     lines = {"epochs": lambda: epochs(arguments.samples, arguments.turns, arguments.networks), "memory": memory,
@@ -43,7 +44,7 @@ def main():
 
 def epochs(samples, turns, networks):
     mc.set_device("CPU")
-    yield "| network | recorded | an epoch | over one without | recorder | validation share |"
+    yield "| network | recorded | an epoch | over one without (quartiles) | recorder | validation share |"
     yield "|---|---|---|---|---|---|"
     for arch, width, classes, channels, size in (("lenet", None, 10, 1, 28), ("lenet", None, 100, 3, 32),
                                                  ("resnet18", 8, 10, 3, 32), ("resnet18", 8, 100, 3, 32)):
@@ -59,32 +60,40 @@ def epochs(samples, turns, networks):
 
 
 def _compare(name, record, split, network, turns):
-    """The time of an epoch with a record over that of one without, and its parts, as shares of the rest."""
-    with_, without, recorder, validation = [], [], [], []
-    for _ in range(turns + 1):
+    """A line of the table; the first turn, which compiles, does not count."""
+    found = [_turn(record, split, network, with_first=turn % 2 == 0) for turn in range(turns + 1)][1:]
+    ratios = [turn["with"] / turn["without"] for turn in found]
+    low, ratio, high = np.percentile(ratios, (25, 50, 75))
+    epoch, recorder, validation = (statistics.median(turn[part] for turn in found)
+                                   for part in ("with", "recorder", "validation"))
+    return (f"| {name} | {'stream' if record == 'stream' else 'all'} | {epoch:.2f} s | {ratio:.3f} ({low:.3f} to "
+            f"{high:.3f}) | {recorder:.2%} | {validation:.2%} |")
+
+
+def _turn(record, split, network, with_first):
+    """CPU seconds of an epoch with and of one without, and of the former's parts as shares of its rest."""
+    found = {}
+    for name, fields in (("with", record), ("without", ()))[::1 if with_first else -1]:
         with (_stopwatch(FieldRecorder, "record", "flush") as whole,
               _stopwatch(StreamRecorder, "record", "flush") as stream, _stopwatch(loop, "_validate") as share):
-            with_.append(_epoch(network(), split, record))
-        rest = with_[-1] - whole[0] - stream[0] - share[0]
-        recorder.append((whole[0] + stream[0]) / rest)
-        validation.append(share[0] / rest)
-        without.append(_epoch(network(), split, ()))
-    epoch, plain, *parts = (statistics.median(each[1:]) for each in (with_, without, recorder, validation))
-    return (f"| {name} | {'stream' if record == 'stream' else 'all'} | {epoch:.2f} s | {epoch / plain:.3f} | "
-            + " | ".join(f"{part:.2%}" for part in parts) + " |")  # of all but the first, which compiles
+            found[name] = _epoch(network(), split, fields)
+        if name == "with":
+            rest = found[name] - whole[0] - stream[0] - share[0]
+            found |= {"recorder": (whole[0] + stream[0]) / rest, "validation": share[0] / rest}
+    return found
 
 
 def _epoch(network, split, record):
     recipe = mc.Recipe(epochs=1, batch_size=BATCH, lr=0.01, validation=0.1)
     gc.collect()
-    began = time.perf_counter()
+    began = time.process_time()
     mc.train(network, split, recipe, record=record)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 @contextlib.contextmanager
 def _stopwatch(owner, *names):
-    """[seconds] within functions of a class or module."""
+    """[CPU seconds] within functions of a class or module."""
     spent, originals = [0.0], {name: getattr(owner, name) for name in names}
     for name, function in originals.items():
         setattr(owner, name, _add_time(function, spent))
@@ -97,9 +106,9 @@ def _stopwatch(owner, *names):
 
 def _add_time(function, spent):
     def call(*arguments):
-        began = time.perf_counter()
+        began = time.process_time()
         found = function(*arguments)
-        spent[0] += time.perf_counter() - began
+        spent[0] += time.process_time() - began
         return found
     return call
 

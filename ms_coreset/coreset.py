@@ -226,17 +226,18 @@ class Coreset:
         """
         if not os.path.isfile(path):
             raise MsCoresetError(f"no coreset file {path}: make one with ms-coreset select")
+        what = "whole coreset file (.npz of ms-coreset select)"
+        arrays: dict[str, Any] = read_npz(path, ("manifest", "indices", *_OPTIONAL), most={"manifest": _LARGEST_NOTES},
+                                          what=what)
         try:
-            names = ("manifest", "indices", *_OPTIONAL)
-            arrays: dict[str, Any] = read_npz(path, names, most={"manifest": _LARGEST_NOTES})
             notes = json.loads(str(arrays.pop("manifest")))
             described = {name: notes.pop(name) for name in ("n", "rate", "method", "options", "seed")}
             notes.pop("indices", None)
             return cls(arrays.pop("indices"), **described, **arrays, manifest=notes)
         except MsCoresetError as error:
-            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select): {error}") from error
+            raise MsCoresetError(f"{path} is not a {what}: {error}") from error
         except Exception as error:  # the notes are not JSON, or lack an entry
-            raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select)") from error
+            raise MsCoresetError(f"{path} is not a {what}") from error
 
     def save_dropped(self, path: str | os.PathLike) -> None:
         """Write the dropped places as the Moderate repository does: a pickled int64 array, in the order of ``dropped``.

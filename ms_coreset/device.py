@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ms_coreset.distributed import MSRUN, TORCHRUN, connect, launcher
-from ms_coreset.errors import MsCoresetError, require_kind
+from ms_coreset.errors import MsCoresetError, missing_mindspore, require_kind
 from ms_coreset.terminal import warn
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def mindspore_version() -> str | None:
 
 
 def _missing_error(what: str) -> MsCoresetError:
-    return MsCoresetError(f'{what} needs MindSpore, which is not installed: pip install "ms-coreset[mindspore]", on '
-                          "Python 3.11 or 3.12; what goes without it is selection from arrays and --evidence patches")
+    return MsCoresetError(f"{what} needs {missing_mindspore()}; what goes without it is selection from arrays and "
+                          "--evidence patches")
 
 
 def _is_loaded() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import os
+import platform
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
 
 
+NEWEST_PYTHON = (3, 12)  # that MindSpore is made for, as the markers of the extra [mindspore] have it
+
+
 class MsCoresetError(ValueError):
     """An argument, a name or a file of the user can't be used.
 
@@ -25,6 +29,15 @@ class MsCoresetError(ValueError):
 
     def __init__(self, message: object = "") -> None:
         super().__init__(one_line(message))
+
+
+def missing_mindspore() -> str:
+    """"MindSpore, which .." in words: that it is not installed, and how to get it on this Python."""
+    install, version = 'pip install "ms-coreset[mindspore]"', platform.python_version_tuple()[:2]
+    if tuple(map(int, version)) <= NEWEST_PYTHON:
+        return f"MindSpore, which is not installed: {install}, on Python 3.11 or 3.12"
+    return (f"MindSpore, which is not made for Python {'.'.join(version)}, where {install} leaves it out: install both "
+            "on Python 3.11 or 3.12")
 
 
 class MsCoresetWarning(UserWarning):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,33 @@ def as_numbers(name: str, given: Any, shape: tuple[int | None, ...], like: str) 
         raise MsCoresetError(f"{name} must be a {wanted} array{alike}, got shape {array.shape}"
                              f"{', which has no columns' if fits else ''}")
     return array
+
+
+def as_fields(whose: str, given: Mapping[str, Any], axes: tuple[str, ...],
+              further: Mapping[str, tuple[str, ...]] | None = None) -> dict[str, np.ndarray | StoredRows]:
+    """Arrays of numbers by name whose first axes are as long in all of them.
+
+    Args:
+        whose: the words before a name in errors.
+        given: name -> what is given.
+        axes: names of the first axes.
+        further: name -> names of its axes after these; of others there are none.
+
+    Returns:
+        Name -> array.
+
+    Raises:
+        MsCoresetError: naming the first that is something else.
+    """
+    found = {name: as_array(f"{whose} {name}", value) for name, value in given.items()}
+    lengths = next((array.shape[:len(axes)] for array in found.values()), ())
+    for name, array in found.items():
+        own = (*axes, *(further or {}).get(name, ()))
+        if array.ndim != len(own) or array.shape[:len(axes)] != lengths or array.dtype.kind not in "fiub":
+            shape = f"({own[0]},)" if len(own) == 1 else f"({', '.join(own)})"
+            raise MsCoresetError(f"{whose} {name} must be numbers of shape {shape}, the same for all fields, got "
+                                 f"{array.dtype} of shape {array.shape}")
+    return found
 
 
 def _blocks(array: np.ndarray, places: range) -> Iterator[tuple[int, np.ndarray]]:

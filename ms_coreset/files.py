@@ -54,15 +54,18 @@ def _is_endless(handle: int) -> bool:
 def reading(path: FilePath, what: str) -> Iterator[None]:
     """Turn any error while the file ``path`` is read into a ``MsCoresetError``: it is not ``what``.
 
-    A damaged file can raise any exception.
+    A file that is missing or can't be opened is told from a damaged one, which can raise any exception. A
+    ``MsCoresetError`` stays as it is.
     """
     try:
         yield
+    except MsCoresetError:
+        raise
     except OSError as error:
         raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
     except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise MsCoresetError(f"{path} is not a whole {what}: {reason}") from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise MsCoresetError(f"{path} is not a {what}: {reason}") from error
 
 
 def read_file(path: FilePath) -> bytes:

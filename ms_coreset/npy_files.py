@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import open_file, reserve
+from ms_coreset.files import open_file, reading, reserve
 from ms_coreset.kinds import FilePath
 
 
@@ -92,14 +92,11 @@ def open_array(path: FilePath, mode: str = "r") -> np.memmap:
     """A memory map of an .npy file, read-only or ("r+") writable.
 
     Raises:
-        MsCoresetError: if the file is missing, is no whole .npy file, or holds Python objects; it names the file. The
-            file is mapped for reading first, because NumPy extends a file that is mapped for writing to the length its
-            header claims.
+        MsCoresetError: if the file is missing, is not a whole .npy file, or holds Python objects; it names the file.
+            The file is mapped for reading first, because NumPy extends a file that is mapped for writing to the length
+            its header claims.
     """
-    try:
+    with reading(path, "whole .npy file"):
         open_file(path).close()
         array = np.lib.format.open_memmap(path, mode="r")
         return array if mode == "r" else np.lib.format.open_memmap(path, mode=mode)
-    except Exception as error:  # a damaged header raises whatever its text happens to spell
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-        raise MsCoresetError(f"{path} is no whole .npy file: {reason}") from error

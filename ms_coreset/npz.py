@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import most_from, open_file
+from ms_coreset.files import most_from, open_file, reading
 from ms_coreset.kinds import FilePath
 
 _BLOCK = 1 << 24
@@ -20,7 +20,7 @@ _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.r
 
 
 def read_npz(path: FilePath, names: Collection[str], skip: Collection[str] = (),
-             most: dict[str, int] | None = None) -> dict[str, np.ndarray]:
+             most: dict[str, int] | None = None, what: str = "whole .npz file") -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name.
 
     Args:
@@ -28,6 +28,7 @@ def read_npz(path: FilePath, names: Collection[str], skip: Collection[str] = (),
         names: of the arrays that it may hold
         skip: names of arrays to leave out
         most: name -> largest number of bytes, for arrays that are bounded
+        what: what a damaged file is said not to be
 
     Returns:
         {name: array}.
@@ -36,18 +37,10 @@ def read_npz(path: FilePath, names: Collection[str], skip: Collection[str] = (),
         MsCoresetError: if the file is missing or damaged, holds an array that is not in ``names``, or Python objects;
             it names the file.
     """
-    try:
-        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
-            members = _members(archive, names, path)
-            _require_small(members, most or {})
-            return {name: _read(archive, member) for name, member in members.items() if name not in skip}
-    except MsCoresetError:
-        raise
-    except (FileNotFoundError, PermissionError) as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
-    except Exception as error:  # a damaged archive fails in zipfile, zlib or NumPy, each in its own way
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
-        raise MsCoresetError(f"{path} is no whole .npz file: {reason}") from error
+    with reading(path, what), open_file(path) as stream, zipfile.ZipFile(stream) as archive:
+        members = _members(archive, names, path)
+        _require_small(members, most or {})
+        return {name: _read(archive, member) for name, member in members.items() if name not in skip}
 
 
 def _members(archive: zipfile.ZipFile, names: Collection[str], path: FilePath) -> dict[str, zipfile.ZipInfo]:

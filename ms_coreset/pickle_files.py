@@ -7,8 +7,7 @@ import zipfile
 from io import BufferedReader
 from typing import Any
 
-from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import open_file, read_whole
+from ms_coreset.files import open_file, read_whole, reading
 from ms_coreset.kinds import FilePath
 from ms_coreset.pickles import Content, Refused, Unpickler
 
@@ -45,12 +44,7 @@ def read_pickle(path: FilePath) -> Any:
     Raises:
         MsCoresetError: if the file is missing or truncated, or names anything that is not admitted; it names the file.
     """
-    try:
+    with reading(path, "whole, harmless pickle"):
         with open_file(path) as stream:
             content = _pickle_in(stream)
         return Unpickler(Content(content)).load()
-    except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
-        reason = str(error) or type(error).__name__
-        raise MsCoresetError(f"{path} is not a whole, harmless pickle: {reason}") from error

@@ -26,22 +26,27 @@ def test_drop(folder, package, classes, rate):
     real = classes == "real"
     sizes = np.bincount(inputs.labels) if real else peers["drop/crafted_sizes"]
     evidence = with_recall(package, sizes, peers["drop/recall_mean_of_3" if real else "drop/crafted_recall"])
-    found = counts_of(package.select("random", evidence, rate, quota="drop"), evidence.labels)
-    np.testing.assert_array_equal(found, arrays[f"drop/{classes}/f{rate}/counts"])
+    counts = arrays[f"drop/{classes}/f{rate}/counts"]
+    coreset = package.select("random", evidence, counts.sum() / len(evidence.labels), quota="drop")
+    np.testing.assert_array_equal(counts_of(coreset, evidence.labels), counts)
 
 
 def test_difficulty(folder, package):
     arrays, evidence = arrays_of(folder), scored_by(package, folder, load(folder)[1]["in/el2n_mean"])
-    coreset = package.select("random", evidence, 0.3, quota="difficulty", quota_score="deepfool")
-    np.testing.assert_array_equal(counts_of(coreset, evidence.labels), arrays["nucs/f0.3/counts"])
+    counts = arrays["nucs/f0.3/counts"]
+    coreset = package.select("random", evidence, counts.sum() / len(evidence.labels), quota="difficulty",
+                             quota_score="deepfool")
+    np.testing.assert_array_equal(counts_of(coreset, evidence.labels), counts)
     if package is mc:
         np.testing.assert_allclose(coreset.manifest["quota"]["difficulty"], arrays["nucs/class_difficulty_trim5"])
 
 
 def test_normalized_scores(folder, package):
-    """The peer's quota is how many of each class are among the highest of all; 0.3 of the samples."""
+    """The peer's quota is how many of each class are among the highest of all, as a share of their number."""
     peers = load(folder)[1]
-    (key,) = [key for key in peers if key.startswith("drop/real/k") and key.endswith("normalize_quota")]
-    evidence, k = scored_by(package, folder, peers["in/el2n_mean"]), int(key.split("/")[2][1:])
-    coreset = package.select_by("deepfool", "top", evidence, rate=k / len(evidence.labels), normalize="class")
-    np.testing.assert_allclose(counts_of(coreset, evidence.labels), k * peers[key], atol=1e-9)
+    keys = [key for key in peers if key.startswith("drop/real/k") and key.endswith("normalize_quota")]
+    assert keys
+    for key in keys:
+        evidence, k = scored_by(package, folder, peers["in/el2n_mean"]), int(key.split("/")[2][1:])
+        coreset = package.select_by("deepfool", "top", evidence, rate=k / len(evidence.labels), normalize="class")
+        np.testing.assert_allclose(counts_of(coreset, evidence.labels), k * peers[key], atol=1e-9)

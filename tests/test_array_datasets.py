@@ -587,11 +587,11 @@ def zip_archive(path, name, content, **changes):
      "can't be as large as it says"),
     (npy("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", bytes(8)), {}, "Python objects"),
     (npy("__import__('os').system('touch canary')"), {}, "malformed node"),
-    (b"no npy", {}, "is no whole .npz file"),
+    (b"no npy", {}, "is not a whole .npz file"),
 ])
 def test_npz_members_that_claim_what_they_do_not_hold_are_refused(tmp_path, monkeypatch, content, changes, message):
     monkeypatch.chdir(tmp_path)
-    refusal(f"mine.npz is no whole .npz file: .*{message}|mine.npz {message}", "arrays",
+    refusal(f"mine.npz is not a whole .npz file: .*{message}|mine.npz {message}", "arrays",
             zip_archive(tmp_path / "mine.npz", "labels.npy", content, **changes))
     assert not (tmp_path / "canary").exists()
 
@@ -606,7 +606,7 @@ def test_an_array_that_the_directory_hides_is_missed(tmp_path):
     path.write_bytes(content)
     with np.load(path) as arrays:
         assert arrays.files == ["labels"]
-    refusal(f"{path} is no whole .npz file: its directory of arrays is damaged", "arrays", path)
+    refusal(f"{path} is not a whole .npz file: its directory of arrays is damaged", "arrays", path)
 
 
 def test_arrays_of_one_name_are_refused(tmp_path):

@@ -600,7 +600,7 @@ def test_a_manifest_that_says_nothing_is_refused(tmp_path, clean, manifest):
     (np.zeros(1436, np.int64), r"int64 of shape \(1436,\).*shape \(1437,\)"),
     (np.zeros((1437, 1), np.int64), r"shape \(1437, 1\)"),
     (np.zeros(1437), "float64"),
-    (np.full(1437, None), "no whole .npy file"),
+    (np.full(1437, None), "not a whole .npy file"),
     (np.full(1437, 10), "labels 10 to 10, but digits has 0 to 9"),
     (np.full(1437, -1), "labels -1 to -1"),
     (np.full(1437, 2**64 - 1, np.uint64), "labels 18446744073709551615"),
@@ -620,7 +620,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
 def test_damaged_labels_are_refused(tmp_path, clean, damage):
     path = make_label_noise(clean, tmp_path)
     path.write_bytes(damage(path.read_bytes()))
-    refusal(f"{path} is no whole .npy file: .*; delete {path}", "digitsN", tmp_path)
+    refusal(f"{path} is not a whole .npy file: .*; delete {path}", "digitsN", tmp_path)
 
 
 def test_noise_is_not_overwritten_unless_forced(tmp_path, clean):

@@ -11,7 +11,11 @@ from ms_coreset.checksums import array_digest, digest
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write, is_device
 from ms_coreset.json_files import read_json, write_json
-from ms_coreset.npy_files import create_array
+from ms_coreset.networks.safetensors_files import read_tensors
+from ms_coreset.networks.torch_files import read_state
+from ms_coreset.networks.torch_pickles import read_arrays
+from ms_coreset.npy_files import create_array, open_array
+from ms_coreset.npz import read_npz
 from ms_coreset.pickle_files import read_pickle
 
 
@@ -102,6 +106,21 @@ def test_array_digest_depends_on_type_shape_and_contents_only():
     assert len({array_digest(one) for one in same}) == 1
     others = [array.T, array.ravel(), array.astype(np.int32), array + 1, array[:0]]
     assert len({array_digest(one) for one in [array, *others]}) == 6
+
+
+@pytest.mark.parametrize("read", [
+    open_array, lambda path: open_array(path, "r+"), lambda path: read_npz(path, ("a",)), read_pickle, read_arrays,
+    read_state, read_tensors], ids=["npy", "writable npy", "npz", "pickle", "pickled arrays", "torch", "safetensors"])
+def test_missing_is_told_from_damaged(tmp_path, read):
+    path = tmp_path / "file"
+    for reason in ("No such file or directory", "Is a directory"):
+        with pytest.raises(MsCoresetError, match=f"^can't read {path}: {reason}$"):
+            read(path)
+        path.mkdir(exist_ok=True)
+    path.rmdir()
+    path.write_bytes(b"nothing that is read")
+    with pytest.raises(MsCoresetError, match=f"^{path} is not a whole"):
+        read(path)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

@@ -10,7 +10,6 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import products
 from ms_coreset.selectors.distances import Points
 from ms_coreset.selectors.divergences import Distributions
-from parity_tests.peer_vectors import with_peers
 
 pytestmark = pytest.mark.usefixtures("cpu")
 
@@ -130,59 +129,6 @@ def test_contextual_diversity_radii_never_grow():
     order = mc.select("contextual_diversity", mc.Evidence(labels=np.zeros(100, int), logits=logits), 0.5).indices
     nearest = [distances[order[t], order[:t]].min() for t in range(1, len(order))]
     assert (np.diff(nearest) <= 1e-12).all()
-
-
-def read(folder):
-    with np.load(folder / "inputs.npz") as inputs:
-        evidence = mc.Evidence(labels=inputs["y"], features=inputs["emb"], logits=inputs["logits"])
-    with np.load(folder / "peer_deepcore.npz") as archive:
-        return evidence, {name: archive[name] for name in archive.files}
-
-
-@with_peers
-@pytest.mark.parametrize(("start", "method", "options"), [
-    ("dc/kcenter_fn/f64metric/seed7/order60", "k_center", {}),
-    ("dc/kcenter_fn/f32/seed7/order60", "k_center", {}),
-    ("dc/herding_fn/f64/order60", "herding", {"variant": "deepcore"}),
-    ("dc/herding_fn/f32/order60", "herding", {"variant": "deepcore"}),
-    ("dc/herding_fn/f64_negmetric_argmin/order60", "herding", {})])
-def test_order_is_deepcores(folder, start, method, options):
-    evidence, peer = read(folder)
-    coreset = mc.select(method, evidence, 60 / len(evidence), seed=7, **options)
-    np.testing.assert_array_equal(coreset.indices, peer[start])
-
-
-@with_peers
-@pytest.mark.parametrize(("start", "method", "options"), [
-    ("dc/kCenterGreedy/", "kCenterGreedy", {}), ("dc/ContextualDiversity/", "ContextualDiversity", {}),
-    ("dc/Herding/", "Herding", {"variant": "deepcore"})])
-def test_set_is_deepcores(folder, start, method, options):
-    evidence, peer = read(folder)
-    names = [name for name in peer if name.startswith(start)]
-    assert names
-    for name in names:
-        rate = float(name.split("/")[-2].lstrip("f"))
-        coreset = mc.select(method, evidence, rate, balance="/bal/" in name, seed=7, **options)
-        np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer[name]), err_msg=name)
-
-
-@with_peers
-def test_k_center_sizes_and_already_selected_are_deepcores(folder):
-    evidence, peer = read(folder)
-    for name in [f"dc/kcenter_fn/{kind}/seed7/k{k}" for kind in ("f32", "f64metric") for k in (2, 10, 60, 150)]:
-        coreset = mc.select("k_center", evidence, len(peer[name]) / len(evidence), seed=7)
-        np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer[name]), err_msg=name)
-    coreset = mc.select("k_center", evidence, 20 / len(evidence), already_selected=(5, 17))
-    np.testing.assert_array_equal(np.sort(coreset.indices), np.sort(peer["dc/kcenter_fn/f32/already_5_17_budget20"]))
-
-
-@with_peers
-def test_k_center_is_d2prunings(folder):
-    evidence, _ = read(folder)
-    with np.load(folder / "peer_others.npz") as archive:
-        expected = archive["d2/kcenter/first0_order60"]
-    coreset = mc.select("k_center", evidence, 59 / len(evidence), already_selected=(0,))
-    np.testing.assert_array_equal(coreset.indices, expected)
 
 
 def test_saturated_probabilities_are_no_reason_to_be_picked():

@@ -244,7 +244,7 @@ def test_pickles_run_nothing(here, capsys):
     ("other.csv", lines([(i, 1.0) for i in range(30, 90)], ["index", "score"]), "30 of its 60 scores are of no sample"),
     ("infinite.csv", "index,score\n4,inf\n", "its score 0 is infinite"),
     ("named.csv", "file,score\na.png,1\nb.png,2\n", "is not made of files that have names"),
-    ("what.xls", "1", "scores are read of .csv, .tsv, .txt, .npy, .npz"), ("bad.npy", "x", "is no whole .npy file"),
+    ("what.xls", "1", "scores are read of .csv, .tsv, .txt, .npy, .npz"), ("bad.npy", "x", "is not a whole .npy file"),
     ("bad.npz", "x", "is not a whole .npz file"), ("bad.pkl", "x", "is not a whole, harmless pickle")])
 def test_files_that_are_none(split, name, content, message):
     if content is not None:
@@ -372,7 +372,7 @@ def test_imported_scores_in_a_command_and_repeated(here, typed, method, options,
     ("select", "--score extrapolated --rule top", "extrapolated-top needs scores that were made elsewhere"),
     ("select", "--method random --scores-key a", "--scores-key a goes with --scores-from FILE"),
     ("select", "--method random --scores-low", "--scores-low goes with --scores-from FILE"),
-    ("select", "--scores-from none.npy", "none.npy is no whole .npy file"),
+    ("select", "--scores-from none.npy", "can't read none.npy: No such file or directory"),
     ("select", "--scores-from part.npy", "imported: 30 of 60 samples have no score"),
     ("select", "--scores-from part.npy --score extrapolated --rule top --neighbors 31", "30 samples are scored, fewer"),
     ("train", "--reselect-every 1 --method imported --rate 0.2", "imported needs scores that were made else"),

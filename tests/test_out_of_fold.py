@@ -1,11 +1,13 @@
 """Scores by networks that did not train on the samples, and how far several runs agree."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import ms_coreset as mc
+from ms_coreset.checksums import digest
 from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.out_of_fold import foldable_scores, folds_of, join_folds, require_foldable, scores_in
@@ -38,12 +40,14 @@ def test_each_sample_is_asked_of_the_network_that_had_not_seen_it():
 
     def ask(fold, others, rows):
         assert sorted([*others, *rows]) == list(range(20))
-        return SimpleNamespace(features=None, boundary=None, logits=np.column_stack([np.full(len(rows), fold), rows]))
+        answers = np.column_stack([np.full(len(rows), fold), rows])
+        return SimpleNamespace(features=None, boundary=None, logits=answers), f"network {fold}"
 
     evidence = join_folds(labels, 4, 0, ask)
     np.testing.assert_array_equal(evidence.logits[:, 0], folds_of(labels, 4, 0))
     np.testing.assert_array_equal(evidence.logits[:, 1], np.arange(20))
     assert evidence.features is None
+    assert evidence.checkpoints == ("network 0", "network 1", "network 2", "network 3")
 
 
 def test_which_scores_go():
@@ -91,8 +95,17 @@ def test_a_selection_out_of_fold(here, capsys):
         mc.load_weights(network, here / "ckpt" / "digits-pool200" / folders[number] / "best.ckpt")
         expected = mc.score("el2n", mc.extract(network, split.subset(rows), need=("logits",)))
         np.testing.assert_allclose(coreset.scores[coreset.pool][rows], expected, rtol=1e-5)
+    files = [here / "ckpt" / "digits-pool200" / folder / "best.ckpt" for folder in folders]
+    assert coreset.manifest["base"] == {"networks": [digest(path) for path in files], "seed": 0}
+    assert (coreset.manifest["recipe"]["arch"], coreset.manifest["recipe"]["width"]) == ("mlp", 8)
     assert main([*line.split(), "--save", "again"]) == 0
     assert "no base network" not in capsys.readouterr().err
+    again = ["select", "--from-manifest", "index/digits-el2n-0.2.npz"]
+    assert main(again) == 0
+    assert "base networks" not in capsys.readouterr().err
+    shutil.copy(files[1], files[2])
+    assert main(again) == 1
+    assert "note: base networks: [" in capsys.readouterr().err
 
 
 @pytest.mark.mindspore

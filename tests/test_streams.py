@@ -156,3 +156,25 @@ def test_the_commands_stream(tmp_path, monkeypatch, capsys):
     assert main(f"select {common} --method tdds --rate 0.2".split()) == 0
     assert main(f"select {common} --method eva --rate 0.2".split()) == 2
     assert "training with --record stream kept" in capsys.readouterr().err
+
+
+@pytest.mark.mindspore
+@pytest.mark.parametrize(("record", "validation", "without"), [
+    ("", "--validation 0.1", set()), ("", "", {"cld"}),
+    ("--record stream", "--validation 0.1", {"eva"}), ("--record stream", "", {"eva", "cld"})])
+def test_score_writes_all_that_the_record_allows(tmp_path, monkeypatch, capsys, record, validation, without):
+    from ms_coreset.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    line = f"score --dataset digits --pool 200 --arch mlp --width 8 --epochs 4 {record} {validation}"
+    assert main(line.split()) == 0
+    (path,) = (tmp_path / "scores").glob("*.npz")
+    # deepfool is costly, and the others are of scores that are made elsewhere
+    expected = set(mc.list_scores()) - {"deepfool", "imported", "extrapolated"} - without
+    with np.load(path) as found:
+        assert set(found.files) - {"index", "label"} == expected
+        assert all(np.isfinite(found[name]).any() for name in expected)
+    said = capsys.readouterr().err
+    for name in without:
+        assert f"note: left out, {name}" in said
+    assert ("(--validation 0.1)" in said) == ("cld" in without)

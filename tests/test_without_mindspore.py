@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,14 @@ import pytest
 from distributed_job import evidence
 
 import ms_coreset as mc
+from ms_coreset.errors import NEWEST_PYTHON
 
 SCRIPTS = Path(mc.__file__).resolve().parents[1] / "scripts"
 GET_IT = 'pip install "ms-coreset[mindspore]"'
+# What is said on a Python that MindSpore is made for, and on one that it is not.
+ADVICE = {(3, 12): f"MindSpore, which is not installed: {GET_IT}, on Python 3.11 or 3.12",
+          (3, 13): f"MindSpore, which is not made for Python 3.13, where {GET_IT} leaves it out: install both on "
+                   "Python 3.11 or 3.12"}
 # What a new process does first: MindSpore can't be had, is there but not loaded, or computes.
 BLOCKED = "import sys; sys.modules['mindspore'] = None\n"
 IDLE = "import sys\n"
@@ -134,13 +140,32 @@ print(json.dumps(said))
 """
 
 
-def test_what_needs_it_says_how_to_get_it(tmp_path):
+def as_python(version):
+    """A line of a program, after which the interpreter is said to be of this version."""
+    return f"import platform; platform.python_version_tuple = lambda: {(*map(str, version), '0')}\n"
+
+
+@pytest.mark.parametrize("version", ADVICE)
+def test_what_needs_it_says_how_to_get_it(tmp_path, version):
     (tmp_path / "a.ckpt").write_bytes(b"\n" + bytes(20))
-    for name, text in json.loads(run(BLOCKED + CALLS, tmp_path / "a.ckpt").stdout).items():
+    program = BLOCKED + CALLS.replace("said = {}\n", "said = {}\n" + as_python(version))
+    for name, text in json.loads(run(program, tmp_path / "a.ckpt").stdout).items():
         what = f"device {name}" if name in ("GPU", "Ascend") else "this"
-        assert text.startswith(f"{what} needs MindSpore, which is not installed: {GET_IT}, on Python 3.11"), name
+        assert text.startswith(f"{what} needs {ADVICE[version]}"), name
 
 
+def test_the_extra_is_of_the_versions_that_are_named():
+    """pyproject.toml's markers leave MindSpore out where the advice says so, and only there."""
+    requirements = pytest.importorskip("packaging.requirements")
+    text = (SCRIPTS.parent / "pyproject.toml").read_text()
+    extra = tomllib.loads(text)["project"]["optional-dependencies"]["mindspore"]
+    for version in ((3, 11), *ADVICE, (3, 14)):
+        python = {"python_version": ".".join(map(str, version))}
+        names = [one.name for one in map(requirements.Requirement, extra) if one.marker.evaluate(python)]
+        assert ("mindspore" in names) == (version <= NEWEST_PYTHON)
+
+
+@pytest.mark.parametrize("version", ADVICE)
 @pytest.mark.parametrize(("line", "environment"), [
     ("train --dataset digits", {}),
     ("select --dataset digits --rate 0.2 --method moderate", {}),
@@ -151,13 +176,13 @@ def test_what_needs_it_says_how_to_get_it(tmp_path):
     ("select --dataset digits --rate 0.2 --device GPU", {}),
     ("select --dataset digitsN --rate 0.2", {"RANK_SIZE": "2", "RANK_ID": "0"}),
     ("select --dataset digitsN --rate 0.2", {"MS_ROLE": "MS_SCHED"})])
-def test_commands_that_need_it_say_so_in_one_line(line, environment, here):
+def test_commands_that_need_it_say_so_in_one_line(line, environment, version, here):
     Path("a.ckpt").write_bytes(b"\n" + bytes(20))
     program = (f"{BLOCKED}import os; os.environ |= {environment}\nfrom ms_coreset.cli import main\n"
-               f"sys.exit(main({line.split()}))")
+               f"{as_python(version)}sys.exit(main({line.split()}))")
     done = run(program, expected=2)
     *notes, error = done.stderr.splitlines()
-    assert error.startswith("error: ") and "MindSpore, which is not installed: " + GET_IT in error
+    assert error.startswith("error: ") and ADVICE[version] in error
     assert all(note.startswith("note: ") and "train" not in note for note in notes) and not done.stdout
 
 

@@ -107,7 +107,8 @@ def _read_synsets(path: Path) -> list[tuple[int, str, str]]:
         return [(_whole(number), _text(wnid), _text(words)) for number, wnid, words
                 in read_structs(path, "synsets", ("ILSVRC2012_ID", "WNID", "words"))]
     except ValueError as error:
-        raise MsCoresetError(f"{path} is no whole meta.mat: {error}; unpack {_KIT}.tar.gz anew") from error
+        told = error if isinstance(error, MsCoresetError) else f"{path} is no whole meta.mat: {error}"
+        raise MsCoresetError(f"{told}; unpack {_KIT}.tar.gz anew") from error
 
 
 def _whole(value: np.ndarray) -> int:

@@ -24,7 +24,7 @@ from typing import Any, NoReturn, Protocol, TextIO
 import numpy as np
 
 from ms_coreset.distributed.launchers import MSRUN, TORCHRUN, Launcher, launcher
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, missing_mindspore
 from ms_coreset.terminal import complain
 
 _GATHER, _SUM, _WAIT, _LEAVE, _FAILED = range(5)
@@ -351,8 +351,9 @@ def _needing(by: Launcher) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise NotConnected(f"can't join the other processes without {by.title}, which is not installed: pip install "
-                           f'"ms-coreset[{by.framework}]"') from error
+        missing = (missing_mindspore() if by is MSRUN else
+                   f'{by.title}, which is not installed: pip install "ms-coreset[{by.framework}]"')
+        raise NotConnected(f"can't join the other processes without {missing}") from error
 
 
 @contextlib.contextmanager

@@ -174,9 +174,9 @@ def _ask(source: EvidenceSource, split: Split, steps: Steps, needs: Sequence[str
 
 def _out_of_fold(sources: Sources, split: Split, device: str, steps: Steps, needs: Sequence[str], run: int) -> Evidence:
     """Evidence of all samples, each from the network that was not trained on it."""
-    def ask(fold: int, others: np.ndarray, rows: np.ndarray) -> Evidence:
+    def ask(fold: int, others: np.ndarray, rows: np.ndarray) -> tuple[Evidence, Path]:
         network = fold_network(sources, split.subset(others), device, steps, fold, run)
-        return _ask(sources.evidence, split.subset(rows), steps, needs, *network)[0]
+        return _ask(sources.evidence, split.subset(rows), steps, needs, *network)
 
     assert sources.evidence.folds is not None  # whoever calls has looked
     return join_folds(split.labels, sources.evidence.folds, sources.seed + run, ask)

@@ -1,6 +1,8 @@
 """Out-of-fold evidence: the answers for a sample come from a network that was not trained on it."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,20 @@ from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.choice import Choice
 
 _ASKED = {"features", "logits", "boundary"}  # of a network that was not trained on the samples
-Ask = Callable[[int, np.ndarray, np.ndarray], Evidence]  # (number of the fold, places of the others, of the fold)
+# (number of the fold, places of the others, of the fold) -> (answers, file of the network)
+Ask = Callable[[int, np.ndarray, np.ndarray], tuple[Evidence, Path]]
+
+
+@dataclass(frozen=True)
+class FoldEvidence(Evidence):
+    """Evidence from several networks, each asked about the samples that it was left without.
+
+    Attributes:
+        checkpoints: of the networks, by fold.
+    """
+
+    _: KW_ONLY
+    checkpoints: tuple[Path, ...] = ()
 
 
 def require_foldable(sources: Sources, scores: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
@@ -87,15 +102,17 @@ def folds_of(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return found
 
 
-def join_folds(labels: np.ndarray, folds: int, seed: int, ask: Ask) -> Evidence:
-    """The ``Evidence`` of all samples; ``ask`` returns that of each fold."""
+def join_folds(labels: np.ndarray, folds: int, seed: int, ask: Ask) -> FoldEvidence:
+    """The ``FoldEvidence`` of all samples; ``ask`` returns that of each fold."""
     fold = folds_of(labels, folds, seed)
     joined: dict[str, Any] = {}
+    checkpoints = []
     for number in range(folds):
         rows = np.flatnonzero(fold == number)
-        answers = ask(number, np.flatnonzero(fold != number), rows)
+        answers, checkpoint = ask(number, np.flatnonzero(fold != number), rows)
+        checkpoints.append(checkpoint)
         for name in _ASKED:
             part = getattr(answers, name)
             if part is not None:
                 joined.setdefault(name, np.empty((len(labels), *part.shape[1:]), part.dtype))[rows] = part
-    return Evidence(labels, **joined)
+    return FoldEvidence(labels, **joined, checkpoints=tuple(checkpoints))

@@ -11,6 +11,7 @@ from ms_coreset.checksums import digest
 from ms_coreset.coreset import Coreset
 from ms_coreset.evidence import Evidence
 from ms_coreset.jobs.base_network import training_notes
+from ms_coreset.jobs.out_of_fold import FoldEvidence
 from ms_coreset.jobs.patch_evidence import base_of_patches
 from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
@@ -29,14 +30,24 @@ def base_of(checkpoint: Path | None, evidence: Evidence) -> dict[str, Any]:
         evidence: the gathered evidence
 
     Returns:
-        The base network's file and checksum, and its seed and recipe if known; or the settings of the random patches.
+        The base network's file, checksum and seed, and its recipe as far as they are known; files and checksums of
+        all networks where each was asked about a fold; or the random patches' settings.
     """
-    if checkpoint is None:
-        return {"checkpoint": None, **base_of_patches(evidence)}
+    if checkpoint is not None:
+        seed, recipe = _training_of(checkpoint)
+        return {"checkpoint": str(checkpoint), "base": {"network": digest(checkpoint), "seed": seed}, "recipe": recipe}
+    if isinstance(evidence, FoldEvidence):
+        seed, recipe = _training_of(evidence.checkpoints[0])
+        return {"checkpoint": None, "checkpoints": [str(path) for path in evidence.checkpoints],
+                "base": {"networks": [digest(path) for path in evidence.checkpoints], "seed": seed}, "recipe": recipe}
+    return {"checkpoint": None, **base_of_patches(evidence)}
+
+
+def _training_of(checkpoint: Path) -> tuple[int | None, dict[str, Any] | None]:
+    """(seed, recipe) by which a network was trained, each None where it is not known."""
     trained = training_notes(checkpoint).get("run", {})
     recipe = {field.name: trained[field.name] for field in dataclasses.fields(Recipe) if field.name in trained}
-    return {"checkpoint": str(checkpoint), "base": {"network": digest(checkpoint), "seed": trained.get("seed")},
-            "recipe": recipe or None}
+    return trained.get("seed"), recipe or None
 
 
 def tell_changes(former: Coreset | None, notes: Mapping[str, Any]) -> None:

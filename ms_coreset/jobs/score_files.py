@@ -95,7 +95,7 @@ def read_scores(path: str) -> ScoreTable:
 
 
 def _read_archive(path: str) -> dict[str, np.ndarray]:
-    with reading(path, ".npz file"), open_file(path) as stream, zipfile.ZipFile(stream) as archive:
+    with reading(path, "whole .npz file"), open_file(path) as stream, zipfile.ZipFile(stream) as archive:
         names = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
     return read_npz(path, names, skip=[name for name in names if name in _NO_SCORES])
 
@@ -123,7 +123,7 @@ def _whole(places: np.ndarray, path: str) -> np.ndarray:
 
 
 def _read_text(path: str) -> ScoreTable:
-    with reading(path, "table of scores"):
+    with reading(path, "whole table of scores"):
         text = read_file(path).decode("utf-8-sig")
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text)) if any(map(str.strip, row))]
     if not rows or any(len(row) != len(rows[0]) for row in rows):

@@ -28,7 +28,7 @@ def read_entries(path: FilePath) -> dict[str, np.ndarray | str]:
             texts; and without MindSpore, which knows the messages.
     """
     require_mindspore()
-    with reading(path, "MindSpore checkpoint"):
+    with reading(path, "whole MindSpore checkpoint"):
         messages = _messages(_check(read_file(path)))
         return {name: _value(parts) for name, parts in messages.items()}
 

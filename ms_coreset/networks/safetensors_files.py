@@ -25,7 +25,7 @@ def read_tensors(path: FilePath) -> dict[str, np.ndarray]:
     Raises:
         MsCoresetError: naming the file when it is damaged or holds anything else.
     """
-    with reading(path, ".safetensors file"):
+    with reading(path, "whole .safetensors file"):
         with open_file(path) as stream:
             header = _header(stream)
             content = read_whole(stream)

@@ -5,10 +5,12 @@ A tensor is a view of a storage, whose numbers are outside the pickle that names
 claims.
 """
 
+import contextlib
 import math
 import os
 import pickle
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import open_file, read_whole
+from ms_coreset.files import open_file, read_whole, reading
 from ms_coreset.kinds import FilePath, Log
 from ms_coreset.networks.parameter_names import WRAPPERS
 from ms_coreset.networks.safetensors_files import widen
@@ -66,7 +68,7 @@ def read_training(path: FilePath,
         MsCoresetError: as ``read_state``.
     """
     path = Path(path)
-    try:
+    with reading(path, "whole torch checkpoint of plain tensors"), _advising():
         with open_file(path) as stream:
             archived = stream.peek(4).startswith(b"PK\3\4")
             content, storages = (_from_archive if archived else _from_former)(stream)
@@ -74,14 +76,15 @@ def read_training(path: FilePath,
         kept = content if isinstance(content.get("notes"), str) else {}
         memory = kept["optimizer"] if _is_state(kept.get("optimizer")) else {}
         return state, _arrays(memory, storages), kept.get("notes", "{}")
-    except MsCoresetError:
-        raise
-    except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged file raises whatever its bytes happen to spell
-        reason = str(error) or type(error).__name__
-        advice = "; a file of torch.save(model.state_dict(), ...) is read" if isinstance(error, Refused) else ""
-        raise MsCoresetError(f"{path} is not a whole torch checkpoint of plain tensors: {reason}{advice}") from error
+
+
+@contextlib.contextmanager
+def _advising() -> Iterator[None]:
+    """Say to what is refused which files are read."""
+    try:
+        yield
+    except Refused as error:
+        raise Refused(f"{error}; a file of torch.save(model.state_dict(), ...) is read") from error
 
 
 def _arrays(state: dict[str, Any], storages: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.files import open_file, read_whole
+from ms_coreset.files import open_file, read_whole, reading
 from ms_coreset.kinds import FilePath
 from ms_coreset.networks.torch_files import _ADMITTED, _MAGIC, _arrays, _former, _Storage, _Tensor, read_state
 from ms_coreset.pickles import Content, Refused, Unpickler
@@ -30,18 +30,10 @@ def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
         MsCoresetError: naming the file when it is missing or damaged, names anything that is not admitted, or holds no
             array.
     """
-    try:
-        with open_file(path) as stream:
-            archived = stream.peek(4).startswith(b"PK\3\4")
-            found = None if archived else _unpickled(read_whole(stream))
-        found = read_state(path) if found is None else found
-    except MsCoresetError:
-        raise
-    except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to spell
-        reason = str(error) or type(error).__name__
-        raise MsCoresetError(f"{path} is not a whole, harmless pickle: {reason}") from error
+    with reading(path, "whole, harmless pickle"), open_file(path) as stream:
+        archived = stream.peek(4).startswith(b"PK\3\4")
+        found = None if archived else _unpickled(read_whole(stream))
+    found = read_state(path) if found is None else found
     if not found:
         raise MsCoresetError(f"{path} holds no array, and no dictionary of arrays")
     return found

@@ -44,7 +44,7 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
     if "dynamics" in entry.needs_for(options):  # of all samples: a share may well have none that an epoch showed
         streamed = getattr(evidence.dynamics, "streamed", None)
         if streamed is not None:
-            return _from_stream(entry, streamed, len(evidence), options)
+            return _from_stream(entry, evidence.dynamics, len(evidence), options)
         require_finished(evidence.dynamics, entry.name, options.get("epochs"))
     if ranks.size == 1 or not how:
         return np.asarray(entry.function(evidence, **options), np.float64)
@@ -55,11 +55,14 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
     return whole
 
 
-def _from_stream(entry: Entry, found: Mapping[str, np.ndarray], n: int, options: dict[str, Any]) -> np.ndarray:
+def _from_stream(entry: Entry, dynamics: Any, n: int, options: dict[str, Any]) -> np.ndarray:
     """The score of n samples that was accumulated during training, with its default options."""
+    found: Mapping[str, np.ndarray] = dynamics.streamed
     if entry.name not in found:
-        raise MsCoresetError(f"{entry.name}: training with --record stream kept {', '.join(found)}: train without it "
-                             "for a record of every epoch")
+        share = ", and with a validation share (--validation 0.1)" if entry.name == "cld" else ""
+        raise MsCoresetError(f"{entry.name}: training with --record stream kept {', '.join(found)}: train "
+                             + (f"for more epochs{share}" if hasattr(dynamics, entry.name)
+                                else "without it for a record of every epoch"))
     for name, value in options.items():
         if value != entry.options[name]:
             raise MsCoresetError(f"{entry.name}: {name} {value}: training with --record stream kept the score with its "

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence_checks import require_label_columns
+from ms_coreset.evidence_checks import as_fields, require_label_columns
 from ms_coreset.kinds import FilePath
 from ms_coreset.npy_files import create_array, lengthen_array, open_array
 from ms_coreset.softmax import log_softmax
@@ -60,15 +59,9 @@ class TrainingDynamics:
     probabilities: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        found = {name: as_array(f"the training dynamics' {name}", getattr(self, name))
-                 for name in (*RECORDS, "probabilities") if getattr(self, name) is not None}
-        for name, array in found.items():
-            axes = 3 if name == "probabilities" else 2
-            same = array.shape[:2] == next(iter(found.values())).shape[:2]
-            if array.ndim != axes or not same or array.dtype.kind not in "fiub":
-                raise MsCoresetError(f"the training dynamics' {name} must be numbers of shape (epochs, samples"
-                                     f"{', classes' if axes == 3 else ''}), the same for all fields, got {array.dtype} "
-                                     f"of shape {array.shape}")
+        given = {name: getattr(self, name) for name in (*RECORDS, "probabilities") if getattr(self, name) is not None}
+        for name, array in as_fields("the training dynamics'", given, ("epochs", "samples"),
+                                     {"probabilities": ("classes",)}).items():
             object.__setattr__(self, name, array)
 
     @property

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.evidence_checks import as_fields
 from ms_coreset.files import atomic_write
 from ms_coreset.kinds import FilePath
 from ms_coreset.npy_files import open_array
@@ -45,12 +45,7 @@ class StreamedDynamics:
     accumulated_margin: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        found = self.streamed
-        for name, given in found.items():
-            array = as_array(f"the streamed {name}", given)
-            if array.ndim != 1 or array.shape != np.shape(next(iter(found.values()))) or array.dtype.kind not in "fiub":
-                raise MsCoresetError(f"the streamed {name} must be numbers of shape (samples,), the same for all "
-                                     f"scores, got {array.dtype} of shape {array.shape}")
+        for name, array in as_fields("the streamed", self.streamed, ("samples",)).items():
             object.__setattr__(self, name, array)
 
     @property

@@ -223,7 +223,7 @@ def test_headers_of_a_million_million_rows_take_no_memory(tmp_path):
     rows = "its header announces 3,367,254,359,280"
     refuse_in_little_memory([
         (f"read_idx(Path({str(idx)!r}), (28, 28))", rows), (f"read_idx(Path({str(gz)!r}), (28, 28))", rows),
-        (f"open_array({str(npy)!r})", "is no whole .npy file"), (f"open_array({str(npy)!r}, 'r+')", "no whole .npy"),
+        (f"open_array({str(npy)!r})", "is not a whole .npy"), (f"open_array({str(npy)!r}, 'r+')", "not a whole .npy"),
         (f"read_npz({str(npz)!r}, ('labels',))", "does not fit its size"),
         (f"read_tensors({str(safe)!r})", "of shape .1000000000000. has 32 bytes"),
         (f"read_tensors({str(many)!r})", "a header of 1,000,000,000,000 bytes"),

@@ -85,7 +85,7 @@ def _read(path: Path, names: Collection[str],
     except (EOFError, zlib.error, struct.error, ValueError) as error:
         raise MsCoresetError(f"{path} is no whole MATLAB 5 file: {error}; get the file anew") from error
     except OSError as error:
-        raise MsCoresetError(f"can't read {path}: {error.strerror}") from error
+        raise MsCoresetError(f"can't read {path}: {error.strerror or error}") from error
 
 
 def _read_arrays(stream: BufferedReader, names: Collection[str],
