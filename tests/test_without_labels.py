@@ -221,6 +221,13 @@ def test_noisy_labels_need_labels(here, capsys):
     assert "label noise needs labels, but arrays-mine brings none" in capsys.readouterr().err
 
 
+def test_random_patches_need_labels():
+    images = RNG.randint(0, 256, (20, 8, 8, 1)).astype(np.uint8)
+    split = mc.Split("mine", images, np.zeros(20, np.int64), classes=(), mean=(0.5,), std=(0.3,))
+    with pytest.raises(MsCoresetError, match=r"^evidence of random patches needs labels, but mine brings none"):
+        mc.patch_evidence(split)
+
+
 def test_a_split_without_classes_has_no_labels():
     split = mc.Split("mine", None, np.zeros(5, np.int64), classes=(), mean=(), std=())
     assert split.known_labels is None

@@ -105,6 +105,7 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, t
         MsCoresetError: for images smaller than 4 pixels.
     """
     require_kind("split", split, Split)
+    split.require_labels("evidence of random patches")
     require_kind("test", test, Split, type(None))
     if cache is not None:
         require_path("cache", cache)

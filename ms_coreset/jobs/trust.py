@@ -62,8 +62,10 @@ def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Pat
         device: its name
 
     Returns:
-        The ``Trust``, or None.
+        The ``Trust``, or None, also where no labels are known.
     """
+    if split.known_labels is None:
+        return None
     guessed = float(np.bincount(split.labels).max() / len(split))
     if is_of_patches(evidence):
         return Trust(_PATCHES, "left-out labels", evidence.accuracy, evidence.test_accuracy, guessed)

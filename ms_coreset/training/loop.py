@@ -105,6 +105,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     engine_of(network)  # is there, or it says how to get it
     require_network(network)
     require_kind("split", split, Split)
+    split.require_labels("training")
     require_kind("recipe", recipe, Recipe)
     require_kind("test", test, Split, type(None))
     require_kind("record", record, list, tuple, str, type(None))
