@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "CPU", "GPU", "Ascend")
 PRECISIONS = ("float32", "fast")
+AUTO, ON, OFF = COMPILING = ("auto", "on", "off")
 # By device, what its driver is loaded by. MindSpore looks for CUDA loudly, on stderr, and is asked only where it loads.
 _DRIVERS = {"Ascend": ("libascendcl.so", "libascend_hal.so"), "GPU": ("libcuda.so.1",)}
 
@@ -134,7 +135,7 @@ def _number_of(device: str) -> int:
         return 0
 
 
-def set_device(name: str = "auto", precision: str = "float32") -> str:
+def set_device(name: str = "auto", precision: str = "float32", *, compile: str = AUTO) -> str:
     """Compute on ``name``, and return the device's name. On a CPU MindSpore is loaded when it is first needed.
 
     An accelerator then repeats its results to the bit (``mindspore.set_deterministic``), which costs some speed.
@@ -144,6 +145,8 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
         precision: of convolutions on an accelerator. "float32": its 24 bits, so that features and who is chosen are
             those of a CPU but for rounding; "fast": factors are rounded to 10 or 11 bits (TF32 on GPU, HF32 on Ascend),
             as both do unless told otherwise, which moves features in their third or fourth digit, and so who is chosen
+        compile: whether training makes one compiled graph of an update (``training.step``): "on", "off", or "auto": on
+            GPU and Ascend, where the host else waits on hundreds of operations; on a CPU it takes longer
 
     Raises:
         MsCoresetError: for another name, for a device that is not there, saying which are, for an accelerator without
@@ -157,13 +160,27 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     require_kind("precision", precision, str)
     if precision not in PRECISIONS:
         raise MsCoresetError(f"unknown precision {precision!r}: there are {', '.join(PRECISIONS)}")
+    require_compiling(compile)
     _elsewhere.clear()
     device = _choose(spelling[name.lower()])
     _compute_on(device)
     if device != "CPU":
         _set_up(device, precision)
     connect()
+    _compiling[:] = [compile]  # last: a device that is refused changes nothing
     return device
+
+
+def require_compiling(compile: str) -> None:
+    """Raise ``MsCoresetError`` for what ``set_device`` does not know as ``compile``."""
+    require_kind("compile", compile, str)
+    if compile not in COMPILING:
+        raise MsCoresetError(f"unknown compile {compile!r}: there are {', '.join(COMPILING)}")
+
+
+def compiles() -> bool:
+    """Whether MindSpore's training compiles its updates on the device that is computed on."""
+    return _compiling[0] == ON or (_compiling[0] == AUTO and current_device() != "CPU")
 
 
 def _choose(device: str) -> str:
@@ -222,6 +239,7 @@ def _compute_on(device: str) -> None:
                                  "before anything else") from error
 
 
+_compiling = [AUTO]  # as ``set_device`` was told
 _settings: dict = {}  # of an accelerator, which a process can make once
 _elsewhere: list = []  # the settings of another framework's device, where that computes with networks
 
@@ -288,15 +306,14 @@ def mean_cross_entropy() -> Callable[[Tensor, Tensor], Tensor]:
     Its sparse form is for GPU and CPU.
     """
     require_mindspore()
-    from mindspore import Tensor, float32, ops
+    from mindspore import float32, ops
 
     if current_device() != "Ascend":
         return ops.SparseSoftmaxCrossEntropyWithLogits()
     losses_of = ops.SoftmaxCrossEntropyWithLogits()
 
     def of(logits: Tensor, labels: Tensor) -> Tensor:
-        classes = Tensor(np.arange(logits.shape[1], dtype=np.int32))
-        losses, _ = losses_of(logits, (labels.reshape(-1, 1) == classes).astype(float32))
+        losses, _ = losses_of(logits, ops.one_hot(labels, logits.shape[1]).astype(float32))
         return losses.mean()
 
     return of

@@ -27,10 +27,14 @@ class Engine(Protocol):
     Attributes:
         name: of ``frameworks.FRAMEWORKS``.
         suffix: of the checkpoints that training writes.
+        device_name: of the device that networks compute on, "CPU" in capitals.
     """
 
     name: str
     suffix: str
+
+    @property
+    def device_name(self) -> str: ...
 
     def tensor(self, array: np.ndarray) -> Any:
         """An array as a tensor on the device."""

@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ms_coreset.batches import Batch, Source, ahead
-from ms_coreset.device import mean_cross_entropy
+from ms_coreset.device import current_device, mean_cross_entropy
 from ms_coreset.engines.frameworks import MINDSPORE
 
 
@@ -20,6 +20,11 @@ class MindSporeEngine:
     """See ``engines.Engine``."""
 
     name, suffix = MINDSPORE, ".ckpt"
+
+    @property
+    def device_name(self) -> str:
+        """The device's name."""
+        return current_device()
 
     def tensor(self, array: np.ndarray) -> Tensor:
         return Tensor(array)

@@ -287,7 +287,8 @@ class TorchTrainer:
                                           momentum=recipe.momentum, nesterov=recipe.nesterov,
                                           weight_decay=recipe.weight_decay)
 
-    def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
+    def step(self, batch: Batch, weights: np.ndarray | None,
+             learning_rate: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Update the network in training mode.
 
         Args:
@@ -296,13 +297,12 @@ class TorchTrainer:
             learning_rate: of this update.
 
         Returns:
-            (loss, logits before the update).
+            (loss, logits before the update), on the device.
         """
         tensor, self._optimizer.param_groups[0]["lr"] = self._engine.tensor, learning_rate
         given = np.ones(len(batch.rows)) if weights is None else weights
-        loss, logits = update(self._module, self._optimizer, tensor(batch.images), tensor(batch.labels).long(),
-                              tensor(given.astype(np.float32)), self._clip_norm)
-        return float(loss), self._engine.array(logits)
+        return update(self._module, self._optimizer, tensor(batch.images), tensor(batch.labels).long(),
+                      tensor(given.astype(np.float32)), self._clip_norm)
 
     def reseed(self, rng: np.random.RandomState) -> None:
         """Make dropout draw from ``rng``."""

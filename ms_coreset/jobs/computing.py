@@ -2,7 +2,7 @@
 
 import importlib.metadata
 
-from ms_coreset.device import mindspore_version, set_device
+from ms_coreset.device import ON, mindspore_version, require_compiling, set_device
 from ms_coreset.distributed import launched
 from ms_coreset.engines import torch_engine
 from ms_coreset.engines.frameworks import TORCH
@@ -14,10 +14,14 @@ def set_up(runtime: Runtime, network: NetworkSource) -> str:
     """Compute on the device that is asked for, by the network's framework; the device's name.
 
     Raises:
-        MsCoresetError: as ``set_device``; for PyTorch without PyTorch, and among processes of msrun
+        MsCoresetError: as ``set_device``; for PyTorch without PyTorch, among processes of msrun, and with a compiled
+            update, which is MindSpore's
     """
     if network.framework != TORCH:
-        return set_device(runtime.device, runtime.precision)
+        return set_device(runtime.device, runtime.precision, compile=runtime.compile)
+    require_compiling(runtime.compile)
+    if runtime.compile == ON:
+        raise MsCoresetError("--compile on: --framework torch compiles nothing; leave it out, or say --compile off")
     if launched():
         raise MsCoresetError("--framework torch runs in one process: start it without msrun, which is MindSpore's")
     return torch_engine().set_device(runtime.device, runtime.precision)

@@ -89,7 +89,8 @@ def average_statistics(network: Trainable, ranks: Alone) -> None:
     mean = (ranks.sum(ops.cat([parameter.reshape(-1) for parameter in statistics])) / ranks.size).asnumpy()
     borders = _borders(statistics)
     for parameter, begin, end in zip(statistics, borders, borders[1:], strict=False):
-        parameter.set_data(Tensor(mean[begin:end].reshape(parameter.shape)))
+        # In place: a compiled step would not see data that a parameter is given instead of its own.
+        ops.assign(parameter, Tensor(mean[begin:end].reshape(parameter.shape)))
 
 
 def _borders(parameters: list[Parameter]) -> list[int]:

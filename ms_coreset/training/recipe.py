@@ -52,6 +52,7 @@ class Recipe:
         test_resize: shorter side of the images, before the crop to their size, when the network is tested (None: as the
             data set has them); not used when it is asked for evidence.
         whiten: whether the first convolution whitens the images' patches and is then fixed (see ``whitening.whiten``).
+        amp: whether training computes in mixed precision, see ``step.lowered``; MindSpore's only.
         validation: share of the training samples that is held out to choose the best epoch (0: the last one is taken).
         eval_every: epochs between two tests.
 
@@ -83,6 +84,7 @@ class Recipe:
     crop_size: int | None = None
     test_resize: int | None = None
     whiten: bool = False
+    amp: bool = False
     validation: float = 0.0
     eval_every: int = 1
 
@@ -107,7 +109,7 @@ class Recipe:
         self._require("crop_padding", int, lambda value: value >= 0, "a whole number of at least 0")
         self._require("schedule", str, SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}")
         self._require("padding_mode", str, PADDING_MODES.__contains__, f"one of {', '.join(PADDING_MODES)}")
-        for name in ("nesterov", "whiten"):
+        for name in ("nesterov", "whiten", "amp"):
             self._require(name, bool, lambda value: True, "true or false")
         if self.flip != ALTERNATE:
             self._require("flip", bool, lambda value: True, f"true, false or {ALTERNATE}")
@@ -185,8 +187,9 @@ class Recipe:
         return dataclasses.replace(self, **values)
 
     def as_dict(self) -> dict:
-        """The recipe as plain values."""
-        return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+        """The recipe as plain values; ``amp`` only where it is on: what was made before it was there is the same."""
+        values = {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+        return values if self.amp else {name: value for name, value in values.items() if name != "amp"}
 
 
 def config_folder() -> Path:
