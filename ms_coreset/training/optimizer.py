@@ -55,18 +55,19 @@ def _zeros_like(parameters: Sequence[Parameter], prefix: str) -> ParameterTuple:
 
 
 def _updater(parameters: ParameterTuple, velocities: ParameterTuple,
-             recipe: Recipe) -> Callable[[Sequence[Tensor], Tensor], None]:
-    """A function (gradients, learning rate) that updates the parameters in place, by itself or within a graph."""
+             recipe: Recipe) -> Callable[[Sequence[Tensor], Tensor], Tensor]:
+    """A function (gradients, learning rate) that updates the parameters in place, also in a graph; returns the rate."""
     kernel = ops.SGD(0.0, recipe.weight_decay, recipe.nesterov)
     momentum, clip_norm = Tensor(recipe.momentum, float32), recipe.clip_norm
     # All zeros: no update counts as the first, which would take the gradient for the velocity.
     stats = _zeros_like(parameters, "stat.")
 
-    def update(gradients: Sequence[Tensor], learning_rate: Tensor) -> None:
+    def update(gradients: Sequence[Tensor], learning_rate: Tensor) -> Tensor:
         if clip_norm is not None:
             gradients = _clip(gradients, clip_norm)
         for place in range(len(parameters)):
             kernel(parameters[place], gradients[place], learning_rate, velocities[place], momentum, stats[place])
+        return learning_rate  # a branch of a graph must have a value
 
     return update
 

@@ -55,7 +55,7 @@ class MindSporeTrainer:
     def __init__(self, network: Network, recipe: Recipe, ranks: Alone) -> None:
         self._optimizer = SGD(list(network.trainable_params()), recipe)
         self._forward = lowered(network) if recipe.amp else network
-        self._scaler = amp.DynamicLossScaler(FIRST_SCALE, GROWTH, PATIENCE) if recipe.amp else None
+        self._scaler: Any = amp.DynamicLossScaler(FIRST_SCALE, GROWTH, PATIENCE) if recipe.amp else None
         self._classes = network.head.out_channels
         if recipe.amp:
             self._forward.set_train(True)  # the network itself is set by whoever evaluates it in between
@@ -139,17 +139,18 @@ class MindSporeTrainer:
         return gradient
 
     def _update(self) -> Callable[..., Any]:
-        """A function (\\*gradients, learning rate) that updates the network; with ``amp`` where all are finite."""
+        """A function (gradients ..., learning rate) that updates the network; with ``amp`` where all are finite."""
         update, scaler = self._optimizer.update, self._scaler
 
-        def plain(*gradients_and_rate: Any) -> None:
-            update(gradients_and_rate[:-1], gradients_and_rate[-1])
+        def plain(*gradients_and_rate: Any) -> Tensor:
+            return update(gradients_and_rate[:-1], gradients_and_rate[-1])
 
-        def scaled(*gradients_and_rate: Any) -> None:
+        def scaled(*gradients_and_rate: Any) -> Tensor:
             finite = amp.all_finite(gradients_and_rate[:-1])
-            if finite:
-                update(gradients_and_rate[:-1], gradients_and_rate[-1])
             scaler.adjust(finite)
+            if finite:
+                return update(gradients_and_rate[:-1], gradients_and_rate[-1])
+            return gradients_and_rate[-1]
 
         return plain if scaler is None else scaled
 
