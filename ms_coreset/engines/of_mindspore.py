@@ -9,7 +9,7 @@ from typing import Any
 
 import mindspore
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
 
 from ms_coreset.batches import Batch, Source, ahead
 from ms_coreset.device import current_device, mean_cross_entropy
@@ -53,6 +53,11 @@ class MindSporeEngine:
 
     def ahead(self, source: Source, size: int) -> Iterator[Batch]:
         return ahead(source, size)
+
+
+def write(parameter: Parameter, values: np.ndarray | Tensor) -> None:
+    """Set a parameter's numbers in place: a graph that was made of it takes no notice of ``set_data``."""
+    ops.Assign()(parameter, Tensor(values))
 
 
 ENGINE = MindSporeEngine()

@@ -9,6 +9,7 @@ import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, float32, ops
 
 from ms_coreset.engines.frameworks import MEMORY
+from ms_coreset.engines.of_mindspore import write
 
 if TYPE_CHECKING:
     from ms_coreset.training.recipe import Recipe
@@ -46,7 +47,7 @@ class SGD:
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what ``state`` gave."""
         for velocity in self._velocities:
-            ops.assign(velocity, Tensor(np.array(arrays[velocity.name])))
+            write(velocity, np.array(arrays[velocity.name]))
 
 
 def _zeros_like(parameters: Sequence[Parameter], prefix: str) -> ParameterTuple:

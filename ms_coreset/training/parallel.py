@@ -81,7 +81,9 @@ def average_statistics(network: Trainable, ranks: Alone) -> None:
     """
     if ranks.size == 1:
         return
-    from mindspore import Tensor, ops
+    from mindspore import ops
+
+    from ms_coreset.engines.of_mindspore import write
 
     statistics = [parameter for parameter in network.get_parameters() if not parameter.requires_grad]
     if not statistics:
@@ -89,8 +91,7 @@ def average_statistics(network: Trainable, ranks: Alone) -> None:
     mean = (ranks.sum(ops.cat([parameter.reshape(-1) for parameter in statistics])) / ranks.size).asnumpy()
     borders = _borders(statistics)
     for parameter, begin, end in zip(statistics, borders, borders[1:], strict=False):
-        # In place: a compiled step would not see data that a parameter is given instead of its own.
-        ops.assign(parameter, Tensor(mean[begin:end].reshape(parameter.shape)))
+        write(parameter, mean[begin:end].reshape(parameter.shape))
 
 
 def _borders(parameters: list[Parameter]) -> list[int]:

@@ -2,8 +2,10 @@
 
 A graph (``mindspore.jit``) holds the forward and the backward pass and the update of every parameter, so that the host
 starts one thing a batch and not some hundreds. It is made for one shape of batches. It reads and writes the parameters
-where they were when it was made: whatever changes them later does so in place, by ``ops.assign``, never by
-``set_data``, of which a graph takes no notice.
+where they were when it was made: whatever changes them later does so in place, by
+``of_mindspore.write``, never by ``set_data``.
+
+MindSpore (2.10) keeps a graph, and the parameters that it reads, until the process ends; no call of its frees them.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, amp, float32, ops
 
 from ms_coreset.device import compiles, mean_cross_entropy
-from ms_coreset.engines.frameworks import MEMORY
+from ms_coreset.engines.of_mindspore import write
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks.layers import Dropout, dropout_layers, reseed
 from ms_coreset.terminal import warn
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
     from ms_coreset.kinds import Network
     from ms_coreset.training.recipe import Recipe
 
-MOST_GRAPHS = 2  # of one training: for whole batches and for the last; others would cost more than they save
+# Of one training: for whole batches and the last, with weights and without. Others, of coresets that are chosen anew,
+# would take longer to make than they save.
+MOST_GRAPHS = 4
 FIRST_SCALE, GROWTH, PATIENCE = 2**16, 2, 2000  # of the loss: times 2 after so many updates without an overflow
 # What MindSpore raises for code that it can't compile, ...
 _OF_COMPILING = (RuntimeError, TypeError, ValueError, AttributeError, NameError, LookupError, NotImplementedError,
@@ -98,12 +102,11 @@ class MindSporeTrainer:
         """Take back what ``state`` gave."""
         self._optimizer.restore(arrays)
         for name, parameter in self._scale().items():
-            ops.assign(parameter, Tensor(np.array(arrays[name]).reshape(())))
+            write(parameter, np.array(arrays[name]).reshape(()))
 
     def _scale(self) -> dict[str, Parameter]:
         scaler = self._scaler
-        return {} if scaler is None else {f"{MEMORY}loss_scale": scaler.scale_value,
-                                          f"{MEMORY}loss_scale_age": scaler.counter}
+        return {} if scaler is None else {"loss_scale": scaler.scale_value, "loss_scale_age": scaler.counter}
 
     def _operands(self, images: np.ndarray, labels: np.ndarray, weights: np.ndarray | None) -> list[Tensor]:
         """Images and labels; or of weighted samples images, targets (B, C), and shares (B,) of the batch's weight."""
@@ -183,9 +186,10 @@ def lowered(network: Network) -> Any:
 class Compiled:
     """A function of tensors, as a graph for each of the first ``MOST_GRAPHS`` shapes that it is called with.
 
-    Where MindSpore can't compile it, that is said, and it goes operation by operation: this call and all others, with
-    the same numbers drawn by dropout. So it does for a network that draws random numbers by itself, which would be the
-    same for every batch in a graph.
+    Where MindSpore can't compile it, that is said, and it goes operation by operation: this call, with the numbers that
+    dropout has drawn for it, and all others of new shapes. So it does for a network that draws random numbers by
+    itself, which would be the same for every batch in a graph. (So is whatever else its Python code changes from call
+    to call; that is not noticed.)
 
     Args:
         function: of tensors, the first of which are the images if it calls the network.
@@ -280,14 +284,16 @@ def _having(layers: Sequence[Dropout], name: str, values: Sequence[Any]) -> Iter
 
 @contextlib.contextmanager
 def _restored(network: Any) -> Iterator[None]:
-    """A context after which what training changes beside the weights is as before: running means and deviations."""
+    """A context after which running means and deviations, and NumPy's own random numbers to come, are as before."""
+    drawn = np.random.get_state()  # of whoever draws from it, which is not us
     former = [(parameter, parameter.asnumpy().copy()) for parameter in network.get_parameters()
               if not parameter.requires_grad]
     try:
         yield
     finally:
+        np.random.set_state(drawn)
         for parameter, values in former:
-            ops.assign(parameter, Tensor(values))
+            write(parameter, values)
 
 
 class _Masks:
@@ -302,7 +308,7 @@ class _Masks:
     def draw(self) -> None:
         """Draw all masks anew, in the order in which the layers are passed."""
         for layer, shape, mask in zip(self._layers, self._shapes, self._masks, strict=True):
-            ops.assign(mask, Tensor(layer.draw(shape)))
+            write(mask, layer.draw(shape))
 
     def in_place(self) -> contextlib.AbstractContextManager[None]:
         """A context in which the layers take these masks; a graph that is made there takes them ever after."""
