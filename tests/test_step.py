@@ -74,7 +74,7 @@ def pictures(n=5, size=32):
     return mc.Split("toy", images, np.arange(n) % 3, classes=tuple("abc"), mean=(0.4,) * 3, std=(0.3,) * 3)
 
 
-QUICK = ("lenet", "mobilenet_v3_small", "airbench")  # plain; normalisation and dropout; a layer that is fixed
+QUICK = ("mlp", "lenet", "airbench")  # the last has normalisation, and a layer that is fixed; dropout follows below
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
