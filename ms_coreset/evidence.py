@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import logits_of
+from ms_coreset.arrays import as_array, logits_of
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence_checks import (
     as_labels,
@@ -24,6 +24,8 @@ from ms_coreset.rows import as_slice, take
 FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs")  # that tell of each sample, as labels do
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 _HOW = {
+    "labels": "Evidence(labels=...), or choose by what needs none, such as k_center, herding, or facility_location "
+              "with kernel=features",
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array (logits or probabilities)",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",
@@ -36,32 +38,35 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Arrays about n samples; only labels must be there.
+    """Arrays about n samples, from which methods and scores choose: labels, or one of the others, or several.
 
-    Arrays may come from anywhere: NumPy, memory-mapped or not, torch or MindSpore (also of bfloat16 or with a
-    gradient), pandas, lists. They are copied only where that is needed. Of h5py's and zarr's arrays only the rows in
-    use are read, when they are used (``arrays.StoredRows``).
+    Without labels it serves what does not look at them (``catalogue.Entry.labels``); all else refuses it by name.
 
-    ``require`` checks that numbers are finite, when they are needed.
+    Arrays may be of any library: NumPy (in memory or memory-mapped), torch or MindSpore (bfloat16 and tensors with a
+    gradient included), pandas, or lists. They are copied only if needed. Of h5py and zarr arrays only the rows in use
+    are read, at the time of use (``arrays.StoredRows``).
+
+    Whether numbers are finite is checked later, by ``require``, for the fields that a method needs.
 
     Attributes:
-        labels: (n,) integers, any values; booleans are 0 and 1, and floats that are whole numbers (of pandas, say) will
-            do. Methods that compare them with logits need 0 .. C-1, the others take them as groups.
-        features: (n, d), the input of a network's last dense layer.
-        logits: (n, C), before the softmax.
-        dynamics: ``TrainingDynamics``.
-        boundary: (n,), squared distance to the decision boundary (DeepFool).
-        imported: (n,), scores made elsewhere, high = keep, NaN where a sample has none.
-        runs: ``Evidence`` of the same samples, one per network, for scores that average over several.
-        validation: ``Evidence`` of other samples from the same network.
-        probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
-            ``arrays.logits_of``.
+        labels: (n,) integers of any value, or None; booleans count as 0 and 1, and floats are accepted if they are
+            whole numbers (as pandas has them). Methods that compare labels with logits need 0 .. C-1; others take them
+            as names of groups.
+        features: (n, d), a vector for each sample: usually the input of a network's last dense layer.
+        logits: (n, C), the network's outputs before the softmax.
+        dynamics: what happened to each sample during training: ``TrainingDynamics``, or ``StreamedDynamics``.
+        boundary: (n,), squared distance to the decision boundary, as ``deepfool_distances`` computes it.
+        imported: (n,), scores computed elsewhere, high = keep; NaN for a sample without one.
+        runs: sequence of ``Evidence`` of the same samples, one for each network, for scores that average over networks.
+        validation: ``Evidence`` of other samples (a validation set) from the same network.
+        probabilities: (n, C), in place of logits, which become log p. Rows lie in [0, 1] and sum to 1, to within 0.01;
+            for p = 0 see ``arrays.logits_of``.
 
     Raises:
-        MsCoresetError: when shapes do not fit together, for what is not numbers, and for masked and sparse arrays.
+        MsCoresetError: if shapes do not fit together, and for values that are not numbers, and masked or sparse arrays.
     """
 
-    labels: np.ndarray
+    labels: np.ndarray | None = None
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
     _: KW_ONLY
@@ -73,43 +78,65 @@ class Evidence:
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
-        given: dict[str, Any] = {"labels": as_labels(self.labels), "runs": _as_runs(self.runs)}
-        n = len(given["labels"])
+        given: dict[str, Any] = {"labels": None if self.labels is None else as_labels(self.labels),
+                                 "runs": _as_runs(self.runs)}
+        first, n = self._size(given["labels"], probabilities)
         if probabilities is not None:
             if self.logits is not None:
                 raise MsCoresetError("logits and probabilities: give one of them, the other follows")
-            given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None)))
+            given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None), first))
         for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,)),
                             ("imported", (n,))):
             if getattr(self, name) is not None:
-                given[name] = as_numbers(name, getattr(self, name), shape)
+                given[name] = as_numbers(name, getattr(self, name), shape, first)
         for name, value in given.items():
             object.__setattr__(self, name, value)
         require_kind("validation", self.validation, Evidence, type(None))
         for run in self.runs or ():
             require_kind("runs", run, Evidence)
-            if not np.array_equal(run.labels, self.labels):
+            if len(run) != n or not _same(run.labels, self.labels):
                 raise MsCoresetError("every run must be of the same samples: their labels differ")
 
+    def _size(self, labels: np.ndarray | None, probabilities: Any) -> tuple[str, int]:
+        """(name of the first array that is there, how many samples it is of)."""
+        arrays = {"labels": labels, "features": self.features, "logits": self.logits, "probabilities": probabilities,
+                  "boundary": self.boundary, "imported": self.imported}
+        for name, given in arrays.items():
+            if given is not None:
+                shape = as_array(name, given).shape
+                if not shape or not shape[0]:
+                    raise MsCoresetError(f"{name} must be of at least one sample, got shape {shape}")
+                return name, shape[0]
+        if self.dynamics is not None:
+            return "dynamics", int(self.dynamics.num_samples)  # type: ignore[attr-defined]
+        if self.runs:
+            return "runs", len(self.runs[0])
+        raise MsCoresetError(f"evidence of nothing: give labels, or one of {', '.join(FIELDS)}")
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return self._size(self.labels, None)[1]
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(n,) the class of each sample: its label, or 0 of all samples where there are no labels."""
+        return np.zeros(len(self), np.int64) if self.labels is None else self.labels
 
     def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, Evidence]:
         """Hold a share of the samples out as a validation set.
 
-        ``round(share * n)`` samples are held out, drawn by the seed: those that training with a validation share of
-        this size and seed does not train on. Only labels, features and logits are kept.
+        ``round(share * n)`` samples are drawn. Training that holds out a validation share of this size, with this seed,
+        holds out the same samples. Of the fields, only labels, features and logits are kept.
 
         Args:
-            share: of the samples.
-            seed: seed of the draw.
+            share: of the samples, in [0, 1).
+            seed: seed of the draw, 0 to 2**32 - 1.
 
         Returns:
-            (places (m,) of the samples that are not held out, their ``Evidence`` with the others as its
-            ``validation``).
+            (places, evidence): the ascending places (m,) of the samples that are not held out, and their ``Evidence``,
+            whose ``validation`` has the samples that are.
 
         Raises:
-            MsCoresetError: for a share that holds out no sample.
+            MsCoresetError: for a share out of range, and one that holds out no sample or all.
         """
         rest, held_out = hold_out(len(self), share, seed)
         if not len(held_out):
@@ -117,7 +144,7 @@ class Evidence:
         return rest, replace(self.part(rest, EXTRACTED), validation=self.part(held_out, EXTRACTED))
 
     def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> Evidence:
-        """``Evidence`` of some samples; the validation set stays whole.
+        """``Evidence`` of some of the samples; the validation set stays whole.
 
         If the samples are consecutive and in order, arrays are views, not copies.
 
@@ -128,22 +155,23 @@ class Evidence:
         Returns:
             ``Evidence`` of m samples.
         """
-        found = {name: _part(getattr(self, name), rows) for name in fields}
-        return Evidence(take(self.labels, rows), validation=self.validation, **found)
+        found = {name: part_of(getattr(self, name), rows) for name in fields}
+        labels = None if self.labels is None else take(self.labels, rows)
+        return Evidence(labels, validation=self.validation, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
-        """Check that every field in ``needs`` is there, and finite in the samples ``rows``.
+        """Check that every field in ``needs`` is given, and finite for the samples ``rows``.
 
-        Features must also be of a size at which distances can be told apart. Logits that look like probabilities give a
-        warning.
+        Features must also be neither so large nor so small that squared distances overflow or vanish in float32. Logits
+        that look like probabilities give a warning.
 
         Args:
-            needs: names of fields.
+            needs: names of fields, "labels" among them.
             method: what needs them, for messages.
             rows: the samples that are checked.
 
         Raises:
-            MsCoresetError: for a field that is missing, not finite, or of such a size.
+            MsCoresetError: for a field that is missing, not finite, or too large or small.
         """
         for name in needs:
             value = getattr(self, name)
@@ -157,16 +185,17 @@ class Evidence:
                 warn_of_probabilities(value, range(len(self))[rows])
 
     def require_label_columns(self, method: str) -> None:
-        """Check that labels are columns of the logits, as a method that compares both needs.
+        """Check that labels are columns of the logits, 0 .. C-1, as methods need that compare the two.
 
         Args:
             method: what compares them, for messages.
 
         Raises:
-            MsCoresetError: where they are not.
+            MsCoresetError: if a label is not.
         """
         if self.logits is not None:
-            require_label_columns(self.labels, self.logits.shape[1], f" that {method} compares them with")
+            labels = require_field(self.labels)
+            require_label_columns(labels, self.logits.shape[1], f" that {method} compares them with")
 
 
 def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
@@ -176,7 +205,12 @@ def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
     return None if given is None else tuple(given)
 
 
-def _part(field: Any, rows: np.ndarray) -> Any:
+def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:
+    """Whether labels are the same, or there are none of either."""
+    return labels is others if labels is None or others is None else np.array_equal(labels, others)
+
+
+def part_of(field: Any, rows: np.ndarray) -> Any:
     """The part of a field of ``Evidence`` that belongs to the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)

@@ -1,4 +1,4 @@
-"""Memory-mapped .npy files, their space on disk taken at once."""
+"""Memory-mapped .npy files, whose space on disk is reserved when they are made."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ms_coreset.kinds import FilePath
 
 
 def create_array(path: FilePath, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
-    """A new memory-mapped .npy file, its space on disk taken at once.
+    """Make a memory-mapped .npy file and reserve its space on disk.
 
     Raises:
-        MsCoresetError: when it can't be made or the disk is full; found out while writing to the map, a full disk would
-            end the process.
+        MsCoresetError: if it can't be made or the disk is full. (A disk that becomes full while the map is written
+            would end the process.)
     """
     path = Path(path)
     try:
@@ -34,16 +34,52 @@ def create_array(path: FilePath, dtype: Any, shape: tuple[int, ...]) -> np.memma
         raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
 
 
-def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
-    """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that others write to as well.
+def lengthen_array(path: FilePath, rows: int) -> np.memmap:
+    """Give an .npy file more rows, which are zeros, without writing the others again.
 
-    Through the file, not the map: a map writes whole pages, and with them the neighbours' rows as they were.
+    NumPy leaves room in a file's header for the number of rows to grow.
+
+    Args:
+        path: of an .npy file.
+        rows: how many it is to have; a file that has as many stays as it is.
+
+    Returns:
+        A writable memory map of it.
+
+    Raises:
+        MsCoresetError: as ``open_array`` and ``create_array``.
+    """
+    array = open_array(path)
+    offset, dtype, shape = array.offset, array.dtype, (rows, *array.shape[1:])
+    if len(array) >= rows:
+        return open_array(path, "r+")
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    size = offset + dtype.itemsize * int(np.prod(shape))
+    try:
+        with open(path, "r+b") as stream:
+            version = np.lib.format.read_magic(stream)
+            reserve(stream, size)
+            stream.truncate(size)
+            stream.seek(0)
+            write = np.lib.format.write_array_header_1_0 if version == (1, 0) else np.lib.format.write_array_header_2_0
+            write(stream, header)
+            assert stream.tell() == offset
+    except OSError as error:
+        raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
+    return open_array(path, "r+")
+
+
+def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
+    """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that other processes write to, too.
+
+    They are written through the file, not the map: a map writes whole pages, and would restore old values of
+    neighboring rows.
 
     Raises:
         MsCoresetError: when it can't be written.
     """
     values = np.ascontiguousarray(values, array.dtype)
-    assert array.filename is not None  # of a file that is there
+    assert array.filename is not None  # the map is of a file
     try:
         with open(array.filename, "r+b") as stream:
             stream.seek(array.offset + start * array.strides[0])
@@ -56,8 +92,9 @@ def open_array(path: FilePath, mode: str = "r") -> np.memmap:
     """A memory map of an .npy file, read-only or ("r+") writable.
 
     Raises:
-        MsCoresetError: naming the file for one that is missing, no whole .npy file, or of Python objects. It is mapped
-            for reading first: NumPy would make a file that is mapped for writing as long as its header claims.
+        MsCoresetError: if the file is missing, is no whole .npy file, or holds Python objects; it names the file. The
+            file is mapped for reading first, because NumPy extends a file that is mapped for writing to the length its
+            header claims.
     """
     try:
         open_file(path).close()

@@ -21,7 +21,7 @@ from ms_coreset.identity import layers_digest
 from ms_coreset.networks.layers import Dropout
 from ms_coreset.networks.weights import read_checkpoint
 from ms_coreset.training import loop, step
-from ms_coreset.training.dynamics import RECORDS, Recorder
+from ms_coreset.training.dynamics import RECORDS, FieldRecorder
 from ms_coreset.training.parallel import average_statistics
 from ms_coreset.training.step import Compiled, MindSporeTrainer, lowered
 
@@ -134,7 +134,7 @@ def test_no_more_graphs_than_the_most(monkeypatch):
 
 @pytest.mark.parametrize(("network", "options"), [(network_with_dropout, {}), (network_with_dropout, {"amp": True})])
 def test_a_resumed_training_ends_like_one_that_was_not_stopped(network, options, tmp_path, monkeypatch):
-    recipe, record = dataclasses.replace(RECIPE, **options), Recorder.record
+    recipe, record = dataclasses.replace(RECIPE, **options), FieldRecorder.record
     straight = train(network(), toy_split(), recipe, "on", folder=tmp_path / "a")
 
     def stop_in_the_third_epoch(self, epoch, *values):
@@ -143,7 +143,7 @@ def test_a_resumed_training_ends_like_one_that_was_not_stopped(network, options,
             raise Stopped
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(Recorder, "record", stop_in_the_third_epoch)
+        patch.setattr(FieldRecorder, "record", stop_in_the_third_epoch)
         train(network(), toy_split(), recipe, "on", folder=tmp_path / "b")
     assert_equal(train(network(seed=8), toy_split(), recipe, "on", folder=tmp_path / "b", resume=True), straight)
     first, second = (read_checkpoint(tmp_path / run / "last.ckpt")[0] for run in "ab")

@@ -1,4 +1,4 @@
-"""``select``: train or load a network, ask it about every sample, choose who stays."""
+"""``select``: trains or loads a network, computes its answers for every sample, and chooses which to keep."""
 
 import argparse
 import shlex
@@ -10,6 +10,7 @@ from pathlib import Path
 from ms_coreset.cli.common.common_options import (
     add,
     add_data_options,
+    add_dynamics_option,
     add_evidence_options,
     add_network_options,
     add_record_option,
@@ -63,6 +64,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
         "compare")
     add(group, "--list", action="store_true", help="show the methods, rules and quotas, and leave")
     add_evidence_options(group, default=None, words="as --method says")
+    add_dynamics_option(group)
     add(group, "--scores-from", metavar="FILE", help="scores made elsewhere: .csv, .npy, .npz or a "
         "pickled dictionary; of all samples for the score imported, of a part for extrapolated, which needs features")
     add(group, "--scores-low", action="store_true", help="what is to be kept has low scores: they count negative")
@@ -89,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | None = None) -> SelectionResult:
-    """Choose, and tell of the coreset that was written."""
+    """Select, and print a summary of the coreset."""
     choice = choice_of(arguments)
     request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
 
@@ -102,7 +104,7 @@ def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | N
 
 
 def _compare(path: str, changes: Sequence[str]) -> int:
-    """Say how the coreset of the file ``path`` was repeated; the exit code."""
+    """Tell whether the coreset of the file ``path`` was repeated; returns the exit code."""
     say(f"{path}: " + ("another coreset now" if changes else "the same coreset now, byte for byte"))
     for line in changes:
         say(f"  {line}")
@@ -112,10 +114,10 @@ def _compare(path: str, changes: Sequence[str]) -> int:
 def _print_summary(sources: Sources, result: SelectionResult) -> None:
     data, network, coreset, summary = sources.data, sources.network, result.coreset, result.summary
     share = summary["kept"] / summary["available"]
-    low, middle, high = summary["per_class"]
-    lines: list[tuple[str, object]] = [
-        ("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})"),
-        ("per class", f"min {low}, median {middle:g}, max {high}")]
+    lines: list[tuple[str, object]] = [("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})")]
+    if summary["per_class"] is not None:
+        low, middle, high = summary["per_class"]
+        lines.append(("per class", f"min {low}, median {middle:g}, max {high}"))
     if summary["bad_kept"] is not None:
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
@@ -160,6 +162,6 @@ def _print_methods() -> None:
 def _print_entry(entry: Entry) -> None:
     say(f"{entry.name}: {entry.summary or 'not described'}")
     cost = f"cost {entry.cost}" if entry.cost else ""
-    say("  " + "; ".join(filter(None, (f"needs {', '.join(['labels', *entry.needs])}", cost, entry.source))))
+    say("  " + "; ".join(filter(None, (f"needs {', '.join(entry.all_needs) or 'nothing'}", cost, entry.source))))
     if entry.options:
         say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry.options.items()))

@@ -1,4 +1,4 @@
-"""What every method is compared with: a random choice, and all samples."""
+"""Baselines that every method is compared with: a random choice, and all samples."""
 
 from typing import Any
 
@@ -12,16 +12,17 @@ from ms_coreset.selectors.selection import Selection
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
-    """It takes 24 bytes a sample, less than the 40 (scores and their order) that every method is taken to need."""
+    """24 bytes a sample, which the 40 (scores and their order) cover that every method is assumed to need."""
     return Work(-16 * size.n, size.n)
 
 
-@method("random", cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Uniform)", aliases=("uniform",))
+@method("random", labels=False, cost="n", work=_work, aliases=("uniform",),
+        source="Guo et al., DeepCore, 2022 (Uniform)")
 def random(evidence: Evidence, request: Request) -> Selection:
-    """Each sample equally likely, without replacement.
+    """A uniform random choice, without replacement.
 
-    Drawn by ``RandomState(seed).choice``. If balanced, one stream serves the classes in turn, which gives DeepCore's
-    indices.
+    It draws by ``RandomState(seed).choice``. Balanced, one random stream serves the classes in ascending order, which
+    gives DeepCore's indices.
 
     Args:
         evidence: what is known of the samples.
@@ -31,10 +32,10 @@ def random(evidence: Evidence, request: Request) -> Selection:
         The picks, a ``Selection``.
     """
     rng = np.random.RandomState(request.seed)
-    return Selection(pick_by_group(evidence.labels, request, lambda rows, k: rng.choice(rows, k, replace=False)))
+    return Selection(pick_by_group(evidence.groups, request, lambda rows, k: rng.choice(rows, k, replace=False)))
 
 
-@method("full", cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Full)")
+@method("full", labels=False, cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Full)")
 def full(evidence: Evidence, request: Request) -> Selection:
     """All samples, whatever the rate.
 

@@ -1,4 +1,4 @@
-"""How many of each class: quotas by name, for every method and every score; see ``catalogue.quota``."""
+"""Quotas, by name: how many samples of each class to keep, for every method and score; see ``catalogue.quota``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ from ms_coreset.selectors.quota import Request, budget, classes, proportional
 from ms_coreset.selectors.rules import within_reach
 
 NONE, PROPORTIONAL = "none", "proportional"
-TRIM = 0.05  # share of a class, at either end, that its difficulty leaves out
+TRIM = 0.05  # share of a class's samples at either end that its difficulty leaves out
 _LEAST_WEIGHT = 1e-12  # of the largest
 _DIGITS = 9  # of budgets before they are rounded: what is nearer differs by rounding
 Least = Annotated[int, Whole(0)]
@@ -30,7 +30,7 @@ class Shares(NamedTuple):
 
     Attributes:
         counts: (C,), how many of each class, by ascending label.
-        notes: plain values on the reasons, by name.
+        notes: plain values for the manifest that explain the counts, by name.
     """
 
     counts: Iterable[int]
@@ -38,7 +38,7 @@ class Shares(NamedTuple):
 
 
 def require_agreement(balance: bool, quota: str | None) -> None:
-    """Raise ``MsCoresetError`` where a quota contradicts ``balance``; None never does."""
+    """Raise ``MsCoresetError`` if a quota contradicts ``balance``; the quota None never does."""
     if balance and quota is not None and QUOTAS.canonical(quota) != PROPORTIONAL:
         raise MsCoresetError(f"balance, the same share of every class, and quota {quota} contradict each other: leave "
                              "one of them out")
@@ -56,7 +56,7 @@ def apart(quota: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], d
 
 
 def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence) -> tuple[Request, dict[str, Any]]:
-    """The request with the budgets that a quota gives its classes, and notes on them for the manifest.
+    """Add the budgets of a quota to the request, and return notes on them for the manifest.
 
     Args:
         request: its rate gives the total, ``round(rate n)``.
@@ -74,19 +74,21 @@ def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence
     require_agreement(request.balance, name)
     if name is None:
         return request, {}
+    if QUOTAS[name].needs_labels(options):
+        evidence.require(("labels",), f"quota {name}")
     QUOTAS[name].require(evidence, options)
     shares = QUOTAS[name].function(evidence, request, **options)
     if shares is None:
         return request, {}
-    labels = [int(evidence.labels[rows[0]]) for rows in classes(evidence.labels)]
+    labels = [int(require_field(evidence.labels)[rows[0]]) for rows in classes(require_field(evidence.labels))]
     counts = [int(count) for count in shares.counts]
     return (replace(request, balance=True, counts=dict(zip(labels, counts, strict=True))),
             {"quota": {"labels": labels, "counts": counts, **(shares.notes or {})}})
 
 
-@quota(NONE)
+@quota(NONE, labels=False)
 def none(evidence: Evidence, request: Request) -> None:
-    """Classes have no budgets of their own: all samples compete with one another.
+    """Classes have no budgets of their own: all samples compete.
 
     Args:
         evidence: what is known of the samples.
@@ -99,10 +101,11 @@ def none(evidence: Evidence, request: Request) -> None:
 
 @quota(PROPORTIONAL, cost="n")
 def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
-    """The same share of every class, ``round(rate n)`` in all.
+    """The same share of every class, ``round(rate n)`` samples in all.
 
-    Each class gets k n_c / n, rounded down. The classes with the largest remainders get one more; of equal remainders,
-    the lowest labels. ``balance`` rounds each class by itself, so that its total may differ.
+    Each class gets k n_c / n, rounded down, with k = ``round(rate n)``. The classes with the largest remainders get one
+    more; of equal remainders, the lowest labels. (``balance`` rounds each class by itself, so that its total may
+    differ.)
 
     Args:
         evidence: what is known of the samples.
@@ -111,47 +114,47 @@ def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
     Returns:
         ``Shares``.
     """
-    sizes = [len(rows) for rows in classes(evidence.labels)]
+    sizes = [len(rows) for rows in classes(require_field(evidence.labels))]
     return Shares(proportional(budget(request.rate, len(evidence)), sizes))
 
 
 @quota("drop", needs=("logits",), takes=("validation",), label_columns=True, cost="n C + C log C",
        source="Vysogorets et al., DRoP: Distributionally Robust Data Pruning, ICLR 2025, algorithm 1")
 def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares:
-    """The larger a share of a class, the less of it the network recognises on held-out samples.
+    """A larger share of the classes that the network recognizes less on held-out samples.
 
     With r_c the recall of class c, n_c its size and k = ``round(rate n)``, the class gets d_c n_c, where
 
         d_c = min(1, lambda (1 - r_c)),   sum_c n_c d_c = k,
 
-    rounded to whole numbers of sum k by the largest remainders; of equal remainders, the lowest labels. The recall is
-    that of ``evidence.validation`` (``--held-out``), or, without it, of the samples themselves, which says little about
-    a network that was trained on them.
+    rounded to whole numbers with sum k by the largest remainders; of equal remainders, the lowest labels. The recall is
+    measured on ``evidence.validation`` (``--held-out``), or else on the samples themselves, which says little about a
+    network that was trained on them.
 
-    The paper draws at random within classes: that is the method ``random``. Where the classes with r_c < 1 have fewer
-    than k samples, the others share the rest in proportion to their sizes. A class without validation samples counts as
-    r_c = 0. A warning tells of both.
+    The paper draws at random within classes: that is the method ``random``. If the classes with r_c < 1 have fewer than
+    k samples, the others share the rest in proportion to their sizes. A class without validation samples counts as r_c
+    = 0. A warning tells of both cases.
 
-    Departures from the authors' code: theirs gives a class a share of k in proportion to 1 - r_c, without n_c, which is
-    the paper's only where all classes are of one size. It rounds down and fills up at random, and from a class that is
-    to give nothing it takes all (``order[-0:]``).
+    Departures from the authors' code: theirs shares k in proportion to 1 - r_c, without n_c, which is the paper's rule
+    only if all classes have one size. It rounds down and fills up at random, and takes all samples of a class whose
+    budget is 0 (``order[-0:]``).
 
     Args:
         evidence: with labels and ``logits``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        quota_least: at least so many of every class, or all of it; 0 or more.
+        quota_least: least number to keep of every class (or all of it, if it is smaller), 0 or more.
 
     Returns:
         ``Shares``.
     """
     recall = class_recall(evidence if evidence.validation is None else evidence.validation,
-                          np.unique(evidence.labels))
+                          np.unique(require_field(evidence.labels)))
     if np.isnan(recall).any():
-        lacking = np.unique(evidence.labels)[np.isnan(recall)].tolist()
+        lacking = np.unique(require_field(evidence.labels))[np.isnan(recall)].tolist()
         warn(f"quota drop: the validation set has no sample of class {', '.join(map(str, lacking[:10]))}: "
              "taken as never recognised")
         recall = np.nan_to_num(recall)
-    sizes = np.array([len(rows) for rows in classes(evidence.labels)])
+    sizes = np.array([len(rows) for rows in classes(require_field(evidence.labels))])
     counts = _filled("drop", sizes * (1 - recall), sizes, budget(request.rate, len(evidence)), quota_least)
     return Shares(counts, {"recall": recall.tolist()})
 
@@ -167,8 +170,8 @@ def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
         (C,) float64; NaN of classes without samples.
     """
     logits = require_field(evidence.logits)
-    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, logits)
-    found = [right[evidence.labels == label] for label in labels]
+    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, require_field(evidence.labels), logits)
+    found = [right[require_field(evidence.labels) == label] for label in labels]
     return np.array([hits.mean() if len(hits) else np.nan for hits in found])
 
 
@@ -176,18 +179,19 @@ def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
        takes=lambda options: SCORES[options["quota_score"]].takes_for({}), cost="that of the score + n log n",
        source="Zhang et al., Non-Uniform Class-Wise Coreset Selection for Vision Model Fine-tuning (NUCS), 2025")
 def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "el2n", quota_least: Least = 0) -> Shares:
-    """A larger share of a class, the more difficult its samples are.
+    """A larger share of the classes whose samples are more difficult.
 
-    With S_c the mean score of class c, without the 5 % of its samples at either end (``trimmed_mean``), and k =
-    ``round(rate n)``, the class gets min(n_c, lambda n_c S_c), k in all, rounded as in ``drop``.
+    With S_c the mean score of class c without the 5 % of its samples at either end (``trimmed_mean``), n_c its size and
+    k = ``round(rate n)``, the class gets min(n_c, lambda n_c S_c), with lambda such that the sum is k, rounded as in
+    ``drop``.
 
-    The paper leaves open how much is cut at the ends; 5 % is ours. Its other half, the choice of a window, is the rule
-    ``best_window``.
+    The paper leaves the share at the ends open; 5 % is ours. The other half of the paper's method, the choice of a
+    window, is the rule ``best_window``.
 
     Args:
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        quota_score: the score that tells how difficult samples are; the mean of no class may be below 0.
+        quota_score: name of the score that measures difficulty; no class's mean may be below 0.
         quota_least: see ``drop``.
 
     Returns:
@@ -195,10 +199,10 @@ def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "e
     """
     entry = SCORES[quota_score]
     entry.require(evidence, {})
-    values, groups = within_reach(on_ranks.values(entry, evidence, {})), classes(evidence.labels)
+    values, groups = within_reach(on_ranks.values(entry, evidence, {})), classes(require_field(evidence.labels))
     means = np.array([trimmed_mean(values[rows]) for rows in groups])
     if (means < 0).any():
-        label = evidence.labels[groups[int(np.argmin(means))][0]]
+        label = require_field(evidence.labels)[groups[int(np.argmin(means))][0]]
         raise MsCoresetError(f"quota difficulty: the mean {quota_score} of class {label} is {means.min():.4g}: take a "
                              "quota_score that is never below 0, such as el2n or loss")
     sizes = np.array([len(rows) for rows in groups])

@@ -1,4 +1,4 @@
-"""What happened to every sample while a network learnt, recorded as it learns."""
+"""Training dynamics: what happened to every sample in every epoch, recorded during training."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence_checks import require_label_columns
 from ms_coreset.kinds import FilePath
-from ms_coreset.npy_files import create_array, open_array
+from ms_coreset.npy_files import create_array, lengthen_array, open_array
 from ms_coreset.softmax import log_softmax
 from ms_coreset.training.previous import PreviousAnswers
 from ms_coreset.training.recorder_state import drop_states, read_state, write_state
@@ -24,12 +24,12 @@ LARGEST_ANSWERS = 1 << 30  # bytes of one epoch's probabilities of all classes t
 
 @dataclass(frozen=True)
 class TrainingDynamics:
-    """One value per epoch and sample, (epochs, n), from the training-mode forward pass before each update.
+    """Training dynamics: a value per epoch and sample, from the forward pass in training mode before each update.
 
-    With logits z and p = softmax(z), for a sample of class y. All fields are float32, ``correct`` bool; a field that
-    was not recorded is None. A value is NaN (False) where a sample was held out. With one class there is no other class
-    to compare with: ``margin`` is p_y, and ``logit_margin`` infinite. Arrays may come from anywhere, as those of
-    ``Evidence``.
+    All fields are (T, n) arrays for T epochs and n samples, float32 (``correct`` bool), or None if they were not
+    recorded. z are the logits, p = softmax(z), and y is the label. A value is NaN (False) in an epoch in which the
+    sample was not shown, for example because it was held out. With a single class ``margin`` is p_y, and
+    ``logit_margin`` is infinite. Arrays may be of any library, as in ``Evidence``.
 
     Attributes:
         probability: p_y, in [0, 1].
@@ -38,10 +38,11 @@ class TrainingDynamics:
         error_norm: ||p - onehot(y)||_2, in [0, sqrt(2)].
         correct: argmax z = y.
         loss: -log p_y.
-        divergence: sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))|, q the epoch before's p; NaN in the first epoch.
-        validation_loss: -log p_y in evaluation mode after each epoch, of samples held out for validation; NaN for all
+        divergence: sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))|, with q the p of the epoch before; NaN in the first
+            epoch.
+        validation_loss: -log p_y in evaluation mode after each epoch, for samples held out for validation; NaN for
             others.
-        probabilities: p itself, (epochs, n, C), which our own training does not record.
+        probabilities: p itself, (T, n, C); ``train`` does not record it.
 
     Raises:
         MsCoresetError: for fields that are not numbers (T, n), T and n the same for all.
@@ -78,16 +79,16 @@ class TrainingDynamics:
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "TrainingDynamics":
-        """Open the dynamics in ``folder``, memory-mapped.
+        """Open the dynamics that ``train`` wrote to ``folder``, memory-mapped.
 
         Args:
-            folder: of one training's dynamics.
+            folder: the folder "dynamics" of a training.
 
         Returns:
             The dynamics.
 
         Raises:
-            MsCoresetError: when there are none, and for files that are damaged or do not fit together.
+            MsCoresetError: if there are none, and for files that are damaged or do not fit together.
         """
         folder = Path(folder)
         found = {name: open_array(folder / f"{name}.npy") for name in RECORDS if (folder / f"{name}.npy").is_file()}
@@ -150,7 +151,7 @@ def _lead(values: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
         return values[rows, labels] - others.max(axis=1)
 
 
-class Recorder:
+class FieldRecorder:
     """Writes ``TrainingDynamics`` while training, in memory or as memory-mapped .npy files in a folder.
 
     With a folder, an interrupted run's epochs are still there when it is resumed: rows of epochs that were not
@@ -187,6 +188,23 @@ class Recorder:
         for array in self._arrays.values():
             if isinstance(array, np.memmap):
                 array.flush()
+
+    def extend(self, epochs: int) -> None:
+        """Make room for ``epochs`` epochs, where there is less."""
+        self._arrays = {name: self._longer(name, array, epochs) for name, array in self._arrays.items()}
+
+    def _longer(self, name: str, array: np.ndarray, epochs: int) -> np.ndarray:
+        had = len(array)
+        if had >= epochs:
+            return array
+        if self._folder is None:
+            rest = np.empty((epochs - had, *array.shape[1:]), array.dtype)
+            longer = np.concatenate([array, rest])
+        else:
+            self.flush()
+            longer = lengthen_array(self._folder / f"{name}.npy", epochs)
+        longer[had:] = _unseen(name)
+        return longer
 
     def keep_state(self, epochs: int) -> None:
         """Write what has to be known to go on after so many epochs; see ``restore``."""
@@ -233,15 +251,20 @@ def _dtype(name: str) -> np.dtype:
     return np.dtype(np.bool_ if name == "correct" else np.float32)
 
 
+def _unseen(name: str) -> float | bool:
+    """What a field has of a sample that was not seen."""
+    return False if name == "correct" else np.nan
+
+
 def _array(name: str, shape: tuple[int, ...], folder: FilePath | None, resume: bool) -> np.ndarray:
     dtype = _dtype(name)
     if folder is None:
-        return np.full(shape, False if name == "correct" else np.nan, dtype)
+        return np.full(shape, _unseen(name), dtype)
     path = Path(folder) / f"{name}.npy"
     if resume and path.is_file():
         array = open_array(path, "r+")
         if array.shape == shape and array.dtype == dtype:
             return array
     array = create_array(path, dtype, shape)
-    array[:] = False if name == "correct" else np.nan
+    array[:] = _unseen(name)
     return array

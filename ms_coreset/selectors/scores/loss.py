@@ -18,7 +18,7 @@ def loss(evidence: Evidence) -> np.ndarray:
         evidence: with labels and ``logits``.
 
     Returns:
-        (n,), at least 0 nats; high = keep.
+        (n,) float64, at least 0 nats; high = large loss = keep.
 
     Raises:
         MsCoresetError: for labels that are not columns of the logits.
@@ -26,4 +26,4 @@ def loss(evidence: Evidence) -> np.ndarray:
     def of_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
         return -log_softmax(logits)[np.arange(len(labels)), labels]
 
-    return row_wise(of_rows, evidence.labels, require_field(evidence.logits))
+    return row_wise(of_rows, require_field(evidence.labels), require_field(evidence.logits))
