@@ -150,7 +150,7 @@ def ahead(source: Source, size: int) -> Iterator[Batch]:
     # One worker thread keeps the order; a batch is one item, so that a sample costs no Python call.
     batches = dataset.GeneratorDataset(guarded, list(Batch._fields), shuffle=False, num_parallel_workers=1,
                                        python_multiprocessing=False)
-    with _queue_length(_ready(size)):
+    with _prefetching(queue_length(size)):
         iterator = batches.create_tuple_iterator(num_epochs=1, output_numpy=True)
     for batch in map(Batch._make, iterator):
         if not len(batch.rows):
@@ -161,7 +161,7 @@ def ahead(source: Source, size: int) -> Iterator[Batch]:
 
 def ahead_in_thread(source: Source, size: int) -> Iterator[Batch]:
     """The same batches as ``ahead``, prepared by a Python thread: without MindSpore."""
-    ready: queue.Queue[Batch | Exception | None] = queue.Queue(_ready(size))
+    ready: queue.Queue[Batch | Exception | None] = queue.Queue(queue_length(size))
     left = threading.Event()
 
     def put(item: Batch | Exception | None) -> None:
@@ -189,13 +189,13 @@ def ahead_in_thread(source: Source, size: int) -> Iterator[Batch]:
         left.set()
 
 
-def _ready(size: int) -> int:
+def queue_length(size: int) -> int:
     """How many batches of ``size`` bytes may wait in the queue."""
     return min(_LONGEST_QUEUE, max(1, QUEUE_BYTES // size))
 
 
 @contextlib.contextmanager
-def _queue_length(batches: int) -> Iterator[None]:
+def _prefetching(batches: int) -> Iterator[None]:
     """Set the queue length of the pipelines that are started in the block."""
     from mindspore import dataset
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "CPU", "GPU", "Ascend")
 PRECISIONS = ("float32", "fast")
+AUTO, ON, OFF = COMPILING = ("auto", "on", "off")
 # Device -> its driver's libraries. MindSpore prints on stderr when it looks for CUDA; it is asked only if these load.
 _DRIVERS = {"Ascend": ("libascendcl.so", "libascend_hal.so"), "GPU": ("libcuda.so.1",)}
 
@@ -141,7 +142,7 @@ def _number_of(device: str) -> int:
         return 0
 
 
-def set_device(name: str = "auto", precision: str = "float32") -> str:
+def set_device(name: str = "auto", precision: str = "float32", *, compile: str = AUTO) -> str:
     """Choose the device to compute on.
 
     On an accelerator results are then repeatable to the bit (``mindspore.set_deterministic``), which costs some speed.
@@ -153,6 +154,8 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
             those of a CPU but for rounding. "fast": factors are rounded to 10 or 11 bits (TF32 on a GPU, HF32 on
             Ascend), which is both frameworks' own default; features then differ in the third or fourth digit, and picks
             may differ
+        compile: whether MindSpore's training makes one compiled graph of an update (``training.step``): "on", "off", or
+            "auto": on GPU and Ascend, where the host would start hundreds of operations; not on a CPU: it is slower
 
     Returns:
         The name of the device: "CPU", "GPU" or "Ascend".
@@ -170,6 +173,7 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     require_kind("precision", precision, str)
     if precision not in PRECISIONS:
         raise MsCoresetError(f"unknown precision {precision!r}: there are {', '.join(PRECISIONS)}")
+    require_compiling(compile)
     _elsewhere.clear()
     device = _choose(spelling[name.lower()])
     _require_own_launcher(device)
@@ -177,7 +181,20 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
     if device != "CPU":
         _set_up(device, precision)
     connect()
+    _compiling[:] = [compile]  # last: a device that is refused changes nothing
     return device
+
+
+def require_compiling(compile: str) -> None:
+    """Raise ``MsCoresetError`` for what ``set_device`` does not know as ``compile``."""
+    require_kind("compile", compile, str)
+    if compile not in COMPILING:
+        raise MsCoresetError(f"unknown compile {compile!r}: there are {', '.join(COMPILING)}")
+
+
+def compiles() -> bool:
+    """Whether MindSpore's training compiles its updates on the device that is computed on."""
+    return _compiling[0] == ON or (_compiling[0] == AUTO and current_device() != "CPU")
 
 
 def _choose(device: str) -> str:
@@ -243,6 +260,7 @@ def _compute_on(device: str) -> None:
                                  "before anything else") from error
 
 
+_compiling = [AUTO]  # as ``set_device`` was told
 _settings: dict = {}  # of the accelerator; a process can set them once
 _elsewhere: list = []  # the settings of another framework's device, if it computes with networks
 
@@ -309,14 +327,14 @@ def mean_cross_entropy() -> Callable[[Tensor, Tensor], Tensor]:
     The kernel that takes class numbers exists on GPU and CPU only; on Ascend labels become one-hot.
     """
     require_mindspore()
-    from mindspore import Tensor, float32, ops
+    from mindspore import float32, ops
 
     if current_device() != "Ascend":
         return ops.SparseSoftmaxCrossEntropyWithLogits()
     losses_of = ops.SoftmaxCrossEntropyWithLogits()
 
     def of(logits: Tensor, labels: Tensor) -> Tensor:
-        classes = Tensor(np.arange(logits.shape[1], dtype=np.int32))
+        classes = ops.arange(logits.shape[1], dtype=labels.dtype)
         losses, _ = losses_of(logits, (labels.reshape(-1, 1) == classes).astype(float32))
         return losses.mean()
 

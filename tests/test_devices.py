@@ -28,6 +28,7 @@ from ms_coreset.jobs.versions import version_notes
 from ms_coreset.networks.inception import _pool_conv
 from ms_coreset.perturbations.attack import attack, on_pixels
 from ms_coreset.training.optimizer import _clip
+from ms_coreset.training.step import Compiled
 
 mc.set_device("CPU")
 PACKAGE = Path(mc.__file__).parent
@@ -37,7 +38,8 @@ PACKAGE = Path(mc.__file__).parent
 
 # Names of which MindSpore does not tell that they are for Ascend, GPU and CPU, and why they are used.
 UNTOLD = {
-    "mindspore.Tensor": "data, no operation", "mindspore.float32": "a type", "mindspore.__version__": "a text",
+    **dict.fromkeys(("mindspore.Tensor", "mindspore.Parameter", "mindspore.ParameterTuple"), "data, no operation"),
+    "mindspore.float32": "a type", "mindspore.__version__": "a text",
     "mindspore.save_checkpoint": "of the host", "mindspore.train.checkpoint_pb2.Checkpoint": "of the host",
     "mindspore.dataset.GeneratorDataset": "of the host", "mindspore.dataset.config.get_prefetch_size": "of the host",
     "mindspore.dataset.config.set_prefetch_size": "of the host",
@@ -45,11 +47,14 @@ UNTOLD = {
     "mindspore.set_device": "of no device", "mindspore.set_deterministic": "set on accelerators only",
     "mindspore.runtime.launch_blocking": "set on a CPU only",
     "mindspore.ops.SparseSoftmaxCrossEntropyWithLogits": "not taken on Ascend: device.mean_cross_entropy",
+    "mindspore.amp.auto_mixed_precision": "puts casts around layers",
+    "mindspore.ops.Assign": "by ops.assign, which is for all, but announced to go",
     "mindspore.ops.AllGather": "runs on a CPU, too: test_distributed",
 }
 # Names that can do less on Ascend, and why that is enough; ``ascend`` refuses the first two.
 LIMITED = {
     "mindspore.nn.Conv2d": "grouped only by channel", "mindspore.ops.MatMul": "no float64: kernels.float_type",
+    "mindspore.Parameter": "arguments that are not given",
     "mindspore.nn.Dense": "for more than six dimensions: here two",
     "mindspore.nn.ZeroPad2d": "no negative padding, five dimensions: here 1 and four",
 }
@@ -196,6 +201,7 @@ class Pretended:
 def ascend(monkeypatch):
     """MindSpore says it computes on an Ascend 910B, and refuses what it can't do there; the CPU computes."""
     pretended, context = Pretended(), mindspore.context.get_context
+    monkeypatch.setattr(device, "_compiling", [device.OFF])  # a graph would go past what is refused here
 
     def note_shape(key):
         return pretended.device if key == "device_target" else context(key)
@@ -326,6 +332,25 @@ def test_training(weights, ascend):
         mc.train(network, pictures(), recipe, weights=weights, test=pictures())
         return np.concatenate([parameter.asnumpy().ravel() for parameter in network.get_parameters()])
     np.testing.assert_allclose(train_network(), ascend.on_cpu(train_network), rtol=0, atol=1e-5)
+
+
+def test_training_is_compiled_there_unless_told_otherwise(ascend, monkeypatch):
+    """By ``auto``, weighted and not, and the same as without graphs there."""
+    recipe = mc.Recipe(arch="airbench", epochs=2, batch_size=4, lr=0.01, clip_norm=0.1, validation=0.2)
+    compiled, former = [], Compiled._compile
+    monkeypatch.setattr(Compiled, "_compile", lambda self, shape, operands: compiled.append(self) or former(
+        self, shape, operands))
+
+    def train_network(mode, weights):
+        monkeypatch.setattr(device, "_compiling", [mode])
+        network = mc.create_network("airbench", 3, 1, image_size=12, width=4)
+        mc.train(network, pictures(size=12), recipe, weights=weights)
+        return np.concatenate([parameter.asnumpy().ravel() for parameter in network.get_parameters()])
+    for weights in (None, np.arange(1.0, 11)):
+        plain = train_network(device.OFF, weights)
+        assert not compiled
+        np.testing.assert_array_equal(train_network(device.AUTO, weights), plain)
+        assert len(compiled) == 1 and not compiled.pop()._given_up
 
 
 def test_gradients_are_clipped_as_mindspore_did():

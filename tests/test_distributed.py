@@ -225,12 +225,14 @@ def test_two_rounds_of_k_center_keep_the_radius_small(together, by_one):
 
 @pytest.mark.slow
 @launches
-def test_two_processes_train_the_same_network(tmp_path, monkeypatch):
+@pytest.mark.parametrize("compile", ["off", "on"])
+def test_two_processes_train_the_same_network(compile, tmp_path, monkeypatch):
     typed = ["--dataset", "digitsN", "--device", "CPU", "--epoch", "3", "--arch", "lenet", "--batch-size", "359"]
     for place in ("one", "two"):
         (tmp_path / place).mkdir()
-    done, logs = _launch(tmp_path / "two", ROOT / "scripts" / "score.py", *typed)
+    done, logs = _launch(tmp_path / "two", ROOT / "scripts" / "score.py", *typed, "--compile", compile)
     assert done.returncode == 0, done.stdout
+    assert "not compiled" not in "".join(logs)
     assert "2 ranks share every batch" in logs[0]
     monkeypatch.chdir(tmp_path / "one")
     assert main(typed, "score") == 0

@@ -17,6 +17,7 @@ import tracemalloc
 import zipfile
 import zlib
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -180,7 +181,7 @@ def test_batches_do_not_depend_on_the_number_of_threads(tree, monkeypatch, optio
     split = load("folder", tree, image_size=16)
     recipe = mc.Recipe(**{**RECIPE.as_dict(), **options})
     seen = {}
-    for workers in (1, 3):
+    for workers in (1, 3, 24):  # more than a batch has images
         monkeypatch.setattr(pictures, "WORKERS", workers)
         threads = set()
         original = image_files.ImageFiles.original
@@ -188,10 +189,20 @@ def test_batches_do_not_depend_on_the_number_of_threads(tree, monkeypatch, optio
                             lambda *key, o=original, t=threads: t.add(threading.get_ident()) or o(*key))
         seen[workers] = [*training_batches(split, np.arange(1, 20), recipe, 5, 0, 3), *evaluation_batches(split, 7, 4)]
         assert len(threads) <= workers
-    assert len(seen[1]) == len(seen[3]) == 3 * 3 + 3
-    for first, second in zip(seen[1], seen[3], strict=True):
-        for one, other in zip(first, second, strict=True):
-            np.testing.assert_array_equal(one, other)
+    for workers in (3, 24):
+        assert len(seen[1]) == len(seen[workers]) == 3 * 3 + 3
+        for first, second in zip(seen[1], seen[workers], strict=True):
+            for one, other in zip(first, second, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_all_processors_decode_and_ranks_of_a_machine_share_them(monkeypatch):
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert available == pictures.WORKERS == pictures.count_workers()
+    monkeypatch.setattr(pictures, "WORKERS", 192)
+    for ranks, expected in ((8, 24), (200, 1)):
+        monkeypatch.setattr(pictures, "current", lambda ranks=ranks: SimpleNamespace(local_size=ranks))
+        assert pictures.count_workers() == expected
 
 
 @pytest.mark.mindspore

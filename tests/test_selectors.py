@@ -155,7 +155,7 @@ WRONG = {"metric": ["", "Cosine", 1], "variant": ["", "Paper", 1],
          "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1], "weighting": ["Mean", 1],
          "gamma": [0, 1, -0.1, "x"], "clusters": [0, 2.5, "many"], "groups": ["classes", 1], "cluster_seed": [-1, 0.5],
          "keep": ["random", 1], "per_group": ["yes", 1], "reading": ["later"], "eps": [-0.1, 2.1, "x"],
-         "probes": [-1, 1.5], "a": [-0.1, 1.1, "x"], "kappa": [0, -1.0, float("inf")],
+         "a": [-0.1, 1.1, "x"], "kappa": [0, -1.0, float("inf")],
          **{name: [0, -3, 1.5, True, "3", "-2", "5-5", "3-1", "a-b", (1,), (2, 1)] for name in
             ("epochs", "early", "late")}}
 

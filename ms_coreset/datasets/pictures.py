@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image
 
 from ms_coreset.checksums import array_digest
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 
-# Pillow lets go of Python's lock while it decodes and resizes.
-WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+# As many as there are processors: Pillow lets go of Python's lock while it decodes and resizes.
+WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -169,12 +170,12 @@ def in_threads(make: Callable[[int], Image.Image], shape: tuple[int, ...], worke
     Args:
         make: place -> Pillow image.
         shape: (n, height, width, channels).
-        workers: number of threads, by default ``WORKERS``.
+        workers: number of threads, by default ``count_workers()``.
 
     Returns:
         uint8 array of ``shape``.
     """
-    workers = workers or WORKERS
+    workers = workers or count_workers()
     pixels = np.empty(shape, np.uint8)
 
     def fill(stretch: np.ndarray) -> None:
@@ -192,12 +193,17 @@ def in_order(work: Callable[[Any], Any], items: Iterable, workers: int | None = 
     Args:
         work: function of one item.
         items: in any number.
-        workers: number of threads, by default ``WORKERS``.
+        workers: number of threads, by default ``count_workers()``.
 
     Returns:
         The results, in the order of ``items``.
     """
-    return list(_threads(workers or WORKERS).map(work, items))
+    return list(_threads(workers or count_workers()).map(work, items))
+
+
+def count_workers() -> int:
+    """How many threads decode: ``WORKERS``, which the ranks of a machine share out among them."""
+    return max(1, WORKERS // current().local_size)
 
 
 @functools.cache

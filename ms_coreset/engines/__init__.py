@@ -28,10 +28,14 @@ class Engine(Protocol):
     Attributes:
         name: of ``frameworks.FRAMEWORKS``.
         suffix: of the checkpoints that training writes.
+        device_name: of the device that networks compute on, "CPU" in capitals.
     """
 
     name: str
     suffix: str
+
+    @property
+    def device_name(self) -> str: ...
 
     def tensor(self, array: np.ndarray) -> Any:
         """An array as a tensor on the device."""
@@ -44,6 +48,9 @@ class Engine(Protocol):
 
     def join(self, tensors: Sequence[Any]) -> Any:
         """Tensors (m,) one after the other."""
+
+    def write(self, parameter: Any, values: np.ndarray) -> None:
+        """Set a parameter's numbers in place, where a compiled graph reads them."""
 
     def asking(self) -> AbstractContextManager[Any]:
         """A context in which networks are only evaluated, and nothing is kept for gradients."""

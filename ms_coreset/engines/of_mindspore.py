@@ -9,10 +9,10 @@ from typing import Any
 
 import mindspore
 import numpy as np
-from mindspore import Tensor, nn, ops
+from mindspore import Parameter, Tensor, nn, ops
 
 from ms_coreset.batches import Batch, Source, ahead
-from ms_coreset.device import mean_cross_entropy
+from ms_coreset.device import current_device, mean_cross_entropy
 from ms_coreset.engines.frameworks import MINDSPORE
 
 
@@ -20,6 +20,11 @@ class MindSporeEngine:
     """See ``engines.Engine``."""
 
     name, suffix = MINDSPORE, ".ckpt"
+
+    @property
+    def device_name(self) -> str:
+        """The device's name."""
+        return current_device()
 
     def tensor(self, array: np.ndarray) -> Tensor:
         return Tensor(array)
@@ -32,6 +37,9 @@ class MindSporeEngine:
 
     def join(self, tensors: Sequence[Tensor]) -> Tensor:
         return ops.cat(tensors)
+
+    def write(self, parameter: Parameter, values: np.ndarray) -> None:
+        write(parameter, values)
 
     def asking(self) -> AbstractContextManager[Any]:
         return contextlib.nullcontext()
@@ -57,6 +65,11 @@ class MindSporeEngine:
 
     def ahead(self, source: Source, size: int) -> Iterator[Batch]:
         return ahead(source, size)
+
+
+def write(parameter: Parameter, values: np.ndarray | Tensor) -> None:
+    """Set a parameter's numbers in place: a graph that was made of it takes no notice of ``set_data``."""
+    ops.Assign()(parameter, Tensor(values))
 
 
 ENGINE = MindSporeEngine()

@@ -93,6 +93,9 @@ class TorchEngine:
     def join(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
         return torch.cat(tensors)
 
+    def write(self, parameter: Parameter, values: np.ndarray) -> None:
+        parameter.set_data(self.tensor(values))
+
     def asking(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
 

@@ -127,7 +127,7 @@ def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path
     with steps("load"):
         network = network_from_weights(path, split.image_size, split.in_channels, arch=canonical_network(recipe.arch),
                                        framework=sources.network.framework)
-    _tell_of_base(path, {**recipe.as_dict(), "seed": seed}, split)
+    _tell_of_base(path, {**recipe.as_dict(), "amp": recipe.amp, "seed": seed}, split)
     return network, path
 
 
@@ -176,6 +176,7 @@ def _tell_of_base(path: Path, wanted: Mapping[str, Any], split: Split) -> None:
     trained = notes.get("run", {})
     epochs = f" ({notes['epoch']} epochs, seed {trained.get('seed')})" if trained else ""
     note(f"base network: {path}{epochs}")
+    trained = trained and {"amp": False, **trained}
     wanted = {**wanted, **normalization(split)}
     others = [f"{name} {trained[name]}, not {value}" for name, value in wanted.items()
               if name in trained and trained[name] != value]

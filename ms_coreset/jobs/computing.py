@@ -2,7 +2,7 @@
 
 import importlib.metadata
 
-from ms_coreset.device import mindspore_version, set_device
+from ms_coreset.device import ON, mindspore_version, require_compiling, set_device
 from ms_coreset.distributed import MSRUN, launcher
 from ms_coreset.engines import torch_engine
 from ms_coreset.engines.frameworks import TORCH
@@ -14,10 +14,14 @@ def set_up(runtime: Runtime, network: NetworkSource) -> str:
     """Set the device up for the network's framework; returns the name of the device.
 
     Raises:
-        MsCoresetError: as ``set_device``; if PyTorch is needed and not installed; and for PyTorch in several processes.
+        MsCoresetError: as ``set_device``; if PyTorch is needed and not installed; for PyTorch in several processes; and
+            for PyTorch with ``compile`` "on".
     """
     if network.framework != TORCH:
-        return set_device(runtime.device, runtime.precision)
+        return set_device(runtime.device, runtime.precision, compile=runtime.compile)
+    require_compiling(runtime.compile)
+    if runtime.compile == ON:
+        raise MsCoresetError("--compile on: --framework torch compiles nothing; leave it out, or say --compile off")
     if launcher() is MSRUN:
         raise MsCoresetError("--framework torch: torchrun starts several processes of it; msrun is MindSpore's")
     return torch_engine().set_device(runtime.device, runtime.precision)

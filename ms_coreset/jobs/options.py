@@ -19,7 +19,7 @@ _EVIDENCE = {"evidence": "kind", "filters": "filters", "runs": "runs", "out_of_f
              "cache": "cache", "scores_from": "scores", "scores_key": "scores_key", "scores_low": "scores_low",
              "memory": "memory", "dynamics": "dynamics"}
 _SOURCES = {"pool": "pool", "seed": "seed"}
-_RUNTIME = {"device": "device", "precision": "precision"}
+_RUNTIME = {"device": "device", "precision": "precision", "compile": "compile"}
 _OF_STEPS = ("milestones", "gamma")  # fields of recipes that are no options
 # Options that go over the recipe's fields of the same name.
 _RECIPE = tuple(one.name for one in fields(Recipe) if one.name not in _OF_STEPS)

@@ -185,7 +185,7 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
         device: "auto", "CPU", "GPU" or "Ascend", see ``set_device``
         options: others of the command by their names: of the data such as image_size, of the network such as arch,
             epochs and framework (of ``networks``), of the evidence such as runs and filters, and model_dir, cache,
-            precision
+            precision, compile
 
     Returns:
         The ``SelectionResult``.

@@ -212,6 +212,7 @@ class Runtime:
 
     device: str = "auto"
     precision: str = "float32"
+    compile: str = "auto"
 
 
 @dataclass(frozen=True)

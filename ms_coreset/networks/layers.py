@@ -16,7 +16,7 @@ from ms_coreset.kinds import Trainable
 
 VARIANTS = ("cifar", "imagenet")
 SMALL = 32  # side of the images that the "cifar" variants were published for
-_DRAWN = {"entry": None, "channel": 2, "sample": 1}  # number of leading dimensions with draws of their own
+_DRAWN = {"entry": 4, "channel": 2, "sample": 1}  # number of leading dimensions with draws of their own
 
 
 def conv2d(in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], stride: int = 1,
@@ -280,7 +280,7 @@ class Dropout(nn.Cell):
     """In training, zeroes each entry with chance ``p`` and divides the others by 1 - p; otherwise changes nothing.
 
     The draws come from ``rng``, a NumPy ``RandomState`` that ``reseed`` sets, so that an epoch can be repeated alone
-    and on any device.
+    and on any device. A graph can't draw them: while ``mask`` is set to a Parameter, that is the mask.
 
     Args:
         p: chance in [0, 1).
@@ -291,6 +291,8 @@ class Dropout(nn.Cell):
         MsCoresetError: for a chance outside [0, 1).
     """
 
+    mask = None  # of the class: set for a moment only, it is no setting of the layer
+
     def __init__(self, p: float, per: str = "entry") -> None:
         super().__init__()
         if not 0 <= p < 1:
@@ -300,14 +302,26 @@ class Dropout(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         if not self.training or not self.p:
             return x
-        drawn = x.shape[:self._drawn]
-        kept = self.rng.random_sample(drawn) >= self.p
-        mask = (kept / (1 - self.p)).astype(np.float32).reshape(drawn + (1,) * (x.ndim - len(drawn)))
-        return x * Tensor(mask)
+        if self.mask is not None:
+            return x * self.mask
+        return x * Tensor(self.draw(x.shape))
+
+    def draw(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The next mask for an input of ``shape``: float32, 0 or 1 / (1 - p)."""
+        kept = self.rng.random_sample(self.mask_shape(shape)) >= self.p
+        return (kept / (1 - self.p)).astype(np.float32)
+
+    def mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the mask for an input of ``shape``: 1 in the dimensions that are dropped together."""
+        return tuple(side if place < self._drawn else 1 for place, side in enumerate(shape))
+
+
+def dropout_layers(network: Trainable) -> list[Dropout]:
+    """All dropout of ``network``, in the order in which its layers are listed."""
+    return [cell for _, cell in network.cells_and_names() if isinstance(cell, Dropout)]
 
 
 def reseed(network: Trainable, rng: np.random.RandomState) -> None:
     """Let all dropout layers of ``network`` draw from ``rng``, in the order in which they are passed."""
-    for _, cell in network.cells_and_names():
-        if isinstance(cell, Dropout):
-            cell.rng = rng
+    for layer in dropout_layers(network):
+        layer.rng = rng

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ms_coreset.batches import evaluation_batches, evaluation_size, updates_per_epoch
+from ms_coreset.batches import batch_bytes, evaluation_batches, evaluation_size, queue_length, updates_per_epoch
 from ms_coreset.checksums import array_digest
 from ms_coreset.datasets.split import Split
-from ms_coreset.device import fill_up, mean_cross_entropy
+from ms_coreset.device import fill_up
 from ms_coreset.distributed import current
 from ms_coreset.engines import engine_of
 from ms_coreset.engines.frameworks import TORCH
@@ -27,15 +27,13 @@ from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import view_for_test
 from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, default_record, measure
-from ms_coreset.training.parallel import Backward, average_statistics, over_ranks, total_weight
+from ms_coreset.training.parallel import OverRanks, average_statistics
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
 if TYPE_CHECKING:
-    from mindspore import Parameter, Tensor
-
     from ms_coreset.distributed import Alone
     from ms_coreset.training.pipeline import Batch
 
@@ -251,8 +249,7 @@ class _Run:
                                  f"{self.epochs} in all")
         if recipe.whiten:
             whiten(network, split, self.rows)
-        self._trainer = _trainer_of(network, recipe)
-        self._step = _training_step(network, self._trainer, self.ranks)
+        self._trainer = _trainer_of(network, recipe, self.ranks)
         validated = self.validation is not None
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
@@ -297,19 +294,24 @@ class _Run:
         batches = training_batches(self.split, rows, self.recipe, self.seed, first, end,
                                    engine_of(self.network).ahead)
         self.network.set_train(True)
+        unread, together = _Unread(self.network), steps_between_reads(self.network, self.split, self.recipe)
         for batch in batches:
             epoch = update // per_epoch
             if update % per_epoch == 0:
                 share = () if self.ranks.first else (self.ranks.rank,)
                 self._trainer.reseed(stream(self.seed, "dropout", epoch, *share))
             of_batch = None if weights is None else weights[batch.rows]
-            loss, logits = self._step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
-            if not np.isfinite(loss):
-                raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
-            self.recorder.record(epoch, batch.rows, logits, batch.labels)
-            sums.add(loss, (logits.argmax(axis=1) == batch.labels).sum(), len(batch.rows))
-            progress.update(len(batch.rows), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
+            unread.add(batch, weights is not None,
+                       self._trainer.step(batch, of_batch, self.recipe.learning_rate(update, per_epoch)))
             update += 1
+            if len(unread) < together and update % per_epoch:
+                continue
+            for rows, labels, loss, logits in unread.read():
+                if not np.isfinite(loss):
+                    raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
+                self.recorder.record(epoch, rows, logits, labels)
+                sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(rows))
+                progress.update(len(rows), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
             if update % per_epoch == 0:
                 self._end_epoch(epoch, sums)
                 sums = _Sums()
@@ -364,7 +366,8 @@ class _Run:
         arrays, notes = read_checkpoint(path)
         _require_notes(notes, path)
         # Checkpoints of before 0.2 have no network among what is compared, but beside it.
-        _require_same({"network": notes.get("network"), **notes["run"]}, self._identity(), path)
+        _require_same({"network": notes.get("network"), "amp": False, **notes["run"]},
+                      {"amp": self.recipe.amp, **self._identity()}, path)
         memory = self._trainer.state().keys()
         assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
         self._trainer.restore(arrays)
@@ -378,6 +381,37 @@ class _Run:
                 "reselection": self.reselection and str(self.reselection),
                 "network": network_identity(self.network), **normalization(self.split),
                 "data": contents_digest(self.split, self.weights)}
+
+
+class _Unread:
+    """Losses and logits of updates that are still on the device, until they are read together."""
+
+    def __init__(self, network: Network) -> None:
+        self._array = engine_of(network).array
+        self._waiting: list[tuple[np.ndarray, np.ndarray, bool, Any, Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, batch: Batch, weighted: bool, made: tuple[Any, Any]) -> None:
+        """Keep what ``Trainer.step`` gave for a batch."""
+        self._waiting.append((batch.rows, batch.labels, weighted, *made))
+
+    def read(self) -> Iterator[tuple[np.ndarray, np.ndarray, float, np.ndarray]]:
+        """(rows, labels, loss, logits) of each batch, in their order; none of them is kept."""
+        waiting, self._waiting = self._waiting, []
+        for rows, labels, weighted, loss, logits in waiting:
+            value, logits = float(self._array(loss)), self._array(logits)
+            if np.isinf(value) and not weighted and np.isfinite(logits).all():
+                # The kernel took the logarithm of a probability below float32's least; its gradient is right.
+                value = float(measure(logits, labels)["loss"].mean())
+            yield rows, labels, value, logits
+
+
+def steps_between_reads(network: Network, split: Split, recipe: Recipe) -> int:
+    """After how many updates their losses and logits are read: an accelerator works on meanwhile, a CPU can't."""
+    on_host = engine_of(network).device_name == "CPU"
+    return 1 if on_host else queue_length(batch_bytes(split, recipe.batch_size))
 
 
 class _Sums:
@@ -399,24 +433,19 @@ class _Sums:
 
 
 class Trainer(Protocol):
-    """Computes a network's gradients in training mode, updates it by them, and has the optimizer's memory."""
+    """Updates a network batch by batch, and has the optimizer's memory."""
 
-    @property
-    def parameters(self) -> Sequence[Any]:
-        """What it updates, each with its ``shape``."""
-
-    def backward(self, images: np.ndarray, labels: np.ndarray,
-                 weights: np.ndarray | None) -> tuple[Any, Any, Sequence[Any]]:
-        """(loss, logits, gradients of the parameters) of a batch, as tensors.
+    def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[Any, Any]:
+        """Update the network in training mode.
 
         Args:
-            images: (B, C, H, W).
-            labels: (B,).
+            batch: of images and labels.
             weights: (B,) of the samples, or None for 1.
-        """
+            learning_rate: of this update.
 
-    def update(self, gradients: Sequence[Any], learning_rate: float) -> None:
-        """Update the parameters by these gradients."""
+        Returns:
+            (loss, logits before the update), tensors on the device.
+        """
 
     def reseed(self, rng: np.random.RandomState) -> None:
         """Let dropout draw from ``rng``."""
@@ -428,79 +457,15 @@ class Trainer(Protocol):
         """Take back what ``state`` gave."""
 
 
-def _trainer_of(network: Any, recipe: Recipe) -> Trainer:
-    by_torch = engine_of(network).name == TORCH
-    return network.trainer(recipe) if by_torch else _OfMindSpore(network, recipe)
+def _trainer_of(network: Any, recipe: Recipe, ranks: Alone) -> Trainer:
+    if engine_of(network).name == TORCH:
+        if recipe.amp:
+            raise MsCoresetError("recipe: amp is true, but --framework torch trains in float32 only: take --no-amp, or "
+                                 "--framework mindspore")
+        return OverRanks(network.trainer(recipe), network, ranks)
+    from ms_coreset.training.step import MindSporeTrainer
 
-
-class _OfMindSpore:
-    """A ``Trainer`` of a MindSpore Cell."""
-
-    def __init__(self, network: Network, recipe: Recipe) -> None:
-        from ms_coreset.training.optimizer import SGD
-
-        optimizer = SGD(list(network.trainable_params()), recipe)
-        self._network, self.parameters, self.update = network, optimizer.parameters, optimizer.step
-        self.state, self.restore = optimizer.state, optimizer.restore
-        self.backward = _backward_of(network, optimizer.parameters)
-
-    def reseed(self, rng: np.random.RandomState) -> None:
-        from ms_coreset.networks.layers import reseed
-
-        reseed(self._network, rng)
-
-
-def _backward_of(network: Network, parameters: list[Parameter]) -> Backward:
-    """``Trainer.backward`` of a MindSpore Cell."""
-    import mindspore
-    from mindspore import Tensor, ops
-
-    # Fused kernels: the mean of a batch, and a loss for each sample. ops.cross_entropy takes ten times as long on CPU.
-    mean_loss, losses_of = mean_cross_entropy(), ops.SoftmaxCrossEntropyWithLogits()
-
-    def forward(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        logits = network(images)
-        return mean_loss(logits, labels), logits
-
-    def weighted_forward(images: Tensor, targets: Tensor, shares: Tensor) -> tuple[Tensor, Tensor]:
-        logits = network(images)
-        losses, _ = losses_of(logits, targets)
-        return (losses * shares).sum(), logits
-
-    gradient = mindspore.value_and_grad(forward, None, parameters, has_aux=True)
-    weighted_gradient = mindspore.value_and_grad(weighted_forward, None, parameters, has_aux=True)
-
-    def backward(images: np.ndarray, labels: np.ndarray,
-                 weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
-        if weights is None:
-            (loss, logits), gradients = gradient(Tensor(images), Tensor(labels))
-        else:
-            targets = np.eye(network.head.out_channels, dtype=np.float32)[labels]
-            shares = (weights / total_weight(labels, weights)).astype(np.float32)
-            (loss, logits), gradients = weighted_gradient(Tensor(images), Tensor(targets), Tensor(shares))
-        return loss, logits, gradients
-
-    return backward
-
-
-def _training_step(network: Network, trainer: Trainer,
-                   ranks: Alone) -> Callable[[Batch, np.ndarray | None, float], tuple[float, np.ndarray]]:
-    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network.
-
-    On several ranks each goes through its share of the batch; loss, logits and update are of the whole.
-    """
-    engine, backward = engine_of(network), over_ranks(trainer.backward, network, trainer.parameters, ranks)
-
-    def step(batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        found, answers, gradients = backward(batch.images, batch.labels, weights)
-        trainer.update(gradients, learning_rate)
-        loss, logits = float(engine.array(found)), engine.array(answers)
-        if np.isinf(loss) and weights is None and np.isfinite(logits).all():
-            # MindSpore's kernel took the logarithm of a probability below float32's least; its gradient is right.
-            loss = float(measure(logits, batch.labels)["loss"].mean())
-        return loss, logits
-
-    return step
+    return MindSporeTrainer(network, recipe, ranks)
 
 
 def _accuracy(network: Network, split: Split) -> float:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from mindspore import Tensor, float32, ops
+from mindspore import Parameter, ParameterTuple, Tensor, float32, ops
 
 from ms_coreset.engines.frameworks import MEMORY
+from ms_coreset.engines.of_mindspore import write
 
 if TYPE_CHECKING:
-    from mindspore import Parameter
-
     from ms_coreset.training.recipe import Recipe
 
 
@@ -32,35 +31,50 @@ class SGD:
     """
 
     def __init__(self, parameters: list[Parameter], recipe: Recipe) -> None:
-        self.parameters = parameters
-        self._clip_norm = recipe.clip_norm
-        self._update = ops.SGD(0.0, recipe.weight_decay, recipe.nesterov)
-        self._momentum = Tensor(recipe.momentum, float32)
-        self._velocities = [ops.zeros_like(parameter) for parameter in parameters]
-        # All zeros: no update counts as the first, which would take the gradient for the velocity.
-        self._stats = [ops.zeros_like(parameter) for parameter in parameters]
+        self.parameters = ParameterTuple(parameters)
+        # Parameters, too: a graph writes to nothing else.
+        self._velocities = _zeros_like(self.parameters, MEMORY)
+        self.update = _updater(self.parameters, self._velocities, recipe)
 
     def step(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
         """Update the parameters in place."""
-        if self._clip_norm is not None:
-            gradients = _clip(gradients, self._clip_norm)
-        learning_rate = Tensor(learning_rate, float32)
-        for parameter, gradient, velocity, stat in zip(self.parameters, gradients, self._velocities, self._stats,
-                                                       strict=True):
-            self._update(parameter, gradient, learning_rate, velocity, self._momentum, stat)
+        self.update(gradients, Tensor(learning_rate, float32))
 
     def state(self) -> dict[str, np.ndarray]:
         """The optimizer's memory as arrays by name."""
-        return {MEMORY + parameter.name: velocity.asnumpy()
-                for parameter, velocity in zip(self.parameters, self._velocities, strict=True)}
+        return {velocity.name: velocity.asnumpy() for velocity in self._velocities}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
         """Take back what ``state`` gave."""
-        self._velocities = [Tensor(np.array(arrays[MEMORY + parameter.name])) for parameter in self.parameters]
+        for velocity in self._velocities:
+            write(velocity, np.array(arrays[velocity.name]))
+
+
+def _zeros_like(parameters: Sequence[Parameter], prefix: str) -> ParameterTuple:
+    return ParameterTuple([Parameter(ops.zeros_like(parameter), name=prefix + parameter.name, requires_grad=False)
+                           for parameter in parameters])
+
+
+def _updater(parameters: ParameterTuple, velocities: ParameterTuple,
+             recipe: Recipe) -> Callable[[Sequence[Tensor], Tensor], Tensor]:
+    """A function (gradients, learning rate) that updates the parameters in place, also in a graph; returns the rate."""
+    kernel = ops.SGD(0.0, recipe.weight_decay, recipe.nesterov)
+    momentum, clip_norm = Tensor(recipe.momentum, float32), recipe.clip_norm
+    # All zeros: no update counts as the first, which would take the gradient for the velocity.
+    stats = _zeros_like(parameters, "stat.")
+
+    def update(gradients: Sequence[Tensor], learning_rate: Tensor) -> Tensor:
+        if clip_norm is not None:
+            gradients = _clip(gradients, clip_norm)
+        for place in range(len(parameters)):
+            kernel(parameters[place], gradients[place], learning_rate, velocities[place], momentum, stats[place])
+        return learning_rate  # a branch of a graph must have a value
+
+    return update
 
 
 def _clip(gradients: Sequence[Tensor], largest: float) -> Sequence[Tensor]:
     """Gradients scaled so that the norm of all together is ``largest`` at most."""
     norms = ops.cat([(gradient**2).sum().reshape(1)**0.5 for gradient in gradients])
-    factor = largest / ((norms**2).sum()**0.5 + 1e-6)
-    return [factor * gradient for gradient in gradients] if factor < 1 else gradients
+    factor = ops.minimum(largest / ((norms**2).sum()**0.5 + 1e-6), 1)
+    return [factor * gradient for gradient in gradients]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from ms_coreset.engines import engine_of
 from ms_coreset.kinds import Network, Trainable
 
 if TYPE_CHECKING:
+    from ms_coreset.batches import Batch
     from ms_coreset.distributed import Alone
 
 Tensor = Any  # of the network's framework
@@ -57,6 +58,51 @@ def over_ranks(local: Backward, network: Network, parameters: Sequence[Any], ran
     return local if ranks.size == 1 else of_batch
 
 
+class Gradients(Protocol):
+    """Computes a network's gradients in training mode, updates it by them, and has the optimizer's memory."""
+
+    @property
+    def parameters(self) -> Sequence[Any]:
+        """What it updates, each with its ``shape``."""
+
+    def backward(self, images: np.ndarray, labels: np.ndarray,
+                 weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        """(loss, logits, gradients of the parameters) of a batch."""
+
+    def update(self, gradients: Sequence[Tensor], learning_rate: float) -> None:
+        """Update the parameters by these gradients."""
+
+    def reseed(self, rng: np.random.RandomState) -> None:
+        """Let dropout draw from ``rng``."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The optimizer's memory as arrays by name."""
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what ``state`` gave."""
+
+
+class OverRanks:
+    """A ``loop.Trainer`` of gradients: each rank computes them of its share of a batch, see ``over_ranks``.
+
+    Args:
+        gradients: of one rank's share.
+        network: that is trained.
+        ranks: that share every batch.
+    """
+
+    def __init__(self, gradients: Gradients, network: Network, ranks: Alone) -> None:
+        self._backward = over_ranks(gradients.backward, network, gradients.parameters, ranks)
+        self._update, self.reseed = gradients.update, gradients.reseed
+        self.state, self.restore = gradients.state, gradients.restore
+
+    def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[Tensor, Tensor]:
+        """Update the network by a batch; see ``loop.Trainer``."""
+        loss, logits, gradients = self._backward(batch.images, batch.labels, weights)
+        self._update(gradients, learning_rate)
+        return loss, logits
+
+
 def total_weight(labels: np.ndarray, weights: np.ndarray | None) -> float:
     """The number by which the summed losses of a batch are divided: the sum of its weights; 1 where all are 0.
 
@@ -86,7 +132,7 @@ def average_statistics(network: Trainable, ranks: Alone) -> None:
     own = engine.tensor(np.concatenate([parameter.asnumpy().reshape(-1) for parameter in statistics]))
     mean = engine.array(ranks.sum(own) / ranks.size)
     for parameter, begin, end in zip(statistics, borders, borders[1:], strict=False):
-        parameter.set_data(engine.tensor(mean[begin:end].reshape(parameter.shape)))
+        engine.write(parameter, mean[begin:end].reshape(parameter.shape))
 
 
 def _borders(parameters: Sequence[Any]) -> list[int]:

@@ -52,6 +52,7 @@ class Recipe:
         test_resize: pixels of the shorter side of the images, before the central crop, when the network is tested;
             None: as the data set has them. It is not used when evidence is extracted.
         whiten: whether the first convolution whitens the images' patches and is then fixed (see ``whitening.whiten``).
+        amp: whether training computes in mixed precision (``step.lowered``); MindSpore only.
         validation: share of the training samples that is held out to choose the best epoch; 0: the last epoch is the
             best.
         eval_every: epochs between two tests.
@@ -84,6 +85,7 @@ class Recipe:
     crop_size: int | None = None
     test_resize: int | None = None
     whiten: bool = False
+    amp: bool = False
     validation: float = 0.0
     eval_every: int = 1
 
@@ -108,7 +110,7 @@ class Recipe:
         self._require("crop_padding", int, lambda value: value >= 0, "a whole number of at least 0")
         self._require("schedule", str, SCHEDULES.__contains__, f"one of {', '.join(SCHEDULES)}")
         self._require("padding_mode", str, PADDING_MODES.__contains__, f"one of {', '.join(PADDING_MODES)}")
-        for name in ("nesterov", "whiten"):
+        for name in ("nesterov", "whiten", "amp"):
             self._require(name, bool, lambda value: True, "true or false")
         if self.flip != ALTERNATE:
             self._require("flip", bool, lambda value: True, f"true, false or {ALTERNATE}")
@@ -196,9 +198,10 @@ class Recipe:
         """The recipe as plain values.
 
         Returns:
-            A dict: name of the field -> value.
+            A dict: name of the field -> value. ``amp`` is in it only if true, as in older files.
         """
-        return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+        values = {**dataclasses.asdict(self), "milestones": list(self.milestones)}
+        return values if self.amp else {name: value for name, value in values.items() if name != "amp"}
 
 
 def config_folder() -> Path:

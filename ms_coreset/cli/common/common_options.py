@@ -8,7 +8,7 @@ from typing import Any
 from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.cli.common.plugins import add_plugin_option
 from ms_coreset.datasets.family import DATASETS
-from ms_coreset.device import DEVICES, PRECISIONS
+from ms_coreset.device import AUTO, COMPILING, DEVICES, PRECISIONS
 from ms_coreset.engines.frameworks import FRAMEWORKS, MINDSPORE
 from ms_coreset.jobs.sources import NETWORK, PATCHES, DataSource
 from ms_coreset.networks import list_networks
@@ -90,6 +90,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     add(group, "--test-resize", type=int, metavar="N", help="for testing, resize to N pixels before the central crop")
     add(group, "--whiten", action=argparse.BooleanOptionalAction, default=None, help="the first convolution whitens "
         "the images' patches and stays as it is")
+    add(group, "--amp", action=argparse.BooleanOptionalAction, default=None, help="train in mixed precision: float16 "
+        "but for normalisation, with a scaled loss; asked, and written, it is float32 (default: no; MindSpore's only)")
     add(group, "--validation", type=float, metavar="SHARE", help="share of the training samples that chooses the best "
         "epoch (default: the recipe's, 0: the last epoch is taken)")
     add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
@@ -129,7 +131,7 @@ def add_dynamics_option(group: Group) -> None:
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """Seed, device and precision."""
+    """Seed, device, and how it computes."""
     group = parser.add_argument_group("run")
     add(group, "--seed", type=int, default=0, metavar="N", help="of everything random (default: 0)")
     add(group, "--device", default="auto", metavar="NAME", help=f"{', '.join(DEVICES)}; with --framework torch "
@@ -137,6 +139,8 @@ def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     add(group, "--precision", choices=PRECISIONS, default=PRECISIONS[0], help="of convolutions on an accelerator: "
         "float32, or fast, by factors rounded to 10 or 11 bits (TF32, HF32), by which others may be chosen (default: "
         f"{PRECISIONS[0]}; a CPU always computes in it)")
+    add(group, "--compile", choices=COMPILING, default=AUTO, help="make one compiled graph of an update of training; "
+        "MindSpore's only (default: auto, on GPU and Ascend; on a CPU it takes longer)")
     return group
 
 
