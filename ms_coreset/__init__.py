@@ -27,6 +27,7 @@ _HOMES = {
     "ms_coreset.extraction": ("extract",),
     "ms_coreset.extraction.deepfool": ("deepfool_distances",),
     "ms_coreset.extraction.random_patches": ("PatchEvidence", "patch_evidence"),
+    "ms_coreset.jobs.kept_files": ("KeptFiles", "link_kept"),
     "ms_coreset.jobs.selection": ("SelectionResult", "run_selection"),
     "ms_coreset.networks": ("create_network", "list_networks", "register_network"),
     "ms_coreset.networks.layers": ("Classifier",),

@@ -53,6 +53,11 @@ class FileIndex:
     def __len__(self) -> int:
         return len(self._ends)
 
+    @property
+    def root(self) -> str:
+        """The folder that the names are relative to."""
+        return os.fsdecode(self._root)
+
     def relative(self, row: int) -> bytes:
         """A file's name below the root, as bytes."""
         start = self._ends[row - 1] if row else 0
@@ -95,6 +100,11 @@ class ImageFiles(Pictures):
     def name(self, place: int) -> str:
         """The file of image ``place``, below the root, for a message."""
         return _show(self._index.relative(self._rows[place]))
+
+    @property
+    def root(self) -> str:
+        """The folder that ``file_names`` are relative to."""
+        return self._index.root
 
     def file_names(self) -> list[str]:
         """The files of all images, below the root, with "/" between folders."""
