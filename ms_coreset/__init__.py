@@ -27,6 +27,8 @@ _HOMES = {
     "ms_coreset.extraction": ("extract",),
     "ms_coreset.extraction.deepfool": ("deepfool_distances",),
     "ms_coreset.extraction.random_patches": ("PatchEvidence", "patch_evidence"),
+    "ms_coreset.experiment.report.duplicates": ("DuplicatesFiles", "write_duplicates"),
+    "ms_coreset.jobs.duplicates": ("Duplicates", "duplicates"),
     "ms_coreset.jobs.kept_files": ("KeptFiles", "link_kept"),
     "ms_coreset.jobs.selection": ("SelectionResult", "run_selection"),
     "ms_coreset.networks": ("create_network", "list_networks", "register_network"),

@@ -197,6 +197,7 @@ class Sources:
 
     Attributes:
         pool: so many samples of the data set, a class-balanced part, instead of all
+        among: file of a coreset, of whose samples alone is chosen
         seed: of everything random
     """
 
@@ -205,6 +206,7 @@ class Sources:
     evidence: EvidenceSource = EvidenceSource()
     pool: int | None = None
     seed: int = 0
+    among: str | None = None
 
 
 @dataclass(frozen=True)
