@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.duplicates --dataset CIFAR10 --data data --samples 10000 --sheet others.png
 
-Of so many pictures of a training split, 100 are copied for each alteration. Pairs of pictures that nobody copied are
+Of so many pictures of a training split, 100 (--each) are copied for each alteration. Pairs of pictures that nobody copied are
 "others": public data have duplicates of their own, so that not all of these are mistakes; the sheet shows 60 of those
 above the default threshold, drawn at random.
 """
@@ -17,7 +17,7 @@ import ms_coreset as mc
 from ms_coreset.perturbations.contact_sheet import Band, write_contact_sheet
 from ms_coreset.selectors.near_duplicates import THRESHOLDS
 
-EACH, SHOWN, COLUMNS = 100, 60, 15
+SHOWN, COLUMNS = 60, 15
 STEPS = (0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
 
 
@@ -63,15 +63,17 @@ def main():
     parser.add_argument("--dataset", default="CIFAR10")
     parser.add_argument("--data", default="data")
     parser.add_argument("--samples", type=int, default=10_000)
+    parser.add_argument("--each", type=int, default=100, help="copies by each alteration (default: 100)")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", default="cache")
     parser.add_argument("--sheet", help="PNG file of pairs that nobody copied")
     arguments = parser.parse_args()
     split = mc.load_dataset(arguments.dataset, arguments.data)
-    rng = np.random.RandomState(0)
+    rng = np.random.RandomState(arguments.seed)
     pictures = np.asarray(split.images[np.sort(rng.permutation(len(split))[:arguments.samples])])
     sources, copies, kinds = [], [], []
     for kind, alter in ALTERATIONS.items():
-        for source in rng.permutation(len(pictures))[:EACH]:
+        for source in rng.permutation(len(pictures))[:arguments.each]:
             sources.append(source)
             copies.append(np.asarray(alter(Image.fromarray(pictures[source].squeeze()))).reshape(pictures[source].shape))
             kinds.append(kind)
@@ -87,7 +89,8 @@ def report(pictures, copies, sources, kinds, arguments):
     split = mc.Split("copied", both, np.zeros(len(both), np.int64), classes=("any",), mean=(0.5,) * both.shape[3],
                      std=(0.25,) * both.shape[3])
     rows = rows_in_metric(whitened(picture_features([split], cache=arguments.cache)[0]), "cosine")
-    originals, found = rows[:len(pictures)], np.einsum("ij,ij->i", rows[len(pictures):], rows[sources])
+    originals = rows[:len(pictures)].astype(np.float32)
+    found = np.einsum("ij,ij->i", rows[len(pictures):], rows[sources])
     cosines = np.triu(originals @ originals.T, 1)
     print("| threshold | " + " | ".join(f"{step:g}" for step in STEPS) + " |")
     print("|---|" + "---|" * len(STEPS))

@@ -13,6 +13,7 @@ from ms_coreset.rows import take
 from ms_coreset.selectors.centers import class_mean
 from ms_coreset.selectors.neighbors import close_pairs
 from ms_coreset.selectors.norms import rows_in_metric
+from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.products import gram, multiply
 from ms_coreset.selectors.row_blocks import blocks
 
@@ -67,6 +68,7 @@ def threshold_of(metric: str, threshold: float | None) -> float:
     return float(found)
 
 
+@one_blas_thread
 def near_duplicates(features: np.ndarray, keys: np.ndarray, *, metric: str = WHITENED,
                     threshold: float | None = None) -> Groups:
     """Groups of samples that are alike: the connected components of all pairs that are equal or near.
