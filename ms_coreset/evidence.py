@@ -155,7 +155,7 @@ class Evidence:
         Returns:
             ``Evidence`` of m samples.
         """
-        found = {name: _part(getattr(self, name), rows) for name in fields}
+        found = {name: part_of(getattr(self, name), rows) for name in fields}
         labels = None if self.labels is None else take(self.labels, rows)
         return Evidence(labels, validation=self.validation, **found)
 
@@ -210,7 +210,7 @@ def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:
     return labels is others if labels is None or others is None else np.array_equal(labels, others)
 
 
-def _part(field: Any, rows: np.ndarray) -> Any:
+def part_of(field: Any, rows: np.ndarray) -> Any:
     """The part of a field of ``Evidence`` that belongs to the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)

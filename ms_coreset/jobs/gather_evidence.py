@@ -48,6 +48,8 @@ def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Sp
         evidence = sources.evidence
         if evidence.scores is not None:
             whole = with_scores(whole, evidence.scores, evidence.scores_key, evidence.scores_low)
+        if evidence.dynamics is not None:
+            whole = dataclasses.replace(whole, known={**whole.known, "dynamics": load_dynamics(evidence.dynamics)})
         return device, whole, *_part_of(whole, sources)
 
 
