@@ -357,7 +357,7 @@ def test_labels_that_are_whole_numbers(given, kept):
 @pytest.mark.parametrize("given", [
     LABELS + 0.5, np.where(LABELS, LABELS, np.nan), np.where(LABELS, LABELS, np.inf), LABELS * 1e300,
     LABELS.astype(str), LABELS.astype(object), np.ma.array(LABELS), np.eye(C)[LABELS], np.matrix(LABELS), [], 3,
-    (label for label in LABELS), None, LABELS * 1j])
+    (label for label in LABELS), LABELS * 1j])
 def test_labels_that_are_no_whole_numbers_are_refused(given):
     with pytest.raises(MsCoresetError, match=r"^labels"):
         mc.Evidence(given, FEATURES)

@@ -55,7 +55,7 @@ def similarity_of(n, seed, distinct=None):
 
 FUNCTIONS = {
     "facility location": lambda similarity, k: FacilityLocation(similarity),
-    "facility location, 3 neighbours": lambda similarity, k: NeighborFacilityLocation(
+    "facility location, 3 neighbours": lambda similarity, k: NeighborFacilityLocation.of(
         similarity, min(3, len(similarity))),
     "graph cut": lambda similarity, k: GraphCut(similarity),
     "graph cut, lam 2": lambda similarity, k: GraphCut(similarity, lam=2.0),
@@ -90,10 +90,10 @@ def test_gains_by_hand():
     assert FacilityLocation(Dense(SMALL)).gains(np.arange(4)).tolist() == pytest.approx([2.2, 2.3, 1.9, 1.8])
     assert gains_along(FacilityLocation(Dense(SMALL)), [1, 3, 0, 2]).tolist() == pytest.approx([2.3, 1.1, 0.1, 0.5])
     # Nearest two, the first of equals: {0, 1}, {0, 1}, {2, 3}, {2, 3}; one: each itself.
-    two = NeighborFacilityLocation(Dense(SMALL), 2)
+    two = NeighborFacilityLocation.of(Dense(SMALL), 2)
     assert two.gains(np.arange(4)).tolist() == pytest.approx([1.9, 1.9, 1.5, 1.5])
     assert gains_along(two, [0, 3, 1, 2]).tolist() == pytest.approx([1.9, 1.5, 0.1, 0.5])
-    assert gains_along(NeighborFacilityLocation(Dense(SMALL), 1), [2, 0, 2]).tolist() == [1, 1, 0]
+    assert gains_along(NeighborFacilityLocation.of(Dense(SMALL), 1), [2, 0, 2]).tolist() == [1, 1, 0]
     assert gains_along(GraphCut(Dense(SMALL)), [1, 3, 0]).tolist() == pytest.approx([2.3, 1.8 - 0.2, 2.2 - 1.8 - 0.4])
     expected = [np.log(1.5), np.log(1.5 - 0.01 / 1.5)]
     assert gains_along(LogDeterminant(Dense(SMALL), 2, jitter=0.5), [0, 2]).tolist() == pytest.approx(expected)

@@ -169,7 +169,7 @@ def _ask(source: EvidenceSource, split: Split, steps: Steps, needs: Sequence[str
              "features serve")
     with steps("extract"):
         asked = [name for name in EXTRACTED if name in needs]
-        evidence = extract(network, split, asked, cache=source.cache) if asked else Evidence(labels=split.labels)
+        evidence = extract(network, split, asked, cache=source.cache) if asked else Evidence(split.known_labels)
         if "dynamics" in needs:
             evidence = _with(evidence, dynamics=_dynamics(checkpoint, split))
         if "boundary" in needs:

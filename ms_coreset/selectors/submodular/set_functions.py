@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from ms_coreset.selectors import neighbors, row_blocks
+from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.norms import squared_norms
 from ms_coreset.selectors.processors import side_by_side
+from ms_coreset.selectors.smallest import smallest_places
 from ms_coreset.selectors.submodular import live_pairs
 from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_above
 from ms_coreset.selectors.submodular.similarity import Dense, blocks, of_upper_half
@@ -150,14 +151,27 @@ class NeighborFacilityLocation:
 
     The max is 0 where S has none of N_i. Of similarities equal to 12 places the lowest places are taken. n ``count`` of
     the n^2 similarities are kept: f is at most ``FacilityLocation``'s, and all gains are known at any time.
+
+    Args:
+        parts: the pairs of elements and those most similar to them.
+        n: how many elements.
     """
 
     batch: int | None = None
 
-    def __init__(self, similarity: Similarity, count: int) -> None:
+    def __init__(self, parts: Iterable[Pairs], n: int) -> None:
+        self._live = LivePairs(parts, np.zeros(n))
+
+    @classmethod
+    def of(cls, similarity: Similarity, count: int) -> NeighborFacilityLocation:
+        """That of the ``count`` elements most similar to each, for which all similarities are computed once."""
         n = len(similarity)
-        self._live = LivePairs((_nearest_pairs(similarity, block, count) for block in blocks(np.arange(n), 3 * n)),
-                               np.zeros(n))
+        return cls((_nearest_pairs(similarity, block, count) for block in blocks(np.arange(n), 3 * n)), n)
+
+    @classmethod
+    def of_pairs(cls, nearest: np.ndarray, values: np.ndarray) -> NeighborFacilityLocation:
+        """That of the elements ``nearest`` (n, count) to each and how similar they are (n, count)."""
+        return cls([_pairs(np.arange(len(nearest)), nearest, values)], len(nearest))
 
     def __len__(self) -> int:
         return len(self._live.gains)
@@ -172,9 +186,14 @@ class NeighborFacilityLocation:
 def _nearest_pairs(similarity: Similarity, block: np.ndarray, count: int) -> Pairs:
     """The pairs of each element of a block and the ``count`` most similar to it."""
     rows = similarity.rows(block)
-    nearest = neighbors.smallest_places(-rows, count, _EQUAL_SIMILARITY)
-    values = np.take_along_axis(rows, nearest, axis=1)
-    return Pairs(np.repeat(block, count).astype(np.int32), nearest.ravel().astype(np.int32), values.ravel())
+    nearest = smallest_places(-rows, count, _EQUAL_SIMILARITY)
+    return _pairs(block, nearest, np.take_along_axis(rows, nearest, axis=1))
+
+
+def _pairs(block: np.ndarray, nearest: np.ndarray, values: np.ndarray) -> Pairs:
+    """The pairs of the elements ``block`` (b,) and ``nearest`` (b, count) to each."""
+    elements = np.repeat(block, nearest.shape[1])
+    return Pairs(elements.astype(np.int32), nearest.ravel().astype(np.int32), values.ravel())
 
 
 class Separate:

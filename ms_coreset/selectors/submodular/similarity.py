@@ -17,6 +17,7 @@ import numpy as np
 from ms_coreset.selectors import last_layer_gradients, processors, products, row_blocks
 from ms_coreset.selectors.distances import distances_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
+from ms_coreset.selectors.neighbors import nearest_neighbors
 from ms_coreset.selectors.norms import squared_norms
 
 if TYPE_CHECKING:
@@ -202,6 +203,19 @@ class Cosine:
 
     def __len__(self) -> int:
         return len(self._left)
+
+    def most_similar(self, count: int, probes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The elements (n, count) of features that are most similar to each, itself first, and how similar (n, count).
+
+        They are sought by cells, see ``neighbors.nearest_among``, which take a row of zeros for one with a cos of 0.5.
+        """
+        n, zero = len(self), ~self._right.any(axis=1)
+        nearest, values = np.arange(n)[:, None], np.where(zero, 0.5, 1.0)[:, None]
+        if count == 1:
+            return nearest, values
+        found = nearest_neighbors(self._right, count - 1, probes=probes, seed=seed)
+        similar = np.where(zero[:, None] | zero[found.places], 0.5, 1 - found.distances**2 / 4)
+        return np.concatenate([nearest, found.places], axis=1), np.concatenate([values, similar], axis=1)
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         left, right = self._resident
