@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python -m benchmarks.duplicates --dataset CIFAR10 --data data --samples 10000 --sheet others.png
 
 Of so many pictures of a training split, 100 (--each) are copied for each alteration. Pairs of pictures that nobody
-copied are told, too: public data have duplicates of their own, so that not all of these are mistakes; the sheet shows 60
-of those above the default threshold, drawn at random.
+copied are told, too: public data have duplicates of their own, so that not all of these are mistakes; the sheet shows
+60 of those above the default threshold, drawn at random.
 """
 
 import argparse
