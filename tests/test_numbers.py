@@ -315,12 +315,14 @@ INVARIANT = ["cal", "extrapolated", "herding", "k_center", "moderate", "ram_apl"
 NOT_INVARIANT = {
     **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
                     "the last layer's gradient by its weights is a product with the features themselves"),
-    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching"],
+    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching", "prototype", "semdedup",
+                    "subzero"],
                     "cosines, of gradients or of features, are angles at the origin")}
 CENTERED = [(name, options) for name in INVARIANT for options in ({}, {"variant": "deepcore"}, {"center": "mean"})
             if options.keys() <= METHODS[name].options.keys()]
 CENTERED += [("gm_matching", {"metric": "euclidean", "start": start}) for start in ("median", "mean", "random")]
-CENTERED += [("moderate", {"center": "geometric_median"})]
+CENTERED += [("moderate", {"center": "geometric_median"}), ("prototype", {"metric": "euclidean"}),
+             ("prototype", {"metric": "euclidean", "groups": "labels"})]
 
 
 def exact_evidence(features):

@@ -1,4 +1,4 @@
-"""Which samples stay: the methods, by name."""
+"""Selection by the name of a method, or of a score and a rule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,17 +18,19 @@ from torch_ref.gradmatch import gradmatch
 from torch_ref.herding import herding
 from torch_ref.k_center import k_center
 from torch_ref.moderate import moderate
+from torch_ref.prototype import prototype
 from torch_ref.quota import Picks
 from torch_ref.quotas import with_quota
 from torch_ref.ram_apl import ram_apl
 from torch_ref.rules import RULES
 from torch_ref.score_and_rule import by_score, options_of
 from torch_ref.scores import SCORES
+from torch_ref.subzero import subzero
 
 
 @dataclass(frozen=True)
 class Coreset:
-    """Which samples stay.
+    """The result of a selection.
 
     Attributes:
         indices: (k,) int64 of the kept samples, in pick order.
@@ -43,13 +45,13 @@ class Coreset:
 
 def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
            seed: int = 0, **options: Any) -> Coreset:
-    """Choose about ``rate * n`` of the n samples.
+    """Choose about ``rate * n`` of the n samples by a method.
 
     Args:
         method: one of ``METHODS``, in any case.
         evidence: any object with the attributes of ``Evidence`` that the method needs.
         rate: share that is kept, in (0, 1].
-        balance: apply the rate in each class by itself, classes ascending; else to all samples together.
+        balance: whether the rate applies to each class by itself, classes ascending, or to all samples together.
         quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None.
         seed: seed of the ``RandomState`` that a method draws from.
         **options: of the method, and of the quota.
@@ -83,7 +85,7 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
         balance: see ``select``.
         quota: see ``select``.
         seed: see ``select``.
-        **options: the score's, the rule's where it has any, and the quota's.
+        **options: of the score, of the rule and of the quota.
 
     Returns:
         A ``Coreset``.
@@ -116,18 +118,18 @@ def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Co
 def _top_of(name: str) -> Callable[..., Picks]:
     """The method that keeps the highest of a score."""
     def method(evidence: Evidence, rate: float, balance: bool, seed: int, **options: Any) -> Picks:
-        # DeepCore ranks uncertainty the wrong way round when it does not balance.
+        # Unbalanced, DeepCore ranks uncertainty in the wrong direction.
         wrong_way = name in ("least_confidence", "entropy", "margin") and options.get("variant") == "deepcore"
         rule = "bottom" if wrong_way and not balance else "top"
         return by_score(evidence, rate, balance, seed, name, rule, **options)
     return method
 
 
-_RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
+_RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl", "prototype")]
 _OTHERS = (
-    random, full, moderate, ccs, ram_apl, herding, gm_matching, k_center,
+    random, full, moderate, ccs, prototype, ram_apl, herding, gm_matching, k_center,
     contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
-    submodular.graph_cut, submodular.log_determinant)
+    submodular.graph_cut, submodular.log_determinant, subzero)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: options_of(SCORES[name]) for name in _RANKED} | {function.__name__: options_of(function)
                                                                 for function in _OTHERS}

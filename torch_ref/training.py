@@ -1,4 +1,4 @@
-"""Train a network with SGD, and record of every sample what happened while it was learned."""
+"""Train a network with SGD, and record what happens to every sample."""
 
 import math
 import zlib
@@ -31,14 +31,13 @@ class Recipe:
         schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" or "linear" (to ``min_lr``, per
             update) or "constant".
         warmup: share of the updates in which the rate rises linearly.
-        warmup_from: it rises from this times ``lr``.
-        crop_padding: random crop after padding by so many pixels; 0: none.
+        warmup_from: share of ``lr`` at which the warmup begins.
+        crop_padding: pixels of padding before a random crop; 0: no crop.
         padding_mode: "zeros" or "reflect".
         flip: horizontal mirroring: True, at random; "alternate", in every other epoch, see ``present``.
         whiten: the first convolution becomes the whitening of patches, and is not trained.
-        crop_scale: instead of the padding, random crop of at least this share of the area, resized to the image size;
-            None: no such crop.
-        crop_size: the crop is resized to this first, if it is given.
+        crop_scale: least share of the area of a random resized crop, in place of padding; None: no such crop.
+        crop_size: pixels that the crop is first resized to; None: not.
         clip_norm: largest norm of the whole gradient, or None.
     """
 
@@ -66,7 +65,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training gives.
+    """The result of a training.
 
     Attributes:
         network: the trained module.
@@ -311,16 +310,28 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.T
     Returns:
         (loss, logits (B, C) before the update), detached from the network.
     """
+    loss, logits = backward(network, inputs, labels, weights)
+    descend(network, optimizer, clip_norm)
+    return loss, logits
+
+
+def backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor,
+             weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of a batch's loss, in the parameters' ``grad``; arguments and result as of ``update``."""
     network.train()
     logits = network(inputs)
     losses = F.cross_entropy(logits, labels, reduction="none")
-    optimizer.zero_grad()
+    network.zero_grad()
     loss = (weights * losses).sum() / (weights.sum() or 1)
     loss.backward()
+    return loss.detach(), logits.detach()
+
+
+def descend(network: nn.Module, optimizer: torch.optim.Optimizer, clip_norm: float | None) -> None:
+    """Update the parameters by their ``grad``, which is scaled down to ``clip_norm`` where that is given."""
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
     optimizer.step()
-    return loss.detach(), logits.detach()
 
 
 def observe(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:

@@ -1,9 +1,9 @@
-"""What a job computes on: the framework of its networks, the device, and what results tell of both."""
+"""What a job computes on: framework and device, and notes on both for its results."""
 
 import importlib.metadata
 
 from ms_coreset.device import mindspore_version, set_device
-from ms_coreset.distributed import launched
+from ms_coreset.distributed import MSRUN, launcher
 from ms_coreset.engines import torch_engine
 from ms_coreset.engines.frameworks import TORCH
 from ms_coreset.errors import MsCoresetError
@@ -11,22 +11,22 @@ from ms_coreset.jobs.sources import NetworkSource, Runtime
 
 
 def set_up(runtime: Runtime, network: NetworkSource) -> str:
-    """Compute on the device that is asked for, by the network's framework; the device's name.
+    """Set the device up for the network's framework; returns the name of the device.
 
     Raises:
-        MsCoresetError: as ``set_device``; for PyTorch without PyTorch, and among processes of msrun
+        MsCoresetError: as ``set_device``; if PyTorch is needed and not installed; and for PyTorch in several processes.
     """
     if network.framework != TORCH:
         return set_device(runtime.device, runtime.precision)
-    if launched():
-        raise MsCoresetError("--framework torch runs in one process: start it without msrun, which is MindSpore's")
+    if launcher() is MSRUN:
+        raise MsCoresetError("--framework torch: torchrun starts several processes of it; msrun is MindSpore's")
     return torch_engine().set_device(runtime.device, runtime.precision)
 
 
 def versions_of(framework: str) -> dict[str, str | None]:
-    """The versions of the frameworks as results tell them.
+    """The versions of the frameworks for the notes of a result.
 
-    MindSpore's, None where it is not installed, and PyTorch's where it has computed.
+    MindSpore's (None if it is not installed), and PyTorch's if it computes.
     """
     others = {TORCH: importlib.metadata.version("torch")} if framework == TORCH else {}
     return {"mindspore": mindspore_version(), **others}

@@ -9,10 +9,10 @@ from ms_coreset.selectors.row_blocks import blocks
 
 
 def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
-    """Rows whose Euclidean distances are those of ``metric``.
+    """Rows whose Euclidean distances are distances in ``metric``.
 
     At length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays. Coordinates are rounded to 40
-    binary places, so that rows of one direction are equal.
+    binary places, so that rows of one direction become equal.
 
     Args:
         rows: (m, d).
@@ -30,6 +30,12 @@ def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
         unit[part] *= 2.0**40 / np.where(lengths > 0, lengths, 1)[:, None]
         unit[part] = np.rint(unit[part]) * 2.0**-40
     return unit
+
+
+def unit_length(rows: np.ndarray) -> np.ndarray:
+    """Rows (m, d) float64 divided by their norms, in place, to the last digit; a row of zeros stays."""
+    lengths = np.sqrt(squared_norms(rows))[:, None]
+    return np.divide(rows, lengths, out=rows, where=lengths > 0)
 
 
 def row_distances(rows: np.ndarray, point: np.ndarray) -> np.ndarray:

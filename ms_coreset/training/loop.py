@@ -27,17 +27,16 @@ from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import view_for_test
 from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, default_record, measure
-from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
+from ms_coreset.training.parallel import Backward, average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
 if TYPE_CHECKING:
-    from mindspore import Tensor
+    from mindspore import Parameter, Tensor
 
     from ms_coreset.distributed import Alone
-    from ms_coreset.training.optimizer import SGD
     from ms_coreset.training.pipeline import Batch
 
 LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"  # PyTorch's checkpoints end in .pth
@@ -45,14 +44,14 @@ LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"  # PyTorch's checkpo
 
 @dataclass
 class TrainingResult:
-    """The result of a training.
+    """The result of ``train``.
 
     Attributes:
         network: trained, in evaluation mode, with the weights of the last epoch.
-        dynamics: ``TrainingDynamics``, or ``StreamedDynamics`` of streamed scores.
-        history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
-            test_accuracy, validation_accuracy.
-        coresets: of a reselection, by the number of epochs that were done when each was chosen.
+        dynamics: ``TrainingDynamics``, or ``StreamedDynamics`` if scores were streamed.
+        history: a dict for each epoch: "epoch" (from 1), "loss", "accuracy" (in training mode, augmented), "lr", and
+            "test_accuracy" and "validation_accuracy" in epochs with a test.
+        coresets: number of epochs done -> the coreset that a reselection chose then.
     """
 
     network: Network
@@ -61,7 +60,7 @@ class TrainingResult:
     coresets: dict = field(default_factory=dict)
 
     def best(self, key: str) -> dict[str, Any] | None:
-        """The epoch's entry with the highest ``key``, the earliest of equal ones; None where it was never taken."""
+        """The entry of ``history`` with the highest ``key``, the earliest of equal ones; None if no epoch has it."""
         tested = [entry for entry in self.history if key in entry]
         return max(tested, key=lambda entry: entry[key], default=None)
 
@@ -70,36 +69,38 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
           record: Sequence[str] | str | None = None, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
           reselection: Reselection | None = None) -> TrainingResult:
-    """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
+    """Train a network on a split by a recipe, and record what happens to every sample.
 
-    Several ranks (``distributed``) share every batch, see ``parallel.over_ranks``; only rank 0 writes, and has the
-    dynamics. Dropout then draws for each share by itself.
+    Several ranks (``distributed``) share every batch, see ``parallel.over_ranks``; rank 0 alone writes files and has
+    the dynamics. Dropout then draws for each share by itself.
 
     Args:
-        network: to be trained.
+        network: the network, which is trained in place.
         split: the samples.
-        recipe: how it is trained.
-        seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share.
-        weights: (n,) of the samples, or None. The loss of a batch is sum w_i l_i / sum w_i, as in DeepCore, and 0 where
-            all weights of a batch are 0, which in DeepCore is 0 / 0.
-        record: fields of ``TrainingDynamics`` to keep, of ``dynamics.RECORDS``. None: all, but the divergence only
-            where the probabilities that it takes, 4 n C bytes, are no more than a gigabyte. "stream": nothing of single
-            epochs, only the sums of the scores over time, see ``StreamedDynamics``.
-        folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs,
-            because the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch
-            with the highest accuracy on the validation share, or of the last epoch when the recipe has none.
-        resume: whether to go on from last.ckpt, to the same result as an uninterrupted run.
-        test: a split to test on every ``recipe.eval_every`` epochs; it never chooses anything.
-        save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: every epoch.
-        reselection: an ``adaptive.Reselection``, to train on coresets that the network itself chooses anew every few
-            epochs; they are in coresets/ below the folder. Iterations are then turned into epochs beforehand.
+        recipe: optimizer, schedule, augmentation and length of the training.
+        seed: of order and augmentation (``pipeline.EpochPlan``), dropout and the validation share, 0 to 2**32 - 1.
+        weights: (n,) weights of the samples, or None. The loss of a batch is sum_i w_i l_i / sum_i w_i, as in DeepCore,
+            with l_i the cross entropy, and 0 if all weights of a batch are 0 (0 / 0 in DeepCore).
+        record: fields of ``TrainingDynamics`` to record. None: all, but the divergence only if the probabilities that
+            it needs, 4 n C bytes, take at most a gigabyte. "stream": nothing of single epochs, only the sums for scores
+            over time, see ``StreamedDynamics``.
+        folder: folder to write to, or None. last.ckpt has weights, optimizer and history after an epoch, which is all
+            that ``resume`` needs, because random numbers follow from seed and epoch. dynamics/ has the record.
+            best.ckpt has the weights of the epoch with the highest accuracy on the validation share, or of the last
+            epoch without one.
+        resume: whether to continue from last.ckpt, to the same result as an uninterrupted run.
+        test: a split to test on every ``recipe.eval_every`` epochs, or None; it does not choose the best epoch.
+        save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: after every
+            epoch.
+        reselection: a ``mc.Reselection``, to train on coresets that the network chooses anew every few epochs; they are
+            written to coresets/ below the folder. ``iterations`` of the recipe become epochs beforehand.
 
     Returns:
         A ``TrainingResult``.
 
     Raises:
-        MsCoresetError: when last.ckpt is of another run, when weights do not fit or come with a reselection, and when
-            the loss is no longer finite.
+        MsCoresetError: if last.ckpt belongs to another run, if weights do not fit or are given with a reselection, and
+            if the loss is no longer finite.
     """
     engine_of(network)  # is there, or it says how to get it
     require_network(network)
@@ -127,14 +128,14 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
 
 
 def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarray:
-    """The class that ``network`` gives each sample of ``split``, in evaluation mode.
+    """Predict the class of each sample: argmax of the logits, in evaluation mode.
 
-    On several ranks each asks the network about its share, and all return the whole.
+    Several ranks share the samples, and all return the whole result.
 
     Args:
-        network: that is asked.
+        network: a trained network.
         split: n samples.
-        batch_size: images at a time.
+        batch_size: images at a time, 1 or more.
 
     Returns:
         (n,) int64.
@@ -162,15 +163,15 @@ def _logits(network: Trainable, split: Split, batch_size: int = 512) -> Iterator
 
 
 def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> dict:
-    """Accuracy on ``split`` overall and per class, each in [0, 1].
+    """Accuracy of a network on a split, overall and for each class, in [0, 1].
 
     Args:
-        network: that is asked.
+        network: a trained network.
         split: the samples.
-        recipe: whose ``test_resize`` is used, or None.
+        recipe: a recipe whose ``test_resize`` is used, or None.
 
     Returns:
-        "accuracy", "samples" (their number), and "per_class": name of the class -> accuracy, or None for a class
+        A dict: "accuracy"; "samples", their number; "per_class": name of the class -> accuracy, or None for a class
         without samples.
 
     Raises:
@@ -249,7 +250,8 @@ class _Run:
                                  f"{self.epochs} in all")
         if recipe.whiten:
             whiten(network, split, self.rows)
-        self._trainer = _trainer_of(network, recipe, self.ranks)
+        self._trainer = _trainer_of(network, recipe)
+        self._step = _training_step(network, self._trainer, self.ranks)
         validated = self.validation is not None
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
@@ -300,7 +302,7 @@ class _Run:
                 share = () if self.ranks.first else (self.ranks.rank,)
                 self._trainer.reseed(stream(self.seed, "dropout", epoch, *share))
             of_batch = None if weights is None else weights[batch.rows]
-            loss, logits = self._trainer.step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
+            loss, logits = self._step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
             if not np.isfinite(loss):
                 raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
             self.recorder.record(epoch, batch.rows, logits, batch.labels)
@@ -396,19 +398,24 @@ class _Sums:
 
 
 class Trainer(Protocol):
-    """Updates a network, and has the optimizer's memory."""
+    """Computes a network's gradients in training mode, updates it by them, and has the optimizer's memory."""
 
-    def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        """Update the network in training mode.
+    @property
+    def parameters(self) -> Sequence[Any]:
+        """What it updates, each with its ``shape``."""
+
+    def backward(self, images: np.ndarray, labels: np.ndarray,
+                 weights: np.ndarray | None) -> tuple[Any, Any, Sequence[Any]]:
+        """(loss, logits, gradients of the parameters) of a batch, as tensors.
 
         Args:
-            batch: of images and labels.
+            images: (B, C, H, W).
+            labels: (B,).
             weights: (B,) of the samples, or None for 1.
-            learning_rate: of this update.
-
-        Returns:
-            (loss, logits before the update).
         """
+
+    def update(self, gradients: Sequence[Any], learning_rate: float) -> None:
+        """Update the parameters by these gradients."""
 
     def reseed(self, rng: np.random.RandomState) -> None:
         """Let dropout draw from ``rng``."""
@@ -420,20 +427,21 @@ class Trainer(Protocol):
         """Take back what ``state`` gave."""
 
 
-def _trainer_of(network: Any, recipe: Recipe, ranks: Alone) -> Trainer:
+def _trainer_of(network: Any, recipe: Recipe) -> Trainer:
     by_torch = engine_of(network).name == TORCH
-    return network.trainer(recipe) if by_torch else _OfMindSpore(network, recipe, ranks)
+    return network.trainer(recipe) if by_torch else _OfMindSpore(network, recipe)
 
 
 class _OfMindSpore:
     """A ``Trainer`` of a MindSpore Cell."""
 
-    def __init__(self, network: Network, recipe: Recipe, ranks: Alone) -> None:
+    def __init__(self, network: Network, recipe: Recipe) -> None:
         from ms_coreset.training.optimizer import SGD
 
         optimizer = SGD(list(network.trainable_params()), recipe)
-        self._network, self.state, self.restore = network, optimizer.state, optimizer.restore
-        self.step = _training_step(network, optimizer, ranks)
+        self._network, self.parameters, self.update = network, optimizer.parameters, optimizer.step
+        self.state, self.restore = optimizer.state, optimizer.restore
+        self.backward = _backward_of(network, optimizer.parameters)
 
     def reseed(self, rng: np.random.RandomState) -> None:
         from ms_coreset.networks.layers import reseed
@@ -441,12 +449,8 @@ class _OfMindSpore:
         reseed(self._network, rng)
 
 
-def _training_step(network: Network, optimizer: SGD,
-                   ranks: Alone) -> Callable[[Batch, np.ndarray | None, float], tuple[float, np.ndarray]]:
-    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network.
-
-    On several ranks each goes through its share of the batch; loss, logits and update are of the whole.
-    """
+def _backward_of(network: Network, parameters: list[Parameter]) -> Backward:
+    """``Trainer.backward`` of a MindSpore Cell."""
     import mindspore
     from mindspore import Tensor, ops
 
@@ -462,11 +466,11 @@ def _training_step(network: Network, optimizer: SGD,
         losses, _ = losses_of(logits, targets)
         return (losses * shares).sum(), logits
 
-    gradient = mindspore.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
-    weighted_gradient = mindspore.value_and_grad(weighted_forward, None, optimizer.parameters, has_aux=True)
+    gradient = mindspore.value_and_grad(forward, None, parameters, has_aux=True)
+    weighted_gradient = mindspore.value_and_grad(weighted_forward, None, parameters, has_aux=True)
 
-    def local(images: np.ndarray, labels: np.ndarray,
-              weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+    def backward(images: np.ndarray, labels: np.ndarray,
+                 weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
         if weights is None:
             (loss, logits), gradients = gradient(Tensor(images), Tensor(labels))
         else:
@@ -475,14 +479,23 @@ def _training_step(network: Network, optimizer: SGD,
             (loss, logits), gradients = weighted_gradient(Tensor(images), Tensor(targets), Tensor(shares))
         return loss, logits, gradients
 
-    backward = over_ranks(local, network, optimizer.parameters, ranks)
+    return backward
+
+
+def _training_step(network: Network, trainer: Trainer,
+                   ranks: Alone) -> Callable[[Batch, np.ndarray | None, float], tuple[float, np.ndarray]]:
+    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network.
+
+    On several ranks each goes through its share of the batch; loss, logits and update are of the whole.
+    """
+    engine, backward = engine_of(network), over_ranks(trainer.backward, network, trainer.parameters, ranks)
 
     def step(batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        loss, logits, gradients = backward(batch.images, batch.labels, weights)
-        optimizer.step(gradients, learning_rate)
-        loss, logits = float(loss.asnumpy()), logits.asnumpy()
+        found, answers, gradients = backward(batch.images, batch.labels, weights)
+        trainer.update(gradients, learning_rate)
+        loss, logits = float(engine.array(found)), engine.array(answers)
         if np.isinf(loss) and weights is None and np.isfinite(logits).all():
-            # The kernel took the logarithm of a probability below float32's least; its gradient is right.
+            # MindSpore's kernel took the logarithm of a probability below float32's least; its gradient is right.
             loss = float(measure(logits, batch.labels)["loss"].mean())
         return loss, logits
 

@@ -18,13 +18,16 @@ from torch_ref.scores.eva import eva
 from torch_ref.scores.forgetting import correctness, forgetting
 from torch_ref.scores.grand import grand
 from torch_ref.scores.loss import loss
+from torch_ref.scores.prototype import prototype
 from torch_ref.scores.ram_apl import ram_apl
+from torch_ref.scores.semdedup import semdedup
 from torch_ref.scores.tdds import tdds
 from torch_ref.scores.uncertainty import entropy, least_confidence, margin
 
 SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
-    accumulated_margin, dyn_unc, dual, tdds, cld, eva, ram_apl, cal, deepfool, imported, extrapolated)}
+    accumulated_margin, dyn_unc, dual, tdds, cld, eva, prototype, semdedup, ram_apl, cal, deepfool, imported,
+    extrapolated)}
 
 
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
@@ -32,11 +35,11 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
 
     Args:
         name: of the score.
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         **options: of the score.
 
     Returns:
-        (n,) float64, NaN of samples that training did not show, for scores over time.
+        (n,) float64, high = keep; scores over time are NaN for samples that training did not show.
 
     Raises:
         ValueError: for an unknown name or option, what the score raises, and when it is infinite, or NaN for another

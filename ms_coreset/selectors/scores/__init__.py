@@ -15,10 +15,13 @@ from ms_coreset.selectors.scores import (
     dynamic_uncertainty,
     eva,
     imported,
+    prototype,
+    semdedup,
     ram_apl,
     tdds,
     uncertainty,
 )
 
 __all__ = ["aum", "cal", "center_distance", "cld", "deepfool", "dynamic_uncertainty", "el2n", "eva", "forgetting",
-           "grand", "imported", "loss", "ram_apl", "tdds", "uncertainty"]
+           "grand", "imported", "loss", "prototype", "ram_apl", "semdedup", "tdds",
+           "uncertainty"]
