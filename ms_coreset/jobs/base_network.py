@@ -31,7 +31,7 @@ from ms_coreset.training.recorder_state import drop_states_below
 
 def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None) -> Path:
     """``<folder of networks>/<dataset>[-among<checksum>][-pool<N>]/<arch>[-w<width>][-torch][-<what>]``."""
-    among = "" if sources.among is None else f"-among{array_digest(Coreset.load(sources.among).ascending()[0])[:8]}"
+    among = "" if sources.among is None else f"-among{array_digest(Coreset.load(sources.among).sort_by_index()[0])[:8]}"
     dataset = sources.data.name_in_files + among + (f"-pool{sources.pool}" if sources.pool else "")
     by_torch = sources.network.framework == TORCH  # whose network is another one, and has other files
     arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + ("-torch" if by_torch else "") + (

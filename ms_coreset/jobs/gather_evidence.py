@@ -61,7 +61,7 @@ def _part_of(whole: Split, sources: Sources) -> tuple[np.ndarray | None, Split]:
     if sources.among is None:
         return draw_pool(whole, sources.pool, sources.seed)
     coreset = Coreset.load(sources.among)
-    places = coreset.ascending()[0]
+    places = coreset.sort_by_index()[0]
     if (reason := misfit(coreset, whole, whole.name, may_differ=("labels",))) is not None:
         raise MsCoresetError(f"{sources.among} {reason}: --among names a coreset of the data that are chosen from")
     drawn, part = draw_pool(whole.subset(places), sources.pool, sources.seed)

@@ -68,7 +68,7 @@ def link_kept(coreset: Coreset, split: Split, folder: str | os.PathLike, *, copy
     if (reason := misfit(coreset, split, split.name)) is not None:
         raise MsCoresetError(f"the coreset {reason}: nothing is linked")
     every = images.file_names()
-    names = [every[place] for place in coreset.ascending()[0]]
+    names = [every[place] for place in coreset.sort_by_index()[0]]
     _require_within(names)
     _require_apart(folder, images.root)
     _require_no_others(folder, {*names})
