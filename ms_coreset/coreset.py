@@ -18,6 +18,7 @@ from ms_coreset.files import atomic_write
 from ms_coreset.npz import read_npz
 from ms_coreset.pickle_files import read_pickle
 from ms_coreset.randomness import check_seed
+from ms_coreset.tables import SUFFIXES, Column, write_table
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
@@ -279,29 +280,65 @@ class Coreset:
             raise MsCoresetError(f"the coreset is of a data set of {self.n} samples, {whose} has {n}: use it with the "
                                  "data that it was selected from")
 
-    def export(self, path: str | os.PathLike) -> None:
-        """Write the kept places in pick order: .txt (one a line), .csv (index, weight) or .json, by the suffix.
+    def export(self, path: str | os.PathLike, split: Split | None = None) -> None:
+        """Write what was kept, by the suffix of the file.
 
-        The weights are 1 for a coreset without weights. JSON is {"indices": [...], "weights": [...]}.
+        .txt and .json list the kept places in pick order: a line each, or {"indices", "weights"}. .csv and .parquet
+        are tables of the kept in pick order, and with ``split`` then of the others by their place, with the columns
+
+        * index: place in the data set
+        * path: its file below the data set's folder, with "/" between folders; none of data that do not lie in files
+        * label, class: its label, and the name of that
+        * score: high = keep; none without scores
+        * weight: of the kept, 1 where the coreset has no weights
+        * state: "kept", "dropped", or "outside" the pool that the choice was made from
+
+        Path, label and class need ``split``. What there is none of is empty in .csv, null in .parquet.
 
         Args:
             path: the file.
+            split: the data set.
 
         Raises:
-            MsCoresetError: for another suffix, and if the file can't be written.
+            MsCoresetError: for another suffix, a split of another size, and .parquet without pyarrow.
         """
         path = Path(path)
-        weights = [1.0] * len(self) if self.weights is None else self.weights.tolist()
+        weights = self._weights.tolist()
         rows = self.indices.tolist()
-        writers = {
-            ".txt": lambda: "".join(f"{row}\n" for row in rows),
-            ".csv": lambda: "index,weight\n" + "".join(f"{r},{w!r}\n" for r, w in zip(rows, weights, strict=True)),
-            ".json": lambda: json.dumps({"indices": rows, "weights": weights}) + "\n",
-        }
-        if path.suffix not in writers:
-            raise MsCoresetError(f"can't export to {path}: the name must end in {', '.join(writers)}")
+        lists = {".txt": lambda: "".join(f"{row}\n" for row in rows),
+                 ".json": lambda: json.dumps({"indices": rows, "weights": weights}) + "\n"}
+        if path.suffix in SUFFIXES:
+            write_table(path, self._table(split))
+            return
+        if path.suffix not in lists:
+            raise MsCoresetError(f"can't export to {path}: the name must end in {', '.join((*lists, *SUFFIXES))}")
         with atomic_write(path, "w", encoding="utf-8") as stream:
-            stream.write(writers[path.suffix]())
+            stream.write(lists[path.suffix]())
+
+    @property
+    def _weights(self) -> np.ndarray:
+        return np.ones(len(self)) if self.weights is None else self.weights
+
+    def _table(self, split: Split | None) -> dict[str, Column]:
+        """The columns of ``export``."""
+        order, state = self.indices, ["kept"] * len(self)
+        if split is not None:
+            self._require_of_size(len(split), "the split")
+            order = np.concatenate([order, np.flatnonzero(~self.keep_mask)])
+            pooled = np.ones(self.n, bool) if self.pool is None else np.isin(np.arange(self.n), self.pool)
+            state += np.where(pooled[order[len(self):]], "dropped", "outside").tolist()
+        nothing: list[None] = [None] * len(order)
+        names = None if split is None else split.file_names()
+        labels = None if split is None or split.known_labels is None else split.known_labels[order].tolist()
+        classes = None if split is None or labels is None else [split.classes[label] for label in labels]
+        scores = nothing if self.scores is None else [None if np.isnan(score) else score
+                                                      for score in self.scores[order].tolist()]
+        return {"index": (int, order.tolist()),
+                "path": (str, nothing if names is None else [names[place] for place in order]),
+                "label": (int, labels or nothing), "class": (str, classes or nothing),
+                "score": (float, scores),
+                "weight": (float, [*self._weights.tolist(), *nothing[len(self):]]),
+                "state": (str, state)}
 
 
 def _places(what: str, places: np.ndarray, n: int) -> np.ndarray:

@@ -230,10 +230,11 @@ def test_score_writes_the_same_table_twice(selection_here, capsys):
     assert call("--dataset digitsN", "score") == 0
     with np.load("scores/digitsN-mlp.npz") as arrays:
         columns = dict(arrays)
-    lines = Path("scores/digitsN-mlp.csv").read_text().splitlines()
-    assert lines[0].split(",") == list(columns)
-    assert len(lines) == 1 + 1437
-    written = np.array([[float(value) for value in line.split(",")] for line in lines[1:]]).T
+    header, *rows = (line.split(",") for line in Path("scores/digitsN-mlp.csv").read_text().splitlines())
+    assert header == ["index", "path", *list(columns)[1:]]
+    assert len(rows) == 1437
+    assert {row.pop(1) for row in rows} == {""}  # they do not lie in files
+    written = np.array(rows, float).T
     np.testing.assert_array_equal(written, np.stack([column.astype(float) for column in columns.values()]))
     assert columns["bad"].sum() == 287
     assert "deepfool" not in columns

@@ -143,7 +143,9 @@ def test_exports(coreset, tmp_path):
     for suffix in ("txt", "csv", "json"):
         coreset.export(tmp_path / f"c.{suffix}")
     assert (tmp_path / "c.txt").read_text().split() == ["4", "0", "2"]
-    assert (tmp_path / "c.csv").read_text().splitlines() == ["index,weight", "4,1.0", "0,2.5", "2,0.5"]
+    assert (tmp_path / "c.csv").read_text().splitlines() == [
+        "index,path,label,class,score,weight,state", "4,,,,4.0,1.0,kept", "0,,,,3.0,2.5,kept",
+        "2,,,,5.0,0.5,kept"]
     assert json.loads((tmp_path / "c.json").read_text()) == {"indices": [4, 0, 2], "weights": [1.0, 2.5, 0.5]}
     with pytest.raises(MsCoresetError, match="must end in"):
         coreset.export(tmp_path / "c.xml")

@@ -17,7 +17,7 @@ FLOORS = [
     {"errors", "pickles", "progress"},
     {"arrays", "batches", "distributed", "files", "locks", "randomness", "registry", "rows"},
     {"checksums", "device", "evidence_checks", "json_files", "npy_files", "npz", "pickle_files", "softmax",
-     "yaml_files"},
+     "tables", "yaml_files"},
     {"engines"},
     {"coreset", "evidence", "identity"},
     {"networks", "perturbations", "selectors"},

@@ -20,6 +20,7 @@ COMMANDS = {
     "score": "write every score of every sample",
     "experiment": "select by many methods, train on every coreset, keep the results",
     "coreset": "show what a coreset file holds, compare two",
+    "duplicates": "find samples that are the same or nearly so, and test samples in training",
     "report": "write a study's results as one HTML page",
     "label-noise": "make the label noise of a data set's ...N",
     "corrupt": "make the corrupted images of a data set's ...C",

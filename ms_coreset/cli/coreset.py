@@ -14,12 +14,14 @@ from ms_coreset.datasets.family import find_dataset
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.identity import misfit, same_samples
+from ms_coreset.jobs.kept_files import link_kept
 from ms_coreset.terminal import note, say
 
 _EXAMPLES = """examples:
   coreset show index/CIFAR100N-moderate-0.2.npz
   coreset diff index/CIFAR100N-moderate-0.2.npz index/CIFAR100N-random-0.2.npz
   coreset show index/digitsN-ccs-balanced-0.2.npz --export kept.csv
+  coreset show index/folder-photos-moderate-0.2.npz --data photos --link kept
 """
 
 Line = tuple[str, str]  # what it is about, and the text
@@ -31,7 +33,11 @@ def parser(typed: str) -> argparse.ArgumentParser:
                          "samples are counted where the data set is at hand.", _EXAMPLES)
     options.add_argument("action", choices=("show", "diff"), help="one file, or two")
     options.add_argument("files", nargs="+", metavar="FILE", help=".npz files of select or experiment")
-    add(options, "--export", metavar="LIST", help="show: write the kept places, too, as .txt, .csv or .json")
+    add(options, "--export", metavar="LIST", help="show: write the kept places, too, as .txt or .json, or as .csv "
+        "or .parquet a table of files, labels, scores and weights, with the dropped ones where the data set is at hand")
+    add(options, "--link", metavar="DIR", help="show: make a folder DIR of links to the kept files, laid out as the "
+        "data set; nothing in it is written over")
+    add(options, "--copy", action="store_true", help="with --link: copies instead of links")
     add(options, "--classes", action="store_true", help="a line for each class")
     data = add_data_options(options, dataset_required=False)
     options.set_defaults(data=None)  # whether it is typed: there is no default place of a folder of one's own
@@ -45,6 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
     if len(arguments.files) != wanted:
         raise MsCoresetError(f"coreset {arguments.action} takes {wanted} file{'s'[:wanted - 1]}, "
                              f"got {len(arguments.files)}")
+    _require_meant(arguments)
     coresets = [Coreset.load(path) for path in arguments.files]
     split = None if arguments.no_data else _data(arguments, coresets[0])
     if arguments.action == "diff":
@@ -56,8 +63,28 @@ def run(arguments: argparse.Namespace) -> None:
         return _diff(arguments, first, second, split)
     _show(arguments, coresets[0], split)
     if arguments.export:
-        coresets[0].export(arguments.export)
+        coresets[0].export(arguments.export, split)
         say(f"  wrote      {arguments.export}")
+    if arguments.link:
+        _link(arguments, coresets[0], split)
+
+
+def _require_meant(arguments: argparse.Namespace) -> None:
+    if arguments.action == "diff" and (arguments.export or arguments.link):
+        raise MsCoresetError("--export and --link go with coreset show")
+    if arguments.copy and not arguments.link:
+        raise MsCoresetError("--copy goes with --link DIR")
+    if arguments.link and arguments.no_data:
+        raise MsCoresetError("--link makes links to the data, --no-data asks for none: leave one out")
+
+
+def _link(arguments: argparse.Namespace, coreset: Coreset, split: Split | None) -> None:
+    if split is None:
+        raise MsCoresetError(f"--link {arguments.link}: the data set is not at hand; --dataset and --data name it")
+    done = link_kept(coreset, split, arguments.link, copy=arguments.copy)
+    counts = {"links": done.linked, "copies": done.copied, "there already": done.there}
+    say(f"  linked     {', '.join(f'{count:,} {what}' for what, count in counts.items() if count)}, in {done.folder}, "
+        f"named as in {done.root}")
 
 
 def _data(arguments: argparse.Namespace, coreset: Coreset) -> Split | None:

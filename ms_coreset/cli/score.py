@@ -32,6 +32,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--scores", nargs="+", metavar="NAME", help=f"of {', '.join(list_scores())} (default: all that can be "
         f"had, but {', '.join(COSTLY)})")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
+    add(group, "--among", metavar="FILE", help="work on what the coreset FILE (.npz) kept, as of duplicates")
     add(group, "--save", default="scores", metavar="DIR", help="folder of the result (default: scores)")
     add_evidence_options(group)
     add_dynamics_option(group)

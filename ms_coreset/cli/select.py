@@ -59,6 +59,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
         "(default: half of what is free)")
     add(group, "--rule", choices=list_rules(), help="with --score: any score by any rule, instead of a method")
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
+    add(group, "--among", metavar="FILE", help="work on what the coreset FILE (.npz) kept, as of duplicates")
     add(group, "--save", default="index", metavar="DIR", help="folder of the result (default: index)")
     add(group, "--from-manifest", metavar="FILE", help="repeat the selection that made the coreset FILE (.npz), and "
         "compare")

@@ -13,6 +13,8 @@ import numpy as np
 from ms_coreset.datasets.family import Loaded, register_dataset
 from ms_coreset.datasets.imagenet import MEAN, STD
 from ms_coreset.datasets.readers.image_files import (
+    FileIndex,
+    ImageFiles,
     class_folders,
     default_scaling,
     image_names,
@@ -43,6 +45,8 @@ def load_folder(root: Path, train: bool, access: Access, image_size: int | None)
     hidden folders) is passed over. The user is told of what looks wrong: one class only, classes named like parts,
     folders and images that are left aside.
 
+    A folder that holds images and no folders is read without labels.
+
     Images are resized to ``image_size``. Up to 64 pixels, the shorter side is resized to it and the middle square cut
     out. Above that, ImageNet's margin is kept: resized to 256 for 224. Without ``image_size`` the images keep their
     size if all (of 32 that are looked at) are squares of one size up to 64 pixels, and become 224 otherwise. Mean and
@@ -61,18 +65,28 @@ def load_folder(root: Path, train: bool, access: Access, image_size: int | None)
         MsCoresetError: for a folder that is missing, unreadable, or without class folders or images.
     """
     root = _unwrap(root, access.log if train else _silent)
+    if not class_folders(root) and (loose := _loose_images(root)):
+        return _unlabeled(root, loose, image_size, access.log) if train else None
     trained, tested = _parts(root)
     if trained is None and tested:
         raise MsCoresetError(f"{root} has {tested}, but no folder 'train' beside it")
     if not train and not tested:
         return None
     trained = trained or ""
-    scaling = default_scaling(_common_size(root, trained) if image_size is None else image_size)
+    scaling = default_scaling(_common_size(_some_of_each_class(root, trained)) if image_size is None else image_size)
     if tested and not train:
         return load_tree(root, [tested], scaling, class_order(class_folders(root / trained)))
     images, labels, classes = load_tree(root, [trained], scaling)
     _tell_doubts(root, trained, tested, classes, access.log)
     return images, labels, classes
+
+
+def _unlabeled(root: Path, names: Sequence[str], image_size: int | None, log: Log) -> Loaded:
+    """The images in a folder without class folders, as data without labels."""
+    log(f"{root} has no class folders: its {len(names):,} images are taken without labels")
+    some = [os.path.join(root, name) for name in _evenly(names, _SAMPLED)]
+    scaling = default_scaling(_common_size(some) if image_size is None else image_size)
+    return ImageFiles(FileIndex(root, [("", names)]), scaling), np.zeros(len(names), np.int64), ()
 
 
 def _silent(line: str) -> None:
@@ -154,16 +168,19 @@ def _loose_images(folder: Path) -> list[str]:
         return image_names(entry.name for entry in entries if entry.is_file())
 
 
-def _common_size(root: Path, part: str) -> int:
-    """Side of the images: their own if those looked at (spread over classes) are small squares of one size, or 224."""
-    classes = _evenly(class_folders(root / part), _SAMPLED)
-    sizes: set[tuple[int, int]] = set()
-    for name in classes:
-        paths = [os.path.join(root, place, file) for place, files in list_images(root, os.path.join(part, name))
-                 for file in files]
-        sizes.update(filter(None, map(_size, _evenly(paths, -(-_SAMPLED // len(classes))))))
+def _common_size(paths: Sequence[str]) -> int:
+    """Side of the images: their own if these are small squares of one size, or 224."""
+    sizes = set(filter(None, map(_size, paths)))
     (width, height), *others = sizes or [(_LARGE, _LARGE)]
     return width if width == height <= _SMALL and not others else _LARGE
+
+
+def _some_of_each_class(root: Path, part: str) -> list[str]:
+    """Images of a part, at most some more than are looked at, spread over classes."""
+    classes = _evenly(class_folders(root / part), _SAMPLED)
+    every = ([os.path.join(root, place, file) for place, files in list_images(root, os.path.join(part, name))
+              for file in files] for name in classes)
+    return [path for paths in every for path in _evenly(paths, -(-_SAMPLED // len(classes)))]
 
 
 def _evenly(items: Sequence[str], count: int) -> list[str]:

@@ -109,6 +109,10 @@ class Pictures:
         """
         return self._content_digest()
 
+    def file_names(self) -> list[str] | None:
+        """The files of all images, or None of images that do not lie in files of their own."""
+        return None
+
     def original(self, place: int) -> Image.Image:
         """The Pillow image that image ``place`` is made from, in its own size."""
         raise NotImplementedError

@@ -144,6 +144,13 @@ class Split:
         """Checksum of the source of lazy images, see ``Pictures.origin``; None for others."""
         return self.images.origin if isinstance(self.images, Pictures) else None
 
+    def file_names(self) -> list[str] | None:
+        """(n) names of the images' files below the data set's folder, with "/" between folders.
+
+        None where images do not lie in files of their own: arrays, CIFAR, and what corruption or an attack made.
+        """
+        return self.images.file_names() if isinstance(self.images, Pictures) else None
+
     def fingerprint(self) -> str:
         """Checksum of the images, on which a network's answers depend; of lazy images see ``Pictures.digest``."""
         images = self.require_images()

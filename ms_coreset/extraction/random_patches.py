@@ -230,14 +230,17 @@ def encode(images: np.ndarray | Pictures, encoder: Encoder, out: np.ndarray) -> 
     """
     with Progress(len(images), "patches") as progress:
         for part in row_blocks.blocks(len(images), int(np.prod(images.shape[1:])), ROUND_BYTES):
-            pixels, into = images[part], out[part]
-
-            def fill(few: slice, pixels: np.ndarray = pixels, into: np.ndarray = into) -> None:
-                into[few] = encoder(pixels[few])
-
-            processors.in_threads(fill, [(few,) for few in row_blocks.blocks(len(pixels), 1, TASK)])
-            progress.update(len(pixels))
+            encode_block(images[part], encoder, out[part])
+            progress.update(part.stop - part.start)
     return out
+
+
+def encode_block(pixels: np.ndarray, encoder: Encoder, out: np.ndarray) -> None:
+    """Fill ``out`` with the features of some images that are in memory, by several threads."""
+    def fill(few: slice) -> None:
+        out[few] = encoder(pixels[few])
+
+    processors.in_threads(fill, [(few,) for few in row_blocks.blocks(len(pixels), 1, TASK)])
 
 
 def _directions(answers: np.ndarray) -> np.ndarray:

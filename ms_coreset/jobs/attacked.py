@@ -72,7 +72,7 @@ def _device_of(sources: Sources) -> str:
 
 def _make(sources: Sources, clean: Split, variant: str = "", **options: Any) -> Path:
     """Attack the split ``clean`` with the base network of ``sources``; returns the file of the images."""
-    device, asked = _device_of(sources), dataclasses.replace(sources, pool=None)
+    device, asked = _device_of(sources), dataclasses.replace(sources, pool=None, among=None)
     network, path = base_network(asked, clean, device, Steps())
     notes = {"checkpoint": str(path), "network": getattr(network, "description", None), "device": device,
              **device_settings()}

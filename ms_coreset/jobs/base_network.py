@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ms_coreset.checksums import array_digest
+from ms_coreset.coreset import Coreset
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import require_mindspore
 from ms_coreset.distributed import current
@@ -28,8 +30,9 @@ from ms_coreset.training.recorder_state import drop_states_below
 
 
 def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None) -> Path:
-    """``<folder of networks>/<dataset>[-pool<N>]/<arch>[-w<width>][-torch][-<what>]``."""
-    dataset = sources.data.name_in_files + (f"-pool{sources.pool}" if sources.pool else "")
+    """``<folder of networks>/<dataset>[-among<checksum>][-pool<N>]/<arch>[-w<width>][-torch][-<what>]``."""
+    among = "" if sources.among is None else f"-among{array_digest(Coreset.load(sources.among).sort_by_index()[0])[:8]}"
+    dataset = sources.data.name_in_files + among + (f"-pool{sources.pool}" if sources.pool else "")
     by_torch = sources.network.framework == TORCH  # whose network is another one, and has other files
     arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + ("-torch" if by_torch else "") + (
         f"-{what}" if what else "")

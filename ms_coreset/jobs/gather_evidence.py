@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import class_balanced_indices
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError, require_same_classes
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction import extract
 from ms_coreset.extraction.deepfool import deepfool_distances
-from ms_coreset.identity import contents_digest
+from ms_coreset.identity import contents_digest, misfit
 from ms_coreset.jobs.attacked import training_split
 from ms_coreset.jobs.base_network import base_network, first_network, fold_network, training_notes
 from ms_coreset.jobs.computing import set_up
@@ -52,7 +53,19 @@ def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Sp
             whole = with_scores(whole, evidence.scores, evidence.scores_key, evidence.scores_low)
         if evidence.dynamics is not None:
             whole = dataclasses.replace(whole, known={**whole.known, "dynamics": load_dynamics(evidence.dynamics)})
-        return device, whole, *draw_pool(whole, sources.pool, sources.seed)
+        return device, whole, *_part_of(whole, sources)
+
+
+def _part_of(whole: Split, sources: Sources) -> tuple[np.ndarray | None, Split]:
+    """(places, part) that is chosen from, or (None, split) where that is all."""
+    if sources.among is None:
+        return draw_pool(whole, sources.pool, sources.seed)
+    coreset = Coreset.load(sources.among)
+    places = coreset.sort_by_index()[0]
+    if (reason := misfit(coreset, whole, whole.name, may_differ=("labels",))) is not None:
+        raise MsCoresetError(f"{sources.among} {reason}: --among names a coreset of the data that are chosen from")
+    drawn, part = draw_pool(whole.subset(places), sources.pool, sources.seed)
+    return places if drawn is None else places[drawn], part
 
 
 def draw_pool(split: Split, size: int | None, seed: int) -> tuple[np.ndarray | None, Split]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_coreset.datasets.readers.image_files import ImageFiles
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import open_file, read_file, reading
@@ -24,6 +23,7 @@ from ms_coreset.terminal import note
 FIELD = "imported"  # of ``Evidence``, and of ``Split.known``
 LEAST = 0.99  # least share of a file's scores that must belong to a sample
 _PLACES = ("index", "idx", "place")  # names of a column of places
+_FILES = "path"  # name of a column of files, as tables of this package have it; beside places it goes first
 _NO_SCORES = ("label", "clean_label", "bad", "targets", "indices", "weights", "pool", "manifest")
 _PICKLES = (".pkl", ".pickle", ".bin", ".pt", ".pth", ".data")
 _TEXTS = (".csv", ".tsv", ".txt")
@@ -38,7 +38,7 @@ class ScoreTable:
         columns: name -> (m,) float64, NaN for a missing score
         names: (m,) names of the samples, such as files, or None
         places: (m,) places of the samples in the training split, or None; without names and places the scores are in
-            its order
+            its order. With both, names go first where the samples have some
     """
 
     columns: dict[str, np.ndarray]
@@ -60,7 +60,8 @@ def with_scores(split: Split, path: str, key: str | None = None, low: bool = Fal
 
     Args:
         split: the whole training split
-        path: .csv, .tsv or .txt with a column of numbers, and perhaps one of names or places; .npy; .npz, also what
+        path: .csv, .tsv or .txt with a column of numbers, and perhaps one of names or places (of both, "path" goes
+            before places where the samples are files); .npy; .npz, also what
             ``score`` and ``select`` write; a pickled dictionary of arrays or tensors, such as CCS's data-score
         key: name of the scores, if there are several
         low: whether low scores are to be kept; they are then negated
@@ -124,7 +125,7 @@ def _whole(places: np.ndarray, path: str) -> np.ndarray:
 
 def _read_text(path: str) -> ScoreTable:
     with reading(path, "whole table of scores"):
-        text = read_file(path).decode("utf-8-sig")
+        text = read_file(path).decode("utf-8-sig", "surrogateescape")  # names of files may be any bytes
         rows = [row for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text)) if any(map(str.strip, row))]
     if not rows or any(len(row) != len(rows[0]) for row in rows):
         raise MsCoresetError(f"{path} is no table of scores: its lines have {_widths(rows)} columns")
@@ -148,11 +149,13 @@ def _widths(rows: Sequence[Sequence[str]]) -> str:
 def _of_columns(columns: dict[str, list[str]], headed: bool, path: str) -> ScoreTable:
     """The columns of numbers in a text; of the others, the one with most different values has the names."""
     numbers = {name or _PLACES[0]: values for name, cells in columns.items() if (values := _numbers(cells)) is not None}
-    others = [name for name in columns if name not in numbers]
+    others = [name for name in columns if name not in numbers and any(columns[name])]
     if len(numbers) > 1 and not headed:
         raise MsCoresetError(f"{path} has several columns of numbers and no line that names them, such as index,score")
     table = _table({name.lower() if name.lower() in (*_PLACES, *_NO_SCORES) else name: np.array(values)
                     for name, values in numbers.items()}, path)
+    if _FILES in others:
+        return replace(table, names=columns[_FILES])
     if not others or table.places is not None:
         return table
     return replace(table, names=max((columns[name] for name in others), key=lambda cells: len(set(cells))))
@@ -180,10 +183,11 @@ def _number(cell: str) -> float | None:
 
 def _places(table: ScoreTable, split: Split, path: str, count: int) -> np.ndarray:
     """The place (m,) of the sample of each score, -1 without a sample."""
-    if table.places is not None:
+    names = split.file_names()
+    if table.names is not None and (names is not None or table.places is None):
+        places = _by_name(table.names, _require_names(names, split, path))
+    elif table.places is not None:
         places = np.where((table.places >= 0) & (table.places < len(split)), table.places, -1)
-    elif table.names is not None:
-        places = _by_name(table.names, _names(split, path))
     elif count == len(split):
         return np.arange(count)
     else:
@@ -196,11 +200,11 @@ def _places(table: ScoreTable, split: Split, path: str, count: int) -> np.ndarra
     return places
 
 
-def _names(split: Split, path: str) -> list[str]:
-    if not isinstance(split.images, ImageFiles):
+def _require_names(names: list[str] | None, split: Split, path: str) -> list[str]:
+    if names is None:
         raise MsCoresetError(f"{path} names its samples, but {split.name} is not made of files that have names: give a "
                              f"column {_PLACES[0]} of places, or a score for each sample in their order")
-    return split.images.file_names()
+    return names
 
 
 def _by_name(theirs: Sequence[str], ours: Sequence[str]) -> np.ndarray:
@@ -239,7 +243,7 @@ def _tell(table: ScoreTable, split: Split, path: str, places: np.ndarray, found:
         note(f"{path}: {len(strange):,} of its scores are of no sample: {_some(names, strange)}")
     lacking = np.flatnonzero(np.isnan(found))
     if len(lacking):
-        named = split.images.file_names() if isinstance(split.images, ImageFiles) else list(map(str, range(len(split))))
+        named = split.file_names() or list(map(str, range(len(split))))
         note(f"{path}: {len(lacking):,} of {len(split):,} samples have no score: {_some(named, lacking)}")
 
 

@@ -23,6 +23,7 @@ from ms_coreset.jobs.trust import Trust, tell_if_poor, trust_in
 from ms_coreset.kinds import FilePath
 from ms_coreset.selectors import SCORES, list_scores, score
 from ms_coreset.selectors.agreement import Agreement, agreement
+from ms_coreset.tables import Column, write_csv
 from ms_coreset.terminal import note
 
 
@@ -138,15 +139,16 @@ def _possible(source: EvidenceSource, split: Split) -> list[str]:
 
 
 def _save(stem: Path, rows: np.ndarray, split: Split, values: Mapping[str, np.ndarray]) -> None:
-    """The same table twice: arrays by name, and text with a line a sample."""
+    """The same table twice: arrays by name, and text with a line a sample, which has its file, too."""
     known = {"index": rows} if split.known_labels is None else {"index": rows, "label": split.known_labels}
     if split.clean_labels is not None:
         known["clean_label"] = split.clean_labels
     if split.bad is not None:
         known["bad"] = split.bad.astype(int)
-    with atomic_write(f"{stem}.npz") as arrays, atomic_write(f"{stem}.csv", "w", encoding="utf-8") as text:
+    columns: dict[str, Column] = {name: (int, column.tolist()) for name, column in known.items()}
+    columns = {"index": columns.pop("index"), "path": (str, split.file_names() or [None] * len(split)), **columns,
+               **{name: (float, column.tolist()) for name, column in values.items()}}
+    with atomic_write(f"{stem}.npz") as arrays, atomic_write(
+            f"{stem}.csv", "w", encoding="utf-8", errors="surrogateescape", newline="") as text:
         np.savez_compressed(arrays, **known, **values)
-        text.write(",".join((*known, *values)) + "\n")
-        columns = [column.tolist() for column in (*known.values(), *values.values())]
-        text.writelines(",".join(map(repr, row)) + "\n" for row in zip(*columns, strict=True))
-        text.flush()
+        write_csv(text, columns)

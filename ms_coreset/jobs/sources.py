@@ -196,6 +196,7 @@ class Sources:
 
     Attributes:
         pool: number of samples, a class-balanced part of the data set; None: all
+        among: file of a coreset, only whose samples are chosen from; None: all
         seed: of all random numbers
     """
 
@@ -204,6 +205,7 @@ class Sources:
     evidence: EvidenceSource = EvidenceSource()
     pool: int | None = None
     seed: int = 0
+    among: str | None = None
 
 
 @dataclass(frozen=True)

@@ -245,6 +245,23 @@ class _Best:
         self.distances[numbers] = np.take_along_axis(distances, order, axis=1)
 
 
+def close_pairs(features: np.ndarray, radius: float) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """All pairs of rows at a Euclidean distance of at most ``radius``, those of a block of rows at a time.
+
+    Candidates are found in float32; float64 decides, by the first 12 digits of the squared distances.
+
+    Args:
+        features: (n, d).
+        radius: 0 or more.
+
+    Yields:
+        (p,) the lower places, (p,) the higher ones, and (p,) float64 their distances, of any number of pairs.
+    """
+    search = _NearRows(features)
+    for part in blocks(len(features), 6 * len(features)):
+        yield search.within(np.arange(part.start, part.stop), radius)
+
+
 class _NearRows:
     """Rows (n, d), for finding which of them are nearest to some of them.
 
@@ -264,7 +281,7 @@ class _NearRows:
             scaled = np.subtract(features[part], center)
             scaled *= scale
             rows[part], self._norms[part] = scaled, squared_norms(scaled)
-        self._quick = QuickProducts(rows)
+        self._quick, self._scale = QuickProducts(rows), scale
 
     def nearest(self, block: np.ndarray, k: int, exclude_self: bool) -> np.ndarray:
         """Places (b, k), ascending, of the k nearest rows to the rows of ``block``."""
@@ -282,6 +299,17 @@ class _NearRows:
         exact = squared_distances(self._given, block[near], place)
         first = first_of_each(len(block), k, near, place, first_digits(exact))
         return place[first], np.sqrt(exact[first])
+
+    def within(self, block: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Pairs of a row of ``block`` and a later one no farther than ``radius``: their places and distances."""
+        squares, error = self._quick_squares(block)
+        bound = (self._scale * radius)**2 + error
+        near, place = np.nonzero(squares <= np.nextafter(bound.astype(np.float32), np.float32(np.inf))[:, None])
+        later = place > block[near]
+        left, right = block[near[later]], place[later]
+        exact = squared_distances(self._given, left, right)
+        close = first_digits(exact) <= first_digits(np.square(np.asarray(radius, np.float64)))
+        return left[close], right[close], np.sqrt(exact[close])
 
     def _quick_squares(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances (b, n) in float32, and how far (b,) two of one row may be off together."""

@@ -43,6 +43,7 @@ COMMANDS = (
     Command("coreset", "show some.npz --no-data --classes --export kept.csv"),
     Command("coreset", "diff some.npz other.npz --dataset arrays --data mine.npz"),
     Command("report", "study --output page.html --rate 0.5 --accuracy last --data nothing --sheets el2n", 0.6),
+    Command("duplicates", "--dataset arrays --data mine.npz --metric cosine --threshold 0.9 --save found", 0.6),
     Command("label-noise", "--dataset arrays --data mine.npz --ratio 0.5 --seed 1 --noise asymmetric --force"),
     Command("corrupt", "--dataset arrays --data mine.npz --shares fog=0.3 --mode paper --seed 1 --force"),
     Command("attack", f"--dataset arrays --data mine.npz {_TINY} --ckpt net.ckpt --attack pgd --steps 1 --eps 4/255 "

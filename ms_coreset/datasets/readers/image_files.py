@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ms_coreset.checksums import array_digest
+from ms_coreset.checksums import array_digest, digest
 from ms_coreset.datasets.pictures import Pictures, Scaling
 from ms_coreset.datasets.split import class_order
 from ms_coreset.errors import MsCoresetError, require_whole
@@ -52,6 +52,11 @@ class FileIndex:
 
     def __len__(self) -> int:
         return len(self._ends)
+
+    @property
+    def root(self) -> str:
+        """The folder that the names are relative to."""
+        return os.fsdecode(self._root)
 
     def relative(self, row: int) -> bytes:
         """A file's name below the root, as bytes."""
@@ -96,9 +101,23 @@ class ImageFiles(Pictures):
         """The file of image ``place``, below the root, for a message."""
         return _show(self._index.relative(self._rows[place]))
 
+    @property
+    def root(self) -> str:
+        """The folder that ``file_names`` are relative to."""
+        return self._index.root
+
     def file_names(self) -> list[str]:
         """The files of all images, below the root, with "/" between folders."""
         return [os.fsdecode(self._index.relative(row)).replace(os.sep, "/") for row in self._rows]
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n,) bytes of each file."""
+        return self._stamps[:, 0]
+
+    def bytes_digest(self, place: int) -> str:
+        """Checksum of the bytes of the file of image ``place``."""
+        return digest(os.fsdecode(self._index.path(self._rows[place])), "blake2b")
 
     def fault(self, place: int) -> str | None:
         """Why image ``place`` can't be decoded, or None; JPEG files are decoded at an eighth of their size."""

@@ -33,7 +33,12 @@ def page(study: Study, reports: Sequence[SectionReport], command: str) -> str:
     body = join(_header(study, reports, names),
                 *(_section(report, name) for report, name in zip(reports, names, strict=True)),
                 _provenance(study, command))
-    head = join(tag("meta", charset="utf-8"), tag("title", f"{study.name}: coreset study"),
+    return document(f"{study.name}: coreset study", body)
+
+
+def document(title: str, body: Markup) -> str:
+    """A whole HTML page that needs no other file."""
+    head = join(tag("meta", charset="utf-8"), tag("title", title),
                 tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
                 Markup(f"<style>{STYLE}</style>"))
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
@@ -64,7 +69,8 @@ def _recipe_number(section: Section, sections: Sequence[Section]) -> int:
     return known.index(spell(section.first.recipe)) + 1
 
 
-def _facts(pairs: Iterable[tuple[str, object]]) -> Markup:
+def facts(pairs: Iterable[tuple[str, object]]) -> Markup:
+    """Names and values as a list, those without a value left out."""
     return tag("dl", *(join(tag("dt", name), tag("dd", value)) for name, value in pairs if value not in (None, "")))
 
 
@@ -84,7 +90,7 @@ def _header(study: Study, reports: Sequence[SectionReport], names: Sequence[str]
     lead = (f"{count(len(study.done), 'finished run')}, {failed} failed, {missing} missing, in "
             f"{count(len(sections), 'section')}. Only runs of one data set, network, protocol and balance are "
             "compared.")
-    facts = _facts([("data", _list(run.shown_name for run in study.runs)),
+    told = facts([("data", _list(run.shown_name for run in study.runs)),
                     ("methods", len({name for section in sections for name in section.methods})),
                     ("rates", _list(rate_name(rate) for rate in sorted({run.rate for run in study.runs}))),
                     ("seeds", _list(sorted({run.seed for run in study.runs}))),
@@ -93,7 +99,7 @@ def _header(study: Study, reports: Sequence[SectionReport], names: Sequence[str]
     entries = [tag("li", tag("a", name, href=f"#section-{report.number}"), f": {best}" if (best := finding(report))
                    else None) for report, name in zip(reports, names, strict=True)]
     entries.append(tag("li", tag("a", "How to repeat it", href="#repeat")))
-    return tag("header", tag("h1", study.name), tag("p", lead, class_="lead"), _unreadable(study), facts,
+    return tag("header", tag("h1", study.name), tag("p", lead, class_="lead"), _unreadable(study), told,
                tag("nav", tag("ul", *entries), aria_label="Sections"))
 
 
@@ -123,7 +129,7 @@ def _unreadable(study: Study) -> Markup | None:
 def _section(report: SectionReport, name: str) -> Markup:
     section, first = report.section, report.section.first
     base = {run.seed: run.base_accuracy for run in section.done if run.base_accuracy is not None}
-    facts = _facts([
+    told = facts([
         ("data", first.data_name),
         ("samples", _samples(first)),
         ("chosen by", first.select_arch and first.select_arch + (
@@ -136,7 +142,7 @@ def _section(report: SectionReport, name: str) -> Markup:
     ])
     recipes = details("Training recipe", *(tag("p", ", ".join(
         f"{name} {value}" for name, value in recipe.items() if value is not None)) for recipe in section.recipes))
-    return tag("section", tag("h2", name), facts, recipes if section.recipes else None, parts(report),
+    return tag("section", tag("h2", name), told, recipes if section.recipes else None, parts(report),
                id=f"section-{report.number}")
 
 

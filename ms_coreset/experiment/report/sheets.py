@@ -136,13 +136,10 @@ class Sheets:
         if not len(places):
             return "none"
         bad = np.zeros(len(places), bool) if split.bad is None else split.bad[places]
-        png = _strip_png(np.asarray(split.require_images()[np.asarray(places)]), bad)
+        png = strip(np.asarray(split.require_images()[np.asarray(places)]), bad)
         self._left -= len(png) * 4 // 3
-        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
         counted = None if split.bad is None else tag("small", f"{int(bad.sum())} of {len(places)} bad")
-        size = (SIDE + _GAP) * len(places) - _GAP
-        return join(tag("img", src=source, width=size, height=SIDE,
-                        alt=f"{what}: samples {', '.join(map(str, places))}"), counted)
+        return join(embedded(png, len(places), f"{what}: samples {', '.join(map(str, places))}"), counted)
 
 
 def _load(name: str, root: FilePath) -> Split:
@@ -155,17 +152,24 @@ def _load(name: str, root: FilePath) -> Split:
     return split
 
 
-def _strip_png(images: np.ndarray, bad: np.ndarray) -> bytes:
+def strip(images: np.ndarray, framed: np.ndarray, side: int = SIDE) -> bytes:
+    """Images side by side as a PNG file, some of them framed."""
     from PIL import Image
 
-    strip = Image.new("RGBA", ((SIDE + _GAP) * len(images) - _GAP, SIDE), (0, 0, 0, 0))
-    for i, (pixels, framed) in enumerate(zip(images, bad, strict=True)):
+    sheet = Image.new("RGBA", ((side + _GAP) * len(images) - _GAP, side), (0, 0, 0, 0))
+    for i, (pixels, marked) in enumerate(zip(images, framed, strict=True)):
         picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-        inner = SIDE - 6 if framed else SIDE
+        inner = side - 6 if marked else side
         sampling = Image.Resampling.NEAREST if max(picture.size) < inner else Image.Resampling.LANCZOS
-        tile = Image.new("RGB", (SIDE, SIDE), _FRAME)
-        tile.paste(picture.resize((inner, inner), sampling), ((SIDE - inner) // 2, (SIDE - inner) // 2))
-        strip.paste(tile, (i * (SIDE + _GAP), 0))
+        tile = Image.new("RGB", (side, side), _FRAME)
+        tile.paste(picture.resize((inner, inner), sampling), ((side - inner) // 2, (side - inner) // 2))
+        sheet.paste(tile, (i * (side + _GAP), 0))
     stream = io.BytesIO()
-    strip.quantize(128, Image.Quantize.FASTOCTREE).save(stream, "PNG", optimize=True)
+    sheet.quantize(128, Image.Quantize.FASTOCTREE).save(stream, "PNG", optimize=True)
     return stream.getvalue()
+
+
+def embedded(png: bytes, count: int, alt: str, side: int = SIDE) -> Markup:
+    """An image element that holds a ``strip`` of ``count`` images."""
+    return tag("img", src=f"data:image/png;base64,{base64.b64encode(png).decode()}",
+               width=(side + _GAP) * count - _GAP, height=side, alt=alt)
