@@ -793,9 +793,42 @@ def partly_scored(package, inputs):
     return {"imported": values}
 
 
+def _messages():
+    for mode in ("sum", "product"):
+        for discount in ("weighted", "absolute"):
+            for k in (10, 60):
+                key = f"d2/graph/{mode}_{discount}/k{k}_sorted"
+                yield Case(key, d2_picks(key, "ccs/el2n", density=mode, discount=discount, gamma=1.0), same_members)
+        for discount, gamma in (("weighted", 1.0), ("weighted", 0.1), ("absolute", 1.0)):
+            key = f"d2pre/{mode}_{discount}_gamma{gamma}/order60"
+            yield Case(key, directed_d2_picks(key), same_order)
+
+    def craft(inputs):
+        return inputs.peers["ccs/alloc/crafted_bins"]
+
+    for k in (7, 20, 50, 120, 180):
+        yield Case(f"d2/alloc/crafted_k{k}", draws(craft, k), same_draws(craft))
+
+
+def d2_picks(key, score, **options):
+    """As many as the peer picked, by its own score of another key, which 10 neighbors pass on."""
+    def compute(package, inputs):
+        evidence = inputs.evidence(package, imported=inputs.peers[score])
+        rate = len(inputs.peers[key]) / len(evidence.labels)
+        return package.select("d2", evidence, rate, score="imported", neighbors=10, **options).indices
+    return compute
+
+
+def directed_d2_picks(key):
+    """The same by a graph of directed lists, with the options that a key's second part names."""
+    density, discount, gamma = key.split("/")[1].split("_")
+    return d2_picks(key, "in/el2n_mean", density=density, discount=discount, gamma=float(gamma.removeprefix("gamma")),
+                    symmetric=False)
+
+
 CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _craig, _matching, _glister, _attacks,
                             _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _beta_draws,
-                            _quotas, _extrapolated)
+                            _quotas, _extrapolated, _messages)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -834,8 +867,8 @@ NOT_COMPARED = {
     "apricot/SaturatedCoverage*": "not a method of ours",
     "apricot/FeatureBased*": "not a method of ours",
     "apricot/FL_data_euclidean/*": "another kernel",
-    "d2/graph/*": "D2 pruning is not a method of ours",
-    "d2/alloc/*": "D2 pruning is not a method of ours",
+    "d2/graph/*/start_density": "what picks begin with is not a result; the picks are compared",
+    "d2/alloc/crafted_k0": "nothing to select is an error with us",
     "tdds/*/argsort": "the order of scores that are compared",
     "dual/tdds*": "DUAL's code takes logarithms of logits, in the same window again and again",
     "dual/aum_quirk_lastepoch": "counts the last epoch alone",
@@ -867,7 +900,8 @@ NOT_COMPARED = {
     "extrapolate/*/pearson*": "by scores that were not given; ours tells how well the given ones are met",
     "rho/*": "RHO-loss is not a method of ours",
     "vog/*": "VoG is not a method of ours",
-    "d2pre/*": "D2 pruning is not a method of ours",
+    "d2pre/*/start_density": "what picks begin with is not a result; the picks are compared",
+    "d2pre/*/k*_sorted": "set by set another key: compared in test_budget_vectors",
     "rcap/*": "RCAP is not a method of ours",
     "zcore/*": "ZCore is not a method of ours",
     "attacks/clean_logits": "answers of the network that is attacked",

@@ -46,6 +46,9 @@ METHOD_OPTIONS = {
     "moderate": [{"center": "mean"}, COSINE, {"mis_ratio": 0.2}, {**COSINE, "mis_ratio": 0.1, "cutoff_score": "el2n"}],
     "ccs": [{"score": "aum", "cutoff_score": "aum", "mis_ratio": 0.2, "strata": 7},
             {"score": "forgetting", "strata": 6}, {"score": "el2n", "cutoff_score": "loss", "mis_ratio": 0.3}],
+    "d2": [{"score": "imported", "gamma": 1.0, "discount": "absolute"}, {"score": "el2n", "density": "product"},
+           {"score": "imported", "symmetric": False, "neighbors": 2}, {"score": "loss", "scale": "median"},
+           {"score": "aum", "mis_ratio": 0.2}],
     "herding": [{"variant": "deepcore"}, COSINE],
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],
@@ -63,6 +66,8 @@ RULE_OPTIONS = {
     "beta": [{"c_d": 11.0}, {"epochs": 3}],
     "offset": [{"offset": 0.0}, {"offset": 0.55}],
     "best_window": [{"step": 0.2, "lam": 0.1}],
+    "d2": [{"neighbors": 3, "gamma": 0.5, "discount": "absolute"}, {"density": "product", "symmetric": False},
+           {"scale": "median", "mis_ratio": 0.1, "cutoff_score": "loss"}],
 }
 
 

@@ -316,7 +316,8 @@ NOT_INVARIANT = {
     **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
                     "the last layer's gradient by its weights is a product with the features themselves"),
     **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching"],
-                    "cosines, of gradients or of features, are angles at the origin")}
+                    "cosines, of gradients or of features, are angles at the origin"),
+    "d2": "messages fade with the distance: a factor changes them; a constant does not, see test_d2"}
 CENTERED = [(name, options) for name in INVARIANT for options in ({}, {"variant": "deepcore"}, {"center": "mean"})
             if options.keys() <= METHODS[name].options.keys()]
 CENTERED += [("gm_matching", {"metric": "euclidean", "start": start}) for start in ("median", "mean", "random")]

@@ -11,6 +11,7 @@ from torch_ref.baselines import full, random
 from torch_ref.ccs import ccs
 from torch_ref.contextual_diversity import contextual_diversity
 from torch_ref.craig import craig
+from torch_ref.d2 import d2
 from torch_ref.evidence import Evidence
 from torch_ref.glister import glister
 from torch_ref.gm_matching import gm_matching
@@ -125,7 +126,7 @@ def _top_of(name: str) -> Callable[..., Picks]:
 
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (
-    random, full, moderate, ccs, ram_apl, herding, gm_matching, k_center,
+    random, full, moderate, ccs, d2, ram_apl, herding, gm_matching, k_center,
     contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}

@@ -12,9 +12,9 @@ from ms_coreset.evidence import Evidence
 
 # What these register stands in this order in lists and messages.
 # isort: off
-from ms_coreset.selectors import baselines, best_window, beta, class_quotas
+from ms_coreset.selectors import baselines, best_window, beta, class_quotas, message_passing
 from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, gradmatch, glister, offset
-from ms_coreset.selectors import scores, moderate, ccs, top_of_score, ram_apl, submodular
+from ms_coreset.selectors import scores, moderate, ccs, d2, top_of_score, ram_apl, submodular
 # isort: on
 from ms_coreset.selectors import on_ranks, score_and_rule
 from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
@@ -26,11 +26,44 @@ from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.top_of_score import register_score
 
-__all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "ccs",
-           "class_quotas", "contextual_diversity", "describe", "estimate", "glister", "gm_matching", "gradmatch",
-           "herding", "k_center", "list_methods", "list_rules", "list_scores", "moderate", "offset", "pick_by_group",
-           "ram_apl", "register_method", "register_rule", "register_score", "score", "scores", "select", "select_by",
-           "submodular", "top_of_score"]
+__all__ = [
+    "METHODS",
+    "RULES",
+    "SCORES",
+    "Estimate",
+    "Selection",
+    "baselines",
+    "best_window",
+    "beta",
+    "ccs",
+    "class_quotas",
+    "contextual_diversity",
+    "d2",
+    "describe",
+    "estimate",
+    "glister",
+    "gm_matching",
+    "gradmatch",
+    "herding",
+    "k_center",
+    "list_methods",
+    "list_rules",
+    "list_scores",
+    "message_passing",
+    "moderate",
+    "offset",
+    "pick_by_group",
+    "ram_apl",
+    "register_method",
+    "register_rule",
+    "register_score",
+    "score",
+    "scores",
+    "select",
+    "select_by",
+    "submodular",
+    "top_of_score",
+]
 
 
 @one_blas_thread

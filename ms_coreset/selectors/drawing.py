@@ -39,13 +39,18 @@ def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
     Raises:
         MsCoresetError: where fewer samples have a value than are to be kept.
     """
+    found = current().from_first(lambda: {"indices": pick_scored(values, evidence, request, pick)})
+    return Selection(found["indices"])
+
+
+def pick_scored(values: np.ndarray, evidence: Evidence, request: Request,
+                pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+    """The places (k,) that ``pick_on_first`` selects; every rank that calls it picks."""
     unseen = int(np.isnan(values).sum())
     if unseen:
         warn(f"{unseen:,} of {len(values):,} samples are never picked: they have no score, for training did not show "
              "them (such as those held out for validation)")
-    found = current().from_first(lambda: {"indices": pick_by_group(
-        evidence.labels, request, lambda rows, k: pick(with_score(rows, values, k), k))})
-    return Selection(found["indices"])
+    return pick_by_group(evidence.labels, request, lambda rows, k: pick(with_score(rows, values, k), k))
 
 
 def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
@@ -124,8 +129,8 @@ def needs_of_cutoff(options: dict[str, Any]) -> tuple[str, ...]:
     return (*SCORES[options["cutoff_score"]].needs, *(("logits",) if options["mis_ratio"] == AUTO else ()))
 
 
-def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
-              cutoff_score: str) -> tuple[np.ndarray, float]:
+def hardness_for_cutoff(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
+                        cutoff_score: str) -> tuple[np.ndarray, float]:
     """The values (n,) that the cut-off uses, and the share that it takes.
 
     The score is not computed where nothing is cut off.
@@ -138,7 +143,7 @@ def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_rati
     return on_ranks.values(cutoff, evidence, {}), share
 
 
-def _where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
+def where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Values (n,), NaN also where the other ones are."""
     return np.where(np.isnan(other), np.nan, values)
 
@@ -162,7 +167,7 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
     Returns:
         The picks, a ``Selection``.
     """
-    hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
+    hardness, share = hardness_for_cutoff(values, evidence, request, mis_ratio, cutoff_score)
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         if share:
@@ -171,7 +176,7 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
             return rows[rules.moderate_window(values[rows], request.rate)]
         return rows[rules.window(values[rows], k)]
 
-    return pick_on_first(_where_known(values, hardness), evidence, request, pick)
+    return pick_on_first(where_known(values, hardness), evidence, request, pick)
 
 
 @rule("random", cost="n")
@@ -220,11 +225,11 @@ def strata(values: np.ndarray, evidence: Evidence, request: Request, strata: Cou
     Returns:
         The picks, a ``Selection``.
     """
-    hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
+    hardness, share = hardness_for_cutoff(values, evidence, request, mis_ratio, cutoff_score)
     rng = np.random.RandomState(request.seed)
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         rows = rows[rules.after_cutoff(hardness[rows], k, share)] if share else rows
         return rows[rules.spread_over_strata(values[rows], k, rng, strata)]
 
-    return pick_on_first(_where_known(values, hardness), evidence, request, pick)
+    return pick_on_first(where_known(values, hardness), evidence, request, pick)

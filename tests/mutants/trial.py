@@ -18,6 +18,8 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "selectors/farthest_first": "geometry selectors estimate parity/methods",
     "selectors/centers": "gm_matching selectors parity/methods",
     "selectors/gm_matching": "gm_matching estimate parity/methods",
+    "selectors/d2": "d2 estimate parity/methods",
+    "selectors/message_passing": "d2 estimate parity/methods",
     "selectors/gradmatch": "gradient selectors estimate parity/methods",
     "selectors/glister": "gradient selectors estimate parity/methods",
     "selectors/gradient_task": "gradient selectors parity/methods",
