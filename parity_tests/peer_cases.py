@@ -826,9 +826,27 @@ def directed_d2_picks(key):
                     symmetric=False)
 
 
+def _coverage_of_planes():
+    for neighbors, atol in ((1000, 1e-3), (50, 0.1)):
+        yield Case(f"zcore/nsamp2000_nn{neighbors}_rng0_raw", score_values("zcore", draws=2000, neighbors=neighbors),
+                   on_a_line(atol))
+
+
+def on_a_line(atol):
+    def rule(actual, expected, inputs):
+        away = np.abs(expected - np.polyval(np.polyfit(actual, expected, 1), actual))
+        near = away <= np.quantile(away, 0.98)
+        away = np.abs(expected - np.polyval(np.polyfit(actual[near], expected[near], 1), actual))
+        assert np.quantile(away, 0.98) <= atol and np.corrcoef(actual, expected)[0, 1] > 0.98
+    rule.__doc__ = (f"the same before it is brought to [0, 1], to {atol:g}, of 98 % of the samples (which of equally near "
+                    "ones loses, the peer's sort leaves open)")
+    return rule
+
+
 CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _craig, _matching, _glister, _attacks,
                             _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _beta_draws,
-                            _quotas, _extrapolated, _messages)
+                            _quotas, _extrapolated, _messages,
+                            _coverage_of_planes)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -903,7 +921,8 @@ NOT_COMPARED = {
     "d2pre/*/start_density": "what picks begin with is not a result; the picks are compared",
     "d2pre/*/k*_sorted": "set by set another key: compared in test_budget_vectors",
     "rcap/*": "RCAP is not a method of ours",
-    "zcore/*": "ZCore is not a method of ours",
+    "zcore/live_columns": "which features differ is not a result; the scores are by these alone",
+    "zcore/loop_nsamp500_nn50_npseed0_raw": "NumPy's former generator, one draw at a time; the same sums as its others",
     "attacks/clean_logits": "answers of the network that is attacked",
     "attacks/PGD_random_torchseed0_start": "drawn with torch's generator; a starting place that another key refers to",
     "attacks/DeepFool*": "it clips to the range of images and overshoots; ours is a distance",

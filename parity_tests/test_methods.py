@@ -38,6 +38,7 @@ SCORE_OPTIONS = {
     "extrapolated": [{"neighbors": 1}, {"neighbors": 2, "weighting": "distance"},
                      {"neighbors": 2, "metric": "cosine"},
                      {"neighbors": 3, "metric": "cosine", "weighting": "distance"}],
+    "zcore": [{"draws": 50, "neighbors": 3}, {"exponent": 1.5, "neighbors": 5}],
     "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}, COSINE],
 }
 METHOD_OPTIONS = {

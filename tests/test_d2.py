@@ -162,3 +162,11 @@ def test_as_typed(typed, tmp_path, monkeypatch):
     expected = mc.select("d2", mc.Evidence(y, features, imported=values), 0.25, balance=True, score="imported",
                          gamma=1.0, neighbors=3)
     np.testing.assert_array_equal(mc.Coreset.load(path).indices, expected.indices)
+
+
+@pytest.mark.parametrize(("option", "value"), [
+    ("neighbors", 0), ("gamma", -1.0), ("density", "mean"), ("discount", "none"), ("scale", "mean"), ("symmetric", 1),
+    ("mis_ratio", 1.0), ("score", "nothing")])
+def test_options_out_of_range(option, value):
+    with pytest.raises(mc.MsCoresetError, match=value if option == "score" else f"d2: {option}"):
+        mc.select("d2", given_scores([1, 2], [[1], [2]]), 0.5, **{"score": "imported", option: value})

@@ -176,6 +176,7 @@ def by_hand(balance):
     return {
         "random": (-16 * N, N), "full": (-16 * N, N), "moderate": (4 * 400 * D, N * D),
         "d2": (16 * m * D + 48 * 2 * m * 5, pools * (2 * m * m * D + 4 * m * k)),
+        "zcore": (4 * N * D + 48 * N + 24 * 10 * N, 8 * 10 * N * N),
         "extrapolated": (2 * 8 * N * D, 2 * N * N * D),
         "cal": (4 * 400 * D + 4 * 400 * D + 16 * 400 * C + 4 * 400 * C, 2 * N * 400 * D),
         "herding": (copy + 60 * m, one_by_one),

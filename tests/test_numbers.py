@@ -317,6 +317,7 @@ NOT_INVARIANT = {
                     "the last layer's gradient by its weights is a product with the features themselves"),
     **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching"],
                     "cosines, of gradients or of features, are angles at the origin"),
+    "zcore": "the random points that samples are compared with are rounded where the features lie",
     "d2": "messages fade with the distance: a factor changes them; a constant does not, see test_d2"}
 CENTERED = [(name, options) for name in INVARIANT for options in ({}, {"variant": "deepcore"}, {"center": "mean"})
             if options.keys() <= METHODS[name].options.keys()]

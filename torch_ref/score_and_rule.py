@@ -17,6 +17,8 @@ from torch_ref.scores import SCORES, score
 def by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
              mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", normalize: str = "none",
              **options: Any) -> Picks:
+    if name in SCORES and "seed" in options_of(SCORES[name]):
+        options = {"seed": seed, **options}
     if rule in DRAWING:
         cut_off = {"mis_ratio": mis_ratio, "cutoff_score": cutoff_score}
         options |= {key: value for key, value in cut_off.items() if key in options_of(DRAWING[rule])}

@@ -130,5 +130,5 @@ _OTHERS = (
     contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
-OPTIONS = {name: options_of(SCORES[name]) for name in _RANKED} | {function.__name__: options_of(function)
-                                                                for function in _OTHERS}
+OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}
+           for name in _RANKED} | {function.__name__: options_of(function) for function in _OTHERS}

@@ -1,7 +1,5 @@
 """Messages between neighbors: a score is passed on, and taken back around every pick."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -108,7 +106,7 @@ class _Graph:
     apart: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray, rows: np.ndarray, count: int, symmetric: bool, scale: str) -> _Graph:
+    def of(cls, features: np.ndarray, rows: np.ndarray, count: int, symmetric: bool, scale: str) -> "_Graph":
         """The graph of the samples ``rows``, whose neighbors the ranks share out among themselves."""
         m = len(rows)
         near, apart = _nearest(features, rows, min(count, m - 1))
@@ -131,7 +129,7 @@ class _Graph:
         return amounts + heard if density == "sum" else amounts * heard
 
     def picks(self, densities: np.ndarray, k: int, weights: np.ndarray | None) -> list[int]:
-        """Place after place, k in all, each of the highest density left; ``weights`` (e,) of what an edge takes back, None: all."""
+        """The place of the highest density left, k times; ``weights`` (e,) of what an edge takes back, None: all."""
         left, size, picks = densities.copy(), np.abs(densities).max(), []
         for _ in range(k):
             pick = rules.first_best(left, size)

@@ -39,6 +39,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "selectors/class_quotas": "class_quotas parity/methods",
     "selectors/normalization": "class_quotas parity/methods",
     "selectors/scores": "scores boundary selectors estimate parity/methods",
+    "selectors/scores/zcore": "zcore estimate parity/methods",
     "selectors/on_ranks": "on_ranks selectors parity/methods",
     "selectors/submodular": "submodular on_ranks selectors estimate parity/methods",
     "training": "training adaptive held_out parity/training",

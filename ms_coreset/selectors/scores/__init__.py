@@ -18,7 +18,8 @@ from ms_coreset.selectors.scores import (
     ram_apl,
     tdds,
     uncertainty,
+    zcore,
 )
 
 __all__ = ["aum", "cal", "center_distance", "cld", "deepfool", "dynamic_uncertainty", "el2n", "eva", "forgetting",
-           "grand", "imported", "loss", "ram_apl", "tdds", "uncertainty"]
+           "grand", "imported", "loss", "ram_apl", "tdds", "uncertainty", "zcore"]
