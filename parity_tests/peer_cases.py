@@ -838,8 +838,8 @@ def on_a_line(atol):
         near = away <= np.quantile(away, 0.98)
         away = np.abs(expected - np.polyval(np.polyfit(actual[near], expected[near], 1), actual))
         assert np.quantile(away, 0.98) <= atol and np.corrcoef(actual, expected)[0, 1] > 0.98
-    rule.__doc__ = (f"the same before it is brought to [0, 1], to {atol:g}, of 98 % of the samples (which of equally near "
-                    "ones loses, the peer's sort leaves open)")
+    rule.__doc__ = (f"the same before it is brought to [0, 1], to {atol:g}, of 98 % of the samples (which of equally "
+                    "near ones loses, the peer's sort leaves open)")
     return rule
 
 

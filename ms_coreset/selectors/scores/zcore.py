@@ -70,7 +70,7 @@ def zcore(evidence: Evidence, draws: Draws | None = None, neighbors: Count = 100
     columns = np.ascontiguousarray(features.T[live])
     mine = ranks.part(_draws_of(draws, n), DRAWN_TOGETHER)
     places, points = _drawn(columns, mine, check_seed(seed))
-    counts = sum(ranks.gather(_counts(columns, places, points, min(neighbors, n - 2), exponent)))
+    counts = np.sum(ranks.gather(_counts(columns, places, points, min(neighbors, n - 2), exponent)), axis=0)
     lowest, highest = counts.min(), counts.max()
     return (counts - lowest) / max(1, highest - lowest)
 
@@ -104,7 +104,7 @@ def _blocks_of_draws(columns: np.ndarray, part: slice, seed: int) -> Iterator[tu
 
 
 def _two_smallest(keys: np.ndarray) -> np.ndarray:
-    """(b, 2) columns of the least and the second least of each row; of equal ones the lowest. One where there is one."""
+    """(b, 2) columns of the least and the next of each row, of equal ones the lowest; (b, 1) where there is one."""
     first = keys.argmin(axis=1)
     if keys.shape[1] == 1:
         return first[:, None]
