@@ -145,7 +145,8 @@ class Coreset:
             split: the data set.
 
         Returns:
-            A dict. kept, available: samples; per_class: (min, median, max) kept of the classes; bad_available,
+            A dict. kept, available: samples; per_class: (min, median, max) kept of the classes, None
+            where no labels are known; bad_available,
             bad_kept: share of samples that a known perturbation touched, before and after, or None when none is known;
             bad_by_kind: the same two shares for each thing that was done, by its name.
 
@@ -157,7 +158,8 @@ class Coreset:
         per_class = np.bincount(split.labels[self.indices], minlength=split.num_classes)
         bad = None if split.bad is None else (float(split.bad[available].mean()), float(split.bad[self.indices].mean()))
         return {"kept": len(self), "available": self.n if self.pool is None else len(self.pool),
-                "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max())),
+                "per_class": (int(per_class.min()), float(np.median(per_class)), int(per_class.max()))
+                if split.num_classes else None,
                 "bad_available": bad and bad[0], "bad_kept": bad and bad[1],
                 "bad_by_kind": self._bad_by_kind(split, available)}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import logits_of
+from ms_coreset.arrays import as_array, logits_of
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence_checks import (
     as_labels,
@@ -24,6 +24,8 @@ from ms_coreset.rows import as_slice, take
 FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs")  # that tell of each sample, as labels do
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 _HOW = {
+    "labels": "Evidence(labels=...), or choose by what needs none, such as k_center, herding, or facility_location "
+              "with kernel=features",
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array (logits or probabilities)",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",
@@ -36,7 +38,9 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Arrays about n samples; only labels must be there.
+    """Arrays about n samples; labels are there, or one of the others that tells how many samples there are.
+
+    Without labels it serves what never looks at them (``catalogue.Entry.labels``); all else refuses it by name.
 
     Arrays may come from anywhere: NumPy, memory-mapped or not, torch or MindSpore (also of bfloat16 or with a
     gradient), pandas, lists. They are copied only where that is needed. Of h5py's and zarr's arrays only the rows in
@@ -45,8 +49,9 @@ class Evidence:
     ``require`` checks that numbers are finite, when they are needed.
 
     Attributes:
-        labels: (n,) integers, any values; booleans are 0 and 1, and floats that are whole numbers (of pandas, say) will
-            do. Methods that compare them with logits need 0 .. C-1, the others take them as groups.
+        labels: (n,) integers, any values, or None where there are none; booleans are 0 and 1, and floats that are whole
+            numbers (of pandas, say) will do. Methods that compare them with logits need 0 .. C-1, the others take them
+            as groups.
         features: (n, d), the input of a network's last dense layer.
         logits: (n, C), before the softmax.
         dynamics: ``TrainingDynamics``.
@@ -61,7 +66,7 @@ class Evidence:
         MsCoresetError: when shapes do not fit together, for what is not numbers, and for masked and sparse arrays.
     """
 
-    labels: np.ndarray
+    labels: np.ndarray | None = None
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
     _: KW_ONLY
@@ -73,8 +78,9 @@ class Evidence:
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
-        given: dict[str, Any] = {"labels": as_labels(self.labels), "runs": _as_runs(self.runs)}
-        n = len(given["labels"])
+        given: dict[str, Any] = {"labels": None if self.labels is None else as_labels(self.labels),
+                                 "runs": _as_runs(self.runs)}
+        n = self._size(given["labels"], probabilities)
         if probabilities is not None:
             if self.logits is not None:
                 raise MsCoresetError("logits and probabilities: give one of them, the other follows")
@@ -88,11 +94,32 @@ class Evidence:
         require_kind("validation", self.validation, Evidence, type(None))
         for run in self.runs or ():
             require_kind("runs", run, Evidence)
-            if not np.array_equal(run.labels, self.labels):
+            if len(run) != n or not _same(run.labels, self.labels):
                 raise MsCoresetError("every run must be of the same samples: their labels differ")
 
+    def _size(self, labels: np.ndarray | None, probabilities: Any) -> int:
+        """How many samples the first array that is there is of."""
+        arrays = {"labels": labels, "features": self.features, "logits": self.logits, "probabilities": probabilities,
+                  "boundary": self.boundary, "imported": self.imported}
+        for name, given in arrays.items():
+            if given is not None:
+                shape = as_array(name, given).shape
+                if not shape or not shape[0]:
+                    raise MsCoresetError(f"{name} must be of at least one sample, got shape {shape}")
+                return shape[0]
+        if self.dynamics is not None:
+            return int(self.dynamics.num_samples)  # type: ignore[attr-defined]
+        if self.runs:
+            return len(self.runs[0])
+        raise MsCoresetError(f"evidence of nothing: give labels, or one of {', '.join(FIELDS)}")
+
     def __len__(self) -> int:
-        return len(self.labels)
+        return self._size(self.labels, None)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """(n,) the class of each sample: its label, or 0 of all samples where there are no labels."""
+        return np.zeros(len(self), np.int64) if self.labels is None else self.labels
 
     def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, Evidence]:
         """Hold a share of the samples out as a validation set.
@@ -129,7 +156,8 @@ class Evidence:
             ``Evidence`` of m samples.
         """
         found = {name: _part(getattr(self, name), rows) for name in fields}
-        return Evidence(take(self.labels, rows), validation=self.validation, **found)
+        labels = None if self.labels is None else take(self.labels, rows)
+        return Evidence(labels, validation=self.validation, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
         """Check that every field in ``needs`` is there, and finite in the samples ``rows``.
@@ -138,7 +166,7 @@ class Evidence:
         warning.
 
         Args:
-            needs: names of fields.
+            needs: names of fields, "labels" among them.
             method: what needs them, for messages.
             rows: the samples that are checked.
 
@@ -166,7 +194,8 @@ class Evidence:
             MsCoresetError: where they are not.
         """
         if self.logits is not None:
-            require_label_columns(self.labels, self.logits.shape[1], f" that {method} compares them with")
+            labels = require_field(self.labels)
+            require_label_columns(labels, self.logits.shape[1], f" that {method} compares them with")
 
 
 def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
@@ -174,6 +203,11 @@ def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
     if given is not None and not given:
         raise MsCoresetError("runs must hold at least one Evidence; without runs, leave it out")
     return None if given is None else tuple(given)
+
+
+def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:
+    """Whether labels are the same, or there are none of either."""
+    return labels is others if labels is None or others is None else np.array_equal(labels, others)
 
 
 def _part(field: Any, rows: np.ndarray) -> Any:

@@ -52,7 +52,7 @@ def as_numbers(name: str, given: Any, shape: tuple[int | None, ...]) -> np.ndarr
     fits = array.ndim == len(shape) and array.shape[0] == shape[0]
     if not fits or 0 in array.shape:
         wanted = f"({shape[0]}, d)" if len(shape) == 2 else f"({shape[0]},)"
-        raise MsCoresetError(f"{name} must be a {wanted} array like labels, got shape {array.shape}"
+        raise MsCoresetError(f"{name} must be a {wanted} array like the others, got shape {array.shape}"
                              f"{', which has no columns' if fits else ''}")
     return array
 

@@ -62,7 +62,7 @@ def data_identity(split: Split, given: Iterable[str] = ()) -> dict[str, Any]:
     """
     origin = {} if split.origin is None else {"origin": split.origin}
     return {"images": None if split.images is None else split.fingerprint(), **origin,
-            "labels": array_digest(split.labels), **normalization(split),
+            "labels": array_digest(split.labels) if split.num_classes else None, **normalization(split),
             **{name: array_digest(split.known[name]) for name in given}}
 
 

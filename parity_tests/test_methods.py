@@ -16,7 +16,7 @@ from parity_tests.peer_vectors import with_peers
 
 RATES = (0.1, 0.25, 0.5, 0.8)
 # Options of the MindSpore package that change what a call costs, and nothing else.
-COST = {"memory"}
+COST = {"memory", "probes"}
 DEEPCORE = {"variant": "deepcore", "batch_size": 16}
 COSINE = {"metric": "cosine"}
 GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]

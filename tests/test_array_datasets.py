@@ -514,7 +514,7 @@ def test_mean_and_std_may_be_given(tmp_path):
 
 
 @pytest.mark.parametrize("changes, message", [
-    ({"labels": None}, "holds no 'labels'"),
+    ({"labels": None}, "'images' goes with 'labels', which is missing"),
     ({"lables": Y}, "holds 'lables': its arrays may be labels, images"),
     ({"labels": Y + 0.5}, r"labels must be \(n,\) whole numbers or texts.*float64"),
     ({"labels": Y[:, None]}, r"labels must be .* shape \(12, 1\)"),

@@ -185,6 +185,8 @@ def _relative_weights(coreset: Coreset) -> np.ndarray | None:
 
 
 def _class_lines(arguments: argparse.Namespace, coreset: Coreset, split: Split) -> list[Line]:
+    if not split.num_classes:
+        return []
     kept = split.labels[coreset.indices]
     low, middle, high = coreset.summary(split)["per_class"]
     overall = f"min {low}, median {middle:g}, max {high}"

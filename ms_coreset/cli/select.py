@@ -112,10 +112,10 @@ def _compare(path: str, changes: Sequence[str]) -> int:
 def _print_summary(sources: Sources, result: SelectionResult) -> None:
     data, network, coreset, summary = sources.data, sources.network, result.coreset, result.summary
     share = summary["kept"] / summary["available"]
-    low, middle, high = summary["per_class"]
-    lines: list[tuple[str, object]] = [
-        ("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})"),
-        ("per class", f"min {low}, median {middle:g}, max {high}")]
+    lines: list[tuple[str, object]] = [("kept", f"{summary['kept']:,} of {summary['available']:,} ({share:.1%})")]
+    if summary["per_class"] is not None:
+        low, middle, high = summary["per_class"]
+        lines.append(("per class", f"min {low}, median {middle:g}, max {high}"))
     if summary["bad_kept"] is not None:
         lines.append(("bad", f"{summary['bad_available']:.1%} of the data, {summary['bad_kept']:.1%} of the coreset"))
         lines += [("", f"{name.replace('_', ' ')}: {before:.1%} of the data, {after:.1%} of the coreset")
@@ -160,6 +160,6 @@ def _print_methods() -> None:
 def _print_entry(entry: Entry) -> None:
     say(f"{entry.name}: {entry.summary or 'not described'}")
     cost = f"cost {entry.cost}" if entry.cost else ""
-    say("  " + "; ".join(filter(None, (f"needs {', '.join(['labels', *entry.needs])}", cost, entry.source))))
+    say("  " + "; ".join(filter(None, (f"needs {', '.join(entry.all_needs) or 'nothing'}", cost, entry.source))))
     if entry.options:
         say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry.options.items()))

@@ -1,4 +1,4 @@
-"""The user's own arrays, in one .npz file: images, or what some network said of them, or both."""
+"""The user's own arrays, in one .npz file: images, or what some network said of them, or both; or features alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from ms_coreset.datasets.family import register_dataset
 from ms_coreset.datasets.split import Split, class_order, tell_order
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Log
+from ms_coreset.npy_files import open_array
 from ms_coreset.npz import read_npz
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.download import Access
 
 _KEYS = ("labels", "images", "features", "logits", "test_images", "test_labels", "classes", "mean", "std")
-_GOES_WITH = {"test_images": ("images", "test_labels"), "test_labels": ("images", "test_images"),
+_GOES_WITH = {"images": ("labels",), "classes": ("labels",), "test_images": ("images", "test_labels"),
+              "test_labels": ("images", "test_images"),
               "mean": ("images",), "std": ("images",)}
 _KNOWN = ("features", "logits")
 _BLOCK = 1024  # images at a time
@@ -28,10 +30,12 @@ _BLOCK = 1024  # images at a time
 def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
     """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing to download.
 
-    The arrays of the file:
+    An .npy file of features (n, d) will do, too, for methods that look at no labels; it is mapped, not read.
 
-    * labels: (n,) whole numbers or texts. The distinct values, sorted, become 0 .. C-1 and name the classes; texts that
-      are all numbers are sorted by value.
+    The arrays of the .npz file:
+
+    * labels: (n,) whole numbers or texts; without images they may be missing, for methods that look at none. The
+      distinct values, sorted, become 0 .. C-1 and name the classes; texts that are all numbers are sorted by value.
     * images: (n, H, H) or (n, H, H, channels) uint8.
     * features: (n, d), and logits: (n, C); they are used as they are, and no network is asked.
     * test_images, test_labels: the test split; without them there is none.
@@ -39,7 +43,7 @@ def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
     * mean, std: of pixels scaled to [0, 1], one number or one per channel; by default those of the training images.
 
     Args:
-        root: the .npz file.
+        root: the .npz or .npy file.
         train: whether to load the training split, else the test split.
         access: where to log; nothing is fetched.
 
@@ -51,8 +55,11 @@ def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
     """
     if root.is_dir() or not root.exists():
         what = "a folder" if root.is_dir() else "not there"
-        raise MsCoresetError(f"{root} is {what}: arrays are one .npz file, named by --data (root)")
-    arrays = read_npz(root, _KEYS, skip=("test_images", "test_labels") if train else _KNOWN)
+        raise MsCoresetError(f"{root} is {what}: arrays are one .npz file, or features as .npy, named by --data (root)")
+    if root.suffix == ".npy":
+        arrays: dict[str, np.ndarray] = {"features": open_array(root)}
+    else:
+        arrays = read_npz(root, _KEYS, skip=("test_images", "test_labels") if train else _KNOWN)
     try:
         return _training_split(arrays, root, access.log) if train else _test_split(arrays, root)
     except MsCoresetError as error:
@@ -61,6 +68,8 @@ def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
 
 def _training_split(arrays: dict[str, np.ndarray], root: Path, log: Log) -> Split:
     _require_partners(arrays, ("test_images", "test_labels"))
+    if "labels" not in arrays:
+        return _unlabeled(arrays, root)
     values, names = _classes(arrays)
     if "classes" not in arrays and values.dtype.kind == "U":
         tell_order(names, log)
@@ -72,6 +81,15 @@ def _training_split(arrays: dict[str, np.ndarray], root: Path, log: Log) -> Spli
                              "name one for each column in 'classes'")
     labels = _places(arrays["labels"], values, "labels")
     return Split(f"arrays-{root.stem}", images, labels, classes=names, mean=mean, std=std, known=known)
+
+
+def _unlabeled(arrays: dict[str, np.ndarray], root: Path) -> Split:
+    """The split of a file without labels."""
+    known = {name: _matrix(arrays, name) for name in _KNOWN if name in arrays}
+    n = max(map(len, known.values()), default=0)
+    if not n:
+        raise MsCoresetError("it holds no 'labels': add them, (n,) whole numbers or texts, or 'features' (n, d) alone")
+    return Split(f"arrays-{root.stem}", None, np.zeros(n, np.int64), classes=(), mean=(), std=(), known=known)
 
 
 def _test_split(arrays: dict[str, np.ndarray], root: Path) -> Split | None:
@@ -89,8 +107,6 @@ def _test_split(arrays: dict[str, np.ndarray], root: Path) -> Split | None:
 
 
 def _require_partners(arrays: dict[str, np.ndarray], skipped: Sequence[str] = ()) -> None:
-    if "labels" not in arrays:
-        raise MsCoresetError("it holds no 'labels': add them, (n,) whole numbers or texts")
     for key in arrays:
         missing = [partner for partner in _GOES_WITH.get(key, ()) if partner not in (*arrays, *skipped)]
         if missing:

@@ -28,7 +28,7 @@ class Split:
         images: (n, height, width, channels) uint8; or ``Pictures``, which are decoded when they are indexed; or None
             where only ``known`` tells of the samples.
         labels: (n,) int64 in ``0 .. len(classes) - 1``, as every method sees them (noisy ones for an ``N`` set).
-        classes: names of the classes, in label order.
+        classes: names of the classes, in label order; empty where no labels are known, which are then all 0.
         mean: per channel, of pixels scaled to [0, 1].
         std: standard deviation, likewise.
         train: whether it is the training split.
@@ -61,9 +61,10 @@ class Split:
         for what, values in {"images": self.images, **self.known}.items():
             if values is not None and len(values) != len(self.labels):
                 raise MsCoresetError(f"{self.name}: {len(values)} {what} but {len(self.labels)} labels")
-        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < self.num_classes:
-            wrong = next(label for label in self.labels if not 0 <= label < self.num_classes)
-            raise MsCoresetError(f"{self.name}: label {wrong} is out of range (0 to {self.num_classes - 1})")
+        highest = max(0, self.num_classes - 1)
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() <= highest:
+            wrong = next(label for label in self.labels if not 0 <= label <= highest)
+            raise MsCoresetError(f"{self.name}: label {wrong} is out of range (0 to {highest})")
 
     def _require_kinds(self) -> None:
         for name, *kinds in (("name", str), ("classes", list, tuple), ("manifest", dict), ("known", dict),
@@ -94,6 +95,17 @@ class Split:
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+    @property
+    def known_labels(self) -> np.ndarray | None:
+        """The labels; None where none are known."""
+        return self.labels if self.num_classes else None
+
+    def require_labels(self, what: str) -> None:
+        """Raise ``MsCoresetError`` where no labels are known, which ``what`` needs."""
+        if not self.num_classes:
+            raise MsCoresetError(f"{what} needs labels, but {self.name} brings none: add 'labels', or choose by one of "
+                                 "those without, such as k_center, herding, or facility_location with kernel=features")
 
     def require_images(self) -> np.ndarray | Pictures:
         """The images, which every network needs.

@@ -155,7 +155,7 @@ class Work:
                  "base_accuracy": costs["base_accuracy"]}
         for rate, other in wanted:
             try:
-                coreset = ranking if rate == wanted[0][0] else truncate(ranking, evidence.labels, rate)
+                coreset = ranking if rate == wanted[0][0] else truncate(ranking, evidence.groups, rate)
             except MsCoresetError:  # too low a rate, which is its own run's failure
                 if rate == run.rate:
                     raise

@@ -68,7 +68,7 @@ def gather(sources: Sources, split: Split, device: str, steps: Steps, needs: Seq
     """
     known, wanted = _split_needs(sources.evidence, split, needs)
     if not wanted:
-        return Evidence(labels=split.labels, **known), None
+        return Evidence(split.known_labels, **known), None
     if sources.evidence.kind == PATCHES:
         return _with(ask_patches(sources, split, steps), **known), None
 
@@ -92,7 +92,7 @@ def sizes_of(evidence: Evidence) -> Sizes:
         (samples, features of each, samples of each class, types of features and logits).
     """
     features, logits = evidence.features, evidence.logits
-    return _sizes(evidence.labels, 0 if logits is None else logits.shape[1], features, logits)
+    return _sizes(evidence.groups, 0 if logits is None else logits.shape[1], features, logits)
 
 
 def sizes_to_gather(sources: Sources, split: Split, device: str, needs: Sequence[str]) -> Sizes:
@@ -103,7 +103,9 @@ def sizes_to_gather(sources: Sources, split: Split, device: str, needs: Sequence
         patches = sources.evidence.kind == PATCHES
         width = split.num_classes if patches else first_network(sources, split, device).num_features
         features = np.empty((0, width), np.float32)
-    return _sizes(split.labels, split.num_classes, features, known.get("logits"))
+    logits = known.get("logits")
+    columns = split.num_classes if split.num_classes or logits is None else logits.shape[1]
+    return _sizes(split.labels, columns, features, logits)
 
 
 def _sizes(labels: np.ndarray, columns: int, features: np.ndarray | None, logits: np.ndarray | None) -> Sizes:

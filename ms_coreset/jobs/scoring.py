@@ -13,6 +13,7 @@ from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather_evidence import gather, load_pool
+from ms_coreset.jobs.neighbor_searches import neighbors_kept
 from ms_coreset.jobs.out_of_fold import foldable_scores, require_foldable
 from ms_coreset.jobs.patch_evidence import is_of_patches, require_evidence
 from ms_coreset.jobs.score_files import FIELD
@@ -67,7 +68,7 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
     wanted = names or _possible(sources.evidence, split)
     needs = dict.fromkeys(need for name in wanted for need in SCORES[name].needs)
     evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
-    with steps("score"):
+    with steps("score"), neighbors_kept(sources.evidence.cache):
         values = {name: score(name, evidence) for name in names} or _all_that_go(wanted, evidence)
     _tell_unseen(values)
     rows = np.arange(len(whole)) if pool is None else pool
@@ -126,16 +127,19 @@ def _possible(source: EvidenceSource, split: Split) -> list[str]:
         names = [name for name in names if set(SCORES[name].needs) <= {*EXTRACTED}]
     if split.images is not None:
         return names
-    possible = [name for name in names if set(SCORES[name].needs) <= split.known.keys()]
+    possible = [name for name in names if set(SCORES[name].needs) <= split.known.keys()
+                and (split.num_classes or not SCORES[name].needs_labels({}))]
+    lacking = "no images" if split.num_classes else "no images or labels"
     if not possible:
-        raise MsCoresetError(f"{split.name} brings no images, features or logits: there is nothing to score by")
-    note(f"{split.name} brings {', '.join(split.known)} and no images: {len(possible)} of {len(names)} scores")
+        brought = ", ".join(split.known) or "labels"
+        raise MsCoresetError(f"{split.name} brings {brought} and {lacking}: there is nothing to score by")
+    note(f"{split.name} brings {', '.join(split.known)} and {lacking}: {len(possible)} of {len(names)} scores")
     return possible
 
 
 def _save(stem: Path, rows: np.ndarray, split: Split, values: Mapping[str, np.ndarray]) -> None:
     """The same table twice: arrays by name, and text with a line a sample."""
-    known = {"index": rows, "label": split.labels}
+    known = {"index": rows} if split.known_labels is None else {"index": rows, "label": split.known_labels}
     if split.clean_labels is not None:
         known["clean_label"] = split.clean_labels
     if split.bad is not None:

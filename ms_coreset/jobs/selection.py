@@ -16,6 +16,7 @@ from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.default_selection import by_patches, goes_by_patches, is_nothing_said, with_defaults
 from ms_coreset.jobs.gather_evidence import gather, load_pool, sizes_to_gather
+from ms_coreset.jobs.neighbor_searches import neighbors_kept
 from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spell
 from ms_coreset.jobs.out_of_fold import require_foldable, scores_in
 from ms_coreset.jobs.patch_evidence import require_evidence
@@ -107,6 +108,9 @@ def select(job: SelectionJob) -> SelectionResult:
     if unsaid and goes_by_patches(device, split, _choice_of(wanted).needs):
         wanted = by_patches(wanted)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
+    needing = "balance" if request.balance else choice.needing_labels
+    if needing is not None:
+        whole.require_labels(needing)
     given = [name for name in choice.needs if name in split.known]
     notes = {**_request_notes(wanted, whole, given), **version_notes(device, sources.network.framework),
              "data": data_identity(whole, given)}
@@ -120,7 +124,7 @@ def select(job: SelectionJob) -> SelectionResult:
     tell_changes(job.former, based)
     trusted = trust_in(sources, split, evidence, checkpoint, device)
     tell_if_poor(trusted)
-    with steps("select"):
+    with steps("select"), neighbors_kept(sources.evidence.cache):
         coreset = choice.choose(evidence, request)
     wrong = wrong_labels(evidence, coreset)
     if pool is not None:

@@ -16,7 +16,7 @@ from ms_coreset.selectors import baselines, best_window, beta, class_quotas, mes
 from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, gradmatch, glister, offset
 from ms_coreset.selectors import scores, moderate, ccs, d2, top_of_score, ram_apl, submodular
 # isort: on
-from ms_coreset.selectors import on_ranks, score_and_rule
+from ms_coreset.selectors import on_ranks, score_and_rule, searches
 from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
@@ -100,13 +100,15 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     options, of_quota = class_quotas.apart(quota, options)
     entry.check_options(options)
     options = plain(options)
-    request = Request(rate, bool(balance), seed, memory)
+    request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     if of_quota and entry.name == "full":
         raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
-    selection = on_ranks.choose(entry, evidence, inner, options)
+    with searches.noted() as found:
+        selection = on_ranks.choose(entry, evidence, inner, options)
     how = on_ranks.sharing(entry, inner, options)
+    notes |= {"neighbors": found} if found else {}
     return _coreset(_noted(selection, notes), entry.name, evidence, request,
                     {**entry.options, **options, **of_quota}, how)
 
@@ -139,10 +141,20 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     require_kind("rule", rule, str)
     options, of_quota = class_quotas.apart(quota, options)
     name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
-    request = Request(rate, bool(balance), seed, memory)
+    request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
-    selection = score_and_rule.by_score(evidence, inner, score, rule, **options)
+    with searches.noted() as found:
+        selection = score_and_rule.by_score(evidence, inner, score, rule, **options)
+    notes |= {"neighbors": found} if found else {}
     return _coreset(_noted(selection, notes), name, evidence, request, {**plain(options), **of_quota}, on_ranks.SCORES)
+
+
+def _request(evidence: Evidence, rate: float, *, balance: bool, seed: int, memory: int | str | None) -> Request:
+    """What is asked for; raises ``MsCoresetError`` where it is not to be had of ``evidence``."""
+    request = Request(rate, bool(balance), seed, memory)
+    if request.balance:
+        evidence.require(("labels",), "balance")
+    return request
 
 
 def _noted(selection: Selection, notes: dict[str, Any]) -> Selection:
@@ -151,7 +163,8 @@ def _noted(selection: Selection, notes: dict[str, Any]) -> Selection:
 
 def _coreset(selection: Selection, name: str, evidence: Evidence, request: Request, options: dict[str, Any],
              how: str) -> Coreset:
-    manifest = {"kept": len(selection.indices), "labels": array_digest(evidence.labels), **on_ranks.notes(how),
+    labels = None if evidence.labels is None else array_digest(evidence.labels)
+    manifest = {"kept": len(selection.indices), "labels": labels, **on_ranks.notes(how),
                 **(selection.notes or {})}
     return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
                    options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
@@ -233,5 +246,5 @@ def describe(name: str) -> dict:
     """
     registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
     entry = registry[name]
-    return {"name": entry.name, "summary": entry.summary, "needs": ["labels", *entry.needs],
+    return {"name": entry.name, "summary": entry.summary, "needs": entry.all_needs,
             "options": entry.options, "cost": entry.cost, "source": entry.source}

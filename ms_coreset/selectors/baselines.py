@@ -16,7 +16,8 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return Work(-16 * size.n, size.n)
 
 
-@method("random", cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Uniform)", aliases=("uniform",))
+@method("random", labels=False, cost="n", work=_work, aliases=("uniform",),
+        source="Guo et al., DeepCore, 2022 (Uniform)")
 def random(evidence: Evidence, request: Request) -> Selection:
     """Each sample equally likely, without replacement.
 
@@ -31,10 +32,10 @@ def random(evidence: Evidence, request: Request) -> Selection:
         The picks, a ``Selection``.
     """
     rng = np.random.RandomState(request.seed)
-    return Selection(pick_by_group(evidence.labels, request, lambda rows, k: rng.choice(rows, k, replace=False)))
+    return Selection(pick_by_group(evidence.groups, request, lambda rows, k: rng.choice(rows, k, replace=False)))
 
 
-@method("full", cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Full)")
+@method("full", labels=False, cost="n", work=_work, source="Guo et al., DeepCore, 2022 (Full)")
 def full(evidence: Evidence, request: Request) -> Selection:
     """All samples, whatever the rate.
 

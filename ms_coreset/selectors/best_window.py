@@ -61,7 +61,7 @@ def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: 
     Returns:
         The picks, a ``Selection``.
     """
-    begin = _beginnings(evidence.labels, request, step)
+    begin = _beginnings(evidence.groups, request, step)
     picks = {share: _picker(values, share) for share in begin.values()}
     found = current().from_first(lambda: {"accuracy": _accuracies(evidence, request, picks.values(), lam)})
     best = list(picks)[int(np.argmax(found["accuracy"]))]
@@ -71,9 +71,9 @@ def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: 
 
 def _accuracies(evidence: Evidence, request: Request, windows: Iterable[Pick], lam: float) -> np.ndarray:
     """What ridge regression on each of some windows reaches, in their order."""
-    labels = np.unique(evidence.labels, return_inverse=True)[1]
+    labels = np.unique(require_field(evidence.labels), return_inverse=True)[1]
     sums = _WindowSums(require_field(evidence.features), labels)
-    return np.array([sums.accuracy(pick_by_group(evidence.labels, request, pick), lam) for pick in windows])
+    return np.array([sums.accuracy(pick_by_group(evidence.groups, request, pick), lam) for pick in windows])
 
 
 def _beginnings(labels: np.ndarray, request: Request, step: float) -> dict[int, float]:

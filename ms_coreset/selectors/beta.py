@@ -20,7 +20,7 @@ _EDGE = 1e-6  # how far from 0 and 1 a mean probability counts as
 _LEAST = 1e-3  # of b: with less, the density is infinite at 1, and nowhere else
 
 
-@rule("beta", needs=("dynamics",), cost="n T + n log n",
+@rule("beta", needs=("dynamics",), labels=False, cost="n T + n log n",
       source="Cho et al., Lightweight Dataset Pruning without Full Training via Example Difficulty and Prediction "
              "Uncertainty, ICML 2025 (DUAL), section 4.2, as their code computes it")
 def beta(values: np.ndarray, evidence: Evidence, request: Request, c_d: Positive = 4.0,

@@ -40,6 +40,8 @@ class Entry:
             if a sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
             runs ``on_ranks.two_rounds`` over all samples itself. "": rank 0 works alone.
+        labels: whether it looks at labels, or a function of the options that tells. False: evidence without any will
+            do, and ``evidence.groups`` stands for the classes; balance, quotas and the like still ask for labels.
         label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of
             the options that tells.
         work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default,
@@ -54,8 +56,13 @@ class Entry:
     nested: Flag = False
     takes: Needs = ()
     parallel: str | Callable = ""
+    labels: Flag = True
     label_columns: Flag = False
     work: Callable | None = None
+
+    def needs_labels(self, options: dict[str, Any]) -> bool:
+        """Whether it looks at labels with these options over the defaults."""
+        return bool(self._with(options, self.labels))
 
     def needs_for(self, options: dict[str, Any]) -> tuple[str, ...]:
         """Fields of ``Evidence``, beside labels, that it needs with these options over the defaults."""
@@ -86,13 +93,14 @@ class Entry:
             MsCoresetError: for evidence that is missing or cannot be used.
         """
         needs, takes = self.needs_for(options), self.takes_for(options)
-        checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, needs, self.name)]
+        labels = ("labels",) if self.needs_labels(options) else ()
+        checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, (*labels, *needs), self.name)]
         if "runs" in takes and evidence.runs:  # their networks' answers are used, all else is the evidence's
             asked, others = ([need for need in needs if (need in EXTRACTED) == theirs] for theirs in (True, False))
-            checked = [(evidence, others, self.name), *((run, asked, f"every run of {self.name}")
+            checked = [(evidence, (*labels, *others), self.name), *((run, asked, f"every run of {self.name}")
                                                         for run in evidence.runs)]
         if "validation" in takes and evidence.validation is not None:
-            checked.append((evidence.validation, needs, f"the validation set of {self.name}"))
+            checked.append((evidence.validation, (*labels, *needs), f"the validation set of {self.name}"))
         for samples, fields, whose in checked:
             samples.require(fields, whose, current().part(len(samples)))
             if "logits" in fields and self._with(options, self.label_columns):
@@ -106,6 +114,11 @@ class Entry:
     def needs(self) -> tuple[str, ...]:
         """Fields of ``Evidence``, beside labels, that it needs with its default options."""
         return self.needs_for({})
+
+    @property
+    def all_needs(self) -> list[str]:
+        """The same, labels among them where it looks at these."""
+        return ["labels"] * self.needs_labels({}) + list(self.needs)
 
     @property
     def summary(self) -> str:
@@ -128,7 +141,7 @@ class Entry:
 
 def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
            nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
-           label_columns: Flag = False, work: Callable | None = None) -> Callable:
+           labels: Flag = True, label_columns: Flag = False, work: Callable | None = None) -> Callable:
     """Decorator that registers a function as a selection method; see ``Entry``.
 
     Args:
@@ -140,6 +153,7 @@ def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", al
         nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
         takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
         parallel: how several ranks share it, see ``Entry``.
+        labels: whether it looks at labels, see ``Entry``.
         label_columns: whether it compares labels with logits, see ``Entry``.
         work: what it takes, for ``estimate``, see ``Entry``.
 
@@ -147,12 +161,12 @@ def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", al
         The decorator, which gives the function back.
     """
     return _register(METHODS, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
-                     takes=takes, parallel=parallel, label_columns=label_columns, work=work)
+                     takes=takes, parallel=parallel, labels=labels, label_columns=label_columns, work=work)
 
 
 def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
           takes: Needs = (), parallel: str | Callable = "", label_columns: Flag = False,
-          work: Callable | None = None) -> Callable:
+          work: Callable | None = None, *, labels: Flag = True) -> Callable:
     """Decorator that registers a function as a score; see ``Entry``.
 
     Args:
@@ -163,6 +177,7 @@ def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliase
         aliases: other names for it.
         takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
         parallel: how several ranks share it, see ``Entry``.
+        labels: whether it looks at labels, see ``Entry``.
         label_columns: whether it compares labels with logits, see ``Entry``.
         work: what it takes, for ``estimate``, see ``Entry``.
 
@@ -170,11 +185,11 @@ def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliase
         The decorator, which gives the function back.
     """
     return _register(SCORES, aliases, name=name, requirements=needs, cost=cost, source=source, takes=takes,
-                     parallel=parallel, label_columns=label_columns, work=work)
+                     parallel=parallel, labels=labels, label_columns=label_columns, work=work)
 
 
 def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "", aliases: Iterable[str] = (),
-         nested: Flag = False, work: Callable | None = None) -> Callable:
+         nested: Flag = False, labels: Flag = True, work: Callable | None = None) -> Callable:
     """Decorator that registers a function as a rule, which draws from any score; see ``Entry``.
 
     Args:
@@ -184,17 +199,18 @@ def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "
         source: where it is published.
         aliases: other names for it.
         nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
+        labels: whether it looks at labels, see ``Entry``.
         work: what it takes beside its score, for ``estimate``, see ``Entry``; None: next to nothing.
 
     Returns:
         The decorator, which gives the function back.
     """
     return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
-                     work=work)
+                     labels=labels, work=work)
 
 
 def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", takes: Needs = (),
-          label_columns: Flag = False) -> Callable:
+          labels: Flag = True, label_columns: Flag = False) -> Callable:
     """Decorator that registers a function as a quota, which shares a budget out over the classes; see ``Entry``.
 
     Args:
@@ -203,13 +219,14 @@ def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", tak
         cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
         source: where it is published.
         takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        labels: whether it looks at labels, see ``Entry``.
         label_columns: whether it compares labels with logits, see ``Entry``.
 
     Returns:
         The decorator, which gives the function back.
     """
     return _register(QUOTAS, (), name=name, requirements=needs, cost=cost, source=source, takes=takes,
-                     label_columns=label_columns)
+                     labels=labels, label_columns=label_columns)
 
 
 def _register(registry: Registry[Entry], aliases: Iterable[str], **facts: Any) -> Callable:

@@ -4,7 +4,7 @@ from typing import Any
 
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import SCORES, method
-from ms_coreset.selectors.drawing import ScoreName, Share, needs_of_cutoff
+from ms_coreset.selectors.drawing import ScoreName, Share, cutoff_needs_labels, needs_of_cutoff
 from ms_coreset.selectors.estimate import row_by_row
 from ms_coreset.selectors.option_values import Count
 from ms_coreset.selectors.quota import Request
@@ -18,7 +18,9 @@ def _takes_of_score(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 @method("ccs", needs=lambda options: dict.fromkeys((*SCORES[options["score"]].needs, *needs_of_cutoff(options))),
-        takes=_takes_of_score, cost="n T", work=row_by_row, parallel="scores",
+        takes=_takes_of_score,
+        labels=lambda options: SCORES[options["score"]].needs_labels({}) or cutoff_needs_labels(options),
+        cost="n T", work=row_by_row, parallel="scores",
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def ccs(evidence: Evidence, request: Request, score: ScoreName = "accumulated_margin", strata: Count = 50,
         mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin") -> Selection:

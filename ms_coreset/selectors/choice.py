@@ -98,6 +98,16 @@ class Choice:
         return tuple(dict.fromkeys(need for entry in entries for need in entry.needs_for(self._options_of(entry))))
 
     @property
+    def needing_labels(self) -> str | None:
+        """What of it looks at labels, by its name; None where nothing does."""
+        score, rule = _score_and_rule(self.name)
+        entries = [METHODS[self.name]] if score is None else [score, RULES[rule], NORMALIZATION]
+        found = [entry.name for entry in entries if entry.needs_labels(self._options_of(entry))]
+        if self.quota is not None and QUOTAS[self.quota].needs_labels({}):
+            found.append(f"quota {self.quota}")
+        return found[0] if found else None
+
+    @property
     def quota(self) -> str | None:
         """The name of the quota, or None."""
         return self.options.get(_QUOTA)
@@ -109,7 +119,7 @@ class Choice:
         if (self.name if score is None else score.name) != "extrapolated":
             return None
         options = {**SCORES["extrapolated"].options, **self.options}
-        return {name: options[name] for name in ("neighbors", "metric", "weighting")}
+        return {name: options[name] for name in ("neighbors", "metric", "weighting", "probes")}
 
     @property
     def nested(self) -> bool:

@@ -74,17 +74,19 @@ def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence
     require_agreement(request.balance, name)
     if name is None:
         return request, {}
+    if QUOTAS[name].needs_labels(options):
+        evidence.require(("labels",), f"quota {name}")
     QUOTAS[name].require(evidence, options)
     shares = QUOTAS[name].function(evidence, request, **options)
     if shares is None:
         return request, {}
-    labels = [int(evidence.labels[rows[0]]) for rows in classes(evidence.labels)]
+    labels = [int(require_field(evidence.labels)[rows[0]]) for rows in classes(require_field(evidence.labels))]
     counts = [int(count) for count in shares.counts]
     return (replace(request, balance=True, counts=dict(zip(labels, counts, strict=True))),
             {"quota": {"labels": labels, "counts": counts, **(shares.notes or {})}})
 
 
-@quota(NONE)
+@quota(NONE, labels=False)
 def none(evidence: Evidence, request: Request) -> None:
     """Classes have no budgets of their own: all samples compete with one another.
 
@@ -111,7 +113,7 @@ def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
     Returns:
         ``Shares``.
     """
-    sizes = [len(rows) for rows in classes(evidence.labels)]
+    sizes = [len(rows) for rows in classes(require_field(evidence.labels))]
     return Shares(proportional(budget(request.rate, len(evidence)), sizes))
 
 
@@ -145,13 +147,13 @@ def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares
         ``Shares``.
     """
     recall = class_recall(evidence if evidence.validation is None else evidence.validation,
-                          np.unique(evidence.labels))
+                          np.unique(require_field(evidence.labels)))
     if np.isnan(recall).any():
-        lacking = np.unique(evidence.labels)[np.isnan(recall)].tolist()
+        lacking = np.unique(require_field(evidence.labels))[np.isnan(recall)].tolist()
         warn(f"quota drop: the validation set has no sample of class {', '.join(map(str, lacking[:10]))}: "
              "taken as never recognised")
         recall = np.nan_to_num(recall)
-    sizes = np.array([len(rows) for rows in classes(evidence.labels)])
+    sizes = np.array([len(rows) for rows in classes(require_field(evidence.labels))])
     counts = _filled("drop", sizes * (1 - recall), sizes, budget(request.rate, len(evidence)), quota_least)
     return Shares(counts, {"recall": recall.tolist()})
 
@@ -167,8 +169,8 @@ def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
         (C,) float64; NaN of classes without samples.
     """
     logits = require_field(evidence.logits)
-    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, evidence.labels, logits)
-    found = [right[evidence.labels == label] for label in labels]
+    right = row_wise(lambda own, logits: np.argmax(logits, axis=1) == own, require_field(evidence.labels), logits)
+    found = [right[require_field(evidence.labels) == label] for label in labels]
     return np.array([hits.mean() if len(hits) else np.nan for hits in found])
 
 
@@ -195,10 +197,10 @@ def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "e
     """
     entry = SCORES[quota_score]
     entry.require(evidence, {})
-    values, groups = within_reach(on_ranks.values(entry, evidence, {})), classes(evidence.labels)
+    values, groups = within_reach(on_ranks.values(entry, evidence, {})), classes(require_field(evidence.labels))
     means = np.array([trimmed_mean(values[rows]) for rows in groups])
     if (means < 0).any():
-        label = evidence.labels[groups[int(np.argmin(means))][0]]
+        label = require_field(evidence.labels)[groups[int(np.argmin(means))][0]]
         raise MsCoresetError(f"quota difficulty: the mean {quota_score} of class {label} is {means.min():.4g}: take a "
                              "quota_score that is never below 0, such as el2n or loss")
     sizes = np.array([len(rows) for rows in groups])

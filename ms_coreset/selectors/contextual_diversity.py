@@ -20,8 +20,8 @@ def _contextual_diversity_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(peak, 4 * size.columns * size.over_pools(lambda m, k: m * k))
 
 
-@method("contextual_diversity", needs=("logits",), cost="n C k", work=_contextual_diversity_work, nested=True,
-        aliases=("ContextualDiversity",), parallel="classes",
+@method("contextual_diversity", needs=("logits",), labels=False, cost="n C k", work=_contextual_diversity_work,
+        nested=True, aliases=("ContextualDiversity",), parallel="classes",
         source="Agarwal et al., Contextual Diversity for Active Learning, ECCV 2020; DeepCore's form, on softmax rows")
 def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
     """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.
@@ -44,4 +44,4 @@ def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
         distributions = divergences.Distributions(log_softmax(take(require_field(evidence.logits), rows)))
         return rows[farthest_first(distributions, k, request.seed)]
 
-    return Selection(pick_by_group(evidence.labels, request, pick))
+    return Selection(pick_by_group(evidence.groups, request, pick))

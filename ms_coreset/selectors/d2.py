@@ -2,7 +2,7 @@
 
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import SCORES, method
-from ms_coreset.selectors.drawing import ScoreName, Share
+from ms_coreset.selectors.drawing import ScoreName, Share, cutoff_needs_labels
 from ms_coreset.selectors.message_passing import (
     SOURCE,
     Density,
@@ -13,7 +13,7 @@ from ms_coreset.selectors.message_passing import (
     needs_of,
     work,
 )
-from ms_coreset.selectors.option_values import Count
+from ms_coreset.selectors.option_values import Count, Probes
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.score_and_rule import by_score
 from ms_coreset.selectors.selection import Selection
@@ -21,10 +21,12 @@ from ms_coreset.selectors.selection import Selection
 
 @method("d2", needs=lambda options: tuple(dict.fromkeys((*SCORES[options["score"]].needs, *needs_of(options)))),
         takes=lambda options: SCORES[options["score"]].takes_for({}), cost="n^2 d + n k", work=work,
+        labels=lambda options: SCORES[options["score"]].needs_labels({}) or cutoff_needs_labels(options),
         nested=is_nested, parallel="scores", aliases=("D2Pruning", "d2_pruning"), source=SOURCE)
 def d2(evidence: Evidence, request: Request, score: ScoreName = "forgetting", neighbors: Count = 5,
        gamma: NotNegative = 0.1, density: Density = "sum", discount: Discount = "weighted", symmetric: bool = True,
-       scale: Scale = "none", mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin") -> Selection:
+       scale: Scale = "none", mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin",
+       probes: Probes = 0) -> Selection:
     """Hard samples in dense places, spread out: a score is summed over neighbors, and taken back around every pick.
 
     Sample i and each of its nearest neighbors by Euclidean distance of the features are joined, at distance d_ij. With
@@ -45,7 +47,7 @@ def d2(evidence: Evidence, request: Request, score: ScoreName = "forgetting", ne
     1; a sample itself is left out of its neighbors by its index, so that duplicates are neighbors.
 
     Args:
-        evidence: with labels, ``features``, and what the score needs.
+        evidence: with ``features``, and what the score needs.
         request: rate, balance, seed and memory, see ``quota.Request``.
         score: the score that is passed on, any one.
         neighbors: how many nearest ones a sample is joined to, or all others of a smaller group.
@@ -57,6 +59,8 @@ def d2(evidence: Evidence, request: Request, score: ScoreName = "forgetting", ne
         scale: ours: "median" divides all distances by the median one between nearest neighbors; "none": as they are.
         mis_ratio: this share of the samples, the highest in ``cutoff_score``, is left out first, see ``ccs``.
         cutoff_score: the score of the cut-off.
+        probes: 0: the nearest ones exactly; otherwise they are sought in so many of sqrt(n) cells, see
+            ``neighbors.nearest_among``.
 
     Returns:
         The picks, a ``Selection``.
@@ -65,4 +69,5 @@ def d2(evidence: Evidence, request: Request, score: ScoreName = "forgetting", ne
         MsCoresetError: when the cut-off leaves fewer samples than are to be kept.
     """
     return by_score(evidence, request, score, "d2", neighbors=neighbors, gamma=gamma, density=density,
-                    discount=discount, symmetric=symmetric, scale=scale, mis_ratio=mis_ratio, cutoff_score=cutoff_score)
+                    discount=discount, symmetric=symmetric, scale=scale, mis_ratio=mis_ratio, cutoff_score=cutoff_score,
+                    probes=probes)

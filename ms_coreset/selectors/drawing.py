@@ -50,7 +50,7 @@ def pick_scored(values: np.ndarray, evidence: Evidence, request: Request,
     if unseen:
         warn(f"{unseen:,} of {len(values):,} samples are never picked: they have no score, for training did not show "
              "them (such as those held out for validation)")
-    return pick_by_group(evidence.labels, request, lambda rows, k: pick(with_score(rows, values, k), k))
+    return pick_by_group(evidence.groups, request, lambda rows, k: pick(with_score(rows, values, k), k))
 
 
 def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
@@ -92,7 +92,7 @@ def draw_by_group(values: np.ndarray, evidence: Evidence, request: Request, draw
     return pick_on_first(values, evidence, request, lambda rows, k: rows[draw(values[rows], k, rng)])
 
 
-@rule("top", nested=True)
+@rule("top", labels=False, nested=True)
 def top(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
     """The highest scores, highest first.
 
@@ -107,7 +107,7 @@ def top(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
     return draw_by_group(values, evidence, request, rules.top)
 
 
-@rule("bottom", nested=True)
+@rule("bottom", labels=False, nested=True)
 def bottom(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
     """The lowest scores, lowest first.
 
@@ -129,6 +129,12 @@ def needs_of_cutoff(options: dict[str, Any]) -> tuple[str, ...]:
     return (*SCORES[options["cutoff_score"]].needs, *(("logits",) if options["mis_ratio"] == AUTO else ()))
 
 
+def cutoff_needs_labels(options: dict[str, Any]) -> bool:
+    """Whether a cut-off with these options looks at labels."""
+    share = options.get("mis_ratio")
+    return bool(share) and (share == AUTO or SCORES[options["cutoff_score"]].needs_labels({}))
+
+
 def hardness_for_cutoff(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
                         cutoff_score: str) -> tuple[np.ndarray, float]:
     """The values (n,) that the cut-off uses, and the share that it takes.
@@ -148,7 +154,7 @@ def where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(other), np.nan, values)
 
 
-@rule("window", needs=needs_of_cutoff, source="Xia et al., Moderate Coreset, ICLR 2023")
+@rule("window", needs=needs_of_cutoff, labels=cutoff_needs_labels, source="Xia et al., Moderate Coreset, ICLR 2023")
 def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: Share = 0.0,
            cutoff_score: ScoreName = "loss") -> Selection:
     """The middle of the ranking.
@@ -179,7 +185,7 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
     return pick_on_first(where_known(values, hardness), evidence, request, pick)
 
 
-@rule("random", cost="n")
+@rule("random", labels=False, cost="n")
 def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
     """Each sample equally likely, whatever the scores.
 
@@ -194,7 +200,7 @@ def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selecti
     return draw_by_group(values, evidence, request, rules.uniform)
 
 
-@rule("weighted_random")
+@rule("weighted_random", labels=False)
 def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
     """Drawn without replacement, more likely the higher the score; see ``rules.weighted_random``.
 
@@ -209,7 +215,8 @@ def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) ->
     return draw_by_group(values, evidence, request, rules.weighted_random)
 
 
-@rule("strata", needs=needs_of_cutoff, source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
+@rule("strata", needs=needs_of_cutoff, labels=cutoff_needs_labels,
+      source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def strata(values: np.ndarray, evidence: Evidence, request: Request, strata: Count = 50, mis_ratio: Share = 0.0,
            cutoff_score: ScoreName = "accumulated_margin") -> Selection:
     """Spread evenly over strata of the score, after a share of the hardest samples is cut off; see the method ``ccs``.

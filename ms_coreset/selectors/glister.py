@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.evidence import EXTRACTED, Evidence, require_field
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.gradient_task import GradientTask, largest_first, pose_task, require_fitting_validation
@@ -72,14 +72,14 @@ def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
         return rows[_descend(task, initial[rows], k, eta, aggregate, per_round)]
 
     # At rate 1 the driver visits every class, also those that the budget leaves out.
-    pick_by_group(evidence.labels, Request(1.0, request.balance), measure)
-    return Selection(pick_by_group(evidence.labels, request, pick), scores=initial)
+    pick_by_group(evidence.groups, Request(1.0, request.balance), measure)
+    return Selection(pick_by_group(evidence.groups, request, pick), scores=initial)
 
 
 def _descend(task: "GradientTask", gains: np.ndarray, k: int, eta: float, aggregate: str, per_round: int) -> np.ndarray:
     """Pick ``per_round`` samples of largest gain, take the step, and again, until there are k."""
     logits = np.asarray(task.held_out.logits, np.float64)
-    samples, truth = np.arange(len(logits)), task.held_out.labels
+    samples, truth = np.arange(len(logits)), require_field(task.held_out.labels)
     shift = np.zeros_like(logits)
     projections = _Projections(task.pool, task.aim.mean(), gains)
     picks: list[int] = []

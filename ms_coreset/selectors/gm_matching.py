@@ -50,7 +50,7 @@ def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine",
         The picks, a ``Selection``.
     """
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        members = [rows[places] for places in classes(evidence.labels[rows])]
+        members = [rows[places] for places in classes(require_field(evidence.labels)[rows])]
         budgets = proportional(k, [len(places) for places in members])
         return np.concatenate([places[of_class(places, picks)]
                                for places, picks in zip(members, budgets, strict=True)])
@@ -64,7 +64,7 @@ def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine",
             rows, center = np.subtract(features, center, dtype=np.float64), np.zeros_like(center)
         return _match(rows, center, _first(rows, center, start, request.seed), metric, k)
 
-    return Selection(pick_by_group(evidence.labels, request, pick))
+    return Selection(pick_by_group(evidence.groups, request, pick))
 
 
 def _first(rows: np.ndarray, center: np.ndarray, start: str, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.evidence import EXTRACTED, Evidence, require_field
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients, ResidentGradients
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.rules import first_best
@@ -25,8 +25,8 @@ def pose_task(evidence: Evidence, rows: np.ndarray, request: Request, variant: s
     validation = evidence.validation
     if validation is None:
         return GradientTask(pool, pool, samples)
-    label = evidence.labels[rows[0]] if request.balance else None
-    held_out = validation.part(_rows_of(label, validation.labels), EXTRACTED)
+    label = require_field(evidence.labels)[rows[0]] if request.balance else None
+    held_out = validation.part(_rows_of(label, require_field(validation.labels)), EXTRACTED)
     return GradientTask(pool, _resident(held_out, variant, batch_size), held_out)
 
 

@@ -73,7 +73,7 @@ def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
         weights[rows[picks]] = found
         return rows[picks]
 
-    indices = pick_by_group(evidence.labels, request, pick)
+    indices = pick_by_group(evidence.groups, request, pick)
     return Selection(indices, weights[indices])
 
 

@@ -28,7 +28,7 @@ def _herding_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(peak, 2 * size.d * size.over_pools(lambda m, k: m * k), note)
 
 
-@method("herding", needs=("features",), cost="n d k", work=_herding_work, nested=True, parallel="classes",
+@method("herding", needs=("features",), labels=False, cost="n d k", work=_herding_work, nested=True, parallel="classes",
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
 def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
             metric: Metric = "euclidean") -> Selection:
@@ -56,7 +56,7 @@ def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
         features = take_as(given, rows, kind) if held else take(given, rows)
         return rows[_herd(norms.rows_in_metric(features, metric), k, _SIGNS[variant])]
 
-    return Selection(pick_by_group(evidence.labels, request, pick))
+    return Selection(pick_by_group(evidence.groups, request, pick))
 
 
 def _herd(features: np.ndarray, k: int, sign: int) -> list[int]:

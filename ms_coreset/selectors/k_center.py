@@ -25,7 +25,7 @@ def _k_center_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(features + listed, 2 * size.d * size.over_pools(lambda m, k: m * k))
 
 
-@method("k_center", needs=("features",), cost="n d k", work=_k_center_work,
+@method("k_center", needs=("features",), labels=False, cost="n d k", work=_k_center_work,
         aliases=("kCenterGreedy", "k_center_greedy"), nested=lambda options: not len(options["already_selected"]),
         parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
@@ -70,7 +70,7 @@ def k_center(evidence: Evidence, request: Request, already_selected: Sequence[in
         points = distances.Points(norms.rows_in_metric(take(require_field(evidence.features), rows), metric))
         return farthest_first(points, k, request.seed, centers)
 
-    return Selection(np.concatenate([chosen, pick_by_group(evidence.labels, request, pick)]))
+    return Selection(np.concatenate([chosen, pick_by_group(evidence.groups, request, pick)]))
 
 
 def _check_places(places: Sequence[int] | np.ndarray, n: int) -> np.ndarray:

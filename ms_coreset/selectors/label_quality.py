@@ -62,14 +62,15 @@ def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
         MsCoresetError: for evidence without logits, and for fewer than two classes.
     """
     require_kind("evidence", evidence, Evidence)
-    evidence.require(("logits",), "estimate_label_noise")
+    evidence.require(("labels", "logits"), "estimate_label_noise")
     evidence.require_label_columns("estimate_label_noise")
     logits = require_field(evidence.logits)
     n, classes = logits.shape
     if classes < 2:
         raise MsCoresetError("estimate_label_noise compares labels with others: logits must have two columns or more")
-    others = (evidence.labels.astype(np.int64) + stream(seed, "other labels").randint(1, classes, size=n)) % classes
-    given, drawn = _losses(logits, evidence.labels, others)
+    labels = require_field(evidence.labels).astype(np.int64)
+    others = (labels + stream(seed, "other labels").randint(1, classes, size=n)) % classes
+    given, drawn = _losses(logits, labels, others)
     order = np.argsort(drawn, kind="stable")
     places = np.searchsorted(drawn[order], given)  # how many draws are below each
     chances = np.zeros(n)

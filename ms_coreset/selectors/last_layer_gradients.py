@@ -35,9 +35,9 @@ class LastLayerGradients:
     def of(cls, evidence: Evidence) -> LastLayerGradients:
         """From an evidence's logits, labels and features; labels must be columns of the logits."""
         logits = require_field(evidence.logits)
-        require_label_columns(evidence.labels, logits.shape[1])
+        require_label_columns(require_field(evidence.labels), logits.shape[1])
         errors = softmax(logits)
-        errors[np.arange(len(errors)), evidence.labels] -= 1
+        errors[np.arange(len(errors)), require_field(evidence.labels)] -= 1
         return cls(errors, np.asarray(require_field(evidence.features)))
 
     def __len__(self) -> int:

@@ -13,15 +13,17 @@ from ms_coreset.selectors.catalogue import rule
 from ms_coreset.selectors.drawing import (
     ScoreName,
     Share,
+    cutoff_needs_labels,
     hardness_for_cutoff,
     needs_of_cutoff,
     pick_scored,
     where_known,
 )
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.neighbors import nearest_samples
-from ms_coreset.selectors.option_values import AUTO, Count, Number, OneOf
+from ms_coreset.selectors.neighbors import nearest_among
+from ms_coreset.selectors.option_values import AUTO, Count, Number, OneOf, Probes
 from ms_coreset.selectors.quota import Request
+from ms_coreset.selectors.searches import Neighbors
 from ms_coreset.selectors.selection import Selection
 
 SOURCE = "Maharana, Yadav & Bansal, D2 Pruning: Message Passing for Balancing Diversity & Difficulty, ICLR 2024"
@@ -50,15 +52,15 @@ def is_nested(options: dict[str, Any]) -> bool:
     return options["mis_ratio"] != AUTO
 
 
-@rule("d2", needs=needs_of, cost="n^2 d + n k", source=SOURCE, work=work, nested=is_nested)
+@rule("d2", needs=needs_of, labels=cutoff_needs_labels, cost="n^2 d + n k", source=SOURCE, work=work, nested=is_nested)
 def messages(values: np.ndarray, evidence: Evidence, request: Request, neighbors: Count = 5, gamma: NotNegative = 0.1,
              density: Density = "sum", discount: Discount = "weighted", symmetric: bool = True, scale: Scale = "none",
-             mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin") -> Selection:
+             mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin", probes: Probes = 0) -> Selection:
     """The highest density of the score one after the other, each lowering its neighbors'; see the method ``d2``.
 
     Args:
         values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
-        evidence: with labels and ``features``.
+        evidence: with ``features``.
         request: rate, balance, seed and memory, see ``quota.Request``.
         neighbors: see the method ``d2``.
         gamma: see the method ``d2``.
@@ -68,6 +70,7 @@ def messages(values: np.ndarray, evidence: Evidence, request: Request, neighbors
         scale: see the method ``d2``.
         mis_ratio: see the rule ``window``.
         cutoff_score: see the rule ``window``.
+        probes: see the method ``d2``.
 
     Returns:
         The picks, a ``Selection``.
@@ -77,7 +80,7 @@ def messages(values: np.ndarray, evidence: Evidence, request: Request, neighbors
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         rows = rows[rules.after_cutoff(hardness[rows], k, share)] if share else rows
-        graph = _Graph.of(features, rows, neighbors, symmetric, scale)
+        graph = _Graph.of(_nearest(features, rows, neighbors, probes, request.seed), symmetric, scale)
         start = graph.densities(amounts[rows], density)
         return rows[graph.picks(start, k, np.exp(-gamma * graph.apart) if discount == "weighted" else None)]
 
@@ -106,11 +109,10 @@ class _Graph:
     apart: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray, rows: np.ndarray, count: int, symmetric: bool, scale: str) -> "_Graph":
-        """The graph of the samples ``rows``, whose neighbors the ranks share out among themselves."""
-        m = len(rows)
-        near, apart = _nearest(features, rows, min(count, m - 1))
-        ends, others, apart = np.repeat(np.arange(m), near.shape[1]), near.ravel(), apart.ravel()
+    def of(cls, nearest: Neighbors, symmetric: bool, scale: str) -> "_Graph":
+        """The graph of samples whose nearest ones are known, and numbered as they are."""
+        m, count = nearest.places.shape
+        ends, others, apart = np.repeat(np.arange(m), count), nearest.places.ravel(), nearest.distances.ravel()
         if scale == "median" and len(apart):
             apart = apart / (np.median(apart) or 1)
         if symmetric:
@@ -140,14 +142,10 @@ class _Graph:
         return picks
 
 
-def _nearest(features: np.ndarray, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(m, count) places among the ``rows`` (m,) of the nearest others to each, and their distances, on all ranks."""
-    ranks = current()
-    near, apart = [np.empty((0, count), np.int64)], [np.empty((0, count))]
-    asked = rows[ranks.part(len(rows))]
-    for _, places, distances in nearest_samples(features, asked, rows, count, exclude_self=True) if count else ():
-        near.append(np.searchsorted(rows, places))
-        apart.append(distances)
+def _nearest(features: np.ndarray, rows: np.ndarray, count: int, probes: int, seed: int) -> Neighbors:
+    """The nearest others to each of the ``rows`` (m,), as places among these; the ranks share the queries."""
+    ranks, count = current(), min(count, len(rows) - 1)
     if not count:
-        return np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0))
-    return ranks.join(np.concatenate(near)), ranks.join(np.concatenate(apart))
+        return Neighbors(np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0)))
+    found = nearest_among(features, rows[ranks.part(len(rows))], rows, k=count, probes=probes, seed=seed)
+    return Neighbors(ranks.join(np.searchsorted(rows, found.places)), ranks.join(found.distances))

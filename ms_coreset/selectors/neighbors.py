@@ -1,18 +1,29 @@
-"""The nearest neighbors of rows, the nearest of some samples to others, and the smallest values of each row."""
+"""The nearest neighbors of rows, and the nearest of some samples to others: exact, or approximate by cells."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.randomness import stream
 from ms_coreset.rows import take
+from ms_coreset.selectors import searches
 from ms_coreset.selectors.centers import class_mean
 from ms_coreset.selectors.distances import squared_distances
-from ms_coreset.selectors.norms import squared_norms
+from ms_coreset.selectors.k_means import BATCH, k_means
+from ms_coreset.selectors.norms import rows_in_metric, squared_norms
+from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.products import QuickProducts, multiply
+from ms_coreset.selectors.quota import classes
 from ms_coreset.selectors.row_blocks import blocks
+from ms_coreset.selectors.searches import Neighbors
+from ms_coreset.selectors.smallest import bound_of_smallest, first_digits, first_of_each, smallest_places
 
+_ASKED = 200  # queries, at most, by which the recall is told
+_UNIT = 1e-9  # of squared distances: what cells that are asked are told apart by
 _SLACK = 1e-12  # error of a squared distance by products in float64, relative to the squared lengths
 
 
@@ -68,10 +79,162 @@ def nearest_samples(features: np.ndarray, queries: np.ndarray, candidates: np.nd
         if exclude_self:
             found[block[:, None] == candidates] = np.inf
         error = 2 * _SLACK * (lengths + squares.max())
-        near, place = np.nonzero(found <= (_bound_of_smallest(found, k) + error)[:, None])
+        near, place = np.nonzero(found <= (bound_of_smallest(found, k) + error)[:, None])
         exact = squared_distances(features, block[near], candidates[place])
-        first = _first_of_each(len(block), k, near, place, _first_digits(exact))
+        first = first_of_each(len(block), k, near, place, first_digits(exact))
         yield block, candidates[place[first]], np.sqrt(exact[first])
+
+
+def nearest_neighbors(features: np.ndarray, k: int, *, metric: str = "euclidean", probes: int = 0,
+                      seed: int = 0) -> Neighbors:
+    """The k nearest rows to each row of features, itself left out by its place: a duplicate of it counts.
+
+    Args:
+        features: (n, d).
+        k: at least 1, at most n - 1.
+        metric: "euclidean", or "cosine".
+        probes: 0: exact; otherwise see ``nearest_among``.
+        seed: of the cells.
+
+    Returns:
+        ``Neighbors`` of n rows.
+
+    Raises:
+        MsCoresetError: where there are no k others.
+    """
+    everyone = np.arange(len(features))
+    return nearest_among(features, everyone, everyone, k=k, metric=metric, probes=probes, seed=seed)
+
+
+@one_blas_thread
+def nearest_among(features: np.ndarray, queries: np.ndarray, candidates: np.ndarray, *, k: int,
+                  metric: str = "euclidean", probes: int = 0, seed: int = 0) -> Neighbors:
+    """The k candidates nearest to each query, which is never its own.
+
+    Exact, or by cells: k-means makes sqrt(m) cells of m candidates, and a query's nearest are sought in the cells of
+    the ``probes`` nearest centers; where these hold fewer than k, among all. The share that is found so, the recall, is
+    measured on 200 queries and noted (``searches.noted``). A search that takes long is kept on disk where
+    ``searches.kept_in`` says, and taken from there when it is asked for again.
+
+    Args:
+        features: (n, d).
+        queries: (q,) ascending places.
+        candidates: (m,) ascending places.
+        k: at least 1; there must be so many candidates that are not the query.
+        metric: "euclidean", or "cosine".
+        probes: 0: exact; as many as there are cells, or more: exact, too.
+        seed: of the cells.
+
+    Returns:
+        ``Neighbors`` of the queries.
+
+    Raises:
+        MsCoresetError: where there are no k others.
+    """
+    others = len(candidates) - bool(np.isin(queries, candidates).any())
+    if not 1 <= k <= others:
+        raise MsCoresetError(f"{k} neighbors of each sample: there must be 1 to {others:,}, the others that there are")
+    probes = probes if probes < cell_count(len(candidates)) else 0
+    search = _Search(k, metric, probes, seed)
+    found = searches.kept(lambda: search.of(rows_in_metric(features, metric), queries, candidates),
+                          features, (queries, candidates), search)
+    if probes:
+        searches.note({"k": k, "cells": cell_count(len(candidates)), "probes": probes, "recall": found.recall})
+    return found
+
+
+def cell_count(m: int) -> int:
+    """How many cells the search by cells makes of m rows."""
+    return round(m**0.5)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """A search for neighbors; see ``nearest_among``."""
+
+    k: int
+    metric: str
+    probes: int
+    seed: int
+
+    def of(self, rows: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> Neighbors:
+        """``Neighbors`` of rows (n, d) in the metric."""
+        if self.probes:
+            return self._by_cells(rows, queries, candidates)
+        if len(queries) == len(candidates) == len(rows):
+            return self._of_all(rows)
+        best = _Best(len(queries), self.k)
+        best.add(rows, np.arange(len(queries)), queries, candidates)
+        return Neighbors(best.places, best.distances)
+
+    def _of_all(self, rows: np.ndarray) -> Neighbors:
+        near, n = _NearRows(rows), len(rows)
+        found = Neighbors(np.empty((n, self.k), np.int64), np.empty((n, self.k)))
+        for part in blocks(n, 6 * n):
+            found.places[part], found.distances[part] = near.ranked(np.arange(part.start, part.stop), self.k)
+        return found
+
+    def _by_cells(self, rows: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> Neighbors:
+        cells = cell_count(len(candidates))
+        clusters = k_means(take(rows, candidates), cells, seed=self.seed, starts=1, batch=max(BATCH, 4 * cells))
+        members = [take(candidates, places) for places in classes(clusters.labels)]
+        best, asking = _Best(len(queries), self.k), self._probed(rows, queries, clusters.centers)
+        for cell, of_cell in enumerate(members):
+            best.add(rows, np.flatnonzero((asking == cell).any(axis=1)), queries, of_cell)
+        best.add(rows, np.flatnonzero(best.places[:, -1] < 0), queries, candidates)
+        asked = np.sort(stream(self.seed, "recall").permutation(len(queries))[:_ASKED])
+        exact = _Best(len(asked), self.k)
+        exact.add(rows, np.arange(len(asked)), queries[asked], candidates)
+        right = first_digits(best.distances[asked]**2) <= first_digits(exact.distances[:, -1:]**2)
+        return Neighbors(best.places, best.distances, float(right.mean()))
+
+    def _probed(self, rows: np.ndarray, queries: np.ndarray, centers: np.ndarray) -> np.ndarray:
+        """(q, probes): the cells that each query asks, those of the nearest centers."""
+        middle = centers.mean(axis=0)
+        centers, probes = centers - middle, min(self.probes, len(centers))
+        lengths = squared_norms(centers)
+        probed = np.empty((len(queries), probes), np.int32)
+        for part in blocks(len(queries), 8 * (2 * len(centers) + rows.shape[1])):
+            asked = take(rows, queries[part]) - middle
+            squares = lengths - 2 * multiply(asked, centers.T)
+            unit = _UNIT * (squared_norms(asked).max() + lengths.max())
+            probed[part] = smallest_places(squares, probes, unit or 1.0)
+        return probed
+
+
+class _Best:
+    """The k nearest samples that were found so far to each of q queries; place -1 where there are fewer."""
+
+    def __init__(self, q: int, k: int) -> None:
+        self.places, self.distances = np.full((q, k), -1), np.full((q, k), np.inf)
+
+    def add(self, rows: np.ndarray, asking: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> None:
+        """Look for nearer ones among candidates.
+
+        Args:
+            rows: (n, d), of all samples.
+            asking: numbers of the queries that look.
+            queries: (q,) ascending places.
+            candidates: (m,) ascending places.
+        """
+        k, inside = self.places.shape[1], np.isin(queries[asking], candidates)
+        for numbers, most, are_candidates in ((asking[~inside], len(candidates), False),
+                                              (asking[inside], len(candidates) - 1, True)):
+            if not len(numbers) or not most:
+                continue
+            begin = 0
+            for block, near, distances in nearest_samples(rows, queries[numbers], candidates, min(k, most),
+                                                          are_candidates):
+                self._merge(numbers[begin:begin + len(block)], near, distances)
+                begin += len(block)
+
+    def _merge(self, numbers: np.ndarray, near: np.ndarray, distances: np.ndarray) -> None:
+        k = self.places.shape[1]
+        places = np.concatenate([self.places[numbers], near], axis=1)
+        distances = np.concatenate([self.distances[numbers], distances], axis=1)
+        order = np.lexsort((places, first_digits(distances**2)), axis=1)[:, :k]
+        self.places[numbers] = np.take_along_axis(places, order, axis=1)
+        self.distances[numbers] = np.take_along_axis(distances, order, axis=1)
 
 
 class _NearRows:
@@ -97,15 +260,20 @@ class _NearRows:
 
     def nearest(self, block: np.ndarray, k: int, exclude_self: bool) -> np.ndarray:
         """Places (b, k), ascending, of the k nearest rows to the rows of ``block``."""
+        wanted = k if exclude_self else k + 1
+        place, _ = self.ranked(block, wanted, exclude_self)
+        return np.sort(place[:, wanted - k:], axis=1)
+
+    def ranked(self, block: np.ndarray, k: int, exclude_self: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Places (b, k), the nearest first, of the k nearest rows to the rows of ``block``, and their distances."""
         squares, error = self._quick_squares(block)
         if exclude_self:
             squares[np.arange(len(block)), block] = np.inf
-        wanted = k if exclude_self else k + 1
-        bound = _bound_of_smallest(squares, wanted)
+        bound = bound_of_smallest(squares, k)
         near, place = np.nonzero(squares <= (bound + error).astype(np.float32)[:, None])
-        exact = _first_digits(squared_distances(self._given, block[near], place))
-        first = _first_of_each(len(block), wanted, near, place, exact)
-        return np.sort(place[first[:, wanted - k:]], axis=1)
+        exact = squared_distances(self._given, block[near], place)
+        first = first_of_each(len(block), k, near, place, first_digits(exact))
+        return place[first], np.sqrt(exact[first])
 
     def _quick_squares(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared distances (b, n) in float32, and how far (b,) two of one row may be off together."""
@@ -117,46 +285,3 @@ class _NearRows:
         largest = np.sqrt(self._norms.max())
         lengths = np.sqrt(self._norms[block])
         return squares, 4 * error * lengths * largest + 2.0**-20 * (lengths + largest)**2
-
-
-def _first_digits(values: np.ndarray) -> np.ndarray:
-    """Values, each rounded to 40 bits."""
-    fractions, exponents = np.frexp(values)
-    return np.ldexp(np.rint(fractions * 2.0**40), exponents - 40)
-
-
-def smallest_places(values: np.ndarray, k: int, unit: float) -> np.ndarray:
-    """Places (b, k), ascending, of the k smallest of each row of values; of equal ones the lowest places.
-
-    Args:
-        values: (b, n).
-        k: at most n.
-        unit: values are counted in units of this size, which rounding does not reach.
-
-    Returns:
-        (b, k) places.
-    """
-    bound = _bound_of_smallest(values, k)
-    near, place = np.nonzero(values <= (bound + unit)[:, None])
-    first = _first_of_each(len(values), k, near, place, np.rint(values[near, place] / unit))
-    return np.sort(place[first], axis=1)
-
-
-def _first_of_each(b: int, k: int, near: np.ndarray, place: np.ndarray, value: np.ndarray) -> np.ndarray:
-    """Which of the candidates (b, k) have the least values in each row, the least first; ``near`` gives their rows."""
-    order = np.lexsort((place, value, near))
-    first = np.searchsorted(near, np.arange(b))  # np.nonzero goes by rows, and so does the order
-    return order[first[:, None] + np.arange(k)]
-
-
-def _bound_of_smallest(values: np.ndarray, k: int) -> np.ndarray:
-    """A bound (b,) that is at least the k-th smallest of each row of values (b, n), and near it.
-
-    It is the k-th smallest of the minima of groups of columns: k columns at least are no larger, and few more.
-    """
-    groups = max(k, 8 * k)
-    if values.shape[1] < 2 * groups:
-        return np.partition(values, k - 1, axis=1)[:, k - 1]
-    rest = values.shape[1] % groups
-    minima = values[:, rest:].reshape(len(values), -1, groups).min(axis=1)
-    return np.partition(minima, k - 1, axis=1)[:, k - 1]

@@ -37,4 +37,4 @@ def normalize_scores(values: np.ndarray, labels: np.ndarray, normalize: Range = 
     return normal
 
 
-NORMALIZATION = Entry(NORMALIZE, normalize_scores, (), "n", "")
+NORMALIZATION = Entry(NORMALIZE, normalize_scores, (), "n", "", labels=lambda options: options[NORMALIZE] == "class")

@@ -14,7 +14,8 @@ from ms_coreset.selectors.rules import top
 from ms_coreset.selectors.selection import Selection
 
 
-@rule("offset", source="Zheng et al., ELFS: Label-Free Coreset Selection with Proxy Training Dynamics, ICLR 2025")
+@rule("offset", labels=False,
+      source="Zheng et al., ELFS: Label-Free Coreset Selection with Proxy Training Dynamics, ICLR 2025")
 def offset(values: np.ndarray, evidence: Evidence, request: Request,
            offset: Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")] = 0.3) -> Selection:
     """The highest scores that are left when a share of the highest is dropped: ranks ``round(beta n)`` on.

@@ -49,7 +49,7 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
         return np.asarray(entry.function(evidence, **options), np.float64)
     if how == "samples":
         return ranks.join(_values_of(entry, evidence, options, np.arange(len(evidence))[ranks.part(len(evidence))]))
-    parts, whole = deal(classes(evidence.labels), ranks.size), np.empty(len(evidence))
+    parts, whole = deal(classes(evidence.groups), ranks.size), np.empty(len(evidence))
     whole[np.concatenate(parts)] = ranks.join(_values_of(entry, evidence, options, parts[ranks.rank]))
     return whole
 
@@ -109,8 +109,8 @@ def _pack(selection: Selection) -> dict[str, np.ndarray]:
 
 def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[str, Any], ranks: Alone) -> Selection:
     """Each rank chooses from its classes; then the picks are joined, classes by rising label."""
-    groups = classes(evidence.labels)
-    budgets = [request.budget_of(evidence.labels[rows[0]], len(rows)) for rows in groups]
+    groups = classes(evidence.groups)
+    budgets = [request.budget_of(evidence.groups[rows[0]], len(rows)) for rows in groups]
     empty = [rows for rows, k in zip(groups, budgets, strict=True) if not k]
     shares = deal([rows for rows, k in zip(groups, budgets, strict=True) if k], ranks.size)
     # Classes that the rate keeps nothing of go to rank 0, which has others unless nothing is kept at all.
@@ -120,7 +120,7 @@ def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[
         with alone():
             own = entry.function(evidence.part(mine), request, **options)
     indices = ranks.join(mine[own.indices])
-    order = np.argsort(evidence.labels[indices], kind="stable")  # of a class all are one rank's, in pick order
+    order = np.argsort(evidence.groups[indices], kind="stable")  # of a class all are one rank's, in pick order
     weights, scores = (_join(getattr(own, name), ranks) for name in ("weights", "scores"))
     if scores is not None:
         places = np.argsort(np.concatenate(shares))

@@ -102,6 +102,7 @@ AUTO = "auto"
 Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
 Metric = Annotated[str, OneOf(("euclidean", "cosine"))]  # of features as given, or each at length 1
 Count = Annotated[int, Whole(1)]
+Probes = Annotated[int, Whole(0)]  # of ``neighbors.nearest_among``: 0, exact, or in how many cells neighbors are sought
 Epochs = Annotated[int | str | tuple, Slice()]
 Window = Annotated[int, Whole(2)]  # epochs that are looked at together
 Positive = Annotated[float, Number(lambda value: value > 0, "a finite number above 0")]

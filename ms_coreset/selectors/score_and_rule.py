@@ -35,7 +35,8 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
     options, of_rule = with_seed(entry, request, plain(options)), plain(of_rule)
     entry.require(evidence, options)
     drawn.require(evidence, of_rule)
-    values = normalize_scores(on_ranks.values(entry, evidence, options), evidence.labels, normalize)
+    NORMALIZATION.require(evidence, {NORMALIZE: normalize})
+    values = normalize_scores(on_ranks.values(entry, evidence, options), evidence.groups, normalize)
     return drawn.function(values, evidence, request, **of_rule)._replace(scores=values)
 
 

@@ -28,12 +28,13 @@ def _register_top(entry: Entry, aliases: Iterable[str]) -> None:
     top.__signature__ = inspect.Signature([*of_method, *of_score])  # type: ignore[attr-defined]
     top.__doc__ = entry.function.__doc__
     method(entry.name, entry.requirements, f"{entry.cost} + n log n", source=entry.source, aliases=aliases, nested=True,
-           takes=entry.takes, parallel="scores", label_columns=entry.label_columns, work=entry.work)(top)
+           takes=entry.takes, parallel="scores", labels=entry.labels, label_columns=entry.label_columns,
+           work=entry.work)(top)
 
 
 def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
-                   parallel: str | Callable = "", takes: Needs = (), label_columns: Flag = False,
-                   work: Callable | None = None) -> Callable:
+                   parallel: str | Callable = "", takes: Needs = (), labels: Flag = True,
+                   label_columns: Flag = False, work: Callable | None = None) -> Callable:
     """Decorator that registers a function as a score, and as a method of the same name that keeps the top of it.
 
     Args:
@@ -44,6 +45,7 @@ def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str 
         aliases: other names for it.
         parallel: how several ranks share it, see ``catalogue.Entry``.
         takes: fields of ``Evidence`` that it uses if they are there, see ``catalogue.Entry``.
+        labels: whether it looks at labels, see ``catalogue.Entry``.
         label_columns: whether it compares labels with logits, see ``catalogue.Entry``.
         work: what it takes, for ``estimate``, see ``catalogue.Entry``.
 
@@ -51,7 +53,7 @@ def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str 
         The decorator, which gives the function back.
     """
     def register(function: Callable) -> Callable:
-        score(name, needs, cost, source, aliases, takes, parallel, label_columns, work)(function)
+        score(name, needs, cost, source, aliases, takes, parallel, label_columns, work, labels=labels)(function)
         _register_top(SCORES[name], aliases)
         return function
     return register

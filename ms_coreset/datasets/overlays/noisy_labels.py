@@ -59,6 +59,7 @@ def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, 
             itself, and when the files can't be written.
     """
     require_clean(clean, "label noise is")
+    clean.require_labels("label noise")
     if noise not in NOISES:
         raise MsCoresetError(f"unknown label noise {noise!r}: there are {', '.join(NOISES)}")
     if noise == "symmetric":

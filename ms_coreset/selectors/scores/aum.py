@@ -9,7 +9,7 @@ from ms_coreset.selectors.option_values import Epochs
 from ms_coreset.selectors.scores.record import mean_over_seen, record_of, sum_over_seen
 
 
-@score("aum", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+@score("aum", needs=("dynamics",), labels=False, cost="n T", work=row_by_row, parallel="samples",
        source="Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2")
 def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the area under the margin: the mean over epochs of z_y - max_{j != y} z_j, of logits.
@@ -29,7 +29,7 @@ def aum(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     return -mean_over_seen(*record_of(evidence, "aum", "logit_margin", epochs))
 
 
-@score("accumulated_margin", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+@score("accumulated_margin", needs=("dynamics",), labels=False, cost="n T", work=row_by_row, parallel="samples",
        source="Zheng et al., CCS, ICLR 2023 (its code's AUM)")
 def accumulated_margin(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the sum over epochs of the label's lead in probability, p_y - max_{j != y} p_j.

@@ -9,9 +9,10 @@ from ms_coreset.rows import take
 from ms_coreset.selectors import norms
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.neighbors import neighbor_blocks
-from ms_coreset.selectors.option_values import Count, Metric, OneOf, Variant
+from ms_coreset.selectors.neighbors import nearest_neighbors, neighbor_blocks
+from ms_coreset.selectors.option_values import Count, Metric, OneOf, Probes, Variant
 from ms_coreset.selectors.quota import classes
+from ms_coreset.selectors.row_blocks import blocks
 from ms_coreset.softmax import log_softmax
 
 DIRECTIONS = {"highest": 1, "lowest": -1}
@@ -22,15 +23,16 @@ def _cal_work(size: Size, options: dict[str, Any]) -> Work:
     m = max(samples for samples, _ in groups)
     pairs = sum(times * samples**2 for samples, times in groups)
     features = size.features_of(m) + size.directions_of(m, options["metric"]) + 4 * m * size.d
+    features += 24 * m * min(options["neighbors"], m)
     return Work(features + 16 * m * size.columns + size.logits_of(m), 2 * pairs * size.d)
 
 
-@score("cal", needs=EXTRACTED, cost="n^2 d", work=_cal_work,
+@score("cal", needs=EXTRACTED, labels=lambda options: options["within_class"], cost="n^2 d", work=_cal_work,
        parallel=lambda options: "classes" if options["within_class"] else "",
        source="Margatina et al., Active Learning by Acquiring Contrastive Examples, EMNLP 2021; Guo et al., DeepCore")
 def cal(evidence: Evidence, neighbors: Count = 10, within_class: bool = True,
         direction: Annotated[str, OneOf(DIRECTIONS)] = "highest", variant: Variant = "paper",
-        metric: Metric = "euclidean") -> np.ndarray:
+        metric: Metric = "euclidean", probes: Probes = 0) -> np.ndarray:
     """How unlike a sample's nearest neighbors' its class probabilities are, s_i = mean_{j in kNN(i)} D(p_i, p_j).
 
     D(p, q) = 1/2 sum_c (p_c - q_c)(log p_c - log q_c), the mean of both Kullback-Leibler divergences, from log softmax
@@ -50,24 +52,31 @@ def cal(evidence: Evidence, neighbors: Count = 10, within_class: bool = True,
         variant: "paper", or "deepcore": the first of the nearest is taken for the sample itself, though it may be a
             duplicate of it (``argsort(distances)[1:k + 1]``); DeepCore itself is this with direction "lowest".
         metric: of the features: "euclidean", or "cosine", which looks at their directions only.
+        probes: 0: the neighbors are exact; otherwise they are sought in so many cells (``neighbors.nearest_among``),
+            for large classes. Variant "deepcore" has exact ones only.
 
     Returns:
         (n,), at least 0 nats for "highest"; 0 for a class of one sample.
     """
     divergence = np.zeros(len(evidence))
-    for rows in classes(evidence.labels) if within_class else [np.arange(len(evidence))]:
+    for rows in classes(require_field(evidence.labels)) if within_class else [np.arange(len(evidence))]:
         if len(rows) > 1:
             log_p = log_softmax(take(require_field(evidence.logits), rows))
-            features = norms.rows_in_metric(take(require_field(evidence.features), rows), metric)
-            divergence[rows] = _local_divergence(features, log_p, neighbors, variant == "paper")
+            features, k = take(require_field(evidence.features), rows), min(neighbors, len(rows) - 1)
+            if variant == "paper":
+                nearest = np.sort(nearest_neighbors(features, k, metric=metric, probes=probes).places, axis=1)
+            else:
+                found = neighbor_blocks(norms.rows_in_metric(features, metric), k, exclude_self=False)
+                nearest = np.concatenate([places for _, places in found])
+            divergence[rows] = _local_divergence(log_p, nearest)
     return DIRECTIONS[direction] * divergence
 
 
-def _local_divergence(features: np.ndarray, log_p: np.ndarray, neighbors: int, exclude_self: bool) -> np.ndarray:
-    p, k = np.exp(log_p), min(neighbors, len(features) - 1)
-    divergence = np.empty(len(features))
-    for rows, nearest in neighbor_blocks(features, k, exclude_self):
-        # One neighbour of every row at a time: (b, C) numbers, not (b, k, C).
-        divergence[rows] = sum(((p[rows] - p[others]) * (log_p[rows] - log_p[others])).sum(axis=1)
-                               for others in nearest.T) / (2 * k)
-    return divergence
+def _local_divergence(log_p: np.ndarray, nearest: np.ndarray) -> np.ndarray:
+    """The mean D (n,) of rows of log p (n, C) to those at the places ``nearest`` (n, k)."""
+    p, total = np.exp(log_p), np.zeros(len(log_p))
+    for part in blocks(len(p), 32 * p.shape[1]):
+        # One neighbor of every row at a time: (b, C) numbers, not (b, k, C).
+        for others in nearest[part].T:
+            total[part] += ((p[part] - p[others]) * (log_p[part] - log_p[others])).sum(axis=1)
+    return total / (2 * nearest.shape[1])

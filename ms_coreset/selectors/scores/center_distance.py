@@ -46,7 +46,7 @@ def center_distance(evidence: Evidence, center: Center = "median", metric: Metri
         no direction (high = keep is Sorscher et al.'s for prototypes, NeurIPS 2022).
     """
     distances = np.empty(len(evidence))
-    for rows in classes(evidence.labels):
+    for rows in classes(require_field(evidence.labels)):
         distances[rows] = _from_center(take(require_field(evidence.features), rows), CENTERS[center], metric)
     return distances
 

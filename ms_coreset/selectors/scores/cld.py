@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError, warn
-from ms_coreset.evidence import Evidence
+from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Epochs
@@ -46,7 +46,7 @@ def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """
     losses, _ = record_of(evidence, "cld", "loss", epochs)
     held_out, _ = record_of(evidence, "cld", "validation_loss", epochs)
-    correlations = Correlations(evidence.labels)
+    correlations = Correlations(require_field(evidence.labels))
     for loss, of_validation in zip(losses, held_out, strict=True):
         correlations.add(loss, of_validation)
     return correlations.score()

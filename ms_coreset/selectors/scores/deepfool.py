@@ -7,7 +7,7 @@ from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
 
 
-@score("deepfool", needs=("boundary",), cost="n", work=row_by_row, parallel="samples",
+@score("deepfool", needs=("boundary",), labels=False, cost="n", work=row_by_row, parallel="samples",
        source="Ducoffe and Precioso, Adversarial Active Learning, 2018; Moosavi-Dezfooli et al., DeepFool, CVPR 2016")
 def deepfool(evidence: Evidence) -> np.ndarray:
     """Nearness to the decision boundary, minus the squared length of DeepFool's perturbation, -||r_i||^2.

@@ -16,7 +16,8 @@ from ms_coreset.selectors.scores.record import mean_over_seen, record_of
 LENGTH = 10  # of a window, in both papers
 
 
-@score("dyn_unc", needs=("dynamics",), cost="n T J", work=row_by_row, parallel="samples", aliases=("DynUnc",),
+@score("dyn_unc", needs=("dynamics",), labels=False, cost="n T J", work=row_by_row, parallel="samples",
+       aliases=("DynUnc",),
        source="He et al., Large-scale Dataset Pruning with Dynamic Uncertainty, CVPR Workshops 2024")
 def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
     """Mean over all windows of J epochs of how much the label's probability varies within one.
@@ -41,7 +42,7 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
     return _mean_over_windows(evidence, "dyn_unc", window, epochs, lambda mean, deviation: deviation)
 
 
-@score("dual", needs=("dynamics",), cost="n T J", work=row_by_row, parallel="samples",
+@score("dual", needs=("dynamics",), labels=False, cost="n T J", work=row_by_row, parallel="samples",
        source="Cho et al., Lightweight Dataset Pruning without Full Training via Example Difficulty and Prediction "
               "Uncertainty, ICML 2025")
 def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:

@@ -21,8 +21,8 @@ def _by_logits(options: dict[str, Any]) -> bool:
 
 
 @score("el2n", needs=lambda options: ("logits",) if _by_logits(options) else ("dynamics",),
-       takes=lambda options: ("runs",) if _by_logits(options) else (), label_columns=_by_logits, cost="R n C",
-       work=row_by_row, parallel="samples", source=f"{DATA_DIET}, def. 2.2")
+       takes=lambda options: ("runs",) if _by_logits(options) else (), labels=_by_logits, label_columns=_by_logits,
+       cost="R n C", work=row_by_row, parallel="samples", source=f"{DATA_DIET}, def. 2.2")
 def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = None) -> np.ndarray:
     """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
@@ -52,4 +52,4 @@ def _error_norms(evidence: Evidence) -> np.ndarray:
         errors[np.arange(len(errors)), labels] -= 1
         return np.sqrt(np.einsum("ic,ic->i", errors, errors))
 
-    return row_wise(of_rows, evidence.labels, require_field(evidence.logits))
+    return row_wise(of_rows, require_field(evidence.labels), require_field(evidence.logits))

@@ -15,7 +15,7 @@ _LENGTH = 10  # of both parts, in the paper
 Weight = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
 
 
-@score("eva", needs=("dynamics",), cost="n T", work=row_by_row,
+@score("eva", needs=("dynamics",), labels=False, cost="n T", work=row_by_row,
        source="Hong et al., Evolution-aware Variance Coreset Selection for Medical Image Classification, ACM MM 2024")
 def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = None,
         weight: Weight = 0.5) -> np.ndarray:

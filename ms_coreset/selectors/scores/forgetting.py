@@ -11,7 +11,7 @@ from ms_coreset.selectors.option_values import Epochs, OneOf
 from ms_coreset.selectors.scores.record import record_of, sum_over_seen
 
 
-@score("forgetting", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+@score("forgetting", needs=("dynamics",), labels=False, cost="n T", work=row_by_row, parallel="samples",
        source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
 def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs",
                epochs: Epochs | None = None) -> np.ndarray:
@@ -35,7 +35,7 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
     return forgets.score(never_learned)
 
 
-@score("correctness", needs=("dynamics",), cost="n T", work=row_by_row, parallel="samples",
+@score("correctness", needs=("dynamics",), labels=False, cost="n T", work=row_by_row, parallel="samples",
        source="Swayamdipta et al., Dataset Cartography, EMNLP 2020")
 def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the number of epochs in which a sample was classified correctly.

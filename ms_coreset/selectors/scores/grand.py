@@ -42,7 +42,7 @@ def _gradient_norms(evidence: Evidence, variant: str, batch_size: int) -> np.nda
         return LastLayerGradients.of(Evidence(labels, features, logits)).squared_norms()
 
     features, logits = require_field(evidence.features), require_field(evidence.logits)
-    norms = np.sqrt(row_wise(of_rows, evidence.labels, features, logits))
+    norms = np.sqrt(row_wise(of_rows, require_field(evidence.labels), features, logits))
     return norms / batch_sizes(len(norms), batch_size) if variant == "deepcore" else norms
 
 

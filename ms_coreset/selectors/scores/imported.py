@@ -7,12 +7,11 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, require_field
-from ms_coreset.selectors import norms
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.distances import squared_distances
 from ms_coreset.selectors.estimate import Size, Work, row_by_row
-from ms_coreset.selectors.neighbors import nearest_samples
-from ms_coreset.selectors.option_values import Count, Metric, OneOf
+from ms_coreset.selectors.neighbors import nearest_among
+from ms_coreset.selectors.option_values import Count, Metric, OneOf, Probes
 
 ASKED = 2000  # scored samples, at most, by which the quality is told
 Weighting = Annotated[str, OneOf(("mean", "distance"))]
@@ -30,7 +29,7 @@ class Quality(NamedTuple):
     scored: int
 
 
-@score("imported", needs=("imported",), cost="n", work=row_by_row, parallel="samples",
+@score("imported", needs=("imported",), labels=False, cost="n", work=row_by_row, parallel="samples",
        source="whoever made them, such as rgeirhos/dataset-pruning-metrics for ImageNet")
 def imported(evidence: Evidence) -> np.ndarray:
     """Scores made elsewhere, as they are: ``Evidence(imported=...)``, or of a command's --scores-from FILE.
@@ -60,10 +59,10 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return Work(8 * copies * size.n * size.d, 2 * size.n**2 * size.d)
 
 
-@score("extrapolated", needs=("imported", "features"), cost="n m d for m scored samples", work=_work,
+@score("extrapolated", needs=("imported", "features"), labels=False, cost="n m d for m scored samples", work=_work,
        source="Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025")
 def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "euclidean",
-                 weighting: Weighting = "mean") -> np.ndarray:
+                 weighting: Weighting = "mean", probes: Probes = 0) -> np.ndarray:
     """Scores made elsewhere for a part of the samples; the others get the mean over their nearest scored samples.
 
     Those that have a score keep it. With N(i) the k scored samples whose features are nearest to sample i's:
@@ -79,6 +78,7 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
         metric: "euclidean" or "cosine", by which neighbors are nearest; d is the Euclidean distance of the features as
             they are for both, as in the authors' code.
         weighting: "mean", or "distance", the second formula.
+        probes: 0: the neighbors are exact; otherwise they are sought in so many cells (``neighbors.nearest_among``).
 
     Returns:
         (n,) float64. Of equally near samples the lowest places are taken.
@@ -93,12 +93,12 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
         return values
     _require_enough(scored, neighbors)
     features = require_field(evidence.features)
-    values[others] = _Neighbors(neighbors, metric, weighting).predictions(features, values, others)
+    values[others] = _Neighbors(neighbors, metric, weighting, probes).predictions(features, values, others)
     return values
 
 
 def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean",
-                          weighting: str = "mean") -> Quality:
+                          weighting: str = "mean", probes: int = 0) -> Quality:
     """How well ``extrapolated`` predicts the known scores, each from the others, of at most 2,000, evenly taken.
 
     Args:
@@ -106,6 +106,7 @@ def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str =
         neighbors: see ``extrapolated``.
         metric: see ``extrapolated``.
         weighting: see ``extrapolated``.
+        probes: see ``extrapolated``.
 
     Returns:
         A ``Quality``.
@@ -114,8 +115,8 @@ def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str =
     scored = np.flatnonzero(~np.isnan(values))
     _require_enough(scored, neighbors + 1)
     asked = scored[np.unique(np.linspace(0, len(scored) - 1, ASKED).astype(int))]
-    told = _Neighbors(neighbors, metric, weighting).predictions(require_field(evidence.features), values, asked,
-                                                                exclude_self=True)
+    how = _Neighbors(neighbors, metric, weighting, probes)
+    told = how.predictions(require_field(evidence.features), values, asked)
     return Quality(_correlation(told, values[asked]), _correlation(_ranks(told), _ranks(values[asked])), len(scored))
 
 
@@ -140,17 +141,14 @@ class _Neighbors:
     count: int
     metric: str
     weighting: str
+    probes: int
 
-    def predictions(self, features: np.ndarray, values: np.ndarray, asked: np.ndarray,
-                    exclude_self: bool = False) -> np.ndarray:
-        """Scores (q,) of the samples ``asked`` (q,), from the values (n,) that are not NaN."""
-        scored, told = np.flatnonzero(~np.isnan(values)), np.empty(len(asked))
-        rows, begin = norms.rows_in_metric(features, self.metric), 0
-        for places, near, distances in nearest_samples(rows, asked, scored, self.count, exclude_self):
-            distances = self._distances(features, places, near, distances)
-            told[begin:begin + len(places)] = self._mean(values[near], distances)
-            begin += len(places)
-        return told
+    def predictions(self, features: np.ndarray, values: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Scores (q,) of the samples ``asked`` (q,), from the values (n,) of others that are not NaN."""
+        found = nearest_among(features, asked, np.flatnonzero(~np.isnan(values)), k=self.count, metric=self.metric,
+                              probes=self.probes)
+        distances = self._distances(features, asked, found.places, found.distances)
+        return self._mean(values[found.places], distances)
 
     def _distances(self, features: np.ndarray, places: np.ndarray, near: np.ndarray,
                    distances: np.ndarray) -> np.ndarray:

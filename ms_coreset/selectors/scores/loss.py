@@ -26,4 +26,4 @@ def loss(evidence: Evidence) -> np.ndarray:
     def of_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
         return -log_softmax(logits)[np.arange(len(labels)), labels]
 
-    return row_wise(of_rows, evidence.labels, require_field(evidence.logits))
+    return row_wise(of_rows, require_field(evidence.labels), require_field(evidence.logits))

@@ -55,7 +55,7 @@ def ram_apl(evidence: Evidence, kept: Part = 0.5, a: Part = 0.2, kappa: Positive
     ranks, misses = np.zeros((2, len(evidence)))
     for run in runs_of(evidence):
         features = require_field(run.features)
-        groups = classes(evidence.labels)
+        groups = classes(require_field(evidence.labels))
         means = np.stack([centers.class_mean(take(features, rows)) for rows in groups])
         for rows, mean in zip(groups, means, strict=True):
             centered = np.subtract(take(features, rows), mean, dtype=np.float64)

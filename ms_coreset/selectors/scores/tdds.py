@@ -28,7 +28,7 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return Work(8 * size.n * ((options["window"] or 10) - 1 + 2), size.n * size.columns)
 
 
-@score("tdds", needs=("dynamics",), cost="n T J", work=_work, parallel="samples",
+@score("tdds", needs=("dynamics",), labels=False, cost="n T J", work=_work, parallel="samples",
        source="Zhang et al., Spanning Training Progress: Temporal Dual-Depth Scoring for Enhanced Dataset Pruning, "
               "CVPR 2024")
 def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:

@@ -12,8 +12,8 @@ from ms_coreset.softmax import log_softmax, softmax
 _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., DeepCore, 2022, eq. 2"
 
 
-@score("least_confidence", needs=("logits",), cost="n C", work=row_by_row, parallel="samples", source=_SOURCE,
-       aliases=("LeastConfidence",))
+@score("least_confidence", needs=("logits",), labels=False, cost="n C", work=row_by_row, parallel="samples",
+       source=_SOURCE, aliases=("LeastConfidence",))
 def least_confidence(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """One minus the highest class probability, 1 - max_c p_c.
 
@@ -29,7 +29,7 @@ def least_confidence(evidence: Evidence, variant: Variant = "paper") -> np.ndarr
     return row_wise(lambda logits: 1 - softmax(logits).max(axis=1), require_field(evidence.logits))
 
 
-@score("entropy", needs=("logits",), cost="n C", work=row_by_row, parallel="samples", source=_SOURCE,
+@score("entropy", needs=("logits",), labels=False, cost="n C", work=row_by_row, parallel="samples", source=_SOURCE,
        aliases=("Uncertainty",))
 def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """Entropy of the class probabilities, -sum_c p_c log p_c.
@@ -49,7 +49,7 @@ def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     return row_wise(of_rows, require_field(evidence.logits))
 
 
-@score("margin", needs=("logits",), cost="n C", work=row_by_row, parallel="samples", source=_SOURCE)
+@score("margin", needs=("logits",), labels=False, cost="n C", work=row_by_row, parallel="samples", source=_SOURCE)
 def margin(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
     """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
 

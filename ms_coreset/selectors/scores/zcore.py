@@ -33,7 +33,7 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return Work(size.types[0].itemsize * size.n * size.d + 48 * size.n + 24 * draws, 8.0 * draws * size.n)
 
 
-@score("zcore", needs=("features",), cost="n m for m draws", work=_work, aliases=("ZCore", "zero_shot"),
+@score("zcore", needs=("features",), labels=False, cost="n m for m draws", work=_work, aliases=("ZCore", "zero_shot"),
        source="Griffin, Marks & Corso, Zero-Shot Coreset Selection via Iterative Subspace Sampling, 2024")
 def zcore(evidence: Evidence, draws: Draws | None = None, neighbors: Count = 1000, exponent: Positive = 4.0,
           seed: int = 0) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.evidence import EXTRACTED, Evidence, require_field
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.memory import BOUND
@@ -69,7 +69,7 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
         gradients = gradients_of(evidence, rows)
         if variant == "deepcore":
             gradients = gradients.divide_by_batch(batch_size)
-        labels = evidence.labels[rows]
+        labels = require_field(evidence.labels)[rows]
         members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         distances = as_matrices([GradientDistance(gradients.take(places)) for places in members], request.memory_bytes)
         similarities = [block.nearness() for block in distances]
@@ -80,7 +80,7 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
             weights[rows[places[picked]]] += cluster_sizes(similarity, picked)
         return rows[picks]
 
-    indices = pick_by_group(evidence.labels, request, pick)
+    indices = pick_by_group(evidence.groups, request, pick)
     return Selection(indices, weights[indices])
 
 

@@ -32,7 +32,8 @@ def _graph_cut_work(size: Size, options: dict[str, Any]) -> Work:
 
 
 @method("graph_cut", needs=needs_of_kernel, cost="n C d, and C d per gain", work=_graph_cut_work,
-        aliases=("GraphCut", "Submodular"), nested=is_nested, parallel=sharing_of, label_columns=goes_by_gradients,
+        aliases=("GraphCut", "Submodular"), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
+        label_columns=goes_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {DEEPCORE}")
 def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kernel: Kernel = "gradient",
               greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:

@@ -99,7 +99,7 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize
             return greedi(len(rows), k, request.seed, pool, maximize)
         return rows[maximize(pool(rows, 1.0)(k), k)]
 
-    return Selection(pick_by_group(evidence.labels, request, pick))
+    return Selection(pick_by_group(evidence.groups, request, pick))
 
 
 def gradients_of(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:
