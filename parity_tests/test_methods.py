@@ -50,6 +50,8 @@ METHOD_OPTIONS = {
     "d2": [{"score": "imported", "gamma": 1.0, "discount": "absolute"}, {"score": "el2n", "density": "product"},
            {"score": "imported", "symmetric": False, "neighbors": 2}, {"score": "loss", "scale": "median"},
            {"score": "aum", "mis_ratio": 0.2}],
+    "prune4rel": [{"tau": 0.6, "turns": False}, {"tau": 0.0, "metric": "euclidean", "eta": 100.0},
+                  {"confidence": "entropy", "tau": 0.8}, {"confidence": "margin", "tau": 0.5, "eta": 0.1}],
     "herding": [{"variant": "deepcore"}, COSINE],
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],

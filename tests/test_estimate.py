@@ -183,6 +183,7 @@ def by_hand(balance):
         "ram_apl": (4 * 400 * D + 16 * 400 * D + 16 * C * D, 2 * N * C * D),
         "tdds": (8 * N * (9 + 2), N * C), "cld": (120 * N, N),
         "gm_matching": (4 * 400 * D + 8 * 400 * (D + 4), 2 * D * 3 * 400 * (40 + 20)),  # within classes, always
+        "prune4rel": (copy + logits + 12 * m * D + 80 * m, one_by_one),
         "k_center": (copy + 8 * D * 256, one_by_one),
         "contextual_diversity": (16 * m * C + 32 * 256 * C, 4 * pools * m * C * k),
         "facility_location": (kernel + 8 * m * m, pools * m * m * (D + C)),

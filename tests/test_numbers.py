@@ -315,7 +315,7 @@ INVARIANT = ["cal", "extrapolated", "herding", "k_center", "moderate", "ram_apl"
 NOT_INVARIANT = {
     **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
                     "the last layer's gradient by its weights is a product with the features themselves"),
-    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching"],
+    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching", "prune4rel"],
                     "cosines, of gradients or of features, are angles at the origin"),
     "zcore": "the random points that samples are compared with are rounded where the features lie",
     "d2": "messages fade with the distance: a factor changes them; a constant does not, see test_d2"}

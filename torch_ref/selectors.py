@@ -19,6 +19,7 @@ from torch_ref.gradmatch import gradmatch
 from torch_ref.herding import herding
 from torch_ref.k_center import k_center
 from torch_ref.moderate import moderate
+from torch_ref.prune4rel import prune4rel
 from torch_ref.quota import Picks
 from torch_ref.quotas import with_quota
 from torch_ref.ram_apl import ram_apl
@@ -126,7 +127,7 @@ def _top_of(name: str) -> Callable[..., Picks]:
 
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (
-    random, full, moderate, ccs, d2, ram_apl, herding, gm_matching, k_center,
+    random, full, moderate, ccs, d2, ram_apl, herding, gm_matching, prune4rel, k_center,
     contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}

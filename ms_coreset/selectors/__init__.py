@@ -13,7 +13,8 @@ from ms_coreset.evidence import Evidence
 # What these register stands in this order in lists and messages.
 # isort: off
 from ms_coreset.selectors import baselines, best_window, beta, class_quotas, message_passing
-from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, gradmatch, glister, offset
+from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, prune4rel, gradmatch, glister
+from ms_coreset.selectors import offset
 from ms_coreset.selectors import scores, moderate, ccs, d2, top_of_score, ram_apl, submodular
 # isort: on
 from ms_coreset.selectors import on_ranks, score_and_rule, searches
@@ -53,6 +54,7 @@ __all__ = [
     "moderate",
     "offset",
     "pick_by_group",
+    "prune4rel",
     "ram_apl",
     "register_method",
     "register_rule",

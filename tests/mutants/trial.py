@@ -20,6 +20,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "selectors/gm_matching": "gm_matching estimate parity/methods",
     "selectors/d2": "d2 estimate parity/methods",
     "selectors/message_passing": "d2 estimate parity/methods",
+    "selectors/prune4rel": "prune4rel estimate parity/methods",
     "selectors/gradmatch": "gradient selectors estimate parity/methods",
     "selectors/glister": "gradient selectors estimate parity/methods",
     "selectors/gradient_task": "gradient selectors parity/methods",
