@@ -1,4 +1,7 @@
-"""Picks of both packages against the peers' for budgets that differ from set to set, as the keys' names do."""
+"""Both packages against arrays of the peers that no one key of every set names, or that are no result of a call.
+
+Budgets differ from set to set, and the keys' names with them; and what LCMat's distances are made of.
+"""
 
 from fnmatch import filter as matching
 
@@ -7,8 +10,11 @@ import pytest
 
 import ms_coreset as mc
 import torch_ref
+from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
+from ms_coreset.selectors.submodular.lcmat import curvatures
 from parity_tests.peer_cases import directed_d2_picks, load, softmax
 from parity_tests.peer_vectors import with_peers
+from torch_ref.lcmat import _diagonal, _most_varied
 
 pytestmark = [with_peers, pytest.mark.parametrize("package", [mc, torch_ref], ids=["ms_coreset", "torch_ref"])]
 
@@ -48,3 +54,23 @@ def first_close_call(inputs, picks, tau, within_class):
         similar = 0.5 + 0.5 * unit @ unit[pick]
         level += np.where(similar > tau, similar * confidence[pick], 0)
     return len(picks)
+
+
+def test_curvatures(folder, package):
+    """The peer's Hessian has biases first, ours class by class."""
+    inputs, peers = load(folder)
+    rows, width = inputs.rows_of(3), inputs["emb"].shape[1]
+    evidence, columns = inputs.evidence(package, rows), len(peers["lcmat/scale1/class3/variances"])
+    classes = columns // (width + 1)
+    ours_of = np.concatenate([np.arange(classes) * (width + 1),
+                              np.setdiff1d(np.arange(columns), np.arange(classes) * (width + 1))])
+    if package is torch_ref:
+        whole = _diagonal(inputs.evidence(package)).numpy()[:, ours_of]
+        np.testing.assert_allclose(whole[:5], peers["lcmat/scale1/hessian_diag_first5"], rtol=1e-3, atol=1e-5)
+        found = _most_varied(_diagonal(evidence), 100).numpy()
+    else:
+        whole = _diagonal(inputs.evidence(torch_ref)).numpy()[:, ours_of]
+        found = curvatures(LastLayerGradients.of(evidence), 100)
+    chosen = whole[rows][:, peers["lcmat/scale1/class3/K100_dims"]]
+    np.testing.assert_allclose(np.sort(found.var(axis=0)), np.sort(chosen.var(axis=0)), rtol=1e-9)
+    np.testing.assert_allclose(found.sum(axis=1), chosen.sum(axis=1), rtol=1e-9)

@@ -52,6 +52,7 @@ METHOD_OPTIONS = {
            {"score": "aum", "mis_ratio": 0.2}],
     "prune4rel": [{"tau": 0.6, "turns": False}, {"tau": 0.0, "metric": "euclidean", "eta": 100.0},
                   {"confidence": "entropy", "tau": 0.8}, {"confidence": "margin", "tau": 0.5, "eta": 0.1}],
+    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}],
     "herding": [{"variant": "deepcore"}, COSINE],
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],

@@ -188,6 +188,8 @@ def by_hand(balance):
         "contextual_diversity": (16 * m * C + 32 * 256 * C, 4 * pools * m * C * k),
         "facility_location": (kernel + 8 * m * m, pools * m * m * (D + C)),
         "craig": (apart + 8 * pairs, pools * pairs * (D + C)),
+        "lcmat": (4 * 400 * D + 4 * 400 * C + 8 * 400 * (D + C + C) + 40 * 400 + (8 * 400 + 32) * C * (D + 1)
+                  + 8 * 400**2, 3 * 400**2 * (D + C + 2 * C * (D + 1))),  # within classes, always, of all 24 columns
         "graph_cut": (kernel, 8 * N * D * C), "log_determinant": (kernel + 8 * m * k, growing),
         "gradmatch": (gradients + 8 * m * k + 24 * k * k, growing),
         "glister": (gradients + 32 * m * C, 4 * pools * m * D * C * k)}

@@ -313,7 +313,7 @@ def test_the_least_number_of_a_type_has_a_size(kind):
 INVARIANT = ["cal", "extrapolated", "herding", "k_center", "moderate", "ram_apl"]
 # What else looks at features does not promise it.
 NOT_INVARIANT = {
-    **dict.fromkeys(["craig", "gradmatch", "glister", "grand"],
+    **dict.fromkeys(["craig", "lcmat", "gradmatch", "glister", "grand"],
                     "the last layer's gradient by its weights is a product with the features themselves"),
     **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching", "prune4rel"],
                     "cosines, of gradients or of features, are angles at the origin"),

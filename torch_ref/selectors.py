@@ -18,6 +18,7 @@ from torch_ref.gm_matching import gm_matching
 from torch_ref.gradmatch import gradmatch
 from torch_ref.herding import herding
 from torch_ref.k_center import k_center
+from torch_ref.lcmat import lcmat
 from torch_ref.moderate import moderate
 from torch_ref.prune4rel import prune4rel
 from torch_ref.quota import Picks
@@ -128,7 +129,7 @@ def _top_of(name: str) -> Callable[..., Picks]:
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
 _OTHERS = (
     random, full, moderate, ccs, d2, ram_apl, herding, gm_matching, prune4rel, k_center,
-    contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
+    contextual_diversity, craig, lcmat, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}

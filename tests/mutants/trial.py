@@ -43,6 +43,7 @@ TESTS = {  # package or module -> its quick tests: those that know it best first
     "selectors/scores/zcore": "zcore estimate parity/methods",
     "selectors/on_ranks": "on_ranks selectors parity/methods",
     "selectors/submodular": "submodular on_ranks selectors estimate parity/methods",
+    "selectors/submodular/lcmat": "lcmat estimate parity/methods",
     "training": "training adaptive held_out parity/training",
     "training/adaptive": "adaptive training",
     "training/crops": "image_folders training parity/training",
