@@ -19,7 +19,7 @@ import numpy as np
 
 import ms_coreset as mc
 from ms_coreset.training import loop
-from ms_coreset.training.dynamics import RECORDS, Recorder
+from ms_coreset.training.dynamics import RECORDS, FieldRecorder
 from ms_coreset.training.streams import StreamRecorder
 
 BATCH = 128
@@ -62,8 +62,8 @@ def _compare(name, record, split, network, turns):
     """The time of an epoch with a record over that of one without, and its parts, as shares of the rest."""
     with_, without, recorder, validation = [], [], [], []
     for _ in range(turns + 1):
-        with (_stopwatch(Recorder, "record", "flush") as whole, _stopwatch(StreamRecorder, "record", "flush") as stream,
-              _stopwatch(loop, "_validate") as share):
+        with (_stopwatch(FieldRecorder, "record", "flush") as whole,
+              _stopwatch(StreamRecorder, "record", "flush") as stream, _stopwatch(loop, "_validate") as share):
             with_.append(_epoch(network(), split, record))
         rest = with_[-1] - whole[0] - stream[0] - share[0]
         recorder.append((whole[0] + stream[0]) / rest)
@@ -128,7 +128,7 @@ def _name(record):
 def _recorder(record, n, classes, epochs):
     if record == "stream":
         return StreamRecorder(np.arange(n) % classes, epochs, True)
-    return Recorder(record, epochs, n)
+    return FieldRecorder(record, epochs, n)
 
 
 def _show(recorder, shown, n, classes, epochs):

@@ -19,8 +19,9 @@ TARGET = Path(__file__).with_name("methods.md")
 _HEAD = """# Methods and scores
 
 Made from the docstrings by `python docs/generate_methods.py`. n samples, d dimensions of the features, C classes, k
-picks, T epochs, R runs; "needs" are fields of `Evidence` beside labels. Every score is high = keep; ties go to the
-lowest index. Any score goes with any rule: `--score NAME --rule RULE`, or in one word `NAME-RULE`.
+picks, T epochs, R runs; "needs" are fields of `Evidence`, with the default options; what does not need labels
+[goes without](data.md#without-labels). Every score is high = keep; ties go to the lowest index. Any score goes with any
+rule: `--score NAME --rule RULE`, or in one word `NAME-RULE`.
 What the peers' own code computed, and whether ours agrees, is [at the end](#the-peers-own-code-array-by-array).
 """
 _QUOTAS = """How many of each class, for every method and score: `--quota NAME`, or `el2n:quota=NAME`. Without one,
@@ -60,7 +61,7 @@ def page():
 
 def _section(entry, kind=""):
     options = ", ".join(f"`{name}={default!r}`" for name, default in entry.options.items()) or "none"
-    needs = ", ".join(entry.needs) or "nothing"
+    needs = ", ".join(entry.all_needs) or "nothing"
     source = f" · *source* {entry.source}" if entry.source else ""
     return (f"### {kind}{entry.name}\n\n{as_markdown(inspect.getdoc(entry.function))}\n\n"
             f"*Needs* {needs} · *options* {options} · *cost* {entry.cost}{source}\n")

@@ -35,6 +35,7 @@ _HOMES = {
     "ms_coreset.perturbations.attack": ("attack", "gradient_sign", "on_pixels", "projected_gradient"),
     "ms_coreset.perturbations.corruption": ("corrupt",),
     "ms_coreset.perturbations.label_noise": ("asymmetric_noise", "symmetric_noise"),
+    "ms_coreset.samplers": ("Sampler", "create_sampler", "list_samplers", "register_sampler"),
     "ms_coreset.selectors": ("Selection", "describe", "estimate", "list_methods", "list_rules", "list_scores",
                              "pick_by_group", "register_method", "register_rule", "register_score", "score", "select",
                              "select_by"),
@@ -45,6 +46,7 @@ _HOMES = {
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),
     "ms_coreset.training.record_size": ("RecordSize", "estimate_record"),
     "ms_coreset.training.streams": ("StreamedDynamics",),
+    "ms_coreset.training.recorder": ("Recorder",),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
 }
 _OF_MINDSPORE = ("ms_coreset.networks.layers", "ms_coreset.networks.initialization")  # can't be imported without it

@@ -80,15 +80,15 @@ class Evidence:
     def __post_init__(self, probabilities: Any) -> None:
         given: dict[str, Any] = {"labels": None if self.labels is None else as_labels(self.labels),
                                  "runs": _as_runs(self.runs)}
-        n = self._size(given["labels"], probabilities)
+        first, n = self._size(given["labels"], probabilities)
         if probabilities is not None:
             if self.logits is not None:
                 raise MsCoresetError("logits and probabilities: give one of them, the other follows")
-            given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None)))
+            given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None), first))
         for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,)),
                             ("imported", (n,))):
             if getattr(self, name) is not None:
-                given[name] = as_numbers(name, getattr(self, name), shape)
+                given[name] = as_numbers(name, getattr(self, name), shape, first)
         for name, value in given.items():
             object.__setattr__(self, name, value)
         require_kind("validation", self.validation, Evidence, type(None))
@@ -97,8 +97,8 @@ class Evidence:
             if len(run) != n or not _same(run.labels, self.labels):
                 raise MsCoresetError("every run must be of the same samples: their labels differ")
 
-    def _size(self, labels: np.ndarray | None, probabilities: Any) -> int:
-        """How many samples the first array that is there is of."""
+    def _size(self, labels: np.ndarray | None, probabilities: Any) -> tuple[str, int]:
+        """(name of the first array that is there, how many samples it is of)."""
         arrays = {"labels": labels, "features": self.features, "logits": self.logits, "probabilities": probabilities,
                   "boundary": self.boundary, "imported": self.imported}
         for name, given in arrays.items():
@@ -106,15 +106,15 @@ class Evidence:
                 shape = as_array(name, given).shape
                 if not shape or not shape[0]:
                     raise MsCoresetError(f"{name} must be of at least one sample, got shape {shape}")
-                return shape[0]
+                return name, shape[0]
         if self.dynamics is not None:
-            return int(self.dynamics.num_samples)  # type: ignore[attr-defined]
+            return "dynamics", int(self.dynamics.num_samples)  # type: ignore[attr-defined]
         if self.runs:
-            return len(self.runs[0])
+            return "runs", len(self.runs[0])
         raise MsCoresetError(f"evidence of nothing: give labels, or one of {', '.join(FIELDS)}")
 
     def __len__(self) -> int:
-        return self._size(self.labels, None)
+        return self._size(self.labels, None)[1]
 
     @property
     def groups(self) -> np.ndarray:
@@ -155,7 +155,7 @@ class Evidence:
         Returns:
             ``Evidence`` of m samples.
         """
-        found = {name: _part(getattr(self, name), rows) for name in fields}
+        found = {name: part_of(getattr(self, name), rows) for name in fields}
         labels = None if self.labels is None else take(self.labels, rows)
         return Evidence(labels, validation=self.validation, **found)
 
@@ -210,7 +210,7 @@ def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:
     return labels is others if labels is None or others is None else np.array_equal(labels, others)
 
 
-def _part(field: Any, rows: np.ndarray) -> Any:
+def part_of(field: Any, rows: np.ndarray) -> Any:
     """The part of a field of ``Evidence`` that belongs to the samples ``rows``."""
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)

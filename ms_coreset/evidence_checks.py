@@ -44,15 +44,19 @@ def _odd(labels: np.ndarray, whole: np.ndarray) -> str:
     return f": that of sample {sample} is {labels[sample]}"
 
 
-def as_numbers(name: str, given: Any, shape: tuple[int | None, ...]) -> np.ndarray | StoredRows:
-    """``given`` as an array of numbers of the shape (n,), or (n, None): any number of columns but 0."""
+def as_numbers(name: str, given: Any, shape: tuple[int | None, ...], like: str) -> np.ndarray | StoredRows:
+    """``given`` as an array of numbers of the shape (n,), or (n, None): any number of columns but 0.
+
+    ``like`` is the array that tells n, for the message.
+    """
     array = as_array(name, given)
     if array.dtype.kind not in "fiu":
         raise MsCoresetError(f"{name} must be numbers, got {type(given).__name__} of {array.dtype}; convert it first")
     fits = array.ndim == len(shape) and array.shape[0] == shape[0]
     if not fits or 0 in array.shape:
         wanted = f"({shape[0]}, d)" if len(shape) == 2 else f"({shape[0]},)"
-        raise MsCoresetError(f"{name} must be a {wanted} array like the others, got shape {array.shape}"
+        alike = "" if like == name else f" like {like}"
+        raise MsCoresetError(f"{name} must be a {wanted} array{alike}, got shape {array.shape}"
                              f"{', which has no columns' if fits else ''}")
     return array
 

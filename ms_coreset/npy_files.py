@@ -34,6 +34,41 @@ def create_array(path: FilePath, dtype: Any, shape: tuple[int, ...]) -> np.memma
         raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
 
 
+def lengthen_array(path: FilePath, rows: int) -> np.memmap:
+    """Give an .npy file more rows, which are zeros, without writing the others again.
+
+    NumPy leaves room in a file's header for the number of rows to grow.
+
+    Args:
+        path: of an .npy file.
+        rows: how many it is to have; a file that has as many stays as it is.
+
+    Returns:
+        A writable memory map of it.
+
+    Raises:
+        MsCoresetError: as ``open_array`` and ``create_array``.
+    """
+    array = open_array(path)
+    offset, dtype, shape = array.offset, array.dtype, (rows, *array.shape[1:])
+    if len(array) >= rows:
+        return open_array(path, "r+")
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    size = offset + dtype.itemsize * int(np.prod(shape))
+    try:
+        with open(path, "r+b") as stream:
+            version = np.lib.format.read_magic(stream)
+            reserve(stream, size)
+            stream.truncate(size)
+            stream.seek(0)
+            write = np.lib.format.write_array_header_1_0 if version == (1, 0) else np.lib.format.write_array_header_2_0
+            write(stream, header)
+            assert stream.tell() == offset
+    except OSError as error:
+        raise MsCoresetError(f"can't write {path}: {error.strerror or error}") from error
+    return open_array(path, "r+")
+
+
 def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
     """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that others write to as well.
 

@@ -40,6 +40,8 @@ def by_position(function):
             and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)]
 
 
+# What a batch is, in the order in which every loop has it.
+MORE = {"ms_coreset.Recorder.record": 4}
 EXPORTED = {name: value for package in packages() for name, value in callables(package)}
 
 
@@ -52,7 +54,7 @@ def test_what_is_looked_at_is_what_users_call():
 
 @pytest.mark.parametrize("name", EXPORTED)
 def test_few_arguments_go_by_position(name):
-    assert len(by_position(EXPORTED[name])) <= MOST
+    assert len(by_position(EXPORTED[name])) <= (MORE.get(name) or MOST)
 
 
 def test_the_twin_in_torch_is_called_alike():

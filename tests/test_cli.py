@@ -19,7 +19,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
-from ms_coreset.training.dynamics import Recorder
+from ms_coreset.training.dynamics import FieldRecorder
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = ROOT / "scripts"
@@ -456,10 +456,10 @@ def test_a_base_network_is_finished_or_trained_anew(here, capsys, monkeypatch):
         if epoch == 1:
             raise KeyboardInterrupt
 
-    line, record = "--dataset digits --pool 50 --rate 0.2 --epoch 2", Recorder.record
+    line, record = "--dataset digits --pool 50 --rate 0.2 --epoch 2", FieldRecorder.record
     assert call(f"{line} --model-dir straight --save straight") == 0
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "record", stop)
+        patch.setattr(FieldRecorder, "record", stop)
         assert call(line) == 130
     capsys.readouterr()
     assert call(f"{line} --save finished") == 0

@@ -10,7 +10,7 @@ import ms_coreset as mc
 from ms_coreset.arrays import StoredRows, as_array, plain
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES
-from ms_coreset.training.dynamics import RECORDS, Recorder
+from ms_coreset.training.dynamics import RECORDS, FieldRecorder
 from tests.recording import dynamics_of
 
 pytestmark = pytest.mark.filterwarnings("error::ms_coreset.errors.MsCoresetWarning")
@@ -93,7 +93,7 @@ def test_labels_of_runs_validation_sets_and_recordings_are_compared_too():
             mc.select(name, mc.Evidence(LABELS, FEATURES, LOGITS, validation=odd), 0.2)
     for labels in (LABELS - 1, LABELS + 1):
         with pytest.raises(MsCoresetError, match="labels must be 0 to 3, the columns of logits"):
-            Recorder(("loss",), 1, N).record(0, np.arange(N), LOGITS, labels)
+            FieldRecorder(("loss",), 1, N).record(0, np.arange(N), LOGITS, labels)
 
 
 def test_a_score_of_ones_own_may_compare_labels_with_logits():
@@ -357,7 +357,7 @@ def test_labels_that_are_whole_numbers(given, kept):
 @pytest.mark.parametrize("given", [
     LABELS + 0.5, np.where(LABELS, LABELS, np.nan), np.where(LABELS, LABELS, np.inf), LABELS * 1e300,
     LABELS.astype(str), LABELS.astype(object), np.ma.array(LABELS), np.eye(C)[LABELS], np.matrix(LABELS), [], 3,
-    (label for label in LABELS), None, LABELS * 1j])
+    (label for label in LABELS), LABELS * 1j])
 def test_labels_that_are_no_whole_numbers_are_refused(given):
     with pytest.raises(MsCoresetError, match=r"^labels"):
         mc.Evidence(given, FEATURES)
@@ -479,7 +479,7 @@ def test_runs_serve_nothing_else():
 
 
 def test_one_class_is_led_over_by_no_other():
-    labels, recorder = np.zeros(5, int), Recorder(RECORDS, 4, 5)
+    labels, recorder = np.zeros(5, int), FieldRecorder(RECORDS, 4, 5)
     for epoch in range(4):
         recorder.record(epoch, np.arange(5), RNG.randn(5, 1).astype(np.float32), labels)
         recorder.record_validation(epoch, np.arange(5), np.zeros(5))

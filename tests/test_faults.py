@@ -19,7 +19,7 @@ import ms_coreset as mc
 from ms_coreset.checksums import digest
 from ms_coreset.cli import main
 from ms_coreset.locks import try_lock
-from ms_coreset.training.dynamics import Recorder
+from ms_coreset.training.dynamics import FieldRecorder
 from tests.faults.contents import contents, litter
 from tests.faults.jobs import JOBS, grows
 
@@ -112,7 +112,7 @@ def test_dynamics_that_were_begun_before_the_first_epoch_ended_are_begun_anew(he
     split = mc.load_dataset("digits").subset(np.arange(60))
     recipe = mc.load_recipe("digits", epochs=1, validation=0.5)
     folders = [here / "straight", here / "begun"]
-    begun = Recorder(("loss", "margin"), 1, len(split), folders[1] / "dynamics")
+    begun = FieldRecorder(("loss", "margin"), 1, len(split), folders[1] / "dynamics")
     for array in vars(begun.dynamics()).values():
         if array is not None:
             array[:] = 0

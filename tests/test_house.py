@@ -21,7 +21,7 @@ FLOORS = [
     {"engines"},
     {"coreset", "evidence", "identity"},
     {"networks", "perturbations", "selectors"},
-    {"datasets"},
+    {"datasets", "samplers"},
     {"extraction"},
     {"training"},
     {"jobs"},

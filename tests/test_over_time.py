@@ -6,7 +6,7 @@ import pytest
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError, MsCoresetWarning
 from ms_coreset.selectors.scores.tdds import divergence
-from ms_coreset.training.dynamics import FIELDS, RECORDS, Recorder
+from ms_coreset.training.dynamics import FIELDS, RECORDS, FieldRecorder
 from tests.test_training import RECIPE, new_network, toy_split
 
 GAP = np.nan
@@ -81,7 +81,7 @@ def test_what_was_not_recorded_is_named():
 def test_the_recorder_compares_with_the_epoch_before():
     labels, rng = np.array([0, 1, 2, 0]), np.random.RandomState(0)
     logits = rng.randn(4, 4, 3)
-    recorder = Recorder(("divergence",), 4, 4)
+    recorder = FieldRecorder(("divergence",), 4, 4)
     for epoch, rows in enumerate(([0, 1, 2, 3], [3, 0, 2], [1, 0, 3], [0, 1, 2, 3])):
         recorder.record(epoch, np.array(rows), logits[epoch, rows], labels[rows])
     found = recorder.dynamics().divergence

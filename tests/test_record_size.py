@@ -5,7 +5,7 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.training.dynamics import FIELDS, RECORDS, Recorder
+from ms_coreset.training.dynamics import FIELDS, RECORDS, FieldRecorder
 from ms_coreset.training.streams import StreamRecorder
 from tests.test_streams import size
 
@@ -31,8 +31,8 @@ def test_streams(epochs, validated):
 @pytest.mark.parametrize("record", [FIELDS, RECORDS, ("correct",), ("divergence", "loss"), ()])
 def test_records_in_memory_and_in_files(tmp_path, record):
     told = mc.estimate_record(N, classes=C, epochs=6, record=record, folder=False)
-    assert told.memory == size(shown(Recorder(record, 6, N))) and told.disk == 0
-    recorder = shown(Recorder(record, 6, N, tmp_path))
+    assert told.memory == size(shown(FieldRecorder(record, 6, N))) and told.disk == 0
+    recorder = shown(FieldRecorder(record, 6, N, tmp_path))
     recorder.keep_state(1)
     told = mc.estimate_record(N, classes=C, epochs=6, record=record)
     assert told.disk == pytest.approx(sum(path.stat().st_size for path in tmp_path.iterdir()), abs=2000)

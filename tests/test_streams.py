@@ -7,7 +7,7 @@ import pytest
 
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.training.dynamics import RECORDS, Recorder
+from ms_coreset.training.dynamics import RECORDS, FieldRecorder
 from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, load_dynamics
 from tests.test_training import RECIPE, Stopped, new_network, toy_split
 
@@ -36,7 +36,7 @@ def scores_of(dynamics):
 
 @pytest.mark.parametrize(("epochs", "unseen"), [(4, ()), (10, ()), (14, ()), (25, ((3, 5), (4, 5), (24, 7), (0, 8)))])
 def test_streamed_scores_are_those_of_the_whole_record(epochs, unseen):
-    whole, streamed = Recorder(RECORDS, epochs, 40), StreamRecorder(LABELS, epochs, True)
+    whole, streamed = FieldRecorder(RECORDS, epochs, 40), StreamRecorder(LABELS, epochs, True)
     learn((whole, streamed), epochs, unseen)
     ours = scores_of(streamed.dynamics())
     for name, values in scores_of(whole.dynamics()).items():
@@ -56,7 +56,7 @@ def test_memory_does_not_grow_with_the_epochs():
     few, many = (StreamRecorder(LABELS, epochs, True) for epochs in (20, 20_000))
     learn((few, many), 20)
     assert size(few) == size(many) > 1000
-    assert size(Recorder(RECORDS, 200, 40)) > 9 * size(Recorder(RECORDS, 20, 40))
+    assert size(FieldRecorder(RECORDS, 200, 40)) > 9 * size(FieldRecorder(RECORDS, 20, 40))
 
 
 def test_what_few_epochs_or_nothing_held_out_leave():
@@ -131,7 +131,7 @@ def test_a_run_that_was_begun_without_is_not_gone_on_with(tmp_path, monkeypatch)
         if epoch == 1:
             raise Stopped
 
-    monkeypatch.setattr(Recorder, "record", stop)
+    monkeypatch.setattr(FieldRecorder, "record", stop)
     with pytest.raises(Stopped):
         mc.train(new_network(), toy_split(), RECIPE, folder=tmp_path)
     with pytest.raises(MsCoresetError, match="can't go on with --record stream: nothing was added up in the 1 epochs"):

@@ -14,6 +14,7 @@ import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.selectors.processors import side_by_side
+from ms_coreset.selectors.submodular import set_functions
 from ms_coreset.selectors.submodular.craig import cluster_sizes
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.set_functions import (
@@ -54,7 +55,7 @@ def similarity_of(n, seed, distinct=None):
 
 FUNCTIONS = {
     "facility location": lambda similarity, k: FacilityLocation(similarity),
-    "facility location, 3 neighbours": lambda similarity, k: NeighborFacilityLocation(
+    "facility location, 3 neighbours": lambda similarity, k: NeighborFacilityLocation.of(
         similarity, min(3, len(similarity))),
     "graph cut": lambda similarity, k: GraphCut(similarity),
     "graph cut, lam 2": lambda similarity, k: GraphCut(similarity, lam=2.0),
@@ -89,10 +90,10 @@ def test_gains_by_hand():
     assert FacilityLocation(Dense(SMALL)).gains(np.arange(4)).tolist() == pytest.approx([2.2, 2.3, 1.9, 1.8])
     assert gains_along(FacilityLocation(Dense(SMALL)), [1, 3, 0, 2]).tolist() == pytest.approx([2.3, 1.1, 0.1, 0.5])
     # Nearest two, the first of equals: {0, 1}, {0, 1}, {2, 3}, {2, 3}; one: each itself.
-    two = NeighborFacilityLocation(Dense(SMALL), 2)
+    two = NeighborFacilityLocation.of(Dense(SMALL), 2)
     assert two.gains(np.arange(4)).tolist() == pytest.approx([1.9, 1.9, 1.5, 1.5])
     assert gains_along(two, [0, 3, 1, 2]).tolist() == pytest.approx([1.9, 1.5, 0.1, 0.5])
-    assert gains_along(NeighborFacilityLocation(Dense(SMALL), 1), [2, 0, 2]).tolist() == [1, 1, 0]
+    assert gains_along(NeighborFacilityLocation.of(Dense(SMALL), 1), [2, 0, 2]).tolist() == [1, 1, 0]
     assert gains_along(GraphCut(Dense(SMALL)), [1, 3, 0]).tolist() == pytest.approx([2.3, 1.8 - 0.2, 2.2 - 1.8 - 0.4])
     expected = [np.log(1.5), np.log(1.5 - 0.01 / 1.5)]
     assert gains_along(LogDeterminant(Dense(SMALL), 2, jitter=0.5), [0, 2]).tolist() == pytest.approx(expected)
@@ -119,10 +120,54 @@ def test_naive_takes_the_best_at_every_step(name, n, seed):
 def test_lazy_is_naive_ties_and_duplicates_too(name, n, distinct, seed, batch):
     similarity = similarity_of(n, seed, distinct)
     function = FUNCTIONS[name](similarity, n)
-    function.batch = batch
+    if name == "facility location":
+        similarity.batch = batch
+    elif function.batch is not None:
+        function.batch = batch
     lazy = optimizer("lazy")(function, n).tolist()
     assert lazy == optimizer("naive")(FUNCTIONS[name](similarity, n), n).tolist()
     assert sorted(lazy) == list(range(n))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 80), st.integers(1, 80), st.integers(0, 10**6), st.integers(1, 5), st.booleans(),
+       st.sampled_from(["lazy", "naive", "approximate_lazy", "stochastic"]))
+def test_the_pairs_that_still_count_give_the_picks_of_all_pairs(n, distinct, seed, first_look, hold, greedy):
+    """Also with duplicates and zero vectors, and with similarities that are not held."""
+    rng = np.random.RandomState(seed)
+    vectors = rng.randint(-2, 3, (min(distinct, n), 4)).astype(float)[rng.randint(0, min(distinct, n), n)]
+    similarity, = as_matrices([Cosine.of_features(vectors)], np.inf if hold else 0)
+    never = optimizer(greedy)(FacilityLocation(similarity, memory=0), n)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(set_functions, "_FEW_LIVE", 1.1)
+        patch.setattr(set_functions, "_FIRST_LOOK", first_look)
+        function = FacilityLocation(similarity)
+        assert optimizer(greedy)(function, n).tolist() == never.tolist()
+    assert n <= first_look or function.batch is None
+
+
+def test_facility_location_collects_the_pairs_that_count_where_memory_allows():
+    similarity = similarity_of(400, 3)
+    functions = [FacilityLocation(similarity, memory) for memory in (np.inf, 1000)]
+    assert functions[0].batch == functions[1].batch == Dense.batch
+    picks = [optimizer("lazy")(function, 60).tolist() for function in functions]
+    assert picks[0] == picks[1]
+    assert functions[0].batch is None and functions[1].batch == Dense.batch
+
+
+def test_log_determinant_is_that_of_the_whole_matrix_however_seldom_it_is_asked():
+    """Over more picks than after which all candidates are brought up to date, with duplicates, which it explains."""
+    similarity = Cosine.of_features(np.random.RandomState(5).randn(150, 40)[np.arange(300) % 150])
+    whole = similarity.rows(np.arange(300)) + 1e-3 * np.eye(300)
+    function, rng, picks = LogDeterminant(similarity, 150, jitter=1e-3), np.random.RandomState(0), []
+    for place in rng.permutation(300)[:150]:
+        asked = np.sort(rng.choice(np.setdiff1d(np.arange(300), picks), 5, replace=False))
+        gains = function.gains(asked)
+        inverse = np.linalg.inv(whole[np.ix_(picks, picks)])
+        left = [whole[j, j] - whole[j, picks] @ inverse @ whole[picks, j] for j in asked]
+        np.testing.assert_allclose(np.exp(gains), left, rtol=1e-6, atol=1e-9)
+        function.add(place)
+        picks.append(place)
 
 
 @pytest.mark.parametrize("name", METHODS)

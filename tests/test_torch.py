@@ -158,6 +158,16 @@ def test_a_study_of_each_framework_is_done_anew(here, capsys):
     assert "--framework torch" in record["command"] and record["versions"]["torch"] == torch.__version__
 
 
+def test_a_study_trains_with_torch_what_random_patches_chose_and_what_it_prepares(tmp_path):
+    """Without MindSpore: the attacked images that the study makes first are of torch's network, too."""
+    line = ("experiment --dataset digits digitsA@pgd --evidence patches --filters 20 --arch mlp --epoch 1 --pool 200 "
+            "--methods el2n --rates 0.1 --device cpu --framework torch --save study --config study.yaml")
+    (tmp_path / "study.yaml").write_text("prepare: [attack --dataset digitsA@pgd --arch mlp --epoch 1]\n")
+    without_mindspore(line, cwd=tmp_path)
+    records = [json.loads(text) for text in (tmp_path / "study/runs.jsonl").read_text().splitlines()]
+    assert {record["dataset"] for record in records} == {"digits", "digitsA@pgd"}
+
+
 # Files
 
 def test_checkpoints_are_torch_s_and_hold_what_resuming_needs(selected):

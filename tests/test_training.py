@@ -13,7 +13,7 @@ from ms_coreset.batches import evaluation_batches, normalize
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks.layers import Dropout, batch_norm
 from ms_coreset.training import loop
-from ms_coreset.training.dynamics import FIELDS, RECORDS, Recorder, measure
+from ms_coreset.training.dynamics import FIELDS, RECORDS, FieldRecorder, measure
 from ms_coreset.training.pipeline import EpochPlan, augment, training_batches
 from ms_coreset.training.whitening import whiten
 
@@ -181,7 +181,7 @@ def test_dynamics_are_their_definitions(seed, classes, spread):
 
 def test_recorder_in_memory_and_on_disk_agree(tmp_path):
     logits, labels = np.random.RandomState(0).randn(3, 4).astype(np.float32), np.array([0, 1, 2])
-    kept = [Recorder(FIELDS, 2, 5, folder) for folder in (None, tmp_path)]
+    kept = [FieldRecorder(FIELDS, 2, 5, folder) for folder in (None, tmp_path)]
     for recorder in kept:
         recorder.record(1, np.array([4, 0, 2]), logits, labels)
         recorder.flush()
@@ -192,7 +192,7 @@ def test_recorder_in_memory_and_on_disk_agree(tmp_path):
     assert np.isnan(loaded.loss[0]).all()
     assert not np.isnan(loaded.loss[1, [0, 2, 4]]).any()
     with pytest.raises(MsCoresetError, match="can't record speed"):
-        Recorder(["speed"], 1, 1)
+        FieldRecorder(["speed"], 1, 1)
     with pytest.raises(MsCoresetError, match="no training dynamics"):
         mc.TrainingDynamics.load(tmp_path / "none")
 
@@ -226,14 +226,14 @@ def test_resumed_training_ends_like_uninterrupted(tmp_path, monkeypatch, options
     weights = np.random.RandomState(0).rand(40)
     straight = mc.train(network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "a", test=test)
 
-    record = Recorder.record
+    record = FieldRecorder.record
 
     def stop_in_the_third_epoch(self, epoch, *values):
         record(self, epoch, *values)
         if epoch == 2:
             raise Stopped
 
-    monkeypatch.setattr(Recorder, "record", stop_in_the_third_epoch)
+    monkeypatch.setattr(FieldRecorder, "record", stop_in_the_third_epoch)
     with pytest.raises(Stopped):
         mc.train(network(), split, recipe, seed=3, weights=weights, folder=tmp_path / "b", test=test)
     assert not loop.is_finished(tmp_path / "b")
@@ -372,8 +372,8 @@ def test_answers_are_given_in_evaluation_mode():
 
 
 def test_training_goes_on_in_training_mode_after_an_evaluation(monkeypatch):
-    network, modes, record = new_network(), [], Recorder.record
-    monkeypatch.setattr(Recorder, "record", lambda *batch: modes.append(network.training) or record(*batch))
+    network, modes, record = new_network(), [], FieldRecorder.record
+    monkeypatch.setattr(FieldRecorder, "record", lambda *batch: modes.append(network.training) or record(*batch))
     mc.train(network, toy_split(), RECIPE, test=toy_split(8, seed=1))
     assert modes == [True] * 12 and not network.training
 

@@ -14,10 +14,13 @@ def features_in(evidence: Evidence, metric: str) -> torch.Tensor:
     """The features, (n, d); with metric "cosine" each at length 1, where it is not 0, to 40 binary places."""
     check_choice("metric", metric, ("euclidean", "cosine"))
     features = require(evidence, "features")
-    if metric == "euclidean":
-        return features
-    features = features / features.abs().amax(dim=1, keepdim=True).clamp(min=1e-300)
-    return (torch.nn.functional.normalize(features, dim=1, eps=1e-300) * 2.0**40).round() / 2.0**40
+    return features if metric == "euclidean" else unit_rows(features)
+
+
+def unit_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Rows at length 1, to 40 binary places; a row of zeros stays."""
+    rows = rows / rows.abs().amax(dim=1, keepdim=True).clamp(min=1e-300)
+    return (torch.nn.functional.normalize(rows, dim=1, eps=1e-300) * 2.0**40).round() / 2.0**40
 
 
 def distances(rows: torch.Tensor, smallest: float = 1e-6) -> torch.Tensor:

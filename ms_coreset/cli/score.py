@@ -5,6 +5,7 @@ import argparse
 from ms_coreset.cli.common.common_options import (
     add,
     add_data_options,
+    add_dynamics_option,
     add_evidence_options,
     add_network_options,
     add_record_option,
@@ -33,6 +34,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--pool", type=int, metavar="N", help="work on a seeded, class-balanced part of the training split")
     add(group, "--save", default="scores", metavar="DIR", help="folder of the result (default: scores)")
     add_evidence_options(group)
+    add_dynamics_option(group)
     add_data_options(options)
     add_record_option(add_network_options(options), "all")
     add_run_options(options)

@@ -10,6 +10,7 @@ from pathlib import Path
 from ms_coreset.cli.common.common_options import (
     add,
     add_data_options,
+    add_dynamics_option,
     add_evidence_options,
     add_network_options,
     add_record_option,
@@ -63,6 +64,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
         "compare")
     add(group, "--list", action="store_true", help="show the methods, rules and quotas, and leave")
     add_evidence_options(group, default=None, words="as --method says")
+    add_dynamics_option(group)
     add(group, "--scores-from", metavar="FILE", help="scores made elsewhere: .csv, .npy, .npz or a "
         "pickled dictionary; of all samples for the score imported, of a part for extrapolated, which needs features")
     add(group, "--scores-low", action="store_true", help="what is to be kept has low scores: they count negative")

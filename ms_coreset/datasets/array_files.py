@@ -55,7 +55,8 @@ def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
     """
     if root.is_dir() or not root.exists():
         what = "a folder" if root.is_dir() else "not there"
-        raise MsCoresetError(f"{root} is {what}: arrays are one .npz file, or features as .npy, named by --data (root)")
+        raise MsCoresetError(f"{root} is {what}: arrays are one .npz file, named by --data (root), or an .npy file of "
+                             "features")
     if root.suffix == ".npy":
         arrays: dict[str, np.ndarray] = {"features": open_array(root)}
     else:

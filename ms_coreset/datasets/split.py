@@ -13,6 +13,7 @@ from ms_coreset.arrays import logits_of
 from ms_coreset.checksums import array_digest
 from ms_coreset.datasets.pictures import Pictures
 from ms_coreset.errors import MsCoresetError, require_kind
+from ms_coreset.evidence import part_of
 from ms_coreset.kinds import Log
 from ms_coreset.randomness import stream
 
@@ -36,7 +37,8 @@ class Split:
         bad: (n,) which samples the perturbation touched; only when it is known.
         bad_kinds: (n,) int8, with ``bad``: 0, or k for the k-th of the manifest's "kinds".
         manifest: what the perturbation did, as plain values.
-        known: fields of ``Evidence`` that came with the data, such as "features": arrays (n, ...).
+        known: fields of ``Evidence`` that came with the data, such as "features": arrays (n, ...), and "dynamics":
+            ``TrainingDynamics``.
 
     Raises:
         MsCoresetError: when lengths differ or a label is out of range.
@@ -59,8 +61,9 @@ class Split:
     def __post_init__(self) -> None:
         self._require_kinds()
         for what, values in {"images": self.images, **self.known}.items():
-            if values is not None and len(values) != len(self.labels):
-                raise MsCoresetError(f"{self.name}: {len(values)} {what} but {len(self.labels)} labels")
+            count = None if values is None else getattr(values, "num_samples", None) or len(values)
+            if count not in (None, len(self.labels)):
+                raise MsCoresetError(f"{self.name}: {count} {what} but {len(self.labels)} labels")
         highest = max(0, self.num_classes - 1)
         if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() <= highest:
             wrong = next(label for label in self.labels if not 0 <= label <= highest)
@@ -153,7 +156,7 @@ class Split:
         """
         chosen: dict[str, Any] = {name: _at(getattr(self, name), indices)
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
-        known = {name: array[indices] for name, array in self.known.items()}
+        known = {name: part_of(values, indices) for name, values in self.known.items()}
         return dataclasses.replace(self, known=known, **chosen)
 
 

@@ -40,7 +40,8 @@ from ms_coreset.selectors.choice import FAMILIES
 from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
-_OPTIONS = (*(name for name in KNOWN if name not in ("dataset", "seed", "arch", "memory")), "pool_seed", "label",
+_NOT_OF_STUDIES = ("dataset", "seed", "arch", "memory", "dynamics")
+_OPTIONS = (*(name for name in KNOWN if name not in _NOT_OF_STUDIES), "pool_seed", "label",
             *(f"selection_{name}" for name in SELECTION), *FAMILIES)  # beside the parameters of ``run_study``
 _PLACES = ("save", "data", "model_dir", "cache", "ckpt", "device")
 _OF_DATA = {"data": "other images or labels", "normalization": "images of another mean or deviation"}

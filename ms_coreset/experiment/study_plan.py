@@ -129,7 +129,8 @@ def plan_runs(study: StudyPlan, device: str) -> list[Run]:
                 study.train_archs, study.protocols)
     datasets = [canonical_name(name) for name in study.datasets]
     methods = [Choice.parse(text, study.families) for text in study.methods]
-    require_evidence(study.sources, {method.text: method.needs for method in methods}, study.evidence)
+    require_evidence(_without_framework(study.sources), {method.text: method.needs for method in methods},
+                     study.evidence)
     for rate in study.rates:
         Request(rate)
     for method, balance in itertools.product(methods, study.balances):
@@ -154,6 +155,11 @@ def plan_runs(study: StudyPlan, device: str) -> list[Run]:
     by_name = {(dataset, _spell(recipe)): recipe for (dataset, _), recipe in recipes.items()}
     return _distinct(order(cells, methods, study.rates, study.balances, train_archs, protocols,
                            lambda dataset, arch: by_name[dataset, arch]))
+
+
+def _without_framework(sources: Sources) -> Sources:
+    """Sources that say no framework: a study has a use for it whatever the evidence is, to train on what was kept."""
+    return dataclasses.replace(sources, network=dataclasses.replace(sources.network, given_framework=None))
 
 
 def _distinct(runs: Sequence[Run]) -> list[Run]:

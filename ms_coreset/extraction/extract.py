@@ -81,7 +81,7 @@ def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, 
                 store.finish()  # so that the others find the files
         if store.done < len(split):
             _fill(store, network, split, batch_size, ranks)
-    return Evidence(labels=split.labels, **store.arrays)
+    return Evidence(split.known_labels, **store.arrays)
 
 
 def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: int, ranks: Alone) -> None:

@@ -47,6 +47,8 @@ def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Sp
         evidence = sources.evidence
         if evidence.scores is not None:
             whole = with_scores(whole, evidence.scores, evidence.scores_key, evidence.scores_low)
+        if evidence.dynamics is not None:
+            whole = dataclasses.replace(whole, known={**whole.known, "dynamics": load_dynamics(evidence.dynamics)})
         return device, whole, *draw_pool(whole, sources.pool, sources.seed)
 
 
@@ -154,7 +156,7 @@ def _ask(source: EvidenceSource, split: Split, steps: Steps, needs: Sequence[str
              "features serve")
     with steps("extract"):
         asked = [name for name in EXTRACTED if name in needs]
-        evidence = extract(network, split, asked, cache=source.cache) if asked else Evidence(labels=split.labels)
+        evidence = extract(network, split, asked, cache=source.cache) if asked else Evidence(split.known_labels)
         if "dynamics" in needs:
             evidence = _with(evidence, dynamics=_dynamics(checkpoint, split))
         if "boundary" in needs:

@@ -27,6 +27,9 @@ def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
     """
     evidence = sources.evidence
     _require_scores(evidence, wanted)
+    if evidence.dynamics is not None and wanted and not any("dynamics" in needs for needs in wanted.values()):
+        raise MsCoresetError(f"--dynamics {evidence.dynamics} is of no use to {', '.join(wanted)}: it goes with ccs, "
+                             "dual, forgetting and other methods and scores of training dynamics")
     if PATCHES not in (kinds or [evidence.kind]):
         if evidence.filters is not None:
             raise MsCoresetError(f"--filters {evidence.filters} is about random patches: it goes with --evidence "

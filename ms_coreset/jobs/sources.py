@@ -165,6 +165,7 @@ class EvidenceSource:
         scores_low: file of scores that were made elsewhere, which of it, and whether low ones are to be kept, see
             ``score_files.with_scores``
         cache: folder of extracted evidence
+        dynamics: folder of training dynamics that were recorded elsewhere, see ``Recorder``
 
     Raises:
         MsCoresetError: for another kind.
@@ -180,6 +181,7 @@ class EvidenceSource:
     cache: str = "cache"
     memory: int | str | None = None
     folds: int | None = None
+    dynamics: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (None, NETWORK, PATCHES):

@@ -25,6 +25,7 @@ WHOLE_BYTES = 1 << 30  # of the rows in float64: more are not held, and clustere
 BATCH = 1 << 14  # rows of a step from batches, at least
 BATCH_ROWS_PER_CENTER = 4
 _SETTLED = 1e-4  # of the root mean square distance of rows from their mean: what no center moves by any more
+_BITS = 33  # of squared distances that are compared: lengths of 1 are rounded to 40
 _ALIKE = 1e-9  # of an inertia: starts that differ by less found the same
 
 
@@ -66,7 +67,7 @@ def k_means(features: np.ndarray, k: int, *, metric: str = "euclidean", seed: in
 
     Ours, where scikit-learn has ``KMeans`` and ``MiniBatchKMeans``: these are not spherical, add up in an order that
     depends on the number of threads, and choose by the last bit among centers that are equally far. Here sums go by
-    rows, and the first 12 digits of differences in float64 decide, of equal ones the lowest center: the same on any
+    rows, and the first 10 digits of differences in float64 decide, of equal ones the lowest center: the same on any
     number of threads.
 
     Args:
@@ -207,7 +208,7 @@ def plus_plus(rows: np.ndarray, k: int, draws: np.random.RandomState) -> np.ndar
         drawn = np.searchsorted(ends, draws.random_sample(tries) * ends[-1], side="right")
         drawn = np.minimum(drawn, np.flatnonzero(nearest)[-1])
         left = np.minimum(nearest, _squares_to(rows, squares, drawn))
-        best = int(np.argmin(first_digits(left.sum(axis=1))))
+        best = int(np.argmin(first_digits(left.sum(axis=1), _BITS)))
         nearest = left[best]
         chosen.append(drawn[best])
     return rows[chosen]
@@ -226,7 +227,7 @@ def _squares_to(rows: np.ndarray, squares: np.ndarray, places: Sequence[int] | n
 def nearest_centers(rows: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The nearest center to each row by Euclidean distance, of equally near ones the lowest.
 
-    Products leave few centers in question; among those, the first 12 digits of differences decide.
+    Products leave few centers in question; among those, the first 10 digits of differences decide.
 
     Args:
         rows: (n, d) float64.
@@ -237,7 +238,7 @@ def nearest_centers(rows: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, 
     """
     labels, squares = np.empty(len(rows), np.int64), np.empty(len(rows))
     resident, lengths = resident_rows(centers), squared_norms(centers)
-    error = 4 * (rows.shape[1] + 4) * float(np.finfo(float_type()).eps)
+    error = 2 * (rows.shape[1] + 4) * float(np.finfo(float_type()).eps)
     for part in blocks(len(rows), 8 * (3 * len(centers) + rows.shape[1])):
         own = squared_norms(rows[part])
         found = resident.products(rows[part])
@@ -246,11 +247,12 @@ def nearest_centers(rows: np.ndarray, centers: np.ndarray) -> tuple[np.ndarray, 
         labels[part] = found.argmin(axis=1)
         least = found[np.arange(len(own)), labels[part]]
         squares[part] = np.maximum(least + own, 0)
-        close = found <= (least + error * (own + lengths.max()))[:, None]
+        doubt = error * (own + lengths.max()) + 2.0**-_BITS * squares[part]
+        close = found <= (least + 2 * doubt)[:, None]
         doubtful = np.flatnonzero(close.sum(axis=1) > 1)
         near, place = np.nonzero(close[doubtful])
         exact = squared_norms(rows[part.start + doubtful[near]] - centers[place])
-        first = first_of_each(len(doubtful), 1, near, place, first_digits(exact))[:, 0]
+        first = first_of_each(len(doubtful), 1, near, place, first_digits(exact, _BITS))[:, 0]
         labels[part.start + doubtful], squares[part.start + doubtful] = place[first], exact[first]
     return labels, squares
 
@@ -272,7 +274,7 @@ def _refill(labels: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
     taken: list[int] = []
     empty = iter(np.flatnonzero(counts == 0))
     wanted = int((counts == 0).sum())
-    for row in np.argsort(-first_digits(squares), kind="stable") if wanted else ():
+    for row in np.argsort(-first_digits(squares, _BITS), kind="stable") if wanted else ():
         if len(taken) == wanted or squares[row] == 0:
             break
         if counts[labels[row]] > 1:

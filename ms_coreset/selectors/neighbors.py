@@ -181,7 +181,10 @@ class _Search:
         best, asking = _Best(len(queries), self.k), self._probed(rows, queries, clusters.centers)
         for cell, of_cell in enumerate(members):
             best.add(rows, np.flatnonzero((asking == cell).any(axis=1)), queries, of_cell)
-        best.add(rows, np.flatnonzero(best.places[:, -1] < 0), queries, candidates)
+        lacking = np.flatnonzero(best.places[:, -1] < 0)
+        best.distances[lacking] = np.inf  # nothing found counts: it would be found again
+        best.places[lacking] = -1
+        best.add(rows, lacking, queries, candidates)
         asked = np.sort(stream(self.seed, "recall").permutation(len(queries))[:_ASKED])
         exact = _Best(len(asked), self.k)
         exact.add(rows, np.arange(len(asked)), queries[asked], candidates)

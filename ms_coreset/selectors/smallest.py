@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 
-def first_digits(values: np.ndarray) -> np.ndarray:
-    """Values, each rounded to 40 bits."""
+def first_digits(values: np.ndarray, bits: int = 40) -> np.ndarray:
+    """Values, each rounded to so many bits: 40 are 12 digits."""
     fractions, exponents = np.frexp(values)
-    return np.ldexp(np.rint(fractions * 2.0**40), exponents - 40)
+    return np.ldexp(np.rint(fractions * 2.0**bits), exponents - bits)
 
 
 def smallest_places(values: np.ndarray, k: int, unit: float) -> np.ndarray:

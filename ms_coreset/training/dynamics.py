@@ -11,7 +11,7 @@ from ms_coreset.arrays import as_array
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence_checks import require_label_columns
 from ms_coreset.kinds import FilePath
-from ms_coreset.npy_files import create_array, open_array
+from ms_coreset.npy_files import create_array, lengthen_array, open_array
 from ms_coreset.softmax import log_softmax
 from ms_coreset.training.previous import PreviousAnswers
 from ms_coreset.training.recorder_state import drop_states, read_state, write_state
@@ -150,7 +150,7 @@ def _lead(values: np.ndarray, labels: np.ndarray, least: float) -> np.ndarray:
         return values[rows, labels] - others.max(axis=1)
 
 
-class Recorder:
+class FieldRecorder:
     """Writes ``TrainingDynamics`` while training, in memory or as memory-mapped .npy files in a folder.
 
     With a folder, an interrupted run's epochs are still there when it is resumed: rows of epochs that were not
@@ -187,6 +187,23 @@ class Recorder:
         for array in self._arrays.values():
             if isinstance(array, np.memmap):
                 array.flush()
+
+    def extend(self, epochs: int) -> None:
+        """Make room for ``epochs`` epochs, where there is less."""
+        self._arrays = {name: self._longer(name, array, epochs) for name, array in self._arrays.items()}
+
+    def _longer(self, name: str, array: np.ndarray, epochs: int) -> np.ndarray:
+        had = len(array)
+        if had >= epochs:
+            return array
+        if self._folder is None:
+            rest = np.empty((epochs - had, *array.shape[1:]), array.dtype)
+            longer = np.concatenate([array, rest])
+        else:
+            self.flush()
+            longer = lengthen_array(self._folder / f"{name}.npy", epochs)
+        longer[had:] = _unseen(name)
+        return longer
 
     def keep_state(self, epochs: int) -> None:
         """Write what has to be known to go on after so many epochs; see ``restore``."""
@@ -233,15 +250,20 @@ def _dtype(name: str) -> np.dtype:
     return np.dtype(np.bool_ if name == "correct" else np.float32)
 
 
+def _unseen(name: str) -> float | bool:
+    """What a field has of a sample that was not seen."""
+    return False if name == "correct" else np.nan
+
+
 def _array(name: str, shape: tuple[int, ...], folder: FilePath | None, resume: bool) -> np.ndarray:
     dtype = _dtype(name)
     if folder is None:
-        return np.full(shape, False if name == "correct" else np.nan, dtype)
+        return np.full(shape, _unseen(name), dtype)
     path = Path(folder) / f"{name}.npy"
     if resume and path.is_file():
         array = open_array(path, "r+")
         if array.shape == shape and array.dtype == dtype:
             return array
     array = create_array(path, dtype, shape)
-    array[:] = False if name == "correct" else np.nan
+    array[:] = _unseen(name)
     return array

@@ -26,7 +26,7 @@ from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import view_for_test
-from ms_coreset.training.dynamics import Recorder, TrainingDynamics, default_record, measure
+from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, default_record, measure
 from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
@@ -256,7 +256,7 @@ class _Run:
         self.record = all_of_it if record is None or self.streamed else tuple(record)
         if "validation_loss" in self.record and not validated:
             raise MsCoresetError("record validation_loss: the recipe holds nothing out: give it a validation share")
-        self.recorder: Recorder | StreamRecorder = Recorder((), 0, 0)
+        self.recorder: FieldRecorder | StreamRecorder = FieldRecorder((), 0, 0)
         self.history: list[dict[str, Any]] = []
         self._save_interval, self._saved = save_interval, time.monotonic()
 
@@ -269,7 +269,7 @@ class _Run:
         else:
             if folder and not first and self.ranks.first:
                 drop_stream(folder)
-            self.recorder = Recorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder,
+            self.recorder = FieldRecorder(self.record if self.ranks.first else (), self.epochs, len(self.split), folder,
                                      first > 0)
         if first:
             self.recorder.restore(first)

@@ -225,7 +225,7 @@ def accumulators(labels: np.ndarray, epochs: int, validated: bool) -> dict[str, 
 
 
 class StreamRecorder:
-    """Sums scores up while training, in place of ``dynamics.Recorder``, with the same methods.
+    """Sums scores up while training, in place of ``dynamics.FieldRecorder``, with the same methods.
 
     Its size does not depend on the number of epochs. Its result is a ``StreamedDynamics``. With a folder, an
     interrupted run goes on from the state after the epoch of its checkpoint.

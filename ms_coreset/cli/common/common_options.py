@@ -122,6 +122,12 @@ def add_evidence_options(group: Group, default: str | None = NETWORK, words: str
         "in [0, 1] that sum to 1")
 
 
+def add_dynamics_option(group: Group) -> None:
+    """A training that was recorded elsewhere."""
+    add(group, "--dynamics", metavar="DIR", help="training dynamics that were recorded in a loop of yours, by "
+        "mc.Recorder; no network is asked for these")
+
+
 def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     """Seed, device and precision."""
     group = parser.add_argument_group("run")

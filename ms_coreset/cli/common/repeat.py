@@ -11,9 +11,10 @@ from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
 # What says where things are, or how fast, and leaves the coreset as it is: this may be typed with --from-manifest.
-PLACES = ("from_manifest", "save", "data", "model_dir", "ckpt", "scores_from", "cache", "device", "memory",
+PLACES = ("from_manifest", "save", "data", "model_dir", "ckpt", "scores_from", "dynamics", "cache", "device", "memory",
           "no_download", "verify")
-_TYPED_AGAIN = {"ckpt": "checkpoint", "scores_from": "file of scores"}  # what can't be made anew, and no file may name
+_TYPED_AGAIN = {"ckpt": "checkpoint", "scores_from": "file of scores",
+                "dynamics": "folder of training dynamics"}  # what can't be made anew, and no file may name
 _ABOUT_THIS_CALL = ("help", "list", "from_manifest", "save")
 
 

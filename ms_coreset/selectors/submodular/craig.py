@@ -73,8 +73,9 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
         members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
         distances = as_matrices([GradientDistance(gradients.take(places)) for places in members], request.memory_bytes)
         similarities = [block.nearness() for block in distances]
-        parts = zip(members, map(FacilityLocation, similarities), strict=True)
-        picks = maximize(Separate(list(parts)), k)
+        memory = request.memory_bytes // len(members)
+        functions = [FacilityLocation(similarity, memory) for similarity in similarities]
+        picks = maximize(Separate(list(zip(members, functions, strict=True))), k)
         for places, similarity in zip(members, similarities, strict=True):
             picked = np.flatnonzero(np.isin(places, picks))
             weights[rows[places[picked]]] += cluster_sizes(similarity, picked)

@@ -19,10 +19,14 @@ class Restricted:
 
     def __init__(self, function: SetFunction, candidates: np.ndarray) -> None:
         self._function, self._candidates = function, candidates
-        self.batch = function.batch
 
     def __len__(self) -> int:
         return len(self._candidates)
+
+    @property
+    def batch(self) -> int | None:
+        """The function's."""
+        return self._function.batch
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         return self._function.gains(self._candidates[places])

@@ -63,8 +63,6 @@ def lazy(function: SetFunction, k: int) -> np.ndarray:
     Returns:
         (k,) places, in pick order.
     """
-    if function.batch is None:
-        return naive(function, k)
     bounds = function.gains(np.arange(len(function)))
     scale = _size(bounds.max())
     picks = [first_best(bounds, scale)]
@@ -82,7 +80,10 @@ def _size(first_gain: float) -> float:
 
 def _best_now(function: SetFunction, bounds: np.ndarray, scale: float) -> int:
     """The place of the best gain now, given bounds (n,) of all; bounds that were in question become gains."""
-    assert function.batch is not None  # else all gains are known
+    if function.batch is None:
+        left = np.flatnonzero(bounds > -np.inf)
+        bounds[left] = function.gains(left)
+        return first_best(bounds, scale)
     fresh, best = [], -np.inf
     places = _largest(bounds, function.batch)
     places = places[bounds[places] > -np.inf]

@@ -66,10 +66,11 @@ def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Se
     matrices = 8 * sum(times * m**2 for m, times in together)
     if sum(times * matrix_bytes(m, size.d, columns) for m, times in together) + BLOCKS <= size.memory:
         return Work(base + matrices, pairs * width)
-    # As was seen: about seven gains for each sample, each a row.
+    # As was seen: so many rows for each sample until those that still count are collected.
     note = (f"the similarities, {as_text(matrices)}, do not fit: their rows are computed whenever they are needed "
             "(greedy \"stochastic\" needs fewer, balance smaller ones)")
-    evaluations = {"naive": size.k, "stochastic": -math.log(options["epsilon"])}.get(options["greedy"], 7)
+    evaluations = {"naive": min(size.k, 10), "stochastic": min(-math.log(options["epsilon"]), 1)}.get(
+        options["greedy"], 2.5)
     return Work(base + ROWS, 2 * pairs * width * evaluations, note)
 
 

@@ -50,7 +50,7 @@ def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-
         request: rate, balance, seed and memory, see ``quota.Request``.
         jitter: above 0, added to the diagonal, without which duplicates have no determinant.
         kernel: see ``facility_location``.
-        greedy: see ``facility_location``; all gains are always known, so that "naive" costs no more.
+        greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
         variant: "paper"; "deepcore" takes the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, with the opposite sign: it

@@ -7,19 +7,31 @@ at any time. ``greedy`` maximizes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
-from ms_coreset.selectors import neighbors, products
-from ms_coreset.selectors.submodular.similarity import Dense, blocks
+from ms_coreset.selectors import row_blocks
+from ms_coreset.selectors.norms import squared_norms
+from ms_coreset.selectors.processors import side_by_side
+from ms_coreset.selectors.smallest import smallest_places
+from ms_coreset.selectors.submodular import live_pairs
+from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_above
+from ms_coreset.selectors.submodular.similarity import Dense, blocks, of_upper_half
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.submodular.similarity import Cosine, Similarity
 
 SMALLEST_VARIANCE = 1e-12
 _EQUAL_SIMILARITY = 1e-12
+_FEW_LIVE = 0.02  # share of the pairs that still count from which their lists take less time than the rows
+_AGE = 64  # picks since a log determinant's candidate was brought up to date after which all of them are
+_TOGETHER = 1024  # candidates that are brought up to date in one product
+_FIRST_LOOK, _SAMPLED = 4, 64  # picks before that share is first looked at; elements that it is estimated from
 
 
 class SetFunction(Protocol):
@@ -42,21 +54,46 @@ class SetFunction(Protocol):
 class FacilityLocation:
     """f(S) = sum_i max_{j in S} s_ij, 0 for the empty S; s symmetric and nowhere negative.
 
-    gain_j = sum_i max(s_ij, m_i) - sum_i m_i with m_i = max_{j in S} s_ij: n operations for a candidate.
+    gain_j = sum_i max(s_ij, m_i) - sum_i m_i with m_i = max_{j in S} s_ij: n operations for a candidate. After a few
+    picks hardly any s_ij is above m_i. Then those that are, which alone can still count, are collected in one pass, and
+    all gains are known from there on; see ``LivePairs``.
+
+    Args:
+        similarity: of the pool.
+        memory: bytes that the collected pairs may take; until then they are not collected.
     """
 
-    def __init__(self, similarity: Similarity) -> None:
+    def __init__(self, similarity: Similarity, memory: float = math.inf) -> None:
+        n = len(similarity)
         self._similarity = similarity
-        self._covered, self._scratch = np.zeros(len(similarity)), np.empty(len(similarity))
+        self._covered, self._scratch = np.zeros(n), np.empty(n)
         self._value = 0.0
-        self.batch = similarity.batch
+        self._picks, self._next_look = 0, _FIRST_LOOK
+        self._few = min(_FEW_LIVE, memory / (live_pairs.BYTES * n**2))
+        self._live: LivePairs | None = None
 
     def __len__(self) -> int:
         return len(self._covered)
 
+    @property
+    def batch(self) -> int | None:
+        """How many gains are cheaper together; None once all are known."""
+        if self._live is not None:
+            return None
+        return len(self) if self._computes_all else self._similarity.batch
+
+    @property
+    def _computes_all(self) -> bool:
+        """Whether all gains are to be computed together: the first pick leaves no bound as it was."""
+        return self._picks == 1 and not isinstance(self._similarity, Dense)
+
     def gains(self, places: np.ndarray) -> np.ndarray:
-        if not self._value and len(places) == len(self):
+        if self._live is not None:
+            return self._live.gains[places]
+        if not self._picks and len(places) == len(self):
             return self._similarity.column_sums()[places]
+        if self._computes_all and len(places) > len(self) // 2:
+            return self._all_gains()[places]
         if isinstance(self._similarity, Dense):
             return self._gains_in_turn(map(self._similarity.row, places), len(places))
         return np.concatenate([self._gains_in_turn(self._similarity.rows(block), len(block))
@@ -70,51 +107,93 @@ class FacilityLocation:
             gains[i] = np.add.reduce(self._scratch)
         return gains - self._value
 
+    def _all_gains(self) -> np.ndarray:
+        """(n,), from half of the similarities."""
+        def sum_up(rows: slice, columns: slice, tile: np.ndarray) -> list[tuple[slice, np.ndarray]]:
+            above, beside = (np.maximum(tile - covered, 0) for covered in (self._covered[rows, None],
+                                                                           self._covered[columns]))
+            parts = [(columns, above.sum(axis=0)), (rows, beside.sum(axis=1))]
+            return parts[:1] if rows == columns else parts
+
+        gains = np.zeros(len(self))
+        for part, sums in chain.from_iterable(of_upper_half(self._similarity, sum_up)):
+            gains[part] += sums
+        return gains
+
     def add(self, place: int) -> None:
+        if self._live is not None:
+            self._live.add(place)
+            return
         np.maximum(self._covered, self._similarity.rows(np.array([place]))[0], out=self._covered)
         self._value = np.add.reduce(self._covered)
+        self._picks += 1
+        if self._picks == self._next_look:
+            self._next_look += max(2, self._picks // 4)
+            if self._live_share() < self._few:
+                self._live = LivePairs(self._live_pairs(), self._covered)
+
+    def _live_share(self) -> float:
+        """The share of s_ij > m_i, estimated from some elements."""
+        n = len(self)
+        sample = np.arange(0, n, max(1, n // _SAMPLED))
+        return float((self._similarity.rows(sample) > self._covered[sample, None]).mean())
+
+    def _live_pairs(self) -> Iterator[Pairs]:
+        def collect(rows: slice, columns: slice, tile: np.ndarray) -> list[Pairs]:
+            pairs = [pairs_above(tile, self._covered, rows, columns)]
+            return pairs if rows == columns else [*pairs, pairs_above(tile.T, self._covered, columns, rows)]
+
+        return chain.from_iterable(of_upper_half(self._similarity, collect))
 
 
 class NeighborFacilityLocation:
     """f(S) = sum_i max_{j in S and N_i} s_ij, with N_i the ``count`` elements most similar to i.
 
     The max is 0 where S has none of N_i. Of similarities equal to 12 places the lowest places are taken. n ``count`` of
-    the n^2 similarities are kept: f is at most ``FacilityLocation``'s. gain_j = sum_{i: j in N_i} max(s_ij - m_i, 0),
-    on average ``count`` operations.
+    the n^2 similarities are kept: f is at most ``FacilityLocation``'s, and all gains are known at any time.
+
+    Args:
+        parts: the pairs of elements and those most similar to them.
+        n: how many elements.
     """
 
-    batch = 16
+    batch: int | None = None
 
-    def __init__(self, similarity: Similarity, count: int) -> None:
+    def __init__(self, parts: Iterable[Pairs], n: int) -> None:
+        self._live = LivePairs(parts, np.zeros(n))
+
+    @classmethod
+    def of(cls, similarity: Similarity, count: int) -> NeighborFacilityLocation:
+        """That of the ``count`` elements most similar to each, for which all similarities are computed once."""
         n = len(similarity)
-        self._covered = np.zeros(n)
-        nearest, values = np.empty((n, count), np.int32), np.empty((n, count))
-        for block in blocks(np.arange(n), 3 * n):
-            rows = similarity.rows(block)
-            nearest[block] = neighbors.smallest_places(-rows, count, _EQUAL_SIMILARITY)
-            values[block] = np.take_along_axis(rows, nearest[block], axis=1)
-        # By candidate: whose neighbour it is, ascending, and how similar they are.
-        by_candidate = np.argsort(nearest, axis=None, kind="stable")
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(nearest.ravel(), minlength=n))])
-        self._values = values.ravel()[by_candidate]
-        self._elements = np.floor_divide(by_candidate, count, out=by_candidate).astype(np.int32)
+        return cls((_nearest_pairs(similarity, block, count) for block in blocks(np.arange(n), 3 * n)), n)
+
+    @classmethod
+    def of_pairs(cls, nearest: np.ndarray, values: np.ndarray) -> NeighborFacilityLocation:
+        """That of the elements ``nearest`` (n, count) to each and how similar they are (n, count)."""
+        return cls([_pairs(np.arange(len(nearest)), nearest, values)], len(nearest))
 
     def __len__(self) -> int:
-        return len(self._covered)
+        return len(self._live.gains)
 
     def gains(self, places: np.ndarray) -> np.ndarray:
-        return np.array([self._gain(*self._of(place)) for place in places])
-
-    def _of(self, place: int) -> tuple[np.ndarray, np.ndarray]:
-        part = slice(self._starts[place], self._starts[place + 1])
-        return self._elements[part], self._values[part]
-
-    def _gain(self, elements: np.ndarray, values: np.ndarray) -> float:
-        return np.maximum(values - self._covered[elements], 0).sum()
+        return self._live.gains[places]
 
     def add(self, place: int) -> None:
-        elements, values = self._of(place)
-        self._covered[elements] = np.maximum(self._covered[elements], values)
+        self._live.add(place)
+
+
+def _nearest_pairs(similarity: Similarity, block: np.ndarray, count: int) -> Pairs:
+    """The pairs of each element of a block and the ``count`` most similar to it."""
+    rows = similarity.rows(block)
+    nearest = smallest_places(-rows, count, _EQUAL_SIMILARITY)
+    return _pairs(block, nearest, np.take_along_axis(rows, nearest, axis=1))
+
+
+def _pairs(block: np.ndarray, nearest: np.ndarray, values: np.ndarray) -> Pairs:
+    """The pairs of the elements ``block`` (b,) and ``nearest`` (b, count) to each."""
+    elements = np.repeat(block, nearest.shape[1])
+    return Pairs(elements.astype(np.int32), nearest.ravel().astype(np.int32), values.ravel())
 
 
 class Separate:
@@ -122,7 +201,6 @@ class Separate:
 
     def __init__(self, parts: Sequence[tuple[np.ndarray, FacilityLocation]]) -> None:
         self._functions = [function for _, function in parts]
-        self.batch = max(function.batch for function in self._functions)
         n = sum(len(places) for places, _ in parts)
         self._part, self._local = np.empty(n, int), np.empty(n, int)
         for part, (places, _) in enumerate(parts):
@@ -130,6 +208,11 @@ class Separate:
 
     def __len__(self) -> int:
         return len(self._part)
+
+    @property
+    def batch(self) -> int | None:
+        """The largest of the functions'; None once all gains of all are known."""
+        return max((function.batch for function in self._functions if function.batch is not None), default=None)
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         if len(places) == 1:
@@ -172,41 +255,60 @@ class LogDeterminant:
     """f(S) = log det(s_SS + jitter I), for at most k picks.
 
     gain_j = log v_j, v_j = s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj, what S leaves unexplained of j, at least
-    1e-12. The Cholesky factor grows by one row (n,) a pick: n k^2 operations and n k numbers in all.
-    Source: Chen, Zhang & Zhou, Fast Greedy MAP Inference for Determinantal Point Process, NeurIPS 2018, Algorithm 1.
+    1e-12. v_j = s_jj + jitter - ||c_j||^2 with c_j (|S|,) from the Cholesky factor C_S of s_SS + jitter I, C_S c_j =
+    s_Sj, which grows by a number a pick. It is brought up to date where the gain is asked for, for all picks since:
+    n k numbers in all, and at most n k (d + C + k) operations.
+    Source: Chen, Zhang & Zhou, Fast Greedy MAP Inference for Determinantal Point Process, NeurIPS 2018, Algorithm 1,
+    which brings all c_j up to date at every pick.
     """
 
-    batch: int | None = None  # all gains are known at any time
+    batch = 128
 
     def __init__(self, similarity: Cosine | Dense, k: int, jitter: float = 1e-6) -> None:
+        n = len(similarity)
         self._similarity = similarity
-        self._jitter = jitter
-        self._factor = np.empty((k, len(similarity)))
-        self._size = 0
+        self._coefficients, self._known = np.empty((n, k)), np.zeros(n, int)  # the c_j, and how many picks they know of
+        self._factor = np.zeros((k, k))  # C_S
         self._prior = similarity.diagonal() + jitter
         self._variance = self._prior.copy()
-        self._gains = self._gains_now()
+        self._picks: list[int] = []
 
     def __len__(self) -> int:
         return len(self._prior)
 
     def gains(self, places: np.ndarray) -> np.ndarray:
-        return self._gains[places]
+        ages = len(self._picks) - self._known[places]
+        if ages.max(initial=0) >= _AGE:  # sooner or later nearly all are asked for: together they take less time
+            side_by_side(self._bring_up_to_date, [(part,) for part in row_blocks.blocks(len(self), 1, _TOGETHER)])
+        elif ages.any():
+            self._bring_up_to_date(places[ages > 0])
+        return self._gains_of(places)
 
-    def _gains_now(self) -> np.ndarray:
-        return np.log(self._variance)
+    def _gains_of(self, places: np.ndarray) -> np.ndarray:
+        return np.log(self._variance[places])
+
+    def _bring_up_to_date(self, places: np.ndarray | slice) -> None:
+        first, now = self._known[places].min(), len(self._picks)
+        new = np.array(self._picks[first:], int)
+        rest = self._similarity.between(places, new)
+        rest -= self._coefficients[places, :first] @ self._factor[first:now, :first].T
+        triangle = self._factor[first:now, first:now].copy()
+        # Nothing is left of a pick that the others explain: dividing by it would blow rounding up.
+        explained = np.diag(triangle) == 0
+        rest[:, explained], triangle[explained] = 0, 0
+        triangle[explained, explained] = 1
+        rest = solve_triangular(triangle, rest.T, lower=True, overwrite_b=True, check_finite=False).T
+        self._coefficients[places, first:now] = rest
+        rest[np.arange(first, now) < self._known[places, None]] = 0  # which the variance has already
+        self._variance[places] = np.maximum(self._variance[places] - squared_norms(rest), SMALLEST_VARIANCE)
+        self._known[places] = now
 
     def add(self, place: int) -> None:
-        row = self._similarity.rows(np.array([place]))[0]
-        row[place] += self._jitter
-        factor = self._factor[:self._size]
-        residual = row - products.multiply(factor[:, place][None], factor)[0]
-        # Nothing is left of an element that S explains: dividing by it would blow rounding up.
-        residual *= 0 if self._variance[place] <= SMALLEST_VARIANCE else self._variance[place] ** -0.5
-        self._factor[self._size] = residual
-        self._size += 1
-        self._variance = np.maximum(self._variance - residual**2, SMALLEST_VARIANCE)
-        self._gains = self._gains_now()
+        self.gains(np.array([place]))
+        size, variance = len(self._picks), self._variance[place]
+        self._factor[size, :size] = self._coefficients[place, :size]
+        self._factor[size, size] = 0 if variance <= SMALLEST_VARIANCE else variance**0.5
+        self._picks.append(place)
 
 
 class ExplainedVariance(LogDeterminant):
@@ -221,5 +323,5 @@ class ExplainedVariance(LogDeterminant):
     def __init__(self, similarity: Cosine | Dense, k: int) -> None:
         super().__init__(similarity, k, jitter=0.0)
 
-    def _gains_now(self) -> np.ndarray:
-        return self._prior - self._variance
+    def _gains_of(self, places: np.ndarray) -> np.ndarray:
+        return self._prior[places] - self._variance[places]

@@ -8,15 +8,16 @@ graph cut and log determinant use have ``diagonal()``, (n,), and ``sum_of_rows()
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 
 from ms_coreset.selectors import last_layer_gradients, processors, products, row_blocks
 from ms_coreset.selectors.distances import distances_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
+from ms_coreset.selectors.neighbors import nearest_neighbors
 from ms_coreset.selectors.norms import squared_norms
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ NEARNESS_MARGIN = 1e-3
 HUGE_PAGES_FROM = 4 << 20
 
 Made = TypeVar("Made", "Cosine", "GradientDistance", "CurvatureDistance")
+Result = TypeVar("Result")
 
 
 def blocks(places: np.ndarray, n: int) -> list[np.ndarray]:
@@ -52,41 +54,68 @@ def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | De
 
 def _dense(similarity: Cosine | GradientDistance | CurvatureDistance) -> Dense:
     """The matrix, its upper half computed in tiles and mirrored."""
-    n = len(similarity)
-    matrix = _empty_matrix(n)
-    tiles = row_blocks.blocks(n, 1, TILE)
+    matrix = _empty_matrix(len(similarity))
 
-    def fill(rows: slice, columns: slice) -> None:
-        tile = similarity.rows(np.arange(n)[rows], columns)
+    def fill(rows: slice, columns: slice, tile: np.ndarray) -> None:
         matrix[rows, columns] = tile
         matrix[columns, rows] = tile.T
 
-    processors.side_by_side(fill, list(combinations_with_replacement(tiles, 2)))
+    of_upper_half(similarity, fill)
     return Dense(matrix)
+
+
+def of_upper_half(similarity: Rows, work: Callable[[slice, slice, np.ndarray], Result]) -> list[Result]:
+    """What ``work(rows, columns, tile)`` gives of each tile of the matrix's upper half, the diagonal's among them.
+
+    Args:
+        similarity: of the pool, symmetric.
+        work: it may be called in several threads at a time.
+
+    Returns:
+        Its results, in the order of the tiles, whatever the number of threads.
+    """
+    n = len(similarity)
+    tiles = list(combinations_with_replacement(row_blocks.blocks(n, 1, TILE), 2))
+    results: list[Result | None] = [None] * len(tiles)
+
+    def do(number: int) -> None:
+        rows, columns = tiles[number]
+        results[number] = work(rows, columns, similarity.rows(np.arange(n)[rows], columns))
+
+    processors.side_by_side(do, [(number,) for number in range(len(tiles))])
+    return cast("list[Result]", results)
 
 
 def _empty_matrix(n: int) -> np.ndarray:
     """An (n, n) array, in small pages of memory.
 
     From 4 MB on NumPy asks the system for huge pages. A machine that has run for a while must move other memory around
-    for these: three seconds for 10,000 x 10,000, where filling small ones takes half a second.
+    for these: three seconds for 10,000 x 10,000, where filling small ones takes half a second. Private pages are filled
+    in two thirds of the time of shared ones, which are all that Windows has.
     """
     size = 8 * n * n
-    return np.frombuffer(mmap.mmap(-1, size)).reshape(n, n) if size >= HUGE_PAGES_FROM else np.empty((n, n))
+    if size < HUGE_PAGES_FROM:
+        return np.empty((n, n))
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+    return np.frombuffer(mmap.mmap(-1, size, **private)).reshape(n, n)
 
 
-class Similarity(Protocol):
-    """What facility location asks of similarities; see above."""
-
-    @property
-    def batch(self) -> int:
-        """How many rows are cheaper together than one by one."""
+class Rows(Protocol):
+    """Similarities, or distances, by rows."""
 
     def __len__(self) -> int:
         """How many elements there are."""
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         """The similarities of some places, (m, n)."""
+
+
+class Similarity(Rows, Protocol):
+    """What facility location asks of similarities; see above."""
+
+    @property
+    def batch(self) -> int:
+        """How many rows are cheaper together than one by one."""
 
     def column_sums(self) -> np.ndarray:
         """Each element's similarities to all, summed up: (n,)."""
@@ -105,6 +134,10 @@ class Dense:
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         return self._matrix[places, columns]
+
+    def between(self, places: np.ndarray | slice, others: np.ndarray) -> np.ndarray:
+        """The similarities of some places and others, (m, m'), a fresh array."""
+        return self._matrix[places][:, others]
 
     def row(self, place: int) -> np.ndarray:
         """A view (n,) of one row."""
@@ -172,14 +205,26 @@ class Cosine:
     def __len__(self) -> int:
         return len(self._left)
 
+    def most_similar(self, count: int, probes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The elements (n, count) of features that are most similar to each, itself first, and how similar (n, count).
+
+        They are sought by cells, see ``neighbors.nearest_among``, which take a row of zeros for one with a cos of 0.5.
+        """
+        n, zero = len(self), ~self._right.any(axis=1)
+        nearest, values = np.arange(n)[:, None], np.where(zero, 0.5, 1.0)[:, None]
+        if count == 1:
+            return nearest, values
+        found = nearest_neighbors(self._right, count - 1, probes=probes, seed=seed)
+        similar = np.where(zero[:, None] | zero[found.places], 0.5, 1 - found.distances**2 / 4)
+        return np.concatenate([nearest, found.places], axis=1), np.concatenate([values, similar], axis=1)
+
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         left, right = self._resident
-        cosines = right.products(self._right[places], columns)
-        cosines *= left.products(self._left[places], columns)
-        np.clip(cosines, -1, 1, out=cosines)
-        cosines *= 0.5
-        cosines += 0.5
-        return cosines
+        return _from_products(left.products(self._left[places], columns), right.products(self._right[places], columns))
+
+    def between(self, places: np.ndarray | slice, others: np.ndarray) -> np.ndarray:
+        """The similarities (m, m') of some places and others, computed on the host."""
+        return _from_products(*(np.matmul(factor[places], factor[others].T) for factor in (self._left, self._right)))
 
     def column_sums(self) -> np.ndarray:
         """sum_i s_ij from the sum of all l_i r_i^T: n C d operations, not n^2."""
@@ -194,6 +239,15 @@ class Cosine:
 
     def sum_of_rows(self) -> _SumOfCosines:
         return _SumOfCosines(self._left, self._right)
+
+
+def _from_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """0.5 + 0.5 cos from the products of the factors, written over the second."""
+    right *= left
+    np.clip(right, -1, 1, out=right)
+    right *= 0.5
+    right += 0.5
+    return right
 
 
 class _SumOfCosines:

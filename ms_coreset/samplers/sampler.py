@@ -1,0 +1,266 @@
+"""What a training presents, epoch by epoch: the protocol of samplers, without any framework.
+
+A loop asks ``begin_epoch`` for the samples of an epoch and how their losses are weighted, and tells ``report`` the
+losses that it saw::
+
+    sampler = mc.create_sampler("infobatch", labels, 30)
+    for epoch in range(30):
+        for indices, weights in sampler.begin_epoch(epoch).batches(64):
+            losses = ...                         # of each sample, without weights
+            step((weights * losses).mean())
+            sampler.report(indices, losses)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ms_coreset.arrays import as_array
+from ms_coreset.distributed import current
+from ms_coreset.errors import MsCoresetError
+from ms_coreset.randomness import check_seed, stream
+from ms_coreset.registry import Registry
+from ms_coreset.selectors import option_values
+
+SAMPLERS: Registry[type[Sampler]] = Registry("sampler")
+
+
+class Epoch(NamedTuple):
+    """What an epoch presents.
+
+    Attributes:
+        indices: (k,) int64, places of the samples in the order in which they are presented, none twice.
+        weights: (k,) float64, what each one's loss is multiplied by in a mean over a batch that is divided by the
+            number of its samples, not by the sum of the weights.
+    """
+
+    indices: np.ndarray
+    weights: np.ndarray
+
+    def batches(self, size: int) -> list[Epoch]:
+        """The epoch in parts of ``size`` samples, the last one shorter where it does not come out even."""
+        return [Epoch(self.indices[first:first + size], self.weights[first:first + size])
+                for first in range(0, len(self.indices), size)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """The training that a sampler is of.
+
+    Attributes:
+        labels: (n,) integers, the class of each sample.
+        epochs: of the whole training, at least 1.
+        rate: share of the samples that an epoch presents, in (0, 1].
+        seed: of what is drawn.
+
+    Raises:
+        MsCoresetError: for values out of range.
+    """
+
+    labels: np.ndarray
+    epochs: int
+    _: KW_ONLY
+    rate: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        labels = np.asarray(self.labels)
+        if labels.ndim != 1 or not len(labels) or labels.dtype.kind not in "iu":
+            raise MsCoresetError(f"labels of shape {labels.shape} and type {labels.dtype}: must be whole numbers, one "
+                                 "for each sample")
+        object.__setattr__(self, "labels", labels)
+        option_values.Whole(1).check("epochs", self.epochs)
+        option_values.Number(lambda rate: 0 < rate <= 1, "above 0 and at most 1").check("rate", self.rate)
+        check_seed(self.seed)
+
+    @property
+    def size(self) -> int:
+        """The samples of an epoch: k = round(rate n), half to even, and at least 1."""
+        return max(1, round(self.rate * len(self.labels)))
+
+
+class Sampler(ABC):
+    """Which samples each epoch of a training presents.
+
+    Every draw is of a generator of its own. With several ranks, all have the same samplers and give the same epochs:
+    the losses that each rank has seen are exchanged when the next epoch begins. So every rank has to begin every epoch.
+
+    Args:
+        training: see ``Training``.
+
+    Attributes:
+        training: as given.
+        losses: (n,) float64, the last loss that was reported of each sample, NaN before.
+        skipped: how many losses that were reported were not finite; they leave the former one.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+    fixed_size: ClassVar[bool] = True  # whether every epoch presents ``training.size`` samples
+    screens: ClassVar[bool] = False  # whether it narrows batches down, see ``screen``
+    _kept: ClassVar[tuple[str, ...]] = ()  # further attributes, arrays, that ``state_dict`` has to hold
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.losses = np.full(len(self), np.nan)
+        self.skipped = 0
+        self._rng = stream(training.seed, "sampler")
+        self._pending = np.full(len(self), np.nan)
+        self._begun = 0
+        self._epoch = Epoch(np.zeros(0, np.int64), np.zeros(0))
+
+    def __len__(self) -> int:
+        """The number of samples, n."""
+        return len(self.training.labels)
+
+    def begin_epoch(self, epoch: int) -> Epoch:
+        """The samples of an epoch, in order, with their weights.
+
+        Args:
+            epoch: its number, from 0; epochs are begun in their order. The one that was begun last may be begun again,
+                and is the same.
+
+        Returns:
+            An ``Epoch``.
+
+        Raises:
+            MsCoresetError: for an epoch out of order or after the last.
+        """
+        if epoch == self._begun - 1:
+            return self._epoch
+        if epoch != self._begun or epoch >= self.training.epochs:
+            raise MsCoresetError(f"epoch {epoch} of {self.training.epochs}: {self._begun} were begun")
+        self._take_in()
+        indices, weights = self._draw(epoch)
+        self._epoch = Epoch(np.asarray(indices, np.int64), np.ones(len(indices)) if weights is None else weights)
+        self._begun += 1
+        return self._epoch
+
+    @abstractmethod
+    def _draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """(indices, weights or None for ones) of an epoch."""
+
+    def report(self, indices: np.ndarray, losses: np.ndarray) -> None:
+        """Tell the losses of some samples, as they were before the step.
+
+        Args:
+            indices: (b,) places of samples; NumPy, or tensors of torch or MindSpore, as for the losses.
+            losses: (b,) numbers, without weights. One that is not finite is counted in ``skipped``.
+
+        Raises:
+            MsCoresetError: for other shapes, and places that there are not.
+        """
+        indices, losses = (np.asarray(as_array(*given)) for given in (("indices", indices), ("losses", losses)))
+        if indices.shape != losses.shape or indices.ndim != 1:
+            raise MsCoresetError(f"losses of shape {losses.shape} for indices of shape {indices.shape}: must be one "
+                                 "for each")
+        if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
+            raise MsCoresetError(f"indices from {indices.min()} to {indices.max()}: must be from 0 to {len(self) - 1}")
+        losses = losses.astype(np.float64)
+        finite = np.isfinite(losses)
+        self.skipped += int(len(losses) - finite.sum())
+        self._pending[indices[finite]] = losses[finite]
+
+    def _take_in(self) -> None:
+        """Bring ``losses`` up to date with what all ranks have seen."""
+        for pending in current().gather(self._pending):
+            told = np.isfinite(pending)
+            self.losses[told] = pending[told]
+        self._pending[:] = np.nan
+
+    def screen(self, indices: np.ndarray, losses: np.ndarray) -> np.ndarray:
+        """The samples of a batch that are to be trained on, of those samplers that have ``screens``.
+
+        Args:
+            indices: (B,) places of the batch's samples.
+            losses: (B,) their losses as the network is now.
+
+        Returns:
+            (b,) some of ``indices``; here all.
+        """
+        return indices
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that it takes to go on exactly: arrays and numbers.
+
+        Returns:
+            A dict with copies, which ``numpy.savez``, ``torch.save`` and ``pickle`` can write.
+        """
+        _, keys, position, *_ = self._rng.get_state()
+        state = {"begun": self._begun, "skipped": self.skipped, "rng_keys": keys, "rng_position": position,
+                 "indices": self._epoch.indices, "weights": self._epoch.weights, "losses": self.losses,
+                 "pending": self._pending, **{name: getattr(self, name) for name in self._kept}}
+        return {name: np.copy(value) for name, value in state.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where the sampler was that gave ``state``; it had the same ``training`` and options.
+
+        Raises:
+            MsCoresetError: for the state of a sampler of other samples, or of another kind.
+        """
+        own = self.state_dict()
+        if own.keys() != dict(state).keys() or np.shape(state["losses"]) != self.losses.shape:
+            raise MsCoresetError(f"not the state of a sampler {self.name} of {len(self)} samples")
+        self._begun, self.skipped = int(state["begun"]), int(state["skipped"])
+        self._rng.set_state(("MT19937", np.asarray(state["rng_keys"], np.uint32), int(state["rng_position"]), 0, 0.0))
+        self._epoch = Epoch(np.array(state["indices"]), np.array(state["weights"]))
+        self.losses, self._pending = np.array(state["losses"]), np.array(state["pending"])
+        for name in self._kept:
+            setattr(self, name, np.array(state[name]))
+
+
+def register_sampler(name: str, *, aliases: Iterable[str] = (),
+                     source: str = "") -> Callable[[type[Sampler]], type[Sampler]]:
+    """Decorate a subclass of ``Sampler`` so that ``create_sampler`` and commands know it by name.
+
+    Its ``__init__`` takes a ``Training`` and keyword options with defaults.
+
+    Args:
+        name: that users type.
+        aliases: other spellings.
+        source: where it is published.
+
+    Returns:
+        The decorator.
+
+    Raises:
+        KeyError: for a name that is taken.
+    """
+    def register(sampler: type[Sampler]) -> type[Sampler]:
+        sampler.name, sampler.source = name, source
+        return SAMPLERS.add(name, sampler, aliases)
+
+    return register
+
+
+def create_sampler(name: str, labels: np.ndarray, epochs: int, *, rate: float = 1.0, seed: int = 0,
+                   **options: Any) -> Sampler:
+    """The registered sampler ``name`` for a training.
+
+    Args:
+        name: see ``list_samplers``.
+        labels: (n,) integers, the class of each sample.
+        epochs: of the whole training.
+        rate: share of the samples that an epoch presents, in (0, 1].
+        seed: of what is drawn.
+        **options: of the sampler.
+
+    Returns:
+        A ``Sampler``.
+
+    Raises:
+        MsCoresetError: for an unknown name, options that the sampler does not have, and values out of range.
+    """
+    kind = SAMPLERS[name]
+    option_values.check(kind.name, kind, options)
+    return kind(Training(labels, epochs, rate=rate, seed=seed), **options)
+
+
+def list_samplers(pattern: str = "*") -> list[str]:
+    """Names of the registered samplers that match a shell ``pattern``."""
+    return SAMPLERS.names(pattern)

@@ -1,0 +1,87 @@
+"""Pairs of similar elements that can still count in facility location, with all gains kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+BYTES = 48  # of memory that a pair takes while the lists are made; half of it afterwards
+
+
+class Pairs(NamedTuple):
+    """Pairs (i, j) with their similarities s_ij: of each element i the candidates j."""
+
+    elements: np.ndarray  # (p,) int32
+    candidates: np.ndarray  # (p,) int32
+    values: np.ndarray  # (p,) float64
+
+
+def pairs_above(tile: np.ndarray, covered: np.ndarray, elements: slice, candidates: slice) -> Pairs:
+    """The pairs of a tile that are more similar than what covers the element.
+
+    Args:
+        tile: (a, b), s_ij.
+        covered: (n,), m_i of all elements.
+        elements: the tile's rows.
+        candidates: its columns.
+
+    Returns:
+        The pairs with s_ij > m_i.
+    """
+    row, column = np.nonzero(tile > covered[elements, None])
+    return Pairs((row + elements.start).astype(np.int32), (column + candidates.start).astype(np.int32),
+                 tile[row, column])
+
+
+class LivePairs:
+    """gain_j = sum_i max(s_ij - m_i, 0) of all j at once, from the pairs (i, j) with s_ij > m_i alone.
+
+    m_i = max_{j in S} s_ij only rises as S grows, so that a pair that does not count now never will. A pick changes the
+    gains of those candidates alone that share an element with it whose m_i it raises.
+
+    Args:
+        parts: the pairs, in parts.
+        covered: (n,) float64, m_i, raised in place.
+    """
+
+    def __init__(self, parts: Iterable[Pairs], covered: np.ndarray) -> None:
+        n = len(covered)
+        elements, candidates, values = map(np.concatenate, zip(*parts, strict=True))
+        self._covered = covered
+        self.gains = np.bincount(candidates, values - covered[elements], minlength=n)
+        self._of_element = _Lists(elements, candidates, values, n)
+        self._of_candidate = _Lists(candidates, elements, values, n)
+
+    def add(self, place: int) -> None:
+        """Let ``place`` cover what is more similar to it than to the picks so far."""
+        elements, values = self._of_candidate.at(place)
+        raised = values > self._covered[elements]
+        elements, values = elements[raised], values[raised]
+        pairs, counts = self._of_element.places(elements)
+        former = np.repeat(self._covered[elements], counts)
+        loss = np.minimum(self._of_element.values[pairs], np.repeat(values, counts)) - former
+        alive = loss > 0
+        np.subtract.at(self.gains, self._of_element.members[pairs[alive]], loss[alive])
+        self._covered[elements] = values
+
+
+class _Lists:
+    """Lists of (member, value), one for each of n owners, end to end."""
+
+    def __init__(self, owners: np.ndarray, members: np.ndarray, values: np.ndarray, n: int) -> None:
+        order = np.argsort(owners, kind="stable")
+        self.members, self.values = members[order], values[order]
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=n))])
+
+    def at(self, owner: int) -> tuple[np.ndarray, np.ndarray]:
+        """(members, values) of one owner."""
+        part = slice(self._starts[owner], self._starts[owner + 1])
+        return self.members[part], self.values[part]
+
+    def places(self, owners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(places in ``members`` and ``values`` of several owners' lists, end to end; (len(owners),) their lengths)."""
+        starts, counts = self._starts[owners], self._starts[owners + 1] - self._starts[owners]
+        ends = np.cumsum(counts)
+        return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - counts), counts), counts
