@@ -175,7 +175,7 @@ def by_hand(balance):
     pairs = 400 ** 2 if balance else 3 * 400 ** 2  # craig has no similarities across classes
     return {
         "random": (-16 * N, N), "full": (-16 * N, N), "moderate": (4 * 400 * D, N * D),
-        "d2": (16 * m * D + 48 * 2 * m * 5, pools * (2 * m * m * D + 4 * m * k)),
+        "d2": ((16 if balance else 4) * m * D + 48 * 2 * m * 5, pools * (2 * m * m * D + 4 * m * k)),
         "zcore": (4 * N * D + 48 * N + 24 * 10 * N, 8 * 10 * N * N),
         "extrapolated": (2 * 8 * N * D, 2 * N * N * D),
         "cal": (4 * 400 * D + 4 * 400 * D + 16 * 400 * C + 4 * 400 * C, 2 * N * 400 * D),

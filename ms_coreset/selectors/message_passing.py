@@ -37,10 +37,11 @@ NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and 
 
 
 def work(size: Size, options: dict[str, Any]) -> Work:
-    """All features around their mean, as float64, and the graph."""
+    """The features around their mean, as float32 where all are searched, else those searched as float64; the graph."""
+    everyone = not (size.balance or options["mis_ratio"] or options["probes"])
     edges = 2 * size.pool * min(options["neighbors"], size.pool)
     loops = size.over_pools(lambda m, k: 2 * m**2 * size.d + 4 * m * k)
-    return Work(16 * size.pool * size.d + _EDGE_BYTES * edges, loops)
+    return Work((4 if everyone else 16) * size.pool * size.d + _EDGE_BYTES * edges, loops)
 
 
 def needs_of(options: dict[str, Any]) -> tuple[str, ...]:
