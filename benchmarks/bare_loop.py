@@ -80,10 +80,10 @@ def _epoch(side, network, options, n, batch_size):
     split = mc.Split("random", images, labels, classes=tuple("0123456789"), mean=(0.5,) * 3, std=(0.25,) * 3)
     built = mc.create_network(network, 10, 3, image_size=32, framework=side, **options)
     recipe = mc.Recipe(epochs=1, batch_size=batch_size, lr=LEARNING_RATE, crop_padding=PADDING, flip=True)
-    return _timed(lambda: mc.train(built, split, recipe))
+    return _time(lambda: mc.train(built, split, recipe))
 
 
-def _timed(work):
+def _time(work):
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
@@ -106,7 +106,7 @@ def _bare_epoch(network, options, images, labels, batch_size):
             F.cross_entropy(module(_augment(padded[rows])), targets[rows]).backward()
             optimizer.step()
 
-    return _timed(epoch)
+    return _time(epoch)
 
 
 def _augment(padded):

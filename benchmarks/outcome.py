@@ -76,7 +76,7 @@ def _measure(arguments, way, seed):
               "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
               "bad": coreset.summary(split)["bad_kept"], "in_data": coreset.summary(split)["bad_available"]}
     if not arguments.choose_only:
-        record["accuracy"] = _train(arguments, split.subset(coreset.ascending()[0]), seed)
+        record["accuracy"] = _train(arguments, split.subset(coreset.sort_by_index()[0]), seed)
     print(f"{way or '(bare)'} seed {seed}: {json.dumps({**record, 'key': None})}", flush=True)
     return record
 

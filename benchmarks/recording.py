@@ -96,12 +96,12 @@ def _stopwatch(owner, *names):
 
 
 def _add_time(function, spent):
-    def timed(*arguments):
+    def call(*arguments):
         began = time.perf_counter()
         found = function(*arguments)
         spent[0] += time.perf_counter() - began
         return found
-    return timed
+    return call
 
 
 # Memory

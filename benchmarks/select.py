@@ -52,7 +52,7 @@ class Case:
     mapped: bool = False  # the arrays lie on disk
 
     @property
-    def logits_made(self):
+    def logit_width(self):
         """Columns of the logits."""
         return max(self.classes, self.logits)
 
@@ -179,7 +179,7 @@ def _samples(case, rng, centers, labels):
     for row in features:  # one at a time: no float64 copy of the whole
         row += rng.standard_normal(case.d)
     np.maximum(features, 0, out=features)
-    logits = rng.standard_normal((len(labels), case.logits_made)).astype(np.float32)
+    logits = rng.standard_normal((len(labels), case.logit_width)).astype(np.float32)
     logits[np.arange(len(labels)), labels] += 3
     return features, logits
 
@@ -188,7 +188,7 @@ def _map_arrays(case, folder):
     """Arrays such as ``pool``'s on disk, made in parts of a sample of each class where they are missing."""
     if folder is None:
         raise SystemExit("error: a case of memory-mapped arrays needs --scratch, a folder for them")
-    shapes = {"features": (case.n, case.d), "logits": (case.n, case.logits_made)}
+    shapes = {"features": (case.n, case.d), "logits": (case.n, case.logit_width)}
     paths = {name: Path(folder) / f"{name}-{rows}x{columns}.npy" for name, (rows, columns) in shapes.items()}
     if not all(path.exists() for path in paths.values()):
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -379,15 +379,15 @@ _VALUES = {"facility_location": _coverage, "graph_cut": _shorten, "k_center": _r
 # The floor: (multiplications and additions, bytes read) of the best exact algorithm known, in float32.
 
 def _kernel_and_passes(case, n, k):
-    return 2 * n**2 * (case.d + case.logits_made), 12 * n**2
+    return 2 * n**2 * (case.d + case.logit_width), 12 * n**2
 
 
 def _rows_of_kernel(case, n, k):
-    return 2 * n * k * (case.d + case.logits_made), 4 * n * k * (case.d + case.logits_made)
+    return 2 * n * k * (case.d + case.logit_width), 4 * n * k * (case.d + case.logit_width)
 
 
 def _pursuit(case, n, k):
-    return 2 * n * k * (case.d + case.logits_made) + k**3 / 3, 4 * n * k * (case.d + case.logits_made) + 2 * n * k**2
+    return 2 * n * k * (case.d + case.logit_width) + k**3 / 3, 4 * n * k * (case.d + case.logit_width) + 2 * n * k**2
 
 
 def _read_once_a_pick(case, n, k):

@@ -1,4 +1,4 @@
-"""Which part of the data is worth keeping: coreset selection in MindSpore.
+"""Coreset selection in MindSpore: which part of a data set is worth keeping.
 
     split    = mc.load_dataset("CIFAR100N", root="data", train=True)
     network  = mc.create_network("resnet18", num_classes=100, in_channels=3, image_size=32)
@@ -6,8 +6,8 @@
     evidence = mc.extract(network, split)
     coreset  = mc.select("moderate", evidence, rate=0.2)
 
-Names are imported when they are first used, and MindSpore when a network, an accelerator or other processes are:
-selection from arrays on a CPU goes without it, installed or not.
+Names are imported when they are first used. MindSpore is loaded when a network, an accelerator or several processes are
+used; selection from arrays on a CPU works without it, whether it is installed or not.
 """
 
 import importlib
@@ -30,7 +30,7 @@ _HOMES = {
     "ms_coreset.jobs.selection": ("SelectionResult", "run_selection"),
     "ms_coreset.networks": ("create_network", "list_networks", "register_network"),
     "ms_coreset.networks.layers": ("Classifier",),
-    "ms_coreset.networks.initialization": ("initialise",),
+    "ms_coreset.networks.initialization": ("initialize",),
     "ms_coreset.networks.weights": ("load_weights", "network_from_weights", "save_weights"),
     "ms_coreset.perturbations.attack": ("attack", "gradient_sign", "on_pixels", "projected_gradient"),
     "ms_coreset.perturbations.corruption": ("corrupt",),
@@ -51,11 +51,16 @@ _HOMES = {
 }
 _OF_MINDSPORE = ("ms_coreset.networks.layers", "ms_coreset.networks.initialization")  # can't be imported without it
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_RENAMED = {"initialise": "initialize"}  # old names, which still work and warn
 
 __all__ = sorted(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        new, errors = _RENAMED[name], importlib.import_module("ms_coreset.errors")
+        errors.warn(f"mc.{name} is deprecated: it is now mc.{new}", DeprecationWarning)
+        return __getattr__(new)
     if name not in _HOME_OF:
         raise AttributeError(f"module 'ms_coreset' has no attribute {name!r}")
     if _HOME_OF[name] in _OF_MINDSPORE:

@@ -1,4 +1,4 @@
-"""Arrays from anywhere (torch, MindSpore, pandas, h5py, lists) as NumPy's, without importing where they come from."""
+"""Arrays of other libraries (torch, MindSpore, pandas, h5py, zarr) as NumPy arrays, without importing those."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBABILITY_TOLERANCE = 0.01  # of a row's sum: what rounding to bfloat16 or to 
 
 
 def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
-    """``value``, from any library, as an array of NumPy; without a copy where none is needed.
+    """``value``, an array or tensor of any library or a list, as a NumPy array; it is copied only if needed.
 
     Memory-mapped arrays stay memory-mapped, and other arrays that lie in a file (h5py, zarr) become ``StoredRows``.
     bfloat16, which NumPy does not have, becomes float32.
@@ -42,7 +42,7 @@ def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
         return StoredRows(name, value)
     try:
         return np.asarray(_on_host(value))
-    except Exception as error:  # of whoever made it, in words of its own
+    except Exception as error:  # the array's library may raise anything
         raise MsCoresetError(f"{name}: a {type(value).__name__} that does not become an array: {error}") from error
 
 
@@ -61,7 +61,7 @@ def _is_stored(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """``value`` with NumPy's numbers and arrays as Python's, and tuples as lists: what JSON would give back."""
+    """``value`` as JSON would give it back: NumPy numbers and arrays as Python's, tuples as lists."""
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     if isinstance(value, dict):
@@ -70,16 +70,16 @@ def plain(value: Any) -> Any:
 
 
 class StoredRows:
-    """An array (n, ...) that lies in a file: only the rows that are asked for are read, as slices.
+    """An array (n, ...) in a file, of which only the requested rows are read, as slices.
 
-    Indexed like an array of NumPy by a slice, a place, or places in any order or a mask (n,), it gives an array in
-    memory; by anything else, it is read whole.
+    It is indexed like a NumPy array. A slice, one place, an array of places in any order, or a mask (n,) gives an array
+    in memory; any other index reads the whole array.
 
     Args:
         name: what errors call it.
-        stored: has shape, dtype, and rows by slices.
-        change: (rows, place of the first) -> rows, applied to whatever is read.
-        dtype: what ``change`` gives.
+        stored: the array in the file; it has ``shape`` and ``dtype``, and gives rows by slices.
+        change: function (rows, place of the first row) -> rows, applied to all rows after they are read.
+        dtype: type of the rows that ``change`` returns.
     """
 
     def __init__(self, name: str, stored: Any, change: Callable[[np.ndarray, int], np.ndarray] | None = None,
@@ -106,7 +106,7 @@ class StoredRows:
         return self._at(np.arange(len(self))[rows.ravel()]).reshape(*rows.shape, *self.shape[1:])
 
     def _at(self, places: np.ndarray) -> np.ndarray:
-        """The rows at some places, from slices of at most ``_BLOCK_BYTES``."""
+        """The rows at ``places``, read in slices of at most ``_BLOCK_BYTES``."""
         if not len(places):
             return self._read(0, 0)
         found = np.empty((len(places), *self.shape[1:]), self.dtype)
@@ -128,14 +128,16 @@ class StoredRows:
 
 
 def logits_of(probabilities: np.ndarray | StoredRows) -> np.ndarray | StoredRows:
-    """Logits log p of ``probabilities`` (n, C), whose softmax they are, float64; of a file's, whenever they are read.
+    """Logits log p of ``probabilities`` (n, C), float64: their softmax is p.
 
-    A probability of 0 counts as the smallest positive number of its type, below which it was rounded to 0: its log is
-    -744.4 (float64, and whole numbers), -103.3 (float32) or -16.6 (float16).
+    Probabilities in a file (``StoredRows``) are converted when they are read.
+
+    A probability of 0 counts as the smallest positive number of its type, since a smaller one would have been rounded
+    to 0. Its log is -744.4 (float64 and whole numbers), -103.3 (float32) or -16.6 (float16).
 
     Raises:
-        MsCoresetError: for rows outside [0, 1] or that do not sum to 1, to within ``PROBABILITY_TOLERANCE``; it names
-            the first.
+        MsCoresetError: for rows outside [0, 1], and for rows whose sum differs from 1 by more than
+            ``PROBABILITY_TOLERANCE``; it names the first such row.
     """
     lowest = _log_of_smallest(probabilities.dtype)
 
@@ -155,13 +157,13 @@ def logits_of(probabilities: np.ndarray | StoredRows) -> np.ndarray | StoredRows
 
 
 def _log_of_smallest(dtype: np.dtype) -> float:
-    # Worked out, since the number itself is 0 where some library has had such small ones flushed.
+    # Computed, because the number itself reads as 0 where a library makes the processor flush denormals.
     limits = np.finfo(dtype if dtype.kind == "f" else np.float64)
     return float(limits.minexp - limits.nmant) * np.log(2.0)
 
 
 def are_probabilities(rows: np.ndarray) -> np.ndarray:
-    """(b,) bool: which rows (b, C) lie in [0, 1] and sum to 1."""
-    with np.errstate(over="ignore"):  # of logits near the largest number
+    """(b,) bool: which of the rows (b, C) lie in [0, 1] and sum to 1, to within ``PROBABILITY_TOLERANCE``."""
+    with np.errstate(over="ignore"):  # sums of logits near the largest number overflow
         sums = rows.sum(axis=1, dtype=np.float64)
     return (rows.min(axis=1) >= 0) & (abs(sums - 1) <= PROBABILITY_TOLERANCE)

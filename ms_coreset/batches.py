@@ -1,8 +1,8 @@
-"""Batches of images for a network: normalised, in order and as they are, prepared ahead.
+"""Batches of normalised images for a network, in order and not augmented, prepared ahead.
 
-Batches are prepared ahead by one thread of mindspore.dataset, or where PyTorch computes by one of Python's, whose
-queue is bounded in bytes; images that have to be decoded are shared out among several threads within a batch. (Of
-MindSpore's own worker threads, each would keep 16 batches: gigabytes of photographs.)
+One thread prepares them: of mindspore.dataset, or a Python thread where PyTorch computes. The queue is bounded in
+bytes. Lazy images of a batch are decoded by several threads. (MindSpore's own worker threads are not used: each would
+keep 16 batches, which is gigabytes of photographs.)
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
 
 class Source(Protocol):
-    """Batches by number, as arrays."""
+    """A sequence of batches by their number; each is a tuple of arrays."""
 
     def __len__(self) -> int: ...
 
@@ -77,9 +77,10 @@ class _EvaluationSource:
 
 
 class _Guarded:
-    """A source that keeps its user error and gives empty batches from then on.
+    """A source that keeps the error it raises, and gives empty batches from then on.
 
-    Raised in a thread of MindSpore, it would come out as a RuntimeError of several pages, and in its log, too.
+    An error raised in a MindSpore thread would reach the user as a RuntimeError of several pages, and in MindSpore's
+    log.
     """
 
     _NOTHING = tuple(np.zeros(0, dtype) for dtype in (np.float32, np.int32, np.int64))
@@ -101,7 +102,7 @@ class _Guarded:
 
 
 def updates_per_epoch(n: int, batch_size: int) -> int:
-    """Batches in one pass over n samples, the last partial one included."""
+    """Number of batches in one pass over n samples, the last partial batch included: ``ceil(n / batch_size)``."""
     return -(-n // batch_size)
 
 
@@ -112,11 +113,11 @@ def evaluation_batches(split: Split, batch_size: int, start: int = 0, stop: int 
     Batches are NumPy arrays, not augmented. Lazy images are decoded ahead.
 
     Args:
-        split: the samples, or lazy images of them
+        split: the samples
         batch_size: see ``evaluation_size``
         start: the first sample
         stop: the sample after the last; None: to the end
-        prepare: decodes lazy images; None: ``ahead``
+        prepare: what prepares the batches of lazy images; None: ``ahead``
 
     Returns:
         An iterator over the batches.
@@ -130,12 +131,12 @@ def evaluation_batches(split: Split, batch_size: int, start: int = 0, stop: int 
 
 
 def evaluation_size(split: Split, batch_size: int) -> int:
-    """The batch size of ``evaluation_batches``: of lazy images fewer if they are large."""
+    """The batch size of ``evaluation_batches``: ``batch_size``, or fewer large lazy images."""
     return min(batch_size, max(1, _LARGEST_EVALUATED // batch_bytes(split, 1))) if split.lazy else batch_size
 
 
 def batch_bytes(split: Split, batch_size: int) -> int:
-    """Bytes of so many images as a network takes them."""
+    """Bytes of ``batch_size`` images of ``split`` as float32."""
     return 4 * batch_size * int(np.prod(split.require_images().shape[1:]))
 
 
@@ -159,7 +160,7 @@ def ahead(source: Source, size: int) -> Iterator[Batch]:
 
 
 def ahead_in_thread(source: Source, size: int) -> Iterator[Batch]:
-    """What ``ahead`` gives, prepared by a thread of Python's: without MindSpore."""
+    """The same batches as ``ahead``, prepared by a Python thread: without MindSpore."""
     ready: queue.Queue[Batch | Exception | None] = queue.Queue(_ready(size))
     left = threading.Event()
 
@@ -175,7 +176,7 @@ def ahead_in_thread(source: Source, size: int) -> Iterator[Batch]:
                 if left.is_set():
                     return
             put(None)
-        except Exception as error:  # whatever it is, it is raised where the batches are used
+        except Exception as error:  # any error is raised again where the batches are used
             put(error)
 
     threading.Thread(target=prepare, daemon=True).start()
@@ -189,13 +190,13 @@ def ahead_in_thread(source: Source, size: int) -> Iterator[Batch]:
 
 
 def _ready(size: int) -> int:
-    """How many batches of ``size`` bytes wait to be used."""
+    """How many batches of ``size`` bytes may wait in the queue."""
     return min(_LONGEST_QUEUE, max(1, QUEUE_BYTES // size))
 
 
 @contextlib.contextmanager
 def _queue_length(batches: int) -> Iterator[None]:
-    """Let pipelines that are started in the block keep so many batches ready."""
+    """Set the queue length of the pipelines that are started in the block."""
     from mindspore import dataset
 
     former = dataset.config.get_prefetch_size()

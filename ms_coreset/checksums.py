@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def digest(path: FilePath, algorithm: str = "md5") -> str:
-    """Hexadecimal checksum of a file's bytes; raises ``MsCoresetError`` naming the file when it can't be read."""
+    """Hexadecimal checksum of a file's bytes; raises ``MsCoresetError`` naming a file that can't be read."""
     try:
         with open_file(path) as stream:
             return hashlib.file_digest(stream, algorithm).hexdigest()

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ms_coreset.arrays import as_array, plain
-from ms_coreset.errors import MsCoresetError, require_kind, require_whole
+from ms_coreset.errors import MsCoresetError, require_kind, require_whole, warn
 from ms_coreset.files import atomic_write
 from ms_coreset.npz import read_npz
 from ms_coreset.pickle_files import read_pickle
@@ -22,33 +22,34 @@ from ms_coreset.randomness import check_seed
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
 
-_LARGEST = 10**9  # samples: a file must not decide how much memory a mask of them takes
+_LARGEST = 10**9  # samples: a damaged file must not make ``keep_mask`` take any amount of memory
 _LARGEST_NOTES = 1 << 24  # bytes of the manifest, four a letter
 _OPTIONAL = ("weights", "scores", "pool")
 
 
 @dataclass(frozen=True)
 class Coreset:
-    """Which samples stay.
+    """The result of a selection: which samples are kept, in which order, with which weights.
 
-    Arrays may come from anywhere, as those of ``Evidence``. NumPy's numbers and arrays in the options and the manifest
-    become Python's, and tuples become lists, so that a file gives back what was saved.
+    Arrays may be of any library, as in ``Evidence``. NumPy numbers and arrays in the options and the manifest become
+    Python's, and tuples become lists, so that loading a file gives back what was saved.
 
     Attributes:
-        indices: (k,) int64 places in the data set, in pick order (rank order for scores), each once.
+        indices: (k,) int64 places of the kept samples in the data set, all different, in pick order (of methods that
+            keep a part of a ranking: in the order of the ranking).
         n: size of the data set they point into.
-        rate: share that was asked for, in (0, 1].
+        rate: share of the samples that was asked for, in (0, 1].
         method: the method that picked them.
         options: its options.
-        seed: its seed.
+        seed: its seed, 0 to 2**32 - 1.
         weights: (k,) float64, the weight of each in training, or None.
         scores: (n,) float64, high = keep, or None; NaN outside the pool.
-        pool: (m,) ascending places the choice was made from, or None for all n.
-        manifest: plain values: versions, data, command.
+        pool: (m,) ascending places of the samples that it was chosen from, or None for all n.
+        manifest: further notes as plain values, such as versions, data and command.
 
     Raises:
-        MsCoresetError: for indices out of range or twice, for weights or scores that do not fit, and for other values
-            than these.
+        MsCoresetError: for indices that are out of range or repeated, for weights or scores of another shape, and for
+            values of another type or range than above.
     """
 
     indices: np.ndarray
@@ -94,39 +95,54 @@ class Coreset:
 
     @property
     def keep_mask(self) -> np.ndarray:
-        """(n,) bool: which samples stay."""
+        """(n,) bool: which samples are kept."""
         mask = np.zeros(self.n, bool)
         mask[self.indices] = True
         return mask
 
     @property
     def dropped(self) -> np.ndarray:
-        """Places of the samples that are dropped: by ascending score where there are scores, else ascending.
+        """(n - k,) int64 places of the dropped samples, by ascending score, or ascending if there are no scores.
 
-        For Moderate these are, as in its repository, the near tail and then the far tail.
+        For Moderate this is the order of its repository: the near tail, then the far tail.
         """
         dropped = np.flatnonzero(~self.keep_mask)
         if self.scores is None:
             return dropped
         return dropped[np.argsort(self.scores[dropped], kind="stable")]
 
-    def ascending(self) -> tuple[np.ndarray, np.ndarray | None]:
-        """The kept places in ascending order, as they are trained on, and their weights in that order, or None."""
+    def sort_by_index(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The kept samples in the order of the data set, in which training takes them.
+
+        Returns:
+            (indices, weights): (k,) int64 places in ascending order, and the (k,) float64 weights of the same samples,
+            or None for a coreset without weights. The coreset itself keeps its pick order.
+        """
         order = np.argsort(self.indices)
         return self.indices[order], None if self.weights is None else self.weights[order]
 
+    def ascending(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The old name of ``sort_by_index``, deprecated: it warns.
+
+        Returns:
+            What ``sort_by_index`` returns.
+        """
+        warn("Coreset.ascending is deprecated: it is now Coreset.sort_by_index", DeprecationWarning)
+        return self.sort_by_index()
+
     def within(self, pool: np.ndarray, n: int) -> Coreset:
-        """This coreset of a part of a data set as one of the whole.
+        """Convert a coreset of a part of a data set to a coreset of the whole data set.
 
         Args:
-            pool: (m,), the part's places in the data set.
+            pool: (m,) places of the part's samples in the whole data set; m is this coreset's ``n``.
             n: size of the data set.
 
         Returns:
-            A ``Coreset`` of the whole.
+            A ``Coreset`` of the whole data set; its scores are NaN outside the pool.
 
         Raises:
-            MsCoresetError: for places of another part than this coreset's: not as many, or out of range.
+            MsCoresetError: if ``pool`` has another number of places than this coreset's ``n``, or one is out of range
+                or repeated.
         """
         pool = _places("pool ind", np.asarray(as_array("pool", pool)), n)
         self._require_of_size(len(pool), "the pool")
@@ -139,16 +155,16 @@ class Coreset:
                        weights=self.weights, scores=scores, pool=made_from, manifest=self.manifest)
 
     def summary(self, split: Split) -> dict:
-        """What was kept of ``split``, as plain values.
+        """Count what was kept of ``split``: samples, classes, and samples known to be bad.
 
         Args:
-            split: the data set.
+            split: the data set that the coreset was chosen from.
 
         Returns:
-            A dict. kept, available: samples; per_class: (min, median, max) kept of the classes, None
-            where no labels are known; bad_available,
-            bad_kept: share of samples that a known perturbation touched, before and after, or None when none is known;
-            bad_by_kind: the same two shares for each thing that was done, by its name.
+            A dict. "kept", "available": numbers of samples; "per_class": (min, median, max) number of kept samples over
+            the classes, None without labels; "bad_available", "bad_kept": share of samples that a known perturbation
+            touched, among those available and among those kept, or None if none is known; "bad_by_kind": kind of
+            perturbation -> the same two shares.
 
         Raises:
             MsCoresetError: for a split of another size.
@@ -171,11 +187,15 @@ class Coreset:
                 for code, name in enumerate(names, start=1)}
 
     def save(self, path: str | os.PathLike, dropped: str | os.PathLike | None = None) -> None:
-        """Write everything to ``path`` (.npz): arrays, and the rest as JSON in "manifest".
+        """Write the coreset to ``path`` (.npz): the arrays, and all else as JSON in the entry "manifest".
 
         Args:
             path: the file.
-            dropped: where to write the dropped places, too, as ``save_dropped`` does; then both files change, or none.
+            dropped: a second file, for the dropped places as ``save_dropped`` writes them; then both files are
+                written, or neither is.
+
+        Raises:
+            MsCoresetError: if a file can't be written, and for options or a manifest that JSON can't hold.
         """
         with contextlib.ExitStack() as files:
             whole = files.enter_context(atomic_write(path))
@@ -202,7 +222,7 @@ class Coreset:
             A ``Coreset``.
 
         Raises:
-            MsCoresetError: naming the file when it is not whole.
+            MsCoresetError: if the file is missing, damaged or no coreset file; it names the file.
         """
         if not os.path.isfile(path):
             raise MsCoresetError(f"no coreset file {path}: make one with ms-coreset select")
@@ -215,14 +235,17 @@ class Coreset:
             return cls(arrays.pop("indices"), **described, **arrays, manifest=notes)
         except MsCoresetError as error:
             raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select): {error}") from error
-        except Exception as error:  # its notes are no JSON, or lack something
+        except Exception as error:  # the notes are not JSON, or lack an entry
             raise MsCoresetError(f"{path} is not a whole coreset file (.npz of ms-coreset select)") from error
 
     def save_dropped(self, path: str | os.PathLike) -> None:
-        """Write the dropped places as the Moderate repository does: a pickled int64 array.
+        """Write the dropped places as the Moderate repository does: a pickled int64 array, in the order of ``dropped``.
 
         Args:
             path: the file.
+
+        Raises:
+            MsCoresetError: if the file can't be written.
         """
         with atomic_write(path) as stream:
             self._write_dropped(stream)
@@ -235,13 +258,13 @@ class Coreset:
         """A ``torch.utils.data.Subset`` of ``dataset`` with the kept samples, in pick order.
 
         Args:
-            dataset: of n samples.
+            dataset: a PyTorch data set of n samples.
 
         Returns:
             The ``Subset``.
 
         Raises:
-            MsCoresetError: for a data set of another size, or without one.
+            MsCoresetError: for a data set of another size, or without a length.
         """
         from torch.utils.data import Subset
 
@@ -256,10 +279,15 @@ class Coreset:
                                  "data that it was selected from")
 
     def export(self, path: str | os.PathLike) -> None:
-        """Write the kept places as a list: .txt (a line each), .csv (index, weight) or .json, by the suffix.
+        """Write the kept places in pick order: .txt (one a line), .csv (index, weight) or .json, by the suffix.
+
+        The weights are 1 for a coreset without weights. JSON is {"indices": [...], "weights": [...]}.
 
         Args:
             path: the file.
+
+        Raises:
+            MsCoresetError: for another suffix, and if the file can't be written.
         """
         path = Path(path)
         weights = [1.0] * len(self) if self.weights is None else self.weights.tolist()
@@ -276,7 +304,7 @@ class Coreset:
 
 
 def _places(what: str, places: np.ndarray, n: int) -> np.ndarray:
-    """Places in a data set of n as (k,) int64, each once; ``what`` is their name without its ending."""
+    """Check places in a data set of n and return them as (k,) int64; ``what`` begins their name in messages."""
     places = np.asarray(places)
     if places.ndim != 1 or not np.issubdtype(places.dtype, np.integer):
         raise MsCoresetError(f"{what}ices must be a (k,) array of integers, got {places.dtype} of shape {places.shape}")
@@ -298,17 +326,17 @@ def _holds_numbers(array: np.ndarray) -> bool:
 
 
 def read_dropped(path: str | os.PathLike, n: int) -> np.ndarray:
-    """The kept places (ascending) that a file of dropped ones leaves.
+    """The places that are kept according to a file of dropped places.
 
     Args:
-        path: a file as the Moderate repository or ``save_dropped`` writes it.
+        path: a file of dropped places, as the Moderate repository or ``save_dropped`` writes it.
         n: size of the data set.
 
     Returns:
-        (k,) places, ascending.
+        (k,) int64 places of the samples that the file does not drop, ascending.
 
     Raises:
-        MsCoresetError: naming the file when it does not fit.
+        MsCoresetError: if the file is damaged, drops a place out of range, or drops every sample; it names the file.
     """
     dropped = np.asarray(read_pickle(path))
     if dropped.ndim != 1 or (dropped.size and not np.issubdtype(dropped.dtype, np.integer)):

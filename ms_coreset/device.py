@@ -1,6 +1,6 @@
-"""Which device there is, and MindSpore: whether it is installed, when it is loaded, and what it needs on a device.
+"""Devices, and MindSpore: whether it is installed, when it is loaded, how it is set up on a device.
 
-What NumPy can do on a CPU goes without it.
+What NumPy computes on a CPU needs no MindSpore.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 DEVICES = ("auto", "CPU", "GPU", "Ascend")
 PRECISIONS = ("float32", "fast")
-# By device, what its driver is loaded by. MindSpore looks for CUDA loudly, on stderr, and is asked only where it loads.
+# Device -> its driver's libraries. MindSpore prints on stderr when it looks for CUDA; it is asked only if these load.
 _DRIVERS = {"Ascend": ("libascendcl.so", "libascend_hal.so"), "GPU": ("libcuda.so.1",)}
 
 
 def _quiet_runtime() -> None:
-    """Settings that MindSpore reads when it is first imported or first runs; a user's own are left alone."""
+    """Set what MindSpore reads when it is imported or first runs; variables that the user has set are left alone."""
     os.environ.setdefault("GLOG_v", "3")
     # On processors with AVX-512, MindSpore 2.9 and later pick oneDNN's reference kernel for 3x3 convolutions, which
     # is about 100 times slower than the AVX2 one.
@@ -43,12 +43,15 @@ _quiet_runtime()
 
 
 def require_mindspore() -> Any:
-    """MindSpore, set up for the device that ``set_device`` was asked for.
+    """Import MindSpore and set it up for the device of ``set_device``.
 
-    Whatever needs it calls this before it imports any of it.
+    Every function that needs MindSpore calls this before it imports any of it.
+
+    Returns:
+        The module ``mindspore``.
 
     Raises:
-        MsCoresetError: where it is not installed, which says how to get it, or can't be imported.
+        MsCoresetError: if MindSpore is not installed (the message says how to get it) or can't be imported.
     """
     if not has_mindspore():
         raise _missing_error("this")
@@ -62,19 +65,19 @@ def require_mindspore() -> Any:
 
 
 def has_mindspore() -> bool:
-    """Whether MindSpore is there, told without its import, which takes seconds."""
+    """Whether MindSpore is installed; it is not imported, which would take seconds."""
     return _is_loaded() or importlib.util.find_spec("mindspore") is not None
 
 
 def mindspore_version() -> str | None:
-    """The version of the MindSpore that is installed, or None."""
+    """The version of the installed MindSpore, or None."""
     if _is_loaded():
         return require_mindspore().__version__
     if not has_mindspore():
         return None
     try:
         return importlib.metadata.version("mindspore")
-    except importlib.metadata.PackageNotFoundError:  # a build for one device, which has another name
+    except importlib.metadata.PackageNotFoundError:  # builds for one device have other names
         packages = importlib.metadata.packages_distributions().get("mindspore", ())
         return next(map(importlib.metadata.version, packages), None)
 
@@ -89,7 +92,7 @@ def _is_loaded() -> bool:
 
 
 def _idle() -> bool:
-    """Whether MindSpore is not loaded, and has no other device here than the CPU, or is not there at all."""
+    """Whether MindSpore is not installed, or is not loaded yet and has no device here but the CPU."""
     return not _is_loaded() and (bool(_elsewhere) or not _is_accelerated())
 
 
@@ -98,13 +101,17 @@ def _is_accelerated() -> bool:
     return has_mindspore() and bool(_with_driver())
 
 
-_postponed: list = []  # the device that MindSpore is to be told of when it is loaded
+_postponed: list = []  # the device to set when MindSpore is loaded
 
 
 def available_devices() -> list[str]:
-    """The devices that MindSpore can really use here, best first.
+    """List the devices that can be computed on here, best first.
 
-    "CPU", which needs no MindSpore, is always the last.
+    A GPU or Ascend is listed if its driver is installed and MindSpore can use it. MindSpore is loaded to find out only
+    if there is such a driver.
+
+    Returns:
+        Some of "Ascend" and "GPU", and "CPU" as the last, which needs no MindSpore.
     """
     if not has_mindspore():
         return ["CPU"]
@@ -130,24 +137,30 @@ def _number_of(device: str) -> int:
     mindspore = require_mindspore()
     try:
         return getattr(mindspore.device_context, device.lower()).device_count()
-    except RuntimeError:  # no plug-in for it, or a toolkit without a device
+    except RuntimeError:  # there is no plug-in, or a toolkit without a device
         return 0
 
 
 def set_device(name: str = "auto", precision: str = "float32") -> str:
-    """Compute on ``name``, and return the device's name. On a CPU MindSpore is loaded when it is first needed.
+    """Choose the device to compute on.
 
-    An accelerator then repeats its results to the bit (``mindspore.set_deterministic``), which costs some speed.
+    On an accelerator results are then repeatable to the bit (``mindspore.set_deterministic``), which costs some speed.
+    On a CPU MindSpore is loaded only when it is first needed.
 
     Args:
-        name: "auto" (the best that is there), "CPU", "GPU" or "Ascend", in any case
-        precision: of convolutions on an accelerator. "float32": its 24 bits, so that features and who is chosen are
-            those of a CPU but for rounding; "fast": factors are rounded to 10 or 11 bits (TF32 on GPU, HF32 on Ascend),
-            as both do unless told otherwise, which moves features in their third or fourth digit, and so who is chosen
+        name: "auto" (the best of ``available_devices()``), "CPU", "GPU" or "Ascend", in any case
+        precision: of convolutions on an accelerator. "float32": 24 bits of mantissa, so that features and picks are
+            those of a CPU but for rounding. "fast": factors are rounded to 10 or 11 bits (TF32 on a GPU, HF32 on
+            Ascend), which is both frameworks' own default; features then differ in the third or fourth digit, and picks
+            may differ
+
+    Returns:
+        The name of the device: "CPU", "GPU" or "Ascend".
 
     Raises:
-        MsCoresetError: for another name, for a device that is not there, saying which are, for an accelerator without
-            MindSpore, and where that has computed on another one, or in another precision, already.
+        MsCoresetError: for another name; for a device that is not there (the message lists those that are); for an
+            accelerator without MindSpore; and if MindSpore has already computed on another accelerator or in another
+            precision.
     """
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
@@ -167,7 +180,7 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
 
 
 def _choose(device: str) -> str:
-    """``device``, or for "auto" the best; where there is only a driver for a better one, that is said."""
+    """``device``, or the best for "auto"; says so if a better device has a driver that can't be used."""
     available = available_devices()
     if device == "auto":
         for idle in _with_driver() if available == ["CPU"] else []:
@@ -181,7 +194,7 @@ def _choose(device: str) -> str:
 
 
 def _tell_idle(device: str) -> None:
-    """Say what stays idle of a device whose driver is installed."""
+    """Tell the user if a device with a driver stays idle."""
     gpus = nvidia_gpus() if device == "GPU" else 0
     if gpus:
         warn(f"{gpus_text(gpus)} here, which MindSpore can't use: computing on the CPU; --framework torch --device "
@@ -191,7 +204,7 @@ def _tell_idle(device: str) -> None:
 
 
 def nvidia_gpus() -> int:
-    """How many NVIDIA GPUs there are by their driver, which is asked itself: no framework need be loaded."""
+    """Number of NVIDIA GPUs according to the driver, which is asked directly: no framework is loaded."""
     try:
         driver = ctypes.CDLL(_DRIVERS["GPU"][0])
         count = ctypes.c_int(0)
@@ -216,18 +229,18 @@ def _compute_on(device: str) -> None:
         if device == "CPU":
             # Asynchronous dispatch makes small operations take 0.1 to 4 ms at random when cores are few.
             mindspore.runtime.launch_blocking()
-    except RuntimeError as error:  # neither can be changed once something was computed
+    except RuntimeError as error:  # neither can be changed after something was computed
         if current_device() != device:
             raise MsCoresetError(f"device {device}: MindSpore computes on {current_device()} already, call set_device "
                                  "before anything else") from error
 
 
-_settings: dict = {}  # of an accelerator, which a process can make once
-_elsewhere: list = []  # the settings of another framework's device, where that computes with networks
+_settings: dict = {}  # of the accelerator; a process can set them once
+_elsewhere: list = []  # the settings of another framework's device, if it computes with networks
 
 
 def _set_up(device: str, precision: str) -> None:
-    """Make the settings of an accelerator, before anything is computed or sent to other processes."""
+    """Set an accelerator up before anything is computed on it or sent to other processes."""
     mindspore = require_mindspore()
     if _settings:
         if _settings["precision"] != precision:
@@ -237,7 +250,7 @@ def _set_up(device: str, precision: str) -> None:
     allow = "tf32" if device == "GPU" else "hf32"
     try:
         getattr(operations, f"conv_allow_{allow}")(precision == "fast")
-        getattr(operations, f"matmul_allow_{allow}")(False)  # as both devices have it: selection hangs on products
+        getattr(operations, f"matmul_allow_{allow}")(False)  # both devices have this setting; picks depend on products
     except RuntimeError as error:
         raise MsCoresetError(f"precision {precision}: it was set otherwise already ({error})") from error
     deterministic: bool | None = True
@@ -249,33 +262,33 @@ def _set_up(device: str, precision: str) -> None:
 
 
 def compute_elsewhere(settings: dict[str, Any]) -> None:
-    """Let another framework than MindSpore compute with networks; all else then goes by NumPy, unless it is loaded.
+    """Note that another framework computes with networks; NumPy then computes all else, unless MindSpore is loaded.
 
     Args:
-        settings: of the framework's device, which ``device_settings`` is to tell
+        settings: of that framework's device; ``device_settings`` returns them
     """
     _elsewhere[:] = [settings]
 
 
 def device_settings() -> dict[str, Any]:
-    """What ``set_device`` has set on an accelerator, as plain values for a result's notes; nothing on a CPU.
+    """The settings of the accelerator as plain values for a result's notes; empty on a CPU.
 
-    precision: see there; deterministic: True, or None where the program itself had set it before
+    "precision": see ``set_device``; "deterministic": True, or None if the program had set it before ``set_device``.
     """
     return dict(_elsewhere[0] if _elsewhere else _settings)
 
 
 def current_device() -> str:
-    """The device that is computed on now: MindSpore's, or the CPU where that is not loaded and knows no other."""
+    """The current device: MindSpore's, or "CPU" if MindSpore is not loaded and has no other here."""
     if _idle():
         return "CPU"
     return require_mindspore().get_current_device().device_target
 
 
 def fill_up(array: np.ndarray, rows: int) -> np.ndarray:
-    """An array of at most so many rows, on an accelerator filled up to them with its first row.
+    """``array``, filled up to ``rows`` rows with its first row on an accelerator; unchanged on a CPU.
 
-    There a kernel is compiled, or looked for, for every new shape. On a CPU the array is as it was.
+    An accelerator compiles, or looks up, a kernel for every new shape.
     """
     if current_device() == "CPU" or len(array) == rows:
         return array
@@ -283,9 +296,9 @@ def fill_up(array: np.ndarray, rows: int) -> np.ndarray:
 
 
 def mean_cross_entropy() -> Callable[[Tensor, Tensor], Tensor]:
-    """A function from logits (B, C) and labels (B,) int32 to the mean of their cross entropies, by a fused kernel.
+    """A function: logits (B, C), labels (B,) int32 -> the mean of their cross entropies, by a fused kernel.
 
-    Its sparse form is for GPU and CPU.
+    The kernel that takes class numbers exists on GPU and CPU only; on Ascend labels become one-hot.
     """
     require_mindspore()
     from mindspore import Tensor, float32, ops

@@ -1,4 +1,4 @@
-"""The one kind of error that a user's mistake raises, and the checks that many arguments share."""
+"""The error that every user's mistake raises, and the checks that many arguments share."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class MsCoresetError(ValueError):
-    """Something given by the user can't be used: an argument, a name, a file.
+    """An argument, a name or a file of the user can't be used.
 
-    The message is one line: what was wrong, with the value, and what to do next. The command line prints it
-    without a stack trace and exits with code 2.
+    The message is one line: what is wrong, with the value, and what to do next. The commands print it without a stack
+    trace and exit with code 2.
     """
 
     def __init__(self, message: object = "") -> None:
@@ -28,17 +28,16 @@ class MsCoresetError(ValueError):
 
 
 class MsCoresetWarning(UserWarning):
-    """Something given by the user can be used, but is hardly what was meant. A command prints it as a note."""
+    """An argument or a file can be used, but is probably not what the user meant. Commands print it as a note."""
 
 
-def warn(message: str) -> None:
-    """Warn whoever called this package: a ``MsCoresetWarning``, of their line."""
-    warnings.warn(message, MsCoresetWarning, stacklevel=_frames_to_caller())
-
+def warn(message: str, category: type[Warning] = MsCoresetWarning) -> None:
+    """Warn whoever called this package; the warning names the line of their call."""
+    warnings.warn(message, category, stacklevel=_frames_to_caller())
 
 
 def _frames_to_caller() -> int:
-    """How many frames above the caller of this one the first is that is neither this package's nor a decorator's."""
+    """Number of frames from the caller of this function up to the first outside this package and ``contextlib``."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in ("ms_coreset", "contextlib"):
         frame, level = frame.f_back, level + 1
@@ -53,13 +52,13 @@ def require_kind(name: str, value: Any, *kinds: type) -> None:
 
 
 def require_path(name: str, value: Any) -> None:
-    """Raise ``MsCoresetError`` unless ``value`` can be the name of a file: a text, or a ``Path``."""
+    """Raise ``MsCoresetError`` unless ``value`` can be a file's name: a text or a ``Path``."""
     if not isinstance(value, str | os.PathLike):
         raise MsCoresetError(f"{name} must be the name of a file or folder, got {type(value).__name__}")
 
 
 def require_network(network: object, *parts: str) -> None:
-    """Raise ``MsCoresetError`` unless ``network`` has the ``parts`` of a network that are needed of it."""
+    """Raise ``MsCoresetError`` unless ``network`` is a callable with ``set_train`` and the attributes ``parts``."""
     missing = [part for part in ("set_train", *parts) if not hasattr(network, part)]
     if missing or isinstance(network, type) or not callable(network):
         raise MsCoresetError(f"network must be one of create_network's, or have as much of it, got "
@@ -67,9 +66,9 @@ def require_network(network: object, *parts: str) -> None:
 
 
 def require_same_classes(network: Network, split: Split, what: str) -> None:
-    """Raise ``MsCoresetError`` unless ``network`` tells as many classes apart as ``split`` has.
+    """Raise ``MsCoresetError`` unless ``network`` has as many classes as ``split``.
 
-    ``what`` of it is to be compared with the labels.
+    ``what`` names, for the message, the answers that are compared with the labels.
     """
     classes = network.head.out_channels
     if classes != split.num_classes:
@@ -82,7 +81,7 @@ def require_number(option: str, value: Any, least: float | None = None, most: fl
                    allowed: str = "a finite number") -> None:
     """Raise ``MsCoresetError`` unless ``value`` is a finite number, not a bool, from ``least`` to ``most``.
 
-    ``allowed`` says so in words.
+    ``allowed`` describes the allowed values in the message.
     """
     fits = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
     if not fits or (least is not None and value < least) or (most is not None and value > most):

@@ -38,32 +38,32 @@ _HOW = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """Arrays about n samples; labels are there, or one of the others that tells how many samples there are.
+    """Arrays about n samples, from which methods and scores choose: labels, or one of the others, or several.
 
-    Without labels it serves what never looks at them (``catalogue.Entry.labels``); all else refuses it by name.
+    Without labels it serves what does not look at them (``catalogue.Entry.labels``); all else refuses it by name.
 
-    Arrays may come from anywhere: NumPy, memory-mapped or not, torch or MindSpore (also of bfloat16 or with a
-    gradient), pandas, lists. They are copied only where that is needed. Of h5py's and zarr's arrays only the rows in
-    use are read, when they are used (``arrays.StoredRows``).
+    Arrays may be of any library: NumPy (in memory or memory-mapped), torch or MindSpore (bfloat16 and tensors with a
+    gradient included), pandas, or lists. They are copied only if needed. Of h5py and zarr arrays only the rows in use
+    are read, at the time of use (``arrays.StoredRows``).
 
-    ``require`` checks that numbers are finite, when they are needed.
+    Whether numbers are finite is checked later, by ``require``, for the fields that a method needs.
 
     Attributes:
-        labels: (n,) integers, any values, or None where there are none; booleans are 0 and 1, and floats that are whole
-            numbers (of pandas, say) will do. Methods that compare them with logits need 0 .. C-1, the others take them
-            as groups.
-        features: (n, d), the input of a network's last dense layer.
-        logits: (n, C), before the softmax.
-        dynamics: ``TrainingDynamics``.
-        boundary: (n,), squared distance to the decision boundary (DeepFool).
-        imported: (n,), scores made elsewhere, high = keep, NaN where a sample has none.
-        runs: ``Evidence`` of the same samples, one per network, for scores that average over several.
-        validation: ``Evidence`` of other samples from the same network.
-        probabilities: (n, C), instead of logits, which become log p. Rows lie in [0, 1] and sum to 1; for p = 0 see
-            ``arrays.logits_of``.
+        labels: (n,) integers of any value, or None; booleans count as 0 and 1, and floats are accepted if they are
+            whole numbers (as pandas has them). Methods that compare labels with logits need 0 .. C-1; others take them
+            as names of groups.
+        features: (n, d), a vector for each sample: usually the input of a network's last dense layer.
+        logits: (n, C), the network's outputs before the softmax.
+        dynamics: what happened to each sample during training: ``TrainingDynamics``, or ``StreamedDynamics``.
+        boundary: (n,), squared distance to the decision boundary, as ``deepfool_distances`` computes it.
+        imported: (n,), scores computed elsewhere, high = keep; NaN for a sample without one.
+        runs: sequence of ``Evidence`` of the same samples, one for each network, for scores that average over networks.
+        validation: ``Evidence`` of other samples (a validation set) from the same network.
+        probabilities: (n, C), in place of logits, which become log p. Rows lie in [0, 1] and sum to 1, to within 0.01;
+            for p = 0 see ``arrays.logits_of``.
 
     Raises:
-        MsCoresetError: when shapes do not fit together, for what is not numbers, and for masked and sparse arrays.
+        MsCoresetError: if shapes do not fit together, and for values that are not numbers, and masked or sparse arrays.
     """
 
     labels: np.ndarray | None = None
@@ -124,19 +124,19 @@ class Evidence:
     def hold_out(self, share: float, seed: int = 0) -> tuple[np.ndarray, Evidence]:
         """Hold a share of the samples out as a validation set.
 
-        ``round(share * n)`` samples are held out, drawn by the seed: those that training with a validation share of
-        this size and seed does not train on. Only labels, features and logits are kept.
+        ``round(share * n)`` samples are drawn. Training that holds out a validation share of this size, with this seed,
+        holds out the same samples. Of the fields, only labels, features and logits are kept.
 
         Args:
-            share: of the samples.
-            seed: seed of the draw.
+            share: of the samples, in [0, 1).
+            seed: seed of the draw, 0 to 2**32 - 1.
 
         Returns:
-            (places (m,) of the samples that are not held out, their ``Evidence`` with the others as its
-            ``validation``).
+            (places, evidence): the ascending places (m,) of the samples that are not held out, and their ``Evidence``,
+            whose ``validation`` has the samples that are.
 
         Raises:
-            MsCoresetError: for a share that holds out no sample.
+            MsCoresetError: for a share out of range, and one that holds out no sample or all.
         """
         rest, held_out = hold_out(len(self), share, seed)
         if not len(held_out):
@@ -144,7 +144,7 @@ class Evidence:
         return rest, replace(self.part(rest, EXTRACTED), validation=self.part(held_out, EXTRACTED))
 
     def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> Evidence:
-        """``Evidence`` of some samples; the validation set stays whole.
+        """``Evidence`` of some of the samples; the validation set stays whole.
 
         If the samples are consecutive and in order, arrays are views, not copies.
 
@@ -160,10 +160,10 @@ class Evidence:
         return Evidence(labels, validation=self.validation, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
-        """Check that every field in ``needs`` is there, and finite in the samples ``rows``.
+        """Check that every field in ``needs`` is given, and finite for the samples ``rows``.
 
-        Features must also be of a size at which distances can be told apart. Logits that look like probabilities give a
-        warning.
+        Features must also be neither so large nor so small that squared distances overflow or vanish in float32. Logits
+        that look like probabilities give a warning.
 
         Args:
             needs: names of fields, "labels" among them.
@@ -171,7 +171,7 @@ class Evidence:
             rows: the samples that are checked.
 
         Raises:
-            MsCoresetError: for a field that is missing, not finite, or of such a size.
+            MsCoresetError: for a field that is missing, not finite, or too large or small.
         """
         for name in needs:
             value = getattr(self, name)
@@ -185,13 +185,13 @@ class Evidence:
                 warn_of_probabilities(value, range(len(self))[rows])
 
     def require_label_columns(self, method: str) -> None:
-        """Check that labels are columns of the logits, as a method that compares both needs.
+        """Check that labels are columns of the logits, 0 .. C-1, as methods need that compare the two.
 
         Args:
             method: what compares them, for messages.
 
         Raises:
-            MsCoresetError: where they are not.
+            MsCoresetError: if a label is not.
         """
         if self.logits is not None:
             labels = require_field(self.labels)

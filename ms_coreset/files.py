@@ -1,4 +1,4 @@
-"""Files that are whole or not there: regular files read, atomic writes."""
+"""Files: only regular ones are read, and they are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NO_FILE = "it is no file, but a pipe, a device, or something else without an en
 
 
 def open_file(path: FilePath | bytes) -> BufferedReader:
-    """``open`` for reading regular files and links to them only: a pipe would block for ever, a device never end.
+    """Open a regular file, or a link to one, for reading: a pipe would block for ever, a device never end.
 
     Raises:
-        OSError: for anything else, a folder too, without a wait.
+        OSError: for anything else, folders included, at once.
     """
     return open(path, "rb", opener=_open_regular)
 
@@ -43,18 +43,18 @@ def _open_regular(path: str, flags: int) -> int:
 
 
 def _is_endless(handle: int) -> bool:
-    """Whether an open file says that it is empty and is not, as those that the system makes while they are read."""
+    """Whether an open file claims to be empty and is not, like files that the system generates while they are read."""
     if os.fstat(handle).st_size or not os.read(handle, 1):
         return False
     os.lseek(handle, 0, os.SEEK_SET)
-    return not os.fstat(handle).st_size  # else it was written to meanwhile
+    return not os.fstat(handle).st_size  # otherwise it was written to meanwhile
 
 
 @contextlib.contextmanager
 def reading(path: FilePath, what: str) -> Iterator[None]:
-    """Turn what goes wrong in reading the file ``path`` into a ``MsCoresetError`` that names it and ``what`` it is not.
+    """Turn any error while the file ``path`` is read into a ``MsCoresetError``: it is not ``what``.
 
-    A damaged file raises whatever its bytes happen to spell.
+    A damaged file can raise any exception.
     """
     try:
         yield
@@ -66,13 +66,13 @@ def reading(path: FilePath, what: str) -> Iterator[None]:
 
 
 def read_file(path: FilePath) -> bytes:
-    """The bytes of a regular file; raises ``OSError`` as ``open_file``."""
+    """The content of a regular file as bytes; raises ``OSError`` like ``open_file``."""
     with open_file(path) as stream:
         return read_whole(stream)
 
 
 def read_whole(stream: BufferedReader) -> bytes:
-    """The rest of an open file, no more than it said to be there."""
+    """The rest of an open file, at most as many bytes as its size."""
     return stream.read(max(0, os.fstat(stream.fileno()).st_size - stream.tell()))
 
 
@@ -80,8 +80,8 @@ def read_whole(stream: BufferedReader) -> bytes:
 def atomic_write(path: FilePath, mode: str = "wb", **options: Any) -> Iterator[IO]:
     """Open a temporary file beside ``path``; on success flush it to disk and rename it, on failure remove it.
 
-    What is no file, a device or a pipe (/dev/null, /dev/stdout), is written to and not replaced. Raises
-    ``MsCoresetError`` when the folder can't be made or written, or the disk is full.
+    Devices and pipes (/dev/null, /dev/stdout) are written to and not replaced. Raises ``MsCoresetError`` if the folder
+    can't be made or written, or the disk is full.
     """
     path = Path(path)
     temporary = None
@@ -108,7 +108,7 @@ def atomic_write(path: FilePath, mode: str = "wb", **options: Any) -> Iterator[I
 
 
 def is_device(path: FilePath) -> bool:
-    """Whether ``path`` is there and neither file nor folder, or a name in /dev: a device, a pipe, standard output."""
+    """Whether ``path`` exists and is neither file nor folder, or is in /dev: a device, a pipe, standard output."""
     path = Path(path)
     return path.exists() and (path.parent == Path("/dev") or not (path.is_file() or path.is_dir()))
 
@@ -120,9 +120,9 @@ def _umask() -> int:
 
 
 def most_from(stored: int) -> int:
-    """How many bytes ``stored`` compressed ones may stand for: what claims more is made to fill memory, or damaged.
+    """Largest number of bytes that ``stored`` compressed bytes may unpack to: more is damaged or an attack.
 
-    Data of this kind shrinks to a tenth at best; deflate can pretend a thousand times.
+    Data of this kind shrinks to a tenth at best; deflate can reach a thousandth.
     """
     return max(_SMALL, _EXPANSION * stored)
 

@@ -1,4 +1,4 @@
-"""What networks, evidence and coresets were made from, as plain values: what is compared before one is used again."""
+"""What networks, evidence and coresets were made from, as plain values that are compared before these are reused."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
 
 _WHOLE_NUMBERS = (np.int64, np.int32, np.int16, np.int8, np.uint64, np.uint32, np.uint16, np.uint8)
-# What files of before 0.2 do not tell. Where it is missing it is taken to be as it is now, and that is said.
+# What files of versions before 0.2 lack. It is assumed to be as it is now, and the user is told.
 _RECORDED_LATER = ("mean", "std", "network")
-# Packages whose classes are known by their names, and are not told apart by their code.
+# Packages whose classes are compared by name, not by code.
 _KNOWN_BY_NAME = ("builtins", "mindspore", "ms_coreset", "pybind11_builtins")
 _OF_EVERY_CLASS = ("__module__", "__qualname__", "__doc__", "__dict__", "__weakref__")
 _DEEPEST = 6  # how far into functions and containers a layer's settings are followed
 
 
 def tell_missing(found: Mapping[str, Any], wanted: Iterable[str], path: FilePath, log: Log = warn) -> list[str]:
-    """The names in ``wanted`` that the file ``path``, which holds ``found``, is too old to tell; ``log`` is told."""
+    """The names in ``wanted`` that ``found``, the content of an old file, lacks; ``log`` is told of them."""
     names = [name for name in wanted if name in _RECORDED_LATER and found.get(name) is None]
     if names:
         log(f"{path} does not tell its {', '.join(names)}: taken to be as now")
@@ -37,27 +37,28 @@ def tell_missing(found: Mapping[str, Any], wanted: Iterable[str], path: FilePath
 
 
 def normalization(split: Split) -> dict[str, list[float]]:
-    """The mean and deviation by which a split's images are normalised, as plain values; none without images."""
+    """The mean and deviation that normalise a split's images, as plain values; empty without images."""
     if split.images is None:
         return {}
     return {name: [float(value) for value in getattr(split, name)] for name in ("mean", "std")}
 
 
 def contents_digest(split: Split, weights: np.ndarray | None = None) -> str:
-    """Checksum of images (lazy ones: see ``Split.fingerprint``), labels and weights; ``normalization`` stands apart."""
+    """Checksum of images (of lazy ones see ``Split.fingerprint``), labels and weights, without mean and deviation."""
     images = np.array(split.fingerprint()) if split.lazy else split.require_images()
     return array_digest(images, split.labels, *(() if weights is None else (weights,)))
 
 
 def data_identity(split: Split, given: Iterable[str] = ()) -> dict[str, Any]:
-    """What a coreset of ``split`` is chosen by, as plain values.
+    """What a coreset of ``split`` depends on, as plain values.
 
     Args:
         split: the samples
-        given: names of fields of ``split.known``
+        given: names of the fields of ``split.known`` that are used
 
     Returns:
-        Checksums of its images and labels, the normalisation, and checksums of the fields ``given``; of lazy images
+        Checksums of images and labels, the normalisation, and checksums of the fields ``given``; for lazy images also
+        "origin", see ``Pictures.origin``.
             "origin", too, see ``Pictures.origin``.
     """
     origin = {} if split.origin is None else {"origin": split.origin}
@@ -67,11 +68,10 @@ def data_identity(split: Split, given: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def network_identity(network: Trainable) -> dict[str, Any]:
-    """What a network is, its weights apart, as plain values.
+    """What a network is, apart from its weights, as plain values.
 
-    What ``create_network`` made it by, or its class and a checksum of its layers; the framework that computes it,
-    unless
-    that is MindSpore; and the precision that it computes in, unless that is float32.
+    The arguments of ``create_network``, or its class and a checksum of its layers; the framework, unless that is
+    MindSpore; and the precision, unless that is float32.
     """
     described = getattr(network, "description", None)
     described = described or {"class": _name(type(network)), "layers": layers_digest(network)}
@@ -82,20 +82,18 @@ def network_identity(network: Trainable) -> dict[str, Any]:
 
 
 def weights_digest(network: Trainable) -> str:
-    """Checksum of a network's weights, in their order."""
+    """Checksum of a network's weights, in the order of its parameters."""
     return array_digest(*(parameter.asnumpy() for parameter in network.get_parameters()))
 
 
 def layers_digest(network: Trainable) -> str:
-    """Checksum of what a network does with its weights.
+    """Checksum of a network's layers, apart from the weights.
 
-    It is of the classes and settings of all its layers, and of the code of those that are neither MindSpore's nor built
-    in here.
-
-    Two networks of one class that differ in an activation, which no weight tells, differ in this. Another version of
-    Python or MindSpore may give another one.
+    It covers the classes and settings of all layers, and the code of those that are neither MindSpore's nor of this
+    package. Two networks of one class that differ in an activation, say, have different checksums. Another version of
+    Python or MindSpore may give another checksum.
     """
-    if hasattr(network, "layers_text"):  # PyTorch's own account of them
+    if hasattr(network, "layers_text"):  # PyTorch's own text of the layers
         return array_digest(np.array(network.layers_text()))
     from mindspore import nn
 
@@ -109,7 +107,7 @@ def layers_digest(network: Trainable) -> str:
 
 
 def _bookkeeping(cell: type) -> set[str]:
-    """Names of what every Cell holds, or comes to hold when it is used: it changes from run to run."""
+    """Names of the attributes that every Cell has, or gets when it is used: they change from run to run."""
     methods = [value for value in vars(cell).values() if isinstance(value, types.FunctionType)]
     private = {name for method in methods for name in method.__code__.co_names if name.startswith("_")}
     return {*vars(cell()), *private, "_cell_init_args", "description"}
@@ -120,7 +118,7 @@ def _settings(holder: object, left_out: Collection[str] = _OF_EVERY_CLASS) -> li
 
 
 def _class_code(kind: type) -> list[tuple[str, list[tuple[str, str]]]]:
-    """What a class and those that it is made from hold, but for those of ``_KNOWN_BY_NAME``."""
+    """The attributes of a class and its bases, except for bases that are in ``_KNOWN_BY_NAME``."""
     return [(_name(base), _settings(base)) for base in kind.__mro__
             if base.__module__.partition(".")[0] not in _KNOWN_BY_NAME]
 
@@ -151,7 +149,7 @@ def _as_text(value: Any, depth: int = 0) -> str:
 
 
 def _bound_values(function: FunctionType, depth: int) -> list[str]:
-    """The values that a function has from where it was made: defaults, and what its closure holds."""
+    """The values bound to a function where it was defined: defaults, and the content of its closure."""
     enclosed = [cell.cell_contents for cell in function.__closure__ or () if cell != types.CellType()]
     return [_as_text(value, depth) for value in (*(function.__defaults__ or ()), *enclosed)]
 
@@ -161,18 +159,18 @@ def _name(value: Any) -> str:
 
 
 def misfit(coreset: Coreset, split: Split, what: str, may_differ: Collection[str] = ()) -> str | None:
-    """Why a coreset is not of the data ``split``, as the end of a sentence that begins with its file.
+    """Why a coreset does not belong to ``split``, as the end of a sentence that begins with the coreset's file.
 
-    By the number of samples, and by the checksums of images and labels as far as its manifest tells them.
+    The number of samples is compared, and the checksums of images and labels if the manifest has them.
 
     Args:
-        coreset: to compare
-        split: the data
-        what: how the data is called in the sentence
-        may_differ: "images", or "labels": those of the same images, which were relabelled; then see ``is_relabeled``
+        coreset: to be checked
+        split: the data set that it is to be used with
+        what: name of the data in the sentence
+        may_differ: what may differ: "images", or "labels" (the same images with other labels; see ``is_relabeled``)
 
     Returns:
-        The end of the sentence; None if it is of the data.
+        The end of the sentence; None if the coreset belongs to ``split``.
     """
     if coreset.n != len(split):
         return f"is of a data set of {coreset.n} samples, {what} has {len(split)}"
@@ -184,20 +182,20 @@ def misfit(coreset: Coreset, split: Split, what: str, may_differ: Collection[str
 
 
 def is_relabeled(coreset: Coreset, split: Split) -> bool:
-    """Whether a coreset was chosen by other labels of the same samples, as far as can be told."""
+    """Whether a coreset was chosen with other labels of the same samples, as far as its manifest tells."""
     if _same_labels(coreset, split.labels):
         return False
     if (same := _same_images(coreset, split)) is not None:
         return same
-    # Without images, what noise was laid over tells.
+    # Without images, the manifest of the label noise is compared.
     clean = split.labels if split.clean_labels is None else split.clean_labels
     return _same_labels(coreset, clean) or _entry(coreset, "perturbation").get("clean_labels") == array_digest(clean)
 
 
 def same_samples(first: Coreset, second: Coreset) -> bool:
-    """Whether two coresets can be of the same samples, as far as they tell.
+    """Whether two coresets may be of the same samples, as far as their manifests tell.
 
-    They are if they are of the same images, or if one set of images was made from the other by a perturbation.
+    They may if their images are the same, or if one set of images was made from the other by a perturbation.
     """
     if first.n != second.n:
         return False
@@ -221,7 +219,7 @@ def _same_images(coreset: Coreset, split: Split) -> bool | None:
 
 
 def _same_labels(coreset: Coreset, labels: np.ndarray) -> bool:
-    """Whether a coreset was chosen by these labels, of any type of whole numbers, or does not tell."""
+    """Whether a coreset was chosen with these labels (of any integer type); True if its manifest does not tell."""
     known = coreset.manifest.get("labels")
     if known is not None:
         labels = labels if coreset.pool is None else labels[coreset.pool]

@@ -1,4 +1,4 @@
-"""Types that several rooms name: what they ask of a network, the names of files, where lines for the user go."""
+"""Types that several packages use: what they require of a network, file names, and the user's log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Log = Callable[[str], object]  # called with each line for the user
 
 
 class Trainable(Protocol):
-    """What training asks of a network: that of a MindSpore Cell."""
+    """What training requires of a network: a part of the interface of MindSpore's Cell."""
 
     def __call__(self, x: Tensor, /) -> Tensor:
         """Logits (B, C) of normalised images (B, channels, height, width) float32."""
@@ -34,7 +34,7 @@ class Trainable(Protocol):
 
 
 class Network(Trainable, Protocol):
-    """What evidence asks of a network besides: a ``networks.blocks.Classifier``, or one of the user's."""
+    """What extraction requires of a network as well: a ``networks.layers.Classifier``, or one of the user's."""
 
     variant: str | None
 

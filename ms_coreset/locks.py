@@ -1,4 +1,4 @@
-"""Locked files: one process at a time, and the locks of a process that has ended, however it ended, are free."""
+"""Locked files: one process at a time holds a lock, and the system frees the locks of a process that ends."""
 
 import contextlib
 import os
@@ -10,16 +10,16 @@ from typing import Any
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import FilePath
 
-_FAR = 2**31 - 2  # the byte locked on Windows, where what is locked can't be read: behind the end of any file here
-_TURN = 0.05  # seconds between two tries there, where waiting for a lock gives up after ten seconds
+_FAR = 2**31 - 2  # the byte locked on Windows: beyond any file's end, since locked bytes can't be read
+_TURN = 0.05  # seconds between two tries on Windows, whose own wait gives up after ten seconds
 
 
 @contextlib.contextmanager
 def try_lock(path: FilePath, wait: bool = True) -> Iterator[bool]:
-    """Yields whether the file ``path`` is locked by this process for the block; with ``wait`` it is, sooner or later.
+    """Lock the file ``path`` for the block, and yield whether this process has the lock; with ``wait`` it always has.
 
-    The file is made, with its folder, and removed again; on Windows, which removes no open file, it stays. Raises
-    ``MsCoresetError`` when the file can't be made.
+    The file is made, with its folder, and removed afterwards; on Windows, where an open file can't be removed, it
+    stays. Raises ``MsCoresetError`` if the file can't be made.
     """
     try:
         handle = _handle(Path(path), wait)
@@ -31,24 +31,24 @@ def try_lock(path: FilePath, wait: bool = True) -> Iterator[bool]:
     try:
         yield True
     finally:
-        # Before the lock goes: afterwards the file may be another's.
+        # Before the lock is released: afterwards the file may belong to another process.
         with contextlib.suppress(OSError):
             os.unlink(path)
         os.close(handle)
 
 
 def _handle(path: Path, wait: bool) -> int | None:
-    """A handle of the locked file, or None where another process has it."""
+    """A handle of the locked file, or None if another process has the lock."""
     while True:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # the folder went in between
+        except FileNotFoundError:  # the folder was removed meanwhile
             continue
         if not lock(handle, wait):
             os.close(handle)
             return None
-        # A lock on a file that its last owner has deleted keeps nobody away.
+        # A lock on a deleted file does not keep other processes out.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), os.stat(path)):
                 return handle
@@ -56,9 +56,9 @@ def _handle(path: Path, wait: bool) -> int | None:
 
 
 def lock(handle: int, wait: bool = True) -> bool:
-    """Whether the open file ``handle``, a number, is now locked, until it is closed.
+    """Lock the open file ``handle``, a number, until it is closed; return whether that succeeded.
 
-    With ``wait`` it is, sooner or later.
+    With ``wait`` it always does, after a wait if need be.
     """
     try:
         import fcntl

@@ -1,4 +1,4 @@
-"""Memory-mapped .npy files, their space on disk taken at once."""
+"""Memory-mapped .npy files, whose space on disk is reserved when they are made."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ms_coreset.kinds import FilePath
 
 
 def create_array(path: FilePath, dtype: Any, shape: tuple[int, ...]) -> np.memmap:
-    """A new memory-mapped .npy file, its space on disk taken at once.
+    """Make a memory-mapped .npy file and reserve its space on disk.
 
     Raises:
-        MsCoresetError: when it can't be made or the disk is full; found out while writing to the map, a full disk would
-            end the process.
+        MsCoresetError: if it can't be made or the disk is full. (A disk that becomes full while the map is written
+            would end the process.)
     """
     path = Path(path)
     try:
@@ -70,15 +70,16 @@ def lengthen_array(path: FilePath, rows: int) -> np.memmap:
 
 
 def write_rows(array: np.memmap, start: int, values: np.ndarray) -> None:
-    """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that others write to as well.
+    """Write ``values`` to the rows from ``start`` on of a memory-mapped .npy file that other processes write to, too.
 
-    Through the file, not the map: a map writes whole pages, and with them the neighbours' rows as they were.
+    They are written through the file, not the map: a map writes whole pages, and would restore old values of
+    neighboring rows.
 
     Raises:
         MsCoresetError: when it can't be written.
     """
     values = np.ascontiguousarray(values, array.dtype)
-    assert array.filename is not None  # of a file that is there
+    assert array.filename is not None  # the map is of a file
     try:
         with open(array.filename, "r+b") as stream:
             stream.seek(array.offset + start * array.strides[0])
@@ -91,8 +92,9 @@ def open_array(path: FilePath, mode: str = "r") -> np.memmap:
     """A memory map of an .npy file, read-only or ("r+") writable.
 
     Raises:
-        MsCoresetError: naming the file for one that is missing, no whole .npy file, or of Python objects. It is mapped
-            for reading first: NumPy would make a file that is mapped for writing as long as its header claims.
+        MsCoresetError: if the file is missing, is no whole .npy file, or holds Python objects; it names the file. The
+            file is mapped for reading first, because NumPy extends a file that is mapped for writing to the length its
+            header claims.
     """
     try:
         open_file(path).close()

@@ -1,4 +1,4 @@
-"""Arrays of .npz files, refused before memory is taken where a header claims more than the file can hold."""
+"""Read .npz files; a header that claims more than its file can hold is refused before memory is allocated."""
 
 import math
 import os
@@ -14,7 +14,7 @@ from ms_coreset.files import most_from, open_file
 from ms_coreset.kinds import FilePath
 
 _BLOCK = 1 << 24
-_PACKED = {zipfile.ZIP_STORED: False, zipfile.ZIP_DEFLATED: True}  # no other way is NumPy's
+_PACKED = {zipfile.ZIP_STORED: False, zipfile.ZIP_DEFLATED: True}  # NumPy uses no other method
 _END = struct.Struct("<4s4H2LH")  # the archive's last bytes: see the format's "end of central directory record"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -24,17 +24,17 @@ def read_npz(path: FilePath, names: Collection[str], skip: Collection[str] = (),
     """The arrays of an .npz file by name.
 
     Args:
-        path: of the file
+        path: the file
         names: of the arrays that it may hold
         skip: names of arrays to leave out
-        most: {name: bytes} of those that are never larger
+        most: name -> largest number of bytes, for arrays that are bounded
 
     Returns:
         {name: array}.
 
     Raises:
-        MsCoresetError: naming the file when it is missing or damaged, when it holds an array that is not one of
-            ``names``, or Python objects.
+        MsCoresetError: if the file is missing or damaged, holds an array that is not in ``names``, or Python objects;
+            it names the file.
     """
     try:
         with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
@@ -76,7 +76,7 @@ def _open(archive: zipfile.ZipFile) -> IO[bytes]:
 
 
 def _entry_count(stream: IO[bytes]) -> int:
-    """How many entries the archive's end says its directory has, which zipfile does not compare."""
+    """Number of entries of the directory according to the archive's end; zipfile does not compare the two."""
     stream.seek(-_END.size, os.SEEK_END)
     return _END.unpack(stream.read(_END.size))[4]
 
@@ -94,7 +94,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
         if stream.tell() + length != member.file_size:
             raise ValueError(f"{member.filename} of shape {shape} does not fit its size ({member.file_size:,} bytes)")
         content = np.empty(length, np.uint8)
-        for start in range(0, length, _BLOCK):  # with the last byte, zipfile compares the checksum
+        for start in range(0, length, _BLOCK):  # zipfile compares the checksum at the last byte
             part = content[start:start + _BLOCK]
             if stream.readinto(part) != len(part):  # type: ignore[attr-defined]  # a ``zipfile.ZipExtFile``
                 raise EOFError(f"{member.filename} ends too early")

@@ -1,4 +1,4 @@
-"""Files of pickles that can't run code, torch's archives too."""
+"""Read pickle files, torch's archives included, without running code in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ms_coreset.pickles import Content, Refused, Unpickler
 
 
 def _pickle_in(stream: BufferedReader) -> bytes:
-    """The pickle in an open file, which may be an archive of torch's with the pickle in it."""
+    """The pickle in an open file, or in the torch archive that the file is."""
     if not stream.peek(4).startswith(b"PK\3\4"):
         return read_whole(stream)
     with zipfile.ZipFile(stream) as archive:
@@ -25,10 +25,10 @@ def _pickle_in(stream: BufferedReader) -> bytes:
 
 
 def read_stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> bytes:
-    """A member of a .zip archive of ``size`` bytes that is not compressed, as torch's never are, its checksum compared.
+    """An uncompressed member of a .zip archive, of ``size`` bytes, its checksum compared; torch compresses none.
 
     Raises:
-        Refused: for one that is compressed, or larger than the archive.
+        Refused: for a compressed member, and one that is larger than the archive.
     """
     if entry.compress_type != zipfile.ZIP_STORED:
         raise Refused(f"{entry.filename} is compressed, which torch never does")
@@ -38,12 +38,12 @@ def read_stored(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, size: int) -> 
 
 
 def read_pickle(path: FilePath) -> Any:
-    """Read a pickle that holds NumPy arrays and plain containers only; anything else is refused, nothing is run.
+    """Read a pickle of NumPy arrays and plain containers; anything else is refused, and nothing is run.
 
-    Python 2's byte strings (CIFAR's files) come back as ``str``; what torch.save wrote is read, too, but for tensors.
+    Python 2's byte strings (in CIFAR's files) become ``str``. Files of torch.save are read if they hold no tensors.
 
     Raises:
-        MsCoresetError: naming the file when it is missing, truncated, or names anything that is not admitted.
+        MsCoresetError: if the file is missing or truncated, or names anything that is not admitted; it names the file.
     """
     try:
         with open_file(path) as stream:

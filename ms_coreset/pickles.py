@@ -1,8 +1,8 @@
-"""Pickles read without running anything in them: NumPy arrays and plain containers, or a refusal by name.
+"""Read pickles without running anything in them: NumPy arrays and plain containers, or a refusal by name.
 
-Python's own unpickler would call what a pickle names. Here every operation that can reach beyond plain values is
-refused or replaced, and arrays are made from their types and bytes alone. It is built on the unpickler that is written
-in Python: the one in C takes memory for what a length claims, before it looks whether the file holds it.
+Python's own unpickler calls what a pickle names. Here every operation that can reach beyond plain values is refused or
+replaced, and arrays are made from their types and bytes alone. This is built on the unpickler that is written in
+Python: the one in C allocates the memory that a length claims before it checks whether the file holds as much.
 """
 
 import math
@@ -20,11 +20,11 @@ _BEYOND = ("OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_
 
 
 class Refused(pickle.UnpicklingError):
-    """A pickle wants something that is not admitted; the message says what."""
+    """A pickle asks for something that is not admitted; the message says what."""
 
 
 class _Type:
-    """A NumPy type in the making: pickles set its byte order after they have made it."""
+    """A NumPy type whose byte order may still be set: pickles set it after they make the type."""
 
     def __init__(self, code: Any, align: bool = False, copy: bool = False) -> None:
         made = np.dtype(code) if isinstance(code, str) else None
@@ -38,7 +38,7 @@ class _Type:
 
 
 class Blank:
-    """Stands for an instance of a harmless class of which nothing is wanted: whatever a pickle puts in is dropped."""
+    """Stands for an instance of a harmless class that is not needed; all its content is dropped."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -50,25 +50,25 @@ class Blank:
 
 
 def blank_mapping(*_: object) -> dict:
-    """Stands for a harmless mapping of which only the items are wanted: those that a pickle sets after making it."""
+    """Stands for a harmless mapping; its items are kept, because pickles set them after making the mapping."""
     return {}
 
 
 def _array(*_: object) -> NoReturn:
-    """numpy.ndarray, which pickles only hand to ``_reconstruct``; called, it would be memory without content."""
+    """Stands for numpy.ndarray, which pickles only pass to ``_reconstruct``; a call would allocate memory."""
     raise Refused("it calls numpy.ndarray")
 
 
 def _reconstruct(kind: Any, shape: Any, code: Any) -> np.ndarray:
-    """An empty array, whose type and content follow; any other shape would be memory without content."""
+    """An empty array; type and content follow. Another shape would allocate memory without content."""
     if kind is not _array or tuple(shape) != (0,):
         raise Refused(f"it makes an array of shape {_show(shape)} without content")
     return np.empty(0, np.uint8)
 
 
 def _require_bytes(raw: Any, kind: _Type, shape: tuple[int, ...]) -> bytes:
-    """The bytes of an array, if they are as many as its shape takes."""
-    raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2's byte strings are texts here
+    """The bytes of an array; raises ``Refused`` unless their number fits its shape."""
+    raw = raw.encode("latin1") if isinstance(raw, str) else raw  # Python 2's byte strings are read as texts
     if not isinstance(raw, bytes | bytearray):
         raise Refused(f"it holds an array whose content is a {type(raw).__name__}")
     sides = all(isinstance(side, int) and side >= 0 for side in shape)
@@ -107,7 +107,7 @@ PLAIN: dict[tuple[str, str], Callable] = {
 
 
 class Content:
-    """Bytes that are read from the start; more than are left is an error, and takes no memory."""
+    """Bytes that are read from the start; reading more than are left is an error and allocates nothing."""
 
     def __init__(self, content: bytes) -> None:
         self._content, self._at = content, 0
@@ -125,12 +125,14 @@ class Content:
 
 
 class Unpickler(pickle._Unpickler):
-    """Reads one pickle from a ``Content``, which may hold more.
+    """Reads one pickle from a ``Content``, which may hold several.
 
-    admitted: {(module, name): what stands for it}; persistent: a function for what torch stores apart, or None
+    Args:
+        admitted: (module, name) -> what is used in its place.
+        persistent: a function for objects that torch stores apart, or None.
 
     Raises:
-        Refused: naming what is not admitted, and whatever a damaged pickle's bytes happen to spell.
+        Refused: for anything that is not admitted, which it names. A damaged pickle may raise any exception.
     """
 
     pop_mark: Callable[[], list]  # of the class below
@@ -171,7 +173,7 @@ class Unpickler(pickle._Unpickler):
         raise Refused(f"it makes an instance of {module}.{name}")
 
     def _build(self) -> None:
-        """Arrays and types get their content; what torch notes on a dictionary is left out."""
+        """Set the content of arrays and types; attributes that torch sets on a dictionary are dropped."""
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, np.ndarray):
             _, shape, kind, columns_first, raw = state
@@ -182,7 +184,7 @@ class Unpickler(pickle._Unpickler):
             raise Refused(f"it sets the state of a {type(target).__name__}")
 
     def _new_object(self) -> None:
-        """An instance made without its ``__init__``: of what is read as nothing, only."""
+        """An instance made without ``__init__``; only of ``Blank`` classes."""
         self.stack.pop()
         kind = self.stack.pop()
         if kind is not Blank and kind is not blank_mapping:
@@ -203,7 +205,7 @@ class Unpickler(pickle._Unpickler):
         self.append(made)
 
     def _frame(self) -> None:
-        """What is in a frame is read as if there were none."""
+        """Read the content of a frame as if there were no frame."""
         self.read(8)
 
     def _bytearray(self) -> None:

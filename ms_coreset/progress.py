@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long work on stderr: a bar on a terminal, elsewhere a line every ``LINE_INTERVAL`` seconds."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tqdm import tqdm
 
 from ms_coreset.terminal import complain, one_line
 
-LINE_INTERVAL = 30  # seconds between two lines where there is no terminal to draw a bar on
+LINE_INTERVAL = 30  # seconds between two lines where stderr is no terminal
 
 
 class Progress:
-    """Counts ``total`` items of work with rate and time left; use as a context manager.
+    """Counts ``total`` items of work and shows their rate and the time left; a context manager.
 
     Args:
-        what: the work's name
+        what: name of the work
         unit: what is counted
-        start: items that were done before
+        start: number of items that are already done
     """
 
     def __init__(self, total: int, what: str, unit: str = "images", start: int = 0) -> None:
@@ -35,7 +35,7 @@ class Progress:
         self._bar.close()
 
     def update(self, items: int, **values: float) -> None:
-        """Count ``items`` more as done; ``values`` are shown beside the count."""
+        """Count ``items`` more as done; ``values`` are shown beside the count, by name."""
         self._done += items
         self._bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
         self._bar.update(items)

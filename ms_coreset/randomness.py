@@ -1,4 +1,4 @@
-"""Seeds, and a random stream of its own for each purpose."""
+"""Seeds, and an independent random stream for each purpose."""
 
 import zlib
 from typing import Any
@@ -16,19 +16,22 @@ def check_seed(seed: Any) -> int:
 
 
 def stream(seed: int, purpose: str, *numbers: int) -> np.random.RandomState:
-    """The ``RandomState`` that ``seed`` gives to a purpose, a short text, and whole numbers that tell its parts apart.
+    """The ``RandomState`` of ``seed`` for one purpose: a short text, and whole numbers that distinguish its parts.
 
-    Were two purposes to share ``RandomState(seed)``, they would draw the same samples: the random coreset of seed 0
-    would hold just the labels that the noise of seed 0 flipped.
+    If two purposes shared ``RandomState(seed)``, they would draw the same samples: the random coreset of seed 0 would
+    be exactly the samples whose labels the noise of seed 0 flipped.
     """
     return np.random.RandomState([check_seed(seed), zlib.crc32(purpose.encode()), *numbers])
 
 
 def hold_out(n: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(the rest, held out), ascending places among n samples: ``round(share * n)`` of them, drawn, are held out.
+    """Draw ``round(share * n)`` of n samples to hold out.
+
+    Returns:
+        (rest, held out): ascending places of the samples that stay and of those that are held out.
 
     Raises:
-        MsCoresetError: when that leaves none, or no share from 0 to below 1 is asked for.
+        MsCoresetError: for a share outside [0, 1), and one that leaves no sample.
     """
     if isinstance(share, bool) or not isinstance(share, int | float | np.number) or not 0 <= share < 1:
         raise MsCoresetError(f"held-out share {share}: must be at least 0 and below 1")

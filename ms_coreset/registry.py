@@ -1,4 +1,4 @@
-"""Names that users type, with their aliases, patterns and suggestions for misspelt ones."""
+"""Registries of names that users type: aliases, patterns, and suggestions for misspelt names."""
 
 import difflib
 import fnmatch
@@ -13,7 +13,7 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Maps names to entries, case-insensitively and ignoring ``-`` against ``_``.
 
-    ``kind`` is the word for an entry in messages ("method", "data set").
+    ``kind`` is the word for an entry in messages, such as "method" or "data set".
     """
 
     def __init__(self, kind: str) -> None:
@@ -29,13 +29,14 @@ class Registry(Generic[T]):
             name: of the entry
             entry: what is registered
             aliases: other spellings of the name
-            suffix: the end of a name that is another one with this added; ``summary`` lists it once for all
+            suffix: the end of ``name``, if it is another entry's name with this suffix; ``summary`` lists suffixes once
+                for all
 
         Returns:
             ``entry``.
 
         Raises:
-            KeyError: for a spelling that is taken.
+            KeyError: for a name or alias that is registered already.
         """
         for spelling in dict.fromkeys(map(self._fold, (name, *aliases))):
             if spelling in self._spellings:
@@ -47,7 +48,7 @@ class Registry(Generic[T]):
         return entry
 
     def remove(self, name: str) -> None:
-        """Take an entry out, with its aliases; raises as ``canonical`` for an unknown one."""
+        """Remove an entry and its aliases; raises like ``canonical`` for an unknown name."""
         name = self.canonical(name)
         self._spellings = {spelling: entry for spelling, entry in self._spellings.items() if entry != name}
         self._derived.pop(name, None)
@@ -80,7 +81,7 @@ class Registry(Generic[T]):
         return [name for name in self._entries if fnmatch.fnmatchcase(self._fold(name), folded)]
 
     def summary(self) -> str:
-        """All names in a line of text, those with a suffix by their suffixes only."""
+        """All names in a line of text; names with a suffix are shown by their suffixes only."""
         names = ", ".join(name for name in self._entries if name not in self._derived)
         suffixes = dict.fromkeys(self._derived.values())
         return names + (f"; each also with {', '.join(suffixes)} after it" if suffixes else "")

@@ -1,4 +1,4 @@
-"""Rows of arrays: some of them, and all of them a block at a time."""
+"""Access to rows of arrays: some rows, and all rows in blocks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 
 
 def take(array: np.ndarray, rows: np.ndarray | Sequence[int]) -> np.ndarray:
-    """``array[rows]``; a view, not a copy, of rows that follow one another."""
+    """``array[rows]``; a view, not a copy, if the rows are consecutive and ascending."""
     return array[as_slice(rows)]
 
 
 def take_as(array: np.ndarray, rows: np.ndarray, kind: np.dtype) -> np.ndarray:
-    """``take``, as another type of numbers, a block of rows at a time: no copy in the array's own type arises."""
+    """``take`` with a conversion to another type, in blocks of rows: there is no copy in the array's own type."""
     if array.dtype == kind:
         return take(array, rows)
     taken = np.empty((len(rows), *array.shape[1:]), kind)
@@ -25,17 +25,17 @@ def take_as(array: np.ndarray, rows: np.ndarray, kind: np.dtype) -> np.ndarray:
 
 
 def as_slice(rows: np.ndarray | Sequence[int]) -> slice | np.ndarray | Sequence[int]:
-    """``rows``, as a slice where they follow one another."""
+    """``rows``, as a slice if they are consecutive and ascending."""
     together = len(rows) and rows[-1] - rows[0] == len(rows) - 1 and (np.diff(rows) == 1).all()
     return slice(int(rows[0]), int(rows[-1]) + 1) if together else rows
 
 
 def row_wise(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.ndarray:
-    """(n,): ``function`` of the rows of arrays (n, ...), a block at a time, so that no float64 copy of all arises."""
+    """(n,): ``function`` applied to rows of arrays (n, ...), in blocks, so that no float64 copy of all is made."""
     return np.concatenate([function(*(array[part] for array in arrays)) for part in row_blocks(*arrays)])
 
 
 def row_blocks(*arrays: np.ndarray) -> list[slice]:
-    """Slices over the rows of arrays (n, ...) that take ``ROWS_BYTES`` together in float64."""
+    """Slices that cover the rows of arrays (n, ...); a slice of all arrays takes ``ROWS_BYTES`` in float64."""
     step = max(1, ROWS_BYTES // (8 * max(1, sum(array[:1].size for array in arrays))))
     return [slice(start, start + step) for start in range(0, len(arrays[0]), step)]

@@ -6,11 +6,11 @@ import numpy as np
 
 from ms_coreset.rows import row_blocks
 
-LARGEST_GAP = 1e300  # between logits of a sample
+LARGEST_GAP = 1e300  # between two logits of a sample
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Row-wise log softmax in float64, finite for finite logits; see ``_below_largest``."""
+    """Row-wise log p_c = z_c - log sum_j exp z_j, float64, finite for finite logits; see ``_below_largest``."""
     shifted = _below_largest(logits)
     for part in row_blocks(shifted):
         shifted[part] -= np.log(np.exp(shifted[part]).sum(axis=1, keepdims=True))
@@ -18,7 +18,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Row-wise softmax in float64."""
+    """p_c = exp z_c / sum_j exp z_j for each row, float64."""
     shares = _below_largest(logits)
     np.exp(shares, out=shares)
     shares /= shares.sum(axis=1, keepdims=True)
@@ -26,10 +26,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _below_largest(logits: np.ndarray) -> np.ndarray:
-    """z_c - max_j z_j of rows, float64.
+    """z_c - max_j z_j for each row, float64.
 
-    More than ``LARGEST_GAP`` below counts as so much, since not all differences of logits near 1e308 are numbers, nor
-    are sums of them.
+    Differences are limited to ``LARGEST_GAP``: the difference of two logits near 1e308 may overflow, and so may sums of
+    differences.
     """
     below = np.array(logits, np.float64)
     with np.errstate(over="ignore"):

@@ -1,7 +1,7 @@
-"""The one place through which text goes to a terminal or a page.
+"""All text for a terminal or a page passes through this module.
 
-What comes from outside, a name, a label, a file's notes, may hold characters that move a terminal's cursor or turn
-the direction of writing. Here they become escapes such as ``\\x1b``.
+Text from outside (names, labels, notes in files) may hold characters that move a terminal's cursor or turn the
+direction of writing. They become escapes such as ``\x1b``.
 """
 
 import contextlib
@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Iterator
 from typing import IO
 
-_LONGEST = 4000  # characters of a line, whatever a file made it quote
+_LONGEST = 4000  # characters of a line; a longer one is cut
 
 
 def printable(text: object) -> str:
-    """A text in which only line ends and tabs are no printable characters; the others become their escapes."""
+    """``text`` with non-printable characters, except line ends and tabs, replaced by their escapes."""
     text = str(text)
     if text.isprintable():
         return text
@@ -24,7 +24,7 @@ def printable(text: object) -> str:
 
 
 def one_line(text: object) -> str:
-    """A text for a message or a log: one line, of printable characters only, so that a file can't move the cursor."""
+    """``text`` as one line of printable characters, for messages and logs."""
     text = str(text)
     if any(letter in text for letter in "\r\n\t"):
         text = " ".join(text.split())
@@ -33,7 +33,7 @@ def one_line(text: object) -> str:
 
 
 def say(*lines: object, stream: IO[str] | None = None) -> None:
-    """Print each of ``lines`` as ``one_line``, on standard output or another stream, at once."""
+    """Print each of ``lines`` as ``one_line`` and flush; by default on standard output."""
     for line in lines:
         print(one_line(line), file=sys.stdout if stream is None else stream, flush=True)
 
@@ -44,18 +44,18 @@ def complain(*lines: object) -> None:
 
 
 def note(line: object) -> None:
-    """Tell the user something beside the result, on standard error."""
+    """Print a note to the user on standard error."""
     complain(f"note: {line}")
 
 
 def warn(line: object) -> None:
-    """Tell ``logging`` a line, as the logger ``ms_coreset``: on standard error, unless it is set up otherwise."""
+    """Log a warning with the logger ``ms_coreset``: on standard error unless ``logging`` is configured otherwise."""
     logging.getLogger("ms_coreset").warning("%s", one_line(line))
 
 
 @contextlib.contextmanager
 def printable_warnings() -> Iterator[None]:
-    """Let Python's own warnings, which may quote a file, be printable, too."""
+    """Make Python's own warnings printable, too: they may quote a file."""
     former = warnings.formatwarning
     warnings.formatwarning = lambda message, *told: printable(former(one_line(message), *told))
     try:

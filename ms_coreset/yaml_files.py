@@ -1,4 +1,4 @@
-"""YAML of plain values, in bounds: how much, and how deeply nested."""
+"""YAML files of plain values, bounded in size and in depth."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import read_file
 from ms_coreset.kinds import FilePath
 
-_LARGEST_YAML, _DEEPEST_YAML = 1 << 20, 50  # bytes of a file, and values in it; how deep they are nested
+_LARGEST_YAML, _DEEPEST_YAML = 1 << 20, 50  # bytes of a file and number of its values; depth of nesting
 
 
 def read_yaml(path: FilePath) -> Any:
-    """Read a YAML file of plain values; raises ``MsCoresetError`` naming the file when it can't be had, or is none."""
+    """Read a YAML file of plain values; raises ``MsCoresetError`` naming a file that can't be read or is no YAML."""
     try:
         if os.path.getsize(path) > _LARGEST_YAML:
             raise MsCoresetError(f"{path} has more than {_LARGEST_YAML:,} bytes, which no settings do")
@@ -27,10 +27,10 @@ def read_yaml(path: FilePath) -> Any:
 
 
 def parse_yaml(text: str, what: FilePath) -> Any:
-    """The plain value of a YAML text; raises ``MsCoresetError`` naming ``what`` it is for a text that is none.
+    """The plain value of a YAML text; raises ``MsCoresetError`` naming ``what`` for a text that is no YAML.
 
-    Nothing but plain values is made, and no more than ``_LARGEST_YAML`` of them, counted as often as aliases repeat
-    them: a few lines can spell a thousand million.
+    Only plain values are made, and at most ``_LARGEST_YAML`` of them. Each use of an alias counts: with aliases a few
+    lines can stand for a thousand million values.
     """
     import yaml
 
@@ -47,9 +47,9 @@ def parse_yaml(text: str, what: FilePath) -> Any:
 
 
 def _require_shallow(yaml: ModuleType, text: str, what: FilePath) -> None:
-    """Refuse values nested so deeply that reading them takes minutes.
+    """Refuse values that are nested so deeply that reading them takes minutes.
 
-    The time grows with the depth of each, and MindSpore raises Python's own limit to ten thousand.
+    The time grows with the depth of every value, and MindSpore raises Python's recursion limit to ten thousand.
 
     Raises:
         MsCoresetError: for such values.
@@ -63,7 +63,7 @@ def _require_shallow(yaml: ModuleType, text: str, what: FilePath) -> None:
 
 
 def _count(value: Any, known: dict[int, int | None]) -> int:
-    """How many plain values there are in one, itself included; what holds itself is a ``RecursionError``."""
+    """Number of plain values in ``value``, itself included; a value that contains itself raises ``RecursionError``."""
     if not isinstance(value, dict | list | set | tuple):
         return 1
     if id(value) not in known:

@@ -331,7 +331,7 @@ def test_the_call_takes_a_quota_in_the_text_and_the_list_tells_of_them(arrays, c
     capsys.readouterr()
     assert main(["--list"], "select") == 0
     listed = capsys.readouterr().out
-    assert "\ndrop: The larger a share of a class, the less of it the network recognises on held-out samples" in listed
+    assert "\ndrop: A larger share of the classes that the network recognizes less on held-out samples" in listed
     assert "  options: --quota-score el2n, --quota-least 0\n" in listed
     assert mc.describe("difficulty")["options"] == {"quota_score": "el2n", "quota_least": 0}
 

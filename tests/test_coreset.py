@@ -149,10 +149,18 @@ def test_exports(coreset, tmp_path):
         coreset.export(tmp_path / "c.xml")
 
 
-def test_ascending_places_keep_their_weights():
-    places, weights = Coreset([4, 2, 7], 10, 0.3, method="craig", weights=np.array([1.0, 5.0, 2.0])).ascending()
+def test_places_sorted_by_index_keep_their_weights():
+    places, weights = Coreset([4, 2, 7], 10, 0.3, method="craig", weights=np.array([1.0, 5.0, 2.0])).sort_by_index()
     assert (places.tolist(), weights.tolist()) == ([2, 4, 7], [5.0, 1.0, 2.0])
-    assert Coreset([4, 2], 10, 0.2, method="random").ascending()[1] is None
+    assert Coreset([4, 2], 10, 0.2, method="random").sort_by_index()[1] is None
+
+
+def test_the_old_name_of_sort_by_index_warns():
+    coreset = Coreset([4, 2], 10, 0.2, method="craig", weights=[1.0, 5.0])
+    with pytest.warns(DeprecationWarning, match="it is now Coreset.sort_by_index") as caught:
+        places, weights = coreset.ascending()
+    assert (places.tolist(), weights.tolist()) == ([2, 4], [5.0, 1.0])
+    assert caught[0].filename == __file__
 
 
 def test_a_coreset_is_of_one_data_set():
@@ -225,7 +233,7 @@ def test_whatever_a_coreset_is_made_of_is_plain(tmp_path):
     assert (again.n, again.rate, again.method, again.seed) == (4, 0.5, "mine", 5)
     assert again.options == coreset.options == {"a": [0, 1], "b": [1, 2]}
     assert again.manifest == {"when": {"k": 0.5}, "3": True, "later": 3}
-    assert coreset.ascending()[1].tolist() == [2, 1]
+    assert coreset.sort_by_index()[1].tolist() == [2, 1]
 
 
 def test_what_no_file_can_keep_is_named_and_nothing_is_written(tmp_path):

@@ -298,7 +298,7 @@ def test_networks_are_built(name, size, ascend, monkeypatch):
     for family in ("resnet", "wide_resnet", "alexnet", "vgg", "mobilenet_v3", "inception", "googlenet", "efficientnet",
                    "shufflenet"):
         module = importlib.import_module(f"ms_coreset.networks.{family}")
-        monkeypatch.setattr(module, "initialise", lambda network, *_, **__: network)
+        monkeypatch.setattr(module, "initialize", lambda network, *_, **__: network)
     assert mc.create_network(name, 3, 3, image_size=size).variant in (None, "cifar", "imagenet")
 
 

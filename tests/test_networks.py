@@ -1,4 +1,4 @@
-"""Networks: shapes, sizes, initialisation, and weights on disk."""
+"""Networks: shapes, sizes, initialization, and weights on disk."""
 
 import os
 
@@ -85,6 +85,16 @@ def test_seed_decides_the_first_weights():
                                                       seed=seed)) for seed in (3, 3, 4))
     assert all(np.array_equal(first[name], same[name]) for name in first)
     assert not np.array_equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_the_old_name_of_initialize_warns():
+    with pytest.warns(DeprecationWarning, match="it is now mc.initialize") as caught:
+        old = mc.initialise
+    assert old is mc.initialize
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning):  # the second time, too
+        from ms_coreset import initialise  # noqa: F401
+    assert "initialise" not in mc.__all__
 
 
 def test_initial_spread_is_the_published_one():

@@ -112,7 +112,7 @@ import ms_coreset as mc
 split = mc.Split("toy", np.zeros((4, 8, 8, 1), np.uint8), np.arange(4) % 2, classes=("a", "b"), mean=(0.4,), std=(0.3,))
 pixels = np.zeros((1, 1, 8, 8), np.float32)
 calls = {"create_network": lambda: mc.create_network("lenet", 2, 1, image_size=8), "Classifier": lambda: mc.Classifier,
-         "initialise": lambda: mc.initialise, "train": lambda: mc.train(None, split, mc.load_recipe("digits")),
+         "initialize": lambda: mc.initialize, "train": lambda: mc.train(None, split, mc.load_recipe("digits")),
          "predict": lambda: mc.predict(None, split), "evaluate": lambda: mc.evaluate(None, split),
          "extract": lambda: mc.extract(None, split), "deepfool_distances": lambda: mc.deepfool_distances(None, split),
          "attack": lambda: mc.attack(len, split.images, split.labels), "on_pixels": lambda: mc.on_pixels(None, 0, 1),

@@ -1,7 +1,7 @@
-"""The same coreset selection once more, in PyTorch: plain, slow and obvious.
+"""An independent reference of the coreset selection in PyTorch: plain, slow and obvious.
 
-It shares no code with the MindSpore package and exists to be compared with it. Whatever decides a selection is
-computed in float64. The functions have the names, arguments and meaning of the MindSpore package's.
+It shares no code with the MindSpore package and exists to be compared with it. What decides a selection is computed in
+float64. Functions have the names, arguments and meaning of those of the MindSpore package.
 """
 
 from torch_ref.attack import gradient_sign, projected_gradient

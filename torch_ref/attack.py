@@ -1,4 +1,4 @@
-"""Perturbations that change a network's mind."""
+"""Attacks: perturbations of images that change a network's answer."""
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ def gradient_sign(network: nn.Module, images: np.ndarray, labels: np.ndarray | t
     Args:
         network: a module that takes pixels in [0, 1], set to evaluation mode.
         images: (B, C, H, W) array of such pixels.
-        labels: (B,) the y, or None for the network's own answers.
+        labels: (B,) the classes y, or None for the network's own answers.
         eps: length of the step for each pixel.
 
     Returns:
@@ -29,18 +29,18 @@ def gradient_sign(network: nn.Module, images: np.ndarray, labels: np.ndarray | t
 def projected_gradient(network: nn.Module, images: np.ndarray, labels: np.ndarray | torch.Tensor, *,
                        eps: float = 8 / 255, alpha: float = 2 / 255, steps: int = 10,
                        start: np.ndarray | None = None) -> np.ndarray:
-    """``steps`` times a step of ``alpha`` along the sign of the loss's gradient, then back into the ball and [0, 1].
+    """``steps`` steps of ``alpha`` along the sign of the loss's gradient, each clipped to the ball and to [0, 1].
 
     Source: Madry et al., ICLR 2018, section 2.1; the defaults of torchattacks.
 
     Args:
         network: as in ``gradient_sign``.
         images: (B, C, H, W) array of pixels in [0, 1].
-        labels: (B,) the y.
+        labels: (B,) the classes y.
         eps: radius of the ball, for each pixel.
         alpha: length of a step, for each pixel.
-        steps: how many.
-        start: where to begin, or None for the images themselves.
+        steps: number of steps.
+        start: (B, C, H, W) first images, or None for the images themselves.
 
     Returns:
         (B, C, H, W) float32 array.

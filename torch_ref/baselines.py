@@ -10,13 +10,14 @@ def full(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
     """Every sample, in data set order, whatever the rate.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     return np.arange(len(evidence.labels)), None, None
 
@@ -28,13 +29,14 @@ def random(evidence: Evidence, rate: float, balance: bool, seed: int) -> Picks:
     is 0 draws nothing.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     rng = np.random.RandomState(seed)
     drawn = [rng.choice(rows, k, replace=False) for rows, k in budgets(evidence.labels, rate, balance)]

@@ -1,4 +1,4 @@
-"""Where the middle of a class lies."""
+"""Centers of a class."""
 
 import torch
 
@@ -6,7 +6,7 @@ from torch_ref.distances import distances_to
 
 
 def geometric_median(rows: torch.Tensor) -> torch.Tensor:
-    """The point of least summed distance to the rows, (d,), by Weiszfeld's steps from their mean."""
+    """The point (d,) with the least sum of distances to the rows, by Weiszfeld's iteration from their mean."""
     start = rows[0] + (rows - rows[0]).mean(dim=0)
     rows, point = rows - start, torch.zeros_like(start)
     for _ in range(5000):

@@ -14,13 +14,14 @@ def contextual_diversity(evidence: Evidence, rate: float, balance: bool, seed: i
     Source: Agarwal et al., ECCV 2020; DeepCore's simplification, in logarithms so that nothing underflows.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     log_p = log_probabilities(evidence)
 

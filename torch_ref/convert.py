@@ -1,7 +1,7 @@
 """Weights between torch's and MindSpore's parameter names.
 
-Only BatchNorm's names differ; a BatchNorm is known by its running mean. torch also counts batches, for an averaging
-that is not used here: the counter is dropped on the way out and put back as 0.
+Only the names of BatchNorm differ; a BatchNorm has a running mean. torch also counts batches, for an averaging that is
+not used here: the counter is dropped, and restored as 0.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""CRAIG: weighted samples whose gradients stand for those of their class."""
+"""CRAIG: weighted samples whose gradients represent those of their class."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ from torch_ref.submodular import facility_location_gains, maximize
 
 def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str = "lazy", epsilon: float = 0.1,
           beta: float = 0.9, variant: str = "paper", batch_size: int = 128) -> Picks:
-    """Medoids of each class's gradients, weighted by how many samples they stand for.
+    """Medoids of the gradients of each class, weighted by the number of samples that they represent.
 
     Facility location with s_ij = max d - d_ij + 1e-3 within a class, d_ij = ||G_i - G_j||, and 0 between classes. A
     pick's weight is the number of samples of its class that are most similar to it.
@@ -22,18 +22,19 @@ def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str
     Source: Mirzasoleiman et al., ICML 2020, algorithm 1.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         greedy: see ``submodular.maximize``.
         epsilon: see ``submodular.maximize``.
         beta: see ``submodular.maximize``.
         variant: "paper", or "deepcore", which divides gradients by the size of their batch, and adds 1 to the weights.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     check_choice("variant", variant, VARIANTS)
     labels, rng = np.asarray(evidence.labels), np.random.RandomState(seed)

@@ -9,7 +9,7 @@ from torch_ref.extraction import device_of
 
 def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int = 50,
                        *, overshoot: float = 0.0) -> np.ndarray:
-    """Squared length of the shortest way DeepFool finds to another class, (n,) float64.
+    """Squared length of DeepFool's perturbation to another class, (n,) float64.
 
     Linearized at x, with f the logits and k0 the class of the image: w_k = grad f_k - grad f_k0, l_k = |f_k - f_k0| /
     ||w_k||, and x moves by l_k w_k / ||w_k|| for the smallest l_k, until the class is not k0. A class with w_k = 0 is
@@ -20,8 +20,8 @@ def deepfool_distances(network: nn.Module, images: torch.Tensor, max_iter: int =
     Args:
         network: a module, set to evaluation mode.
         images: float tensor, as the network takes them.
-        max_iter: the most steps for an image.
-        overshoot: the image moves, and the length counts, by 1 + overshoot times the sum of the steps.
+        max_iter: largest number of steps for an image.
+        overshoot: the image moves by 1 + overshoot times the sum of the steps, and this length counts.
 
     Returns:
         (n,) float64.

@@ -1,4 +1,4 @@
-"""Rules that look at more than the scores: each gives the places it picks, in order."""
+"""Rules that use more than the scores; each returns the places that it picks, in order."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ EDGE, LEAST = 1e-6, 1e-3
 
 def offset(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, seed: int,
            offset: float = 0.3) -> np.ndarray:
-    """The next k when the round(offset m) highest of m values are left out, or as many as leave k."""
+    """The k highest of m values after the round(offset m) highest, or fewer so that k remain, are left out."""
     picks = []
     for rows, k in groups:
         order = rows[np.argsort(-values[rows], kind="stable")]
@@ -27,20 +27,20 @@ def offset(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, 
 
 def beta(evidence: Evidence, values: np.ndarray, groups: Groups, rate: float, seed: int, c_d: float = 4.0,
          epochs: int | str | None = None) -> np.ndarray:
-    """A draw in proportion to value times Beta(a, b) density of the label's mean probability.
+    """A random choice with chances proportional to the value times a Beta(a, b) density of the mean probability.
 
-    b = 15 (1 - mu) (1 - pruned^c_d), a = 16 - b, with mu the mean probability of the ten highest values. Where too few
-    samples have a value above 0, the others are those of the highest probability.
+    b = 15 (1 - mu) (1 - pruned^c_d), a = 16 - b, with mu the mean probability of the ten samples with the highest
+    values. If too few samples have a positive value, the rest are those with the highest probability.
 
     Source: Cho et al., ICML 2025.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         values: (n,), the score.
         groups: pairs of places and how many of them to pick.
         rate: share of the samples to keep, in (0, 1].
         seed: of the random generator.
-        c_d: above 0.
+        c_d: exponent, above 0.
         epochs: which epochs count, see ``forgetting``; None: all.
 
     Returns:
@@ -80,7 +80,7 @@ def best_window(evidence: Evidence, values: np.ndarray, groups: Groups, rate: fl
     Source: Choi et al., BWS, ICML 2024.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         values: (n,), the score.
         groups: pairs of places and how many of them to pick.
         rate: share of the samples to keep, in (0, 1].

@@ -1,4 +1,4 @@
-"""What is known of each sample, and the checks of it."""
+"""What is known of each sample, and its checks."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a selection may look at.
+    """Arrays about n samples, from which a selection chooses.
 
     Attributes:
         labels: (n,) integers.
@@ -19,7 +19,7 @@ class Evidence:
         dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
             for T epochs or None; or None.
         boundary: (n,) squared distances to the decision boundary, or None.
-        imported: (n,) scores made elsewhere, NaN where there is none, or None.
+        imported: (n,) scores computed elsewhere, NaN for a sample without one, or None.
         runs: a tuple of evidence of the same samples from other networks, or None.
         validation: evidence of other samples from the same network, or None.
         probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive

@@ -1,4 +1,4 @@
-"""What a trained network says of every sample of a split."""
+"""Extraction: features and logits of a trained network for every sample of a split."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from torch_ref.evidence import Evidence
 
 
 class Split(Protocol):
-    """What is asked of a data set."""
+    """What extraction requires of a data set."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -20,7 +20,7 @@ class Split(Protocol):
 
 
 class Network(Protocol):
-    """What is asked of a network that is trained."""
+    """What extraction requires of a trained network."""
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor: ...
 
@@ -39,7 +39,7 @@ def normalize(images: np.ndarray, mean: Sequence[float], std: Sequence[float]) -
 
 
 def device_of(network: Network) -> torch.device:
-    """Where a network computes: where its weights lie, to which ``network.to(device)`` brings them."""
+    """The device of a network, which is that of its weights (``network.to(device)`` moves them)."""
     return next(network.parameters()).device
 
 
@@ -51,14 +51,14 @@ def extract(network: Network, split: Split, need: Sequence[str] = ("features", "
     Args:
         network: the network.
         split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,), and ``mean`` and ``std`` per channel.
-        need: which of "features" and "logits"; the other is None in the result.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        need: "features", "logits" or both; the other is None in the result.
+        batch_size: images at a time.
 
     Returns:
         ``Evidence`` of float32 arrays.
 
     Raises:
-        ValueError: for another need.
+        ValueError: for another name in ``need``.
     """
     unknown = set(need) - {"features", "logits"}
     if unknown:

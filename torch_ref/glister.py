@@ -1,4 +1,4 @@
-"""Glister: samples whose gradients lower the loss of all, or of a validation set."""
+"""GLISTER: samples whose training step lowers the loss of all samples, or of a validation set."""
 
 import math
 
@@ -15,25 +15,27 @@ def glister(evidence: Evidence, rate: float, balance: bool, seed: int, eta: floa
             rounds: int | None = None, variant: str = "paper", batch_size: int = 128) -> Picks:
     """Samples whose gradient agrees most with that of the validation samples, after a step on those picked so far.
 
-    gain_i = <G_i, mean_v G_v(theta_S)>, where the last layer has made one step theta - eta agg_{j in S} G_j. The
-    validation samples are ``evidence.validation`` (balanced: of the same class), or those chosen from. Scores are the
-    gains before the first pick.
+    gain_i = <G_i, mean_v G_v(theta_S)>, after one step of the last layer, theta - eta agg_{j in S} G_j, with agg the
+    mean or the sum. The validation samples v are ``evidence.validation`` (balanced: those of the same class), or else
+    the samples to choose from. Scores are the gains before the first pick.
 
     Source: Killamsetty et al., GLISTER, AAAI 2021, eq. 7.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         eta: rate of the step.
         aggregate: "mean" or "sum" of the picks' gradients.
-        rounds: the gains are refreshed so many times, each time for ceil(k / rounds) picks; None: after each pick.
-        variant: "paper", or "deepcore", which divides gradients by the size of their batch and never steps.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        rounds: number of times that the gains are computed, each time for ceil(k / rounds) picks; None: after each
+            pick.
+        variant: "paper", or "deepcore", which divides gradients by the size of their batch and takes no steps.
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("aggregate", aggregate, ("mean", "sum"))

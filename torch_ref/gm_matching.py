@@ -11,22 +11,23 @@ from torch_ref.quota import Picks, budgets, first_best, join
 
 def gm_matching(evidence: Evidence, rate: float, balance: bool, seed: int, metric: str = "cosine",
                 start: str = "median") -> Picks:
-    """In each class picks whose mean is drawn to its geometric median mu: argmax <theta, x>, theta += mu - x.
+    """In each class, picks whose mean approaches its geometric median mu: argmax <theta, x>, theta += mu - x.
 
     Not balanced, classes share the budget in proportion to their sizes, largest remainders first.
 
     Source: Acharya et al., Geometric Median Matching, ICML 2025.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         metric: "cosine", x and mu at length 1, or "euclidean", where the pick is the nearest to theta.
         start: theta in the beginning: "median", mu; "mean"; or "random", a row of ``RandomState(seed).randint(n_c)``.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     check_choice("start", start, ("median", "mean", "random"))
     labels, given, unit = np.asarray(evidence.labels), features_in(evidence, "euclidean"), features_in(evidence, metric)

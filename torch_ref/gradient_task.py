@@ -1,4 +1,4 @@
-"""The gradients that GradMatch and Glister choose from, and those that they aim at."""
+"""What GradMatch and GLISTER choose from, and their target, as gradients."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ VARIANTS = ("paper", "deepcore")
 
 
 def judges_of(evidence: Evidence, rows: np.ndarray, balance: bool) -> tuple[Evidence, np.ndarray]:
-    """The evidence and positions of the samples that decide for ``rows``."""
+    """The evidence and positions of the samples whose mean gradient is the target for ``rows``."""
     validation = getattr(evidence, "validation", None)
     if validation is None:
         return evidence, rows

@@ -1,4 +1,4 @@
-"""GradMatch: weighted samples whose summed gradient is near the mean gradient of all."""
+"""GRAD-MATCH: weighted samples whose summed gradient is near the mean gradient of all samples."""
 
 import math
 
@@ -16,25 +16,26 @@ def gradmatch(evidence: Evidence, rate: float, balance: bool, seed: int, lam: fl
     """Orthogonal matching pursuit of the mean gradient b by weighted gradients of samples.
 
     Each pick has the largest <G_i, r>, with r the residual of min_x ||sum_S x G - b||^2 + lam ||x||^2. At the end x is
-    solved for once more with x >= 0. The weight of a single pick is 1. The mean is that of the samples chosen from, or
-    of ``evidence.validation`` (balanced: of the same class).
+    computed once more with x >= 0. The weight of a single pick is 1. The mean b is that of the samples to choose from,
+    or of ``evidence.validation`` (balanced: of those of the same class).
 
     Source: Killamsetty et al., GRAD-MATCH, ICML 2021, algorithm 2.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
-        lam: above 0.
-        refill: samples whose weight came out as 0 are replaced by those with the highest <G_i, r>, with the smallest
-            positive weight ("projection"), or not ("none").
+        lam: ridge penalty, above 0.
+        refill: "projection": samples with weight 0 are replaced by those with the highest <G_i, r>, which get the
+            smallest positive weight; "none": they are left out.
         variant: "paper", or "deepcore", which divides gradients by the size of their batch, has lam = 1 but 0 after the
             first pick, minimizes ||(K_SS + lam I) x - c_S|| at the end, and refills nothing.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     check_choice("variant", variant, VARIANTS)
     check_choice("refill", refill, ("projection", "none"))

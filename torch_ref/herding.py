@@ -15,22 +15,23 @@ def herding(evidence: Evidence, rate: float, balance: bool, seed: int, variant: 
     Source: Welling, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, algorithm 4.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
-        variant: "paper", or "deepcore", which takes the farthest instead of the nearest.
+        variant: "paper", or "deepcore", which picks the farthest sample instead of the nearest.
         metric: "euclidean", or "cosine": features at length 1.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     check_choice("variant", variant, ("paper", "deepcore"))
     features = features_in(evidence, metric)
     sign = 1 if variant == "deepcore" else -1
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        # Counted from the mean, far from the origin no digits are lost.
+        # Relative to the mean, so that no digits are lost far from the origin.
         pool = features[rows] - features[rows].mean(dim=0)
         pool -= pool.mean(dim=0)
 

@@ -1,4 +1,4 @@
-"""Scores that were made elsewhere, of all samples or of some."""
+"""Scores that were computed elsewhere, for all samples or for some."""
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ def _given(evidence: Evidence) -> torch.Tensor:
 
 
 def imported(evidence: Evidence) -> torch.Tensor:
-    """The scores as they are; raises ``ValueError`` where one is NaN."""
+    """The scores as they are; raises ``ValueError`` if one is NaN."""
     values = _given(evidence)
     if values.isnan().any():
         raise ValueError("a sample has no imported score")
@@ -26,14 +26,14 @@ def imported(evidence: Evidence) -> torch.Tensor:
 
 def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean",
                  weighting: str = "mean") -> torch.Tensor:
-    """The scores as they are; a sample without one gets the mean over the nearest samples that have one.
+    """The scores as they are; a sample without one gets the mean of its nearest samples with a score.
 
     Source: Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025.
 
     Args:
-        evidence: what is known of the samples.
-        neighbors: how many.
-        metric: by which they are nearest; equally near ones by place.
+        evidence: arrays about the n samples.
+        neighbors: number of neighbors.
+        metric: metric of the features that decides which are nearest; of equally near ones the lowest places.
         weighting: "mean", or "distance": weights e^-d, d the Euclidean distance of the features whatever the metric.
 
     Returns:

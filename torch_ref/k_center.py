@@ -19,15 +19,16 @@ def k_center(evidence: Evidence, rate: float, balance: bool, seed: int, already_
     Source: Sener and Savarese, ICLR 2018, algorithm 1.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         already_selected: positions that are centers beforehand; the budget is added to them, and they come first.
         metric: "euclidean", or "cosine": features at length 1.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     features = features_in(evidence, metric)
     already = np.array(already_selected, np.int64)

@@ -1,4 +1,4 @@
-"""Gradients of the cross entropy by the last layer, written out."""
+"""Gradients of the cross entropy with respect to the last layer, written out."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ def one_hot(labels: np.ndarray, classes: int) -> torch.Tensor:
 
 
 def errors(evidence: Evidence) -> torch.Tensor:
-    """g_i = softmax(z_i) - onehot(y_i), (n, C): the gradient by the logits."""
+    """g_i = softmax(z_i) - onehot(y_i), (n, C): the gradient with respect to the logits."""
     p = log_probabilities(evidence).exp()
     return p - one_hot(evidence.labels, p.shape[1])
 
@@ -32,7 +32,7 @@ def gradients(evidence: Evidence) -> torch.Tensor:
 
 
 def batch_sizes(n: int, batch_size: int) -> torch.Tensor:
-    """The size (n, 1) of each sample's batch, when consecutive samples are batched; the last batch is smaller.
+    """The size (n, 1) of each sample's batch of consecutive samples; the last batch may be smaller.
 
     DeepCore divides each gradient by this, because its loss is the mean over a batch.
 

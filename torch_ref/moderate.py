@@ -10,17 +10,19 @@ def moderate(evidence: Evidence, rate: float, balance: bool, seed: int, center: 
     """The samples whose distance to their class's center is in the middle of the ranking (Xia et al., ICLR 2023).
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         center: see ``center_distance``.
         metric: "euclidean", or "cosine": features at length 1.
-        mis_ratio: not the paper's: this share of the samples, the highest in ``cutoff_score``, is left out first.
+        mis_ratio: not in the paper: share of the samples, those with the highest ``cutoff_score``, that is left out
+            first.
         cutoff_score: the score of the cut-off.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     return by_score(evidence, rate, balance, seed, "center_distance", "window", mis_ratio=mis_ratio,
                     cutoff_score=cutoff_score, center=center, metric=metric)

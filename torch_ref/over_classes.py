@@ -1,18 +1,19 @@
-"""A score of how samples lie to the means of the classes."""
+"""How samples lie relative to the means of the classes."""
 
 import numpy as np
 import torch
 
 
 def ranks_and_misses(features: np.ndarray, labels: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where samples lie to the means of the classes.
+    """Ranks by distance to the own class's mean, and whether another mean is nearer.
 
     Args:
         features: (n, d).
         labels: (n,).
 
     Returns:
-        (rank / n_c by the distance to the own class's mean, from 0; 1 where another class's mean is nearer), (n,) each.
+        (rank / n_c by the distance to the own class's mean, from 0; 1 if another class's mean is nearer, else 0), (n,)
+        each.
     """
     x, y = torch.tensor(np.asarray(features, np.float64)), torch.tensor(np.asarray(labels, np.int64))
     groups = y.unique()

@@ -1,4 +1,4 @@
-"""Scores of how a network's answers move from epoch to epoch."""
+"""Scores of how a network's answers change from epoch to epoch."""
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ def divergence(before: np.ndarray, after: np.ndarray) -> torch.Tensor:
 def temporal_dual_depth(divergences: torch.Tensor, window: int) -> torch.Tensor:
     """TDDS: sum_k 0.9 0.1^(T - J - k) v_k, with v_k the norm of a window's J - 1 divergences less their mean.
 
-    Windows with a NaN are left out, and the sum is multiplied by all weights over those of the others.
+    Windows with a NaN are left out, and the sum is multiplied by the sum of all weights over that of the others.
 
     Args:
         divergences: (T - 1, n), NaN where unknown.
@@ -37,14 +37,14 @@ def temporal_dual_depth(divergences: torch.Tensor, window: int) -> torch.Tensor:
 def loss_correlation(losses: np.ndarray, held_out: np.ndarray, labels: np.ndarray) -> torch.Tensor:
     """CLD: Pearson's correlation of the differences over time of a sample's loss and its class's held-out mean.
 
-    A class without held-out samples uses the mean of all. Without variation it is 0, and with fewer than three
-    differences of both NaN.
+    A class without held-out samples uses the mean of all held-out samples. The score is 0 if either does not vary, and
+    NaN with fewer than three differences of both.
 
     Source: Nagaraj et al., TMLR 2025.
 
     Args:
         losses: (T, n), NaN where a sample was not seen.
-        held_out: (T, n), NaN of samples that were not held out.
+        held_out: (T, n) losses after each epoch, NaN for samples that were not held out.
         labels: (n,).
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the methods share: the groups of samples that have a budget each, and the rule for ties."""
+"""Common parts of the methods: groups of samples with a budget each, and the rule for ties."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,7 +10,7 @@ Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]  # indices, weig
 
 
 class ClassBudgets(float):
-    """A rate, with what each class gets in place of its share: ``counts``, by label."""
+    """A rate, with the budget of each class in place of its share: ``counts``, by label."""
 
     def __new__(cls, rate: float, counts: dict[int, int]) -> "ClassBudgets":
         """The rate as the number that it is."""
@@ -34,8 +34,8 @@ def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.nda
 
     Args:
         labels: (n,) integers, the class of each sample.
-        rate: share to keep, or ``ClassBudgets``, whose counts are the budgets then.
-        balance: whether the rate holds for each class by itself.
+        rate: share to keep, or ``ClassBudgets``, whose counts are then the budgets.
+        balance: whether the rate applies to each class by itself.
 
     Returns:
         The pairs.
@@ -49,12 +49,12 @@ def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.nda
 def first_best(values: Any, candidates: np.ndarray, scale: float = 0.0) -> int:
     """The first of ``candidates`` whose value is the largest, or below it by at most 1e-10 of it, or of ``scale``.
 
-    Values that are this near differ by rounding only, and the order in which sums are formed must not decide.
+    Such differences are rounding errors, and the order in which sums are formed must not decide.
 
     Args:
         values: (n,).
         candidates: positions.
-        scale: size of the numbers whose difference the values are.
+        scale: magnitude of the numbers whose differences the values are.
 
     Returns:
         The position.

@@ -1,4 +1,4 @@
-"""How many of each class."""
+"""Quotas: how many samples of each class to keep."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from torch_ref.scores import score
 
 
 def with_quota(evidence: Evidence, rate: float, balance: bool, quota: str, **options: object) -> tuple[float, bool]:
-    """(the rate with what each class gets, whether classes are chosen from by themselves)."""
+    """(the rate with the budgets of the classes, whether each class is chosen from by itself)."""
     if quota not in QUOTAS:
         raise ValueError(f"unknown quota {quota!r}: there are {', '.join(QUOTAS)}")
     if balance and quota != "proportional":
@@ -54,16 +54,16 @@ def _difficulty(evidence: Evidence, groups: list[np.ndarray], quota_score: str =
 
 
 def shared_out(claims: np.ndarray, sizes: np.ndarray, k: int, least: int = 0) -> np.ndarray:
-    """Whole numbers of sum k, near min(size, max(least, lambda claim)).
+    """Whole numbers with sum k, near min(size, max(least, lambda claim)).
 
-    lambda is found by bisection, then the largest remainders decide. Where all classes that claim anything are full,
-    the others share the rest by their sizes.
+    lambda is found by bisection, then the largest remainders decide. If all classes with a positive claim are full, the
+    others share the rest by their sizes.
 
     Args:
         claims: (C,).
         sizes: (C,), samples of each class.
         k: the sum.
-        least: at least so many of each.
+        least: least number of each class.
 
     Returns:
         (C,) whole numbers.

@@ -12,7 +12,7 @@ from torch_ref.extraction import Split
 
 
 def patch_evidence(split: Split, filters: int | None = None, seed: int = 0) -> Evidence:
-    """``Evidence`` from ridge regression on patches: what it says of each sample when it is fitted to all the others.
+    """``Evidence`` from ridge regression on patches: the answers to each sample of a fit to all others.
 
     Args:
         split: any object with ``images`` (n, H, W, C) uint8, ``labels`` (n,) and ``num_classes``.
@@ -101,7 +101,7 @@ def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
         features: (n, d).
         labels: (n,) in 0 .. C - 1.
         classes: C.
-        lambdas: the ones to try.
+        lambdas: penalties to try.
 
     Returns:
         (left-out answers (n, C), lambda, left-out accuracy).

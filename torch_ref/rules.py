@@ -27,7 +27,7 @@ def _random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomS
 
 
 def _weighted_random(values: np.ndarray, rows: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
-    """Without replacement, in proportion to how far a value is above the lowest, which is almost never drawn."""
+    """Draw without replacement, in proportion to the height above the lowest value, which is almost never drawn."""
     above = values[rows] - values[rows].min()
     chances = above + 1e-12 * above.max() if above.max() > 0 else np.ones(len(rows))
     return rng.choice(rows, k, replace=False, p=chances / chances.sum())
@@ -37,8 +37,8 @@ def spread_over_strata(values: np.ndarray, rows: np.ndarray, k: int, rng: np.ran
                        strata: int) -> np.ndarray:
     """Draw k of ``rows`` from strata of equal width of their values.
 
-    Of S strata the j-th smallest gives min(its size, what is left of k // (S - j)), ties to the lower values; each
-    gives a random sample. The highest value belongs to the last stratum; equal values are one stratum.
+    Of S strata the j-th smallest gives min(its size, rest of k // (S - j)) samples, drawn at random; of equal sizes the
+    lower values come first. The highest value belongs to the last stratum; equal values are in one stratum.
 
     Source: Zheng et al., Coverage-centric Coreset Selection, ICLR 2023, algorithm 1.
 
@@ -47,7 +47,7 @@ def spread_over_strata(values: np.ndarray, rows: np.ndarray, k: int, rng: np.ran
         rows: (m,) places.
         k: how many to pick.
         rng: the random generator.
-        strata: how many.
+        strata: number of strata.
 
     Returns:
         k places.

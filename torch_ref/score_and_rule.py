@@ -17,6 +17,7 @@ from torch_ref.scores import SCORES, score
 def by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, strata: int = 50,
              mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", normalize: str = "none",
              **options: Any) -> Picks:
+    """(indices, weights, scores) of the score ``name`` with a rule, after the cut-off if there is one."""
     if name in SCORES and "seed" in options_of(SCORES[name]):
         options = {"seed": seed, **options}
     if rule in DRAWING:
@@ -49,7 +50,7 @@ def _without_hardest(hardness: np.ndarray, rows: np.ndarray, k: int, mis_ratio: 
 def _middle(values: np.ndarray, rate: float) -> np.ndarray | list:
     """Ranks round(n (1/2 - rate/2)) to round(n (1/2 + rate/2)), as Moderate's authors' code.
 
-    Departures: nothing where round(rate n) is 0, and the middle one where it is not but both ends meet.
+    Departures: nothing is kept if round(rate n) is 0; if it is not and both ends meet, the middle sample is kept.
     """
     n = len(values)
     if not round(rate * n):
@@ -77,7 +78,7 @@ def _in_range(values: np.ndarray, labels: np.ndarray, normalize: str) -> np.ndar
 
 def _by_drawing(evidence: Evidence, rate: float, balance: bool, seed: int, name: str, rule: str, normalize: str,
                 options: dict[str, Any]) -> Picks:
-    """Picks of a rule that uses the evidence, too; an option that it and the score both have goes to both."""
+    """Picks of a rule that also uses the evidence; an option that it shares with the score goes to both."""
     of_score, of_rule = ({key: value for key, value in options.items() if key in options_of(function)}
                          for function in (SCORES[name], DRAWING[rule]))
     if options.keys() - of_score.keys() - of_rule.keys():

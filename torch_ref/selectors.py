@@ -1,4 +1,4 @@
-"""Which samples stay: the methods, by name."""
+"""Selection by the name of a method, or of a score and a rule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from torch_ref.scores import SCORES
 
 @dataclass(frozen=True)
 class Coreset:
-    """Which samples stay.
+    """The result of a selection.
 
     Attributes:
         indices: (k,) int64 of the kept samples, in pick order.
@@ -46,13 +46,13 @@ class Coreset:
 
 def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
            seed: int = 0, **options: Any) -> Coreset:
-    """Choose about ``rate * n`` of the n samples.
+    """Choose about ``rate * n`` of the n samples by a method.
 
     Args:
         method: one of ``METHODS``, in any case.
         evidence: any object with the attributes of ``Evidence`` that the method needs.
         rate: share that is kept, in (0, 1].
-        balance: apply the rate in each class by itself, classes ascending; else to all samples together.
+        balance: whether the rate applies to each class by itself, classes ascending, or to all samples together.
         quota: how many of each class, ``round(rate n)`` in all: one of ``quotas.QUOTAS``, or None.
         seed: seed of the ``RandomState`` that a method draws from.
         **options: of the method, and of the quota.
@@ -86,7 +86,7 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
         balance: see ``select``.
         quota: see ``select``.
         seed: see ``select``.
-        **options: the score's, the rule's where it has any, and the quota's.
+        **options: of the score, of the rule and of the quota.
 
     Returns:
         A ``Coreset``.
@@ -119,7 +119,7 @@ def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Co
 def _top_of(name: str) -> Callable[..., Picks]:
     """The method that keeps the highest of a score."""
     def method(evidence: Evidence, rate: float, balance: bool, seed: int, **options: Any) -> Picks:
-        # DeepCore ranks uncertainty the wrong way round when it does not balance.
+        # Unbalanced, DeepCore ranks uncertainty in the wrong direction.
         wrong_way = name in ("least_confidence", "entropy", "margin") and options.get("variant") == "deepcore"
         rule = "bottom" if wrong_way and not balance else "top"
         return by_score(evidence, rate, balance, seed, name, rule, **options)

@@ -23,18 +23,19 @@ def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int,
     """Maximize f(S) = sum_i max(0, max_{j in S} s_ij).
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         kernel: "gradient" or "features", see ``similarities``.
         greedy: name of the greedy maximizer, see ``submodular.maximize``.
         epsilon: of the "stochastic" maximizer, in (0, 1).
         beta: of the "approximate_lazy" maximizer, in (0, 1].
-        neighbors: for each row only so many of the largest similarities count, the others are 0; None: all.
+        neighbors: number of largest similarities of each row that count, the others are 0; None: all.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
 
@@ -46,12 +47,12 @@ def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int,
 
 def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 1.0, kernel: str = "gradient",
               greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
-    """Maximize lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, not counting the diagonal as DeepCore.
+    """Maximize lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, without the diagonal as in DeepCore.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         lam: at least 0.
         kernel: "gradient" or "features", see ``similarities``.
@@ -60,7 +61,8 @@ def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: fl
         beta: of the "approximate_lazy" maximizer, in (0, 1].
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
     return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options)
@@ -74,9 +76,9 @@ def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, j
     Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         rate: share of the samples to keep, in (0, 1].
-        balance: whether the rate holds for each class by itself.
+        balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         jitter: above 0, added to the diagonal.
         kernel: "gradient" or "features", see ``similarities``.
@@ -87,7 +89,8 @@ def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, j
             ``explained_gains``.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
+        samples, or None.
     """
     check_choice("variant", variant, ("paper", "deepcore"))
     if not jitter > 0:
@@ -187,7 +190,7 @@ def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy
 
 
 def _first_gain(gains_of: Gains) -> float:
-    """The size of the first pick's gain: rounding of later ones, what is left of it, is measured by that."""
+    """The first pick's gain: later ones are differences of numbers of this size, with its rounding errors."""
     return abs(float(gains_of([]).max()))
 
 

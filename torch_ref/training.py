@@ -1,4 +1,4 @@
-"""Train a network with SGD, and record of every sample what happened while it was learned."""
+"""Train a network with SGD, and record what happens to every sample."""
 
 import math
 import zlib
@@ -31,14 +31,13 @@ class Recipe:
         schedule: "multistep" (lr * gamma^(milestones reached), in epochs), "cosine" or "linear" (to ``min_lr``, per
             update) or "constant".
         warmup: share of the updates in which the rate rises linearly.
-        warmup_from: it rises from this times ``lr``.
-        crop_padding: random crop after padding by so many pixels; 0: none.
+        warmup_from: share of ``lr`` at which the warmup begins.
+        crop_padding: pixels of padding before a random crop; 0: no crop.
         padding_mode: "zeros" or "reflect".
         flip: horizontal mirroring: True, at random; "alternate", in every other epoch, see ``present``.
         whiten: the first convolution becomes the whitening of patches, and is not trained.
-        crop_scale: instead of the padding, random crop of at least this share of the area, resized to the image size;
-            None: no such crop.
-        crop_size: the crop is resized to this first, if it is given.
+        crop_scale: least share of the area of a random resized crop, in place of padding; None: no such crop.
+        crop_size: pixels that the crop is first resized to; None: not.
         clip_norm: largest norm of the whole gradient, or None.
     """
 
@@ -66,7 +65,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training gives.
+    """The result of a training.
 
     Attributes:
         network: the trained module.

@@ -34,10 +34,10 @@ USER_ERROR, INTERRUPTED = 2, 130
 def main(arguments: Iterable[str] | None = None, command: str | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for a user's mistake (one line on stderr), 130 after Ctrl-C.
 
-    Where msrun has started it several times, all of them run it together and return the same.
+    If msrun has started several processes, they run the command together and return the same code.
 
     Args:
-        arguments: as typed after the command; by default the process's
+        arguments: the words typed after the command; by default the process's
         command: one of ``COMMANDS``, or None to take it from the arguments
     """
     return take_part(lambda: _main(arguments, command))
@@ -62,7 +62,7 @@ def _main(arguments: Iterable[str] | None, command: str | None) -> int:
         if not isinstance(error, BrokenPipeError):
             complain(f"error: {_reason(error)}")
             return USER_ERROR
-        # The reader (head, less) has gone: not worth a word, but Python would print one when it closes stdout.
+        # The reader (head, less) has gone: no error, but Python would print one when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
@@ -79,10 +79,10 @@ def _show_as_notes(show: Callable[..., object]) -> Callable[..., None]:
 
 
 def _let_go(interruption: BaseException) -> None:
-    """Collect what was interrupted in the middle, without a word.
+    """Collect interrupted objects without printing.
 
-    An archive that was being written, say, is closed when it is collected, fails at that, and Python would print the
-    traceback below the one line that the user is to see.
+    An archive that was being written, for example, is closed when it is collected. That fails, and Python would print
+    the traceback below the one line for the user.
     """
     former, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
     try:
@@ -93,7 +93,7 @@ def _let_go(interruption: BaseException) -> None:
 
 
 def _reason(error: OSError | MemoryError) -> str:
-    """What the system says, of which file; or that memory is used up."""
+    """The system's message and the file, or that memory is used up."""
     if isinstance(error, MemoryError):
         return "out of memory: give --memory, a smaller --batch-size, or a part of the data by --pool"
     return one_line(f"{error.filename}: {error.strerror}" if error.filename else error)
@@ -107,7 +107,7 @@ def _run(arguments: Sequence[str], command: str | None, typed: str) -> int:
     module = importlib.import_module(f"ms_coreset.cli.{command.replace('-', '_')}")
     load_from_words(arguments)
     parsed = module.parser(typed).parse_args(arguments)
-    load_plugins(parsed.plugin)  # those that were abbreviated, or are allowed of a configuration
+    load_plugins(parsed.plugin)  # plugins of abbreviated options, or of a configuration that may name them
     return module.run(parsed) or 0
 
 

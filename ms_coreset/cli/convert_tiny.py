@@ -1,4 +1,4 @@
-"""``convert-tiny``: the published Tiny ImageNet's val, one folder for all, into a folder a class."""
+"""``convert-tiny``: sorts the published Tiny ImageNet's val, which is one folder, into a folder for each class."""
 
 import argparse
 import os
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _sort(folder: Path, name: str, wnid: str, copy: bool) -> bool:
-    """Bring one file to its class's folder, unless it is there already; False if it is nowhere."""
+    """Move or copy one file to its class's folder, unless it is there already; False if it is not found."""
     source, target = folder / "images" / name, folder / wnid / name
     sorted_before = target.is_file() or (folder / wnid / "images" / name).is_file()
     if not source.is_file() or (copy and sorted_before):

@@ -1,4 +1,4 @@
-"""``experiment``: data sets x methods x rates x seeds x networks, each run once, whatever happens in between."""
+"""``experiment``: data sets x methods x rates x seeds x networks, each run once, even after interruptions."""
 
 import argparse
 import functools
@@ -157,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def job_of(arguments: argparse.Namespace) -> StudyJob:
-    """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for what can't be meant."""
+    """The ``StudyJob`` that the options describe; raises ``MsCoresetError`` for values that can't be used."""
     name = arguments.name or (Path(arguments.config).stem if arguments.config else "study")
     places = [action.dest for action in places_of(parser("experiment"))]
     options = vars(arguments) | {"name": name, "label": _labels(arguments.label)}
@@ -178,7 +178,7 @@ def _labels(entries: Iterable[str]) -> dict[str, str]:
 
 
 def _preparation(line: str, arguments: argparse.Namespace, job: StudyJob) -> Preparation:
-    """The ``Preparation`` by a command of --prepare, which a file may spell: it runs no code, and names no place.
+    """The ``Preparation`` of a command of --prepare; a file may hold the command: no code, no places.
 
     Raises:
         MsCoresetError: for one that would.

@@ -1,4 +1,4 @@
-"""``select``: train or load a network, ask it about every sample, choose who stays."""
+"""``select``: trains or loads a network, computes its answers for every sample, and chooses which to keep."""
 
 import argparse
 import shlex
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | None = None) -> SelectionResult:
-    """Choose, and tell of the coreset that was written."""
+    """Select, and print a summary of the coreset."""
     choice = choice_of(arguments)
     request = Request(arguments.rate, arguments.balance, arguments.seed, arguments.memory)
 
@@ -104,7 +104,7 @@ def _select(arguments: argparse.Namespace, sources: Sources, former: Coreset | N
 
 
 def _compare(path: str, changes: Sequence[str]) -> int:
-    """Say how the coreset of the file ``path`` was repeated; the exit code."""
+    """Tell whether the coreset of the file ``path`` was repeated; returns the exit code."""
     say(f"{path}: " + ("another coreset now" if changes else "the same coreset now, byte for byte"))
     for line in changes:
         say(f"  {line}")

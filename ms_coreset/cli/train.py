@@ -1,4 +1,4 @@
-"""``train``: a network on a data set, on a coreset of it, or on coresets that it chooses anew while it learns."""
+"""``train``: trains a network on a data set, on a coreset, or on coresets that it chooses anew while it learns."""
 
 import argparse
 from collections.abc import Mapping, Sequence

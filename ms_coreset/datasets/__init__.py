@@ -37,7 +37,7 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
                  log: Log = Access.log) -> Split | None:
     """Load the training or the test split of a data set.
 
-    Attacked images (a name that ends in ``A``) are never made here: making them takes a network.
+    Attacked images (a name that ends in ``A``) are never made here, because a network is needed; see ``make_attack``.
 
     Args:
         name: one of ``list_datasets()``, in any case. A letter after it lays a perturbation over the training split:
@@ -49,18 +49,18 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
         train: whether to load the training split, else the test split.
         image_size: side of the images in pixels, for sets of photographs of any size (``ImageNet``, ``folder``); None:
             their default.
-        bits: how many bits the values of grey images have that are stored in 16 or 32, for sets of image files. Without
-            it such an image is refused if its largest value would fit 14 bits (see docs/data.md).
+        bits: for sets of image files: bits of the values of grey images that are stored in 16 or 32 bits. Without it,
+            such an image is refused if its largest value fits 14 bits (see docs/data.md).
         broken: what to do with image files that can't be decoded. None: an error names such a file when it is read.
-            "refuse": all files of both splits are decoded once now, and broken ones are an error that counts them and
-            names a file that lists them. "skip": the same, but they are left out and ``log`` is told; places are then
-            counted without them. The result is kept in ``checked/`` beside the data, until names, sizes or times
-            change.
+            "refuse": all files of both splits are decoded once now; if some are broken, an error gives their number and
+            names a file that lists them. "skip": the same check, but broken files are left out and ``log`` is told;
+            places count the remaining images. The result of the check is kept in ``checked/`` beside the data, until
+            names, sizes or times of the files change.
         download: whether to fetch published files that are missing.
-        verify: whether to refuse files that differ from the published ones (md5); otherwise they are read, with a
+        verify: whether files that differ from the published ones (by md5) are refused; otherwise they are read, with a
             warning.
-        log: called with each line for the user (a warning, a download, what was made because it was missing). The
-            default is the ``warning`` of the logger ``ms_coreset``, which ``logging`` shows on stderr.
+        log: called with each line for the user: warnings, downloads, and what was made because it was missing. By
+            default it is a warning of the logger ``ms_coreset``, which ``logging`` shows on stderr.
 
     Returns:
         A ``Split`` with uint8 images, or None for the test split of a set without one.
@@ -109,10 +109,10 @@ def _other_images(family: Family, root: Path, train: bool, bits: int | None) -> 
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
-    """Names of the data sets that match a shell pattern, names with an overlay's letter included.
+    """List the data sets that match a shell pattern, names with an overlay's letter included.
 
     Args:
-        pattern: such as "CIFAR*".
+        pattern: such as "CIFAR*"; "*" for all.
 
     Returns:
         The names.

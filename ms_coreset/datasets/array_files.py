@@ -1,4 +1,4 @@
-"""The user's own arrays, in one .npz file: images, or what some network said of them, or both; or features alone."""
+"""The user's own arrays in one file: images, or features and logits of some network, or both; or features alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BLOCK = 1024  # images at a time
 
 @register_dataset("arrays", mean=None, std=None, by_path=True)
 def load_arrays(root: Path, train: bool, access: Access) -> Split | None:
-    """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing to download.
+    """Your own .npz file, which ``--data`` names: labels, and images, features or logits; nothing is downloaded.
 
     An .npy file of features (n, d) will do, too, for methods that look at no labels; it is mapped, not read.
 

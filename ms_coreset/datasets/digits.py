@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @register_dataset("digits", mean=(0.3054,), std=(0.3758,))
 def load_digits(root: Path, train: bool, access: Access) -> Loaded:
-    """1,797 handwritten digits of 8x8 pixels (1,437 train, 360 test), part of scikit-learn; nothing to download.
+    """1,797 handwritten digits of 8x8 pixels (1,437 train, 360 test), part of scikit-learn; nothing is downloaded.
 
-    The values 0..16 become ``round(value * 255 / 16)`` (half to even). The set is published in one piece: a fixed fifth
-    of each class is the test split, whatever seed the user sets.
+    The values 0..16 become ``round(value * 255 / 16)`` (half to even). The set is published without splits: a fixed
+    fifth of each class is the test split, independent of the user's seed.
 
     Args:
         root: not used: scikit-learn brings the files.

@@ -21,7 +21,7 @@ _BLOCK = 1 << 18
 
 @dataclass(frozen=True)
 class Access:
-    """What a data set's loader may do to get at published files, and how it speaks to the user.
+    """What a data set's loader may do to get published files, and where it logs.
 
     Attributes:
         download: whether a file that is missing may be fetched.
@@ -108,7 +108,7 @@ def _reason(error: Exception) -> str:
 
 
 def _transfer(url: str, part: Path, progress: bool, timeout: float) -> None:
-    """Append to ``part`` what it lacks of ``url``; write it from the start where the server can't go on."""
+    """Append the missing rest of ``url`` to ``part``; start over if the server can't continue."""
     held = part.stat().st_size if part.exists() else 0
     with _open(url, held, timeout) as response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT

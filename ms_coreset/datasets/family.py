@@ -95,7 +95,7 @@ class Family:
 
 def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None, *,
                      aliases: Iterable[str] = (), resizable: bool = False, by_path: bool = False) -> Callable:
-    """Decorator that registers a loader (see ``Family``) as ``name``, and with each overlay's letter after it.
+    """Return a decorator that registers a loader as ``name``, and as ``name`` with each overlay's letter.
 
     The loader's docstring is the data set's description.
 

@@ -1,4 +1,4 @@
-"""A user's own images: a folder of class folders, with or without a part to test on."""
+"""A user's own images: a folder of class folders, with or without a test split."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _parts(root: Path) -> tuple[str | None, str | None]:
 
 
 def _only(root: Path, parts: Sequence[str], kinds: Sequence[str]) -> str | None:
-    """The folder that is named like the first of ``kinds`` for which there is one, or None.
+    """The folder that is named like the first of ``kinds`` that has a folder, or None.
 
     Raises:
         MsCoresetError: for two folders of the same kind.
@@ -172,7 +172,7 @@ def _evenly(items: Sequence[str], count: int) -> list[str]:
 
 
 def _size(path: str) -> tuple[int, int] | None:
-    """(width, height), or None for a broken image, which is named when it is decoded."""
+    """(width, height), or None for a broken image; an error names it when it is decoded."""
     try:
         with open_image(path) as picture:
             return picture.size

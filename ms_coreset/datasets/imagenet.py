@@ -38,7 +38,7 @@ _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 def load_imagenet(root: Path, train: bool, access: Access, image_size: int | None) -> Loaded:
     """ImageNet: 1,281,167 + 50,000 photographs, resized to 256 and cropped to 224 pixels, 1,000 classes.
 
-    It can't be downloaded here: it is available from image-net.org only, after registration. The test split is ``val``.
+    It is not downloaded: it is available from image-net.org only, after registration. The test split is ``val``.
     Classes are the folders that exist, so a part of the set can be used.
 
     Args:

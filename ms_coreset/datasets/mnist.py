@@ -1,6 +1,6 @@
 """MNIST and its kin, as IDX files, plain or compressed (http://yann.lecun.com/exdb/mnist describes the format).
 
-torchvision puts them in ``<root>/<name>/raw``; ``<root>/<name>`` is looked into as well.
+Files are looked for in ``<root>/<name>/raw``, where torchvision puts them, and in ``<root>/<name>``.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def load_fashion_mnist(root: Path, train: bool, access: Access) -> Loaded:
 
 @register_dataset("QMNIST", mean=(0.1308,), std=(0.3088,))
 def load_qmnist(root: Path, train: bool, access: Access) -> Loaded:
-    """QMNIST: MNIST's 60,000 digits to train on, and the whole test set of 60,000, 28x28 pixels (20 MB to download).
+    """QMNIST: MNIST's 60,000 training digits, and the whole test set of 60,000, 28x28 pixels (20 MB to download).
 
-    A label in its files is a row of eight integers: the class, and who wrote the digit where.
+    A label in its files is a row of eight integers: the class, the writer, and where the digit comes from.
 
     Args:
         root: folder that holds the data sets.

@@ -102,9 +102,9 @@ class Pictures:
 
     @functools.cached_property
     def origin(self) -> str:
-        """Checksum of the images' source, whatever size they are scaled to; of files, whatever their times.
+        """Checksum of the images' source, independent of scaling and, for files, of their times of change.
 
-        A copy of the files has the same.
+        A copy of the files has the same checksum.
         """
         return self._content_digest()
 

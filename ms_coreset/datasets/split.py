@@ -26,22 +26,23 @@ class Split:
 
     Attributes:
         name: of the data set.
-        images: (n, height, width, channels) uint8; or ``Pictures``, which are decoded when they are indexed; or None
-            where only ``known`` tells of the samples.
+        images: (n, height, width, channels) uint8; or ``Pictures``, which are decoded when they are indexed; or None if
+            only ``known`` has data about the samples.
         labels: (n,) int64 in ``0 .. len(classes) - 1``, as every method sees them (noisy ones for an ``N`` set).
         classes: names of the classes, in label order; empty where no labels are known, which are then all 0.
         mean: per channel, of pixels scaled to [0, 1].
         std: standard deviation, likewise.
         train: whether it is the training split.
-        clean_labels: (n,) the true labels; only when a perturbation is known.
-        bad: (n,) which samples the perturbation touched; only when it is known.
-        bad_kinds: (n,) int8, with ``bad``: 0, or k for the k-th of the manifest's "kinds".
+        clean_labels: (n,) int64, the true labels; None unless a perturbation is known.
+        bad: (n,) bool, which samples the perturbation touched; None unless that is known.
+        bad_kinds: (n,) int8, the kind of perturbation, if ``bad`` is known: 0 for none, k for the k-th of the
+            manifest's "kinds".
         manifest: what the perturbation did, as plain values.
         known: fields of ``Evidence`` that came with the data, such as "features": arrays (n, ...), and "dynamics":
             ``TrainingDynamics``.
 
     Raises:
-        MsCoresetError: when lengths differ or a label is out of range.
+        MsCoresetError: if lengths differ, or a label is out of range.
     """
 
     name: str
@@ -96,7 +97,7 @@ class Split:
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """Number of classes C."""
         return len(self.classes)
 
     @property
@@ -111,10 +112,13 @@ class Split:
                                  "those without, such as k_center, herding, or facility_location with kernel=features")
 
     def require_images(self) -> np.ndarray | Pictures:
-        """The images, which every network needs.
+        """Return the images.
+
+        Returns:
+            (n, height, width, channels) uint8, or ``Pictures``.
 
         Raises:
-            MsCoresetError: if there are none.
+            MsCoresetError: if the split has none.
         """
         if self.images is None:
             raise MsCoresetError(f"{self.name} has no images: no network can be trained on it, or asked about it")
@@ -122,17 +126,17 @@ class Split:
 
     @property
     def image_size(self) -> int:
-        """Pixels of a side."""
+        """Side of the images in pixels."""
         return self.require_images().shape[1]
 
     @property
     def in_channels(self) -> int:
-        """Channels of an image."""
+        """Number of channels of an image."""
         return self.require_images().shape[3]
 
     @property
     def lazy(self) -> bool:
-        """Whether the images are made when they are indexed."""
+        """Whether the images are lazy: made when they are indexed."""
         return isinstance(self.images, Pictures)
 
     @property
@@ -141,12 +145,12 @@ class Split:
         return self.images.origin if isinstance(self.images, Pictures) else None
 
     def fingerprint(self) -> str:
-        """Checksum of the images, on which a network's answers depend; see ``Pictures.digest`` for lazy ones."""
+        """Checksum of the images, on which a network's answers depend; of lazy images see ``Pictures.digest``."""
         images = self.require_images()
         return images.digest if isinstance(images, Pictures) else array_digest(images)
 
     def subset(self, indices: np.ndarray) -> "Split":
-        """Some samples as a split; lazy images stay lazy.
+        """A split of some of the samples; lazy images stay lazy.
 
         Args:
             indices: (m,) places of the samples, in the order of the new split.
@@ -161,10 +165,13 @@ class Split:
 
 
     def with_probabilities(self) -> "Split":
-        """This split, with the logits that came with it read as probabilities; see ``arrays.logits_of``.
+        """A copy of this split whose logits, which came with the data, are read as probabilities p and become log p.
+
+        Returns:
+            The split; see ``arrays.logits_of``.
 
         Raises:
-            MsCoresetError: where no logits came with it, and for rows that are no probabilities.
+            MsCoresetError: if no logits came with the data, and for rows that are no probabilities.
         """
         if "logits" not in self.known:
             raise MsCoresetError(f"probabilities: no logits came with {self.name} that could be these")
@@ -188,10 +195,10 @@ def _at(values: np.ndarray | Pictures | None, indices: np.ndarray) -> np.ndarray
 
 
 def class_balanced_indices(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Ascending indices of a random part of ``size`` samples, as evenly over the classes as their sizes allow.
+    """Draw a random part of ``size`` samples, spread over the classes as evenly as their sizes allow.
 
-    Each class gives the same number. What a small class lacks, and the remainder, is shared by the others, lowest class
-    first. The samples are drawn from the seed's stream "pool".
+    Each class gives the same number. The remainder, and what a small class lacks, comes from the other classes, lowest
+    class first. The samples are drawn from the seed's stream "pool" (``randomness.stream``).
 
     Args:
         labels: (n,) labels.
@@ -209,21 +216,21 @@ def class_balanced_indices(labels: np.ndarray, size: int, seed: int) -> np.ndarr
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     rng = stream(seed, "pool")
     shuffled = [rng.permutation(rows) for rows in members]
-    # A sample's turn is its place within its class: taking whole turns first is what keeps classes even.
+    # A sample's turn is its place within its class; taking all samples of a turn first keeps the classes even.
     turns = np.concatenate([np.arange(len(rows)) for rows in shuffled])
     chosen = np.argsort(turns, kind="stable")[:size]
     return np.sort(np.concatenate(shuffled)[chosen])
 
 
 def class_order(names: Iterable[str]) -> list[str]:
-    """Names of classes in the order that labels count them: by value where all are numbers, else as text."""
+    """Sort names of classes in the order that labels count them: by value if all are numbers, otherwise as text."""
     if all(map(_NUMBER.fullmatch, names)):
         return sorted(names, key=lambda name: (Decimal(name), name))
     return sorted(names)
 
 
 def tell_order(names: Sequence[str], log: Log) -> None:
-    """Tell the user by ``log`` if the ``class_order`` of ``names`` is not that of text, which other programs have."""
+    """Tell the user by ``log`` if ``class_order`` of ``names`` differs from their order as text."""
     text = sorted(names)
     if list(names) != text:
         log(f"classes are named by numbers and count by value, {_begin(names)}; as text, as torchvision's ImageFolder "

@@ -1,6 +1,6 @@
 """Street View House Numbers, cropped digits, in the files of their publisher (http://ufldl.stanford.edu/housenumbers).
 
-They are put in ``<root>/svhn``; ``<root>`` itself, where torchvision puts them, is looked into as well.
+Downloads go to ``<root>/svhn``; files are looked for there and in ``<root>``, where torchvision puts them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def load_svhn(root: Path, train: bool, access: Access) -> Loaded:
 
 @register_dataset("SVHNextra", mean=_MEAN, std=_STD)
 def load_svhn_extra(root: Path, train: bool, access: Access) -> Loaded:
-    """SVHN with its easier extra digits: 604,388 to train on, the first 73,257 SVHN's (1.6 GB; 4 GB of memory).
+    """SVHN with its easier extra digits: 604,388 to train on, SVHN's 73,257 first (1.6 GB to download; 4 GB of memory).
 
     Args:
         root: folder that holds the data sets.

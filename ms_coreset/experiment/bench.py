@@ -1,4 +1,4 @@
-"""What the runs of a study are made with: data sets, base networks, their evidence, and training."""
+"""Data sets, base networks, their evidence, and training, for the runs of a study."""
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,12 +30,12 @@ _COSTS = "costs.json"
 
 
 class Bench:
-    """``experiment.work.Work``'s bench.
+    """Loads data, gathers evidence and trains for ``one_run.Work``.
 
     Args:
         sources: of the study
-        labels: data set -> what reports call it
-        cells: all of the study
+        labels: data set -> its name in reports
+        cells: all cells of the study
     """
 
     def __init__(self, sources: Sources, device: str, claims: Claims, labels: Mapping[str, str],
@@ -73,7 +73,7 @@ class Bench:
             return self._ask(cell, data, needs, folders)
 
     def _patches(self, cell: Cell, data: Data, needs: Sequence[str]) -> tuple[Evidence, Costs]:
-        """(evidence of random patches, costs), these as of when it was made."""
+        """(evidence of random patches, costs); cached evidence has the costs of its making."""
         folder = Path(self._sources.evidence.cache) / f"patches-{checksum([data.digest, cell.seed, cell.base()])}"
         with contextlib.ExitStack() as claims:
             self._claim(folder, claims)
@@ -111,7 +111,7 @@ class Bench:
               data: Data) -> tuple[TrainingResult, Costs]:
         """(result, costs) of training on a part of the data; see ``Work``.
 
-        Training on the whole data by a base network's recipe is that base network's training.
+        Training on all data by a base network's recipe is the training of that base network.
         """
         if not run.whole or (run.cell.dataset, run.recipe) not in self._bases:
             recipe = run.recipe_for(len(data.split), len(part))
@@ -132,7 +132,7 @@ class Bench:
         return result, {**costs, "last": evaluate(result.network, data.test, recipe)}
 
     def _note(self, folder: Path, name: str, steps: Steps | None = None, step: str = "train") -> Costs:
-        """What a step cost when it was taken, which is kept in ``folder``; None where the process ended before that."""
+        """The costs of a step when it was done, kept in ``folder``; None if the process ended before."""
         costs = _costs(folder)
         if name not in costs and steps is not None and step in steps.seconds:
             costs[name] = {"seconds": steps.seconds[step], "peak_mb": steps.peak_mb[step]}
@@ -140,7 +140,7 @@ class Bench:
         return costs.get(name, {"seconds": None, "peak_mb": None})
 
     def _folder(self, cell: Cell, recipe: Recipe, seed: int, data: Data) -> Path:
-        """Where a network's training lies: another for other images, labels, normalisation or options."""
+        """The folder of a network's training, different for different images, labels, normalisation and options."""
         sources = self._sources_of(cell)
         folder, former = (checkpoint_folder(sources, recipe,
                                             f"seed{seed}-{checksum([digest, recipe.as_dict(), seed])}")

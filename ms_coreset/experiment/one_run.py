@@ -1,4 +1,4 @@
-"""One run of a study: the coreset chosen, or taken from its file, the network trained on it, and the record of both."""
+"""One run of a study: choose the coreset, or read it from its file, train on it, and record both."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Data:
         split: the pool, or the whole
         test: the clean test split
         digest: checksum of the images and labels of ``split``
-        identity: of its normalisation, too
-        label: what it is to be called
+        identity: the same with the normalisation
+        label: its name in reports
     """
 
     whole: Split
@@ -61,11 +61,11 @@ class Work:
     """Carries out the runs of a study in its folder.
 
     Args:
-        bench: where data and evidence come from: ``load(cell) -> Data``, ``gather(cell, data, needs) -> (Evidence,
-            costs)``, with "seconds", "peak_mb" and "base_accuracy" in the costs; raises ``Busy`` while another process
-            is at it, ``train(run, part, weights, folder, data) -> (TrainingResult, costs)``, with "seconds", "peak_mb"
-            and "last", what ``evaluate`` gives, in the costs; likewise
-        runs: all of the study, for rankings that serve several rates
+        bench: gives data, evidence and trainings: ``load(cell) -> Data``; ``gather(cell, data, needs) -> (Evidence,
+            costs)``, costs with "seconds", "peak_mb" and "base_accuracy"; ``train(run, part, weights, folder, data) ->
+            (TrainingResult, costs)``, costs with "seconds", "peak_mb" and "last", the result of ``evaluate``. The last
+            two raise ``Busy`` while another process does the same
+        runs: all runs of the study, for rankings that serve several rates
         notes: plain values for every record: versions, revision, device
         command: ``run -> the command that repeats it``
     """
@@ -84,11 +84,11 @@ class Work:
         """The record of ``run``, "done" or "failed".
 
         Args:
-            run: what is done
-            twin: a record of the same work, which is listed a second time instead of being done again
+            run: the run to do
+            twin: a record of equal work, which is recorded a second time instead of doing the run
 
         Raises:
-            Busy: when another process is making what it needs.
+            Busy: if another process is making what it needs.
         """
         if twin:
             return {**twin, "key": run.key(), **run.place(), "recipe": run.recipe_notes(twin["n"]),
@@ -99,7 +99,7 @@ class Work:
             outcome = {"status": "done", **self._outcome(run)}
         except Busy:
             raise
-        except Exception as error:  # whatever it is, it must not end the other runs
+        except Exception as error:  # no error may end the other runs
             if not isinstance(error, MsCoresetError):
                 complain(*traceback.format_exc().splitlines())
             outcome = {"error": _one_line(error)}
@@ -107,7 +107,7 @@ class Work:
         return {**record, **outcome, **self._notes, "command": self._command(run), "finished": now}
 
     def clear(self, run: Run) -> None:
-        """Remove the checkpoints of a run that is recorded."""
+        """Remove the checkpoints of a recorded run."""
         shutil.rmtree(self._checkpoints(run), ignore_errors=True)
         with contextlib.suppress(OSError):
             self._checkpoints(run).parent.rmdir()
@@ -118,7 +118,7 @@ class Work:
     def _outcome(self, run: Run) -> dict[str, Any]:
         data = self._bench.load(run.cell)
         coreset = self._coreset(run, data)
-        places, weights = coreset.ascending()
+        places, weights = coreset.sort_by_index()
         part = data.split if run.whole else data.whole.subset(places)
         result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
         chosen = coreset.manifest["costs"]
@@ -130,7 +130,7 @@ class Work:
                 "peak_mb": {**chosen["peak_mb"], "train": costs["peak_mb"]}, "base_accuracy": chosen["base_accuracy"]}
 
     def _coreset(self, run: Run, data: Data) -> Coreset:
-        """From its file, or chosen, with those of lower rates that the same ranking serves."""
+        """The coreset from its file, or chosen now, together with those of lower rates that the same ranking serves."""
         path = self._folder / "indices" / _file_name(run)
         if not path.is_file():
             with self._claims.claim(_ranking(run)) as mine:
@@ -156,7 +156,7 @@ class Work:
         for rate, other in wanted:
             try:
                 coreset = ranking if rate == wanted[0][0] else truncate(ranking, evidence.groups, rate)
-            except MsCoresetError:  # too low a rate, which is its own run's failure
+            except MsCoresetError:  # the rate is too low: an error of that run
                 if rate == run.rate:
                     raise
                 continue
@@ -171,7 +171,7 @@ class Work:
         replace(coreset, manifest={**coreset.manifest, **notes}).save(self._folder / "indices" / _file_name(run))
 
     def _gather(self, run: Run, data: Data) -> tuple[Evidence, Costs]:
-        """(evidence, costs) for a run: all that the study's methods need, but what is dear only for those that ask."""
+        """(evidence, costs) for a run: all fields that methods of the study need, costly ones only if this one does."""
         if not run.method.needs:
             return self._bench.gather(run.cell, data, ())
         needs = self._needs + (("boundary",) if "boundary" in run.method.needs else ())
@@ -182,7 +182,7 @@ class Work:
 
 
 def _ranking(run: Run) -> str:
-    """Name of what serves all rates of a method."""
+    """Key of a ranking that serves all rates of a method."""
     return checksum({**run.selection(), "rate": None})
 
 
@@ -194,7 +194,7 @@ def _file_name(run: Run) -> str:
 
 
 def _accuracy(result: TrainingResult, last: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
-    """What the last epoch and the best one reached on the test split, and what chose the best."""
+    """Test accuracy of the last and of the best epoch, and what chose the best."""
     best = result.best("validation_accuracy" if recipe.validation else "test_accuracy")
     assert best is not None  # in a study every training is tested
     return {"last": last["accuracy"], "best": best.get("test_accuracy"), "best_epoch": best["epoch"],

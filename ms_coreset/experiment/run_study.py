@@ -1,4 +1,4 @@
-"""A study from its plan to its results: every run once, by any number of processes."""
+"""Studies from the plan to the results: every run once, by any number of processes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +49,12 @@ _OF_DATA = {"data": "other images or labels", "normalization": "images of anothe
 
 @dataclass(frozen=True)
 class StudyResult:
-    """path: of runs.jsonl; records: the latest of every run, in the study's order, as plain values."""
+    """The results of a study.
+
+    Attributes:
+        path: file of all records, runs.jsonl.
+        records: the latest record of every run, in the order of the study, as plain values.
+    """
 
     path: Path
     records: list
@@ -61,7 +66,7 @@ class StudyResult:
 
 
 def list_study(job: StudyJob) -> None:
-    """Print the runs and how many of them are done."""
+    """Print the runs, and how many of them are done."""
     _, runs, store = _begin(job)
     list_runs(runs, store, job.folder)
 
@@ -70,14 +75,14 @@ def do_study(job: StudyJob) -> StudyResult:
     """Do all runs of a study that are not done.
 
     Raises:
-        MsCoresetError: for what can't be meant, and data that is missing or is not that of the results that are there;
-            what single runs raise is in their records.
+        MsCoresetError: for invalid options, for data that is missing, and for data that differs from that of existing
+            results. Errors of single runs are in their records.
     """
     device, runs, store = _begin(job)
     folder, plan = job.folder, job.plan
     framework = plan.sources.network.framework
     if framework == MINDSPORE:
-        require_mindspore()  # better now than in every run
+        require_mindspore()  # an error now, not in every run
     require_writable(folder)
     with atomic_write(folder / "study.yaml", "w", encoding="utf-8") as stream:
         yaml.safe_dump(dict(job.settings), stream, sort_keys=False, allow_unicode=True)
@@ -107,34 +112,37 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rate
               pool: int | None = None, recipe: str | Recipe | None = None, name: str = "study",
               save: str | None = None, data: str = "data", device: str = "auto", retry: bool = False,
               **options: Any) -> StudyResult:
-    """Select with every method at every rate, train on every coreset, and keep the results in a study's folder.
+    """Run a study: select with every method at every rate, train on every coreset, and keep the results.
 
-    It does what the command ``experiment`` does, with its defaults. The same call again goes on where it was.
+    It does what the command ``experiment`` does, with the same defaults. A second call continues where the first
+    stopped.
 
     Args:
         datasets: names of the data sets
-        methods: texts such as "moderate", "ccs:mis_ratio=0.3", "el2n-strata", or "full" for all samples
+        methods: texts such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; "full" keeps all samples.
         rates: shares to keep
-        seeds: every method is run with each
-        balance: whether the same share of every class, or with both values, each
-        archs: networks that are asked, each with its width if wanted, "resnet18-w16"; none: the recipe's
-        train_archs: networks that are trained on the coresets; "own" is the one that was asked
-        protocols: "epochs" or "iterations", as many as on all the data; none: what the recipe states
-        evidence: "network", "patches", or both
-        pool: work on so many samples, a class-balanced part
+        seeds: every method is run with each of them
+        balance: whether the same share of every class is kept; a sequence of both values runs both
+        archs: networks that give the evidence, with their width if it is not the default, "resnet18-w16"; empty: the
+            recipe's
+        train_archs: networks that are trained on the coresets; "own" is the one that gave the evidence
+        protocols: what is equal to training on all data, "epochs" or "iterations"; empty: what the recipe states
+        evidence: kinds of evidence: "network", "patches", or both
+        pool: number of samples to select from, a class-balanced part of the data; None: all
         recipe: a recipe's name or YAML file, or a ``Recipe``; None: the data set's own
         name: of the study
         save: folder of the study; None: results/<name>
         data: the folder where the data sets lie
         device: "auto", "CPU", "GPU" or "Ascend", see ``set_device``
-        retry: do failed runs again
-        options: others of the command by their names, such as epochs, pool_seed, label (a mapping), model_dir, cache
+        retry: whether failed runs are done again
+        options: further options of the command by their names, such as epochs, pool_seed, label (a mapping), model_dir,
+            cache
 
     Returns:
         The ``StudyResult``.
 
     Raises:
-        MsCoresetError: for what can't be meant, and data that is missing; what single runs raise is in their records.
+        MsCoresetError: for invalid options, and for data that is missing. Errors of single runs are in their records.
     """
     lists = {"datasets": datasets, "methods": methods, "rates": rates, "seeds": seeds, "balance": balance,
              "archs": archs, "train_archs": train_archs, "protocols": protocols, "evidence": evidence}
@@ -151,14 +159,14 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rate
 
 
 def _in_words(given: dict[str, Any]) -> dict[str, Any]:
-    """Options as they are typed, the labels and balances in their words."""
+    """Options in the form in which they are typed."""
     words = {"label": [f"{name}={text}" for name, text in (given.get("label") or {}).items()],
              "balance": ["yes" if balanced else "no" for balanced in given["balance"]]}
     return spell(given | words)
 
 
 def _begin(job: StudyJob) -> tuple[str, list[Run], Store]:
-    """(device, runs, the results that are there)."""
+    """(device, runs, store of the existing results)."""
     device = set_up(job.runtime, job.plan.sources.network)
     return device, plan_runs(job.plan, device), Store(job.folder)
 
@@ -173,7 +181,7 @@ def _clear(runs: Sequence[Run], store: Store, claims: Claims, work: Work) -> Non
 
 
 def _prepare(job: StudyJob) -> None:
-    """Make what is wanted, can be made and is not there."""
+    """Make the perturbed data sets that are missing and can be made."""
     wanted = set(map(canonical_name, job.plan.datasets))
     for one in job.prepare:
         data = one.data
@@ -183,7 +191,7 @@ def _prepare(job: StudyJob) -> None:
 
 
 def _check_data(runs: Sequence[Run], bench: Bench, store: Store) -> dict[str, int]:
-    """Load every data set that is needed: better now than after hours. Returns the number of samples by data set."""
+    """Load every data set, so that errors come now and not after hours; returns data set -> number of samples."""
     recorded = {(str(record.get("dataset")), str(record.get("pool"))): record for record in store.records.values()
                 if record["status"] == "done"}
     sizes = {}

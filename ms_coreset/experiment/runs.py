@@ -1,4 +1,4 @@
-"""What a study consists of: its runs as plain values, the checksums that tell them apart, and their order."""
+"""The runs of a study as plain values, the checksums that identify them, and their order."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from ms_coreset.training.recipe import Recipe
 
 PROTOCOLS = ("epochs", "iterations")
 WHOLE = "full"
-MOST_RUNS = 100_000  # of a study: what its lists multiply to must not decide how much memory is taken
+MOST_RUNS = 100_000  # of a study: its lists must not multiply to any amount of memory
 
 
 def checksum(values: Any) -> str:
@@ -27,14 +27,14 @@ def checksum(values: Any) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """What has one base network, or takes patches in its place, and so has one body of evidence.
+    """What runs with the same evidence share: a data set, and a base network or patches.
 
     Attributes:
         arch: the network's name with its width
-        recipe: what the base network is trained by
-        runs: how many of them, of seeds from ``seed`` on
-        evidence: "network", or "patches" and how many filters
-        framework: of all its networks
+        recipe: recipe of the base network
+        runs: number of base networks, with seeds from ``seed`` on
+        evidence: "network", or "patches" with the number of filters
+        framework: of its networks
     """
 
     dataset: str
@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def asked(self) -> str:
-        """What is asked about the samples: the network's name, or "patches"."""
+        """What gives the evidence: the network's name, or "patches"."""
         return self.arch if self.evidence == "network" else self.evidence
 
     def computed(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Cell:
         return {} if self.framework == MINDSPORE else {"framework": self.framework}
 
     def base(self) -> dict[str, Any]:
-        """What the evidence follows from, beside the data and the seed, as plain values."""
+        """What determines the evidence, apart from the data and the seed, as plain values."""
         if self.evidence == "network":
             return {"base": self.recipe.as_dict(), "runs": self.runs, **self.computed()}
         return {"base": {"evidence": self.evidence, "filters": self.filters, "version": VERSION}}
@@ -67,12 +67,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """A coreset, and a training on it.
+    """One run: a coreset, and a training on it.
 
     Attributes:
         method: a ``selectors.choice.Choice``
-        recipe: of training on all the data, from which ``recipe_for`` makes the coreset's
-        typed: the method's options as records of before 0.2 have them, which tell as they were typed; None: as now
+        recipe: recipe for all the data, from which ``recipe_for`` derives the coreset's
+        typed: the method's options as records of versions before 0.2 have them, as they were typed; None: as now
     """
 
     cell: Cell
@@ -86,16 +86,16 @@ class Run:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The method's options, by which it is told from other runs."""
+        """The method's options, which distinguish it from other runs."""
         return self.method.canonical_options if self.typed is None else self.typed
 
     @property
     def whole(self) -> bool:
-        """Whether it is trained on everything, whatever the rate."""
+        """Whether it trains on all samples, whatever the rate."""
         return self.method.name == WHOLE
 
     def selection(self) -> dict[str, Any]:
-        """All that decides which samples are kept, as plain values."""
+        """All that determines which samples are kept, as plain values."""
         cell = self.cell
         values: dict[str, Any] = {"dataset": cell.dataset, "pool": cell.pool, "pool_seed": cell.pool_seed,
                                   "method": self.method.name}
@@ -109,20 +109,20 @@ class Run:
         return values
 
     def work(self) -> str:
-        """Checksum of all that decides the outcome: runs of equal work are computed once."""
+        """Checksum of all that determines the result: runs with equal checksums are computed once."""
         training = {"recipe": self.recipe.as_dict(), "seed": self.cell.seed, **self.cell.computed()}
         if not self.whole:
             training["protocol"] = self.protocol
         return checksum([self.selection(), training])
 
     def place(self) -> dict[str, Any]:
-        """What it is listed under, as plain values."""
+        """What identifies it in lists, as plain values."""
         return {"dataset": self.cell.dataset, "pool": self.cell.pool, "method": self.method.name,
                 "options": self.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
                 "select_arch": self.cell.asked, "train_arch": self.train_arch, "protocol": self.protocol}
 
     def key(self) -> str:
-        """Checksum of the work and of what it is listed under."""
+        """Checksum of ``work`` and ``place``."""
         return checksum([self.work(), self.place()])
 
     def epochs(self, n: int, kept: int) -> int:
@@ -132,7 +132,7 @@ class Run:
     def recipe_for(self, n: int, kept: int) -> Recipe:
         """The recipe for a coreset of ``kept`` of n samples: as many epochs, or updates, as on all of them.
 
-        With the same updates there are more epochs, in proportion to which the schedule and the tests are spread.
+        With the same number of updates there are more epochs, and the schedule and the tests are spread in proportion.
         """
         recipe = self.recipe
         epochs = recipe.num_epochs(_updates(recipe, n))
@@ -148,7 +148,7 @@ class Run:
         return self.recipe.iterations or self.recipe.num_epochs(once) * once
 
     def recipe_notes(self, n: int) -> dict[str, Any]:
-        """The recipe as results state it: its length in what the protocol holds equal for all coresets."""
+        """The recipe as results state it, with its length in the unit that the protocol keeps equal."""
         values = self.recipe.as_dict()
         if self.protocol == "iterations":
             return {**values, "epochs": None, "iterations": self.updates(n)}
@@ -156,12 +156,12 @@ class Run:
 
 
 def _updates(recipe: Recipe, n: int) -> int:
-    """Updates in a pass over n samples, less what is held out."""
+    """Updates in a pass over n samples, without the validation share."""
     return updates_per_epoch(n - round(recipe.validation * n), recipe.batch_size)
 
 
 def require_few(*lists: Sized) -> None:
-    """Raise ``MsCoresetError`` where lists of methods, rates, seeds and so on multiply to more than ``MOST_RUNS``."""
+    """Raise ``MsCoresetError`` if lists of methods, rates, seeds and so on multiply to more than ``MOST_RUNS``."""
     count = math.prod(max(1, len(one)) for one in lists)
     if count > MOST_RUNS:
         raise MsCoresetError(f"a study of {count:,} runs, of all its methods, rates, seeds: at most {MOST_RUNS:,}")
@@ -170,13 +170,13 @@ def require_few(*lists: Sized) -> None:
 def order(cells: Sequence[Cell], methods: Sequence[Choice], rates: Sequence[float], balances: Sequence[bool],
           train_archs: Callable[[Cell], Iterable[str]], protocols: Sequence[str],
           recipe_of: Callable[[str, str], Recipe]) -> list[Run]:
-    """All runs, seed by seed, so that a study that is not finished can be compared already.
+    """All runs, seed by seed, so that an unfinished study can be compared already.
 
     Args:
-        cells: as they are to be visited
+        cells: in the order of the runs
         methods: ``full`` is run at rate 1
         rates: shares to keep, of all other methods
-        balances: whether the same share of every class; each value is run
+        balances: whether the same share of every class is kept; each value is run
         train_archs: ``cell -> names``
         protocols: each is run
         recipe_of: ``(dataset, train_arch) -> Recipe`` for all the data

@@ -1,4 +1,4 @@
-"""The results of a study on disk, and who is at work on what: safe for several processes, and for their sudden ends."""
+"""The results of a study on disk, and claims of work: safe for several processes and their sudden ends."""
 
 import contextlib
 import dataclasses
@@ -35,7 +35,7 @@ class Store:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take in what was appended since, by any process; raises ``MsCoresetError`` for a line that is no record."""
+        """Read what any process has appended since; raises ``MsCoresetError`` for a line that is no record."""
         try:
             with open_file(self.path) as stream:
                 stream.seek(self._read)
@@ -58,7 +58,7 @@ class Store:
     def record_of(self, run: Run) -> Record | None:
         """The latest record of a ``runs.Run``, or None.
 
-        Also one of before 0.2, when options of one meaning that were typed in two ways made two runs.
+        Records of versions before 0.2 are found, too; there, two spellings of an option made two runs.
         """
         if run.key() in self.records:
             return self.records[run.key()]
@@ -70,7 +70,7 @@ class Store:
         return None
 
     def append(self, record: Record) -> None:
-        """Add a record, whole or not at all, and wait until it is on disk.
+        """Append a record, whole or not at all, and wait until it is on disk.
 
         Raises:
             MsCoresetError: when it can't be written.
@@ -125,9 +125,9 @@ def _end_of_lines(stream: FileIO) -> int:
 
 
 class Claims:
-    """Names of work that one process at a time may do, as locked files in a folder.
+    """Claims of work, each by one process at a time, as locked files in a folder.
 
-    The kernel holds the locks, so that those of a process that has ended, however it ended, are free.
+    The kernel holds the locks and frees those of a process that ends in any way.
     """
 
     def __init__(self, folder: FilePath) -> None:
@@ -135,7 +135,7 @@ class Claims:
 
     @contextlib.contextmanager
     def claim(self, name: str, wait: bool = False) -> Iterator[bool]:
-        """Yields whether ``name`` is this process's for the block; with ``wait`` it is, sooner or later."""
+        """Claim ``name`` for the block, and yield whether this process has the claim; with ``wait`` it always has."""
         try:
             with try_lock(self._folder / f"{name}.lock", wait) as mine:
                 yield mine

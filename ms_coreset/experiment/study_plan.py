@@ -1,4 +1,4 @@
-"""From what a study is asked to compare to its runs, and back to the command of one."""
+"""From the plan of a study to its runs, and from a run to the command that repeats it."""
 
 import dataclasses
 import itertools
@@ -22,25 +22,25 @@ from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
 from ms_coreset.training.recipe import Recipe
 
-OWN = "own"  # in --train-archs: the network that was asked
-# Fields of the recipe of the networks that are asked, each an option selection_..., with its type.
+OWN = "own"  # in --train-archs: the network that gave the evidence
+# Fields of the recipe of the networks that give the evidence, each an option selection_..., with its type.
 SELECTION = {"epochs": int, "batch_size": int, "lr": float, "momentum": float, "weight_decay": float}
 _LISTS = ("datasets", "methods", "rates", "seeds", "archs", "protocols", "evidence")
-METHODS, RATES = ("random", "moderate", WHOLE), (0.2,)  # that are compared where none are named
+METHODS, RATES = ("random", "moderate", WHOLE), (0.2,)  # that are compared by default
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What is compared: every data set, method, rate, seed and so on with every other.
+    """What a study compares: every combination of data set, method, rate, seed and so on.
 
     Attributes:
-        sources: of the data sets, whose name, kind of evidence and seed are those of each run instead
+        sources: of the data sets; name, kind of evidence and seed are replaced by those of each run
         methods: texts, see ``Choice.parse``
-        families: what DeepCore's names of families mean
-        archs: networks that are asked, such as "resnet18-w16"; none: the recipe's
-        train_archs: those that are trained on the coresets; ``OWN`` is the one that was asked
-        protocols: of ``runs.PROTOCOLS``; none: what the recipe states
-        selection: fields of the recipe of the networks that are asked, over it
+        families: the methods that DeepCore's family names stand for
+        archs: networks that give the evidence, such as "resnet18-w16"; empty: the recipe's
+        train_archs: networks that are trained on the coresets; ``OWN`` is the one that gave the evidence
+        protocols: of ``runs.PROTOCOLS``; empty: what the recipe states
+        selection: fields that replace those of the recipe of the networks that give the evidence
     """
 
     sources: Sources
@@ -60,7 +60,7 @@ class StudyPlan:
 
 @dataclass(frozen=True)
 class Preparation:
-    """A perturbed data set, and what is called to make it where it is missing."""
+    """A perturbed data set, and the function that makes it if it is missing."""
 
     data: DataSource
     make: Callable[[], Any]
@@ -68,12 +68,12 @@ class Preparation:
 
 @dataclass(frozen=True)
 class StudyJob:
-    """A study that is wanted.
+    """The job of a study.
 
     Attributes:
         folder: of its results
         labels: name of a data set -> what reports call it
-        retry: do failed runs again
+        retry: whether failed runs are done again
         settings: its options as plain values by their names in a --config file, which study.yaml keeps
         words: of the command, after ``experiment``
     """
@@ -100,7 +100,7 @@ def study_job(options: Mapping[str, Any], settings: Mapping[str, Any], words: tu
         The job.
 
     Raises:
-        MsCoresetError: for what can't be meant.
+        MsCoresetError: for invalid options.
     """
     if not options["datasets"]:
         raise MsCoresetError("--datasets is missing; --help shows what there is")
@@ -124,7 +124,7 @@ def _plan(options: Mapping[str, Any], folder: Path) -> StudyPlan:
 
 
 def plan_runs(study: StudyPlan, device: str) -> list[Run]:
-    """The runs of a ``StudyPlan`` in their order; raises ``MsCoresetError`` for what can't be meant."""
+    """The runs of a ``StudyPlan`` in their order; raises ``MsCoresetError`` for invalid values."""
     require_few(study.datasets, study.methods, study.rates, study.seeds, study.balances, study.archs,
                 study.train_archs, study.protocols)
     datasets = [canonical_name(name) for name in study.datasets]
@@ -197,7 +197,7 @@ def _spell(recipe: Recipe) -> str:
 
 
 def labels_of(datasets: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Data set -> what reports call it: of its own label, or of its family's with what was done to it.
+    """The label of each data set in reports: its own, or its family's with the perturbation.
 
     Args:
         datasets: their names
@@ -215,7 +215,7 @@ def labels_of(datasets: Iterable[str], given: Mapping[str, str]) -> dict[str, st
 
 
 def command_of(study: StudyPlan, words: Iterable[str], run: Run) -> str:
-    """The command that does a run of a study alone, in the same folder; words: of the command that does all."""
+    """The command that does one run of a study, in the same folder; ``words`` are those of the study's command."""
     cell = run.cell
     narrowed = {"datasets": cell.dataset, "methods": run.method.text, "rates": f"{run.rate:g}", "seeds": cell.seed,
                 "archs": cell.arch, "train-archs": run.train_arch, "protocols": run.protocol,

@@ -1,4 +1,4 @@
-"""The sweep: every run once, by any number of processes, whatever happens to one of them."""
+"""The sweep: every run once, by any number of processes, even if some of them end."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,21 +12,21 @@ WAIT = 1.0  # seconds until work that other processes have in hand is looked at 
 
 
 class Busy(Exception):
-    """Something that a run needs is being made by another process."""
+    """Another process is making something that a run needs."""
 
 
 def sweep(runs: Sequence[Run], store: Store, claims: Claims, perform: Perform, finish: Finish,
           retry: bool = False) -> None:
-    """Do all ``runs`` that are not recorded, in their order; those that others are at work on come last.
+    """Do all ``runs`` that are not recorded, in their order; runs that other processes work on come last.
 
     Args:
         runs: of the study
         store: of their records
-        claims: which runs other processes are at work on
-        perform: ``(run, twin) -> record``, where the twin is the record of equal work that is done, or None; never
-            raises but for what ends the sweep, and ``Busy``
+        claims: of runs, which other processes may hold
+        perform: ``(run, twin) -> record``; the twin is a finished record of equal work, or None. It raises only
+            ``Busy`` and what ends the sweep
         finish: called as ``finish(run, record)`` after a record is on disk
-        retry: do failed runs again
+        retry: whether failed runs are done again
     """
     pending = [run for run in runs if not _is_settled(store.record_of(run), retry)]
     settled_before = store.records.copy() if retry else {}

@@ -1,4 +1,4 @@
-"""What is told of a study: its runs, what became of them, and how long the rest will take."""
+"""Progress of a study: its runs, their results, and the time left."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ def is_open(run: Run, store: Store, retry: bool = False) -> bool:
 
 
 class Tally:
-    """What is done and what is left, told as it changes.
+    """Prints what is done and what is left.
 
     pending: the runs to be done
     """
@@ -28,11 +28,11 @@ class Tally:
             note(f"{len(runs) - len(self.pending)} of {len(runs)} runs are done already")
 
     def begin(self, sizes: Mapping[str, int]) -> None:
-        """The work begins now, on data sets of these ``sizes``, by name."""
+        """Begin to measure time, for data sets of these ``sizes`` by name."""
         self._sizes, self._began = sizes, time.monotonic()
 
     def tell(self, run: Run, record: Record) -> None:
-        """One line for a run that was recorded, with the time left, by what all processes did since this one began."""
+        """Print a line for a recorded run, with the time left by the speed of all processes since this one began."""
         left = [other for other in self.pending if not self._is_new(other)]
         all_work, work_left = sum(map(self._size, self.pending)), sum(map(self._size, left))
         seconds = (time.monotonic() - self._began) * work_left / (all_work - work_left)
@@ -44,7 +44,7 @@ class Tally:
         return record is not None and record is not self._former.get(record["key"])
 
     def _size(self, run: Run) -> int:
-        """How much work it is, in samples presented, as far as can be told beforehand."""
+        """The work of a run in presented samples, estimated."""
         n = self._sizes[run.cell.dataset]
         kept = max(1, round(run.rate * n))
         return kept * run.epochs(n, kept)

@@ -1,4 +1,4 @@
-"""A trained network's evidence about every sample, in evaluation mode, and its cache on disk."""
+"""Extraction: what a trained network, in evaluation mode, says of every sample, and its cache on disk."""
 
 from ms_coreset.extraction.extract import extract
 

@@ -30,7 +30,7 @@ def evidence_key(network: Trainable, split: Split) -> str:
     """Name of the cache entry: a checksum of the weights, the architecture, the images and the normalisation.
 
     Args:
-        network: that is asked.
+        network: a trained network.
         split: of the images.
 
     Returns:
@@ -105,7 +105,7 @@ class ExtractionStore:
         self._ranks.wait()
         self.done = done
         if self._folder is not None and self._ranks.size > 1:
-            # Opened anew: what other machines have written, a map from before need not show.
+            # Opened again: an old map need not show what other machines have written.
             self.arrays = {name: open_array(self._folder / f"{name}.npy", "r+") for name in self.arrays}
         if self._ranks.first:
             self.finish()

@@ -1,4 +1,4 @@
-"""DeepFool, for many images at once: how far a network's input must move until its answer changes."""
+"""DeepFool for many images at once: how far an image must move until a network's answer changes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ms_coreset.progress import Progress
 
 def deepfool_distances(network: Network, split: Split, max_iter: int = 50, *, overshoot: float = 0.0,
                        top_m: int | None = None, batch_size: int = 256) -> np.ndarray:
-    """Squared length of DeepFool's perturbation of every image of ``split``.
+    """Squared length ||r||^2 of DeepFool's perturbation r of every image of ``split``.
 
-    It is computed in evaluation mode, in dataset order, on normalised images, without clipping to the range of images;
-    see ``squared_perturbations`` for the algorithm.
+    The network is in evaluation mode, and images are normalised and not clipped to the range of pixels; ||r|| is in
+    units of normalised pixels. See ``squared_perturbations`` for the algorithm and its source.
 
     Args:
-        network: that is asked.
+        network: a network with as many classes as the split.
         split: n images.
-        max_iter: as in ``squared_perturbations``.
-        overshoot: as in ``squared_perturbations``.
-        top_m: as in ``squared_perturbations``.
-        batch_size: images at a time, the copies for the classes included; it changes nothing but the rounding.
+        max_iter: largest number of steps, 1 or more; an image that still keeps its class counts with the r it has then.
+        overshoot: the image moves by (1 + overshoot) r, and that length counts; 0 or more.
+        top_m: use only the m likeliest classes of the unperturbed image, 2 or more; None: all classes.
+        batch_size: images at a time, the copies for the classes included; it changes the result only by rounding.
 
     Returns:
         (n,) float64, at least 0.
@@ -63,9 +63,9 @@ def squared_perturbations(logits: Callable, images: np.ndarray, max_iter: int = 
                           top_m: int | None = None, batch_size: int = 256) -> np.ndarray:
     """||r||^2 of the perturbations r that DeepFool finds.
 
-    Start at x with the first class k0 = argmax f(x). Move towards the nearest of the linearised boundaries, again and
-    again, until k0 is no longer the answer: with w_k = grad f_k - grad f_k0, r += |f_k - f_k0| / ||w_k||^2 w_k for the
-    k of least |f_k - f_k0| / ||w_k||.
+    Start at x, with k0 = argmax f(x) the class of the image. Move to the nearest of the linearised boundaries, until k0
+    is no longer the answer: with w_k = grad f_k - grad f_k0, each step is r += |f_k - f_k0| / ||w_k||^2 w_k for the
+    class k with the least |f_k - f_k0| / ||w_k||.
 
     Source: Moosavi-Dezfooli et al., DeepFool, CVPR 2016, algorithm 2; as DeepCore, without overshoot by default.
     Departures: classes of equal gradient (||w_k|| = 0) are passed over, and an image for which there is no other class
@@ -74,8 +74,9 @@ def squared_perturbations(logits: Callable, images: np.ndarray, max_iter: int = 
     Args:
         logits: a callable, images as a Tensor -> (B, C) as a Tensor, each row a function of its own image alone.
         images: (n, ...) floating point; the callable gets this precision, perturbations are summed up in float64.
-        max_iter: largest number of steps, 1 or more; images that still keep their class count with the r they have.
-        overshoot: the image moves by 1 + overshoot times r, and that length counts; 0 or more.
+        max_iter: largest number of steps, 1 or more; images that still keep their class count with the r they have
+            then.
+        overshoot: the image moves by (1 + overshoot) r, and that length counts; 0 or more.
         top_m: use only the m likeliest classes of the unperturbed image, 2 or more; None: all.
         batch_size: images at a time.
 

@@ -36,27 +36,28 @@ ROUND = 64  # batches of a rank between two notes of how far all are
 
 def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, batch_size: int = 256,
             cache: str | os.PathLike | None = None) -> Evidence:
-    """Embeddings and logits of every sample of ``split``: evaluation mode, dataset order, no augmentation.
+    """Extract features and logits of every sample of ``split`` from a trained network, in one pass.
 
-    Several ranks (``distributed``) ask the network about a share each; the cache must be a folder that they all see.
+    The network is in evaluation mode, samples are in the order of the split, and images are not augmented. Several
+    ranks (``distributed``) share the samples; the cache must be a folder that all of them see.
 
     Args:
         network: a trained network.
         split: n samples.
         need: any of "features" (n, d), the input of the last dense layer, and "logits" (n, C); float32.
-        batch_size: images at a time; it changes nothing but the rounding, about 1e-6 of the largest value.
-        cache: folder of the cache, or None for arrays in memory. An entry is keyed by checksums of the weights, the
-            architecture, the images and the normalisation. An entry that does not match is made anew, one that was
-            interrupted is continued.
+        batch_size: images at a time; it changes the result only by rounding, about 1e-6 of the largest value.
+        cache: folder of the cache, or None to keep the arrays in memory. The key of an entry is a checksum of the
+            weights, the architecture, the images and the normalisation. An entry that does not match is made anew; an
+            interrupted one is continued.
 
     Returns:
-        ``Evidence`` with the split's labels.
+        ``Evidence`` with the split's labels and the fields ``need``.
 
     Raises:
-        MsCoresetError: for an unknown field, for images that the network was not built for, and for logits of another
-            number of classes than the split has (features can be had from such a network).
+        MsCoresetError: for an unknown field, for images that the network was not built for, and, if logits are needed,
+            for a network with another number of classes than the split.
     """
-    engine_of(network)  # is there, or it says how to get it
+    engine_of(network)  # raises if the framework is not installed
     require_network(network, "features", "head", "num_features")
     require_kind("split", split, Split)
     require_whole("batch_size", batch_size)
@@ -78,7 +79,7 @@ def extract(network: Network, split: Split, need: Iterable[str] = EXTRACTED, *, 
         with first_before_others():
             store = ExtractionStore({name: shapes[name] for name in EXTRACTED if name in need}, folder, ranks)
             if ranks.size > 1 and ranks.first:
-                store.finish()  # so that the others find the files
+                store.finish()  # so that the other ranks find the files
         if store.done < len(split):
             _fill(store, network, split, batch_size, ranks)
     return Evidence(split.known_labels, **store.arrays)
@@ -91,7 +92,7 @@ def _fill(store: ExtractionStore, network: Network, split: Split, batch_size: in
     with Progress(len(split), "extract", start=store.done) as progress:
         for begin in range(store.done, len(split), step):
             end = min(begin + step, len(split))
-            # Whole batches, so that they are the same ones, and so the arithmetic, on any number of ranks.
+            # Whole batches: any number of ranks then computes the same batches, with the same arithmetic.
             own = ranks.part(end - begin, together)
             own = slice(begin + own.start, begin + own.stop)
             batches = evaluation_batches(split, batch_size, own.start, own.stop, engine_of(network).ahead)

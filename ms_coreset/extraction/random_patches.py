@@ -1,4 +1,4 @@
-"""Evidence without training: random patches of the images, and ridge regression's left-out answers."""
+"""Evidence without training, from random patches of the images and ridge regression's left-out answers."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from ms_coreset.selectors.memory import as_bytes
 if TYPE_CHECKING:
     from ms_coreset.datasets.pictures import Pictures
 
-VERSION = 1  # of what is computed: a cache's evidence of another one is not taken
+VERSION = 1  # of the computation: cached evidence of another version is not used
 SMALLEST, LARGEST = 4, 32  # pixels of a side; larger images are reduced to LARGEST
-SAMPLED, SAMPLED_IMAGES = 100_000, 10_000  # patches that the whitening follows from, and images that they are of
+SAMPLED, SAMPLED_IMAGES = 100_000, 10_000  # patches for the whitening, and the images that they are taken from
 CONTRAST, WHITENING, THRESHOLD, TEMPERATURE = 10.0, 0.1, 0.25, 10.0
-SMALL = 16  # pixels of a side, below which other settings do better
+SMALL = 16  # pixels of a side; below it other settings are better
 GRID = 2
 TESTED = 2000  # samples of the test split
 CACHE_BYTES = 1 << 18  # of answers to a block of places: they stay in a processor's cache
@@ -46,12 +46,12 @@ NOTES = "patches.json"
 
 @dataclass(frozen=True)
 class PatchEvidence(Evidence):
-    """``Evidence`` from ``patch_evidence``: logits, features, and how far they can be trusted.
+    """``Evidence`` from ``patch_evidence``: logits and features, with their accuracy.
 
     Attributes:
-        accuracy: share of the given labels that have the largest left-out answer.
-        test_accuracy: the same for at most 2,000 samples of the test split, answered by the fit to all; None without
-            one.
+        accuracy: share of the samples whose label has the largest left-out answer, in [0, 1].
+        test_accuracy: the same for at most 2,000 samples of the test split, answered by the fit to all training
+            samples; None without a test split.
         settings: how it was made, as plain values; "lam" is ridge regression's penalty, chosen by ``accuracy``.
     """
 
@@ -63,13 +63,13 @@ class PatchEvidence(Evidence):
 
 def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, test: Split | None = None,
                    memory: int | str | None = None, cache: str | os.PathLike | None = None) -> PatchEvidence:
-    """Answers of ridge regression on random patches to each sample of ``split``, when fitted to all the others.
+    """Compute evidence without a network: left-out answers of ridge regression on random patches.
 
-    No network is trained. Images of more than 32 pixels are first reduced to 32, by averaging.
+    The answers to a sample are those of a fit to all other samples. Images of more than 32 pixels are first reduced to
+    32, by averaging.
 
     1. 100,000 random patches, as vectors of pixels 0 to 255: p' = (p - mean p) / sqrt(var p + 10). With mu their mean
-    and
-       V E V^T their covariance, W = V (E + 0.1)^(-1/2) V^T whitens them.
+       and V E V^T their covariance, W = V (E + 0.1)^(-1/2) V^T whitens them.
     2. K of them are atoms a = (p' - mu) W, at length 1. Filters w = a W, less their mean; offsets o = w . mu.
     3. At every place z = w . p / sqrt(var p + 10) - o, then max(0, z - 1/4) and max(0, -z - 1/4), each averaged over a
        2 x 2 grid (of an odd number of places both halves have the middle one): g, 8 K numbers. For colour images those
@@ -77,10 +77,10 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, t
        are characters, whose mirror image is another one.
     4. Left-out answers L (n, C) of ridge regression from g to the labels: ``ridge_left_out``.
 
-    The host computes it all, whatever device there is: the convolutions are limited by memory and not by arithmetic,
-    and in float32, the only precision that Ascend multiplies in, the regression's answers would differ. Steps 1 to 3
-    are in single precision, step 4 in double; the bytes are the same on any number of processors. With several ranks
-    the first one does it.
+    All is computed on the host, whatever the device: the convolutions are limited by memory and not by arithmetic, and
+    in float32, the only precision in which Ascend multiplies, the regression's answers would differ. Steps 1 to 3 are
+    in single precision, step 4 in double; the result is the same to the bit on any number of processors. Of several
+    ranks, the first computes it.
 
     Sources: random whitened patches, soft thresholds of both signs and average pooling before a linear classifier:
     Coates, Lee and Ng, AISTATS 2011, and Coates and Ng, ICML 2011; that such patches are near to learnt filters, with
@@ -88,11 +88,11 @@ def patch_evidence(split: Split, filters: int | None = None, seed: int = 0, *, t
     left-out answers as evidence, their length, the temperature 10, the constants.
 
     Args:
-        split: whose images and labels, as given, are used; all labels alike, or an image twice, do no harm.
+        split: its images and labels (as given) are used; equal labels and repeated images do no harm.
         filters: K; by default 500 for colour, 150 for grey images, 80 for those below 16 pixels, whose patches have 4 x
             4 pixels, not 6 x 6.
-        seed: of the patches.
-        test: a split to report the accuracy on, of which at most 2,000 samples are drawn.
+        seed: of the draw of the patches, 0 to 2**32 - 1.
+        test: a split for ``test_accuracy``; at most 2,000 of its samples are drawn.
         memory: bytes, or a text such as "2G", that g may take (by default half of what is free); a larger g lies in a
             file.
         cache: folder of the cache, or None for arrays in memory. An entry is keyed by images, labels and settings.
@@ -208,7 +208,7 @@ def _fill(store: ExtractionStore, split: Split, test: Split | None, settings: di
 
 @contextlib.contextmanager
 def _array(shape: tuple[int, int], memory: int | str | None, folder: Path | None) -> Iterator[np.ndarray]:
-    """An array of float32 to be filled: in memory, or, beyond what may be used, in a file that is removed again."""
+    """An array of float32 to be filled: in memory, or in a temporary file if it is larger than ``memory`` allows."""
     if 4 * shape[0] * shape[1] <= as_bytes(memory):
         yield np.empty(shape, np.float32)
         return
@@ -255,7 +255,7 @@ def _evidence(labels: np.ndarray, arrays: dict[str, np.ndarray], notes: dict[str
 
 
 def _pack(arrays: dict[str, np.ndarray], notes: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Both as arrays, which ranks can send; NaN for None."""
+    """Arrays and notes together as arrays, which ranks can send; NaN stands for None."""
     return {**arrays, **{name: np.array(np.nan if value is None else value) for name, value in notes.items()}}
 
 
@@ -299,7 +299,7 @@ def draw_filters(images: np.ndarray | Pictures, filters: int, side: int, rng: np
     mean = patches.mean(axis=0)
     values, vectors = np.linalg.eigh(products.gram(patches - mean) / max(1, len(patches) - 1))
     whitening = (vectors / np.sqrt(np.maximum(values, 0) + WHITENING)) @ vectors.T
-    chosen = np.flatnonzero(spread > 0)[:filters] if spread.any() else [0]  # or one filter, of 0, that sees nothing
+    chosen = np.flatnonzero(spread > 0)[:filters] if spread.any() else [0]  # or one filter of zeros if no patch varies
     atoms = (patches[chosen] - mean) @ whitening
     lengths = np.linalg.norm(atoms, axis=1, keepdims=True)
     atoms /= np.where(lengths > 0, lengths, 1)

@@ -1,4 +1,4 @@
-"""Ridge regression whose answer to each sample is that of a fit to all the others."""
+"""Ridge regression with left-out answers: the answer to each sample is that of a fit to all others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Rotated = tuple[np.ndarray, Callable[[slice], np.ndarray], np.ndarray, Callable[
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Answers of ridge regression to each of n samples when it was fitted to all the others.
+    """Answers of ridge regression to each of n samples, from a fit to all other samples.
 
     Attributes:
         accuracy: share of the samples whose label has the largest left-out answer.
@@ -63,15 +63,15 @@ class LeftOut:
 @processors.one_blas_thread
 def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
                    *, lambdas: Sequence[float] = LAMBDAS) -> LeftOut:
-    """Answers to each sample by ridge regression on all the others, without fitting n times.
+    """Answers to each sample by ridge regression on all others, computed without n fits.
 
     With X the features less their mean and divided by their deviation (plus a thousandth of the overall one), T the
     one-hot labels less their mean, and M = (X^T X + n lam I)^-1:
 
         F = X M X^T T,   h_i = x_i^T M x_i + 1 / n,   left-out answer l_i = t_i - (t_i - f_i) / (1 - h_i).
 
-    That is the answer of a fit to the others to sample i, its intercept not penalised, with the same n lam and the mean
-    and deviation of all. The answer to the only sample of a set is 0.
+    l_i is the answer to sample i of a fit to the other samples, with an unpenalised intercept, the same n lam, and the
+    mean and deviation of all samples. The answer to the only sample of a set is 0.
 
     It is computed in float64, a block of rows at a time. X^T X (d, d), or X X^T (n, n) if there are no more samples
     than features, takes most of the memory.
@@ -83,7 +83,7 @@ def ridge_left_out(features: np.ndarray, labels: np.ndarray, classes: int,
         features: (n, d), of any float type, in memory or mapped.
         labels: (n,), in 0 .. classes - 1.
         classes: number of classes C.
-        lambdas: penalties; the one with the best left-out accuracy on the labels as given is used, the first of equal
+        lambdas: penalties; the one with the best left-out accuracy on the given labels is used, the first of equal
             ones.
 
     Returns:

@@ -1,1 +1,1 @@
-"""From names and places to results: what a command does, and a call in Python, once it is said what is wanted."""
+"""Jobs: from names and places to results, for the commands and for calls in Python."""

@@ -1,4 +1,4 @@
-"""Attacked images, which take a network: made as the command ``attack`` is told, or when they are missing."""
+"""Attacked images, which need a network: made by the command ``attack``, or when they are missing."""
 
 import dataclasses
 from pathlib import Path
@@ -29,7 +29,7 @@ def training_split(sources: Sources) -> Split:
 
 
 def _make_if_missing(sources: Sources) -> None:
-    """Make the attacked images that the data set is of, with the defaults, unless they are there or have a variant.
+    """Make the attacked images of the data set with the defaults, unless they exist or have a variant.
 
     The base network of the clean data set is trained first if there is none.
     """
@@ -48,7 +48,7 @@ def attack(sources: Sources, runtime: Runtime, force: bool, batch_size: int, **o
     """The job of the command ``attack``.
 
     Args:
-        sources: the data set to attack and the network that is asked
+        sources: the data set to attack, and the network
         runtime: what to compute on
         force: as for ``make_attack``
         batch_size: as for ``make_attack``
@@ -60,7 +60,7 @@ def attack(sources: Sources, runtime: Runtime, force: bool, batch_size: int, **o
     set_up(runtime, sources.network)
     data, _, variant = sources.data.clean("A")
     clean = data.load(train=True)
-    # Said before a network is trained; the weights are compared later.
+    # The error comes before a network is trained; its weights are compared later.
     is_made(attack_path(data.home, clean.name, variant), attack_options(seed=sources.seed, **options), force)
     return clean, _make(dataclasses.replace(sources, data=data), clean, variant, force=force, batch_size=batch_size,
                         **options)
@@ -71,7 +71,7 @@ def _device_of(sources: Sources) -> str:
 
 
 def _make(sources: Sources, clean: Split, variant: str = "", **options: Any) -> Path:
-    """Attack the split ``clean`` of ``sources`` by their base network; the file of the result."""
+    """Attack the split ``clean`` with the base network of ``sources``; returns the file of the images."""
     device, asked = _device_of(sources), dataclasses.replace(sources, pool=None)
     network, path = base_network(asked, clean, device, Steps())
     notes = {"checkpoint": str(path), "network": getattr(network, "description", None), "device": device,

@@ -1,4 +1,4 @@
-"""The network that a selection asks: found by its place or its file, or trained first."""
+"""The base network, which gives the evidence: loaded from its folder or a file, or trained first."""
 
 import contextlib
 import os
@@ -42,14 +42,14 @@ def build_network(recipe: Recipe, split: Split, seed: int, framework: str = MIND
 
 
 def base_network(sources: Sources, split: Split, device: str, steps: Steps, run: int = 0) -> tuple[Network, Path]:
-    """The user's own network, or the base network in its folder, trained or finished if need be.
+    """The user's own network, or the base network from its folder, whose training is begun or finished if needed.
 
     Args:
         sources: the data set and the network that is asked for
         split: the training split
         device: its name, by which the default recipe is chosen
         steps: where time and memory of loading and training are noted
-        run: 0, or the number of a further network, trained with the seed that is so much higher
+        run: 0, or the number of a further network, which is added to the training's seed
 
     Returns:
         (network, path of its checkpoint).
@@ -66,7 +66,7 @@ def base_network(sources: Sources, split: Split, device: str, steps: Steps, run:
 
 def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold: int,
                  run: int = 0) -> tuple[Network, Path]:
-    """The network trained on ``split``, the samples that are not in a fold.
+    """The network that is trained on ``split``, the samples outside a fold.
 
     Args:
         sources: the data set, the network that is asked for, and the number of folds
@@ -86,7 +86,7 @@ def fold_network(sources: Sources, split: Split, device: str, steps: Steps, fold
 
 
 def first_network(sources: Sources, split: Split, device: str) -> Network:
-    """A network of the kind that ``base_network`` finds, before it is trained."""
+    """An untrained network of the kind that ``base_network`` returns."""
     if sources.network.checkpoint:
         return _given_network(sources.network, split, log=lambda line: None)  # all there is to tell comes when asked
     return build_network(recipe_of(sources.network, sources.data.name, device, split.image_size), split, sources.seed,
@@ -102,7 +102,7 @@ def _given_network(source: NetworkSource, split: Split, log: Log) -> Network:
 
 def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path, seed: int, steps: Steps,
                     record: Sequence[str] | str | None = None) -> tuple[Network, Path]:
-    """The network of the training in ``folder``, which is begun or finished if need be.
+    """The network of the training in ``folder``, which is begun or finished if needed.
 
     Args:
         sources: of its test split, and the framework
@@ -132,7 +132,7 @@ def trained_network(sources: Sources, split: Split, recipe: Recipe, folder: Path
 
 @contextlib.contextmanager
 def at_work_in(folder: FilePath) -> Iterator[None]:
-    """Let one process at a time train in ``folder``, the others waiting; of several ranks the first holds it."""
+    """Let one process at a time train in ``folder`` while others wait; of several ranks the first holds the lock."""
     with contextlib.ExitStack() as held:
         lock = Path(folder) / ".lock"
         if current().first and not held.enter_context(try_lock(lock, wait=False)):
@@ -159,7 +159,7 @@ def _train_base(sources: Sources, split: Split, recipe: Recipe, folder: Path, se
 
 
 def _note_ranks(network: Network) -> None:
-    """Say what training on several ranks does to this network that training on one would not."""
+    """Tell the user how training this network on several ranks differs from training on one."""
     ranks = current()
     if ranks.size == 1:
         return
@@ -175,7 +175,7 @@ def _note_ranks(network: Network) -> None:
 
 
 def _tell_of_base(path: Path, wanted: Mapping[str, Any], split: Split) -> None:
-    """Say which network is asked, and in what it differs from the one that the options would train."""
+    """Tell the user which network is used, and how it differs from the one that the options describe."""
     notes = training_notes(path)
     trained = notes.get("run", {})
     epochs = f" ({notes['epoch']} epochs, seed {trained.get('seed')})" if trained else ""
@@ -192,13 +192,13 @@ def _tell_of_base(path: Path, wanted: Mapping[str, Any], split: Split) -> None:
 
 
 def training_notes(path: FilePath) -> dict[str, Any]:
-    """What last.ckpt beside the checkpoint ``path`` tells of its training: "run", "epoch", ...; nothing without one."""
+    """The notes of last.ckpt beside the checkpoint ``path``: "run", "epoch", ...; empty without one."""
     last = checkpoint_file(Path(path).parent, LAST)
     return read_checkpoint(last)[1] if last.is_file() else {}
 
 
 def require_writable(folder: FilePath) -> None:
-    """Raise ``MsCoresetError`` unless files can be made in ``folder``: better before hours of work than after."""
+    """Raise ``MsCoresetError`` unless files can be made in ``folder``: before hours of work rather than after."""
     probe = Path(folder) / f".probe-{os.getpid()}"
     with atomic_write(probe) as stream:
         stream.write(b"0")

@@ -1,4 +1,4 @@
-"""What a job computes on: the framework of its networks, the device, and what results tell of both."""
+"""What a job computes on: framework and device, and notes on both for its results."""
 
 import importlib.metadata
 
@@ -11,10 +11,10 @@ from ms_coreset.jobs.sources import NetworkSource, Runtime
 
 
 def set_up(runtime: Runtime, network: NetworkSource) -> str:
-    """Compute on the device that is asked for, by the network's framework; the device's name.
+    """Set the device up for the network's framework; returns the name of the device.
 
     Raises:
-        MsCoresetError: as ``set_device``; for PyTorch without PyTorch, and among processes of msrun
+        MsCoresetError: as ``set_device``; if PyTorch is needed and not installed; and for PyTorch in several processes.
     """
     if network.framework != TORCH:
         return set_device(runtime.device, runtime.precision)
@@ -24,9 +24,9 @@ def set_up(runtime: Runtime, network: NetworkSource) -> str:
 
 
 def versions_of(framework: str) -> dict[str, str | None]:
-    """The versions of the frameworks as results tell them.
+    """The versions of the frameworks for the notes of a result.
 
-    MindSpore's, None where it is not installed, and PyTorch's where it has computed.
+    MindSpore's (None if it is not installed), and PyTorch's if it computes.
     """
     others = {TORCH: importlib.metadata.version("torch")} if framework == TORCH else {}
     return {"mindspore": mindspore_version(), **others}

@@ -1,4 +1,4 @@
-"""The recipe of a data set that none is named for, and the one that a ``NetworkSource`` describes."""
+"""The default recipe of a data set, and the recipe that a ``NetworkSource`` describes."""
 
 import math
 
@@ -7,27 +7,27 @@ from ms_coreset.jobs.sources import NetworkSource
 from ms_coreset.networks import canonical_network
 from ms_coreset.training.recipe import Recipe, load_recipe
 
-# A data set's recipe unless the user names one: (where there is an accelerator, on a CPU).
+# The default recipe of a data set: (with an accelerator, on a CPU).
 _RECIPES = {"digits": ("digits", "digits"), "MNIST": ("mnist", "mnist"), "QMNIST": ("mnist", "mnist"),
             "FashionMNIST": ("mnist", "mnist"), "SVHN": ("svhn", "mnist"), "SVHNextra": ("svhn", "mnist"),
             "CIFAR100": ("moderate", "laptop-100"), "TinyImageNet": ("tiny", "lenet"),
             "ImageNet": ("imagenet", "lenet")}
-# Of the others, the first whose images are not larger.
+# For other data sets: the first whose images are not larger.
 _RECIPES_BY_SIZE = {16: ("moderate", "lenet"), 32: ("moderate", "laptop"), 64: ("tiny", "lenet"),
                     math.inf: ("imagenet", "lenet")}
-_OF_AIRBENCH = ("laptop", "laptop-100")  # whose learning rate and whitening are for that network: others take lenet's
+_OF_AIRBENCH = ("laptop", "laptop-100")  # their learning rate and whitening suit that network only: others take lenet's
 
 
 def recipe_of(network: NetworkSource, dataset: str, device: str, image_size: int = 32,
               arch: str | None = None) -> Recipe:
-    """The recipe that ``network`` describes, by default that of the data set, or of its image size.
+    """The recipe that ``network`` describes; by default that of the data set, or of its image size.
 
     Args:
-        network: the recipe's name, file or whole, and fields over it
+        network: name, file or ``Recipe``, and fields that replace the recipe's
         dataset: name of the data set
-        device: its name; on a CPU the default may be another one
+        device: name of the device; on a CPU the default may differ
         image_size: in pixels
-        arch: the network that it will be for, if ``network`` does not say
+        arch: the network that it is for, if ``network`` names none
 
     Returns:
         The ``Recipe``.
@@ -40,5 +40,5 @@ def recipe_of(network: NetworkSource, dataset: str, device: str, image_size: int
     if default in _OF_AIRBENCH and canonical_network(arch or network.arch or "airbench") != "airbench":
         default = "lenet"
     recipe = load_recipe(network.recipe or default, **network.overrides)
-    canonical_network(recipe.arch)  # an unknown one is refused here, before anything is said or done with it
+    canonical_network(recipe.arch)  # raises for an unknown network before anything is done with it
     return recipe

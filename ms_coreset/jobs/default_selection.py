@@ -1,4 +1,4 @@
-"""What a selection does where nothing is said of method, evidence or network."""
+"""The default selection, if no method, evidence or network is given."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ TYPED = " ".join(words_of(_RECORDED))
 
 
 def is_nothing_said(job: SelectionJob) -> bool:
-    """Whether a ``SelectionJob`` tells nothing of how to choose.
+    """Whether a ``SelectionJob`` gives no option that says how to select.
 
-    It then tells only of the data, of places, how much to keep, and on what to run.
+    It then has only options of the data, of places, of how much to keep, and of the device.
     """
     return job.choice is None and not job.sources.network.said and not job.sources.evidence.said
 
 
 def with_defaults(job: SelectionJob) -> SelectionJob:
-    """The job with the method and the evidence that hold everywhere: Moderate as published, of a network."""
+    """The job with the usual default: Moderate as published, with the evidence of a network."""
     method = PUBLISHED if job.sources.evidence.scores is None else IMPORTED
     choice = job.choice or Choice(method, seed=job.sources.seed)
     recorded = {"method": job.options.get("method") or method, "evidence": job.options.get("evidence") or NETWORK}
@@ -39,14 +39,14 @@ def with_defaults(job: SelectionJob) -> SelectionJob:
 
 
 def goes_by_patches(device: str, split: Split, needs: Iterable[str]) -> bool:
-    """Whether a network would be asked for ``needs`` that takes long to train: on a CPU."""
+    """Whether a network would have to be trained that takes long, for ``needs``: on a CPU."""
     return device == "CPU" and split.images is not None and not set(needs) <= split.known.keys()
 
 
 def by_patches(job: SelectionJob) -> SelectionJob:
-    """The job with what is done on a CPU instead, which is said.
+    """The job with the default on a CPU, which the user is told of.
 
-    Of all that minutes of a CPU can do, a network did best on what this keeps, see docs/results.md.
+    Of what a CPU can do within minutes, networks trained on this coreset were best, see docs/results.md.
     """
     note("nothing says how to choose: the same share of every class, spread over easy and hard, but not what random "
          f"patches take for wrong labels ({TYPED}); Moderate as published, by a network: --method moderate")

@@ -1,4 +1,4 @@
-"""Gathering what a method needs to know of the samples: what came with the data, and what networks answer."""
+"""Gathers the evidence that a method needs: what came with the data, and answers of networks."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,10 +33,13 @@ Find = Callable[[Sources, Split, str, Steps, int], tuple[Network, Path]]  # as `
 
 
 def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Split, np.ndarray | None, Split]:
-    """(device, training split, pool's places or None for all, the pool as a split).
+    """Load the data set, and draw its pool.
+
+    Returns:
+        (device, training split, places of the pool or None for all, the pool as a split).
 
     Raises:
-        MsCoresetError: for a framework that has no images to ask a network about
+        MsCoresetError: if a framework is given and there are no images for a network.
     """
     with steps("load"):
         device = set_up(runtime, sources.network)
@@ -62,11 +65,16 @@ def draw_pool(split: Split, size: int | None, seed: int) -> tuple[np.ndarray | N
 
 def gather(sources: Sources, split: Split, device: str, steps: Steps, needs: Sequence[str],
            find: Find = base_network) -> tuple[Evidence, Path | None]:
-    """(evidence, path of the base network's checkpoint or None) with the fields ``needs``.
+    """Gather the fields ``needs`` of the evidence.
 
-    What came with the data is used. A network is trained or loaded only if something else is needed; further ones for
-    several runs. ``find`` finds them, as ``base_network`` does. For evidence of patches none is. Raises
-    ``MsCoresetError`` when something else is needed and there are no images.
+    Fields that came with the data are used. A network is trained or loaded only if others are needed, and more networks
+    for several runs; ``find`` returns them, as ``base_network`` does. Evidence of patches needs no network.
+
+    Returns:
+        (evidence, path of the base network's checkpoint or None).
+
+    Raises:
+        MsCoresetError: if a network is needed and there are no images.
     """
     known, wanted = _split_needs(sources.evidence, split, needs)
     if not wanted:
@@ -88,7 +96,7 @@ def gather(sources: Sources, split: Split, device: str, steps: Steps, needs: Seq
 
 
 def sizes_of(evidence: Evidence) -> Sizes:
-    """The sizes of an evidence, as estimates take them.
+    """The sizes of an evidence, for estimates.
 
     Returns:
         (samples, features of each, samples of each class, types of features and logits).
@@ -98,7 +106,7 @@ def sizes_of(evidence: Evidence) -> Sizes:
 
 
 def sizes_to_gather(sources: Sources, split: Split, device: str, needs: Sequence[str]) -> Sizes:
-    """``sizes_of`` the evidence that ``gather`` will bring, told before any network is trained; raises what it does."""
+    """``sizes_of`` the evidence that ``gather`` will return, before any network is trained; raises what it does."""
     known, wanted = _split_needs(sources.evidence, split, needs)
     features = known.get("features")
     if "features" in wanted:
@@ -119,7 +127,7 @@ def _sizes(labels: np.ndarray, columns: int, features: np.ndarray | None, logits
 
 def _split_needs(source: EvidenceSource, split: Split,
                  needs: Sequence[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """What of ``needs`` came with the data, and the names of what a network is to be asked for."""
+    """The fields of ``needs`` that came with the data, and the names of those that a network must give."""
     if source.runs < 1:
         raise MsCoresetError(f"runs {source.runs}: must be at least 1")
     known = {name: split.known[name] for name in needs if name in split.known}
@@ -130,7 +138,7 @@ def _split_needs(source: EvidenceSource, split: Split,
 
 def _require_askable(split: Split, known: Mapping[str, np.ndarray], wanted: Sequence[str],
                      source: EvidenceSource) -> None:
-    """Raise ``MsCoresetError`` when a network is needed and can't be had, or is asked for and would not be used."""
+    """Raise ``MsCoresetError`` if a network is needed and not possible, or is given and would not be used."""
     if wanted and split.images is None:
         keys = [name for name in wanted if name in EXTRACTED]
         arrays = f"add {' and '.join(map(repr, keys))} to it, or" if keys == list(wanted) else "add"
@@ -165,7 +173,7 @@ def _ask(source: EvidenceSource, split: Split, steps: Steps, needs: Sequence[str
 
 
 def _out_of_fold(sources: Sources, split: Split, device: str, steps: Steps, needs: Sequence[str], run: int) -> Evidence:
-    """Evidence of all samples, each of which the network was asked about that had not trained on it."""
+    """Evidence of all samples, each from the network that was not trained on it."""
     def ask(fold: int, others: np.ndarray, rows: np.ndarray) -> Evidence:
         network = fold_network(sources, split.subset(others), device, steps, fold, run)
         return _ask(sources.evidence, split.subset(rows), steps, needs, *network)[0]

@@ -1,4 +1,4 @@
-"""From options by their names, as the commands and the calls in Python have them, to what the jobs take."""
+"""From options by name, as commands and calls in Python have them, to the arguments of jobs."""
 
 import difflib
 import shlex
@@ -27,20 +27,20 @@ KNOWN = (*_DATA, "no_download", *_NETWORK, *_EVIDENCE, *_SOURCES, *_RUNTIME, *_R
 
 
 def sources_of(options: Mapping) -> Sources:
-    """The ``Sources`` that options describe; those that are not among them are as the dataclasses have them."""
+    """The ``Sources`` that options describe, with the defaults of the dataclasses."""
     return Sources(data_of(options), network_of(options), EvidenceSource(**_fields(options, _EVIDENCE)),
                    **_fields(options, _SOURCES))
 
 
 def data_of(options: Mapping) -> DataSource:
-    """The ``DataSource`` that options describe; raises ``MsCoresetError`` for none, and an unknown data set."""
+    """The ``DataSource`` that options describe; raises ``MsCoresetError`` for no or an unknown data set."""
     if options.get("dataset") is None:
         raise MsCoresetError("--dataset is missing; --help shows what there is")
     return DataSource(**_fields(options, _DATA), download=not options.get("no_download", False))
 
 
 def network_of(options: Mapping) -> NetworkSource:
-    """The ``NetworkSource`` that options describe; a whole ``Recipe`` has what goes over it."""
+    """The ``NetworkSource`` that options describe; a whole ``Recipe`` includes the fields that replace its own."""
     given, overrides = _fields(options, _NETWORK), {name: options[name] for name in _RECIPE if name in options}
     if isinstance(given.get("recipe"), Recipe):
         given["recipe"] = given["recipe"].override(**overrides)
@@ -66,18 +66,18 @@ def require_known(options: Mapping, known: Collection) -> None:
 
 
 def spell(options: Mapping) -> dict[str, Any]:
-    """Those of ``options`` that have a value, by their names as they are typed; a whole ``Recipe`` has none."""
+    """The options that have a value, by their names as typed; a whole ``Recipe`` has none."""
     return {name.replace("_", "-"): list(value) if isinstance(value, tuple) else value
             for name, value in options.items() if value not in (None, (), []) and not isinstance(value, Recipe)}
 
 
 def command_line(command: str, options: Mapping) -> str:
-    """The command with options as ``spell`` gives them, as it would be typed."""
+    """The command line with options as ``spell`` returns them."""
     return shlex.join([command, *words_of(options)])
 
 
 def words_of(options: Mapping) -> list[str]:
-    """The words that options, as ``spell`` gives them, are typed as."""
+    """The words of options, as ``spell`` returns them, on a command line."""
     words = []
     for name, value in options.items():
         if value is not False:

@@ -1,4 +1,4 @@
-"""Answers of networks about what they did not train on: a sample is asked of the network that was left without it."""
+"""Out-of-fold evidence: the answers for a sample come from a network that was not trained on it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -12,16 +12,16 @@ from ms_coreset.randomness import stream
 from ms_coreset.selectors import METHODS, SCORES
 from ms_coreset.selectors.choice import Choice
 
-_ASKED = {"features", "logits", "boundary"}  # of a network that has not seen the samples
+_ASKED = {"features", "logits", "boundary"}  # of a network that was not trained on the samples
 Ask = Callable[[int, np.ndarray, np.ndarray], Evidence]  # (number of the fold, places of the others, of the fold)
 
 
 def require_foldable(sources: Sources, scores: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-    """Raise ``MsCoresetError`` where folds are asked for and can't be had, or serve a score badly.
+    """Raise ``MsCoresetError`` if folds are requested and not possible, or unsuitable for a score.
 
     Args:
         sources: whose evidence has ``folds``, or 0 for none
-        scores: (name, options) of what is to be computed: each must look at one sample by itself, for the features of
+        scores: (name, options) of what is to be computed; each must use one sample by itself, because the features of
             several networks have no common axes
     """
     folds = sources.evidence.folds
@@ -40,7 +40,7 @@ def require_foldable(sources: Sources, scores: Iterable[tuple[str, Mapping[str, 
 
 
 def _misfit(name: str, options: Mapping[str, Any]) -> str | None:
-    """Why a score, or a method that is none, can't be had of several networks that each answer for a part."""
+    """Why a score, or a method that is no score, can't use several networks that each answer for a part."""
     if name not in SCORES and not METHODS[name].needs:
         return "asks no network"
     if name not in SCORES:
@@ -54,12 +54,12 @@ def _misfit(name: str, options: Mapping[str, Any]) -> str | None:
 
 
 def foldable_scores() -> list[str]:
-    """The scores that can be had, with their default options."""
+    """The scores that can use folds, with their default options."""
     return [name for name in SCORES.names() if _misfit(name, {}) is None]
 
 
 def scores_in(choice: Choice) -> list[tuple[str, dict[str, Any]]]:
-    """(name, options) of the scores that a choice goes by; of a method that is none, its own name."""
+    """(name, options) of the scores that a choice uses; of a method that is no score, its own name."""
     options = choice.options
     if choice.name in METHODS:
         name = str({**METHODS[choice.name].options, **options}.get("score", choice.name))
@@ -73,7 +73,7 @@ def scores_in(choice: Choice) -> list[tuple[str, dict[str, Any]]]:
 
 
 def folds_of(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """(n,): the fold of each sample, 0 to ``folds`` - 1: each class is dealt out evenly, at random by the seed.
+    """(n,): the fold of each sample, 0 to ``folds`` - 1; each class is divided evenly, at random by the seed.
 
     Raises:
         MsCoresetError: for fewer samples than folds.
@@ -88,7 +88,7 @@ def folds_of(labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 
 def join_folds(labels: np.ndarray, folds: int, seed: int, ask: Ask) -> Evidence:
-    """The ``Evidence`` of all samples, each from the fold that it is in."""
+    """The ``Evidence`` of all samples; ``ask`` returns that of each fold."""
     fold = folds_of(labels, folds, seed)
     joined: dict[str, Any] = {}
     for number in range(folds):

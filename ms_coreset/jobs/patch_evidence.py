@@ -1,4 +1,4 @@
-"""Evidence of random patches: what takes a network's place where none is trained."""
+"""Evidence of random patches, if no network is trained; and checks of options against evidence."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeGuard
@@ -15,15 +15,15 @@ from ms_coreset.terminal import note
 
 def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
                      kinds: Collection[str | None] | None = None) -> None:
-    """Check that the options fit the evidence, and the evidence the methods.
+    """Check that the options fit the kind of evidence, and the evidence the methods.
 
     Args:
-        sources: with the evidence that is asked for
+        sources: with the requested evidence
         wanted: name -> needs, of each method or score
-        kinds: of evidence, where there are several
+        kinds: kinds of evidence, if there are several
 
     Raises:
-        MsCoresetError: where options are not those of the evidence that is asked for, or it lacks what a method needs.
+        MsCoresetError: for options of another kind of evidence, and for evidence without what a method needs.
     """
     evidence = sources.evidence
     _require_scores(evidence, wanted)
@@ -52,7 +52,7 @@ def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
 
 
 def _require_scores(evidence: EvidenceSource, wanted: Mapping[str, Sequence[str]]) -> None:
-    """Raise ``MsCoresetError`` where imported scores are needed and not given, or given and not needed."""
+    """Raise ``MsCoresetError`` if imported scores are needed and not given, or given and not needed."""
     needing = [name for name, needs in wanted.items() if FIELD in needs]
     if needing and evidence.scores is None:
         raise MsCoresetError(f"{needing[0]} needs scores that were made elsewhere: select --scores-from FILE")
@@ -76,12 +76,12 @@ def ask_patches(sources: Sources, split: Split, steps: Steps) -> PatchEvidence:
 
 
 def is_of_patches(evidence: Evidence) -> TypeGuard[PatchEvidence]:
-    """Whether evidence is a ``PatchEvidence``, told without the import of what makes one."""
+    """Whether evidence is a ``PatchEvidence``; the module that makes one is not imported."""
     return hasattr(evidence, "test_accuracy")
 
 
 def base_of_patches(evidence: Evidence) -> dict[str, Any]:
-    """Notes on the evidence from patches in place of those on a base network; none for a network's."""
+    """Notes on evidence from patches, in place of those on a base network; empty for a network's evidence."""
     if not is_of_patches(evidence):
         return {}
     return {"base": {"evidence": PATCHES, **evidence.settings, "accuracy": evidence.accuracy}}

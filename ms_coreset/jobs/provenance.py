@@ -1,4 +1,4 @@
-"""By what a coreset was chosen, and in what a repetition of the choice differs."""
+"""Provenance: what a coreset was chosen from, and how a repetition of the selection differs."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,20 +17,19 @@ from ms_coreset.training.recipe import Recipe
 
 _ARRAYS = ("indices", "weights", "scores", "pool")
 _SETTINGS = ("n", "rate", "method", "options", "seed")
-# Notes that are compared. What others say of the data and the network, their checksums say, too.
+# Notes that are compared. Checksums cover what others say of the data and the network.
 _COMPARED = ("versions", "revision", "device", "precision", "data", "base", "recipe")
 
 
 def base_of(checkpoint: Path | None, evidence: Evidence) -> dict[str, Any]:
-    """Notes on what was asked.
+    """Notes on what gave the evidence.
 
     Args:
-        checkpoint: the network's file, or None where none was asked
-        evidence: what was gathered
+        checkpoint: the network's file, or None without a network
+        evidence: the gathered evidence
 
     Returns:
-        The base network's file, checksum and seed, and its recipe as far as they are known, or the random patches'
-        settings.
+        The base network's file and checksum, and its seed and recipe if known; or the settings of the random patches.
     """
     if checkpoint is None:
         return {"checkpoint": None, **base_of_patches(evidence)}
@@ -41,7 +40,7 @@ def base_of(checkpoint: Path | None, evidence: Evidence) -> dict[str, Any]:
 
 
 def tell_changes(former: Coreset | None, notes: Mapping[str, Any]) -> None:
-    """Say in which of ``notes`` a repetition differs from the coreset ``former``: "data images: A, now B"."""
+    """Tell the user which of ``notes`` differ from the repeated coreset ``former``: "data images: A, now B"."""
     if not former:
         return
     for name in [name for name in _COMPARED if name in notes]:
@@ -56,7 +55,7 @@ def _flat(name: str, value: Any) -> dict[str, Any]:
 
 
 def changed_arrays(former: Coreset, coreset: Coreset) -> list[str]:
-    """Lines on what differs between two coresets themselves; none when every array is the same, byte for byte."""
+    """Lines about arrays that differ between two coresets; empty if all are equal, byte for byte."""
     lines = [f"{name}: {getattr(former, name)}, now {getattr(coreset, name)}" for name in _SETTINGS
              if getattr(former, name) != getattr(coreset, name)]
     for name in _ARRAYS:

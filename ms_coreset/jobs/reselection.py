@@ -1,4 +1,4 @@
-"""Training on coresets that are chosen anew: how they are asked for, and what is told of them."""
+"""Training on coresets that are chosen anew: from options to a ``Reselection``, and notes on its coresets."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from ms_coreset.training.loop import TrainingResult
 
 
 def reselection_of(source: ReselectionSource | None) -> Reselection | None:
-    """The ``Reselection`` that a ``ReselectionSource`` describes, which keeps to the request's memory; None for None.
+    """The ``Reselection`` that a ``ReselectionSource`` describes, with the request's memory; None for None.
 
     Raises:
         MsCoresetError: as ``Reselection`` does.
@@ -41,12 +41,12 @@ def _within_memory(choice: Choice) -> Callable[[Evidence, Request], Coreset]:
 
 
 def of_pool(reselection: Reselection, pool: np.ndarray | None, n: int) -> Reselection:
-    """``reselection`` among the places ``pool`` of a data set of n, or among all of it if that is None."""
+    """``reselection`` restricted to the places ``pool`` of a data set of n samples; None: all."""
     return dataclasses.replace(reselection, pool=pool, n=n)
 
 
 def folder_word(reselection: Reselection) -> str:
-    """A word for the folder of an adaptive training."""
+    """The part of a folder's name that identifies an adaptive training."""
     request = reselection.request
     return f"{reselection.name}{'-balanced' if request.balance else ''}-{request.rate:g}-every{reselection.every}" + (
         f"-warm{reselection.warm}" if reselection.warm else "")
@@ -54,7 +54,7 @@ def folder_word(reselection: Reselection) -> str:
 
 def reselection_notes(result: TrainingResult, reselection: Reselection, folder: Path, split: Split,
                       write: bool) -> dict[str, Any]:
-    """What the result file tells of the coresets, which are in ``folder``, or are written there if ``write``."""
+    """Notes on the coresets for the result file; the coresets are in ``folder``, or are written there if ``write``."""
     told = []
     for epoch, chosen in sorted(result.coresets.items()):
         coreset, path = reselection.of_all(chosen), coreset_file(folder, epoch)

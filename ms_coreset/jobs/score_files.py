@@ -1,4 +1,4 @@
-"""Scores that were made elsewhere: files of them, and which sample each is of."""
+"""Files of scores that were computed elsewhere, and the matching of scores with samples."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from ms_coreset.npz import read_npz
 from ms_coreset.terminal import note
 
 FIELD = "imported"  # of ``Evidence``, and of ``Split.known``
-LEAST = 0.99  # share of a file's scores that have to be of some sample
+LEAST = 0.99  # least share of a file's scores that must belong to a sample
 _PLACES = ("index", "idx", "place")  # names of a column of places
 _NO_SCORES = ("label", "clean_label", "bad", "targets", "indices", "weights", "pool", "manifest")
 _PICKLES = (".pkl", ".pickle", ".bin", ".pt", ".pth", ".data")
 _TEXTS = (".csv", ".tsv", ".txt")
-_SHOWN = 3  # of what is named in a message
+_SHOWN = 3  # names in a message
 
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """Scores as a file has them.
+    """The scores in a file.
 
     Attributes:
-        columns: {name: (m,) float64, NaN where there is none}
-        names: of the samples, such as files, (m,), or None
-        places: of the samples in the training split, (m,), or None; with neither they are in its order
+        columns: name -> (m,) float64, NaN for a missing score
+        names: (m,) names of the samples, such as files, or None
+        places: (m,) places of the samples in the training split, or None; without names and places the scores are in
+            its order
     """
 
     columns: dict[str, np.ndarray]
@@ -45,7 +46,7 @@ class ScoreTable:
     places: np.ndarray | None = None
 
     def column(self, key: str | None, path: str) -> np.ndarray:
-        """The scores of a name, or the only ones there are."""
+        """The scores named ``key``, or the only ones."""
         if key is None and len(self.columns) == 1:
             return next(iter(self.columns.values()))
         if key is None or key not in self.columns:
@@ -55,18 +56,18 @@ class ScoreTable:
 
 
 def with_scores(split: Split, path: str, key: str | None = None, low: bool = False) -> Split:
-    """The split with the scores of a file as ``known`` ones, NaN of samples that it does not tell of.
+    """A copy of ``split`` with the scores of a file in ``known``; NaN for samples without a score.
 
     Args:
         split: the whole training split
         path: .csv, .tsv or .txt with a column of numbers, and perhaps one of names or places; .npy; .npz, also what
             ``score`` and ``select`` write; a pickled dictionary of arrays or tensors, such as CCS's data-score
-        key: which scores, where there are several
-        low: whether low ones are to be kept, which then count negative
+        key: name of the scores, if there are several
+        low: whether low scores are to be kept; they are then negated
 
     Raises:
-        MsCoresetError: for a file that can't be read, or is of other samples: of another number without names or
-            places, or with less than 99 % of its names among the samples'.
+        MsCoresetError: for a file that can't be read or belongs to other samples: without names and places, another
+            number of scores; with names, less than 99 % of them among those of the samples.
     """
     table = read_scores(path)
     values = table.column(key, path)
@@ -100,7 +101,7 @@ def _read_archive(path: str) -> dict[str, np.ndarray]:
 
 
 def _table(arrays: dict[str, np.ndarray], path: str) -> ScoreTable:
-    """Of arrays by name those that are columns of numbers; one of places, as files of ``score`` have, stands apart."""
+    """The columns of numbers among arrays; a column of places, which files of ``score`` have, is kept apart."""
     columns = {name: array for name, array in arrays.items()
                if name not in _NO_SCORES and array.ndim == 1 and array.dtype.kind in "fiub" and len(array)}
     places = next((columns.pop(name) for name in _PLACES if name in columns), None)
@@ -145,7 +146,7 @@ def _widths(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _of_columns(columns: dict[str, list[str]], headed: bool, path: str) -> ScoreTable:
-    """Of the columns of a text those that are numbers; of the others that with most different texts has the names."""
+    """The columns of numbers in a text; of the others, the one with most different values has the names."""
     numbers = {name or _PLACES[0]: values for name, cells in columns.items() if (values := _numbers(cells)) is not None}
     others = [name for name in columns if name not in numbers]
     if len(numbers) > 1 and not headed:
@@ -158,7 +159,7 @@ def _of_columns(columns: dict[str, list[str]], headed: bool, path: str) -> Score
 
 
 def _numbers(cells: Sequence[str]) -> list[float] | None:
-    """The numbers of a column, NaN of empty cells; None where something else is among them, or nothing."""
+    """The numbers of a column, NaN for empty cells; None if it holds anything else, or nothing."""
     found = [_number(cell) for cell in cells]
     if any(value is None for value in found) or all(math.isnan(value) for value in found if value is not None):
         return None
@@ -178,7 +179,7 @@ def _number(cell: str) -> float | None:
 
 
 def _places(table: ScoreTable, split: Split, path: str, count: int) -> np.ndarray:
-    """The sample's place (m,) of each score, -1 where it is of none."""
+    """The place (m,) of the sample of each score, -1 without a sample."""
     if table.places is not None:
         places = np.where((table.places >= 0) & (table.places < len(split)), table.places, -1)
     elif table.names is not None:
@@ -205,8 +206,7 @@ def _names(split: Split, path: str) -> list[str]:
 def _by_name(theirs: Sequence[str], ours: Sequence[str]) -> np.ndarray:
     """Places (m,) of the samples ``ours`` that are named ``theirs``, -1 for none.
 
-    Names are compared whole, or by their ends, where these still tell the samples apart; the way that finds most is
-    taken.
+    Names are compared whole, or by their ends if these are still different; the way that finds most is used.
     """
     best = np.full(len(theirs), -1)
     for form in _FORMS:
@@ -222,13 +222,13 @@ def _end(parts: int) -> Callable[[str], str]:
     return lambda name: "/".join(name.replace("\\", "/").strip("/").split("/")[-parts:])
 
 
-# From the whole name to the file's own, without what tells its kind.
+# From the whole name to the file's own name without its suffix.
 _FORMS: tuple[Callable[[str], str], ...] = (_end(1000), _end(2), _end(1),
                                             lambda name: _end(1)(name).partition(".")[0])
 
 
 def _tell(table: ScoreTable, split: Split, path: str, places: np.ndarray, found: np.ndarray) -> None:
-    """Say what is not of one another; raises ``MsCoresetError`` where it is more than the hundredth part of a file."""
+    """Tell of scores without samples and the reverse; raises ``MsCoresetError`` if over 1 % of a file have none."""
     strange = np.flatnonzero(places < 0)
     names = table.names if table.names is not None else [str(place) for place in
                                                          (places if table.places is None else table.places)]

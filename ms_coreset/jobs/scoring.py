@@ -1,4 +1,4 @@
-"""The job of ``score``: every score of every sample, in one file."""
+"""The job of ``score``: compute every score of every sample, and write them to one file."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +31,10 @@ class ScoringResult:
     """Scores by name, (n,) each, high = keep, of the samples at ``rows`` of the training split.
 
     Attributes:
-        trust: in the evidence, or None
-        checkpoint: of the network that was asked, or None
-        stem: of the .npz and the .csv that they were written to
-        agreement: of several runs, by score, how far they agree: an ``Agreement``
+        trust: accuracy of the evidence, or None
+        checkpoint: of the network that gave the evidence, or None
+        stem: path of the result files without their suffixes .npz and .csv
+        agreement: score -> ``Agreement`` of several runs
     """
 
     values: Mapping
@@ -51,8 +51,8 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
 
     Args:
         sources: of the data and the evidence
-        names: of the scores; none: all that can be had but ``COSTLY`` ones; of these, such as the evidence does not do
-            for (of one epoch, say) are left out, which is said
+        names: of the scores; empty: all possible ones except ``COSTLY`` ones. Scores that the evidence does not suffice
+            for (one epoch, say) are then left out, which the user is told
         save: folder of the result
         runtime: what to compute on
 
@@ -86,12 +86,12 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
 
 
 def _agreement(runs: Sequence[Evidence], names: Iterable[str]) -> dict[str, Agreement]:
-    """How far several runs agree, by score; of one run, nothing."""
+    """Score -> ``Agreement`` of several runs; empty for one run."""
     return {name: agreement([score(name, run) for run in runs]) for name in names} if len(runs) > 1 else {}
 
 
 def _all_that_go(names: Sequence[str], evidence: Evidence) -> dict[str, np.ndarray]:
-    """Scores by name; raises ``MsCoresetError`` where none goes, which the last one's words tell."""
+    """Scores by name; raises the last score's ``MsCoresetError`` if none is possible."""
     values: dict[str, np.ndarray] = {}
     failed: dict[str, MsCoresetError] = {}
     for name in names:
@@ -107,7 +107,7 @@ def _all_that_go(names: Sequence[str], evidence: Evidence) -> dict[str, np.ndarr
 
 
 def _tell_unseen(values: Mapping[str, np.ndarray]) -> None:
-    """Say how many samples some scores have nothing to say of."""
+    """Tell the user how many samples have no value of a score."""
     unseen = {name: int(np.isnan(found).sum()) for name, found in values.items()}
     told = [name for name, count in unseen.items() if count]
     if told:
@@ -116,9 +116,9 @@ def _tell_unseen(values: Mapping[str, np.ndarray]) -> None:
 
 
 def _possible(source: EvidenceSource, split: Split) -> list[str]:
-    """The scores to be had without being asked for: all but costly ones; without images, those of what is known.
+    """The scores that are computed by default: all but costly ones; without images, those of known fields.
 
-    Of patches, those that need no training's dynamics; out of fold, those of single samples.
+    With evidence of patches, those that need no training dynamics; out of fold, those of single samples.
     """
     names = [name for name in list_scores() if name not in COSTLY and FIELD not in SCORES[name].needs]
     if source.folds:

@@ -1,4 +1,4 @@
-"""The job of ``select``: train or load a network, ask it about every sample, choose who stays."""
+"""The job of ``select``: train or load a network, compute its answers for every sample, choose which to keep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,14 +35,14 @@ from ms_coreset.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class SelectionJob:
-    """A selection that is wanted.
+    """The job of a selection.
 
     Attributes:
-        choice: how to choose; None: as ``unsaid`` has it
+        choice: how to choose; None: the default, see ``default_selection``
         save: folder of the result, or None
-        command: how it was asked for, which the coreset's file tells
-        options: of ``select`` by their names, which the coreset's file tells, but for those that are None
-        former: the coreset that is repeated by this, if one is, whose file's command and options go on
+        command: the command, which the coreset's file records
+        options: options of ``select`` by name, which the coreset's file records, except for those that are None
+        former: the coreset that this job repeats, or None; its command and options are kept
     """
 
     sources: Sources
@@ -57,17 +57,18 @@ class SelectionJob:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionResult:
-    """A coreset, and what it was chosen by.
+    """The result of ``run_selection``: a coreset, and what it was chosen from.
 
     Attributes:
-        split: the whole training split, of which ``coreset.indices`` are places
-        estimate: what choosing was expected to take
+        coreset: the ``Coreset``
+        split: the whole training split; ``coreset.indices`` are places in it
+        estimate: estimated memory and operations of the selection
         steps: seconds and peak memory of each step
-        trust: how far the evidence can be trusted, None where nothing was asked about the images
-        wrong: the estimate of wrong labels, None where there is no ground for one
-        came_with_data: fields of the evidence that nobody had to be asked for
-        files: {"npz": everything, "bin": the dropped samples}; empty where nothing was written
-        changes: lines on what differs from the coreset that was repeated
+        trust: accuracy of the evidence, or None if no network or patches were used
+        wrong: estimated shares of wrong labels, or None if the evidence is a network's
+        came_with_data: fields of the evidence that came with the data
+        files: {"npz": file of the coreset, "bin": file of the dropped samples}; empty if nothing was written
+        changes: lines about differences from the coreset that was repeated
     """
 
     coreset: Coreset
@@ -82,7 +83,11 @@ class SelectionResult:
 
     @property
     def summary(self) -> dict:
-        """Counts of samples, of each class and of bad samples; see ``Coreset.summary``."""
+        """Count samples, samples of each class, and bad samples.
+
+        Returns:
+            The dict of ``Coreset.summary``.
+        """
         return self.coreset.summary(self.split)
 
 
@@ -137,7 +142,7 @@ def select(job: SelectionJob) -> SelectionResult:
 
 
 def tell_extrapolation(choice: Choice, evidence: Evidence) -> dict[str, Any]:
-    """Notes on how well extrapolated scores meet those that are known, which is said; none of other choices."""
+    """Notes on how well extrapolated scores agree with known ones, which are also printed; empty for other choices."""
     options, scores = choice.extrapolation, evidence.imported
     if options is None or scores is None or not np.isnan(scores).any():
         return {}
@@ -160,22 +165,22 @@ def run_selection(*, dataset: str, rate: float = 1.0, method: str | None = None,
                   evidence: str | None = None, recipe: str | Recipe | None = None, ckpt: str | None = None,
                   pool: int | None = None, seed: int = 0, memory: int | str | None = None, save: str | None = None,
                   data: str = "data", device: str = "auto", **options: Any) -> SelectionResult:
-    """Choose the part of a data set that is worth keeping: what the command ``select`` does, with its defaults.
+    """Select a coreset of a data set by name: like the command ``select``, with its defaults.
 
     Args:
         dataset: name of the data set
-        rate: share to keep, in (0, 1]
-        balance: the same share of every class
-        method: a text such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; None: Moderate as published, but on a
-            CPU, where nothing is said of method, evidence or network either, CCS by random patches
-        evidence: "network" or "patches", which need no training
-        recipe: by which the network that is asked is trained
-        ckpt: a file of a network, which is asked instead of one that is trained
-        pool: work on so many samples, a class-balanced part
-        seed: of all that is drawn
-        memory: that choosing may take, as --memory of the command
-        save: folder to write the coreset to; None: nothing of it is written. A network that was trained for it, and
-            what was extracted, are kept in ``model_dir`` and ``cache``, as the command does
+        rate: share of the samples to keep, in (0, 1]
+        balance: whether the same share of every class is kept
+        method: a text such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata". None: Moderate as published; but on a
+            CPU, if no method, evidence or network is given, CCS by the loss from random patches
+        evidence: "network", or "patches", which need no training
+        recipe: recipe of the network that gives the evidence; None: the data set's own
+        ckpt: file of a network that gives the evidence, instead of one that is trained
+        pool: number of samples to select from, a class-balanced part of the data; None: all
+        seed: of all random numbers, 0 to 2**32 - 1
+        memory: memory that the selection may use, bytes or a text such as "2G"
+        save: folder to write the coreset to; None: it is not written. A network that was trained, and extracted
+            evidence, are kept in ``model_dir`` and ``cache`` in any case
         data: the folder where the data set lies
         device: "auto", "CPU", "GPU" or "Ascend", see ``set_device``
         options: others of the command by their names: of the data such as image_size, of the network such as arch,

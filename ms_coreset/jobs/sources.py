@@ -1,4 +1,4 @@
-"""Where things come from: the data set, the network that is asked about it, and the evidence, as plain values."""
+"""The sources of a job as plain values: data set, network and evidence."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,16 +17,16 @@ from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
 NETWORK, PATCHES = "network", "patches"  # kinds of evidence
-COSTLY = ("deepfool",)  # scores of many backward passes a sample: had only when they are asked for
+COSTLY = ("deepfool",)  # scores that take many backward passes per sample: computed only on request
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """A data set by its name, and where it lies; see ``load_dataset``.
+    """A data set by its name and its folder; see ``load_dataset``.
 
     Attributes:
-        skip_broken: leave out image files that can't be decoded
-        probabilities: the logits that come with it are probabilities
+        skip_broken: whether image files that can't be decoded are left out
+        probabilities: whether the logits that come with it are probabilities
 
     Raises:
         MsCoresetError: for an unknown name.
@@ -51,9 +51,9 @@ class DataSource:
 
     @property
     def name_in_files(self) -> str:
-        """The data set's name in file names: the canonical one, and where the root is the set itself, that one's, too.
+        """The data set's name in file names: the canonical name, and for a user's own set also its file's or folder's.
 
-        A size or number of bits that was asked for follows it: networks of two sizes are not one another's.
+        A requested image size or number of bits is appended, because networks of different sizes are different.
         """
         family, *_ = find_dataset(self.name)
         name = self.canonical_name.replace(family.name, family.title(self.root), 1)
@@ -95,7 +95,7 @@ class DataSource:
         return dataclasses.replace(self, name=name)
 
     def _about_broken_images(self) -> str | None:
-        """What ``load_dataset`` does about broken images: of a user's own, which nobody published, all are tried."""
+        """The option ``broken`` of ``load_dataset``: all images of a user's own set are checked."""
         if self.skip_broken:
             return "skip"
         return "refuse" if self.verify or find_dataset(self.name)[0].by_path else None
@@ -103,16 +103,16 @@ class DataSource:
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """The network that is asked or trained.
+    """The network that is trained or gives the evidence.
 
     Attributes:
-        recipe: a recipe's name or YAML file, None for the data set's own, or a whole ``Recipe``, over which nothing
-            goes
-        overrides: the recipe's fields that are given by themselves, such as arch and epochs; None stands for none
-        checkpoint: a file of the network itself, in which case none is trained
-        folder: of the checkpoints of those that are
-        record: what is recorded of the samples while one is trained, see ``train``
-        given_framework: "mindspore" or "torch", which trains and asks it, None where nothing is said of that
+        recipe: a recipe's name or YAML file; None: the data set's own; or a whole ``Recipe``, which excludes
+            ``overrides``
+        overrides: fields that replace the recipe's, such as arch and epochs; None: not given
+        checkpoint: file of the network; then none is trained
+        folder: of the checkpoints of trained networks
+        record: what training records of the samples, see ``train``
+        given_framework: framework that computes the network, "mindspore" or "torch"; None: not given
 
     Raises:
         MsCoresetError: for another framework.
@@ -131,39 +131,36 @@ class NetworkSource:
 
     @property
     def framework(self) -> str:
-        """The framework that trains and asks it."""
+        """The framework that computes the network."""
         return self.given_framework or MINDSPORE
 
     @property
     def arch(self) -> str | None:
-        """The network's name, if it was given by itself."""
+        """The network's name, if it was given by itself, not in a recipe."""
         return self.overrides.get("arch")
 
     @property
     def said(self) -> bool:
-        """Whether anything is said of the network."""
+        """Whether any option of the network is given."""
         return any(value is not None for value in (self.recipe, self.checkpoint, self.record, self.given_framework,
                                                     *self.overrides.values()))
 
 
 @dataclass(frozen=True)
 class EvidenceSource:
-    """Whose opinion of the samples is asked, and where it is kept.
+    """The kind of evidence, its options, and where it is kept.
 
     Attributes:
-        kind: ``NETWORK``, ``PATCHES``, or None where nothing is said of it, which ``unsaid`` decides
-        filters: random patches, None for as many as the image size asks for
-        memory: what asking them may use
-        runs: networks of as many seeds
-        folds: instead of each, so many that each train without a part of the samples, and answer for that
-            (``out_of_fold``)
+        kind: ``NETWORK``, ``PATCHES``, or None if it is not given
+        filters: number of random patches; None: by the image size
+        memory: memory that making the evidence may use
+        runs: number of networks, each with its own seed
+        folds: number of networks in place of each run, each trained without a part of the samples, for which it gives
+            the evidence (``out_of_fold``); 0: none
         top_m: of the distances to the decision boundary, see ``deepfool_distances``
-        scores: file of scores that were made elsewhere, which of it, and whether low ones are to be kept, see
-            ``score_files.with_scores``
-        scores_key: file of scores that were made elsewhere, which of it, and whether low ones are to be kept, see
-            ``score_files.with_scores``
-        scores_low: file of scores that were made elsewhere, which of it, and whether low ones are to be kept, see
-            ``score_files.with_scores``
+        scores: file of scores that were computed elsewhere, see ``score_files.with_scores``
+        scores_key: name of the scores in the file, if it holds several
+        scores_low: whether low scores are to be kept
         cache: folder of extracted evidence
         dynamics: folder of training dynamics that were recorded elsewhere, see ``Recorder``
 
@@ -189,17 +186,17 @@ class EvidenceSource:
 
     @property
     def said(self) -> bool:
-        """Whether anything is said of how to ask."""
+        """Whether any option of the evidence is given."""
         return self != EvidenceSource(cache=self.cache, memory=self.memory)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """All that evidence follows from.
+    """All that determines the evidence.
 
     Attributes:
-        pool: so many samples of the data set, a class-balanced part, instead of all
-        seed: of everything random
+        pool: number of samples, a class-balanced part of the data set; None: all
+        seed: of all random numbers
     """
 
     data: DataSource
@@ -211,7 +208,7 @@ class Sources:
 
 @dataclass(frozen=True)
 class Runtime:
-    """On what it runs; see ``set_device``."""
+    """The device to compute on; see ``set_device``."""
 
     device: str = "auto"
     precision: str = "float32"
@@ -222,14 +219,14 @@ class ReselectionSource:
     """Coresets that the network chooses anew while it learns; see ``training.adaptive.Reselection``.
 
     Attributes:
-        choice: how, and how much
-        request: how, and how much
-        every: in epochs
-        warm: in epochs
+        choice: the method, or the score and rule
+        request: rate, balance, seed and memory
+        every: epochs between two selections
+        warm: epochs on all samples before the first selection
         top_m: of the distances to the decision boundary
 
     Raises:
-        MsCoresetError: where the choice's quota is another than the request's balance.
+        MsCoresetError: if the choice's quota contradicts the request's balance.
     """
 
     choice: Choice

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 class Steps:
     """Measures named steps: ``with steps("train"): ...``; ``seconds`` and ``peak_mb`` map names to values.
 
-    The peak is of resident memory. Where the kernel can't reset it (outside Linux), it is the highest since start.
+    The peak is that of resident memory, in MB. Outside Linux, where it can't be reset, it is the highest since the
+    start.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The job of ``train``: a network on a data set, on a coreset of it, or on coresets that it chooses anew."""
+"""The job of ``train``: train a network on a data set, a coreset, or coresets that it chooses anew."""
 
 import contextlib
 import glob
@@ -33,16 +33,16 @@ from ms_coreset.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """A training that is wanted.
+    """The job of a training.
 
     Attributes:
         coreset: a file of the samples to train on
-        dropped: one of those to leave out; neither: all, or the pool
-        weighted: by the coreset's weights, if it has any
+        dropped: a file of the samples to leave out; without both files: all samples, or the pool
+        weighted: whether the coreset's weights are used, if it has any
         reselection: coresets that the network itself chooses anew, or None
         record: fields of ``TrainingDynamics`` to keep; None: all, none on a coreset
-        keep: write the checkpoints
-        resume: go on from them
+        keep: whether checkpoints are written
+        resume: whether to continue from them
         result: file of the results; None: result.json beside the checkpoints
     """
 
@@ -72,7 +72,7 @@ class TrainingOutcome:
 
 
 def train_network(job: TrainingJob) -> TrainingOutcome:
-    """Do it.
+    """Do a training job.
 
     Raises:
         MsCoresetError: for what can't be meant, is missing, or is of other data.
@@ -109,7 +109,7 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
 
 
 def _result_file(job: TrainingJob, folder: Path) -> Path:
-    """Where the results go; raises ``MsCoresetError`` unless all that is to be written can be."""
+    """The result file; raises ``MsCoresetError`` unless all files can be written."""
     if job.keep:
         require_writable(folder)
     if checkpoint_file(folder, LAST).is_file() and job.keep and not job.resume:
@@ -132,14 +132,14 @@ def _part(job: TrainingJob, split: Split) -> tuple[np.ndarray | None, np.ndarray
 def _of_coreset(path: FilePath, weighted: bool, split: Split) -> tuple[np.ndarray, np.ndarray | None, str]:
     coreset = Coreset.load(path)
     _require_fitting(coreset, path, split)
-    (places, weights), what = coreset.ascending(), Path(path).stem
+    (places, weights), what = coreset.sort_by_index(), Path(path).stem
     if weights is not None and not weighted:
         return places, None, f"{what}-unweighted"
     return places, weights, what
 
 
 def _places_left(path: FilePath, split: Split) -> np.ndarray:
-    """The places that a file of dropped ones leaves. It tells of no data, but the coreset's file beside it does."""
+    """The places that a file of dropped ones leaves; the coreset's file beside it identifies the data."""
     kept, dropped = read_dropped(path, len(split)), read_pickle(path)
     for beside in sorted(Path(path).parent.glob(f"{glob.escape(Path(path).stem)}-*.npz")):
         with contextlib.suppress(MsCoresetError):
@@ -153,7 +153,7 @@ def _places_left(path: FilePath, split: Split) -> np.ndarray:
 
 
 def _require_fitting(coreset: Coreset, path: FilePath, split: Split) -> None:
-    """Raise ``MsCoresetError`` for a coreset of other data; of the same images, relabelled, it is told."""
+    """Raise ``MsCoresetError`` for a coreset of other data; other labels of the same images are only reported."""
     reason = misfit(coreset, split, split.name, may_differ=("labels",))
     if reason is not None:
         raise MsCoresetError(f"{path} {reason}: give the --dataset, --data and --image-size that it was chosen from")

@@ -1,4 +1,4 @@
-"""How far evidence can be trusted: how many labels it tells right, and what it makes of those that may be wrong."""
+"""Accuracy of evidence, and estimated wrong labels: how far a selection can rely on them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +17,21 @@ from ms_coreset.selectors.label_quality import estimate_label_noise
 from ms_coreset.terminal import note
 from ms_coreset.training.loop import evaluate
 
-POOR = 0.15  # of the way from guessing to knowing
-TESTED = 2000  # samples of the test split that a network of the user's is asked about
+POOR = 0.15  # of the way from guessing to a perfect answer
+TESTED = 2000  # samples of the test split on which a user's network is evaluated
 _PATCHES = "random patches"
 
 
 @dataclass(frozen=True)
 class Trust:
-    """How many labels the evidence tells right, as shares.
+    """How many labels the evidence predicts, as shares in [0, 1].
 
     Attributes:
-        source: what was asked, in words
-        labels: which ones ``given`` is of, in words
-        given: of the labels that came with the data, None where it is not known
-        tested: of the test split's, or None
-        guessed: what one gets right who always says the largest class
+        source: what gave the evidence, in words
+        labels: which labels ``given`` is about, in words
+        given: share of the given labels that are predicted, or None if unknown
+        tested: share of the test split's labels that are predicted, or None
+        guessed: share of the largest class, which is what a constant answer gets right
     """
 
     source: str
@@ -46,19 +46,19 @@ class Trust:
 
     @property
     def poor(self) -> bool:
-        """Whether too little is known to choose by; never without a test split."""
+        """Whether the evidence is too inaccurate to select by; False without a test split."""
         return self.tested is not None and self.tested < self.guessed + POOR * (1 - self.guessed)
 
 
 def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Path | None, device: str) -> Trust | None:
-    """The ``Trust`` in evidence of ``split``, or None where nothing was asked about its images.
+    """The ``Trust`` in the evidence of ``split``, or None if neither network nor patches gave it.
 
     Args:
         sources: of the data, the network and the evidence
         split: the training split
         evidence: of its samples
-        checkpoint: of the network, if one was asked. One that was trained here tells how it did; a user's own is asked
-            about at most 2,000 samples of the test split.
+        checkpoint: of the network, or None. Of one that was trained here the accuracy is recorded; a user's own is
+            evaluated on at most 2,000 samples of the test split.
         device: its name
 
     Returns:
@@ -84,7 +84,7 @@ def trust_in(sources: Sources, split: Split, evidence: Evidence, checkpoint: Pat
 
 
 def _accuracies_of(checkpoint: Path) -> tuple[float | None, ...]:
-    """Accuracy on the labels given and on the test split in the last epoch of a training; None where it is not told."""
+    """Accuracy on the given labels and on the test split in the last epoch of a training; None if not recorded."""
     history = training_notes(checkpoint).get("history")
     last = history[-1] if isinstance(history, list) and history and isinstance(history[-1], dict) else {}
     known = (last.get(name) for name in ("accuracy", "test_accuracy"))
@@ -92,7 +92,7 @@ def _accuracies_of(checkpoint: Path) -> tuple[float | None, ...]:
 
 
 def _test(network: Network, split: Split, sources: Sources) -> float | None:
-    """Share of the test split that a network tells right; None where there is none, or it has other classes."""
+    """Accuracy of a network on the test split; None without one, or with other classes."""
     test = sources.data.load(train=False)
     if test is None or test.images is None or network.head.out_channels != split.num_classes:
         return None
@@ -101,7 +101,7 @@ def _test(network: Network, split: Split, sources: Sources) -> float | None:
 
 
 def tell_if_poor(trusted: Trust | None) -> None:
-    """Say what can be done about evidence that knows too little to choose by."""
+    """Tell the user what to do about evidence that is too inaccurate to select by."""
     if trusted is None or not trusted.poor:
         return
     better = "a network (--evidence network --arch NAME)" if trusted.source == _PATCHES else (
@@ -124,7 +124,7 @@ class WrongLabels:
 def wrong_labels(evidence: Evidence, coreset: Coreset) -> WrongLabels | None:
     """``WrongLabels`` of the data and of a coreset.
 
-    None for a network's evidence, which has learnt wrong labels, too.
+    None for evidence from a network, which has learned wrong labels, too.
     """
     if not is_of_patches(evidence) or require_field(evidence.logits).shape[1] < 2:
         return None

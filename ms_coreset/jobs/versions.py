@@ -1,4 +1,4 @@
-"""By what a result was made: versions, commit and device."""
+"""Notes on what made a result: versions, commit and device."""
 
 import subprocess
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""Networks by name. Every network gives logits, and ``features(x)``: the input of its last dense layer.
+"""Networks by name. Every network computes logits, and by ``features(x)`` the input of its last dense layer.
 
 A family is one file. Its functions are registered here by the path of their module, so that listing names does not
-import MindSpore. ``register_network`` adds a network of the user's.
+import MindSpore. ``register_network`` adds a user's network.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from ms_coreset.kinds import Network, Shapes
 from ms_coreset.randomness import check_seed
 from ms_coreset.registry import Registry
 
-# What a network is built for at most: more is a mistake, and would take all memory before it shows.
+# Largest sizes of a network: more is a mistake, and would use up the memory before it is noticed.
 _LARGEST = {"num_classes": 10**7, "in_channels": 10**4, "image_size": 10**4, "width": 10**5}
 
 # File -> names of its networks, with the spellings of the DeepCore and Moderate repositories.
@@ -47,13 +47,15 @@ for _family, _names in _FAMILIES.items():
 
 
 def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
-    """Decorator that registers a function ``(num_classes, in_channels, image_size, *, seed, **options) -> network``.
+    """Return a decorator that registers a function that builds a network.
 
-    The network is a ``layers.Classifier``, or has the same members: ``features(x)``, ``head``, ``num_features`` and
-    ``variant``.
+    The function is called as ``function(num_classes, in_channels, image_size, seed=seed, **options)``.
+
+    The network that it returns is a ``mc.Classifier``, or has the same members: ``features(x)``, ``head``,
+    ``num_features`` and ``variant``.
 
     Args:
-        name: of the network.
+        name: name of the network.
         aliases: other names.
 
     Returns:
@@ -68,10 +70,10 @@ def register_network(name: str, aliases: Iterable[str] = ()) -> Callable:
 
 
 def list_networks(pattern: str = "*") -> list[str]:
-    """Names of the networks that match a shell pattern.
+    """List the networks whose names match a shell pattern.
 
     Args:
-        pattern: such as "resnet*".
+        pattern: such as "resnet*"; "*" for all.
 
     Returns:
         The names.
@@ -90,7 +92,7 @@ def canonical_network(name: str) -> str:
 
 def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_size: int = 32, width: int | None = None,
                    seed: int = 0, framework: str = MINDSPORE, **options: Any) -> Network:
-    """Build a network with weights drawn from ``RandomState(seed)``.
+    """Build a network, its weights drawn from NumPy's ``RandomState(seed)``: the same on every device.
 
     Args:
         name: one of ``list_networks()``, in any case.
@@ -98,9 +100,9 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
         in_channels: channels of an image.
         image_size: side of the images in pixels.
         width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128).
-        seed: of the first weights.
-        framework: what computes the network, "mindspore" or "torch"; the first weights are the same.
-        options: of the family; None stands for its default.
+        seed: of the first weights, 0 to 2**32 - 1.
+        framework: framework that computes the network, "mindspore" or "torch"; the first weights are the same.
+        **options: of the family; None stands for the default.
 
             * variant: "cifar" or "imagenet", for families that were published for small and for large images; by
               default the one for images of ``image_size``.
@@ -108,12 +110,12 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
             * batch_norm, side: of the VGGs, see ``vgg``.
 
     Returns:
-        A Cell: ``network(x)`` gives logits (B, num_classes), ``network.features(x)`` embeddings (B, d), for float32
-        images (B, in_channels, image_size, image_size).
+        The network, a MindSpore Cell (or a PyTorch Module): ``network(x)`` computes logits (B, num_classes),
+        ``network.features(x)`` features (B, d), for float32 images (B, in_channels, image_size, image_size).
 
     Raises:
-        MsCoresetError: for an unknown name, for an option that the family does not have, and without MindSpore, or
-            PyTorch.
+        MsCoresetError: for an unknown name, for an option that the family does not have, and if the framework is not
+            installed.
     """
     name = _NETWORKS.canonical(name)
     _require_sizes(num_classes=num_classes, in_channels=in_channels, image_size=image_size,
@@ -159,7 +161,7 @@ def describe(shapes: Shapes) -> dict[str, Any]:
     found = (_family_of(family).recognize(shapes) for family in _FAMILIES)
     try:
         return next(filter(None, found), {})
-    except (IndexError, KeyError, TypeError, ValueError):  # a network's names with shapes that are of none
+    except (IndexError, KeyError, TypeError, ValueError):  # names of a network here, with other shapes
         return {}
 
 

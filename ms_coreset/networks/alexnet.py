@@ -5,7 +5,7 @@ from typing import Any
 from mindspore import nn
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.initialization import initialize
 from ms_coreset.networks.layers import Dropout, Plain, choose_variant, conv2d, fill_up, linear, max_pool, require_side
 
 _SMALLEST = 63  # of smaller images torchvision's poolings leave nothing
@@ -41,7 +41,7 @@ def alexnet(num_classes: int, in_channels: int, image_size: int, variant: str | 
     else:
         require_side(image_size, _SMALLEST, "alexnet's imagenet variant")
         network = _large(num_classes, in_channels, 0.5 if dropout is None else dropout)
-    return initialise(network, seed)
+    return initialize(network, seed)
 
 
 def _small(num_classes: int, in_channels: int, padding: int, dropout: float) -> Plain:

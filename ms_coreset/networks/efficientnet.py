@@ -7,7 +7,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import HE, TORCH, Scheme, initialise, uniform_fan_out, zeros
+from ms_coreset.networks.initialization import HE, TORCH, Scheme, initialize, uniform_fan_out, zeros
 from ms_coreset.networks.layers import (
     Classifier,
     Dropout,
@@ -32,8 +32,8 @@ _STOCHASTIC_DEPTH = {"cifar": 0.0, "imagenet": 0.2}
 class SmallBlock(nn.Cell):
     """The Moderate repository's block: ``InvertedResidual`` with other names.
 
-    Where nothing is expanded the repository defines an expansion all the same and does not use it. Here these weights
-    are kept but not trained.
+    In blocks without expansion the repository defines an expansion and does not use it. These weights are kept here but
+    not trained.
     """
 
     def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int,
@@ -161,7 +161,7 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
     build, schemes = ((SmallEfficientNet, {"convolution": TORCH, "dense": TORCH}) if variant == "cifar" else
                       (EfficientNet, {"convolution": HE, "dense": Scheme(uniform_fan_out, zeros)}))
     network = build(num_classes, in_channels, 1 + fill_up(image_size), dropout, stochastic_depth)
-    return initialise(network, seed, **schemes)
+    return initialize(network, seed, **schemes)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
 from ms_coreset.networks.inception import ConvNorm, recenter, require_imagenet
-from ms_coreset.networks.initialization import Scheme, initialise, normal, uniform_fan_in
+from ms_coreset.networks.initialization import Scheme, initialize, normal, uniform_fan_in
 from ms_coreset.networks.layers import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear
 
 # Table 1 of the paper: 1x1; 3x3 reduced, 3x3; 5x5 reduced, 5x5; after pooling.
@@ -161,10 +161,10 @@ def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str 
     require_imagenet(variant, in_channels, aux, transform_input)
     dropout = _DROPOUT[variant] if dropout is None else dropout
     if variant == "cifar":
-        return initialise(SmallGoogLeNet(num_classes, in_channels, 1 + fill_up(image_size), dropout), seed)
+        return initialize(SmallGoogLeNet(num_classes, in_channels, 1 + fill_up(image_size), dropout), seed)
     network = GoogLeNet(num_classes, in_channels, 3 + fill_up(image_size), dropout, aux, transform_input)
     scheme = Scheme(normal(0.01), uniform_fan_in)
-    return initialise(network, seed, convolution=scheme, dense=scheme)
+    return initialize(network, seed, convolution=scheme, dense=scheme)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:

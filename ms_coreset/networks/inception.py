@@ -10,7 +10,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import TORCH, Scheme, initialise, normal, uniform_fan_in
+from ms_coreset.networks.initialization import TORCH, Scheme, initialize, normal, uniform_fan_in
 from ms_coreset.networks.layers import Classifier, Dropout, choose_variant, conv2d, fill_up, freeze, linear, same
 
 _EPS = {"cifar": 1e-5, "imagenet": 1e-3}
@@ -238,7 +238,7 @@ def inception_v3(num_classes: int, in_channels: int, image_size: int, variant: s
     padding = 1 + fill_up(image_size) if small else fill_up(image_size, _LEAST)
     network = Inception3(num_classes, in_channels, padding, variant, dropout, aux, transform_input)
     scheme = TORCH if small else Scheme(normal(0.1), uniform_fan_in)
-    return initialise(network, seed, convolution=scheme, dense=scheme)
+    return initialize(network, seed, convolution=scheme, dense=scheme)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:

@@ -13,10 +13,10 @@ Draw = Callable[[np.random.RandomState, tuple[int, ...], tuple[int, ...]], np.nd
 
 @dataclass(frozen=True)
 class Scheme:
-    """The initial distributions of a kind of layer.
+    """The initial distributions of weights and biases of a kind of layer.
 
     Attributes:
-        weight: function (rng, shape, shape of the weight) -> array.
+        weight: function (rng, shape, shape of the layer's weight) -> array.
         bias: likewise.
     """
 
@@ -54,7 +54,7 @@ def normal(deviation: float) -> Draw:
 
 
 def identity(rng: np.random.RandomState, shape: tuple[int, ...], weight_shape: tuple[int, ...]) -> np.ndarray:
-    """The first filters pass on one input channel each, at the kernel's centre; others are as ``uniform_fan_in``."""
+    """The first filters pass one input channel each, at the kernel's center; others are as in ``uniform_fan_in``."""
     weight = uniform_fan_in(rng, shape, weight_shape)
     passed = min(shape[:2])
     weight[:passed] = 0
@@ -67,17 +67,18 @@ HE = Scheme(he_normal_fan_out, zeros)
 IDENTITY = Scheme(identity, zeros)
 
 
-def initialise(network: nn.Cell, seed: int, convolution: Scheme = TORCH, *, dense: Scheme = TORCH) -> nn.Cell:
-    """Draw all weights from one ``RandomState(seed)``, in order of definition, weight before bias.
+def initialize(network: nn.Cell, seed: int, convolution: Scheme = TORCH, *, dense: Scheme = TORCH) -> nn.Cell:
+    """Draw all weights of a network from one ``RandomState(seed)``.
 
-    The framework's generator is not used: the same seed gives the same network everywhere. Normalisation layers keep
-    scale 1 and shift 0. A convolution or dense layer with a ``scheme`` of its own is drawn by that one.
+    The weights are drawn in order of definition, each layer's weight before its bias. The framework's own generator is
+    not used: the same seed gives the same network on every device. Normalization layers keep scale 1 and shift 0. A
+    convolution or dense layer with an attribute ``scheme`` is drawn by that one.
 
     Args:
-        network: whose weights are drawn.
-        seed: of the draws.
-        convolution: ``Scheme`` of convolutions.
-        dense: ``Scheme`` of dense layers.
+        network: a MindSpore Cell, which is changed.
+        seed: of the draws, 0 to 2**32 - 1.
+        convolution: ``Scheme`` of convolutions, by default torch's: weights and biases uniform in +-1/sqrt(fan_in).
+        dense: ``Scheme`` of dense layers, by default the same.
 
     Returns:
         The network.

@@ -16,25 +16,25 @@ from ms_coreset.kinds import Trainable
 
 VARIANTS = ("cifar", "imagenet")
 SMALL = 32  # side of the images that the "cifar" variants were published for
-_DRAWN = {"entry": None, "channel": 2, "sample": 1}  # how many leading dimensions have a draw of their own
+_DRAWN = {"entry": None, "channel": 2, "sample": 1}  # number of leading dimensions with draws of their own
 
 
 def conv2d(in_channels: int, out_channels: int, kernel_size: int | tuple[int, int], stride: int = 1,
            padding: int | tuple[int, ...] = 0, bias: bool = False, groups: int = 1) -> nn.Cell:
-    """A convolution with explicit padding. Weights are zero until ``initialise`` draws them."""
+    """A convolution with explicit padding. Weights are zero until ``initialize`` draws them."""
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, pad_mode="pad", padding=padding, group=groups,
                      has_bias=bias, weight_init="zeros", bias_init="zeros")
 
 
 def linear(in_features: int, out_features: int) -> nn.Cell:
-    """A dense layer with bias. Weights are zero until ``initialise`` draws them."""
+    """A dense layer with bias. Weights are zero until ``initialize`` draws them."""
     return nn.Dense(in_features, out_features, weight_init="zeros", bias_init="zeros")
 
 
 class _EvenMaxPool(nn.MaxPool2d):
     """Max-pooling over windows side by side, by the adaptive kernel.
 
-    Its windows are the same where they fill the map, and on CPU its backward pass takes a tenth of the time.
+    Its windows are the same if they fill the map, and on a CPU its backward pass takes a tenth of the time.
     """
 
     def construct(self, x: Tensor) -> Tensor:
@@ -44,13 +44,13 @@ class _EvenMaxPool(nn.MaxPool2d):
 
 
 def max_pool(kernel_size: int, stride: int) -> nn.Cell:
-    """Max-pooling without padding; rows and columns that fill no window are left out."""
+    """Max-pooling without padding; rows and columns that do not fill a window are left out."""
     side_by_side = kernel_size == stride
     return (_EvenMaxPool if side_by_side and current_device() == "CPU" else nn.MaxPool2d)(kernel_size, stride)
 
 
 def choose_variant(variant: str | None, image_size: int, imagenet_from: int = SMALL * 2 + 1) -> str:
-    """The given variant, or by the size of the images: "imagenet" for ``imagenet_from`` pixels and more.
+    """The given variant; by default "imagenet" for images of ``imagenet_from`` pixels and more, else "cifar".
 
     Args:
         variant: "cifar", "imagenet" or None.
@@ -71,7 +71,7 @@ def choose_variant(variant: str | None, image_size: int, imagenet_from: int = SM
 
 
 def fill_up(image_size: int, side: int = SMALL) -> int:
-    """Pixels of padding on every side that the first convolution adds, so that small images count as ``side``."""
+    """Pixels of padding on every side of the first convolution, so that smaller images count as ``side`` pixels."""
     return max(0, -(-(side - image_size) // 2))
 
 
@@ -110,10 +110,10 @@ def require_side(image_size: int, least: int, network: str,
 
 
 class Classifier(nn.Cell):
-    """A network whose logits are the last dense layer of ``features``.
+    """Base class of networks whose logits are a dense layer of ``features(x)``.
 
-    Subclasses give ``features(x)``, the exact input of the last dense layer (B, d), and that layer: as ``fc``, or by a
-    ``head`` of their own. They set ``variant`` if their family has variants.
+    Subclasses define ``features(x)``, the exact input (B, d) of the last dense layer, and that layer, as the attribute
+    ``fc`` or by a property ``head``. They set ``variant`` ("cifar" or "imagenet") if their family has variants.
     """
 
     variant: str | None = None
@@ -124,25 +124,35 @@ class Classifier(nn.Cell):
         return self.fc
 
     def construct(self, x: Tensor) -> Tensor:
-        """Logits (B, C)."""
+        """Compute the logits: the last dense layer of ``features(x)``.
+
+        Args:
+            x: (B, channels, height, width) float32, normalised images.
+
+        Returns:
+            (B, C) logits.
+        """
         return self.head(self.features(x))
 
     @property
     def num_features(self) -> int:
-        """Width of the embedding."""
+        """Number d of features."""
         return self.head.in_channels
 
     def set_trunk(self, trunk: nn.Cell) -> None:
         """Make ``trunk`` the part whose weights are called "features...", as in torchvision's networks.
 
-        The attribute itself can't have that name, which is the method's; it is ``self.trunk``.
+        The attribute can't be called so, because the method is; it is ``self.trunk``.
+
+        Args:
+            trunk: the layers before pooling and the dense layers.
         """
         trunk.update_parameters_name("features.")
         self._cells["features"] = trunk
 
     @property
     def trunk(self) -> nn.Cell:
-        """What ``set_trunk`` was given."""
+        """The part that ``set_trunk`` was given."""
         return self._cells["features"]
 
 
@@ -236,8 +246,8 @@ class InvertedResidual(nn.Cell):
         activation: a maker of layers.
         squeeze: a ``SqueezeExcitation`` or None.
         norm: a maker of normalisation layers.
-        drop: chance that a sample takes the shortcut alone in training (stochastic depth), where there is a shortcut:
-            if the shape stays.
+        drop: chance that a sample takes only the shortcut in training (stochastic depth), if there is a shortcut: if
+            the shape stays.
     """
 
     def __init__(self, in_channels: int, expanded: int, out_channels: int, kernel_size: int, stride: int,
@@ -297,7 +307,7 @@ class Dropout(nn.Cell):
 
 
 def reseed(network: Trainable, rng: np.random.RandomState) -> None:
-    """Let all dropout of ``network`` draw from ``rng``, in the order in which the layers are passed."""
+    """Let all dropout layers of ``network`` draw from ``rng``, in the order in which they are passed."""
     for _, cell in network.cells_and_names():
         if isinstance(cell, Dropout):
             cell.rng = rng

@@ -5,7 +5,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.initialization import initialize
 from ms_coreset.networks.layers import Classifier, conv2d, fill_up, linear, max_pool
 
 
@@ -51,7 +51,7 @@ def lenet(num_classes: int, in_channels: int, image_size: int, seed: int = 0) ->
     Returns:
         The network.
     """
-    return initialise(LeNet(num_classes, in_channels, image_size), seed)
+    return initialize(LeNet(num_classes, in_channels, image_size), seed)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:

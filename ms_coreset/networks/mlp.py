@@ -5,7 +5,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.initialization import initialize
 from ms_coreset.networks.layers import Classifier, linear
 
 
@@ -41,7 +41,7 @@ def mlp(num_classes: int, in_channels: int, image_size: int, width: int = 128, s
     Returns:
         The network.
     """
-    return initialise(MLP(num_classes, in_channels, image_size, width), seed)
+    return initialize(MLP(num_classes, in_channels, image_size, width), seed)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from typing import Any
 from mindspore import Tensor, nn
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import HE, Scheme, initialise, normal, zeros
+from ms_coreset.networks.initialization import HE, Scheme, initialize, normal, zeros
 from ms_coreset.networks.layers import (
     Classifier,
     Dropout,
@@ -154,7 +154,7 @@ def mobilenet_v3(rows: Sequence[Row], dimensions: int, num_classes: int, in_chan
     """
     variant = choose_variant(variant, image_size)
     network = MobileNetV3(rows, dimensions, num_classes, in_channels, 1 + fill_up(image_size), variant, dropout)
-    return initialise(network, seed, convolution=HE, dense=Scheme(normal(0.01), zeros))
+    return initialize(network, seed, convolution=HE, dense=Scheme(normal(0.01), zeros))
 
 
 mobilenet_v3_small, mobilenet_v3_large = (partial(mobilenet_v3, *network) for network in _NETWORKS.values())

@@ -29,7 +29,7 @@ V = TypeVar("V")
 
 
 def readings(arrays: dict[str, np.ndarray]) -> Iterator[dict[str, str]]:
-    """Ways to take the arrays of a file for those of one network, the plainest first.
+    """Ways to interpret the arrays of a file as those of one network, the plainest first.
 
     Args:
         arrays: name in the file -> array.

@@ -6,7 +6,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.initialization import initialize
 from ms_coreset.networks.layers import Dropout, choose_variant, conv2d
 from ms_coreset.networks.resnet import ResNet, is_residual, recognize_residual, require_width
 
@@ -100,7 +100,7 @@ def preact_resnet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: in
     """
     require_width(width)
     variant = choose_variant(variant, image_size)
-    return initialise(PreActResNet(block, depths, num_classes, in_channels, width, variant), seed)
+    return initialize(PreActResNet(block, depths, num_classes, in_channels, width, variant), seed)
 
 
 _BLOCKS = {"preact_resnet18": (PreActBlock, (2, 2, 2, 2)), "preact_resnet34": (PreActBlock, (3, 4, 6, 3)),

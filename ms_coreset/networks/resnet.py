@@ -8,7 +8,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import HE, initialise
+from ms_coreset.networks.initialization import HE, initialize
 from ms_coreset.networks.layers import Classifier, choose_variant, conv2d, linear
 
 _IMAGENET_FROM = 64  # the Moderate repository takes torchvision's ResNets for Tiny-ImageNet
@@ -166,7 +166,7 @@ def resnet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_c
     """
     require_width(width)
     variant = choose_variant(variant, image_size, _IMAGENET_FROM)
-    return initialise(ResNet(block, depths, num_classes, in_channels, width, variant), seed, convolution=HE)
+    return initialize(ResNet(block, depths, num_classes, in_channels, width, variant), seed, convolution=HE)
 
 
 _BLOCKS = {"resnet18": (BasicBlock, (2, 2, 2, 2)), "resnet34": (BasicBlock, (3, 4, 6, 3)),

@@ -6,7 +6,7 @@ from typing import Any
 from mindspore import Tensor, nn
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.initialization import initialize
 from ms_coreset.networks.layers import choose_variant, conv2d, excite
 from ms_coreset.networks.preact_resnet import PreActBlock
 from ms_coreset.networks.resnet import ResNet, is_residual, recognize_residual, require_width
@@ -53,7 +53,7 @@ def senet(block: type[nn.Cell], depths: tuple[int, ...], num_classes: int, in_ch
     """
     require_width(width)
     variant = choose_variant(variant, image_size)
-    return initialise(ResNet(block, depths, num_classes, in_channels, width, variant), seed)
+    return initialize(ResNet(block, depths, num_classes, in_channels, width, variant), seed)
 
 
 _BLOCKS = {"senet18": (ExcitedBlock, (2, 2, 2, 2))}

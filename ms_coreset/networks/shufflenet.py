@@ -6,7 +6,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import initialise
+from ms_coreset.networks.initialization import initialize
 from ms_coreset.networks.layers import Classifier, choose_variant, conv2d, fill_up, linear
 
 _STEM, _LAST = 24, 1024
@@ -180,7 +180,7 @@ def shufflenet_v2(num_classes: int, in_channels: int, image_size: int, variant: 
     """
     variant = choose_variant(variant, image_size)
     build = SmallShuffleNet if variant == "cifar" else LargeShuffleNet
-    return initialise(build(num_classes, in_channels, 1 + fill_up(image_size)), seed)
+    return initialize(build(num_classes, in_channels, 1 + fill_up(image_size)), seed)
 
 
 def recognize(shapes: Shapes) -> dict[str, Any] | None:

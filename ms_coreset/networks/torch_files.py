@@ -1,7 +1,8 @@
-"""State dicts written by torch.save, in today's format (an archive) and that before version 1.6, read without torch.
+"""State dicts of torch.save, in the current format (an archive) and that before version 1.6, read without torch.
 
-A tensor is a view of a storage: its numbers lie apart from the pickle that names it. Nothing in the pickle is run (see
-``ms_coreset.pickles``), checksums are compared, and memory is taken for what the file holds, never for what it claims.
+A tensor is a view of a storage, whose numbers are outside the pickle that names it. Nothing in the pickle is run (see
+``ms_coreset.pickles``), checksums are compared, and memory is allocated for what the file holds, never for what it
+claims.
 """
 
 import math

@@ -8,7 +8,7 @@ from mindspore import nn
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import HE, Scheme, initialise, normal, zeros
+from ms_coreset.networks.initialization import HE, Scheme, initialize, normal, zeros
 from ms_coreset.networks.layers import Dropout, Plain, choose_variant, conv2d, fill_up, linear, max_pool, require_side
 
 _CHANNELS = (64, 128, 256, 512, 512)  # of the five stages, each of which ends in 2x2 max-pooling
@@ -52,11 +52,11 @@ def vgg(depths: tuple[int, ...], num_classes: int, in_channels: int, image_size:
     if variant == "cifar":
         convolutions = _convolutions(depths, in_channels, 1 + fill_up(image_size), batch_norm)
         network = _small(num_classes, convolutions, side or 1, 0.0 if dropout is None else dropout)
-        return initialise(network, seed)
+        return initialize(network, seed)
     require_side(image_size, _SMALLEST, "VGG's imagenet variant")
     convolutions = _convolutions(depths, in_channels, 1, batch_norm)
     network = _large(num_classes, convolutions, side or 7, 0.5 if dropout is None else dropout)
-    return initialise(network, seed, convolution=HE, dense=Scheme(normal(0.01), zeros))
+    return initialize(network, seed, convolution=HE, dense=Scheme(normal(0.01), zeros))
 
 
 def _small(num_classes: int, convolutions: list[nn.Cell], side: int, dropout: float) -> Plain:

@@ -1,4 +1,4 @@
-"""Weights on disk: MindSpore's .ckpt, torch's .pth and .safetensors, told apart by their contents, not by their names.
+"""Weights on disk: MindSpore's .ckpt, torch's .pth, and .safetensors, recognized by content, not by name.
 
 See ``parameter_names`` for the names of parameters.
 """
@@ -42,22 +42,22 @@ def read_weights(path: FilePath, log: Log = warn) -> tuple[dict[str, np.ndarray]
     """Read the weights of a network in a checkpoint.
 
     The file may be a .ckpt of MindSpore, with or without what training keeps beside the network; a state dict of torch,
-    on its own or within a checkpoint of another program; or a .safetensors; whatever its name. See
-    ``parameter_names.readings`` for which arrays are the network's. No such file can run code (see ``torch_files``,
-    ``mindspore_files``, ``safetensors_files``).
+    alone or in a checkpoint of another program; or a .safetensors; whatever its name. ``parameter_names.readings`` says
+    which arrays are the network's. None of these files can run code (see ``torch_files``, ``mindspore_files``,
+    ``safetensors_files``).
 
     Args:
         path: the file.
-        log: called with a line for the user where something is left out; by default the ``warning`` of the logger
+        log: called with a line for the user if something is left out; by default the ``warning`` of the logger
             ``ms_coreset``.
 
     Returns:
-        ``(arrays, description)``: arrays under MindSpore's names, and the arguments of ``create_network`` to rebuild
-        the network, as far as the file tells (see ``networks.describe``). "num_classes" is 0 where the last layer is
-        missing. For a network that is none of those known here: all arrays as they are called, and {}.
+        (arrays, description): arrays by MindSpore's names, and the arguments of ``create_network`` that rebuild the
+        network, as far as the file tells (see ``networks.describe``). "num_classes" is 0 if the last layer is missing.
+        For an unknown network: all arrays by their names in the file, and {}.
 
     Raises:
-        MsCoresetError: naming the file when it is missing, damaged, or of no such kind.
+        MsCoresetError: if the file is missing, damaged, or no checkpoint; it names the file.
     """
     arrays, notes = _read(path, log)
     names, description = _describe(arrays)
@@ -84,7 +84,7 @@ def _read(path: FilePath, log: Log) -> tuple[dict[str, np.ndarray], dict[str, An
 
 
 def _kind_of(path: Path) -> str:
-    """What wrote a file, by its first bytes."""
+    """The kind of a file, by its first bytes."""
     try:
         with open_file(path) as stream:
             head = stream.read(9)
@@ -126,19 +126,19 @@ def _tell_of_rest(path: FilePath, names: dict[str, str], arrays: dict[str, np.nd
 
 
 def load_weights(network: Kept, path: str | os.PathLike) -> Kept:
-    """Put the weights of a checkpoint into ``network``, all of them.
+    """Load all weights of a network from a checkpoint.
 
     Args:
         network: to be filled.
-        path: the file; see ``read_weights``.
+        path: the file: MindSpore's .ckpt, torch's .pth, or .safetensors; see ``read_weights``.
 
     Returns:
         The network.
 
     Raises:
-        MsCoresetError: when the file is of another architecture: a parameter is missing, left over or of another shape.
+        MsCoresetError: if the file is missing or damaged, and if a parameter is missing, left over or of another shape.
     """
-    engine_of(network)  # is there, or it says how to get it
+    engine_of(network)  # raises if the framework is not installed
     require_network(network, "get_parameters")
     _fill(network, _read(path, warn)[0], path, warn)
     return network
@@ -153,14 +153,14 @@ def _fill(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath, l
 
 
 def save_weights(network: Trainable, path: str | os.PathLike) -> None:
-    """Write ``network``'s weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix.
+    """Write a network's weights as .ckpt (with its description) or .pth (a torch state dict), by the suffix.
 
     Args:
-        network: whose weights are written.
+        network: the network.
         path: of the file.
 
     Raises:
-        MsCoresetError: for another suffix, and when the file can't be written.
+        MsCoresetError: for another suffix, and if the file can't be written.
     """
     require_path("path", path)
     engine_of(network)
@@ -308,22 +308,23 @@ def _require_space(folder: str, size: int) -> None:
 
 def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: int | None = None,
                          *, arch: str | None = None, framework: str = MINDSPORE, log: Log = warn) -> Network:
-    """Build the network that a checkpoint belongs to and load it; see ``read_weights`` for the files.
+    """Build the network of a checkpoint and load its weights; see ``read_weights`` for the files.
 
     Args:
         path: the file.
-        image_size: side of the images in pixels, used where the weights don't tell.
-        in_channels: channels of the images, used where the weights don't tell.
-        arch: the network that the file is expected to hold, or None to go by the file.
-        framework: what computes the network, "mindspore" or "torch".
-        log: called with a line where arrays of the file are left out, or where the last layer is missing. In that case
-            the last layer is 0 for one class; embeddings are what they would be with it.
+        image_size: side of the images in pixels, used if the file does not tell.
+        in_channels: channels of the images, used if the file does not tell.
+        arch: name of the network that the file must hold; None: whichever it holds.
+        framework: framework that computes the network, "mindspore" or "torch".
+        log: called with a line if arrays of the file are left out, or if the last layer is missing. The network then
+            has a last layer of zeros for one class; its features are the same as with the true layer.
 
     Returns:
         The network.
 
     Raises:
-        MsCoresetError: when the file is of another architecture than ``arch``, or of none known here.
+        MsCoresetError: if the file is missing or damaged, and if it is of another architecture than ``arch``, or of an
+            unknown one.
     """
     arrays, notes = _read(path, log)
     if framework == MINDSPORE:

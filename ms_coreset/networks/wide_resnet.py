@@ -7,7 +7,7 @@ from typing import Any
 from mindspore import Tensor, nn, ops
 
 from ms_coreset.kinds import Shapes
-from ms_coreset.networks.initialization import HE, Scheme, initialise, uniform_fan_in, zeros
+from ms_coreset.networks.initialization import HE, Scheme, initialize, uniform_fan_in, zeros
 from ms_coreset.networks.layers import Classifier, choose_variant, fill_up, linear
 from ms_coreset.networks.preact_resnet import PreActBlock
 from ms_coreset.networks.resnet import stack, stem
@@ -65,7 +65,7 @@ def wide_resnet(depth: int, widening: int, num_classes: int, in_channels: int, i
     """
     variant = choose_variant(variant, image_size)
     network = WideResNet(depth, widening, num_classes, in_channels, image_size, variant, dropout)
-    return initialise(network, seed, convolution=HE, dense=Scheme(uniform_fan_in, zeros))
+    return initialize(network, seed, convolution=HE, dense=Scheme(uniform_fan_in, zeros))
 
 
 _SIZES = {"wrn16_8": (16, 8), "wrn28_2": (28, 2), "wrn28_10": (28, 10)}

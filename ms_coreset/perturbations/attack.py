@@ -1,4 +1,4 @@
-"""Attacked images: moved within a few grey levels, so that a network's answer changes.
+"""Attacked images: changed by a few grey levels so that a network's answer changes.
 
 Both attacks work on pixels in [0, 1]; a network that takes normalised images is wrapped by ``on_pixels``. The network
 answers in evaluation mode, so an image's attack depends on that image alone.
@@ -19,24 +19,25 @@ from ms_coreset.randomness import check_seed, stream
 
 ATTACKS = ("gsa", "pgd")
 AGAINST = ("own", "true")
-MOST_STEPS = 100_000  # more are a slip of the keyboard, and would not end
+MOST_STEPS = 100_000  # a larger number is probably a typing error
 _DEFAULTS = {"gsa": {"against": "own", "steps": 1, "random_start": False},
              "pgd": {"against": "true", "steps": 10, "random_start": True}}
 
 
 def attack(logits: Callable, images: np.ndarray, labels: np.ndarray, *, seed: int = 0, batch_size: int = 128,
            **options: Any) -> tuple[np.ndarray, np.ndarray, dict]:
-    """Attack every image: uint8 in, uint8 out.
+    """Attack every image by the gradient's sign or by projected gradient descent: uint8 in, uint8 out.
 
-    Every pixel stays within ``floor(255 eps)`` grey levels of the clean one.
+    Every pixel stays within ``floor(255 eps)`` grey levels of the clean one. See ``gradient_sign`` and
+    ``projected_gradient`` for the formulas.
 
     Args:
         logits: a callable, images (B, C, H, W) float32 in [0, 1] as a Tensor -> (B, classes); see ``on_pixels``.
         images: (n, height, width, channels) uint8; not changed.
         labels: (n,) true labels.
-        seed: of ``attack_options``.
-        batch_size: images at a time; it changes the result no more than rounding in the network does.
-        options: of ``attack_options``.
+        seed: of the random start of "pgd", 0 to 2**32 - 1.
+        batch_size: images at a time; it changes the result only by rounding in the network.
+        **options: attack ("gsa" or "pgd"), eps, alpha, steps, against and random_start; see ``attack_options``.
 
     Returns:
         (images, kinds, manifest): the attacked images; the kind of each, (n,) int8 (1: the network's answer has
@@ -69,10 +70,10 @@ def attack_options(attack: str = "gsa", eps: float = 8 / 255, alpha: float = 2 /
         eps: how far a pixel may move, above 0 and at most 1, in units of the whole range.
         alpha: step size of pgd.
         steps: number of steps of pgd (default 10; torchattacks had 40 before version 3.3).
-        against: the answer that images are led away from: the network's "own" to the clean image (default of gsa), or
-            the "true" label (default of pgd).
-        random_start: whether pgd starts at a random place in the ball around the image (default: yes).
-        seed: of that place, 0 to 2**32 - 1.
+        against: the class that images are moved away from: the network's "own" answer to the clean image (default of
+            gsa), or the "true" label (default of pgd).
+        random_start: whether pgd starts at a uniform random place in the eps-ball around the image (default: yes).
+        seed: of the random start, 0 to 2**32 - 1.
 
     Returns:
         The options by name.
@@ -131,7 +132,7 @@ def attack_rows(logits: Callable, images: np.ndarray, labels: np.ndarray, rows: 
 
 
 def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -> Callable:
-    """A network on normalised images as a callable on pixels in [0, 1], in evaluation mode.
+    """Wrap a network that takes normalised images as a callable on pixels in [0, 1], in evaluation mode.
 
     Args:
         network: takes normalised images.
@@ -157,7 +158,7 @@ def on_pixels(network: Trainable, mean: Sequence[float], std: Sequence[float]) -
     def logits(pixels: Any) -> Any:
         return network((pixels - mean) / std)
 
-    logits.coreset_engine = engine  # type: ignore[attr-defined]  # which says what tensors it takes
+    logits.coreset_engine = engine  # type: ignore[attr-defined]  # of the tensors that it takes
     return logits
 
 
@@ -174,7 +175,7 @@ def _require_known(labels: np.ndarray, logits: Callable, images: np.ndarray) -> 
     """Check that the network has a logit for each label: MindSpore's own error would be very long.
 
     Raises:
-        MsCoresetError: for a label that it has none for.
+        MsCoresetError: for a label without a logit.
     """
     engine = engine_of(logits)
     with engine.asking():
@@ -217,7 +218,9 @@ def answers(logits: Callable, images: np.ndarray) -> np.ndarray:
 
 def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | None = None,
                   *, eps: float = 8 / 255) -> np.ndarray:
-    """``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``; where the gradient is exactly 0, x stays.
+    """One step along the gradient's sign: ``clip(x + eps sign(grad_x CE(f(x), y)), 0, 1)``.
+
+    A pixel whose gradient is exactly 0 stays as it is.
 
     Source: Goodfellow et al., Explaining and harnessing adversarial examples, ICLR 2015, section 4. With the network's
     own answers it is the GradientSignAttack of advertorch, as the Moderate repository calls it. Departure from that
@@ -226,7 +229,7 @@ def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | Non
     Args:
         logits: as in ``attack``.
         images: (B, C, H, W) float32 in [0, 1].
-        labels: (B,) the y, or None for the network's own answers.
+        labels: (B,) the classes y, or None for the network's own answers.
         eps: how far a pixel moves, 0 to 1.
 
     Returns:
@@ -243,7 +246,9 @@ def gradient_sign(logits: Callable, images: np.ndarray, labels: np.ndarray | Non
 
 def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray, *, eps: float = 8 / 255,
                        alpha: float = 2 / 255, steps: int = 10, start: np.ndarray | None = None) -> np.ndarray:
-    """``steps`` times ``x <- clip(x + alpha sign(grad_x CE(f(x), y)))``, clipped to the eps-ball and to [0, 1].
+    """Projected gradient descent: ``steps`` times ``x <- clip(x + alpha sign(grad_x CE(f(x), y)))``.
+
+    Each step is clipped to the eps-ball (of the maximum norm) around the image, and to [0, 1].
 
     Source: Madry et al., Towards deep learning models resistant to adversarial attacks, ICLR 2018, section 2.1, with
     the defaults of torchattacks 3.3 and later.
@@ -251,11 +256,11 @@ def projected_gradient(logits: Callable, images: np.ndarray, labels: np.ndarray,
     Args:
         logits: as in ``attack``.
         images: (B, C, H, W) float32 in [0, 1].
-        labels: (B,) the y.
+        labels: (B,) the classes y.
         eps: radius of the ball, 0 to 1.
         alpha: step size, 0 to 1.
         steps: number of steps, 1 or more.
-        start: (B, C, H, W) where to begin, or None for the images themselves.
+        start: (B, C, H, W) first x, or None for the images themselves.
 
     Returns:
         (B, C, H, W) float32 in [0, 1].

@@ -1,4 +1,4 @@
-"""A sheet of small images in rows, which shows what a perturbation did to them."""
+"""Contact sheets: small images in rows that show what a perturbation did."""
 
 from __future__ import annotations
 

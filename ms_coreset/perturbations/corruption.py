@@ -1,14 +1,14 @@
-"""Corrupted images: a share of them is blurred, fogged, coarsened, covered in part, or drowned in noise.
+"""Corrupted images: a share of the images is blurred, fogged, coarsened, covered in part, or noisy.
 
 These are the five corruptions of the Moderate coreset repository (tmllab/2023_ICLR_Moderate-DS, robust/), which gives
 their sizes for images of 32 and of 64 pixels. Other images follow one rule: an image below 32 pixels is treated as one
 of 32 scaled down, one above 64 as one of 64 scaled up; images between the two have sizes between.
 
-There are two modes. "paper" is what was meant: fog keeps the image's brightness, noise is clipped to the range of
-pixels, and an image without contrast is not changed by the blur. "repo" is what the repository writes where that is
-defined. Its fog is never scaled back to 0 .. 255, so such images are black, and so is the blur of an image without
-contrast. Its noise casts negative numbers to uint8, which no standard defines; they become 0 in both modes. Departures
-in both: everything random is seeded, and which sample got what is known.
+There are two modes. "paper" is what the paper describes: fog keeps the image's brightness, noise is clipped to the
+range of pixels, and the blur does not change an image without contrast. "repo" is what the repository writes, where
+that is defined: its fog is never scaled back to 0 .. 255, so that such images are black, and so is the blur of an image
+without contrast. Its noise casts negative numbers to uint8, which no standard defines; they become 0 in both modes.
+Departures in both: all random numbers are seeded, and the kind of each sample is recorded.
 """
 
 import numbers
@@ -27,13 +27,14 @@ _NOISE_MEAN, _NOISE_DEVIATION = 0.2, 1.0
 
 def corrupt(images: np.ndarray, shares: float | dict = 0.3, seed: int = 0, *, mode: str = "paper",
             random_occlusion: bool = False) -> tuple:
-    """Corrupt a share of the images, each in one way.
+    """Corrupt a share of the images, each in one of five ways: motion blur, fog, coarsening, occlusion, noise.
 
     Args:
         images: (n, height, width, channels) uint8; not changed.
-        shares: share of the images to corrupt, evenly by the five kinds, or a dict from kind to its own share.
-        seed: of which image gets what, of the noise and of the places, 0 to 2**32 - 1.
-        mode: "paper" or "repo", see the module's docstring.
+        shares: share of the images to corrupt, 0 to 1, evenly by the five kinds; or a dict from kind to its own share.
+        seed: of the choice of images, of the noise and of the places, 0 to 2**32 - 1.
+        mode: "paper" or "repo". "repo" reproduces the Moderate repository, whose fog and flat blurs come out black;
+            "paper" is what is meant.
         random_occlusion: whether the covered place is drawn for each image, instead of the same place in all.
 
     Returns:
@@ -71,7 +72,7 @@ def corruption_options(shares: float | dict[str, float] = 0.3, seed: int = 0, mo
         MsCoresetError: for an argument outside its range.
     """
     if not isinstance(shares, dict):
-        # Checked as one number first, for a message about what was typed.
+        # One number is checked first, so that the message is about the number that was typed.
         _require_share("corruption ratio", shares)
         shares = dict.fromkeys(KINDS, shares / len(KINDS))
     unknown = sorted(map(str, shares.keys() - set(KINDS)))
@@ -90,10 +91,10 @@ def corruption_options(shares: float | dict[str, float] = 0.3, seed: int = 0, mo
 
 
 def assign_kinds(n: int, options: dict[str, Any]) -> np.ndarray:
-    """Which corruption each of ``n`` samples gets; see ``corrupt``.
+    """Draw which corruption each of ``n`` samples gets; see ``corrupt``.
 
-    Classes are not looked at: the first samples of a permutation are divided by the shares. The number of samples of
-    each kind, and of all together, is the share's, rounded.
+    Classes do not matter: the first samples of a permutation are divided by the shares. The number of samples of each
+    kind, and of all together, is its share times n, rounded.
 
     Args:
         n: number of samples.
@@ -102,7 +103,7 @@ def assign_kinds(n: int, options: dict[str, Any]) -> np.ndarray:
     Returns:
         (n,) int8.
     """
-    # Summing up shares leaves crumbs (0.3 as 0.30000000000000004), which must not decide a rounding.
+    # A sum of shares has a rounding error (0.3 as 0.30000000000000004), which must not decide how a count is rounded.
     ends = [round(round(total, 9) * n) for total in np.cumsum(options["shares"]).tolist()]
     order = stream(options["seed"], "corruption").permutation(n)
     kinds = np.zeros(n, np.int8)

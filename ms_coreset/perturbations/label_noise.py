@@ -1,4 +1,4 @@
-"""Label noise: a share of the labels is replaced by wrong ones, drawn or given by people."""
+"""Label noise: a share of the labels is replaced by wrong ones, which are drawn or given by people."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from ms_coreset.randomness import stream
 
 def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, *, seed: int = 0,
                     exact: bool = True) -> tuple[np.ndarray, dict]:
-    """Replace a share of the labels, each by one of the other classes, all of them equally likely.
+    """Replace a share of the labels, each by one of the other classes with equal chance.
 
     Source: ``exact=False`` is the distribution of the Moderate coreset repository (tmllab/2023_ICLR_Moderate-DS).
-    Departures: that code sets no seed, so its very draws can't be repeated; an exact count is our default.
+    Departures: that code sets no seed, so that its draws can't be repeated; our default is an exact count.
 
     Args:
         labels: (n,) integers in ``0 .. num_classes - 1``; not changed.
@@ -44,7 +44,7 @@ def symmetric_noise(labels: np.ndarray, num_classes: int, ratio: float = 0.2, *,
 
 def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2, *, seed: int = 0,
                      exact: bool = True) -> tuple[np.ndarray, dict]:
-    """Replace a share of the labels, each by the one class that its own is mistaken for.
+    """Replace a share of the labels, each by the one class that its class is mistaken for.
 
     Source: Patrini et al., Making deep neural networks robust to label noise, CVPR 2017, section 5. Departure: an exact
     count is our default.
@@ -77,7 +77,7 @@ def asymmetric_noise(labels: np.ndarray, targets: np.ndarray, ratio: float = 0.2
 
 
 def human_noise(labels: np.ndarray, num_classes: int, given: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """Labels that someone gave instead of the true ones.
+    """Replace labels by given ones, such as those that people gave.
 
     Args:
         labels: (n,) integers, the true labels.
@@ -125,7 +125,7 @@ _SUPERCLASSES = {"CIFAR100": """
 
 
 def target_classes(name: str, classes: Sequence[str], next_class: bool = False) -> tuple[np.ndarray, str]:
-    """The class that each class of the data set ``name`` is mistaken for.
+    """The target of each class of the data set ``name``: the class that it is mistaken for.
 
     These are the published pairs of CIFAR10, CIFAR100 and MNIST, if ``classes`` have those names and ``next_class`` is
     not set; otherwise each class has the next one as its target, and the last class the first.
@@ -149,7 +149,7 @@ def target_classes(name: str, classes: Sequence[str], next_class: bool = False) 
 
 
 def _draw(candidates: np.ndarray, ratio: float, exact: bool, rng: np.random.RandomState) -> np.ndarray:
-    """The places to flip: exactly the share of the candidates, or each with that chance."""
+    """Draw the places to flip: exactly the share of the candidates, or each with that chance."""
     if exact:
         return candidates[rng.permutation(len(candidates))[: round(ratio * len(candidates))]]
     return candidates[rng.random_sample(len(candidates)) < ratio]

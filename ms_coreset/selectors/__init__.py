@@ -1,4 +1,4 @@
-"""Which samples stay: scores, rules, set functions over ``Evidence``. It sees no network, data set or file."""
+"""Selection of samples from ``Evidence``: methods, scores, rules, quotas. It uses no network, data set or file."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence import Evidence
 
-# What these register stands in this order in lists and messages.
+# Lists and messages name what these register in this order.
 # isort: off
 from ms_coreset.selectors import baselines, best_window, beta, class_quotas, message_passing
 from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, prune4rel, gradmatch, glister
@@ -71,23 +71,24 @@ __all__ = [
 @one_blas_thread
 def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
            seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
-    """Choose the share ``rate`` of the samples that ``evidence`` describes.
+    """Choose a share ``rate`` of the samples by a method.
 
-    Several ranks (``distributed``) share the work. The manifest then says how they did, and whether one process would
-    have chosen the same.
+    Several ranks (``distributed``) share the work. The coreset's manifest says how, and whether the result is that of
+    one process.
 
     Args:
-        method: one of ``list_methods()``, or an alias, in any case.
-        evidence: what is known of the samples.
-        rate: in (0, 1]; the budget is ``round(rate n)``, half to even.
-        balance: choose ``round(rate n_c)`` of each class instead.
-        quota: how many of each class, ``round(rate n)`` in all: "none", "proportional" (to its size), "drop" (DRoP:
-            more of classes that are recognized less) or "difficulty" (NUCS); see ``describe("drop")``.
-        seed: seed of the call's one random generator.
-        memory: bytes that it may use beside the data, a number or a text such as "2G"; by default half of what is free.
-            What does not fit is computed in blocks, or computed again, where the method can do so: that is slower, with
-            the same result. ``estimate`` says what a call will take.
-        **options: options of the method, see ``describe(method)``, and of the quota.
+        method: one of ``list_methods()`` or an alias, in any case.
+        evidence: arrays about the n samples; ``describe(method)`` lists the fields that the method needs.
+        rate: share to keep, in (0, 1]: ``round(rate n)`` samples, half to even.
+        balance: keep ``round(rate n_c)`` of the n_c samples of each class instead.
+        quota: how many of each class to keep, ``round(rate n)`` in all: "none" (classes compete), "proportional" (to
+            n_c), "drop" (DRoP: more of classes that the network recognizes less) or "difficulty" (NUCS); see
+            ``describe("drop")`` and the others. None: as ``balance`` says.
+        seed: of the random generator, 0 to 2**32 - 1.
+        memory: bytes that the call may use beside the data, a number or a text such as "2G"; by default half of what is
+            free. If more is needed, many methods compute in blocks or compute values again: slower, with the same
+            result. ``estimate`` tells beforehand.
+        **options: of the method and of the quota; see ``describe(method)``.
 
     Returns:
         A ``Coreset``.
@@ -118,19 +119,19 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
 @one_blas_thread
 def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance: bool = False,
               quota: str | None = None, seed: int = 0, memory: int | str | None = None, **options: Any) -> Coreset:
-    """Choose by any score and any rule.
+    """Choose a share ``rate`` of the samples by any score and any rule.
 
     Args:
-        score: one of ``list_scores()``.
-        rule: one of ``list_rules()``.
-        evidence: what is known of the samples.
-        rate: see ``select``.
-        balance: see ``select``.
-        quota: see ``select``.
-        seed: see ``select``.
-        memory: see ``select``.
-        **options: options of the score and of the rule (see ``describe``), where an option that both have goes to both,
-            and of the quota; normalize="class" brings the scores of each class to [0, 1] first.
+        score: one of ``list_scores()``, which ranks the samples.
+        rule: one of ``list_rules()``, which draws the budget from the scores.
+        evidence: arrays about the n samples, with the fields that the score and the rule need.
+        rate: share to keep, in (0, 1], as for ``select``.
+        balance: keep the same share of each class, as for ``select``.
+        quota: how many of each class to keep, as for ``select``.
+        seed: of the random generator, 0 to 2**32 - 1.
+        memory: bytes that the call may use beside the data, as for ``select``.
+        **options: of the score, of the rule (an option that both have goes to both) and of the quota; see ``describe``.
+            normalize="class" first scales the scores of each class to [0, 1].
 
     Returns:
         A ``Coreset``.
@@ -175,15 +176,15 @@ def _coreset(selection: Selection, name: str, evidence: Evidence, request: Reque
 
 @one_blas_thread
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
-    """The score ``name`` of every sample: (n,) float64, high = keep.
+    """Compute the score ``name`` of every sample.
 
     Args:
-        name: one of ``list_scores()``, or an alias.
-        evidence: what is known of the samples.
+        name: one of ``list_scores()`` or an alias, in any case.
+        evidence: arrays about the n samples; ``describe(name)`` lists the fields that the score needs.
         **options: options of the score, see ``describe(name)``.
 
     Returns:
-        (n,) float64, high = keep.
+        (n,) float64, high = keep; some scores are NaN for samples that training did not show.
 
     Raises:
         MsCoresetError: for an unknown score or option, and for evidence that is missing or not finite.
@@ -197,51 +198,52 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
 
 
 def list_methods(pattern: str = "*") -> list[str]:
-    """Names of the methods that match a shell ``pattern``.
+    """List the registered methods whose names match a shell pattern.
 
     Args:
-        pattern: such as "el*"; "*": all.
+        pattern: such as "el*"; "*" for all.
 
     Returns:
-        The names.
+        Their names, in order of registration.
     """
     return METHODS.names(pattern)
 
 
 def list_scores(pattern: str = "*") -> list[str]:
-    """Names of the scores that match a shell ``pattern``.
+    """List the registered scores whose names match a shell pattern.
 
     Args:
-        pattern: such as "el*"; "*": all.
+        pattern: such as "el*"; "*" for all.
 
     Returns:
-        The names.
+        Their names, in order of registration.
     """
     return SCORES.names(pattern)
 
 
 def list_rules(pattern: str = "*") -> list[str]:
-    """Names of the rules that match a shell ``pattern``.
+    """List the registered rules whose names match a shell pattern.
 
     Args:
-        pattern: such as "el*"; "*": all.
+        pattern: such as "el*"; "*" for all.
 
     Returns:
-        The names.
+        Their names, in order of registration.
     """
     return RULES.names(pattern)
 
 
 def describe(name: str) -> dict:
-    """What a method, score, rule or quota does, needs and costs.
+    """Describe a method, score, rule or quota: what it does, needs and costs.
 
-    Where a method and a rule share a name, as "random" does, the method is described; the rule is like it.
+    If a method and a rule share a name, as "random", the method is described; the rule does the same.
 
     Args:
-        name: of a method, score, rule or quota.
+        name: of a method, score, rule or quota, in any case.
 
     Returns:
-        A dict of name, summary, needs, options, cost, source.
+        A dict: "name"; "summary", a sentence; "needs", fields of ``Evidence``; "options", with their defaults; "cost",
+        the order of the work in n samples, d dimensions, C classes, k picks, T epochs; "source", where it is published.
 
     Raises:
         MsCoresetError: for an unknown name.

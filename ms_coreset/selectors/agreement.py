@@ -14,11 +14,11 @@ from ms_coreset.selectors.rules import top
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far the scores of several runs agree: means over all pairs of runs.
+    """How far the scores of several runs agree: each value is a mean over all pairs of runs.
 
     Attributes:
-        correlation: Pearson's, in [-1, 1]; NaN where all scores of a run are equal.
-        rank_correlation: Spearman's, where equal scores share the mean of their ranks.
+        correlation: Pearson's, in [-1, 1]; NaN if all scores of a run are equal.
+        rank_correlation: Spearman's, in [-1, 1]; equal scores share the mean of their ranks.
         in_common: share of the highest scores of one run that are among the highest of the other, in [0, 1].
         rate: share of all samples that count as the highest.
     """
@@ -34,17 +34,18 @@ class Agreement:
 
 
 def agreement(scores: Any, rate: float = 0.1) -> Agreement:
-    """How far the scores of several runs agree, an ``Agreement``.
+    """Measure how far the scores of several runs agree: correlations, and the overlap of the highest scores.
 
     Args:
-        scores: (R, n), of at least two runs; a sample that has no score (NaN) in one of them is left out.
+        scores: (R, n), a row for each of R >= 2 runs; a sample without a score (NaN) in one of them is left out.
         rate: share of the samples that count as the highest, in (0, 1].
 
     Returns:
         An ``Agreement``.
 
     Raises:
-        MsCoresetError: for fewer than two runs, or fewer than two samples that have a score in all of them.
+        MsCoresetError: for fewer than two runs, for fewer than two samples that have a score in all of them, and for a
+            rate out of range.
     """
     require_number("rate", rate)
     values = np.asarray(as_array("scores", scores))
@@ -62,7 +63,7 @@ def agreement(scores: Any, rate: float = 0.1) -> Agreement:
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """(n,): the place of each in the order, equal ones the mean of their places."""
+    """(n,): the rank of each value from 0 on; equal values share the mean of their ranks."""
     _, group, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts + 1) / 2)[group]
 

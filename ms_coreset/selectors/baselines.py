@@ -1,4 +1,4 @@
-"""What every method is compared with: a random choice, and all samples."""
+"""Baselines that every method is compared with: a random choice, and all samples."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from ms_coreset.selectors.selection import Selection
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
-    """It takes 24 bytes a sample, less than the 40 (scores and their order) that every method is taken to need."""
+    """24 bytes a sample, which the 40 (scores and their order) cover that every method is assumed to need."""
     return Work(-16 * size.n, size.n)
 
 
 @method("random", labels=False, cost="n", work=_work, aliases=("uniform",),
         source="Guo et al., DeepCore, 2022 (Uniform)")
 def random(evidence: Evidence, request: Request) -> Selection:
-    """Each sample equally likely, without replacement.
+    """A uniform random choice, without replacement.
 
-    Drawn by ``RandomState(seed).choice``. If balanced, one stream serves the classes in turn, which gives DeepCore's
-    indices.
+    It draws by ``RandomState(seed).choice``. Balanced, one random stream serves the classes in ascending order, which
+    gives DeepCore's indices.
 
     Args:
         evidence: what is known of the samples.

@@ -1,4 +1,4 @@
-"""The window of the ranking from which a linear classifier learns most."""
+"""The rule ``best_window``: the window of the ranking from which a linear classifier learns most."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ Step = Annotated[float, Number(lambda value: 0.001 <= value <= 1, "at least 0.00
 
 
 def _best_window_work(size: Size, options: dict[str, Any]) -> Work:
-    """A^T A, that with the penalty, and its factors; weights and sums of the labels."""
+    """Memory for A^T A, the same with the penalty, and its factors; weights and sums of the labels."""
     n, d, windows = size.n, size.d, math.ceil(1 / options["step"]) + 1
     peak = 8 * (4 * (d + 1) ** 2 + 3 * (d + 1) * size.columns)
     return Work(peak, 4 * n * d**2 + windows * (2 * d**3 / 3 + 2 * n * d * size.columns))
@@ -36,27 +36,27 @@ def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: 
                 lam: Positive = 1.0) -> Selection:
     """The window of the ranking from which ridge regression on the features classifies best.
 
-    The ranking goes from the highest score to the lowest. A window is as many ranks in a row as are to be kept. It
-    begins at rank a = 0, step, 2 step, .. (as shares of n), and the last one ends with the ranking. With A the features
-    of a window and a column of ones, Y its one-hot labels:
+    The ranking goes from the highest score to the lowest. A window is k successive ranks, with k the budget. Windows
+    begin at ranks a = 0, step, 2 step, .. (as shares of n); the last one ends with the ranking. With A the features of
+    a window and a column of ones, and Y its one-hot labels,
 
         W = (A^T A + lam I)^-1 A^T Y.
 
-    The window is kept for which argmax [x_i, 1] W = y_i holds for most of all n samples; of equal ones, the one that
-    begins higher. Where classes have budgets of their own, windows begin at the same share of each class's ranking.
+    The rule keeps the window for which argmax [x_i, 1] W = y_i holds for most of all n samples; of equal ones, the
+    first. If classes have budgets of their own, a window begins at the same share of each class's ranking.
 
-    The manifest's "windows" lists for each window where it begins, as a share of the ranking, and its accuracy.
+    The manifest's "windows" lists the beginning of each window, as a share of the ranking, and its accuracy.
 
     The paper ranks by ``forgetting`` and takes the features of a network after a few epochs. The authors published no
-    code, so this follows their text. Ours are: the column of ones; the primal form, which gives the same answers; and
-    that answers within 1e-10 of each other count as equal and go to the lowest label.
+    code; this follows their text. Ours are: the column of ones; the primal form, which gives the same answers; and that
+    answers within 1e-10 of each other count as equal and go to the lowest label.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: with labels and ``features``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        step: share of the ranking between two windows, 0.001 to 1.
-        lam: ridge penalty, above 0; 1 as the paper's kernel ridge regression with a linear kernel has it.
+        step: distance between two windows as a share of the ranking, 0.001 to 1.
+        lam: ridge penalty, above 0; 1 as in the paper's kernel ridge regression with a linear kernel.
 
     Returns:
         The picks, a ``Selection``.
@@ -70,14 +70,14 @@ def best_window(values: np.ndarray, evidence: Evidence, request: Request, step: 
 
 
 def _accuracies(evidence: Evidence, request: Request, windows: Iterable[Pick], lam: float) -> np.ndarray:
-    """What ridge regression on each of some windows reaches, in their order."""
+    """Accuracy of ridge regression on each of ``windows``, in their order."""
     labels = np.unique(require_field(evidence.labels), return_inverse=True)[1]
     sums = _WindowSums(require_field(evidence.features), labels)
     return np.array([sums.accuracy(pick_by_group(evidence.groups, request, pick), lam) for pick in windows])
 
 
 def _beginnings(labels: np.ndarray, request: Request, step: float) -> dict[int, float]:
-    """{first rank, summed over the groups: share of the ranking} of the windows that differ, ascending."""
+    """{first rank, summed over the groups: share of the ranking} of all different windows, ascending."""
     sizes = [(len(rows), k) for rows, k in group_budgets(labels, request)]
     found: dict[int, float] = {}
     for i in range(int(np.ceil(1 / step)) + 1):
@@ -92,7 +92,7 @@ def _first_rank(share: float, n: int, k: int) -> int:
 
 
 def _picker(values: np.ndarray, share: float) -> Pick:
-    """What picks the window that begins at a share of the ranking, highest score first."""
+    """A function that picks the window that begins at a share of the ranking, highest score first."""
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         rows = with_score(rows, values, k)
         first = _first_rank(share, len(rows), k)
@@ -117,7 +117,7 @@ class _WindowSums:
         self._gram = np.zeros((features.shape[1] + 1,) * 2)
 
     def accuracy(self, window: np.ndarray, lam: float) -> float:
-        """The share of all samples that ridge regression on a window (k,) labels as they are labeled."""
+        """The share of all samples for which ridge regression on a window (k,) answers their label."""
         inside = np.zeros(len(self._labels), bool)
         inside[window] = True
         for sign, moved in ((1, inside & ~self._inside), (-1, self._inside & ~inside)):
@@ -150,7 +150,7 @@ class _WindowSums:
 
 
 def _solve(matrix: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """matrix^-1 right; the least solution where features are so large that ``lam`` is lost in rounding."""
+    """matrix^-1 right; the least-norm solution if features are so large that ``lam`` is lost in rounding."""
     try:
         return np.linalg.solve(matrix, right)
     except np.linalg.LinAlgError:

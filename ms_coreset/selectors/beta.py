@@ -13,8 +13,8 @@ from ms_coreset.selectors.rules import top, within_reach
 from ms_coreset.selectors.scores.record import mean_over_seen, record_of
 from ms_coreset.selectors.selection import Selection
 
-EPOCHS = 30  # whose mean probability is taken, in the authors' code
-HIGHEST = 10  # scores by which the density is placed
+EPOCHS = 30  # of the mean probability, in the authors' code
+HIGHEST = 10  # number of highest scores that decide where the density lies
 SUM, LARGEST = 16, 15  # of a + b; of b
 _EDGE = 1e-6  # how far from 0 and 1 a mean probability counts as
 _LEAST = 1e-3  # of b: with less, the density is infinite at 1, and nowhere else
@@ -25,30 +25,30 @@ _LEAST = 1e-3  # of b: with less, the density is infinite at 1, and nowhere else
              "Uncertainty, ICML 2025 (DUAL), section 4.2, as their code computes it")
 def beta(values: np.ndarray, evidence: Evidence, request: Request, c_d: Positive = 4.0,
          epochs: Epochs | None = None) -> Selection:
-    """Beta sampling: drawn by score times a Beta density of the label's probability; lower rates draw easier samples.
+    """Beta sampling: draws by score times a Beta density of the label's probability; lower rates draw easier samples.
 
     With p_i the mean over epochs of the label's probability, D_i the score, r = 1 - rate, and mu the mean p_i of the
-    ten highest scores, samples are drawn without replacement with chances
+    ten samples with the highest scores, samples are drawn without replacement with chances
 
         w_i ~ D_i Beta(p_i; a, b),   b = 15 (1 - mu) (1 - r^c_d),   a = 16 - b,
 
-    by ``RandomState(seed).choice``. mu, a and b are computed over all samples, also where classes have budgets of their
+    by ``RandomState(seed).choice``. mu, a and b are computed over all samples, even if classes have budgets of their
     own.
 
-    DUAL's score is never below 0. For a score that is, D_i is its height above the lowest value; where all values are
-    equal, D_i has no effect. Where fewer samples than the budget have a chance, the rest are those of the highest p_i,
-    and a warning says so.
+    DUAL's score is at least 0. Of a score that can be negative, D_i is the height above the lowest value; if all values
+    are equal, D_i has no effect. If fewer samples than the budget have a positive chance, the rest are the samples with
+    the highest p_i, and a warning says so.
 
     Departures from the authors' code: p_i is kept 1e-6 away from 0 and 1, b is at least 1e-3, and the budget is
     ``round(rate n)``. Theirs, int((1 - r) n), is one short where float arithmetic misses a whole number: 59 of 600 for
     r = 0.9.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: with labels and ``dynamics``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        c_d: above 0; 4 is the paper's value for CIFAR-100, 11 for ImageNet.
-        epochs: see ``forgetting``; by default the first 30, or all where fewer were recorded.
+        c_d: exponent, above 0; 4 is the paper's value for CIFAR-100, 11 for ImageNet.
+        epochs: those of p_i, see ``forgetting``; by default the first 30, or all if fewer were recorded.
 
     Returns:
         The picks, a ``Selection``.

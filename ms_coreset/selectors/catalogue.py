@@ -29,23 +29,24 @@ class Entry:
         function: for a score ``(evidence, **options) -> (n,) float64``; for a method ``(evidence, request, **options)
             -> Selection``; for a rule ``(values, evidence, request, **options) -> Selection``, values (n,) float64 of
             any score; for a quota ``(evidence, request, **options) -> Shares | None``, see ``class_quotas``.
-        requirements: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
-        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
-        source: where it is published.
-        nested: whether a method's or a rule's picks at a rate are the first picks at any higher rate (of each class, if
-            balanced), or a function of the options that tells.
-        takes: fields of ``Evidence`` that it uses if they are there, but does not need, or a function of the options
-            that gives them: "validation", the samples that it aims at; "runs", whose arrays replace the evidence's own.
-        parallel: how several ranks share it (``shared``), or a function of the options that tells. A score: "samples",
-            if a sample's value depends on nothing but itself; "classes", if on its class only. A method: "scores", if
+        requirements: fields of ``Evidence`` that it needs beside labels, or a function of the options that returns
+            them.
+        cost: order of the work beyond extraction, as a text in n samples, d dimensions, C classes, k picks.
+        source: authors, title and place of publication.
+        nested: whether the picks of a method or rule at a rate are the first picks at any higher rate (of each class,
+            if balanced), or a function of the options that returns this.
+        takes: fields of ``Evidence`` that it uses if they are given, but does not need, or a function of the options
+            that returns them: "validation", a validation set; "runs", whose arrays replace the evidence's own.
+        parallel: how several ranks share it, or a function of the options that returns this. For a score: "samples", if
+            the value of a sample depends on that sample alone; "classes", if on its class. For a method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
-            runs ``on_ranks.two_rounds`` over all samples itself. "": rank 0 works alone.
-        labels: whether it looks at labels, or a function of the options that tells. False: evidence without any will
-            do, and ``evidence.groups`` stands for the classes; balance, quotas and the like still ask for labels.
-        label_columns: whether it compares labels with logits, so that labels must be their columns, or a function of
-            the options that tells.
-        work: what it takes, for ``estimate``: a function of an ``estimate.Size`` and of all options, given or default,
-            that gives an ``estimate.Work``, or a tuple of the same. None: ``estimate`` says that it is not known.
+            runs ``on_ranks.two_rounds`` over all samples. "": rank 0 works alone.
+        labels: whether it looks at labels, or a function of the options that returns this. False: it takes evidence
+            without labels, with ``evidence.groups`` in their place; balance and quotas still need labels.
+        label_columns: whether it compares labels with logits, so that labels must be 0 .. C-1, or a function of the
+            options that returns this.
+        work: its memory and operations for ``estimate``: a function of an ``estimate.Size`` and of all options that
+            returns an ``estimate.Work`` or a tuple of the same. None: ``estimate`` says that they are unknown.
     """
 
     name: str
@@ -69,7 +70,7 @@ class Entry:
         return tuple(self._with(options, self.requirements))
 
     def takes_for(self, options: dict[str, Any]) -> tuple[str, ...]:
-        """Fields of ``Evidence`` that it uses if they are there, with these options over the defaults."""
+        """Fields of ``Evidence`` that it uses if they are given, with these options over the defaults."""
         return tuple(self._with(options, self.takes))
 
     def nested_for(self, options: dict[str, Any]) -> bool:
@@ -95,7 +96,7 @@ class Entry:
         needs, takes = self.needs_for(options), self.takes_for(options)
         labels = ("labels",) if self.needs_labels(options) else ()
         checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, (*labels, *needs), self.name)]
-        if "runs" in takes and evidence.runs:  # their networks' answers are used, all else is the evidence's
+        if "runs" in takes and evidence.runs:  # features and logits come from the runs, all else from the evidence
             asked, others = ([need for need in needs if (need in EXTRACTED) == theirs] for theirs in (True, False))
             checked = [(evidence, (*labels, *others), self.name), *((run, asked, f"every run of {self.name}")
                                                         for run in evidence.runs)]
@@ -107,7 +108,7 @@ class Entry:
                 samples.require_label_columns(whose)
 
     def _with(self, options: dict[str, Any], fact: Any) -> Any:
-        """A fact, which may be a function of the options, with these over the defaults."""
+        """A fact, or its value for these options (over the defaults) if it is a function of the options."""
         return fact({**self.options, **options}) if callable(fact) else fact
 
     @property
@@ -131,7 +132,7 @@ class Entry:
         return {name: parameter.default for name, parameter in option_values.keywords(self.function).items()}
 
     def canonical_value(self, option: str, value: Any) -> Any:
-        """The value of one of its options in one spelling of all that mean the same."""
+        """The value of one of its options in the canonical spelling of all that mean the same."""
         return option_values.canonical_value(option_values.keywords(self.function)[option], value)
 
     def check_options(self, given: dict[str, Any]) -> None:
@@ -142,23 +143,23 @@ class Entry:
 def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
            nested: Flag = False, takes: Needs = (), parallel: str | Callable = "",
            labels: Flag = True, label_columns: Flag = False, work: Callable | None = None) -> Callable:
-    """Decorator that registers a function as a selection method; see ``Entry``.
+    """Return a decorator that registers a function as a selection method; see ``Entry``.
 
     Args:
-        name: the name to register it under.
-        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
-        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
-        source: where it is published.
+        name: the name that it is registered under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that returns them.
+        cost: order of the work beyond extraction, as a text in n samples, d dimensions, C classes, k picks.
+        source: authors, title and place of publication.
         aliases: other names for it.
         nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
-        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        takes: fields of ``Evidence`` that it uses if they are given, see ``Entry``.
         parallel: how several ranks share it, see ``Entry``.
         labels: whether it looks at labels, see ``Entry``.
         label_columns: whether it compares labels with logits, see ``Entry``.
         work: what it takes, for ``estimate``, see ``Entry``.
 
     Returns:
-        The decorator, which gives the function back.
+        The decorator; it returns the function unchanged.
     """
     return _register(METHODS, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
                      takes=takes, parallel=parallel, labels=labels, label_columns=label_columns, work=work)
@@ -167,22 +168,22 @@ def method(name: str, needs: Needs = (), cost: str = "", *, source: str = "", al
 def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliases: Iterable[str] = (),
           takes: Needs = (), parallel: str | Callable = "", label_columns: Flag = False,
           work: Callable | None = None, *, labels: Flag = True) -> Callable:
-    """Decorator that registers a function as a score; see ``Entry``.
+    """Return a decorator that registers a function as a score; see ``Entry``.
 
     Args:
-        name: the name to register it under.
-        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
-        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
-        source: where it is published.
+        name: the name that it is registered under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that returns them.
+        cost: order of the work beyond extraction, as a text in n samples, d dimensions, C classes, k picks.
+        source: authors, title and place of publication.
         aliases: other names for it.
-        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        takes: fields of ``Evidence`` that it uses if they are given, see ``Entry``.
         parallel: how several ranks share it, see ``Entry``.
         labels: whether it looks at labels, see ``Entry``.
         label_columns: whether it compares labels with logits, see ``Entry``.
         work: what it takes, for ``estimate``, see ``Entry``.
 
     Returns:
-        The decorator, which gives the function back.
+        The decorator; it returns the function unchanged.
     """
     return _register(SCORES, aliases, name=name, requirements=needs, cost=cost, source=source, takes=takes,
                      parallel=parallel, labels=labels, label_columns=label_columns, work=work)
@@ -190,20 +191,20 @@ def score(name: str, needs: Needs = (), cost: str = "", source: str = "", aliase
 
 def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "", aliases: Iterable[str] = (),
          nested: Flag = False, labels: Flag = True, work: Callable | None = None) -> Callable:
-    """Decorator that registers a function as a rule, which draws from any score; see ``Entry``.
+    """Return a decorator that registers a function as a rule, which draws from any score; see ``Entry``.
 
     Args:
-        name: the name to register it under.
-        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
-        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
-        source: where it is published.
+        name: the name that it is registered under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that returns them.
+        cost: order of the work beyond extraction, as a text in n samples, d dimensions, C classes, k picks.
+        source: authors, title and place of publication.
         aliases: other names for it.
         nested: whether its picks at a rate are the first picks at any higher rate, see ``Entry``.
         labels: whether it looks at labels, see ``Entry``.
         work: what it takes beside its score, for ``estimate``, see ``Entry``; None: next to nothing.
 
     Returns:
-        The decorator, which gives the function back.
+        The decorator; it returns the function unchanged.
     """
     return _register(RULES, aliases, name=name, requirements=needs, cost=cost, source=source, nested=nested,
                      labels=labels, work=work)
@@ -211,19 +212,19 @@ def rule(name: str, needs: Needs = (), cost: str = "n log n", *, source: str = "
 
 def quota(name: str, needs: Needs = (), cost: str = "", *, source: str = "", takes: Needs = (),
           labels: Flag = True, label_columns: Flag = False) -> Callable:
-    """Decorator that registers a function as a quota, which shares a budget out over the classes; see ``Entry``.
+    """Return a decorator that registers a function as a quota, which splits a budget over classes; see ``Entry``.
 
     Args:
-        name: the name to register it under.
-        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
-        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
-        source: where it is published.
-        takes: fields of ``Evidence`` that it uses if they are there, see ``Entry``.
+        name: the name that it is registered under.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that returns them.
+        cost: order of the work beyond extraction, as a text in n samples, d dimensions, C classes, k picks.
+        source: authors, title and place of publication.
+        takes: fields of ``Evidence`` that it uses if they are given, see ``Entry``.
         labels: whether it looks at labels, see ``Entry``.
         label_columns: whether it compares labels with logits, see ``Entry``.
 
     Returns:
-        The decorator, which gives the function back.
+        The decorator; it returns the function unchanged.
     """
     return _register(QUOTAS, (), name=name, requirements=needs, cost=cost, source=source, takes=takes,
                      labels=labels, label_columns=label_columns)

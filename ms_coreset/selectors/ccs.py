@@ -24,21 +24,25 @@ def _takes_of_score(options: dict[str, Any]) -> tuple[str, ...]:
         source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def ccs(evidence: Evidence, request: Request, score: ScoreName = "accumulated_margin", strata: Count = 50,
         mis_ratio: Share = 0.0, cutoff_score: ScoreName = "accumulated_margin") -> Selection:
-    """Spread evenly over strata of a score, after a share of the hardest samples is cut off.
+    """Samples spread evenly over strata of a score, after a cut-off of the hardest samples.
 
-    See ``rules.after_cutoff`` and ``rules.spread_over_strata``.
+    The int(mis_ratio n) of n samples (of each class, if balanced) with the highest ``cutoff_score`` are cut off. The
+    range of the score of the others is divided into intervals of equal width, the strata. They share the budget evenly:
+    by rising size, the j-th of S strata (from 0) gets min(size, left // (S - j)). Within a stratum samples are drawn
+    uniformly.
 
-    Departures from the authors' code: the budget is ``round(rate n)``, not truncated; too few survivors are an error;
-    intervals are closed at the highest score.
+    Departures from the authors' code: the budget is ``round(rate n)``, not truncated; if fewer samples than the budget
+    survive the cut-off, that is an error; the last stratum ends at the highest score (theirs at 1.0001 times it, which
+    loses it if it is negative).
 
     Args:
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        score: the score that the strata are cut from, any one.
-        strata: number of intervals of equal width.
-        mis_ratio: share of all samples, highest in ``cutoff_score``, that is never taken (the paper's beta; it grows
-            with the share that is dropped, 0.3 for a tenth of CIFAR-10); "auto", which is ours, as in ``moderate``.
-        cutoff_score: the score of the cut-off.
+        score: name of the score of the strata, any of ``mc.list_scores()``.
+        strata: number of intervals S, 1 or more.
+        mis_ratio: share of all samples to cut off, in [0, 1): the paper's beta, which grows with the share that is
+            dropped (0.3 to keep a tenth of CIFAR-10). "auto", which is ours: see ``moderate``.
+        cutoff_score: name of the score of the cut-off; its highest values are cut off.
 
     Returns:
         The picks, a ``Selection``.

@@ -1,4 +1,4 @@
-"""Where the middle of a class lies: its mean, median and geometric median."""
+"""Centers of a class: mean, median and geometric median."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MEDIAN_THREADS = 2
 def class_median(block: np.ndarray) -> np.ndarray:
     """Per-dimension median (d,) float64 of a class's rows (m, d), numbers of any type.
 
-    For an even m it is the mean of the two middle values, as NumPy's is (torch's and MindSpore's own medians give the
-    lower). It is computed on the host everywhere: a partition there is ten times faster than MindSpore's sort, and
-    exact, while Ascend sorts along the last axis only, in float32.
+    For an even m it is the mean of the two middle values, as in NumPy (torch's and MindSpore's medians give the lower
+    one). It is always computed on the host: a partition there is ten times faster than MindSpore's sort, and exact,
+    while Ascend sorts along the last axis only, in float32.
     """
     middle = [(len(block) - 1) // 2, len(block) // 2]
 
@@ -25,7 +25,7 @@ def class_median(block: np.ndarray) -> np.ndarray:
         # Along rows that are contiguous it is faster than down the columns.
         ranked = np.array(block[:, columns].T, block.dtype.newbyteorder("="), order="C")
         ranked.partition(middle, axis=1)
-        return ranked[:, middle].astype(np.float64).mean(axis=1)  # in their own type the sum of two overflows
+        return ranked[:, middle].astype(np.float64).mean(axis=1)  # in its own type the sum of two may overflow
 
     parts = blocks(block.shape[1], block.itemsize * len(block), row_blocks.BLOCK_BYTES // 4)
     if len(parts) == 1:
@@ -37,7 +37,7 @@ def class_median(block: np.ndarray) -> np.ndarray:
 def class_mean(block: np.ndarray) -> np.ndarray:
     """Per-dimension mean (d,) float64 of a class's rows (m, d), exact to rounding of their distances from it.
 
-    Far from the origin the first sum loses that much accuracy, so the rows' differences from it are averaged once more.
+    Far from the origin a sum loses digits, so the differences of the rows from a first mean are averaged once more.
     """
     mean = np.mean(block, axis=0, dtype=np.float64)
     rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in blocks(len(block), 8 * block.shape[1]))
@@ -45,18 +45,17 @@ def class_mean(block: np.ndarray) -> np.ndarray:
 
 
 MOST_STEPS = 5000
-_NEAREST = 1e-8  # of the mean distance: a row that is nearer counts as that far
-_SETTLED = 1e-6  # of the mean distance: what a step moves the point less than ends the search
+_NEAREST = 1e-8  # of the mean distance: a nearer row counts as this far
+_SETTLED = 1e-6  # of the mean distance: a shorter step ends the search
 
 
 def geometric_median(block: np.ndarray) -> np.ndarray:
     """The point (d,) float64 of least summed distance to a class's rows (m, d), numbers of any type.
 
-    It is argmin_z sum_i ||x_i - z||, found by Weiszfeld's steps from the mean: z <- (sum_i x_i / ||x_i - z||) / (sum_i
-    1 / ||x_i - z||), until a step is shorter than 1e-6 of the mean distance, 5,000 steps at most. Up to half of the
-    rows may lie anywhere, and it stays near the others. For an even number of rows on a line there is no single answer;
-    the start then decides. Adding a constant to all rows, or multiplying them by a positive number, does the same to
-    the result.
+    It is argmin_z sum_i ||x_i - z||, computed by Weiszfeld's iteration from the mean: z <- (sum_i x_i / ||x_i - z||) /
+    (sum_i 1 / ||x_i - z||), until a step is shorter than 1e-6 of the mean distance, at most 5,000 steps. Up to half of
+    the rows may be outliers: it stays near the others. For an even number of rows on a line the minimum is not unique;
+    the start then decides. A constant added to all rows, or a positive factor, has the same effect on the result.
 
     Source: Weiszfeld, Tohoku Mathematical Journal 1937; Acharya et al., Geometric Median Matching, ICML 2025, whose
     code stops at a step of 1e-5, whatever the scale.

@@ -1,6 +1,6 @@
-"""A way of choosing: a method, or a score and a rule, with its options; and the text that it is typed as.
+"""A choice of method, or of score and rule, with options; and the text by which it is typed.
 
-The text is a name, and options after it: "ccs:mis_ratio=0.3,strata=20", or any score by any rule, "el2n-strata".
+The text is a name and its options: "ccs:mis_ratio=0.3,strata=20", or a score and a rule, "el2n-strata".
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ms_coreset.yaml_files import parse_yaml
 if TYPE_CHECKING:
     from ms_coreset.selectors.catalogue import Entry
 
-# DeepCore's families of methods, and the one of each that is meant unless another is named.
+# DeepCore's families of methods, and the default of each.
 FAMILIES = {"submodular": "GraphCut", "uncertainty": "Entropy"}
 _WHOLE = "full"  # the method that keeps every sample, whatever a quota says
-_QUOTA = "quota"  # how many of each class, a name of ``QUOTAS``
-_HELD_OUT = "held_out"  # the share of the samples that a method that goes by a validation set is to aim at
+_QUOTA = "quota"  # a name of ``QUOTAS``
+_HELD_OUT = "held_out"  # share of the samples to hold out for methods that use a validation set
 _POWER_OF_TEN = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
@@ -44,13 +44,13 @@ class Choice:
 
     Attributes:
         name: the method's, or "<score>-<rule>", in any spelling; it becomes the registered one.
-        options: values that replace the defaults of the method, or of the score and the rule; "quota", how many of each
-            class, with its options; and for methods and quotas that use a validation set "held_out", the share of the
-            samples to hold out as one: the method aims at these and never picks them.
-        seed: seed of the draw of the samples that are held out; None: the request's.
+        options: values that replace the defaults of the method, or of the score and the rule; "quota", the name of a
+            quota, with the quota's options; and, for methods and quotas that use a validation set, "held_out", the
+            share of the samples to hold out as one, which are never picked.
+        seed: of the draw of the held-out samples; None: the request's.
 
     Raises:
-        MsCoresetError: for an unknown name, for options that it does not have, and for values that they may not have.
+        MsCoresetError: for an unknown name, an option that it does not have, and a value that the option may not have.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Choice:
 
     @classmethod
     def parse(cls, text: str, families: Mapping[str, str] | None = None) -> Choice:
-        """The choice that a text means.
+        """Parse a text such as "ccs:mis_ratio=0.3,strata=20".
 
         Args:
             text: a name and options, such as "ccs:mis_ratio=0.3,strata=20".
@@ -78,13 +78,13 @@ class Choice:
 
     @property
     def text(self) -> str:
-        """The text that it is typed as: the same one for all texts that mean the same."""
+        """The canonical text: the same for all texts that mean the same."""
         options = ",".join(f"{name}={_spell(value)}" for name, value in sorted(self.canonical_options.items()))
         return f"{self.name}:{options}" if options else self.name
 
     @property
     def canonical_options(self) -> dict:
-        """The options with values that are equal wherever they mean the same."""
+        """The options in their canonical spelling: equal for all that mean the same."""
         return {name: entry.canonical_value(name, value) if name in (entry := self._owner(name)).options
                 else QUOTAS.canonical(value) if name == _QUOTA else value for name, value in self.options.items()}
 
@@ -123,7 +123,7 @@ class Choice:
 
     @property
     def nested(self) -> bool:
-        """Whether its picks at a rate are the first picks at any higher one."""
+        """Whether its picks at a rate are the first picks at any higher rate."""
         if self.quota not in (None, NONE):
             return False
         score, rule = _score_and_rule(self.name)
@@ -132,11 +132,11 @@ class Choice:
         return _HELD_OUT not in self.options and METHODS[self.name].nested_for(self._options_of(METHODS[self.name]))
 
     def require_agreement(self, request: Request) -> None:
-        """Raise ``MsCoresetError`` where its quota contradicts a request's balance."""
+        """Raise ``MsCoresetError`` if its quota contradicts the balance of a request."""
         require_agreement(request.balance, self.quota)
 
     def choose(self, evidence: Evidence, request: Request) -> Coreset:
-        """The coreset; see ``select`` and ``select_by``."""
+        """Select the coreset; see ``select`` and ``select_by``."""
         if _HELD_OUT not in self.options:
             return self._choose(evidence, request)
         share, seed = self.options[_HELD_OUT], request.seed if self.seed is None else self.seed
@@ -146,7 +146,7 @@ class Choice:
         return replace(coreset, options={**coreset.options, _HELD_OUT: share})
 
     def estimate(self, n: int, d: int, classes: int | Sequence[int], dtype: Any, request: Request) -> Estimate:
-        """What it will take on all ranks; see ``selectors.estimate``."""
+        """Estimate memory and operations on all ranks; see ``selectors.estimate``."""
         score, rule = _score_and_rule(self.name)
         entry = METHODS[self.name if score is None else score.name if score.name in METHODS else "moderate"]
         options = self._options_of(entry) if score is None else {}
@@ -213,7 +213,7 @@ def options_of(name: str, quota: str | None = None) -> list[str]:
 
 
 def title_of(name: str) -> str:
-    """What messages call a method, or a score and a rule."""
+    """The name of a method, or of a score and a rule, in messages."""
     score, rule = _score_and_rule(name)
     return METHODS.canonical(name) if score is None else f"{score.name} by {rule}"
 
@@ -235,7 +235,7 @@ def split_text(text: str) -> tuple[str, dict]:
 
 
 def value_of(text: str, what: str) -> Any:
-    """An option's value as YAML reads it, and 1e-6 as the number that it is in all other languages.
+    """Parse an option's value as YAML, except that 1e-6 is a number.
 
     Args:
         text: the value as it is typed.
@@ -251,9 +251,9 @@ def value_of(text: str, what: str) -> Any:
 
 
 def canonical(name: str, options: dict) -> dict:
-    """Recorded options in one spelling, so that values that mean the same are equal.
+    """The canonical spelling of recorded options, so that values that mean the same are equal.
 
-    Options stay as they are where their meaning is not known, as with a method that a plugin registers.
+    Options whose meaning is not known, such as those of a plugin's method, stay as they are.
 
     Args:
         name: of the method, or of the score and the rule.

@@ -1,4 +1,4 @@
-"""How many of each class: quotas by name, for every method and every score; see ``catalogue.quota``."""
+"""Quotas, by name: how many samples of each class to keep, for every method and score; see ``catalogue.quota``."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -18,7 +18,7 @@ from ms_coreset.selectors.quota import Request, budget, classes, proportional
 from ms_coreset.selectors.rules import within_reach
 
 NONE, PROPORTIONAL = "none", "proportional"
-TRIM = 0.05  # share of a class, at either end, that its difficulty leaves out
+TRIM = 0.05  # share of a class's samples at either end that its difficulty leaves out
 _LEAST_WEIGHT = 1e-12  # of the largest
 _DIGITS = 9  # of budgets before they are rounded: what is nearer differs by rounding
 Least = Annotated[int, Whole(0)]
@@ -30,7 +30,7 @@ class Shares(NamedTuple):
 
     Attributes:
         counts: (C,), how many of each class, by ascending label.
-        notes: plain values on the reasons, by name.
+        notes: plain values for the manifest that explain the counts, by name.
     """
 
     counts: Iterable[int]
@@ -38,7 +38,7 @@ class Shares(NamedTuple):
 
 
 def require_agreement(balance: bool, quota: str | None) -> None:
-    """Raise ``MsCoresetError`` where a quota contradicts ``balance``; None never does."""
+    """Raise ``MsCoresetError`` if a quota contradicts ``balance``; the quota None never does."""
     if balance and quota is not None and QUOTAS.canonical(quota) != PROPORTIONAL:
         raise MsCoresetError(f"balance, the same share of every class, and quota {quota} contradict each other: leave "
                              "one of them out")
@@ -56,7 +56,7 @@ def apart(quota: str | None, options: dict[str, Any]) -> tuple[dict[str, Any], d
 
 
 def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence) -> tuple[Request, dict[str, Any]]:
-    """The request with the budgets that a quota gives its classes, and notes on them for the manifest.
+    """Add the budgets of a quota to the request, and return notes on them for the manifest.
 
     Args:
         request: its rate gives the total, ``round(rate n)``.
@@ -88,7 +88,7 @@ def with_quota(request: Request, of_quota: Mapping[str, Any], evidence: Evidence
 
 @quota(NONE, labels=False)
 def none(evidence: Evidence, request: Request) -> None:
-    """Classes have no budgets of their own: all samples compete with one another.
+    """Classes have no budgets of their own: all samples compete.
 
     Args:
         evidence: what is known of the samples.
@@ -101,10 +101,11 @@ def none(evidence: Evidence, request: Request) -> None:
 
 @quota(PROPORTIONAL, cost="n")
 def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
-    """The same share of every class, ``round(rate n)`` in all.
+    """The same share of every class, ``round(rate n)`` samples in all.
 
-    Each class gets k n_c / n, rounded down. The classes with the largest remainders get one more; of equal remainders,
-    the lowest labels. ``balance`` rounds each class by itself, so that its total may differ.
+    Each class gets k n_c / n, rounded down, with k = ``round(rate n)``. The classes with the largest remainders get one
+    more; of equal remainders, the lowest labels. (``balance`` rounds each class by itself, so that its total may
+    differ.)
 
     Args:
         evidence: what is known of the samples.
@@ -120,28 +121,28 @@ def proportional_to_size(evidence: Evidence, request: Request) -> Shares:
 @quota("drop", needs=("logits",), takes=("validation",), label_columns=True, cost="n C + C log C",
        source="Vysogorets et al., DRoP: Distributionally Robust Data Pruning, ICLR 2025, algorithm 1")
 def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares:
-    """The larger a share of a class, the less of it the network recognises on held-out samples.
+    """A larger share of the classes that the network recognizes less on held-out samples.
 
     With r_c the recall of class c, n_c its size and k = ``round(rate n)``, the class gets d_c n_c, where
 
         d_c = min(1, lambda (1 - r_c)),   sum_c n_c d_c = k,
 
-    rounded to whole numbers of sum k by the largest remainders; of equal remainders, the lowest labels. The recall is
-    that of ``evidence.validation`` (``--held-out``), or, without it, of the samples themselves, which says little about
-    a network that was trained on them.
+    rounded to whole numbers with sum k by the largest remainders; of equal remainders, the lowest labels. The recall is
+    measured on ``evidence.validation`` (``--held-out``), or else on the samples themselves, which says little about a
+    network that was trained on them.
 
-    The paper draws at random within classes: that is the method ``random``. Where the classes with r_c < 1 have fewer
-    than k samples, the others share the rest in proportion to their sizes. A class without validation samples counts as
-    r_c = 0. A warning tells of both.
+    The paper draws at random within classes: that is the method ``random``. If the classes with r_c < 1 have fewer than
+    k samples, the others share the rest in proportion to their sizes. A class without validation samples counts as r_c
+    = 0. A warning tells of both cases.
 
-    Departures from the authors' code: theirs gives a class a share of k in proportion to 1 - r_c, without n_c, which is
-    the paper's only where all classes are of one size. It rounds down and fills up at random, and from a class that is
-    to give nothing it takes all (``order[-0:]``).
+    Departures from the authors' code: theirs shares k in proportion to 1 - r_c, without n_c, which is the paper's rule
+    only if all classes have one size. It rounds down and fills up at random, and takes all samples of a class whose
+    budget is 0 (``order[-0:]``).
 
     Args:
         evidence: with labels and ``logits``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        quota_least: at least so many of every class, or all of it; 0 or more.
+        quota_least: least number to keep of every class (or all of it, if it is smaller), 0 or more.
 
     Returns:
         ``Shares``.
@@ -178,18 +179,19 @@ def class_recall(evidence: Evidence, labels: np.ndarray) -> np.ndarray:
        takes=lambda options: SCORES[options["quota_score"]].takes_for({}), cost="that of the score + n log n",
        source="Zhang et al., Non-Uniform Class-Wise Coreset Selection for Vision Model Fine-tuning (NUCS), 2025")
 def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "el2n", quota_least: Least = 0) -> Shares:
-    """A larger share of a class, the more difficult its samples are.
+    """A larger share of the classes whose samples are more difficult.
 
-    With S_c the mean score of class c, without the 5 % of its samples at either end (``trimmed_mean``), and k =
-    ``round(rate n)``, the class gets min(n_c, lambda n_c S_c), k in all, rounded as in ``drop``.
+    With S_c the mean score of class c without the 5 % of its samples at either end (``trimmed_mean``), n_c its size and
+    k = ``round(rate n)``, the class gets min(n_c, lambda n_c S_c), with lambda such that the sum is k, rounded as in
+    ``drop``.
 
-    The paper leaves open how much is cut at the ends; 5 % is ours. Its other half, the choice of a window, is the rule
-    ``best_window``.
+    The paper leaves the share at the ends open; 5 % is ours. The other half of the paper's method, the choice of a
+    window, is the rule ``best_window``.
 
     Args:
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        quota_score: the score that tells how difficult samples are; the mean of no class may be below 0.
+        quota_score: name of the score that measures difficulty; no class's mean may be below 0.
         quota_least: see ``drop``.
 
     Returns:

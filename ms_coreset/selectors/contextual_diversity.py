@@ -24,12 +24,14 @@ def _contextual_diversity_work(size: Size, options: dict[str, Any]) -> Work:
         nested=True, aliases=("ContextualDiversity",), parallel="classes",
         source="Agarwal et al., Contextual Diversity for Active Learning, ECCV 2020; DeepCore's form, on softmax rows")
 def contextual_diversity(evidence: Evidence, request: Request) -> Selection:
-    """k-center over predicted probabilities, by the symmetric Kullback-Leibler divergence.
+    """k-center over predicted probabilities, with the symmetric Kullback-Leibler divergence as distance.
 
-    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), from logits through log softmax in float64. The first center,
-    the order and the ties are as in ``k_center``.
+    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), computed from logits through log softmax in float64. The first
+    center, the greedy order and ties are as in ``k_center``.
 
     Departures: DeepCore's divergence of saturated samples is NaN, and it picks those first; here the divergence is
+    always finite, and equal to DeepCore's if that is finite. The paper compares mixtures of a class's predictions
+    within images; this compares the predictions of samples, as DeepCore does.
     always finite, and equal to DeepCore's wherever that is finite. The paper compares mixtures of a class's predictions
     within images; DeepCore compares the samples' predictions, and so does this.
 

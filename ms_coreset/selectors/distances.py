@@ -1,4 +1,4 @@
-"""Distances between many points, and where rounding leaves them in question, exact ones."""
+"""Distances between many points, which are computed exactly if rounding leaves a decision open."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ms_coreset.selectors.row_blocks import blocks
 
 SMALLEST_DISTANCE = 1e-6
 _TIES = 1e-9  # more than ``rules.TIE``, of squared distances
-EQUAL = 1e-13  # of two squared norms: what rounding leaves of the squared distance between equal rows is less
-CANCELS = 1e-4  # of a squared norm: squared distances below are taken from differences, since products lose digits
+EQUAL = 1e-13  # of two squared norms: the rounding error of the squared distance between equal rows is smaller
+CANCELS = 1e-4  # of a squared norm: smaller squared distances come from differences, as products lose digits
 
 
 class Points:
     """Rows (n, d), for Euclidean distances between them, which are 0 between equal rows.
 
-    Rows are taken relative to their mean, so that a constant added to all of them changes no decision. Distances are
-    computed from products; where these cancel, from differences of the rows as given, float64 on the host.
+    Rows are centered at their mean, so that a constant added to all of them changes no decision. Distances are computed
+    from products; if these cancel, from float64 differences of the original rows, on the host.
     """
 
     def __init__(self, rows: np.ndarray) -> None:
@@ -72,7 +72,7 @@ class Points:
         nearest = squared.min(axis=1)
         close = np.flatnonzero(nearest <= CANCELS * squares)
         if len(close):
-            # Of the centres that rounding may have taken for the nearest, that of the least difference is.
+            # Of the centers that may be the nearest up to rounding, the one with the least difference is.
             doubt = 8 * (self._rows.shape[1] + 4) * np.finfo(np.float64).eps * squares[close]
             row, column = np.nonzero(squared[close] <= (nearest[close] + 2 * doubt)[:, None])
             exact = squared_distances(self._rows, part.start + close[row], centers[column])
@@ -85,9 +85,9 @@ class Points:
                                        for part in blocks(len(places), 8 * len(target))]))
 
     def candidates(self, quick: QuickProducts, target: np.ndarray, sign: int, among: np.ndarray) -> np.ndarray:
-        """Places, ascending, that may be the nearest to a target (sign -1), or the farthest (sign 1).
+        """Ascending places of all rows that may be the nearest to a target (sign -1), or the farthest (sign 1).
 
-        These are all places of ``among`` that the error of ``quick`` leaves in question.
+        These are all places of ``among`` that are within the error of ``quick`` of the best.
 
         Args:
             quick: a ``QuickProducts`` of the rows as given.
@@ -105,14 +105,14 @@ class Points:
         doubt = 2 * error * length * self._given_lengths
         doubt += _TIES * (length + self._lengths + _TIES * size) * (length + self._lengths + size)
         surest = np.where(among, values - doubt, -np.inf).max()
-        # Not-greater, so that what overflowed to no number is a candidate.
+        # "Not greater", so that values that overflowed to NaN are candidates.
         return np.flatnonzero(among & ~(values + doubt < surest))
 
 
 class _ListedPoints:
-    """Some of ``Points``: centered rows (m, d) float64 on the host, their squared norms, and the exact way.
+    """Some of ``Points``: centered rows (m, d) float64 on the host, their squared norms, and exact distances.
 
-    The exact way is ``between(places, place)`` -> squared distances.
+    ``between(places, place)`` computes exact squared distances.
     """
 
     def __init__(self, rows: np.ndarray, squares: np.ndarray, between: Callable[[np.ndarray, int], np.ndarray]) -> None:
@@ -156,8 +156,8 @@ def _squares_from_products(products: np.ndarray, squares: np.ndarray, others: np
 def distances_from_products(products: np.ndarray, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Euclidean distances (a, b): sqrt(max(||x||^2 + ||y||^2 - 2 <x, y>, 1e-12)), written over the products.
 
-    Where the difference is no more than rounding can leave of equal rows (``EQUAL``), the rows count as equal: whether
-    duplicates tie must not depend on how a device adds up.
+    If the squared distance is no larger than the rounding error for equal rows (``EQUAL``), the rows count as equal:
+    whether duplicates tie must not depend on the order in which a device adds.
 
     Args:
         products: (a, b), the <x_i, y_j>.

@@ -15,8 +15,8 @@ from ms_coreset.selectors.row_blocks import blocks
 class Distributions:
     """Discrete distributions (n, C), for the symmetric divergences between them.
 
-    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), at least 0. It is written as a difference because its two
-    halves, as products, cancel where p and q are alike.
+    D(p, q) = 0.5 sum_c (p_c - q_c) (log p_c - log q_c), at least 0. It is computed in this form because the two halves
+    of the sum, as products, cancel if p and q are alike.
     """
 
     def __init__(self, log_probabilities: np.ndarray, host: bool | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Rules by name: what draws a budget from any score, each with options of its own; see ``catalogue.rule``."""
+"""Rules, by name: they draw a budget from any score, each with options of its own; see ``catalogue.rule``."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -22,13 +22,13 @@ Draw = Callable[[np.ndarray, int, np.random.RandomState], np.ndarray]  # (scores
 
 def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
                   pick: Callable[[np.ndarray, int], np.ndarray]) -> Selection:
-    """The ``Selection`` of ``pick_by_group`` among the samples that have a value; those without (NaN) are never picked.
+    """The ``Selection`` of ``pick_by_group`` among the samples that have a value; NaN is never picked.
 
-    With several ranks the first one picks, because picking takes several times the scores' memory. It warns of samples
-    without a value.
+    Of several ranks the first one picks, because picking takes several times the scores' memory. A warning tells of
+    samples without a value.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
         pick: (places, k) -> the k places to keep.
@@ -37,7 +37,7 @@ def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
         The picks, a ``Selection``.
 
     Raises:
-        MsCoresetError: where fewer samples have a value than are to be kept.
+        MsCoresetError: if fewer samples have a value than are to be kept.
     """
     found = current().from_first(lambda: {"indices": pick_scored(values, evidence, request, pick)})
     return Selection(found["indices"])
@@ -65,7 +65,7 @@ def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
         Places, in the order of ``rows``.
 
     Raises:
-        MsCoresetError: where these are fewer than k.
+        MsCoresetError: if there are fewer than k of them.
     """
     known = rows[~np.isnan(values[rows])]
     if len(known) < k:
@@ -75,12 +75,12 @@ def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
 
 
 def draw_by_group(values: np.ndarray, evidence: Evidence, request: Request, draw: Draw) -> Selection:
-    """The ``Selection`` of what ``draw`` takes from the scores of each group that has a budget.
+    """The ``Selection`` of what ``draw`` draws from the scores of each group that has a budget.
 
     One stream of random numbers serves all groups.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
         draw: a function of ``rules``: (scores, k, rng) -> k places.
@@ -97,7 +97,7 @@ def top(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
     """The highest scores, highest first.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
 
@@ -112,7 +112,7 @@ def bottom(values: np.ndarray, evidence: Evidence, request: Request) -> Selectio
     """The lowest scores, lowest first.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
 
@@ -123,7 +123,7 @@ def bottom(values: np.ndarray, evidence: Evidence, request: Request) -> Selectio
 
 
 def needs_of_cutoff(options: dict[str, Any]) -> tuple[str, ...]:
-    """Fields of ``Evidence`` that a cut-off with these options needs: its score's, where anything is cut off."""
+    """Fields of ``Evidence`` that a cut-off with these options needs: those of its score, if anything is cut off."""
     if not options.get("mis_ratio"):
         return ()
     return (*SCORES[options["cutoff_score"]].needs, *(("logits",) if options["mis_ratio"] == AUTO else ()))
@@ -137,9 +137,9 @@ def cutoff_needs_labels(options: dict[str, Any]) -> bool:
 
 def hardness_for_cutoff(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
                         cutoff_score: str) -> tuple[np.ndarray, float]:
-    """The values (n,) that the cut-off uses, and the share that it takes.
+    """The values (n,) of the cut-off's score, and the share that is cut off.
 
-    The score is not computed where nothing is cut off.
+    The score is not computed if nothing is cut off.
     """
     if not mis_ratio:
         return values, 0.0
@@ -150,25 +150,26 @@ def hardness_for_cutoff(values: np.ndarray, evidence: Evidence, request: Request
 
 
 def where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Values (n,), NaN also where the other ones are."""
+    """``values`` (n,), and NaN where ``other`` is NaN."""
     return np.where(np.isnan(other), np.nan, values)
 
 
 @rule("window", needs=needs_of_cutoff, labels=cutoff_needs_labels, source="Xia et al., Moderate Coreset, ICLR 2023")
 def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: Share = 0.0,
            cutoff_score: ScoreName = "loss") -> Selection:
-    """The middle of the ranking.
+    """The middle window of the ranking.
 
-    Over everything, with a score for each sample and nothing cut off, it is Moderate's window
-    (``rules.moderate_window``). Otherwise it holds exactly the budget.
+    Over all samples, if each has a score and nothing is cut off, this is Moderate's window, ranks ``round(n (0.5 -
+    rate/2))`` to ``round(n (0.5 + rate/2))``, which can hold one sample more or less than the budget. Otherwise it
+    holds exactly the budget k of n samples: ranks ``round((n - k) / 2)`` on.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        mis_ratio: this share of the samples, the highest in ``cutoff_score``, is left out first; "auto": chosen by how
-            many labels seem to be wrong (``label_quality.share_to_cut_off``).
-        cutoff_score: the score of the cut-off.
+        mis_ratio: share of the samples, those with the highest ``cutoff_score``, that is left out first, in [0, 1).
+            "auto": as many as labels seem to be wrong (``label_quality.share_to_cut_off``).
+        cutoff_score: name of the score of the cut-off.
 
     Returns:
         The picks, a ``Selection``.
@@ -187,10 +188,10 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
 
 @rule("random", labels=False, cost="n")
 def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Each sample equally likely, whatever the scores.
+    """A uniform random choice, independent of the scores.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
 
@@ -202,10 +203,13 @@ def uniform(values: np.ndarray, evidence: Evidence, request: Request) -> Selecti
 
 @rule("weighted_random", labels=False)
 def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) -> Selection:
-    """Drawn without replacement, more likely the higher the score; see ``rules.weighted_random``.
+    """A random choice without replacement, with chances that grow linearly with the score.
+
+    The chance of sample i is proportional to s_i - min_j s_j (plus 1e-12 of the range); all chances are equal if all
+    scores are.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
 
@@ -219,13 +223,13 @@ def weighted_random(values: np.ndarray, evidence: Evidence, request: Request) ->
       source="Zheng et al., Coverage-centric Coreset Selection, ICLR 2023")
 def strata(values: np.ndarray, evidence: Evidence, request: Request, strata: Count = 50, mis_ratio: Share = 0.0,
            cutoff_score: ScoreName = "accumulated_margin") -> Selection:
-    """Spread evenly over strata of the score, after a share of the hardest samples is cut off; see the method ``ccs``.
+    """Samples spread evenly over strata of the score, after a cut-off of the hardest; see the method ``ccs``.
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        strata: number of intervals of equal width.
+        strata: number of intervals of equal width, 1 or more.
         mis_ratio: see the rule ``window``.
         cutoff_score: see the rule ``window``.
 

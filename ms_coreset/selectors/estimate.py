@@ -1,4 +1,4 @@
-"""What a selection will take, before it starts: peak memory, and operations."""
+"""Estimates, before a selection starts, of its peak memory and its operations."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _LARGEST = 10**12  # samples, features or classes
 
 
 class Work(NamedTuple):
-    """What a method itself takes, as its registration states it.
+    """Memory and operations of a method itself, as its registration states them.
 
     Attributes:
-        peak: bytes beside the data, the blocks of rows (12 MB) and the 40 bytes a sample that every method is taken to
-            need.
+        peak: bytes beside the data, the blocks of rows (12 MB) and the 40 bytes a sample that every method is assumed
+            to need.
         operations: multiplications and additions.
         note: what it will do to fit the memory, or "".
     """
@@ -38,7 +38,7 @@ class Work(NamedTuple):
 
 @dataclass(frozen=True)
 class Size:
-    """What a selection starts from: the size of the data, the request, and the memory.
+    """What an estimate starts from: the size of the data, the request, and the memory.
 
     Attributes:
         n: samples.
@@ -129,15 +129,15 @@ class Size:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What ``method`` will take.
+    """Estimated memory and operations of a selection.
 
     Attributes:
-        method: its name.
-        peak: bytes above the inputs.
-        operations: multiplications and additions, of the method's stated order.
-        memory: bytes it may use.
-        note: what it will do to fit, or "".
-        remedies: other arguments, in words, that would fit, if it does not.
+        method: name of the method.
+        peak: peak memory in bytes, beyond the inputs.
+        operations: number of multiplications and additions, by the order that the method states.
+        memory: bytes that the selection may use.
+        note: what the method will do to fit into the memory, or "".
+        remedies: if it does not fit, other arguments, in words, that would.
     """
 
     method: str
@@ -168,23 +168,23 @@ class Estimate:
 
 def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate: float, balance: bool = False,
              memory: int | str | None = None, dtype: Any = "float32", **options: Any) -> Estimate:
-    """What ``select`` with these arguments will take: an ``Estimate``.
+    """Estimate the memory and the operations of ``select`` with these arguments.
 
-    The peak is above the inputs. It holds for classes in any order (sorted by class, less is copied), and, for a method
-    that uses a validation set, without one. It is right to about 30 % where arrays, not the interpreter, take most of
-    the memory; what is taken is at most 1.3 times the estimate, plus 32 MB.
+    The peak is memory beyond the inputs. It holds for classes in any order (if samples are sorted by class, less is
+    copied), and, for a method that uses a validation set, without one. It is right to about 30 % if arrays, not the
+    interpreter, take most of the memory; the actual peak is at most 1.3 times the estimate, plus 32 MB.
 
     Args:
-        method: its name, or an alias.
+        method: name or alias of the method.
         n: samples.
         d: features of each.
-        classes: how many samples each class has, n in all; or how many classes there are, which then count as of equal
-            size. There are as many logits as classes.
+        classes: number of samples of each class, n in all; or the number of classes, which then count as equally large.
+            There are as many logits as classes.
         rate: see ``select``.
         balance: see ``select``.
-        memory: bytes it may use, see ``select``.
-        dtype: type of features and logits, such as "float16", or two: of features, and of logits.
-        **options: of the method.
+        memory: bytes that the selection may use, see ``select``.
+        dtype: type of features and logits, such as "float16", or a pair: of features, and of logits.
+        **options: of the method, see ``describe``.
 
     Returns:
         An ``Estimate``.

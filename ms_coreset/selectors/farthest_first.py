@@ -8,16 +8,16 @@ from ms_coreset.selectors import divergences
 from ms_coreset.selectors.distances import Points
 from ms_coreset.selectors.rules import TIE, first_best
 
-SHORTEST = 256  # samples whose distances to the picks are always known, at least
+SHORTEST = 256  # least number of samples on the short list
 
 
 def farthest_first(space: Points | divergences.Distributions, k: int, seed: int,
                    centers: Sequence[int] | np.ndarray = ()) -> list[int]:
     """Farthest-first traversal: each pick is the farthest from ``centers`` (or a random one) and the earlier picks.
 
-    Distances to the nearest pick only fall. So a short list of the samples that were farthest is kept up to date with
-    every pick. The others cannot have become farther, and are updated only when the farthest of the list comes down to
-    them: then with all picks since, in one product of matrices, which is many times faster than one vector after
+    Distances to the nearest pick only decrease. So a short list of the samples that were farthest is updated with every
+    pick. The others can't have become farther, and are updated only when the farthest of the list is no farther than
+    they were: then for all picks since, in one product of matrices, which is many times faster than one vector after
     another.
 
     Args:
@@ -42,7 +42,7 @@ def farthest_first(space: Points | divergences.Distributions, k: int, seed: int,
 
 
 def short_list_size(n: int) -> int:
-    """How many of n samples are on the short list, whose distances to the picks are always up to date."""
+    """Number of n samples that are on the short list, whose distances to the picks are always up to date."""
     return min(n, max(SHORTEST, n // 16, 1))
 
 
@@ -63,6 +63,6 @@ def _from_short_list(space: Points | divergences.Distributions, nearest: np.ndar
         np.minimum(distances, listed.distances_to(place), out=distances)
         distances[place] = -np.inf
         place = first_best(distances)
-        # Somebody outside may tie with it, or be farther.
+        # A sample outside may tie with it, or be farther.
         if distances[place] * (1 - 2 * TIE) <= outside:
             return picks

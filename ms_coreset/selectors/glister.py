@@ -1,4 +1,4 @@
-"""Glister: samples whose gradients lower the loss of all, or of a validation set."""
+"""GLISTER: samples whose training step lowers the loss of all samples, or of a validation set."""
 
 from typing import Annotated, Any
 
@@ -29,28 +29,30 @@ def _glister_work(size: Size, options: dict[str, Any]) -> Work:
 def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
             aggregate: Annotated[str, OneOf(("mean", "sum"))] = "mean", rounds: Count | None = None,
             variant: Variant = "paper", batch_size: Count = 128) -> Selection:
-    """The samples whose training step lowers the validation loss most, greedily.
+    """Samples whose training step lowers the validation loss most, chosen greedily.
 
-    The gain of a sample is <G_i, h(S)>, with h the validation set's mean last-layer gradient after one step of rate eta
-    on the picks S: logits z_v - eta (g_0 + G_1 e_v), with [g_0, G_1] their mean or summed gradient. The validation set
-    is ``evidence.validation``, else the pool itself; balanced, its samples of the same class.
+    The gain of a sample is <G_i, h(S)>, with G_i its last-layer gradient and h the validation set's mean gradient after
+    one step of rate eta on the picks S. With [g_0, G_1] the mean or summed gradient of the picks, the step changes the
+    logits z_v of a validation sample with features e_v to z_v - eta (g_0 + G_1 e_v). The validation set is
+    ``evidence.validation``, or else the pool itself; balanced, its samples of the same class.
 
-    Departures from the paper: the plain greedy maximizer is used, since gains may grow and a lazy one would err; and
-    the mean gradient is the default.
+    Departures from the paper: the plain greedy maximizer is used, because gains may grow, for which a lazy one is
+    wrong; and the mean gradient is the default.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels, ``features`` and ``logits``; ``validation`` is used if given.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        eta: rate of the step, above 0.
-        aggregate: "mean" or "sum" of the picks' gradients; with "sum" (the paper, CORDS) choose eta for the budget, or
-            the logits blow up.
-        rounds: None: the step is taken again after every pick; r: the ``ceil(k / r)`` best are taken together.
-        variant: "paper", or "deepcore": the k largest initial gains, no steps (its code never takes them), with each
-            gradient divided by the size of its batch of ``batch_size`` samples.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        eta: learning rate of the step, above 0.
+        aggregate: "mean" or "sum" of the picks' gradients; with "sum" (the paper, CORDS) choose eta by the budget, or
+            the logits diverge.
+        rounds: None: a step after every pick; r: a step after every ``ceil(k / r)`` picks, those with the largest
+            gains.
+        variant: "paper", or "deepcore": the k largest initial gains, without steps (its code never takes them), with
+            each gradient divided by the size of its batch of ``batch_size`` samples.
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
-        Indices in pick order, and as scores the initial gains (n,), high = keep.
+        A ``Selection``: places in pick order, and as scores the initial gains (n,), high = keep.
 
     Raises:
         MsCoresetError: for another option value, labels that are not columns of the logits, and a validation set that
@@ -77,7 +79,7 @@ def glister(evidence: Evidence, request: Request, eta: Positive = 0.1,
 
 
 def _descend(task: "GradientTask", gains: np.ndarray, k: int, eta: float, aggregate: str, per_round: int) -> np.ndarray:
-    """Pick ``per_round`` samples of largest gain, take the step, and again, until there are k."""
+    """Repeat until there are k picks: pick ``per_round`` samples of largest gain, and take the step."""
     logits = np.asarray(task.held_out.logits, np.float64)
     samples, truth = np.arange(len(logits)), require_field(task.held_out.labels)
     shift = np.zeros_like(logits)
@@ -96,7 +98,7 @@ def _descend(task: "GradientTask", gains: np.ndarray, k: int, eta: float, aggreg
 
 
 class _Projections:
-    """Gains <G_i, M> for a direction M (C, d + 1) that turns a little with every pick.
+    """Gains <G_i, M> for a direction M (C, d + 1) that changes a little with every pick.
 
     The gains along an earlier M' bound them, |<G_i, M> - <G_i, M'>| <= ||G_i|| ||M - M'||, so that only the samples
     that may be among the best are projected again.
@@ -108,11 +110,11 @@ class _Projections:
         self._known, self._free = gains, np.ones(len(pool), bool)
 
     def turn(self, direction: np.ndarray) -> None:
-        """Take another direction."""
+        """Set another direction."""
         self._direction = direction
 
     def largest(self, count: int) -> np.ndarray:
-        """The ``count`` places of the largest gains, which are not given again."""
+        """The ``count`` places of the largest gains; later calls do not return them again."""
         places = self._hopeful(count)
         if len(places) > len(self._pool) // 8:
             self._known, self._known_along = self._pool.projections(self._direction), self._direction

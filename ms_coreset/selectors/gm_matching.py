@@ -1,4 +1,4 @@
-"""Geometric median matching: picks whose mean is drawn to the geometric median of their class."""
+"""Geometric median matching: picks whose mean approaches the geometric median of their class."""
 
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ Start = Annotated[str, OneOf(("median", "mean", "random"))]
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
-    """Within each class, balanced or not."""
+    """The work within each class, balanced or not."""
     operations = sum(times * m * (size.picks(m) + 20) for m, times in size.groups)  # some 20 steps to the median
     return Work(size.features_of(size.largest) + 8 * size.largest * (size.d + 4), 2 * size.d * operations)
 
@@ -27,24 +27,24 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 @method("gm_matching", needs=("features",), cost="n d k", work=_work, parallel="classes", aliases=("GMMatching",),
         source="Acharya et al., Geometric Median Matching for Robust k-Subset Selection from Noisy Data, ICML 2025")
 def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine", start: Start = "median") -> Selection:
-    """Samples of each class whose mean is drawn to the geometric median of the class, by herding.
+    """Samples of each class whose mean approaches the geometric median of the class, by herding.
 
-    With mu the geometric median of the class's features (``centers.geometric_median``) and theta = theta_0, each pick
-    is, among the samples x_i that are left, argmax_i <theta, x_i> ("cosine", with x_i and mu at length 1) or argmin_i
-    ||x_i - theta|| ("euclidean"). Then theta <- theta + mu - x_i. Ties go to the lowest place.
+    With mu the geometric median of the class's features, argmin_z sum_i ||x_i - z|| (``centers.geometric_median``), and
+    theta = theta_0, each pick is, among the samples x_i that are left, argmax_i <theta, x_i> ("cosine", with x_i and mu
+    at length 1) or argmin_i ||x_i - theta|| ("euclidean"). Then theta <- theta + mu - x_i. Ties go to the lowest place.
 
-    Classes are always matched by themselves. The paper does not treat the unbalanced case: here the classes then share
+    Each class is always matched by itself. The paper does not treat the unbalanced case: here the classes then share
     the budget in proportion to their sizes (``quota.proportional``).
 
-    Departures from the authors' code: there theta_0 = mu is the same array, not a copy, so that every step moves mu,
-    too; its default is "random"; a budget that the classes do not divide is cut down.
+    Departures from the authors' code: there theta_0 = mu is the same array, not a copy, so that every step changes mu,
+    too; its default start is "random"; a budget that is no multiple of the number of classes is rounded down.
 
     Args:
         evidence: with labels and ``features``.
         request: rate, balance, seed and memory, see ``quota.Request``.
         metric: "cosine" (the authors' default), or "euclidean".
         start: theta_0: "median", mu itself (the paper); "mean", the mean of the x_i; or "random", one of them, drawn by
-            ``RandomState(seed).randint``, again in each class.
+            ``RandomState(seed).randint`` anew in each class.
 
     Returns:
         The picks, a ``Selection``.

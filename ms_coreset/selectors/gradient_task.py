@@ -1,4 +1,4 @@
-"""The gradients that GradMatch and Glister choose from, and those that they aim at."""
+"""What GradMatch and GLISTER choose from, and their target, as gradients."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from ms_coreset.selectors.rules import first_best
 
 
 class GradientTask(NamedTuple):
-    """The pool to pick from, and the samples whose mean gradient is the target, as gradients and as evidence."""
+    """The pool to pick from, and the samples whose mean gradient is the target; both as gradients and as evidence."""
 
     pool: ResidentGradients
     aim: ResidentGradients
@@ -20,6 +20,7 @@ class GradientTask(NamedTuple):
 
 
 def pose_task(evidence: Evidence, rows: np.ndarray, request: Request, variant: str, batch_size: int) -> "GradientTask":
+    """The ``GradientTask`` of the pool ``rows``, with the validation set (balanced: its class) as target."""
     samples = evidence.part(rows, EXTRACTED)
     pool = _resident(samples, variant, batch_size)
     validation = evidence.validation
@@ -55,6 +56,7 @@ def largest_first(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def require_fitting_validation(evidence: Evidence) -> None:
+    """Raise ``MsCoresetError`` if features or logits of the validation set have another number of columns."""
     if evidence.validation is None:
         return
     for field in EXTRACTED:

@@ -1,4 +1,4 @@
-"""GradMatch: weighted samples whose summed gradient is near the mean gradient of all."""
+"""GRAD-MATCH: weighted samples whose summed gradient is near the mean gradient of all samples."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -27,34 +27,36 @@ def _gradmatch_work(size: Size, options: dict[str, Any]) -> Work:
 def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
               refill: Annotated[str, OneOf(("projection", "none"))] = "projection", variant: Variant = "paper",
               batch_size: Count = 128) -> Selection:
-    """The weighted samples whose summed gradient is nearest the mean gradient, by orthogonal matching pursuit.
+    """Weighted samples whose summed gradient is near the mean gradient, by orthogonal matching pursuit.
 
-    With G_i the last-layer gradients and b the mean of all G_i (or of the validation samples'), it minimizes ||b -
-    sum_{j in S} w_j G_j||^2 + lam ||w||^2. Step by step it takes the sample of largest <G_i, r>, where r = b - sum_j
-    x_j G_j is the residual of the least squares over the picks. Last come the weights w >= 0, by non-negative least
-    squares. Memory: n k numbers; nothing is n x n.
+    With G_i the last-layer gradients and b the mean of all G_i (or of those of ``evidence.validation``), it minimizes
+    ||b - sum_{j in S} w_j G_j||^2 + lam ||w||^2 greedily. Each step picks the sample with the largest <G_i, r>, where r
+    = b - sum_j x_j G_j is the residual of regularized least squares over the picks so far. At the end the weights w >=
+    0 are computed by non-negative least squares. Memory: n k numbers; nothing is n x n.
 
     Balanced, each class is matched by itself, with the mean gradient of its own class. The weights of a class then sum
-    to less where b is small beside lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal and k of them
-    are picked. A class that the network knows well may hardly count in training, whatever its share of the picks.
+    to less if b is small compared with lam: to ||b||^2 / (||b||^2 + lam / k) if all its gradients are equal and k of
+    them are picked. So a class that the network knows well may count for little in training, whatever its share of the
+    picks.
 
-    Departures from the paper: correlations are signed (as in DeepCore, since weights are not negative), the budget is
-    met rather than a tolerance, and the refill is not random.
+    Departures from the paper: correlations are signed (as in DeepCore, because weights are not negative), the budget is
+    met instead of a tolerance, and the refill is not random.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels, ``features`` and ``logits``; ``validation`` is used if given.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        lam: ridge on the weights, above 0, on the scale of single samples' gradients.
-        refill: "projection": picks whose weight becomes 0 are replaced by the samples of largest <G_i, r> after the
-            last fit, with the smallest positive weight; "none": they are left out, and fewer than k can come back.
-        variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, lam 1
-            whatever is given, but 0 after the first pick, weights by non-negative least squares on the normal
-            equations, no refill.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        lam: ridge penalty on the weights, above 0, in units of squared gradients of single samples.
+        refill: "projection": picks with weight 0 are replaced by the samples with the largest <G_i, r> after the last
+            fit, which get the smallest positive weight; "none": they are left out, so that fewer than k samples may be
+            kept.
+        variant: "paper", or "deepcore": each gradient is divided by the size of its batch of ``batch_size`` samples,
+            lam is 1 whatever is given, but 0 after the first pick, weights come from non-negative least squares on the
+            normal equations, and there is no refill.
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
-        Indices in pick order, refills last, and weights, float64 and above 0: b is a mean, but they need not sum to 1;
-        with a budget of one the weight is 1.
+        A ``Selection``: places in pick order, refills last, and weights, float64 and above 0. b is a mean, but the
+        weights need not sum to 1; the weight of a single pick is 1.
 
     Raises:
         MsCoresetError: for another option value, labels that are not columns of the logits, and a validation set that
@@ -80,8 +82,8 @@ def gradmatch(evidence: Evidence, request: Request, lam: Positive = 0.5,
 class _Pursuit(NamedTuple):
     """The state of a pursuit after k picks.
 
-    K is the Gram matrix, c_i = <G_i, b> (n,). The least squares' weights are L^-T solved, and weights x leave the
-    correlations c - (x L) basis.
+    K is the Gram matrix, and c_i = <G_i, b> (n,). The weights x of the least squares are L^-T solved; the correlations
+    with their residual are c - (x L) basis.
 
     Attributes:
         picks: (k,).
@@ -100,8 +102,8 @@ class _Pursuit(NamedTuple):
 def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, damp_first: bool = True) -> _Pursuit:
     """Orthogonal matching pursuit of k picks from ``ResidentGradients``, with one column of K each.
 
-    L grows by a row per pick, and with it the basis: a step costs n (d + t), and <G_i, r> falls by a multiple of the
-    new basis row.
+    L and the basis grow by a row per pick: a step costs n (d + t), and <G_i, r> decreases by a multiple of the new row
+    of the basis.
 
     Args:
         pool: gradients of n samples.
@@ -119,7 +121,7 @@ def _pursue(pool: ResidentGradients, target: np.ndarray, k: int, lam: float, dam
         j = picks[t] = first_best(np.where(free, seen, -np.inf))
         free[j] = False
         lower[t, :t] = basis[:t, j]
-        # The pivot is at least lam but for rounding, which duplicates provoke.
+        # The pivot is at least lam except for rounding errors, which duplicates cause.
         lower[t, t] = np.sqrt(max(squares[j] + lam - lower[t, :t] @ lower[t, :t], lam))
         column = pool.gram(pool.gradients.take([j]))[0]
         basis[t] = (column - multiply(lower[[t], :t], basis[:t])[0]) / lower[t, t]
@@ -144,7 +146,7 @@ def _match(pool: ResidentGradients, target: np.ndarray, k: int, lam: float,
     left = pursuit.correlations - (fit @ pursuit.lower) @ pursuit.basis
     left[picks] = -np.inf
     refills = largest_first(left, k - len(picks))
-    # Where no weight is positive, all count the same.
+    # If no weight is positive, all are equal.
     smallest = weights.min() if len(weights) else 1.0
     return np.concatenate([picks, refills]), np.concatenate([weights, np.full(len(refills), smallest)])
 
@@ -156,13 +158,13 @@ def _ridge_nnls(lower: np.ndarray, solved: np.ndarray) -> np.ndarray:
 
     unconstrained = solve_triangular(lower, solved, lower=True, trans="T")
     if (unconstrained >= 0).all():
-        return unconstrained  # the only minimum lies where it may, and costs far less than the search for it
+        return unconstrained  # the unconstrained minimum is feasible, and much cheaper than the search
     return nnls(lower.T, solved, maxiter=30 * len(solved))[0]
 
 
 def _match_as_deepcore(pool: ResidentGradients, target: np.ndarray, k: int,
                        lam: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Picks and weights above 0 as DeepCore's code finds them; fewer than k where weights come out as 0."""
+    """Picks and weights above 0 as DeepCore's code computes them; fewer than k if weights become 0."""
     from scipy.optimize import nnls
 
     picks, lower, _, solved, _ = _pursue(pool, target, k, lam, damp_first=False)

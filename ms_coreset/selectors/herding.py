@@ -32,7 +32,7 @@ def _herding_work(size: Size, options: dict[str, Any]) -> Work:
         source="Welling, Herding Dynamical Weights to Learn, ICML 2009; Rebuffi et al., iCaRL, CVPR 2017, Algorithm 4")
 def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
             metric: Metric = "euclidean") -> Selection:
-    """Samples whose mean stays as near as can be to the mean of all.
+    """Samples whose mean stays near the mean of all samples, chosen greedily.
 
     With mu the mean of the pool's features, the t-th pick is argmin_i || t mu - sum_{j in S} f_j - f_i || over the
     samples not picked; ties go to the lowest place. Neither a constant added to all features nor a positive factor
@@ -41,10 +41,10 @@ def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
     Args:
         evidence: with labels and ``features``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        variant: "paper"; "deepcore" picks the argmax, the farthest, as DeepCore's code does: its coresets are worse
-            than random by construction.
-        metric: "euclidean", or "cosine", which uses f_i / ||f_i|| instead of f_i; a constant then does change the
-            picks.
+        variant: "paper"; "deepcore" picks the argmax, the farthest sample, as DeepCore's code does; its coresets are
+            worse than random ones by construction.
+        metric: "euclidean", or "cosine", which uses f_i / ||f_i|| in place of f_i; adding a constant then does change
+            the picks.
 
     Returns:
         The picks, a ``Selection``.
@@ -62,7 +62,7 @@ def herding(evidence: Evidence, request: Request, variant: Variant = "paper",
 def _herd(features: np.ndarray, k: int, sign: int) -> list[int]:
     points = distances.Points(features)
     quick = products.QuickProducts(features)
-    missing = np.zeros(features.shape[1])  # t mu - sum_{j in S} f_j - mu, of numbers that are small
+    missing = np.zeros(features.shape[1])  # t mu - sum_{j in S} f_j - mu, summed from differences, which are small
     left = np.ones(len(features), bool)
     picks = []
     for _ in range(k):

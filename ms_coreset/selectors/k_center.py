@@ -31,28 +31,29 @@ def _k_center_work(size: Size, options: dict[str, Any]) -> Work:
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
 def k_center(evidence: Evidence, request: Request, already_selected: Sequence[int] | np.ndarray = (),
              metric: Metric = "euclidean") -> Selection:
-    """Samples such that none is far from the nearest of them, by farthest-first traversal.
+    """Samples such that every sample is near one of them, by farthest-first traversal.
 
-    The next pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place. The radius is at most twice the
-    smallest possible. Distances are those of features less their mean, in float64: neither a constant added to all of
-    them nor a positive factor changes the picks. The first center is drawn by ``RandomState(seed).randint(pool size)``,
-    again in each class if balanced, so that classes of equal size start at the same place (DeepCore's indices). Only
-    the distance to the nearest pick is kept: O(n) memory beside the features.
+    Each pick is argmax_i min_{j in S} ||f_i - f_j||, ties to the lowest place. The radius, the largest distance of a
+    sample to its nearest pick, is at most twice the smallest possible. Distances are computed from features minus their
+    mean, in float64: neither a constant added to all features nor a positive factor changes the picks. The first center
+    is drawn by ``RandomState(seed).randint(pool size)``, anew in each class if balanced, so that classes of equal size
+    begin at the same place (DeepCore's indices). Only the distance to the nearest pick is stored: O(n) memory beside
+    the features.
 
     Args:
         evidence: with labels and ``features``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        already_selected: places that are in the coreset from the start, in place of the random center (of the classes
-            that have one, if balanced). As in DeepCore the budget counts what is **added**: the result is these places,
+        already_selected: places that are in the coreset from the start and replace the random center (balanced, in the
+            classes that have one). As in DeepCore the budget counts only what is **added**: the result is these places,
             then the new ones.
-        metric: "euclidean", or "cosine", which uses f_i / ||f_i|| instead of f_i; a constant then does change the
-            picks.
+        metric: "euclidean", or "cosine", which uses f_i / ||f_i|| in place of f_i; adding a constant then does change
+            the picks.
 
     Returns:
         The picks, a ``Selection``.
 
     Raises:
-        MsCoresetError: for places out of range or given twice, and when fewer than the budget are left.
+        MsCoresetError: for places that are out of range or repeated, and if fewer samples are left than the budget.
     """
     chosen = _check_places(already_selected, len(evidence))
 

@@ -1,4 +1,4 @@
-"""How many labels are wrong, and which: estimated from answers that do not depend on the label itself."""
+"""Estimates how many labels are wrong, and which, from answers that do not depend on the label itself."""
 
 from dataclasses import dataclass
 
@@ -11,8 +11,8 @@ from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.row_blocks import blocks
 from ms_coreset.softmax import log_softmax
 
-TAIL = 0.2  # share of the wrong labels, those that look worst, that are counted
-EASE = 1 / 3  # of the right labels that a coreset leaves out anyway, these that look worst are cut off, too
+TAIL = 0.2  # the share of wrong labels is estimated from u above 1 - TAIL
+EASE = 1 / 3  # share of the right labels that the rate leaves out anyway that is cut off, too
 BINS = 200
 ROUNDS = 5
 
@@ -22,9 +22,9 @@ class LabelNoise:
     """An estimate of the wrong labels.
 
     Attributes:
-        share: of all labels, in [0, 1].
-        chances: (n,) float64 in [0, 1], how likely each sample's label is wrong; a coreset's share is their mean over
-            it.
+        share: estimated share of wrong labels among all, in [0, 1].
+        chances: (n,) float64 in [0, 1], the probability that each label is wrong; the share of wrong labels in a
+            coreset is their mean over it.
     """
 
     share: float
@@ -32,28 +32,31 @@ class LabelNoise:
 
 
 def estimate_label_noise(evidence: Evidence, seed: int = 0) -> LabelNoise:
-    """The share of wrong labels, and each label's chance to be wrong, from left-out answers.
+    """Estimate the share of wrong labels, and the probability that each label is wrong.
 
-    With l_i the cross entropy of sample i's label, and l'_i that of another label drawn at random, let u_i be the share
-    of all l' that are below l_i. A wrong label that is any other class is like such a draw, so that its u is uniform in
-    [0, 1]; u of a right label is mostly near 0. So
+    Let l_i be the cross entropy of sample i's label, l'_i that of another label drawn at random, and u_i the share of
+    all l' that are below l_i. If a wrong label is any other class with equal chance, it is like such a draw, so that
+    its u is uniform in [0, 1]; the u of a right label is mostly near 0. The estimate is
 
         share = #{i: u_i > 0.8} / (0.2 n),
 
-    at most 1, and among the samples of an interval of u of length h, n share h labels are wrong. Their chance is that
-    over their number, in 200 intervals of as many samples each, made to rise with u (isotonic regression). The other
-    label of a wrong one is the right one once in C - 1 times: draws weigh 1 - chance / (C - 1), in five rounds.
+    at most 1. Among the samples whose u lies in an interval of length h, about n share h labels are wrong; divided by
+    the number of these samples this is their probability. It is computed in 200 intervals with equal numbers of samples
+    and made to rise with u (isotonic regression). The other label drawn for a wrong label is the right one in 1 of C -
+    1 cases; so draws are weighted by 1 - chance / (C - 1), in five rounds.
 
-    It is too high where right labels look as unlikely as any other, that is for many classes and poor answers, and too
-    low where wrong labels are those of a similar class.
+    The estimate is too high if right labels look as unlikely as any other (many classes and poor answers), and too low
+    if wrong labels are those of a similar class.
 
-    Source: Storey, "A direct approach to false discovery rates", 2002, equation 4, for the share; Efron's local false
+    Source: for the share Storey, "A direct approach to false discovery rates", 2002, equation 4; for the probabilities
+    Efron's local false discovery rate. To take other labels as the null hypothesis is ours.
     discovery rate for the chances. Taking other labels for the null hypothesis is ours.
 
     Args:
-        evidence: with logits that do not depend on a sample's own label: from ``patch_evidence``, or of a network that
-            did not train on it. A network that did has learned wrong labels, too: the estimate is then too low.
-        seed: seed of the draw of the other labels.
+        evidence: with labels and ``logits`` that do not depend on a sample's own label: from ``patch_evidence``, or
+            from a network that was not trained on the sample. A network that was has learned wrong labels, too, and the
+            estimate is then too low.
+        seed: of the draw of the other labels, 0 to 2**32 - 1.
 
     Returns:
         A ``LabelNoise``.
@@ -99,7 +102,7 @@ def _ranks(places: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 def _chances(ranks: np.ndarray, share: float) -> np.ndarray:
     """How likely (n,) each belongs to the uniform part, ``share`` of all; ranks (n,) in [0, 1]."""
-    from sklearn.isotonic import IsotonicRegression  # half a second, which --help has not to wait for
+    from sklearn.isotonic import IsotonicRegression  # takes half a second, for which --help must not wait
 
     order = np.argsort(ranks, kind="stable")
     parts = np.array_split(order, min(BINS, len(ranks)))
@@ -114,15 +117,15 @@ def _chances(ranks: np.ndarray, share: float) -> np.ndarray:
 
 
 def share_to_cut_off(evidence: Evidence, request: Request) -> float:
-    """The share of the samples with the highest loss to leave out, so that few wrong labels are left.
+    """The share of the samples with the highest loss to cut off, so that few wrong labels are left.
 
-    With s the share that ``estimate_label_noise`` gives and r the rate of the request, it is
+    With s the share of ``estimate_label_noise`` and r the rate of the request, it is
 
         min(s + (1 - s) (1 - r) / 3, 1 - r).
 
-    These are the wrong labels and a third of the right ones that r leaves out anyway: not all wrong labels look worst,
-    and hard samples are of little use to a small coreset. The formula is ours; without noise it is near CCS's own
-    cut-offs (0.3 for a tenth of CIFAR-10).
+    These are the wrong labels, and a third of the right ones that the rate leaves out anyway: not all wrong labels look
+    worst, and hard samples are of little use to a small coreset. The formula is ours; without noise it is near CCS's
+    own cut-offs (0.3 for a tenth of CIFAR-10).
 
     Args:
         evidence: what is known of the samples.

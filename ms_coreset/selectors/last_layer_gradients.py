@@ -1,4 +1,4 @@
-"""Gradients of the cross entropy by the last layer, factorized: what gradient-based selection compares."""
+"""Gradients of the cross entropy with respect to the last layer, factorized."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ms_coreset.softmax import softmax
 
 @dataclass(frozen=True)
 class LastLayerGradients:
-    """Gradients of the cross entropy by the last layer's weights and bias, factorized, never written out.
+    """Gradients of the cross entropy with respect to the last layer's weights and bias, factorized.
 
-    With p = softmax(z), sample i's gradient is G_i = [g_i ; vec(g_i e_i^T)], g_i = p_i - onehot(y_i), so that <G_i,
-    G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers instead of n C (d + 1).
+    With p = softmax(z), sample i's gradient is G_i = [g_i ; vec(g_i e_i^T)] with g_i = p_i - onehot(y_i), so that <G_i,
+    G_j> = <g_i, g_j> (1 + <e_i, e_j>): (n, C) and (n, d) numbers represent n C (d + 1), which are never stored.
 
     Attributes:
-        errors: (n, C) float64, the g_i: the gradient by the logits, or by the bias.
+        errors: (n, C) float64, the g_i: the gradient with respect to the logits, which is that of the bias.
         features: (n, d), the e_i: the input of the last layer, as given.
     """
 
@@ -33,7 +33,7 @@ class LastLayerGradients:
 
     @classmethod
     def of(cls, evidence: Evidence) -> LastLayerGradients:
-        """From an evidence's logits, labels and features; labels must be columns of the logits."""
+        """Gradients from an evidence's logits, labels and features; labels must be columns of the logits."""
         logits = require_field(evidence.logits)
         require_label_columns(require_field(evidence.labels), logits.shape[1])
         errors = softmax(logits)
@@ -61,15 +61,15 @@ class LastLayerGradients:
 
 
 def batch_sizes(n: int, batch_size: int) -> np.ndarray:
-    """(n,): the size of each sample's batch where n are cut into consecutive batches, the last one smaller."""
+    """(n,): the size of each sample's batch if n samples are cut into consecutive batches, the last one smaller."""
     return np.minimum(batch_size, n - np.arange(n) // batch_size * batch_size)
 
 
 class ResidentGradients:
-    """``LastLayerGradients`` of n samples kept where the arithmetic is done; a gradient is (C, d + 1), bias first.
+    """``LastLayerGradients`` of n samples on the device that computes; a gradient is (C, d + 1), bias first.
 
     Args:
-        gradients: the same on the host.
+        gradients: the gradients on the host.
     """
 
     def __init__(self, gradients: LastLayerGradients) -> None:
@@ -87,7 +87,7 @@ class ResidentGradients:
         return gram
 
     def mean(self, errors: np.ndarray | None = None) -> np.ndarray:
-        """Mean gradient (C, d + 1), P^T [1, E] / n; errors (n, C) stand in for the samples' own."""
+        """Mean gradient (C, d + 1), P^T [1, E] / n; errors (n, C) replace the samples' own P."""
         errors = self.gradients.errors if errors is None else errors
         return np.hstack([errors.mean(axis=0)[:, None], self._features.weighted_sums(errors.T) / len(self)])
 
@@ -107,8 +107,8 @@ class ResidentGradients:
         return np.einsum("ic,ic->i", self.gradients.errors[places], along)
 
     def logit_shift(self, others: LastLayerGradients) -> np.ndarray:
-        """What a step along the summed gradients of others does to these samples' logits: (n, C).
+        """Change of these samples' logits by a step along the summed gradients of ``others``: (n, C).
 
-        sum_j h_j (1 + <e_j, e_i>); descent with rate eta subtracts eta times it.
+        It is sum_j h_j (1 + <e_j, e_i>); gradient descent with rate eta subtracts eta times it.
         """
         return (1 + self._features.products(others.features)).T @ others.errors

@@ -1,4 +1,4 @@
-"""How many bytes a selection may use: given, or a share of what is free."""
+"""The number of bytes that a selection may use: given, or a share of the free memory."""
 
 import contextlib
 import math
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 
-SHARE = 0.5  # of what is free, unless the user says how much
-BLOCKS = 12 << 20  # bytes of the blocks of rows that whatever method works on
-BOUND = 40  # bytes that lazy greedy takes for an element: its bound, and places in their order
+SHARE = 0.5  # of the free memory, unless the user gives a number
+BLOCKS = 12 << 20  # bytes of the blocks of rows that any method works on
+BOUND = 40  # bytes of lazy greedy for an element: its bound, and sorted places
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _MEMINFO, _CGROUP = "/proc/meminfo", "/sys/fs/cgroup/memory"
 
 
 def as_bytes(memory: int | str | None) -> int:
-    """A number of bytes as an int.
+    """Convert the argument ``memory`` to a number of bytes.
 
     Args:
-        memory: a number; a text such as "2G" or "500M" (powers of 1024); or None: ``SHARE`` of what is free, divided by
-            the ranks on this machine.
+        memory: a number; a text such as "2G" or "500M" (powers of 1024); or None: ``SHARE`` of the free memory, divided
+            by the ranks on this machine.
 
     Returns:
         Bytes.
@@ -37,7 +37,7 @@ def as_bytes(memory: int | str | None) -> int:
 
 
 def matrix_bytes(m: int, d: int, classes: int) -> int:
-    """Bytes of the similarities of m samples as a float64 matrix, with the copies of the data that it is made of.
+    """Bytes of the similarities of m samples as a float64 matrix, and of the copies of the data that it is made from.
 
     Args:
         m: samples.
@@ -56,12 +56,12 @@ def fits_as_matrices(memory: int, sizes: Sequence[int], d: int, classes: int) ->
 
 
 def fits_as_type(memory: int, n: int, m: int, row_bytes: int) -> bool:
-    """Whether features of m of n samples fit in another type, of so many bytes a sample, with what herding counts."""
+    """Whether a copy of the features of m of n samples, ``row_bytes`` each, fits beside what herding needs."""
     return (row_bytes + 60) * m + 40 * n + BLOCKS <= memory
 
 
 def as_text(size: float) -> str:
-    """Bytes for people: "1.9 GB", in powers of 1024."""
+    """A number of bytes as text such as "1.9 GB", in powers of 1024."""
     for unit, power in (("GB", 30), ("MB", 20)):
         if size >= 2**power:
             return f"{size / 2**power:.1f} {unit}"
@@ -69,7 +69,7 @@ def as_text(size: float) -> str:
 
 
 def free_bytes() -> int:
-    """Memory that this process may still take: what the system calls available, or less where a container says so."""
+    """Memory that this process may still use: what the system calls available, or less if a container limits it."""
     free = _number_after("MemAvailable:", _MEMINFO, 1024)
     if free is None:
         import psutil  # takes longer than all of this, and Linux needs none of it
@@ -80,7 +80,7 @@ def free_bytes() -> int:
 
 
 def _number_after(prefix: str, path: str, unit: int = 1) -> int | None:
-    """The number after a prefix in a file of the kernel; None where there is none (also for "max")."""
+    """The number after a prefix in a file of the kernel; None if there is none (or "max")."""
     with contextlib.suppress(OSError, StopIteration, ValueError), open(path) as stream:
         line = next(line for line in stream if line.startswith(prefix))
         return int(line[len(prefix):].split()[0]) * unit

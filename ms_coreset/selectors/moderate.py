@@ -1,4 +1,4 @@
-"""Moderate: the samples at a middle distance from their class's center."""
+"""Moderate: samples at a middle distance from their class's center."""
 
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import SCORES, method
@@ -13,27 +13,28 @@ from ms_coreset.selectors.selection import Selection
         work=SCORES["center_distance"].work, parallel="scores", source="Xia et al., Moderate Coreset, ICLR 2023")
 def moderate(evidence: Evidence, request: Request, center: Center = "median", metric: Metric = "euclidean",
              mis_ratio: Share = 0.0, cutoff_score: ScoreName = "loss") -> Selection:
-    """The samples whose distance to their class's center is nearest the median distance, by rank.
+    """Samples whose distance to their class's center is near the median distance, by rank.
 
-    Over everything (the published way), it is the middle window of the ranking of all distances, which can hold one
-    sample more or less than ``round(rate n)`` (``rules.moderate_window``). Balanced or after a cut-off, both of which
-    are ours, it holds exactly ``round(rate n)`` or, of each class, ``round(rate n_c)`` from the middle of the ranking.
+    With d_i = ||f_i - c_{y_i}||_2 (``center_distance``) and all samples in one ranking, as published, it keeps the
+    ranks ``round(n (0.5 - rate/2))`` to ``round(n (0.5 + rate/2))``, which can be one sample more or less than
+    ``round(rate n)`` (``rules.moderate_window``). Balanced or after a cut-off, both of which are ours, it keeps exactly
+    ``round(rate n)`` samples, or ``round(rate n_c)`` of each class, from the middle of the ranking.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels and ``features``, and what ``cutoff_score`` needs if there is a cut-off.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        center: see ``center_distance``.
-        metric: see ``center_distance``; "cosine" is ours.
-        mis_ratio: ours, after CCS, against wrong labels: this share of the samples, the highest in ``cutoff_score``, is
-            left out first. "auto": chosen by how many labels seem to be wrong (``label_quality.share_to_cut_off``). The
-            centers are those of all samples.
-        cutoff_score: the score of the cut-off.
+        center: "median", "mean" or "geometric_median" of the class, see ``center_distance``.
+        metric: "euclidean", or "cosine", which is ours, see ``center_distance``.
+        mis_ratio: ours, after CCS, against wrong labels: share of the samples, those with the highest ``cutoff_score``,
+            that is left out first, in [0, 1). "auto": as many as labels seem to be wrong
+            (``label_quality.share_to_cut_off``). The centers are those of all samples.
+        cutoff_score: name of the score of the cut-off.
 
     Returns:
         The picks, a ``Selection``.
 
     Raises:
-        MsCoresetError: when the cut-off leaves fewer samples than are to be kept.
+        MsCoresetError: if the cut-off leaves fewer samples than are to be kept.
     """
     return by_score(evidence, request, "center_distance", "window", center=center, metric=metric, mis_ratio=mis_ratio,
                     cutoff_score=cutoff_score)

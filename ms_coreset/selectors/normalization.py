@@ -1,4 +1,4 @@
-"""Scores brought to one range in every class, so that classes compete on equal terms."""
+"""Scores scaled to one range in every class, so that classes compete on equal terms."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ Range = Annotated[str, OneOf(("none", "class"))]
 
 
 def normalize_scores(values: np.ndarray, labels: np.ndarray, normalize: Range = "none") -> np.ndarray:
-    """Scores brought to [0, 1] within each class: (s - min) / (max - min), or 0 where all of a class are equal.
+    """Scale scores to [0, 1] within each class: (s - min) / (max - min), or 0 if all scores of a class are equal.
 
     Source: the "Normalize" quota of the code of Vysogorets et al., DRoP, ICLR 2025.
 

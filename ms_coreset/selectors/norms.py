@@ -9,10 +9,10 @@ from ms_coreset.selectors.row_blocks import blocks
 
 
 def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
-    """Rows whose Euclidean distances are those of ``metric``.
+    """Rows whose Euclidean distances are distances in ``metric``.
 
     At length 1, ||u - v||^2 = 2 (1 - cos). A row of zeros, which has no direction, stays. Coordinates are rounded to 40
-    binary places, so that rows of one direction are equal.
+    binary places, so that rows of one direction become equal.
 
     Args:
         rows: (m, d).

@@ -1,4 +1,4 @@
-"""The hardest samples, except the very hardest share: pruning at both ends."""
+"""The rule ``offset``: the hardest samples except the very hardest, pruning at both ends."""
 
 from typing import Annotated
 
@@ -18,19 +18,19 @@ from ms_coreset.selectors.selection import Selection
       source="Zheng et al., ELFS: Label-Free Coreset Selection with Proxy Training Dynamics, ICLR 2025")
 def offset(values: np.ndarray, evidence: Evidence, request: Request,
            offset: Annotated[float, Number(lambda value: 0 <= value < 1, "at least 0 and below 1")] = 0.3) -> Selection:
-    """The highest scores that are left when a share of the highest is dropped: ranks ``round(beta n)`` on.
+    """The highest scores after a share of the highest is dropped: ranks ``round(beta n)`` on.
 
-    Where fewer than the budget would be left, less is dropped, and a warning says so.
+    If fewer samples than the budget would be left, fewer are dropped, and a warning says so.
 
-    Departure from the authors' code, which takes ``order[drop:-chop]``: it keeps nothing at all where nothing is to be
+    Departure from the authors' code, which takes ``order[drop:-chop]``: that keeps nothing at all if nothing is to be
     cut off below (chop = 0).
 
     Args:
-        values: (n,) float64, the score of each sample; high = keep, NaN where it has none.
+        values: (n,) float64 scores, high = keep; NaN for a sample without one.
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        offset: the paper's beta, the share of all samples, or of each class that has a budget of its own, that is
-            dropped, in [0, 1); 0.4 for a tenth of CIFAR-10, 0.3 for ImageNet.
+        offset: the paper's beta in [0, 1): the share of all samples (or of each class that has a budget of its own)
+            that is dropped; the paper uses 0.4 to keep a tenth of CIFAR-10, 0.3 for ImageNet.
 
     Returns:
         The picks, a ``Selection``.

@@ -1,10 +1,10 @@
-"""Scores and selections on several ranks: who computes what, so that the result is one process's where it can be.
+"""Scores and selections on several ranks: how the work is shared, with the result of one process if possible.
 
 Each rank computes a score of single samples for a share of the samples, and a score that uses a sample's class for a
-share of the classes. A method that is a score and a rule gives the same result as one process. So do balanced methods
-that choose within each class by itself: each rank takes a share of the classes. Rank 0 does all other work alone,
-except set functions and k-center over all samples: these are maximized in two rounds (``two_rounds``), which gives
-another result, and the manifest says so.
+share of the classes. A method that consists of a score and a rule gives the same result as one process. So do balanced
+methods that choose within each class by itself: each rank takes a share of the classes. Rank 0 does all other work
+alone, except set functions and k-center over all samples: these are maximized in two rounds (``two_rounds``), with
+another result, which the manifest notes.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def values(entry: Entry, evidence: Evidence, options: dict[str, Any]) -> np.ndar
 
 
 def _from_stream(entry: Entry, found: Mapping[str, np.ndarray], n: int, options: dict[str, Any]) -> np.ndarray:
-    """The score of n samples that was summed up during training, with its default options."""
+    """The score of n samples that was accumulated during training, with its default options."""
     if entry.name not in found:
         raise MsCoresetError(f"{entry.name}: training with --record stream kept {', '.join(found)}: train without it "
                              "for a record of every epoch")
@@ -70,7 +70,7 @@ def _from_stream(entry: Entry, found: Mapping[str, np.ndarray], n: int, options:
 
 
 def _values_of(entry: Entry, evidence: Evidence, options: dict[str, Any], rows: np.ndarray) -> np.ndarray:
-    """The score of the samples ``rows``, from what is known of these alone."""
+    """The score of the samples ``rows``, from the evidence of these alone."""
     if not len(rows):
         return np.empty(0)
     with alone():
@@ -129,7 +129,7 @@ def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[
 
 
 def _join(values: np.ndarray | None, ranks: Alone) -> np.ndarray | None:
-    """Every rank's values, or None where rank 0 has none; a rank without classes has none, too."""
+    """The values of all ranks, or None if rank 0 has none; a rank without classes has none, either."""
     if not ranks.agree(values is not None):
         return None
     return ranks.join(np.empty(0) if values is None else np.asarray(values, np.float64))
@@ -139,17 +139,19 @@ def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Plac
                pick_last: Callable[[np.ndarray, np.ndarray, list[np.ndarray]], np.ndarray]) -> np.ndarray:
     """Pick k of n samples in two rounds, on all ranks.
 
-    The samples are dealt out at random. In the first round each rank picks from its own; in the second, rank 0 picks
-    from the union.
+    The samples are distributed over the ranks at random. In the first round each rank picks k from its own samples; in
+    the second, rank 0 picks from the union.
 
-    Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2; dealt out at random,
+    Source: Mirzasoleiman et al., Distributed Submodular Maximization, NeurIPS 2013, algorithm 2. The random
+    distribution, which gives a constant share of the best value in expectation: Barbosa et al., ICML 2015. For
+    k-center: Malkomes et al., NeurIPS 2015, algorithm 1, within 4 times the best radius.
     which gives a constant share of the best value in expectation, Barbosa et al., ICML 2015. For k-center, Malkomes et
     al., NeurIPS 2015, algorithm 1: within 4 times the best radius.
 
     Args:
         n: how many samples.
         k: how many to pick.
-        seed: of the deal.
+        seed: of the random distribution.
         pick: ``pick(rows, k)`` picks on each rank from its own samples (ascending places).
         pick_last: ``pick_last(own, candidates, picks)`` picks on rank 0: ``own`` are its own samples, ``candidates``
             the union of all picks, and ``picks`` each rank's, in pick order.
@@ -170,7 +172,7 @@ def two_rounds(n: int, k: int, seed: int, pick: Callable[[np.ndarray, int], Plac
 def estimate_on_ranks(method: str, n: int, d: int, classes: Any, rate: float, balance: bool = False,
                       memory: int | str | None = None, ranks: int = 1, dtype: Any = "float32",
                       **options: Any) -> Estimate:
-    """What ``select`` on several ranks takes of one: as ``estimate``; of two rounds, the one that takes more."""
+    """Estimate of ``select`` for one of several ranks: as ``estimate``; of two rounds, the larger one."""
     entry = METHODS[method]
     if balance or ranks == 1 or entry.parallel_for(options) != "rounds":
         return estimate(method, n, d, classes=classes, rate=rate, balance=balance, memory=memory, dtype=dtype,
@@ -185,16 +187,16 @@ def estimate_on_ranks(method: str, n: int, d: int, classes: Any, rate: float, ba
 
 
 def deal(groups: Sequence[np.ndarray], ranks: int) -> list[np.ndarray]:
-    """Deal groups of places out so that the ranks have about as many places each.
+    """Distribute groups of places so that the ranks have about as many places each.
 
-    The largest group goes first, each to the rank that has least; of equals the first.
+    The largest group goes first; each goes to the rank with the fewest places, of equal ranks the first.
 
     Args:
         groups: places, each group in an array.
         ranks: how many ranks.
 
     Returns:
-        For each rank all its places, ascending.
+        For each rank the ascending places of all its groups.
     """
     sizes = np.array([len(rows) for rows in groups])
     load = np.zeros(ranks, np.int64)

@@ -1,4 +1,4 @@
-"""The values that options of methods and scores may have: stated in annotations, checked before any work.
+"""Allowed values of options: stated in annotations of methods, scores, rules and quotas, and checked before any work.
 
 ``def cal(evidence, neighbors: Count = 10, direction: Annotated[str, OneOf(("highest", "lowest"))] = "highest")``:
 ``catalogue.Entry.check_options`` finds the allowed values there. An option without one has to be of its default's kind.
@@ -41,7 +41,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Number:
-    """A finite number for which ``allows`` is true; ``words`` say which those are."""
+    """A finite number for which ``allows`` is true; ``words`` describes these numbers."""
 
     allows: Callable[[Any], bool]
     words: str
@@ -65,7 +65,7 @@ class Named:
 
 @dataclass(frozen=True)
 class OrAuto:
-    """``AUTO``, for a value that follows from the evidence, or what another rule allows."""
+    """``AUTO``, for a value that is derived from the evidence, or a value that another rule allows."""
 
     rule: Number
 
@@ -86,7 +86,7 @@ class Slice:
 
     @staticmethod
     def ends(value: Any) -> tuple[int, int]:
-        """The pair (first epoch, one after the last) of a value; (0, 0) of a value that is no slice."""
+        """The pair (first epoch, epoch after the last) of a value; (0, 0) for a value that is no slice."""
         if isinstance(value, str):
             value = value.split("-") if re.fullmatch(r"\d+-\d+", value) else ()
         elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
@@ -109,7 +109,7 @@ Positive = Annotated[float, Number(lambda value: value > 0, "a finite number abo
 
 
 def check(name: str, function: Callable, options: dict[str, Any]) -> None:
-    """Check that a function has these options and may have these values for them.
+    """Check that a function has these options, and that their values are allowed.
 
     Args:
         name: the method or score, for messages.
@@ -133,7 +133,7 @@ def keywords(function: Callable) -> dict[str, inspect.Parameter]:
 
 
 def canonical_value(parameter: inspect.Parameter, value: Any) -> Any:
-    """A value that a parameter may have, in one spelling of all that mean the same.
+    """The canonical spelling of an allowed value: the same for all that mean the same.
 
     Names become the registered ones, and whole numbers of an option that is a real number become real.
 
@@ -153,7 +153,7 @@ def canonical_value(parameter: inspect.Parameter, value: Any) -> Any:
 
 
 def _rules(parameter: inspect.Parameter) -> list:
-    """What a parameter's annotation says about its values."""
+    """The checks in a parameter's annotation."""
     of_none_too = get_origin(parameter.annotation) in (Union, UnionType)
     kinds = get_args(parameter.annotation) if of_none_too else (parameter.annotation,)
     return [rule for kind in kinds for rule in getattr(kind, "__metadata__", ())]

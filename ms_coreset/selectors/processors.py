@@ -1,7 +1,7 @@
-"""Which processor does the arithmetic: the device, or the host, and then how many of its threads.
+"""Which processor computes: the device, or the host, and with how many threads.
 
-On an accelerator it is MindSpore's; on a CPU it is NumPy's in float64, which multiplies matrices as fast, and does
-a small operation in a hundredth of the time. What decides between near candidates is float64 on the host everywhere.
+On an accelerator MindSpore computes. On a CPU it is NumPy in float64, which multiplies matrices as fast and takes a
+hundredth of the time for a small operation. Decisions between near candidates are always made in float64 on the host.
 """
 
 from __future__ import annotations
@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 
 def load_mindspore() -> Any:
-    # Imported when first needed: listing what methods there are must not cost MindSpore's start-up.
+    """The module ``mindspore``."""
+    # Imported when first needed: listing methods must not start MindSpore.
     import mindspore
 
     return mindspore
 
 
 def on_host() -> bool:
-    """Whether NumPy does the work."""
+    """Whether NumPy computes."""
     return getattr(_here, "host", False) or current_device() == "CPU"
 
 
 @contextmanager
 def host_alone() -> Iterator[None]:
-    """Let NumPy do this thread's work within the block whatever device there is, where float32 would be too coarse."""
+    """Let NumPy compute in this thread within the block, whatever the device, if float32 would be too coarse."""
     former, _here.host = getattr(_here, "host", False), True
     try:
         yield
@@ -49,13 +50,13 @@ def float_type() -> type[np.floating]:
 
 
 class _OneBlasThread(ContextDecorator):
-    """Within it, or a function that it decorates, BLAS uses one thread, also when several threads are within.
+    """Limits BLAS to one thread, within a block or a decorated function, even if several threads are in it.
 
-    BLAS cuts a product up by the number of threads, and adds the parts up in another order, which changes the last bit.
-    Large products are cut up here instead (``multiply``), by their size alone, so that as many processors work.
+    BLAS divides a product by the number of threads, and then adds the parts in another order, which changes the last
+    bit. Large products are divided here instead (``multiply``), by their size alone, so that as many processors work.
 
     Args:
-        threads: how many BLAS used outside.
+        threads: number of BLAS threads outside.
     """
 
     def __init__(self) -> None:
@@ -90,7 +91,7 @@ def _blas() -> ThreadpoolController:
 def side_by_side(work: Callable[..., object], tasks: Sequence[tuple]) -> None:
     """Run ``work(*task)`` for each of ``tasks``, on a CPU as many at a time as BLAS uses threads outside.
 
-    Each product then gets one thread: several threads gain nothing on small products, or on the work between them.
+    Each product then runs in one thread: several threads gain nothing for small products, or for the work between them.
 
     Args:
         work: what is run.
@@ -104,7 +105,7 @@ def side_by_side(work: Callable[..., object], tasks: Sequence[tuple]) -> None:
 
 
 def in_threads(work: Callable[..., object], tasks: Sequence[tuple]) -> None:
-    """As ``side_by_side``, on the host's processors whatever device computes the rest."""
+    """As ``side_by_side``, but on the host's processors even if another device computes."""
     with one_blas_thread, ThreadPoolExecutor(one_blas_thread.threads, initializer=_become_worker) as threads:
         list(threads.map(lambda task: work(*task), tasks))
 

@@ -1,4 +1,4 @@
-"""Products of matrices, by the device or the host: the same bytes on any number of threads."""
+"""Matrix products on the device or the host, with the same bytes for any number of threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GRAM_STRIP = 256  # columns
 def multiply(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Product of left (a, m) and right (m, b) on the host, the same bytes on any number of threads.
 
-    A large product is cut up by columns, in parts that depend on its size alone.
+    A large product is divided by columns, in parts that depend on its size alone.
 
     Args:
         left: (a, m), float32 or float64.
@@ -69,7 +69,7 @@ def gram(rows: np.ndarray) -> np.ndarray:
 
 
 class HostRows:
-    """Rows (n, d) on the host, float64; an array that is so already is not copied."""
+    """Rows (n, d) float64 on the host; a float64 array is not copied."""
 
     def __init__(self, rows: np.ndarray) -> None:
         self._rows = np.ascontiguousarray(rows, np.float64)
@@ -103,7 +103,7 @@ class DeviceRows:
 
 
 def resident_rows(rows: np.ndarray) -> HostRows | DeviceRows:
-    """Rows (n, d) kept where the arithmetic is done, for one product after another.
+    """Rows (n, d) in the memory of the device that computes, for many products.
 
     The result has ``products(left, columns=slice)``: left (b, d) times (some of) the rows transposed, (b, n) float64;
     and ``weighted_sums(weights)``: weights (b, n) times the rows, b weighted sums of them, (b, d) float64.
@@ -120,7 +120,7 @@ class QuickProducts:
     """Inner products of rows (n, d) with one another and with vectors, in their ``quick_type``.
 
     Rows of another type are converted for every product, in blocks. Each product comes with a bound on its error
-    relative to the product of the norms, so that float64 can decide what is in question.
+    relative to the product of the norms, so that float64 can decide between near values.
     """
 
     def __init__(self, rows: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""How a budget is split over classes, and the one driver that every method uses for it."""
+"""How a budget is split over classes, and ``pick_by_group``, by which every method does so."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a method.
+    """What is asked of a method: how much to keep, of which classes, with which seed and memory.
 
     Attributes:
         rate: share to keep, in (0, 1].
         balance: whether the rate holds for each class by itself.
         seed: seed of its random numbers.
         memory: bytes that it may use beside the data, see ``memory.as_bytes``.
-        counts: how many of each class, by its label, in place of the same share (``class_quotas``); balanced then.
+        counts: label -> number to keep, in place of the same share of each class; ``class_quotas`` sets it together
+            with ``balance``.
     """
 
     rate: float
@@ -46,33 +47,34 @@ class Request:
         assert isinstance(self.memory, int)
         return self.memory
 
-
     def budget_of(self, label: int, n: int) -> int:
-        """How many are kept of a class, all n samples of a label."""
+        """Budget of the class ``label``, which has n samples."""
         return budget(self.rate, n) if self.counts is None else self.counts.get(int(label), 0)
 
 
 def budget(rate: float, n: int) -> int:
-    """How many of n samples a rate keeps: ``round(rate * n)``, half to even."""
+    """Budget of n samples at a rate: ``round(rate * n)``, half to even."""
     return round(float(rate) * n)
 
 
 def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
-    """Let ``pick(rows, k)`` choose k of ``rows`` from all samples, or from each class in turn.
+    """Let a function pick the budget from all samples, or from each class in turn.
 
-    Unbalanced: one group of all n samples. Balanced: a group per class, labels ascending, each with ``round(rate *
+    Unbalanced there is one group of all n samples, with a budget of ``round(rate n)``. Balanced there is a group for
+        each class, by ascending label, with a budget of ``round(rate n_c)``, or with the request's count for it. A
+        class whose budget is 0 gives nothing, and no other class makes up for it.
     n_c)``, or with the request's count for it. A class with a budget of 0 gives nothing, and nothing is topped up.
 
     Args:
         labels: (n,) integers, the class of each sample.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        pick: (rows, ascending places; k) -> k of them.
+        pick: ``pick(rows, k)`` returns k of ``rows``, ascending places of a group.
 
     Returns:
-        The picks, joined in this order.
+        (k,) int64 places: the picks of all groups in this order.
 
     Raises:
-        MsCoresetError: when the rate keeps nothing at all.
+        MsCoresetError: if the budgets of all groups are 0.
     """
     budgets = group_budgets(labels, request)
     picks = [pick(rows, k) for rows, k in budgets]
@@ -117,9 +119,9 @@ def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray
 
 
 def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
-    """The coreset that a nested method (``catalogue.Entry.nested``) gives at a lower rate: its first picks.
+    """The coreset that a nested method (``catalogue.Entry.nested``) would give at a lower rate: its first picks.
 
-    These are the first picks of all, or of each class if it is balanced.
+    The first picks are those of all samples, or of each class if the coreset is balanced.
 
     Args:
         coreset: of the higher rate.
@@ -130,7 +132,7 @@ def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
         A ``Coreset``.
 
     Raises:
-        MsCoresetError: as ``pick_by_group``, and for a coreset with weights, since these belong to the whole of it.
+        MsCoresetError: as ``pick_by_group``, and for a coreset with weights, which belong to all of its picks.
     """
     if coreset.weights is not None:
         raise MsCoresetError(f"{coreset.method} weighs its picks together: select anew at rate {rate}")
@@ -143,7 +145,7 @@ def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
 
 
 def proportional(k: int, sizes: Sequence[int]) -> list[int]:
-    """How many of each of some groups, in proportion to their sizes, k in all.
+    """Split k over groups in proportion to their sizes.
 
     Group c gets floor(k n_c / n). The groups with the largest remainders get one more; of equal remainders, the first.
 

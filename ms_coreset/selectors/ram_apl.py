@@ -1,4 +1,4 @@
-"""RAM-APL as a method: its score weighs by the rate."""
+"""RAM-APL as a method: its score depends on the rate."""
 
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import method
@@ -12,10 +12,10 @@ from ms_coreset.selectors.selection import Selection
 
 @method("ram_apl", **FACTS, parallel="scores")
 def ram_apl(evidence: Evidence, request: Request, a: Part = 0.2, kappa: Positive = 1.0) -> Selection:
-    """Samples near their class's mean and not nearer another's: the score ``ram_apl``, whose ``kept`` is the rate.
+    """Samples near their class's mean and not nearer to another one's: the score ``ram_apl`` with ``kept`` = rate.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels and ``features``, or with several networks' in ``runs``.
         request: rate, balance, seed and memory, see ``quota.Request``.
         a: see the score ``ram_apl``.
         kappa: see the score ``ram_apl``.

@@ -1,22 +1,22 @@
-"""How a budget is drawn from scores. Of equal scores the lowest index comes first."""
+"""The arithmetic of rules: how a budget is drawn from scores. Of equal scores the lowest index comes first."""
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 
-TIE = 1e-10  # values nearer than this, relative to the best, differ by rounding: no device may decide by it
+TIE = 1e-10  # values nearer than this, relative to the best, count as equal: rounding must not decide
 
-_FAR = 1e280  # a million of them, times strata, still are finite sums
+_FAR = 1e280  # sums of a million of these, times strata, are finite
 
 
 def first_best(values: np.ndarray, scale: float = 0.0) -> int:
-    """The lowest place whose value is the largest, or as near to it as rounding can tell.
+    """The lowest place whose value is the largest up to rounding errors.
 
-    That is within ``TIE`` of the largest value, or of ``scale`` if that is larger.
+    Values count as the largest within ``TIE`` times the largest value, or times ``scale`` if that is larger.
 
     Args:
         values: (n,).
-        scale: size of the numbers whose difference the values are.
+        scale: magnitude of the numbers whose differences the values are.
 
     Returns:
         The place.
@@ -41,15 +41,15 @@ def bottom(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None)
 
 
 def uniform(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
-    """Draw k places, each equally likely, whatever the scores."""
+    """Draw k places with equal chances, independent of the scores."""
     return rng.choice(len(scores), k, replace=False)
 
 
 def weighted_random(scores: np.ndarray, k: int, rng: np.random.RandomState) -> np.ndarray:
     """Draw k places without replacement, with chances that grow linearly with the score.
 
-    The chance grows from none at the lowest score (but for rounding: 1e-12 of the range) to the most at the highest.
-    All places are equally likely where all scores are equal.
+    The chance of i is proportional to s_i - min_j s_j + 1e-12 (max_j s_j - min_j s_j); all chances are equal if all
+    scores are.
 
     Args:
         scores: (n,).
@@ -66,7 +66,7 @@ def weighted_random(scores: np.ndarray, k: int, rng: np.random.RandomState) -> n
 
 
 def within_reach(scores: np.ndarray) -> np.ndarray:
-    """The scores; or these times 2^-100, which is exact, where differences and sums of them may overflow."""
+    """The scores, or the scores times 2^-100 (which is exact) if differences and sums of them could overflow."""
     return scores * 2.0**-100 if np.fmax.reduce(np.abs(scores)) > _FAR else scores
 
 
@@ -90,9 +90,10 @@ def window(scores: np.ndarray, k: int, rng: np.random.RandomState | None = None)
 def moderate_window(scores: np.ndarray, rate: float) -> np.ndarray:
     """Moderate's window over a whole data set: ranks ``round(n (0.5 - rate/2))`` to ``round(n (0.5 + rate/2))``.
 
-    Both ends are rounded (half to even), so that it can hold one more or less than ``round(rate n)``.
+    Both ends are rounded (half to even), so that the window may hold one more or less than ``round(rate n)``.
 
-    Source: Xia et al., ICLR 2023, as their repository computes it. Departure: where both ends meet (rates near 1/n) the
+    Source: Xia et al., ICLR 2023, as their repository computes it. Departure: if both ends meet (rates near 1/n), the
+    sample in the middle is kept instead of none.
     one sample at the middle is kept instead of none.
 
     Args:
@@ -111,8 +112,8 @@ def moderate_window(scores: np.ndarray, rate: float) -> np.ndarray:
 def stratum_of(scores: np.ndarray, strata: int) -> np.ndarray:
     """The stratum of each score, 0 .. strata - 1: intervals of equal width from the lowest to the highest.
 
-    The highest score belongs to the last stratum; equal scores are all in the first. Departure from CCS, which closes
-    the last interval at 1.0001 times the highest score, and loses that score where it is negative.
+    The highest score belongs to the last stratum; if all scores are equal, all are in the first. Departure from CCS,
+    which ends the last interval at 1.0001 times the highest score, and loses that score if it is negative.
 
     Args:
         scores: (n,) numbers.
@@ -130,10 +131,10 @@ def stratum_of(scores: np.ndarray, strata: int) -> np.ndarray:
 
 
 def stratum_budgets(sizes: np.ndarray, k: int) -> np.ndarray:
-    """How many of each stratum: as even as the sizes allow, k in all (fewer only if there are fewer).
+    """Number to keep of each stratum: as even as the sizes allow, k in all (fewer only if there are fewer samples).
 
-    The strata share what is left by rising size (of equal sizes the first): the j-th of S takes min(size, left // (S -
-    j)).
+    The strata take their share by rising size (of equal sizes, the first): the j-th of S, from 0, gets min(size, left
+    // (S - j)).
 
     Source: Zheng et al., CCS, ICLR 2023, Algorithm 1, as their repository computes it.
 
@@ -152,7 +153,7 @@ def stratum_budgets(sizes: np.ndarray, k: int) -> np.ndarray:
 
 
 def after_cutoff(hardness: np.ndarray, k: int, mis_ratio: float) -> np.ndarray:
-    """The places that are left, ascending, when the int(mis_ratio n) of the highest hardness are cut off.
+    """The places that are left, ascending, after the int(mis_ratio n) with the highest hardness are cut off.
 
     Source: Zheng et al., CCS, ICLR 2023, Algorithm 1.
 

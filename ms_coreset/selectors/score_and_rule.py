@@ -13,7 +13,7 @@ from ms_coreset.selectors.selection import Selection
 
 def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top", normalize: Range = "none",
              **options: Any) -> Selection:
-    """Any score with any rule.
+    """Select by any score and any rule.
 
     Args:
         evidence: what is known of the samples.
@@ -21,7 +21,7 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
         score: name of the score.
         rule: name of the rule.
         normalize: see ``normalization.normalize_scores``.
-        **options: the score's and the rule's; an option that both have goes to both.
+        **options: of the score and of the rule; an option that both have goes to both.
 
     Returns:
         The picks, a ``Selection``.
@@ -41,7 +41,7 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
 
 
 def keep_by(rule: str, name: str, evidence: Evidence, request: Request, **options: Any) -> Selection:
-    """What a rule without options draws from the score ``name``."""
+    """Select by the score ``name`` and a rule without options."""
     values = on_ranks.values(SCORES[name], evidence, with_seed(SCORES[name], request, options))
     return RULES[rule].function(values, evidence, request)._replace(scores=values)
 

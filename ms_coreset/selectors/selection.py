@@ -1,4 +1,4 @@
-"""What a method gives back to ``select``."""
+"""The result of a method, from which ``select`` makes a ``Coreset``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Selection(_Fields):
     """What a method picks.
 
     Args:
-        indices: (k,) in pick order.
-        weights: (k,), of the picks, or None.
-        scores: (n,), of all samples, or None.
+        indices: (k,) places of the picks, in pick order.
+        weights: (k,), of the picks in training, or None.
+        scores: (n,) of all samples, high = keep, or None.
         notes: plain values for the coreset's manifest, by name, or None.
     """
 

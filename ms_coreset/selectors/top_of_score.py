@@ -1,4 +1,4 @@
-"""Every score as a method of the same name, which keeps its top."""
+"""Registers every score as a method of the same name, which keeps the highest scores."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -10,12 +10,12 @@ from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.score_and_rule import keep_by
 from ms_coreset.selectors.selection import Selection
 
-# DeepCore sorts these the wrong way round when it does not balance, and keeps the most certain samples.
+# Unbalanced, DeepCore sorts these in the wrong direction and keeps the most certain samples.
 _REVERSED_IN_DEEPCORE = ("least_confidence", "entropy", "margin")
 
 
 def _register_top(entry: Entry, aliases: Iterable[str]) -> None:
-    """Make a score a method: its top, with the score's options and documentation."""
+    """Register a score as a method: its highest scores, with the score's options and documentation."""
 
     def top(evidence: Evidence, request: Request, **options: Any) -> Selection:
         reversed_here = options.get("variant") == "deepcore" and entry.name in _REVERSED_IN_DEEPCORE
@@ -35,22 +35,22 @@ def _register_top(entry: Entry, aliases: Iterable[str]) -> None:
 def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str = "", aliases: Iterable[str] = (),
                    parallel: str | Callable = "", takes: Needs = (), labels: Flag = True,
                    label_columns: Flag = False, work: Callable | None = None) -> Callable:
-    """Decorator that registers a function as a score, and as a method of the same name that keeps the top of it.
+    """Return a decorator that registers a score, and a method of the same name that keeps the highest scores.
 
     Args:
         name: the name to register it under.
-        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that gives them.
-        cost: work beyond extraction, in n samples, d dimensions, C classes, k picks.
-        source: where it is published.
+        needs: fields of ``Evidence`` that it needs beside labels, or a function of the options that returns them.
+        cost: order of the work beyond extraction, as a text in n samples, d dimensions, C classes, k picks.
+        source: authors, title and place of publication.
         aliases: other names for it.
         parallel: how several ranks share it, see ``catalogue.Entry``.
-        takes: fields of ``Evidence`` that it uses if they are there, see ``catalogue.Entry``.
+        takes: fields of ``Evidence`` that it uses if they are given, see ``catalogue.Entry``.
         labels: whether it looks at labels, see ``catalogue.Entry``.
         label_columns: whether it compares labels with logits, see ``catalogue.Entry``.
         work: what it takes, for ``estimate``, see ``catalogue.Entry``.
 
     Returns:
-        The decorator, which gives the function back.
+        The decorator; it returns the function unchanged.
     """
     def register(function: Callable) -> Callable:
         score(name, needs, cost, source, aliases, takes, parallel, label_columns, work, labels=labels)(function)

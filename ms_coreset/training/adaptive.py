@@ -32,31 +32,31 @@ _UNTOLD = {"dynamics": "the training dynamics of a whole run", "imported": "scor
 
 @dataclass(frozen=True)
 class Reselection:
-    """A coreset that ``train`` presents instead of all samples, chosen anew every ``every`` epochs.
+    """A coreset that is chosen anew every ``every`` epochs of ``train``, which trains on it instead of all samples.
 
-    A selection takes place before the first epoch (or after ``warm`` epochs on all samples), and after every ``every``
-    epochs. The network as it is then is asked about the samples that may be trained on (evaluation mode, no
-    augmentation), and a method chooses from its answers. A coreset's weights, where the method gives any, weight the
-    loss. The i-th selection, from 0, has the seed of the request plus i, so that ``random`` draws anew each time.
-    Epochs, the learning rate's schedule and the optimizer's memory continue over all selections. Samples that the
-    recipe holds out for validation are never chosen.
+    A selection takes place before the first epoch (or after ``warm`` epochs on all samples), and then after every
+    ``every`` epochs. It uses the features and logits of the current network for all samples that may be trained on
+    (evaluation mode, no augmentation). The coreset's weights, if the method gives any, weight the loss. The i-th
+    selection, from 0, has the seed of the request plus i, so that ``random`` draws anew each time. Epochs, learning
+    rate schedule and the optimizer's memory continue over all selections. Samples that the recipe holds out for
+    validation are never chosen.
 
     Source: Killamsetty et al., GLISTER (AAAI 2021, algorithm 1) and GRAD-MATCH (ICML 2021, algorithm 1), which select
     every few epochs. Departures from their code, CORDS: the first coreset is chosen by the network as it is then, not
     drawn at random; no epochs are skipped after the warm ones.
 
     Attributes:
-        name: of the method.
-        needs: the fields of ``Evidence`` that the method asks for.
+        name: name of the method.
+        needs: fields of ``Evidence`` that the method needs.
         choose: ``(evidence, request) -> Coreset``; see ``by`` for a registered method.
-        request: ``selectors.quota.Request``: rate, balance, seed, memory.
+        request: rate, balance, seed and memory, as a ``selectors.quota.Request``.
         every: epochs between two selections, 1 or more.
         warm: epochs on all samples before the first selection.
         options: of the method, as plain values; a run is resumed only with the same options.
-        top_m: see ``deepfool_distances``, for the boundary.
+        top_m: option of ``deepfool_distances``, for methods that need ``boundary``.
         pool: ascending places of the samples in a larger data set, or None; coresets are then written as of that one.
         n: number of samples of that larger data set.
-        log: called with a line about each coreset.
+        log: called with a line for the user about each coreset.
 
     Raises:
         MsCoresetError: for a method that needs the dynamics of a whole run or imported scores, ``every`` below 1, and
@@ -86,7 +86,7 @@ class Reselection:
     @classmethod
     def by(cls, method: str, rate: float, every: int, *, warm: int = 0, balance: bool = False, seed: int = 0,
            memory: int | str | None = None, **options: Any) -> Reselection:
-        """Reselection by a registered method.
+        """Make a ``Reselection`` by a registered method.
 
         Args:
             method: name of the method.
@@ -109,7 +109,14 @@ class Reselection:
                    every=every, warm=warm, options=options)
 
     def of_all(self, coreset: Coreset) -> Coreset:
-        """A coreset of the larger data set, if the samples are a pool of one; else the coreset as it is."""
+        """Convert a coreset of the samples to one of the larger data set, if the samples are a pool of one.
+
+        Args:
+            coreset: a coreset of the samples.
+
+        Returns:
+            A coreset of the larger data set, or ``coreset`` itself without one.
+        """
         return coreset if self.pool is None or self.n is None else coreset.within(self.pool, self.n)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""What happened to every sample while a network learnt, recorded as it learns."""
+"""Training dynamics: what happened to every sample in every epoch, recorded during training."""
 
 import os
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ LARGEST_ANSWERS = 1 << 30  # bytes of one epoch's probabilities of all classes t
 
 @dataclass(frozen=True)
 class TrainingDynamics:
-    """One value per epoch and sample, (epochs, n), from the training-mode forward pass before each update.
+    """Training dynamics: a value per epoch and sample, from the forward pass in training mode before each update.
 
-    With logits z and p = softmax(z), for a sample of class y. All fields are float32, ``correct`` bool; a field that
-    was not recorded is None. A value is NaN (False) where a sample was held out. With one class there is no other class
-    to compare with: ``margin`` is p_y, and ``logit_margin`` infinite. Arrays may come from anywhere, as those of
-    ``Evidence``.
+    All fields are (T, n) arrays for T epochs and n samples, float32 (``correct`` bool), or None if they were not
+    recorded. z are the logits, p = softmax(z), and y is the label. A value is NaN (False) in an epoch in which the
+    sample was not shown, for example because it was held out. With a single class ``margin`` is p_y, and
+    ``logit_margin`` is infinite. Arrays may be of any library, as in ``Evidence``.
 
     Attributes:
         probability: p_y, in [0, 1].
@@ -38,10 +38,11 @@ class TrainingDynamics:
         error_norm: ||p - onehot(y)||_2, in [0, sqrt(2)].
         correct: argmax z = y.
         loss: -log p_y.
-        divergence: sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))|, q the epoch before's p; NaN in the first epoch.
-        validation_loss: -log p_y in evaluation mode after each epoch, of samples held out for validation; NaN for all
+        divergence: sum_c |p_c (ln(p_c + 1e-8) - ln(q_c + 1e-8))|, with q the p of the epoch before; NaN in the first
+            epoch.
+        validation_loss: -log p_y in evaluation mode after each epoch, for samples held out for validation; NaN for
             others.
-        probabilities: p itself, (epochs, n, C), which our own training does not record.
+        probabilities: p itself, (T, n, C); ``train`` does not record it.
 
     Raises:
         MsCoresetError: for fields that are not numbers (T, n), T and n the same for all.
@@ -78,16 +79,16 @@ class TrainingDynamics:
 
     @classmethod
     def load(cls, folder: str | os.PathLike) -> "TrainingDynamics":
-        """Open the dynamics in ``folder``, memory-mapped.
+        """Open the dynamics that ``train`` wrote to ``folder``, memory-mapped.
 
         Args:
-            folder: of one training's dynamics.
+            folder: the folder "dynamics" of a training.
 
         Returns:
             The dynamics.
 
         Raises:
-            MsCoresetError: when there are none, and for files that are damaged or do not fit together.
+            MsCoresetError: if there are none, and for files that are damaged or do not fit together.
         """
         folder = Path(folder)
         found = {name: open_array(folder / f"{name}.npy") for name in RECORDS if (folder / f"{name}.npy").is_file()}

@@ -45,14 +45,14 @@ LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"  # PyTorch's checkpo
 
 @dataclass
 class TrainingResult:
-    """The result of a training.
+    """The result of ``train``.
 
     Attributes:
         network: trained, in evaluation mode, with the weights of the last epoch.
-        dynamics: ``TrainingDynamics``, or ``StreamedDynamics`` of streamed scores.
-        history: a dict per epoch: epoch (from 1), loss, accuracy (training mode, augmented), lr, and where tested
-            test_accuracy, validation_accuracy.
-        coresets: of a reselection, by the number of epochs that were done when each was chosen.
+        dynamics: ``TrainingDynamics``, or ``StreamedDynamics`` if scores were streamed.
+        history: a dict for each epoch: "epoch" (from 1), "loss", "accuracy" (in training mode, augmented), "lr", and
+            "test_accuracy" and "validation_accuracy" in epochs with a test.
+        coresets: number of epochs done -> the coreset that a reselection chose then.
     """
 
     network: Network
@@ -61,7 +61,7 @@ class TrainingResult:
     coresets: dict = field(default_factory=dict)
 
     def best(self, key: str) -> dict[str, Any] | None:
-        """The epoch's entry with the highest ``key``, the earliest of equal ones; None where it was never taken."""
+        """The entry of ``history`` with the highest ``key``, the earliest of equal ones; None if no epoch has it."""
         tested = [entry for entry in self.history if key in entry]
         return max(tested, key=lambda entry: entry[key], default=None)
 
@@ -70,36 +70,38 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
           record: Sequence[str] | str | None = None, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
           reselection: Reselection | None = None) -> TrainingResult:
-    """Train ``network`` on ``split`` by ``recipe`` and record what happens to every sample.
+    """Train a network on a split by a recipe, and record what happens to every sample.
 
-    Several ranks (``distributed``) share every batch, see ``parallel.over_ranks``; only rank 0 writes, and has the
-    dynamics. Dropout then draws for each share by itself.
+    Several ranks (``distributed``) share every batch, see ``parallel.over_ranks``; rank 0 alone writes files and has
+    the dynamics. Dropout then draws for each share by itself.
 
     Args:
-        network: to be trained.
+        network: the network, which is trained in place.
         split: the samples.
-        recipe: how it is trained.
-        seed: of the order and the augmentation (``pipeline.EpochPlan``) and of the validation share.
-        weights: (n,) of the samples, or None. The loss of a batch is sum w_i l_i / sum w_i, as in DeepCore, and 0 where
-            all weights of a batch are 0, which in DeepCore is 0 / 0.
-        record: fields of ``TrainingDynamics`` to keep, of ``dynamics.RECORDS``. None: all, but the divergence only
-            where the probabilities that it takes, 4 n C bytes, are no more than a gigabyte. "stream": nothing of single
-            epochs, only the sums of the scores over time, see ``StreamedDynamics``.
-        folder: where to write last.ckpt after every epoch (weights, optimizer, history: all that ``resume`` needs,
-            because the random numbers follow from seed and epoch), dynamics/, and best.ckpt: the weights of the epoch
-            with the highest accuracy on the validation share, or of the last epoch when the recipe has none.
-        resume: whether to go on from last.ckpt, to the same result as an uninterrupted run.
-        test: a split to test on every ``recipe.eval_every`` epochs; it never chooses anything.
-        save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: every epoch.
-        reselection: an ``adaptive.Reselection``, to train on coresets that the network itself chooses anew every few
-            epochs; they are in coresets/ below the folder. Iterations are then turned into epochs beforehand.
+        recipe: optimizer, schedule, augmentation and length of the training.
+        seed: of order and augmentation (``pipeline.EpochPlan``), dropout and the validation share, 0 to 2**32 - 1.
+        weights: (n,) weights of the samples, or None. The loss of a batch is sum_i w_i l_i / sum_i w_i, as in DeepCore,
+            with l_i the cross entropy, and 0 if all weights of a batch are 0 (0 / 0 in DeepCore).
+        record: fields of ``TrainingDynamics`` to record. None: all, but the divergence only if the probabilities that
+            it needs, 4 n C bytes, take at most a gigabyte. "stream": nothing of single epochs, only the sums for scores
+            over time, see ``StreamedDynamics``.
+        folder: folder to write to, or None. last.ckpt has weights, optimizer and history after an epoch, which is all
+            that ``resume`` needs, because random numbers follow from seed and epoch. dynamics/ has the record.
+            best.ckpt has the weights of the epoch with the highest accuracy on the validation share, or of the last
+            epoch without one.
+        resume: whether to continue from last.ckpt, to the same result as an uninterrupted run.
+        test: a split to test on every ``recipe.eval_every`` epochs, or None; it does not choose the best epoch.
+        save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: after every
+            epoch.
+        reselection: a ``mc.Reselection``, to train on coresets that the network chooses anew every few epochs; they are
+            written to coresets/ below the folder. ``iterations`` of the recipe become epochs beforehand.
 
     Returns:
         A ``TrainingResult``.
 
     Raises:
-        MsCoresetError: when last.ckpt is of another run, when weights do not fit or come with a reselection, and when
-            the loss is no longer finite.
+        MsCoresetError: if last.ckpt belongs to another run, if weights do not fit or are given with a reselection, and
+            if the loss is no longer finite.
     """
     engine_of(network)  # is there, or it says how to get it
     require_network(network)
@@ -127,14 +129,14 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
 
 
 def predict(network: Trainable, split: Split, batch_size: int = 512) -> np.ndarray:
-    """The class that ``network`` gives each sample of ``split``, in evaluation mode.
+    """Predict the class of each sample: argmax of the logits, in evaluation mode.
 
-    On several ranks each asks the network about its share, and all return the whole.
+    Several ranks share the samples, and all return the whole result.
 
     Args:
-        network: that is asked.
+        network: a trained network.
         split: n samples.
-        batch_size: images at a time.
+        batch_size: images at a time, 1 or more.
 
     Returns:
         (n,) int64.
@@ -162,15 +164,15 @@ def _logits(network: Trainable, split: Split, batch_size: int = 512) -> Iterator
 
 
 def evaluate(network: Trainable, split: Split, recipe: Recipe | None = None) -> dict:
-    """Accuracy on ``split`` overall and per class, each in [0, 1].
+    """Accuracy of a network on a split, overall and for each class, in [0, 1].
 
     Args:
-        network: that is asked.
+        network: a trained network.
         split: the samples.
-        recipe: whose ``test_resize`` is used, or None.
+        recipe: a recipe whose ``test_resize`` is used, or None.
 
     Returns:
-        "accuracy", "samples" (their number), and "per_class": name of the class -> accuracy, or None for a class
+        A dict: "accuracy"; "samples", their number; "per_class": name of the class -> accuracy, or None for a class
         without samples.
 
     Raises:

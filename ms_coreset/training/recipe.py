@@ -1,4 +1,4 @@
-"""Training recipes: the network, the length and the way of training, as YAML in ``configs/`` and flags over it."""
+"""Training recipes: network, length, optimizer and augmentation, as YAML in ``configs/``."""
 
 import dataclasses
 import difflib
@@ -26,33 +26,34 @@ class Recipe:
     Attributes:
         arch: the network of ``create_network``.
         width: of the network, as in ``create_network``.
-        epochs: passes over the data; give these or ``iterations``.
-        iterations: updates, rounded up to whole passes.
-        batch_size: the last, smaller batch of a pass is kept.
-        lr: learning rate of SGD as torch defines it, as are the next three.
+        epochs: passes over the data; either this or ``iterations`` is given.
+        iterations: number of updates, rounded up to whole passes.
+        batch_size: samples of a batch; the last, smaller batch of a pass is kept.
+        lr: learning rate of SGD as torch defines it; so are momentum, nesterov and weight_decay.
         momentum: of SGD.
-        nesterov: whether the momentum is Nesterov's.
+        nesterov: whether it is Nesterov's momentum.
         weight_decay: on all parameters.
         schedule: "multistep" (lr x gamma at each of ``milestones``, in epochs), "cosine" or "linear" (to ``min_lr``,
             per update) or "constant".
         milestones: epochs at which the rate falls.
         gamma: factor at a milestone.
         min_lr: rate at the end.
-        warmup: share of all updates in which the rate rises linearly to ``lr``; cosine and linear then fall over the
-            rest of the updates.
-        warmup_from: share of ``lr`` from which it rises.
+        warmup: share of all updates in which the rate rises linearly to ``lr``; "cosine" and "linear" then fall over
+            the rest.
+        warmup_from: share of ``lr`` at which the warmup begins.
         clip_norm: largest norm of the whole gradient, or None.
-        crop_padding: random crop after padding by so many pixels; 0: none.
+        crop_padding: pixels of padding before a random crop to the image's size; 0: no crop.
         padding_mode: of that padding, "zeros" or "reflect".
         flip: horizontal mirroring: at random, or "alternate" (Jordan's airbench): it begins at random, and a sample
             that is mirrored in one epoch is not mirrored in the next.
-        crop_scale: random resized crop (``crops.crop_box``) of at least this share of the image, instead of padding;
-            None: none.
-        crop_size: pixels that such a crop is resized to first, before the data set's image size, or None.
-        test_resize: shorter side of the images, before the crop to their size, when the network is tested (None: as the
-            data set has them); not used when it is asked for evidence.
+        crop_scale: least share of the image's area in a random resized crop (``crops.crop_box``), which replaces
+            padding; None: no such crop.
+        crop_size: pixels that a resized crop is first resized to, before the data set's image size; None: not.
+        test_resize: pixels of the shorter side of the images, before the central crop, when the network is tested;
+            None: as the data set has them. It is not used when evidence is extracted.
         whiten: whether the first convolution whitens the images' patches and is then fixed (see ``whitening.whiten``).
-        validation: share of the training samples that is held out to choose the best epoch (0: the last one is taken).
+        validation: share of the training samples that is held out to choose the best epoch; 0: the last epoch is the
+            best.
         eval_every: epochs between two tests.
 
     Raises:
@@ -125,7 +126,14 @@ class Recipe:
             raise MsCoresetError(f"recipe: {name} is {value!r}, must be {allowed}")
 
     def num_epochs(self, updates_per_epoch: int) -> int:
-        """Passes over the data: ``epochs``, or enough for ``iterations`` updates."""
+        """Number of passes over the data: ``epochs``, or enough for ``iterations`` updates.
+
+        Args:
+            updates_per_epoch: number of batches of a pass.
+
+        Returns:
+            The number of passes: ``epochs``, or ``ceil(iterations / updates_per_epoch)``.
+        """
         if self.epochs is not None:
             return self.epochs
         assert self.iterations is not None  # one of the two is there
@@ -158,12 +166,12 @@ class Recipe:
         return self.min_lr + (self.lr - self.min_lr) * left
 
     def override(self, **values: Any) -> "Recipe":
-        """A copy with the values that are not None.
+        """Return a copy with the given values that are not None.
 
-        Another number of epochs moves the milestones in proportion; one way of cropping replaces the other.
+        Another number of epochs moves the milestones in proportion. A way of cropping replaces the other one.
 
         Args:
-            values: of the recipe, by name.
+            **values: fields of the recipe, by name.
 
         Returns:
             The new recipe.
@@ -185,7 +193,11 @@ class Recipe:
         return dataclasses.replace(self, **values)
 
     def as_dict(self) -> dict:
-        """The recipe as plain values."""
+        """The recipe as plain values.
+
+        Returns:
+            A dict: name of the field -> value.
+        """
         return {**dataclasses.asdict(self), "milestones": list(self.milestones)}
 
 
@@ -197,22 +209,26 @@ def config_folder() -> Path:
 
 
 def list_recipes() -> list[str]:
-    """Names of the recipes in ``configs/``."""
+    """List the names of the recipes in ``configs/``.
+
+    Returns:
+        The names, sorted.
+    """
     return sorted(path.stem for path in config_folder().glob("*.yaml"))
 
 
 def load_recipe(name: str | os.PathLike, **overrides: Any) -> Recipe:
-    """Read a recipe by its name in ``configs/`` or from a YAML file.
+    """Read a recipe by its name in ``configs/``, or from a YAML file.
 
     Args:
-        name: of a recipe, or path of a file.
-        overrides: see ``Recipe.override``.
+        name: name of a recipe (see ``list_recipes``), or path of a YAML file.
+        **overrides: fields that replace those of the file; see ``Recipe.override``.
 
     Returns:
         The recipe.
 
     Raises:
-        MsCoresetError: for an unknown name, a file that is no YAML mapping, and keys that a recipe lacks.
+        MsCoresetError: for an unknown name, a file that is no YAML mapping, unknown fields, and values out of range.
     """
     path = Path(name) if str(name).endswith((".yaml", ".yml")) else config_folder() / f"{name}.yaml"
     if not os.path.isfile(path):

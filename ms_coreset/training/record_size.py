@@ -17,11 +17,11 @@ _CORRELATIONS = 68
 
 @dataclass(frozen=True)
 class RecordSize:
-    """Bytes that a recorder takes.
+    """Bytes that recording takes.
 
     Attributes:
-        memory: held all the time.
-        disk: of the files in the end, or while an interrupted run could go on, whichever is more.
+        memory: bytes of memory during the whole training.
+        disk: bytes of the files at the end, or while an interrupted run could continue, whichever is more.
     """
 
     memory: int
@@ -33,23 +33,23 @@ class RecordSize:
 
 def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] | str | None = None,
                     validated: bool = True, folder: bool = True) -> RecordSize:
-    """The memory and disk space that recording n samples takes; see ``train``.
+    """Estimate the memory and disk space that recording n samples takes; see ``train``.
 
     Args:
         n: number of samples, 1 or more.
         classes: columns of the logits.
-        epochs: of the training.
-        record: as in ``train``: fields, "stream", or None.
+        epochs: number T of epochs of the training.
+        record: what is recorded, as in ``train``: fields, "stream", or None for the default.
         validated: whether a validation share is held out.
-        folder: whether the records are files, which are mapped and take no memory; otherwise they are in memory.
+        folder: whether the records are files, which are memory-mapped and take no memory; otherwise they are in memory.
 
     Returns:
-        A ``RecordSize``. The divergence, which compares with the epoch before, takes 4 n C bytes of memory, and as many
-        of files, from which an interrupted run goes on. Each field takes 4 n T bytes of files (n T for ``correct``).
-        Streamed scores take about 300 n bytes beside the divergence's, whatever T, in memory and in files.
+        A ``RecordSize``. Each field takes 4 n T bytes of files (``correct`` n T). The divergence, which compares with
+        the epoch before, also takes 4 n C bytes of memory, and as many of files, from which an interrupted run
+        continues. Streamed scores take about 300 n bytes besides the divergence's, whatever T, in memory and in files.
 
     Raises:
-        MsCoresetError: for sizes below 1, and what can't be recorded.
+        MsCoresetError: for sizes below 1, and for unknown fields.
     """
     for name, value in (("n", n), ("classes", classes), ("epochs", epochs)):
         require_whole(name, value)
@@ -67,6 +67,6 @@ def estimate_record(n: int, *, classes: int, epochs: int, record: Sequence[str] 
 
 
 def _stream_bytes(n: int, epochs: int, validated: bool) -> int:
-    """Bytes of an epoch's values and of the sums that they are added to."""
+    """Bytes of an epoch's values, and of the sums that they are added to."""
     window = min(LENGTH, epochs)
     return n * (_ROW + _SUMS + 4 * (3 * window - 1) + _OF_WINDOWS + (_CORRELATIONS if validated else 0))

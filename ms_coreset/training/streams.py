@@ -1,4 +1,4 @@
-"""Scores over time that are summed up while a network learns, so that nothing is kept of single epochs."""
+"""Scores over time that are accumulated during training, so that nothing is kept of single epochs."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -19,17 +19,17 @@ from ms_coreset.training.dynamics import RECORDS, TrainingDynamics, measure_whol
 from ms_coreset.training.previous import PreviousAnswers
 from ms_coreset.training.recorder_state import drop_states, read_state, write_state
 
-STREAM = "stream"  # in place of the fields that are to be recorded
+STREAM = "stream"  # value of ``record`` in place of a list of fields
 _FOLDER = "streamed"
 Row = dict[str, np.ndarray]  # field of the dynamics -> (n,) of an epoch, NaN (False) where a sample was not seen
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedDynamics:
-    """Scores over time, (n,) float64 each, summed up while a network learnt: in place of ``TrainingDynamics``.
+    """Scores over time, (n,) float64 each, accumulated during training, in place of ``TrainingDynamics``.
 
-    Each field is what the score of that name computes, with its default options, from the record of all epochs. Other
-    scores are not available. A field is None where there were too few epochs, or nothing was held out (``cld``).
+    Each field is the score of that name with its default options, as computed from the record of all epochs. Other
+    scores are not available. A field is None if there were too few epochs, or nothing was held out (``cld``).
 
     Raises:
         MsCoresetError: for fields that are not numbers (n,), n the same for all.
@@ -55,7 +55,7 @@ class StreamedDynamics:
 
     @property
     def streamed(self) -> dict[str, Any]:
-        """Score -> values, of the scores that are not None."""
+        """Score -> values (n,), of all scores that are not None."""
         return {field.name: getattr(self, field.name) for field in fields(self)
                 if getattr(self, field.name) is not None}
 
@@ -65,7 +65,14 @@ class StreamedDynamics:
         return len(next(iter(self.streamed.values()), ()))
 
     def save(self, folder: str | os.PathLike) -> None:
-        """Write each score to a file below ``folder``."""
+        """Write each score to a .npy file below ``folder``.
+
+        Args:
+            folder: the folder, which is made if it is missing.
+
+        Raises:
+            MsCoresetError: if a file can't be written.
+        """
         for name, values in self.streamed.items():
             with atomic_write(Path(folder) / _FOLDER / f"{name}.npy") as stream:
                 np.save(stream, values)
@@ -75,13 +82,13 @@ class StreamedDynamics:
         """Open what ``save`` wrote.
 
         Args:
-            folder: as given to ``save``.
+            folder: the folder that was given to ``save``.
 
         Returns:
             The scores.
 
         Raises:
-            MsCoresetError: where there is nothing, and for damaged files.
+            MsCoresetError: if the folder has no scores, and for damaged files.
         """
         paths = {field.name: Path(folder) / _FOLDER / f"{field.name}.npy" for field in fields(cls)}
         found = {name: open_array(path) for name, path in paths.items() if path.is_file()}

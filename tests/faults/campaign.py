@@ -40,7 +40,7 @@ class Campaign:
     def __init__(self, names, folder, seed):
         self._folder, self._rng = Path(folder), np.random.RandomState(seed)
         self.tallies = {name: Tally(name) for name in names}
-        self._whole = {name: self._undisturbed(name) for name in names}
+        self._whole = {name: self._run_undisturbed(name) for name in names}
 
     @property
     def kills(self):
@@ -64,12 +64,12 @@ class Campaign:
             for number in range(1, tally.operations + 1):
                 yield self._chain(name, [(number, None)])
 
-    def _undisturbed(self, name):
+    def _run_undisturbed(self, name):
         job, tally = JOBS[name], self.tallies[name]
         folder = self._begin(name)
-        run = Forked(job.command, job.typed(False), folder)
+        run = Forked(job.command, job.command_line(False), folder)
         if run.wait():
-            raise RuntimeError(f"{name} fails undisturbed: {run.said()}")
+            raise RuntimeError(f"{name} fails undisturbed: {run.output()}")
         tally.operations, tally.seconds = run.operations(), run.seconds
         return contents(folder)
 
@@ -81,7 +81,7 @@ class Campaign:
         if name.endswith("-forced"):
             first = Forked(JOBS["label-noise"].command, JOBS["label-noise"].line, folder)
             if first.wait():
-                raise RuntimeError(first.said())
+                raise RuntimeError(first.output())
             self._before = contents(folder)
         else:
             self._before = {}
@@ -93,17 +93,17 @@ class Campaign:
         tally.chains += 1
         known = len(tally.failures)
         for number, seconds in fatal:
-            run = Forked(job.command, job.typed(bool(told)), folder, number)
+            run = Forked(job.command, job.command_line(bool(told)), folder, number)
             told.append(f"operation {number}" if number else f"{seconds:.3f} s")
             killed = run.kill_after(seconds) if seconds is not None else run.wait() == -9
             tally.by_operation += bool(killed and number)
             tally.by_moment += bool(killed and not number)
             self._check(name, folder, told, "half done")
-        run = Forked(job.command, job.typed(True), folder)
+        run = Forked(job.command, job.command_line(True), folder)
         code = run.wait()
         if code:
             tally.failures.append(f"{name}, killed at {', '.join(told)}: then it ended with {code}: "
-                                  f"{run.said()[-500:]}")
+                                  f"{run.output()[-500:]}")
         self._check(name, folder, told, "at the end")
         tally.litter += len(litter(folder))
         return tally.failures[known:]

@@ -29,20 +29,20 @@ def _hidden(name):
 def _content(path):
     try:
         if path.suffix == ".json":
-            return _unmeasured(json.loads(path.read_text()))
+            return _drop_measured(json.loads(path.read_text()))
         if path.suffix == ".jsonl":
-            return [_unmeasured(json.loads(line)) for line in path.read_text().splitlines()]
+            return [_drop_measured(json.loads(line)) for line in path.read_text().splitlines()]
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            notes = _unmeasured(json.loads(str(arrays.pop("manifest"))))
+            notes = _drop_measured(json.loads(str(arrays.pop("manifest"))))
             return notes, {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
     except Exception as error:  # no whole file, in whatever way
         return f"{type(error).__name__}: {error}"
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _unmeasured(value):
+def _drop_measured(value):
     if isinstance(value, dict):
-        return {name: _unmeasured(one) for name, one in value.items() if name not in _MEASURED}
-    return [_unmeasured(one) for one in value] if isinstance(value, list) else value
+        return {name: _drop_measured(one) for name, one in value.items() if name not in _MEASURED}
+    return [_drop_measured(one) for one in value] if isinstance(value, list) else value

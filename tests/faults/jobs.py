@@ -16,7 +16,7 @@ class Job:
     again: str = ""
     growing: tuple = ()
 
-    def typed(self, killed):
+    def command_line(self, killed):
         return f"{self.line} {self.again}" if killed else self.line
 
 

@@ -42,7 +42,7 @@ class Forked:
     def kill_after(self, seconds):
         """Let it run for so long at most, and kill it; whether it was alive."""
         while time.monotonic() < self._began + seconds:
-            if self._ended():
+            if self._has_ended():
                 return False
             time.sleep(0.002)
         os.kill(self.pid, signal.SIGKILL)
@@ -50,7 +50,7 @@ class Forked:
 
     def wait(self, limit=600):
         """Its exit code, the negative of the signal's number when it was killed; None when it hangs, and is killed."""
-        while not self._ended():
+        while not self._has_ended():
             if time.monotonic() > self._began + limit:
                 os.kill(self.pid, signal.SIGKILL)
                 os.waitpid(self.pid, 0)
@@ -62,10 +62,10 @@ class Forked:
     def operations(self):
         return int(self._count.read_text())
 
-    def said(self):
+    def output(self):
         return self._log.read_text(errors="replace")
 
-    def _ended(self):
+    def _has_ended(self):
         if not hasattr(self, "_code"):
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if not pid:

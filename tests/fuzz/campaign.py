@@ -39,7 +39,7 @@ class Child:
         told = {"target": target, "case": case, "megabytes": 0, "content": None}
         if line is None:
             return {**told, "outcome": "hang", "words": f"no answer in {self._seconds} s"}
-        return {**told, "outcome": "crash", "words": f"{_named(code)}; {self._last_words()}"}
+        return {**told, "outcome": "crash", "words": f"{_name_exit(code)}; {self._last_words()}"}
 
     def close(self):
         if self._process is not None:
@@ -84,7 +84,7 @@ class Child:
         return line
 
 
-def _named(code):
+def _name_exit(code):
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import outcomes, readers
-from .damage import damaged
+from .damage import damage
 
 VALUES = (
     "", "0", "-1", "1", "2", "1e9", "1e999", "nan", "inf", "x", "0.5", "-0.5", "10000000000000000000000", "1,2", "[1",
@@ -65,7 +65,7 @@ class CommandCases:
         self._commands = [command for command in COMMANDS if command.name == name]
         self._limits, self._folder = limits, folder / f"commands-{name}"
         self._pristine = folder / "commands-whole"
-        with limits.lifted():
+        with limits.lift():
             folder.mkdir(exist_ok=True)
             if not self._pristine.exists():
                 _lay_out(self._pristine)
@@ -75,14 +75,14 @@ class CommandCases:
         """(outcome, words, the command)."""
         from ms_coreset.cli import main
 
-        name, typed = self._typed(rng)
+        name, typed = self._command_line(rng)
         out, err = io.StringIO(), io.StringIO()
         try:
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), contextlib.chdir(self._folder):
                 code = main([name, *typed])
-            outcome, words = _judged(code, out.getvalue(), err.getvalue())
+            outcome, words = _judge(code, out.getvalue(), err.getvalue())
         except SystemExit as error:
-            outcome, words = _judged(error.code or 0, out.getvalue(), err.getvalue())
+            outcome, words = _judge(error.code or 0, out.getvalue(), err.getvalue())
         except Exception as error:
             outcome, words = outcomes.of_error(error)
             outcome = "memory" if outcome == "memory" else "other error"
@@ -92,20 +92,20 @@ class CommandCases:
         line = f"{name} {' '.join(map(repr, typed))}"
         return outcome, f"{line}: {words}", line
 
-    def _typed(self, rng):
+    def _command_line(self, rng):
         """(command, words), with a file damaged or a word mistyped."""
         command = self._commands[rng.randint(len(self._commands))]
         typed = command.words.split()
         harm = rng.randint(3)
         if harm:
-            typed = _mistyped(rng, typed)
+            typed = _mistype(rng, typed)
         if harm < 2:
             _damage_one(rng, self._folder)
         return command.name, typed
 
     def _harmless(self, outcome, words, told):
         """(outcome, words), unless something was left behind, or what was ``told`` or written could move a cursor."""
-        if (left := self._left()) is not None:
+        if (left := self._find_litter()) is not None:
             return "reached outside", left
         pages = [path.read_text(encoding="utf-8", errors="surrogateescape") for pattern in ("*.md", "*.html")
                  for path in self._folder.glob(pattern)]
@@ -116,7 +116,7 @@ class CommandCases:
                 return "control characters", "a script in a page"
         return outcome, words
 
-    def _left(self):
+    def _find_litter(self):
         return None
 
     def _renew(self):
@@ -124,7 +124,7 @@ class CommandCases:
         shutil.copytree(self._pristine, self._folder)
 
 
-def _judged(code, printed, told):
+def _judge(code, printed, told):
     """A mistake is told in one line that begins with error: (after argparse's usage), and has exit code 2.
 
     A study some of whose runs failed has 1, and says how many; so has a repetition that gave another coreset.
@@ -139,7 +139,7 @@ def _judged(code, printed, told):
     return "other error", f"exit code {code}: {told[-500:]}"
 
 
-def _mistyped(rng, words):
+def _mistype(rng, words):
     """The words with one or two of them replaced, values more often than options, left out or added."""
     words = list(words)
     for _ in range(1 + (rng.randint(3) == 0)):
@@ -166,7 +166,7 @@ def _lay_out(folder):
     import ms_coreset as mc
 
     folder.mkdir()
-    readers.put(folder / "mine.npz", readers.dumped(np.savez, **{
+    readers.put(folder / "mine.npz", readers.dump(np.savez, **{
         name: readers.ARRAYS[name] for name in ("labels", "images", "test_images", "test_labels")}))
     network = mc.create_network("mlp", 2, 3, image_size=8, width=3)
     for name in ("net.ckpt", "net.pth"):
@@ -181,14 +181,14 @@ def _lay_out(folder):
     readers._tiny(folder / "tiny")
     rng = np.random.RandomState(5)
     for name in ("some.npz", "net.ckpt", "net.pth", "some.bin", "some.yaml"):
-        readers.put(folder / f"damaged.{name.rpartition('.')[2]}", damaged(rng, (folder / name).read_bytes()))
+        readers.put(folder / f"damaged.{name.rpartition('.')[2]}", damage(rng, (folder / name).read_bytes()))
 
 
 def _damage_one(rng, folder):
     """One of the files that the command may read is damaged."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     path = files[rng.randint(len(files))]
-    content = damaged(rng, path.read_bytes())
+    content = damage(rng, path.read_bytes())
     with contextlib.suppress(OSError):
         os.chmod(path, 0o644)
         path.write_bytes(content)

@@ -8,11 +8,11 @@ CLAIMS = (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 10**12, -1)
 _FORMATS = ("<h", ">h", "<i", ">i", "<q", ">q")
 
 
-def truncated(rng, content):
+def truncate(rng, content):
     return content[:rng.randint(0, max(1, len(content)))]
 
 
-def flipped(rng, content):
+def flip(rng, content):
     """One to eight bits, anywhere."""
     damaged = bytearray(content)
     for _ in range(rng.randint(1, 9) if content else 0):
@@ -20,45 +20,45 @@ def flipped(rng, content):
     return bytes(damaged)
 
 
-def overwritten(rng, content):
+def overwrite(rng, content):
     start, length = _stretch(rng, content)
     return content[:start] + rng.bytes(length) + content[start + length:]
 
 
-def zeroed(rng, content):
+def zero(rng, content):
     start, length = _stretch(rng, content)
     return content[:start] + bytes(length) + content[start + length:]
 
 
-def inserted(rng, content):
+def insert(rng, content):
     start, length = _stretch(rng, content)
     return content[:start] + rng.bytes(length) + content[start:]
 
 
-def removed(rng, content):
+def remove(rng, content):
     start, length = _stretch(rng, content)
     return content[:start] + content[start + length:]
 
 
-def doubled(rng, content):
+def double(rng, content):
     start, length = _stretch(rng, content)
     return content[:start + length] + content[start:]
 
 
-def extended(rng, content):
+def extend(rng, content):
     return content + rng.bytes(rng.randint(1, 200))
 
 
-def emptied(rng, content):
+def empty(rng, content):
     return b""
 
 
-def replaced(rng, content):
+def replace(rng, content):
     """Nothing of the old content: noise."""
     return rng.bytes(rng.randint(1, 300))
 
 
-def claimed(rng, content):
+def claim(rng, content):
     """A number somewhere in the first kilobyte, as a header has it, becomes another."""
     damaged = bytearray(content)
     form = _FORMATS[rng.randint(len(_FORMATS))]
@@ -71,11 +71,11 @@ def claimed(rng, content):
     return bytes(damaged)
 
 
-def renumbered(rng, content):
+def renumber(rng, content):
     """A number written in digits becomes another, as in the header of an .npy file or a text."""
     found = list(re.finditer(rb"\d+", content))
     if not found:
-        return flipped(rng, content)
+        return flip(rng, content)
     match = found[rng.randint(len(found))]
     return content[:match.start()] + str(CLAIMS[rng.randint(len(CLAIMS))]).encode() + content[match.end():]
 
@@ -85,11 +85,11 @@ def _stretch(rng, content):
     return start, rng.randint(1, 2 + min(64, len(content)))
 
 
-DAMAGES = (truncated, flipped, flipped, overwritten, zeroed, inserted, removed, doubled, extended, emptied, replaced,
-           claimed, claimed, renumbered)
+DAMAGES = (truncate, flip, flip, overwrite, zero, insert, remove, double, extend, empty, replace, claim, claim,
+           renumber)
 
 
-def damaged(rng, content):
+def damage(rng, content):
     """The content after one damage, now and then after two."""
     for _ in range(1 + (rng.randint(5) == 0)):
         content = DAMAGES[rng.randint(len(DAMAGES))](rng, content)

@@ -48,7 +48,7 @@ def value(rng, right, folder):
     return makers[rng.randint(len(makers))]()
 
 
-def spoilt(rng, values, folder):
+def spoil(rng, values, folder):
     """A mapping of options in which one to three are others, or are added."""
     values = dict(values)
     if not rng.randint(3):
@@ -66,7 +66,7 @@ def spoilt(rng, values, folder):
 
 def _manifest(rng, folder):
     notes = {"n": readers.ROWS, "rate": 0.5, "method": "random", "options": {"balance": False}, "seed": 0,
-             "dataset": "arrays", "command": "select", "arguments": spoilt(rng, ARGUMENTS, folder)}
+             "dataset": "arrays", "command": "select", "arguments": spoil(rng, ARGUMENTS, folder)}
     if rng.randint(2):
         name = ("dataset", "command", "recipe", "versions", "device", "data", "base", "options", "method")[
             rng.randint(9)]
@@ -74,7 +74,7 @@ def _manifest(rng, folder):
     if not rng.randint(8):
         notes["n"] = (10**9, 10**12)[rng.randint(2)]
     arrays = {"indices": readers.COMPLETE["indices"]} if rng.randint(2) else readers.COMPLETE
-    readers.put(folder / "forged.npz", readers.dumped(np.savez, manifest=np.array(json.dumps(notes)), **arrays))
+    readers.put(folder / "forged.npz", readers.dump(np.savez, manifest=np.array(json.dumps(notes)), **arrays))
     return (("select", "--from-manifest forged.npz --data mine.npz --device CPU --save index"),
             ("select", "--from-manifest forged.npz --data mine.npz --device CPU --save index --ckpt net.ckpt"),
             ("coreset", "show forged.npz --no-data --classes"), ("coreset", "diff forged.npz forged.npz --no-data"),
@@ -83,14 +83,14 @@ def _manifest(rng, folder):
 
 def _study(rng, folder):
     if rng.randint(2):
-        readers.put(folder / "forged.yaml", readers.yaml_text(spoilt(rng, STUDY, folder)))
+        readers.put(folder / "forged.yaml", readers.yaml_text(spoil(rng, STUDY, folder)))
         return "experiment", "--config forged.yaml --dry-run --device CPU"
     runs = readers._runs()
     for run in runs:
         for name in rng.choice(sorted(run), 3, replace=False):
             run[name] = text(rng) if rng.randint(2) else value(rng, run[name], folder)
     readers.put(folder / "study/runs.jsonl", b"".join(readers.json_text(run) + b"\n" for run in runs))
-    readers.put(folder / "study/study.yaml", readers.yaml_text(spoilt(rng, STUDY, folder)))
+    readers.put(folder / "study/study.yaml", readers.yaml_text(spoil(rng, STUDY, folder)))
     return (("report", "study --markdown tables.md --output page.html --data mine.npz"),
             ("experiment", "--config study/study.yaml --save study --dry-run --device CPU"))[rng.randint(2)]
 
@@ -100,7 +100,7 @@ def _names(rng, folder):
     arrays = {name: readers.ARRAYS[name] for name in ("labels", "images", "test_images", "test_labels")}
     arrays["classes"] = np.array([text(rng, name).replace("\0", "") for name in ("a", "b")])
     name = text(rng, "mine").replace("\0", "").replace("/", "")
-    readers.put(folder / "mine.npz", readers.dumped(np.savez, **arrays))
+    readers.put(folder / "mine.npz", readers.dump(np.savez, **arrays))
     shutil.copy(folder / "some.npz", folder / f"{name}.npz")
     return (("coreset", ["show", f"{name}.npz", "--dataset", "arrays", "--data", "mine.npz", "--classes"]),
             ("coreset", ["diff", f"{name}.npz", "other.npz", "--dataset", "arrays", "--data", "mine.npz", "--classes"]),
@@ -122,7 +122,7 @@ class ForgedCases(CommandCases):
         self._forge = FORGERS[name]
         super().__init__(None, folder / f"forged-{name}", limits)
 
-    def _typed(self, rng):
+    def _command_line(self, rng):
         name, words = self._forge(rng, self._folder)
         return name, words.split() if isinstance(words, str) else words
 
@@ -132,7 +132,7 @@ class ForgedCases(CommandCases):
         for name in ("pipe", "pipe.yaml"):  # that no one will ever write to
             os.mkfifo(self._folder / name)
 
-    def _left(self):
+    def _find_litter(self):
         """What is there that only the forged file asked for."""
         found = [path for path in self._folder.parent.rglob("*") if path.stem in (ELSEWHERE, CANARY)]
         for path in found:

@@ -206,11 +206,11 @@ def _odd(rng, right):
     if isinstance(right, tuple | list) and rng.randint(3):
         return [*right, strange.anything(rng)] if rng.randint(2) else [strange.anything(rng) for _ in right]
     if hasattr(right, "__dataclass_fields__") and rng.randint(2):
-        return _with_another(rng, right)
+        return _change_one_array(rng, right)
     return strange.anything(rng)
 
 
-def _with_another(rng, whole):
+def _change_one_array(rng, whole):
     """A record of this library's in which one array is another, if its own checks let it."""
     names = [name for name, value in vars(whole).items() if isinstance(value, np.ndarray)]
     if not names:
@@ -233,10 +233,10 @@ class FunctionCases:
         self._function, self._limits = function, limits
         self._call = getattr(mc, function.name.partition(" ")[0])
         logging.disable(logging.CRITICAL)
-        with limits.lifted():
+        with limits.lift():
             mc.set_device("CPU")
             if not (folder / "mine.npz").exists():
-                readers.put(folder / "mine.npz", readers.dumped(np.savez, **readers.ARRAYS))
+                readers.put(folder / "mine.npz", readers.dump(np.savez, **readers.ARRAYS))
                 mc.save_weights(network(), folder / "net.ckpt")
             with contextlib.redirect_stderr(io.StringIO()):
                 self._call(**function.arguments())
@@ -248,7 +248,7 @@ class FunctionCases:
         chosen = [names[rng.randint(len(names))] for _ in range(1 + (rng.randint(4) == 0))]
         for name in chosen:
             arguments[name] = _odd(rng, arguments[name])
-        told = ", ".join(f"{name}={_shown(arguments[name])}" for name in chosen)
+        told = ", ".join(f"{name}={_show(arguments[name])}" for name in chosen)
         try:
             with contextlib.redirect_stderr(io.StringIO()):
                 result = self._call(**arguments)
@@ -259,7 +259,7 @@ class FunctionCases:
         return ("wrong answer" if wrong else outcomes.OTHER), f"{told}: {wrong}", told
 
 
-def _shown(value):
+def _show(value):
     with contextlib.suppress(Exception):
         return (f"{value.dtype} {value.shape} " if isinstance(value, np.ndarray) else "") + repr(value)[:150]
     return f"a {type(value).__name__}"

@@ -150,14 +150,14 @@ LINKS = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tar
 
 def tars(outside):
     """{name: .tar.gz} that would write to the folder ``outside`` above the one they are unpacked in."""
-    made = {name: _tar((_named(name.format(outside=str(outside).strip("/"))), b"x")) for name in NAMES}
+    made = {name: _tar((_tar_member(name.format(outside=str(outside).strip("/"))), b"x")) for name in NAMES}
     for kind in LINKS:
-        link = _named("top/link")
+        link = _tar_member("top/link")
         link.type, link.linkname, link.devmajor, link.devminor = kind, str(outside), 1, 3
-        made[f"type {kind!r}"] = _tar((link, b""), (_named("top/link/canary"), b"x"))
-        link = _named("top/file")
+        made[f"type {kind!r}"] = _tar((link, b""), (_tar_member("top/link/canary"), b"x"))
+        link = _tar_member("top/file")
         link.type, link.linkname = kind, "../../canary"
-        made[f"type {kind!r}, relative"] = _tar((link, b""), (_named("top/file"), b"x"))
+        made[f"type {kind!r}, relative"] = _tar((link, b""), (_tar_member("top/file"), b"x"))
     return made
 
 
@@ -169,7 +169,7 @@ def zips(outside):
     return made
 
 
-def _named(name):
+def _tar_member(name):
     return tarfile.TarInfo(name)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from . import hostile, strange
-from .damage import damaged
+from .damage import damage
 
 ROWS = 4
 _RNG = np.random.RandomState(7)
@@ -61,13 +61,13 @@ class Reader:
             return (file, whole[others[rng.randint(len(others))]]), False
         if self.inside and draw < 0.65:
             return (file, self._inside(rng, whole[file])), False
-        return (file, damaged(rng, whole[file])), self.sealed
+        return (file, damage(rng, whole[file])), self.sealed
 
     def _inside(self, rng, content):
         apart, together = self.inside
         parts = apart(content)
         place = rng.randint(len(parts))
-        parts[place] = damaged(rng, parts[place])
+        parts[place] = damage(rng, parts[place])
         return together(content, parts)
 
 
@@ -77,7 +77,7 @@ def put(path, content):
     return path
 
 
-def quietly(name, root, train=True, **options):
+def load_quietly(name, root, train=True, **options):
     """A split of a data set, without downloads and words."""
     from ms_coreset.datasets import load_dataset
 
@@ -87,7 +87,7 @@ def quietly(name, root, train=True, **options):
 # Formats
 
 
-def dumped(save, *arguments, **options):
+def dump(save, *arguments, **options):
     """What a function that writes to a stream writes."""
     stream = io.BytesIO()
     save(stream, *arguments, **options)
@@ -123,7 +123,7 @@ def idx(array, code=8):
 def mat(compressed=True, **variables):
     import scipy.io
 
-    return dumped(scipy.io.savemat, variables, do_compression=compressed)
+    return dump(scipy.io.savemat, variables, do_compression=compressed)
 
 
 def inflate(content):
@@ -164,30 +164,30 @@ def _lax_dumper():
 _Lax = _lax_dumper()
 
 
-def altered(rng, value, odd=strange.plain):
+def alter(rng, value, odd=strange.plain):
     """A plain value in which one thing, anywhere within it, is another."""
     if isinstance(value, dict) and value and rng.randint(8):
         keys = list(value)
         key = keys[rng.randint(len(keys))]
         if not rng.randint(6):
             return {name: entry for name, entry in value.items() if name != key}
-        return {**value, key: altered(rng, value[key], odd)}
+        return {**value, key: alter(rng, value[key], odd)}
     if isinstance(value, list) and value and rng.randint(3):
         place = rng.randint(len(value))
-        return [*value[:place], altered(rng, value[place], odd), *value[place + 1:]]
+        return [*value[:place], alter(rng, value[place], odd), *value[place + 1:]]
     if isinstance(value, np.ndarray) and rng.randint(2):
         return strange.nearly(rng, value)
     return odd(rng)
 
 
-def pickled(file, value):
+def pickle_with(file, value):
     """A form: the value with something else in it, or a hostile pickle."""
     def form(rng, canary):
         if not rng.randint(3):
             harmful = hostile.pickles(canary)
             return file, harmful[sorted(harmful)[rng.randint(len(harmful))]]
         protocol = rng.randint(pickle.HIGHEST_PROTOCOL + 1)
-        return file, pickle.dumps(altered(rng, value, strange_or_array), protocol)
+        return file, pickle.dumps(alter(rng, value, strange_or_array), protocol)
     return form
 
 
@@ -195,9 +195,9 @@ def strange_or_array(rng):
     return strange.array(rng) if rng.randint(2) else strange.plain(rng)
 
 
-def zipped_pickle(file, value):
+def pickle_in_zip_with(file, value):
     """A form: the same where torch.save puts it."""
-    plain = pickled(file, value)
+    plain = pickle_with(file, value)
 
     def form(rng, canary):
         name, content = plain(rng, canary)
@@ -211,14 +211,14 @@ def npz_with(file, arrays, save=np.savez):
         names = sorted(arrays)
         name = names[rng.randint(len(names))] if rng.randint(8) else "more"
         odd = strange.nearly(rng, arrays[name]) if name in arrays and rng.randint(2) else strange.array(rng)
-        return file, dumped(save, **{**arrays, name: odd})
+        return file, dump(save, **{**arrays, name: odd})
     return form
 
 
 def text_with(file, value, write):
     """A form: a value of plain things with something else in it, as text."""
     def form(rng, _):
-        return file, write(altered(rng, value))
+        return file, write(alter(rng, value))
     return form
 
 
@@ -235,7 +235,7 @@ def _cifar(folder, members, meta, label_key, names_key, classes):
         put(root / folder / meta, pickle.dumps(names, 2))
 
     files = (f"{folder}/{members[0]}", f"{folder}/{meta}")
-    return build, files, (pickled(files[0], batch), pickled(files[1], names))
+    return build, files, (pickle_with(files[0], batch), pickle_with(files[1], names))
 
 
 def _mnist(root, suffix="", pack=bytes):
@@ -310,7 +310,7 @@ def image(kind, size=8, mode="RGB", **options):
     from PIL import Image
 
     picture = Image.fromarray(PIXELS[0]).resize((size, size)).convert(mode)
-    return dumped(picture.save, kind, **options)
+    return dump(picture.save, kind, **options)
 
 
 KINDS = {"BMP": "bmp", "GIF": "gif", "PPM": "ppm", "TIFF": "tif", "WEBP": "webp"}
@@ -327,12 +327,12 @@ def _folder(kinds):
 
 def _photos(root):
     """As 8 x 8 and as 16 x 16 pixels: the second decodes and resizes."""
-    first = quietly("folder", root / "photos", image_size=8)
-    second = quietly("folder", root / "photos", image_size=16)
+    first = load_quietly("folder", root / "photos", image_size=8)
+    second = load_quietly("folder", root / "photos", image_size=16)
     return first, np.asarray(second.images)
 
 
-def _encoded(kinds):
+def _image_with(kinds):
     """A form: images of odd sizes and modes, whole ones among them."""
     modes = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I", "F", "I;16", "HSV")
 
@@ -346,9 +346,9 @@ def _encoded(kinds):
         place = f"photos/{'ab'[list(kinds).index(kind) % 2]}/{list(kinds).index(kind)}.{kinds[kind]}"
         try:
             picture = Image.new(modes[rng.randint(len(modes))], size)
-            return place, dumped(picture.save, kind)
+            return place, dump(picture.save, kind)
         except Exception:  # a mode that the format lacks
-            return place, dumped(Image.new("RGB", size).save, kind)
+            return place, dump(Image.new("RGB", size).save, kind)
     return form
 
 
@@ -384,11 +384,11 @@ ARRAYS = {"labels": LABELS, "images": PIXELS, "features": FEATURES, "test_images
 
 
 def _arrays(root):
-    put(root / "mine.npz", dumped(np.savez_compressed, **ARRAYS))
+    put(root / "mine.npz", dump(np.savez_compressed, **ARRAYS))
 
 
 def _both_splits(root):
-    return quietly("arrays", root / "mine.npz"), quietly("arrays", root / "mine.npz", train=False)
+    return load_quietly("arrays", root / "mine.npz"), load_quietly("arrays", root / "mine.npz", train=False)
 
 
 # What this library writes
@@ -400,7 +400,7 @@ MANIFEST = {"n": ROWS, "rate": 0.5, "method": "el2n", "options": {"balance": Fal
 
 
 def _coreset(root):
-    put(root / "some.npz", dumped(np.savez_compressed, manifest=np.array(json.dumps(MANIFEST)), **COMPLETE))
+    put(root / "some.npz", dump(np.savez_compressed, manifest=np.array(json.dumps(MANIFEST)), **COMPLETE))
 
 
 def _load_coreset(root):
@@ -411,8 +411,8 @@ def _load_coreset(root):
 
 
 def _manifest_with(rng, _):
-    text = json.dumps(altered(rng, MANIFEST))
-    return "some.npz", dumped(np.savez, manifest=np.array(text), **COMPLETE)
+    text = json.dumps(alter(rng, MANIFEST))
+    return "some.npz", dump(np.savez, manifest=np.array(text), **COMPLETE)
 
 
 def _read_dropped(root):
@@ -438,16 +438,16 @@ def _overlay(letter):
 
         _arrays(root)
         make = {"N": make_label_noise, "C": make_corruption}[letter]
-        make(quietly("arrays", root / "mine.npz"), root, 0.5)
+        make(load_quietly("arrays", root / "mine.npz"), root, 0.5)
     return build
 
 
-def _overlaid(letter):
+def _load_overlay(letter):
     """The samples with what was done to them; that a manifest says more of it, no checksum covers."""
     def read(root):
         from ms_coreset import Coreset
 
-        split = quietly(f"arrays{letter}", root / "mine.npz")
+        split = load_quietly(f"arrays{letter}", root / "mine.npz")
         Coreset(np.array([0]), ROWS, 0.5, method="random").summary(split)
         return np.asarray(split.images), split.labels, split.clean_labels, split.bad, split.bad_kinds
     return read
@@ -455,12 +455,12 @@ def _overlaid(letter):
 
 def _noise_with(rng, _):
     odd = strange.nearly(rng, LABELS) if rng.randint(2) else strange.array(rng)
-    return "noisy/arrays.npy", dumped(np.save, odd)
+    return "noisy/arrays.npy", dump(np.save, odd)
 
 
 def _dynamics(root):
     for name, values in (("loss", np.ones((2, ROWS), np.float32)), ("correct", np.ones((2, ROWS), bool))):
-        put(root / f"dynamics/{name}.npy", dumped(np.save, values))
+        put(root / f"dynamics/{name}.npy", dump(np.save, values))
 
 
 def _load_dynamics(root):
@@ -471,9 +471,9 @@ def _load_dynamics(root):
             **{name: np.array(value) for name, value in vars(dynamics).items() if value is not None}}
 
 
-def _streamed(root):
+def _write_streamed(root):
     for name in ("aum", "dual"):
-        put(root / f"dynamics/streamed/{name}.npy", dumped(np.save, np.ones(ROWS)))
+        put(root / f"dynamics/streamed/{name}.npy", dump(np.save, np.ones(ROWS)))
 
 
 def _load_streamed(root):
@@ -486,7 +486,7 @@ def _load_streamed(root):
 
 def _npy_with(file, wanted):
     def form(rng, _):
-        return file, dumped(np.save, strange.nearly(rng, wanted) if rng.randint(2) else strange.array(rng))
+        return file, dump(np.save, strange.nearly(rng, wanted) if rng.randint(2) else strange.array(rng))
     return form
 
 
@@ -548,8 +548,8 @@ def _ckpt_with(rng, _):
             _alter_entry(rng, value)
     notes = message.value.add()
     notes.tag = "notes"
-    text = json.dumps(altered(rng, {"network": {"arch": "mlp", "num_classes": 2, "in_channels": 1, "image_size": 4,
-                                                "width": 3}})) if rng.randint(2) else "{}"
+    text = json.dumps(alter(rng, {"network": {"arch": "mlp", "num_classes": 2, "in_channels": 1, "image_size": 4,
+                                              "width": 3}})) if rng.randint(2) else "{}"
     notes.tensor.tensor_type, notes.tensor.tensor_content = "str", text.encode("utf-32-le")
     notes.tensor.dims.append(0)
     return "net.ckpt", message.SerializeToString()
@@ -582,8 +582,8 @@ def _pth(legacy):
     def build(root):
         import torch
 
-        put(root / "net.pth", dumped(lambda stream: torch.save(_state(), stream,
-                                                               _use_new_zipfile_serialization=not legacy)))
+        put(root / "net.pth", dump(lambda stream: torch.save(_state(), stream,
+                                                             _use_new_zipfile_serialization=not legacy)))
     return build
 
 
@@ -614,8 +614,8 @@ def _pth_with(legacy):
         state[names[rng.randint(len(names))]] = _odd_tensor(rng)
         if not rng.randint(4):
             state = {("state_dict", "model", "net", "other")[rng.randint(4)]: state}
-        return "net.pth", dumped(lambda stream: torch.save(state, stream,
-                                                           _use_new_zipfile_serialization=not legacy))
+        return "net.pth", dump(lambda stream: torch.save(state, stream,
+                                                         _use_new_zipfile_serialization=not legacy))
     return form
 
 
@@ -670,7 +670,7 @@ def _safetensors_with(rng, _):
 def _training_notes(rng, _):
     import mindspore
 
-    notes = altered(rng, {"run": {"lr": 0.1}, "epoch": 2, "epochs": 2, "history": [{"epoch": 1, "loss": 0.5}],
+    notes = alter(rng, {"run": {"lr": 0.1}, "epoch": 2, "epochs": 2, "history": [{"epoch": 1, "loss": 0.5}],
                           "network": None})
     from .worker import scratch_file
 
@@ -690,7 +690,7 @@ def _training(root):
                               append_dict={"notes": json.dumps(notes)}, crc_check=True)
 
 
-def _finished(root):
+def _is_training_finished(root):
     from ms_coreset.training.loop import is_finished
 
     return bool(is_finished(root / "run"))
@@ -712,7 +712,7 @@ TAGS = ("!!python/object/apply:os.system ['touch {canary}']", "!!python/object/n
         "a: &b [x, x]\nb: &c [*b, *b]\nc: &d [*c, *c]\nd: [*d, *d]", "%YAML 9.9\n---\na", "--- a\n--- b", "\0", "a:\tb")
 
 
-def _tagged(file):
+def _yaml_with_tags(file):
     """A form: YAML that names Python objects, refers to itself, or is no mapping of plain keys."""
     def form(rng, canary):
         return file, TAGS[rng.randint(len(TAGS))].format(canary=canary).encode()
@@ -781,12 +781,12 @@ def _report(root):
 def _runs_with(rng, _):
     runs = _runs()
     place = rng.randint(len(runs))
-    runs[place] = altered(rng, runs[place])
+    runs[place] = alter(rng, runs[place])
     return "study/runs.jsonl", b"".join(json_text(run) + b"\n" for run in runs)
 
 
 def _plan_with(rng, _):
-    return "study/study.yaml", yaml_text(altered(rng, {"methods": ["el2n:last=5"], "rates": [0.5], "seeds": [0, 1]}))
+    return "study/study.yaml", yaml_text(alter(rng, {"methods": ["el2n:last=5"], "rates": [0.5], "seeds": [0, 1]}))
 
 
 # Archives
@@ -866,63 +866,64 @@ def _scores(file):
 
 
 READERS = (
-    Reader("CIFAR-10 pickles", *_CIFAR10[:2], lambda root: quietly("CIFAR10", root), forms=_CIFAR10[2]),
-    Reader("CIFAR-100 pickles", *_CIFAR100[:2], lambda root: quietly("CIFAR100", root), forms=_CIFAR100[2]),
-    Reader("IDX", _mnist, (_IMAGES, _IDX_LABELS), lambda root: quietly("MNIST", root),
+    Reader("CIFAR-10 pickles", *_CIFAR10[:2], lambda root: load_quietly("CIFAR10", root), forms=_CIFAR10[2]),
+    Reader("CIFAR-100 pickles", *_CIFAR100[:2], lambda root: load_quietly("CIFAR100", root), forms=_CIFAR100[2]),
+    Reader("IDX", _mnist, (_IMAGES, _IDX_LABELS), lambda root: load_quietly("MNIST", root),
            forms=(_idx_claims(_IMAGES, 3, bytes), _idx_claims(_IDX_LABELS, 1, bytes))),
     Reader("IDX, gzip", lambda root: _mnist(root, ".gz", _gzip), (f"{_IMAGES}.gz", f"{_IDX_LABELS}.gz"),
-           lambda root: quietly("MNIST", root), sealed=True, inside=_GZIP,
+           lambda root: load_quietly("MNIST", root), sealed=True, inside=_GZIP,
            forms=(_idx_claims(f"{_IMAGES}.gz", 3, _gzip), _idx_claims(f"{_IDX_LABELS}.gz", 1, _gzip))),
-    Reader("IDX of integers, gzip (QMNIST)", _qmnist, _QMNIST, lambda root: quietly("QMNIST", root), sealed=True,
+    Reader("IDX of integers, gzip (QMNIST)", _qmnist, _QMNIST, lambda root: load_quietly("QMNIST", root), sealed=True,
            inside=_GZIP, forms=(_idx_claims(_QMNIST[1], 2, _gzip),)),
-    Reader(".mat (SVHN)", _svhn(False), ("svhn/train_32x32.mat",), lambda root: quietly("SVHN", root),
+    Reader(".mat (SVHN)", _svhn(False), ("svhn/train_32x32.mat",), lambda root: load_quietly("SVHN", root),
            forms=(_mat_with("svhn/train_32x32.mat", SVHN),)),
-    Reader(".mat, compressed (SVHN)", _svhn(True), ("svhn/train_32x32.mat",), lambda root: quietly("SVHN", root),
+    Reader(".mat, compressed (SVHN)", _svhn(True), ("svhn/train_32x32.mat",), lambda root: load_quietly("SVHN", root),
            sealed=True, inside=(inflate, deflate), forms=(_mat_with("svhn/train_32x32.mat", SVHN),)),
     Reader("meta.mat and truth (ImageNet)", _imagenet, (f"{_KIT}/meta.mat", f"{_KIT}/meta.mat",
-           f"{_KIT}/ILSVRC2012_validation_ground_truth.txt"), lambda root: quietly("ImageNet", root, train=False,
+           f"{_KIT}/ILSVRC2012_validation_ground_truth.txt"), lambda root: load_quietly("ImageNet", root, train=False,
            image_size=8), forms=(_synsets_with,), imports=("ms_coreset.datasets", "scipy.io")),
-    Reader("JPEG", _folder({"JPEG": "jpg"}), ("photos/a/0.jpg",), _photos, forms=(_encoded({"JPEG": "jpg"}),)),
+    Reader("JPEG", _folder({"JPEG": "jpg"}), ("photos/a/0.jpg",), _photos, forms=(_image_with({"JPEG": "jpg"}),)),
     Reader("PNG", _folder({"PNG": "png"}), ("photos/a/0.png",), _photos, sealed=True, inside=(_chunks, _png_of),
-           forms=(_encoded({"PNG": "png"}),)),
+           forms=(_image_with({"PNG": "png"}),)),
     Reader("BMP GIF PPM TIFF WEBP", _folder(KINDS), tuple(
         f"photos/{'ab'[number % 2]}/{number}.{suffix}" for number, suffix in enumerate(KINDS.values())), _photos,
-        forms=(_encoded(KINDS),)),
+        forms=(_image_with(KINDS),)),
     Reader("Tiny ImageNet's texts", _tiny, ("tiny-imagenet-200/val/val_annotations.txt", "tiny-imagenet-200/words.txt"),
-           lambda root: quietly("TinyImageNet", root, train=False)),
+           lambda root: load_quietly("TinyImageNet", root, train=False)),
     Reader(".npz of arrays", _arrays, ("mine.npz",), _both_splits, sealed=True, inside=_ZIP,
            forms=(npz_with("mine.npz", ARRAYS), npz_with("mine.npz", ARRAYS, np.savez_compressed))),
     Reader("CIFAR-N .pt", lambda root: put(root / "cifar-n/CIFAR-10_human.pt", hostile.in_zip(pickle.dumps(HUMAN, 2))),
            ("cifar-n/CIFAR-10_human.pt",), _human, sealed=True, inside=_ZIP,
-           forms=(pickled("cifar-n/CIFAR-10_human.pt", HUMAN), zipped_pickle("cifar-n/CIFAR-10_human.pt", HUMAN))),
+           forms=(pickle_with("cifar-n/CIFAR-10_human.pt", HUMAN),
+                  pickle_in_zip_with("cifar-n/CIFAR-10_human.pt", HUMAN))),
     Reader("index .bin", lambda root: put(root / "some.bin", pickle.dumps(np.arange(3, 9), 4)), ("some.bin",),
-           _read_dropped, forms=(pickled("some.bin", np.arange(3, 9)),), imports=("ms_coreset.coreset",)),
+           _read_dropped, forms=(pickle_with("some.bin", np.arange(3, 9)),), imports=("ms_coreset.coreset",)),
     Reader("scores .csv", lambda root: put(root / "scores.csv", SCORES.encode()), ("scores.csv",),
            _scores("scores.csv"), imports=("ms_coreset.jobs.score_files",)),
     Reader("scores .pkl of tensors", _tensors, ("scores.pkl",), _scores("scores.pkl"),
-           forms=(pickled("scores.pkl", {"a": np.arange(4.0)}),), imports=("torch", "ms_coreset.jobs.score_files")),
+           forms=(pickle_with("scores.pkl", {"a": np.arange(4.0)}),), imports=("torch", "ms_coreset.jobs.score_files")),
     Reader("coreset .npz", _coreset, ("some.npz",), _load_coreset, sealed=True, inside=_ZIP,
            forms=(npz_with("some.npz", {**COMPLETE, "manifest": np.array(json.dumps(MANIFEST))}), _manifest_with),
            imports=("ms_coreset.coreset",)),
     Reader("label noise .npy, .json", _overlay("N"), ("noisy/arrays-mine.npy", "noisy/arrays-mine.json"),
-           _overlaid("N"), sealed=True, forms=(_npy_with("noisy/arrays-mine.npy", LABELS),)),
+           _load_overlay("N"), sealed=True, forms=(_npy_with("noisy/arrays-mine.npy", LABELS),)),
     Reader("corrupted images .npy, .json", _overlay("C"), ("corrupt/arrays-mine.npy", "corrupt/arrays-mine.kinds.npy",
-           "corrupt/arrays-mine.json"), _overlaid("C"), sealed=True,
+           "corrupt/arrays-mine.json"), _load_overlay("C"), sealed=True,
            forms=(_npy_with("corrupt/arrays-mine.npy", PIXELS), _npy_with("corrupt/arrays-mine.kinds.npy",
                                                                           np.zeros(ROWS, np.int8)))),
     Reader("training dynamics .npy", _dynamics, ("dynamics/loss.npy", "dynamics/correct.npy"), _load_dynamics,
            forms=(_npy_with("dynamics/loss.npy", np.ones((2, ROWS), np.float32)),
                   _npy_with("dynamics/correct.npy", np.ones((2, ROWS), bool)))),
-    Reader("streamed scores .npy", _streamed, ("dynamics/streamed/aum.npy", "dynamics/streamed/dual.npy"),
+    Reader("streamed scores .npy", _write_streamed, ("dynamics/streamed/aum.npy", "dynamics/streamed/dual.npy"),
            _load_streamed, forms=(_npy_with("dynamics/streamed/aum.npy", np.ones(ROWS)),)),
     Reader("evidence cache .npy, .json", _cache, ("cache/features.npy", "cache/features.json"), _load_cache,
            forms=(_npy_with("cache/features.npy", FEATURES),
                   text_with("cache/features.json", {"rows": ROWS, "shape": [ROWS, 3]}, json_text))),
     Reader("recipe YAML", _texts("some.yaml", RECIPE, yaml_text), ("some.yaml",), _load_recipe,
-           forms=(text_with("some.yaml", RECIPE, yaml_text), _tagged("some.yaml")),
+           forms=(text_with("some.yaml", RECIPE, yaml_text), _yaml_with_tags("some.yaml")),
            imports=("ms_coreset.training.recipe",)),
     Reader("experiment YAML", _texts("study.yaml", STUDY, yaml_text), ("study.yaml",), _plan,
-           forms=(text_with("study.yaml", STUDY, yaml_text), _tagged("study.yaml")),
+           forms=(text_with("study.yaml", STUDY, yaml_text), _yaml_with_tags("study.yaml")),
            imports=("ms_coreset.cli.experiment", "mindspore")),
     Reader("runs.jsonl, study.yaml", _study, ("study/runs.jsonl", "study/study.yaml"), _report,
            forms=(_runs_with, _runs_with, _plan_with), imports=("ms_coreset.experiment.report", "mindspore")),
@@ -933,8 +934,8 @@ READERS = (
     Reader(".zip, unpacked", _archive("zip"), ("archive.zip",), _unpack("zip"), sealed=True, inside=_ZIP,
            forms=(_archive_with("zip"),)),
     Reader(".ckpt", _ckpt, ("net.ckpt",), _load_network("net.ckpt"), sealed=True, forms=(_ckpt_with,), imports=_HEAVY),
-    Reader("last.ckpt of a training", _training, ("run/last.ckpt",), _finished, sealed=True, forms=(_training_notes,),
-           imports=("ms_coreset.training.loop", *_HEAVY)),
+    Reader("last.ckpt of a training", _training, ("run/last.ckpt",), _is_training_finished, sealed=True,
+           forms=(_training_notes,), imports=("ms_coreset.training.loop", *_HEAVY)),
     Reader(".pth", _pth(False), ("net.pth",), _load_network("net.pth"), sealed=True, inside=_ZIP,
            forms=(_pth_with(False),), imports=("torch", *_HEAVY)),
     Reader(".safetensors", lambda root: put(root / "net.safetensors", safetensors(_weights())), ("net.safetensors",),

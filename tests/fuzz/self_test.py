@@ -12,7 +12,7 @@ def _whole(root):
     put(root / "file", b"x")
 
 
-def _reading(bad):
+def _read_then(bad):
     """Reads well the first time, when the whole file is read; then does ``bad``."""
     asked = []
 
@@ -30,7 +30,7 @@ def _pages(root):
     raise ValueError("page\n" * 3)
 
 
-READERS = tuple(Reader(name, _whole, ("file",), _reading(bad), sealed=True, imports=()) for name, bad in {
+READERS = tuple(Reader(name, _whole, ("file",), _read_then(bad), sealed=True, imports=()) for name, bad in {
     "ends": lambda root: ctypes.string_at(0),
     "hangs": lambda root: time.sleep(600),
     "takes memory": lambda root: np.ones(1 << 28).sum(),

@@ -55,7 +55,7 @@ def human(path):
 
 
 def batch(path):
-    return readers.quietly("CIFAR10", path.parents[1])
+    return readers.load_quietly("CIFAR10", path.parents[1])
 
 
 # What reads pickles: the file's place, what is put around the pickle, and the reader.
@@ -130,7 +130,7 @@ LENGTHS = {
 def test_lengths_that_a_pickle_claims_take_no_memory(tmp_path):
     paths = {name: readers.put(tmp_path / f"{place}.bin", content) for place, (name, content) in
              enumerate(LENGTHS.items())}
-    refused_in_little_memory([(f"read_pickle({str(path)!r})", None if name == "LONG_BINPUT" else "harmless pickle")
+    refuse_in_little_memory([(f"read_pickle({str(path)!r})", None if name == "LONG_BINPUT" else "harmless pickle")
                               for name, path in paths.items()])
 
 
@@ -168,7 +168,7 @@ for statement in sys.argv[2:]:
 """
 
 
-def refused_in_little_memory(statements, megabytes=64):
+def refuse_in_little_memory(statements, megabytes=64):
     """Run statements in a process that may take so much memory above its imports; each, with the words of its refusal,
     or None where it is not refused."""
     done = subprocess.run([sys.executable, "-c", _GUARDED, str(megabytes), *(statement for statement, _ in statements)],
@@ -188,7 +188,7 @@ def npy_header(shape, dtype="|u1"):
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text
 
 
-def zipped(name, content, method=zipfile.ZIP_DEFLATED):
+def zip_member(name, content, method=zipfile.ZIP_DEFLATED):
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", method) as archive:
         archive.writestr(name, content)
@@ -214,14 +214,14 @@ def test_headers_of_a_million_million_rows_take_no_memory(tmp_path):
     gz = readers.put(tmp_path / "a-idx3-ubyte.gz", gzip.compress(idx_header(2**32 - 1, 28, 28) + bytes(100)))
     npy = readers.put(tmp_path / "a.npy", npy_header((10**12,), "<i8"))
     length = npy.stat().st_size
-    npz = readers.put(tmp_path / "a.npz", zipped("labels.npy", npy_header((10**12,), "<i8")))
+    npz = readers.put(tmp_path / "a.npz", zip_member("labels.npy", npy_header((10**12,), "<i8")))
     mat = readers.put(tmp_path / "a.mat", readers.mat(False, X=np.zeros((2, 2), np.uint8)).replace(
         struct.pack("<ii", 2, 2), struct.pack("<ii", 10**6, 10**6)))
     entry = b'{"a": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 32]}}'
     safe = readers.put(tmp_path / "a.safetensors", struct.pack("<Q", len(entry)) + entry + bytes(32))
     many = readers.put(tmp_path / "many.safetensors", struct.pack("<Q", 10**12) + b"{}" + bytes(100))
     rows = "its header announces 3,367,254,359,280"
-    refused_in_little_memory([
+    refuse_in_little_memory([
         (f"read_idx(Path({str(idx)!r}), (28, 28))", rows), (f"read_idx(Path({str(gz)!r}), (28, 28))", rows),
         (f"open_array({str(npy)!r})", "is no whole .npy file"), (f"open_array({str(npy)!r}, 'r+')", "no whole .npy"),
         (f"read_npz({str(npz)!r}, ('labels',))", "does not fit its size"),
@@ -240,9 +240,9 @@ def test_decompression_bombs_take_no_memory(tmp_path):
             member.write(ZEROS)
     npz = readers.put(tmp_path / "a.npz", stream.getvalue())
     png = readers.put(tmp_path / "photos" / "a" / "a.png", png_of(20_000, 20_000))
-    refused_in_little_memory([(f"read_idx(Path({str(bomb)!r}), (28, 28))", "in a file of 3"),
+    refuse_in_little_memory([(f"read_idx(Path({str(bomb)!r}), (28, 28))", "in a file of 3"),
                               (f"read_npz({str(npz)!r}, ('labels',))", "can't be as large as it says")])
-    refused_in_little_memory([(f"load_dataset('folder', {str(png.parents[1])!r}, image_size=8).images[:]",
+    refuse_in_little_memory([(f"load_dataset('folder', {str(png.parents[1])!r}, image_size=8).images[:]",
                                "20000 x 20000 pixels|decompression bomb")], 512)
 
 
@@ -331,42 +331,42 @@ def test_messages_are_one_line_of_printable_characters():
 def test_limits_of_the_guard_itself():
     """What takes memory and is refused by the system, not by a reader, is seen."""
     with pytest.raises(AssertionError, match="MemoryError"):
-        refused_in_little_memory([("numpy.ones(1 << 28)", "MemoryError")])
+        refuse_in_little_memory([("numpy.ones(1 << 28)", "MemoryError")])
 
 
 def test_a_coreset_of_a_million_million_samples_takes_no_memory(tmp_path):
-    path = readers.put(tmp_path / "some.npz", readers.dumped(
+    path = readers.put(tmp_path / "some.npz", readers.dump(
         np.savez, manifest=np.array('{"n": 1000000000000, "rate": 0.1, "method": "x", "options": {}, "seed": 0}'),
         indices=np.arange(3)))
     with pytest.raises(MsCoresetError, match="a data set of 1000000000000 samples"):
         Coreset.load(path)
     with pytest.raises(MsCoresetError, match="holds Python objects"):
-        read_npz(readers.put(path, readers.dumped(np.savez, indices=np.array([None]))), ("indices",))
+        read_npz(readers.put(path, readers.dump(np.savez, indices=np.array([None]))), ("indices",))
     assert os.listdir(tmp_path) == ["some.npz"]
 
 
-def claiming(folder, name, n=10**9, **arrays):
+def claim_samples(folder, name, n=10**9, **arrays):
     """A coreset file of some hundred bytes that is of a thousand million samples."""
     notes = {"n": n, "rate": 0.1, "method": "x", "options": {}, "seed": 0, "dataset": "digits"}
-    return readers.put(folder / f"{name}.npz", readers.dumped(
+    return readers.put(folder / f"{name}.npz", readers.dump(
         np.savez_compressed, manifest=np.array(json.dumps(notes)), indices=np.arange(3), **arrays))
 
 
 def test_files_that_claim_a_thousand_million_samples_take_no_memory(tmp_path):
     """What they hold is worked on: three places, not a mask, or a list, of all that there may be."""
-    one, other = claiming(tmp_path, "one"), claiming(tmp_path, "other", weights=np.arange(1.0, 4))
-    pooled = claiming(tmp_path, "pooled", pool=np.arange(0, 20, 2)[::-1] + 2)
-    noted = claiming(tmp_path, "noted", scores=np.zeros(3))
-    large = readers.put(tmp_path / "large.npz", readers.dumped(
+    one, other = claim_samples(tmp_path, "one"), claim_samples(tmp_path, "other", weights=np.arange(1.0, 4))
+    pooled = claim_samples(tmp_path, "pooled", pool=np.arange(0, 20, 2)[::-1] + 2)
+    noted = claim_samples(tmp_path, "noted", scores=np.zeros(3))
+    large = readers.put(tmp_path / "large.npz", readers.dump(
         np.savez_compressed, indices=np.arange(3), manifest=np.array(" " * (1 << 23))))
     runs = "runs{}".format
-    refused_in_little_memory([
+    refuse_in_little_memory([
         (runs(("diff", str(one), str(other), "--no-data")), None),
         (runs(("diff", str(one), str(pooled), "--no-data")), None),
         (runs(("show", str(one), "--no-data")), None), (runs(("show", str(pooled), "--no-data")), None),
         (runs(("show", str(one), "--export", str(tmp_path / "kept.csv"), "--no-data")), None),
         (f"torch_like(Coreset.load({str(one)!r}))", None),
-        (f"Coreset.load({str(one)!r}).ascending()", None),
+        (f"Coreset.load({str(one)!r}).sort_by_index()", None),
         (f"Coreset.load({str(noted)!r})", "scores of shape"),
         (f"Coreset.load({str(large)!r})", "'manifest' is said to be of"),
         (f"read_dropped({str(readers.put(tmp_path / 'some.bin', pickle.dumps(np.arange(9))))!r}, 9)", "drops every")])
@@ -379,7 +379,7 @@ LISTS = "datasets: digits\nmethods: [random]\nrates: [{}]\nseeds: [{}]\n".format
 def test_studies_of_more_runs_than_any_has_take_no_memory(tmp_path, capsys):
     path = readers.put(tmp_path / "mine.yaml", LISTS.encode())
     arguments = f"experiment.parser('').parse_args(['--config', {str(path)!r}])"
-    refused_in_little_memory([(f"plan_runs(experiment.job_of({arguments}).plan, 'CPU')", "a study of 3,998,000 runs")])
+    refuse_in_little_memory([(f"plan_runs(experiment.job_of({arguments}).plan, 'CPU')", "a study of 3,998,000 runs")])
     readers.put(path, b"datasets: digits\nnum-exp: 1000000000\n")
     with pytest.raises(SystemExit) as stopped:
         experiment.parser("experiment").parse_args(["--config", str(path)])
@@ -395,7 +395,7 @@ def test_a_report_of_more_runs_than_any_study_has_is_refused(tmp_path):
 
 def test_a_run_s_coreset_lies_in_its_study(tmp_path):
     readers._study(tmp_path)
-    outside = claiming(tmp_path, "outside", 100)
+    outside = claim_samples(tmp_path, "outside", 100)
     for place in (str(outside), "../outside.npz", "indices/../../outside.npz"):
         runs = [{**run, "indices": place} for run in readers._runs()]
         readers.put(tmp_path / "study/runs.jsonl", b"".join(readers.json_text(run) + b"\n" for run in runs))
@@ -411,7 +411,7 @@ def pipe(path):
     return path
 
 
-def linked_to(device):
+def link_to(device):
     def link(path):
         path.unlink(missing_ok=True)
         path.symlink_to(device)
@@ -419,8 +419,8 @@ def linked_to(device):
     return link
 
 
-NO_FILES = {"a pipe": pipe, "a link to /dev/zero": linked_to("/dev/zero"), "a link to a pipe": lambda path: linked_to(
-    pipe(path.with_name("a pipe")))(path), "a link to /proc/self/pagemap": linked_to("/proc/self/pagemap")}
+NO_FILES = {"a pipe": pipe, "a link to /dev/zero": link_to("/dev/zero"), "a link to a pipe": lambda path: link_to(
+    pipe(path.with_name("a pipe")))(path), "a link to /proc/self/pagemap": link_to("/proc/self/pagemap")}
 OTHERS = {
     "recipe.yaml": load_recipe, "study.yaml": read_yaml, "notes.json": read_json, "some.npy": open_array,
     "net.ckpt": read_weights, "net.pth": read_weights, "some.npz": Coreset.load, "a.npz": lambda path: read_npz(

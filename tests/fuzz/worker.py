@@ -44,12 +44,12 @@ class Limits:
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (size + room * self._bytes, hard))
 
-    def exceeded_by(self, megabytes):
+    def forbids(self, megabytes):
         """Whether so much resident memory is more than a case may take."""
         return megabytes << 20 > self._bytes
 
     @contextlib.contextmanager
-    def lifted(self):
+    def lift(self):
         """For imports and for the making of files, which are not what is tried."""
         soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
@@ -88,7 +88,7 @@ class FileCases:
         self._root = self._guard / "deep" / "root"
         self._canary = self._guard / "canary"
         self._root.mkdir(parents=True)
-        with limits.lifted():
+        with limits.lift():
             reader.build(self._root)
             self._whole = self._files()
             self._right = outcomes.checksum(reader.read(self._root))
@@ -96,13 +96,13 @@ class FileCases:
 
     def run(self, rng):
         """(outcome, words, the file's content)."""
-        with self._limits.lifted():
+        with self._limits.lift():
             (file, content), sealed = self._reader.harm(rng, self._whole, self._canary)
         return self.replay(file, content, sealed)
 
     def replay(self, file, content, sealed):
         """The same for a file of this content in the place of a whole one; sealed: whether checksums tell all of it."""
-        with self._limits.lifted():
+        with self._limits.lift():
             place = self._root / file
             place.parent.mkdir(parents=True, exist_ok=True)
             place.unlink(missing_ok=True)
@@ -111,7 +111,7 @@ class FileCases:
             outcome, words = self._read(sealed)
         finally:
             elsewhere = self._elsewhere()
-            with self._limits.lifted():
+            with self._limits.lift():
                 self._tidy()
         if elsewhere is not None:
             return "reached outside", elsewhere, content
@@ -182,7 +182,7 @@ class Worker:
         else:
             outcome, words, content = cases.run(random(self._seed, target, case))
         megabytes = self._peak.megabytes()
-        if outcome in outcomes.GOOD and self._limits.exceeded_by(megabytes):
+        if outcome in outcomes.GOOD and self._limits.forbids(megabytes):
             outcome, words = "memory", f"{megabytes} MB; {words}"
         return {"target": target, "case": case, "outcome": outcome, "words": str(words)[:600], "megabytes": megabytes,
                 "content": content if outcome in outcomes.BAD else None}

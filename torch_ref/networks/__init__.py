@@ -1,7 +1,7 @@
 """The networks by name, with weights drawn from a numpy seed.
 
-A file is a family. Its functions give a module, with ``features(x)`` the exact input of the last linear layer, and
-how its layers start (``initialization.initialise``).
+A file is a family. Its functions return a module, with ``features(x)`` the exact input of the last linear layer, and
+the initial distributions of its layers (``initialization.initialize``).
 """
 
 import inspect
@@ -27,7 +27,7 @@ from torch_ref.networks import (
     vgg,
     wide_resnet,
 )
-from torch_ref.networks.initialization import Built, initialise
+from torch_ref.networks.initialization import Built, initialize
 
 _BUILDERS: dict[str, Callable[..., Built]] = {
     "mlp": mlp.mlp,
@@ -68,7 +68,7 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
 
     Args:
         name: one of ``NETWORKS``, in any case.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128).
@@ -85,21 +85,21 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
     """
     options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     network, schemes = build_network(name, num_classes, in_channels, image_size, **options)
-    return initialise(network, np.random.RandomState(seed), **schemes)
+    return initialize(network, np.random.RandomState(seed), **schemes)
 
 
 def build_network(name: str, num_classes: int, in_channels: int, image_size: int, **options: Any) -> Built:
-    """(a network whose weights are not drawn yet, how its layers start); see ``create_network``.
+    """A network whose weights are not drawn yet, and its initial distributions; see ``create_network``.
 
     Args:
         name: the name in the registry.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         **options: further options, by name.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     build = _BUILDERS.get(str(name).lower())
     if build is None:

@@ -47,13 +47,13 @@ def airbench(num_classes: int, in_channels: int, image_size: int, width: int = 1
     """An ``Airbench`` for images of at least 9 pixels.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: channels of the first group.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     if image_size < 9:
         raise ValueError(f"image_size is {image_size}, must be at least 9")

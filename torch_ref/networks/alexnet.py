@@ -61,14 +61,14 @@ def alexnet(num_classes: int, in_channels: int, image_size: int, variant: str | 
     """An AlexNet.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
         dropout: by default 0 for small images and 0.5 for large ones.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     if variant_for(image_size, variant) == "cifar":
         return SmallAlexNet(num_classes, in_channels, image_size, 0.0 if dropout is None else dropout), {}

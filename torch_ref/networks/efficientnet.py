@@ -117,7 +117,7 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
     """An EfficientNet-B0, above 64 pixels torchvision's.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
@@ -126,7 +126,7 @@ def efficientnet_b0(num_classes: int, in_channels: int, image_size: int, variant
             block for the first, which is never skipped.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     large = variant_for(image_size, variant) == "imagenet"
     if stochastic_depth is None:

@@ -140,7 +140,7 @@ def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str 
     """A GoogLeNet, above 64 pixels torchvision's.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
@@ -149,7 +149,7 @@ def googlenet(num_classes: int, in_channels: int, image_size: int, variant: str 
         transform_input: whether pixels (p - mean) / std, of ImageNet, become (p - 0.5) / 0.5 first.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     variant = variant_for(image_size, variant)
     refuse_options(variant, in_channels, aux, transform_input)

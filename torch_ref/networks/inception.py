@@ -212,7 +212,7 @@ def inception_v3(num_classes: int, in_channels: int, image_size: int, variant: s
     torchvision cuts the normal distributions of first weights off at +-2, which is 20 deviations and more.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
@@ -221,7 +221,7 @@ def inception_v3(num_classes: int, in_channels: int, image_size: int, variant: s
         transform_input: whether pixels (p - mean) / std, of ImageNet, become (p - 0.5) / 0.5 first.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     variant = variant_for(image_size, variant)
     refuse_options(variant, in_channels, aux, transform_input)

@@ -55,17 +55,17 @@ HE = (he_fan_out, zeros)
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, rng: np.random.RandomState, convolution: Scheme = TORCH,
+def initialize(network: nn.Module, rng: np.random.RandomState, convolution: Scheme = TORCH,
                linear: Scheme = TORCH) -> nn.Module:
-    """Draw the weights of all layers, in order of definition, weight before bias; returns the network.
+    """Draw the weights of all layers in order of definition, weight before bias.
 
-    A layer's own ``scheme``, if it has one, goes before those of its kind. BatchNorm keeps gamma 1 and beta 0.
+    A layer's own ``scheme``, if it has one, replaces that of its kind. BatchNorm keeps gamma 1 and beta 0.
 
     Args:
         network: the network.
         rng: the random generator.
-        convolution: how convolutions start.
-        linear: how linear layers start.
+        convolution: initial distributions (weight, bias) of convolutions.
+        linear: initial distributions (weight, bias) of linear layers.
 
     Returns:
         The network.

@@ -1,4 +1,4 @@
-"""What several networks need."""
+"""Parts that several networks share."""
 
 import numpy as np
 import torch
@@ -7,16 +7,16 @@ from torch.nn import functional as F
 
 
 def variant_for(image_size: int, variant: str | None = None, imagenet_from: int = 65) -> str:
-    """``variant`` if it is "cifar" or "imagenet"; without one, "imagenet" for images of ``imagenet_from`` pixels on."""
+    """``variant`` if it is "cifar" or "imagenet"; None: "imagenet" for images of ``imagenet_from`` pixels and more."""
     if variant not in (None, "cifar", "imagenet"):
         raise ValueError(f"variant is {variant!r}, must be 'cifar' or 'imagenet'")
     return variant or ("imagenet" if image_size >= imagenet_from else "cifar")
 
 
 def border(image_size: int, least: int = 32) -> int:
-    """Zeros that the first convolution adds on each side, so that images below ``least`` pixels become as large.
+    """Zeros that the first convolution adds on each side, so that smaller images have ``least`` pixels.
 
-    They become a pixel larger where the difference is odd.
+    If the difference is odd they have a pixel more.
 
     Args:
         image_size: height and width of the images, in pixels.

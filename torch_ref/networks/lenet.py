@@ -39,11 +39,11 @@ def lenet(num_classes: int, in_channels: int, image_size: int) -> Built:
     """A LeNet.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     return LeNet(num_classes, in_channels, image_size), {}

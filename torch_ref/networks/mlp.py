@@ -28,12 +28,12 @@ def mlp(num_classes: int, in_channels: int, image_size: int, width: int = 128) -
     """An MLP with ``width`` hidden units.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: units of each hidden layer.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     return MLP(num_classes, in_channels, image_size, width), {}

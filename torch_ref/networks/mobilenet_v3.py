@@ -109,14 +109,14 @@ def mobilenet_v3(rows: Sequence[str], dimensions: int, num_classes: int, in_chan
     Args:
         rows: the rows of the paper's table, a block each.
         dimensions: inputs of the last dense layer.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
         dropout: chance of dropout before the last layer, in [0, 1).
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     variant = variant_for(image_size, variant)
     network = MobileNetV3(rows, dimensions, num_classes, in_channels, image_size, variant, dropout)

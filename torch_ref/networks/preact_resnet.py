@@ -110,14 +110,14 @@ def preact_resnet(block: type[nn.Module], depths: tuple[int, ...], num_classes: 
     Args:
         block: the kind of block.
         depths: how many blocks each of the four stages has.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: channels of the first stage.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     return PreActResNet(block, depths, num_classes, in_channels, width, variant_for(image_size, variant)), {}
 

@@ -72,8 +72,8 @@ class ResNet(nn.Module):
     """Residual network with torchvision's names (He et al. 2016, table 1), for images of any size.
 
     Args:
-        block: the kind of block, and how many in each of the four stages, of w, 2w, 4w, 8w channels.
-        depths: the kind of block, and how many in each of the four stages, of w, 2w, 4w, 8w channels.
+        block: class of the blocks.
+        depths: number of blocks in each of the four stages, which have w, 2w, 4w and 8w channels.
         variant: "cifar" (3x3, stride 1, no pooling) or "imagenet" (7x7, stride 2, 3x3 max pooling of stride 2).
     """
 
@@ -116,14 +116,14 @@ def resnet(block: type[nn.Module], depths: tuple[int, ...], num_classes: int, in
     Args:
         block: the kind of block.
         depths: how many blocks each of the four stages has.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: channels of the first stage.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     variant = variant_for(image_size, variant, imagenet_from=64)
     return ResNet(block, depths, num_classes, in_channels, width, variant), {"convolution": HE}

@@ -26,14 +26,14 @@ def senet18(num_classes: int, in_channels: int, image_size: int, width: int = 64
     """A SENet of two blocks a stage.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         width: channels of the first stage.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     variant = variant_for(image_size, variant)
     return PreActResNet(SqueezedBlock, (2, 2, 2, 2), num_classes, in_channels, width, variant, stem_norm=True), {}

@@ -124,13 +124,13 @@ def shufflenet_v2(num_classes: int, in_channels: int, image_size: int, variant: 
     """A ShuffleNet V2, above 64 pixels torchvision's.
 
     Args:
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     small = variant_for(image_size, variant) == "cifar"
     return (SmallShuffleNetV2 if small else ShuffleNetV2)(num_classes, in_channels, image_size), {}

@@ -63,7 +63,7 @@ def vgg(layers: Sequence[int | str], num_classes: int, in_channels: int, image_s
 
     Args:
         layers: channels of the convolutions in order, with "pool" between them (the paper's table 1).
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
@@ -72,7 +72,7 @@ def vgg(layers: Sequence[int | str], num_classes: int, in_channels: int, image_s
         dropout: by default 0 for small images and 0.5 for large ones.
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     if variant_for(image_size, variant) == "cifar":
         return VGG(layers, num_classes, in_channels, 1 + border(image_size), batch_norm, side or 1, hidden=None,

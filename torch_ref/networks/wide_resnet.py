@@ -61,14 +61,14 @@ def wide_resnet(depth: int, k: int, num_classes: int, in_channels: int, image_si
     Args:
         depth: 6n + 4, the number of layers.
         k: factor of the widths.
-        num_classes: how many logits the network gives.
+        num_classes: number of logits.
         in_channels: channels of the images.
         image_size: height and width of the images, in pixels.
         variant: "cifar" for small images or "imagenet"; None: chosen by ``image_size``.
-        dropout: chance of dropout before the last layer, in [0, 1).
+        dropout: chance of dropout between the two convolutions of a block, in [0, 1).
 
     Returns:
-        The network, and how its layers start.
+        (network, initial distributions of its layers).
     """
     variant = variant_for(image_size, variant)
     network = WideResNet((depth - 4) // 6, k, num_classes, in_channels, image_size, variant, dropout)

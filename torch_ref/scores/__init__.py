@@ -33,11 +33,11 @@ def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:
 
     Args:
         name: of the score.
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         **options: of the score.
 
     Returns:
-        (n,) float64, NaN of samples that training did not show, for scores over time.
+        (n,) float64, high = keep; scores over time are NaN for samples that training did not show.
 
     Raises:
         ValueError: for an unknown name or option, what the score raises, and when it is infinite, or NaN for another

@@ -12,7 +12,7 @@ def aum(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     Source: Pleiss et al., Identifying Mislabeled Data using the Area Under the Margin Ranking, NeurIPS 2020, eq. 2.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         epochs: which epochs count, see ``forgetting``; None: all.
 
     Returns:
@@ -27,7 +27,7 @@ def accumulated_margin(evidence: Evidence, epochs: Epochs = None) -> torch.Tenso
     Source: the code of CCS (Zheng et al., ICLR 2023).
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         epochs: which epochs count, see ``forgetting``; None: all.
 
     Returns:

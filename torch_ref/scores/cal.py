@@ -19,8 +19,8 @@ def cal(evidence: Evidence, neighbors: int = 10, within_class: bool = True, dire
     Source: Margatina et al., EMNLP 2021, with DeepCore's symmetric divergence.
 
     Args:
-        evidence: what is known of the samples.
-        neighbors: how many, or all others of a smaller group.
+        evidence: arrays about the n samples.
+        neighbors: number of neighbors; all others of a smaller group.
         within_class: whether neighbors are of the same class, or of all.
         direction: "highest" keeps the largest divergence (the paper), "lowest" the smallest (DeepCore): minus the mean.
         variant: "paper", or "deepcore", which leaves out the nearest of all samples, taken to be the sample itself.

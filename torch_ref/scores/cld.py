@@ -12,7 +12,7 @@ def cld(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     """Correlation of a sample's loss differences with those of held-out samples of its class; see ``over_time``.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         epochs: which epochs count, see ``forgetting``; None: all.
 
     Returns:

@@ -11,7 +11,7 @@ def deepfool(evidence: Evidence) -> torch.Tensor:
     Source: Ducoffe and Precioso, Adversarial Active Learning for Deep Networks, 2018.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
 
     Returns:
         (n,) float64, high = keep.

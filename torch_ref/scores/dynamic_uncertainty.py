@@ -14,7 +14,7 @@ def dyn_unc(evidence: Evidence, window: int | None = None, epochs: Epochs = None
     Source: He et al., CVPR Workshops 2024, with the last window.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         window: J; None: 10, or all epochs where there are fewer.
         epochs: which epochs count, see ``forgetting``; None: all.
 
@@ -30,7 +30,7 @@ def dual(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -
     Source: Cho et al., ICML 2025.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         window: J, see ``dyn_unc``.
         epochs: which epochs count, see ``forgetting``; None: all.
 

@@ -17,7 +17,7 @@ def el2n(evidence: Evidence, first: int | None = None, last: int | None = None) 
     Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.2.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         first: the first epoch, counted from 0.
         last: the epoch after the last one.
 
@@ -34,5 +34,6 @@ def el2n(evidence: Evidence, first: int | None = None, last: int | None = None) 
 
 
 def runs_of(evidence: Evidence) -> Sequence[Evidence]:
+    """The runs that a score averages over: ``evidence.runs``, or the evidence itself."""
     runs = getattr(evidence, "runs", None)
     return (evidence,) if runs is None else runs

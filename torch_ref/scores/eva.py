@@ -13,10 +13,11 @@ def eva(evidence: Evidence, early: Epochs = None, late: Epochs = None, weight: f
     Source: Hong et al., ACM MM 2024.
 
     Args:
-        evidence: what is known of the samples.
-        early: the first so many epochs, or those from A to B - 1, as "A-B" or (A, B); by default ten from the start, or
-            as many as half of all, but two at least.
-        late: in the same form; by default ten from the middle on, or as many as half of all, but two at least.
+        evidence: arrays about the n samples.
+        early: the early epochs: a number N for the first N, or "A-B" or (A, B) for A to B - 1; by default the first
+            ten, or half of all if there are fewer than 20, but at least two.
+        late: the late epochs in the same form; by default ten from the middle on, or half of all if there are fewer
+            than 20, but at least two.
         weight: of the early part, in [0, 1].
 
     Returns:

@@ -10,14 +10,14 @@ from torch_ref.scores.training_dynamics import Epochs, record_of, sum_of_seen
 
 
 def forgetting(evidence: Evidence, never_learned: str = "epochs", epochs: Epochs = None) -> torch.Tensor:
-    """How many epochs find a sample wrong that was correct in the one before.
+    """Number of epochs in which a sample is wrong that was correct in the one before.
 
     Source: Toneva et al., ICLR 2019, definition 2.1; their code ranks what was never learned highest.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         never_learned: score of a sample that was never correct: "epochs", their number, or "zero" (as DeepCore).
-        epochs: the first so many, or those from A to B - 1, as "A-B" or (A, B).
+        epochs: a number N for the first N, or "A-B" or (A, B) for A to B - 1; None: all.
 
     Returns:
         (n,) float64, high = keep.
@@ -39,7 +39,7 @@ def correctness(evidence: Evidence, epochs: Epochs = None) -> torch.Tensor:
     Source: Swayamdipta et al., EMNLP 2020.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         epochs: which epochs count, see ``forgetting``; None: all.
 
     Returns:

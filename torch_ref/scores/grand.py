@@ -16,9 +16,9 @@ def grand(evidence: Evidence, variant: str = "paper", batch_size: int = 128) -> 
     Source: Paul et al., Deep Learning on a Data Diet, NeurIPS 2021, definition 2.1, of the last layer alone.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         variant: "paper", or "deepcore", which divides by the size of the batch.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
         (n,) float64, high = keep.

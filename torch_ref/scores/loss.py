@@ -10,7 +10,7 @@ def loss(evidence: Evidence) -> torch.Tensor:
     """Cross entropy -log p_y.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
 
     Returns:
         (n,) float64, high = keep.

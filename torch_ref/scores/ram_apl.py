@@ -15,10 +15,10 @@ def ram_apl(evidence: Evidence, kept: float = 0.5, a: float = 0.2, kappa: float 
     Source: Wan et al., ICML 2025.
 
     Args:
-        evidence: what is known of the samples.
-        kept: share that is to be kept.
-        a: the least W, in [0, 1].
-        kappa: how fast W falls with ``kept``.
+        evidence: arrays about the n samples.
+        kept: share of the samples that is to be kept.
+        a: lower bound of W, in [0, 1].
+        kappa: how fast W decreases with ``kept``, above 0.
 
     Returns:
         (n,) float64, high = keep.

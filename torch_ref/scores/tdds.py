@@ -10,14 +10,14 @@ from torch_ref.scores.training_dynamics import Epochs, record_of
 
 
 def tdds(evidence: Evidence, window: int | None = None, epochs: Epochs = None) -> torch.Tensor:
-    """How much the divergence of successive answers varies in windows of J epochs, each weighing a tenth of the next.
+    """Variation of the divergence of successive answers in windows of J epochs, with most weight on the last.
 
     It uses ``evidence.dynamics.divergence``, or ``probabilities``.
 
     Source: Zhang et al., CVPR 2024.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         window: J; None: 10, or all epochs where there are fewer.
         epochs: which epochs count, see ``forgetting``; None: all.
 

@@ -1,4 +1,4 @@
-"""What was recorded of the training."""
+"""The record of the training."""
 
 from collections.abc import Sequence
 
@@ -22,12 +22,12 @@ def record_of(evidence: Evidence, field: str, epochs: Epochs = None) -> torch.Te
     """A field of the dynamics over the epochs, as float64.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         field: name of the field.
-        epochs: which ones count; None: all.
+        epochs: which epochs count; None: all.
 
     Returns:
-        (T, n) float64; NaN where a sample was not seen.
+        (T, n) float64; NaN if the sample was not seen.
     """
     if getattr(evidence, "dynamics", None) is None or getattr(evidence.dynamics, field) is None:
         raise ValueError(f"evidence lacks dynamics with {field}")

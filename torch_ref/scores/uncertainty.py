@@ -13,7 +13,7 @@ def least_confidence(evidence: Evidence, variant: str = "paper") -> torch.Tensor
     Source: DeepCore, eq. 2.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         variant: "paper", or "deepcore": -max_c z_c, of the raw logits.
 
     Returns:
@@ -30,7 +30,7 @@ def entropy(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
     Source: DeepCore, eq. 2.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6).
 
     Returns:
@@ -48,7 +48,7 @@ def margin(evidence: Evidence, variant: str = "paper") -> torch.Tensor:
     Source: DeepCore, eq. 2.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: arrays about the n samples.
         variant: the same in both.
 
     Returns:

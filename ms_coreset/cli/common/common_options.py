@@ -29,7 +29,7 @@ class _Parser(OneLineParser):
 
 
 def new_parser(typed: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    """An argument parser for a command that was called as ``typed``; what follows is in its results' ``typed``."""
+    """An argument parser for a command that was called as ``typed``; it sets ``typed`` to the words after it."""
     parser = _Parser(prog=typed, description=description, epilog=epilog,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add_plugin_option(parser)
@@ -43,7 +43,7 @@ def add(group: Group, name: str, *more: str, **settings: Any) -> None:
 
 
 def add_data_options(parser: argparse.ArgumentParser, dataset_required: bool = True) -> argparse._ArgumentGroup:
-    """--dataset and where it lies."""
+    """Options of the data set: --dataset, and where it lies."""
     group = parser.add_argument_group("data")
     add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {DATASETS.summary()}")
     add(group, "--data", default="data", metavar="DIR", help="folder that holds the data sets (default: data); of "
@@ -60,7 +60,7 @@ def add_data_options(parser: argparse.ArgumentParser, dataset_required: bool = T
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """What is trained, how, and where its checkpoints go."""
+    """Options of the network: what is trained, how, and where its checkpoints go."""
     group = parser.add_argument_group("network and recipe")
     add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by data "
         "set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images; on a CPU 'laptop' for "
@@ -98,7 +98,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
 
 
 def add_record_option(group: Group, default: str) -> None:
-    """--record; default: what is recorded without it, in words."""
+    """Add --record; ``default`` describes what is recorded without it."""
     add(group, "--record", nargs="*", choices=(*RECORDS, STREAM), default=None, metavar="FIELD", help="what is "
         f"recorded of every sample in every epoch: {', '.join(RECORDS)}; or {STREAM}: no epochs but the scores over "
         f"time, added up in memory that does not grow with their number (default: {default}; divergence only where the "
@@ -106,7 +106,7 @@ def add_record_option(group: Group, default: str) -> None:
 
 
 def add_evidence_options(group: Group, default: str | None = NETWORK, words: str = NETWORK) -> None:
-    """Whose opinion of the samples is asked, and where it is kept; words: what ``default`` is called."""
+    """Options of the evidence: from what it is computed, and where it is kept; ``words`` describes ``default``."""
     add(group, "--evidence", choices=(NETWORK, PATCHES), default=default, help="features and logits of a network, or, "
         f"without training, of random patches of the images and ridge regression (default: {words})")
     add(group, "--filters", type=int, metavar="N", help="with --evidence patches: how many (default: by image size)")
@@ -141,7 +141,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def image_words(data: DataSource) -> list[str]:
-    """What decides which images a ``DataSource`` has, as it is typed."""
+    """The options that decide which images a ``DataSource`` has, as words."""
     sizes = {"--image-size": data.image_size, "--bits": data.bits}
     words = [word for flag, value in sizes.items() if value is not None for word in (flag, str(value))]
     return words + (["--skip-broken"] if data.skip_broken else [])

@@ -1,4 +1,4 @@
-"""Options from a file: its values are checked and set as values, never parsed as words; what is typed goes over it."""
+"""Options from a file: values are checked and set as values, never parsed as words; typed options take precedence."""
 
 import argparse
 import difflib
@@ -21,7 +21,8 @@ _SCALARS = (str, int, float)
 class ConfiguredParser(OneLineParser):
     """A parser whose --config names a YAML file of options, or one in a folder of ``configs/``.
 
-    The options that were typed are kept as ``typed``. A file's plugins are let through by --allow-plugins only.
+    The attribute ``typed`` keeps the options that were typed. Plugins that a file names are loaded only with
+    --allow-plugins.
     """
 
     def __init__(self, folder: str, **settings: Any) -> None:
@@ -29,7 +30,7 @@ class ConfiguredParser(OneLineParser):
         self._folder = folder
 
     def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
-        """As ever; raises ``MsCoresetError`` for a file that is missing or no YAML, has unknown keys or a place."""
+        """Like argparse's; raises ``MsCoresetError`` for a file that is missing, is no YAML, or has unknown keys."""
         typed = sys.argv[1:] if args is None else list(args)
         self.set_defaults(typed=typed)
         arguments = super().parse_args(typed, namespace)
@@ -46,7 +47,7 @@ class ConfiguredParser(OneLineParser):
         return path
 
     def _from_file(self, path: Path, typed: argparse.Namespace) -> argparse.Namespace:
-        """The file's values in a namespace; typed: what was typed, which says what is not to be taken from the file."""
+        """The file's values in a namespace; ``typed`` has the typed options, which are not taken from the file."""
         values = read_yaml(path)
         if not isinstance(values, dict):
             raise MsCoresetError(f"{path} holds no options: expected lines of 'key: value'")
@@ -56,17 +57,17 @@ class ConfiguredParser(OneLineParser):
             self.error(str(error))
         _require_allowed(given, typed, path)
         _require_no_places(self, given, typed, path)
-        if typed.plugin:  # not beside the file's, but instead of them
+        if typed.plugin:  # instead of the file's, not in addition
             del given.plugin
         return given
 
 
 def values_of(parser: argparse.ArgumentParser, values: Mapping[Any, Any], path: FilePath) -> argparse.Namespace:
-    """A namespace of options by name, as the file ``path`` holds them; those without a value are not in it.
+    """A namespace of the options in the file ``path``; those without a value are not in it.
 
-    Nothing is parsed as words: a value is checked against its option's type and choices, whatever it spells. Raises
-    ``MsCoresetError`` for a name that ``parser`` does not have or that a file can't give, and a switch that is neither
-    true nor false; ``argparse.ArgumentError`` for a value of another type.
+    A value is checked against the type and the choices of its option, and never parsed as words. Raises
+    ``MsCoresetError`` for a name that ``parser`` does not have or that a file may not give, and for a switch that is
+    neither true nor false; ``argparse.ArgumentError`` for a value of another type.
     """
     known = {option.lstrip("-").replace("_", "-"): (option, action)
              for option, action in parser._option_string_actions.items() if option.startswith("--")}
@@ -106,7 +107,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _check(action: argparse.Action, value: Any, path: FilePath) -> Any:
-    """One value as its option has it: what the option's own type makes of it, and one of its choices."""
+    """Convert one value by its option's type, and check it against the option's choices."""
     if isinstance(value, dict) and len(value) == 1 and action.nargs is not None:
         value = _spec(value)
     if not isinstance(value, _SCALARS):
@@ -140,24 +141,23 @@ def _spec(value: Mapping[Any, Any]) -> str:
 
 
 def places_of(parser: argparse.ArgumentParser) -> list[argparse.Action]:
-    """The actions of the options that name a file or folder, or a device: what no file of a stranger's may say."""
+    """The actions of the options that name a file, a folder or a device, which no file may set."""
     return [action for action in parser._actions if action.dest == "device"
             or (action.metavar in _NAMES_A_PLACE and action.option_strings and action.dest != "plugin")]
 
 
 def is_shipped_recipe(name: str | None) -> bool:
-    """Whether ``name`` is a recipe of ours, and no file that someone names."""
+    """Whether ``name`` is a recipe of this package, not a file."""
     return name is None or name in list_recipes()
 
 
 def _require_no_places(parser: argparse.ArgumentParser, given: argparse.Namespace, typed: argparse.Namespace,
                        path: FilePath) -> None:
-    """Refuse places in the values of a file that were not typed.
+    """Refuse a file's values for places that were not typed.
 
     Raises:
-        MsCoresetError: for a place in ``given``, the values of the file ``path``, that is neither typed nor the one
-            that
-            it would be anyway.
+        MsCoresetError: for a place in ``given``, the values of the file ``path``, that is neither typed nor the
+            default.
     """
     named = [action for action in places_of(parser) if getattr(given, action.dest, None) != action.default
              and hasattr(given, action.dest)]
@@ -171,7 +171,7 @@ def _require_no_places(parser: argparse.ArgumentParser, given: argparse.Namespac
 
 
 def _require_allowed(given: argparse.Namespace, typed: argparse.Namespace, path: FilePath) -> None:
-    """Raise ``MsCoresetError`` where the file ``path`` names plugins that nobody typed or allowed."""
+    """Raise ``MsCoresetError`` if the file ``path`` names plugins that were neither typed nor allowed."""
     named = getattr(given, "plugin", None)
     if named and not typed.plugin and not typed.allow_plugins:
         raise MsCoresetError(f"{path} names code to run, plugin {', '.join(named)}: --allow-plugins runs it, --plugin "

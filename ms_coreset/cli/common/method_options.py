@@ -10,13 +10,13 @@ from ms_coreset.selectors import METHODS, RULES, SCORES, list_rules
 from ms_coreset.selectors.catalogue import QUOTAS
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
 
-_NOT_FOR_USERS = ("already_selected", "seed")  # places, which no one types; --seed is every command's
+_NOT_FOR_USERS = ("already_selected", "seed")  # places, which nobody types; --seed is every command's
 # --batch-size, which DeepCore has both names for, and --epochs are training's.
 _FLAGS = {"batch_size": "--selection-batch", "epochs": "--score-epochs"}
 
 
 def add_method_options(parser: argparse.ArgumentParser) -> None:
-    """An option for each that a method, a score or a rule has."""
+    """Add an option for each option of a method, a score or a rule."""
     group = parser.add_argument_group("options of the methods", "each only for the methods named")
     for name, owners in _owners().items():
         add(group, flag_of(name), dest=f"option_{name}", type=_value, metavar="X", help=", ".join(owners))
@@ -30,10 +30,9 @@ def _value(text: str) -> Any:
 
 
 def choice_of(arguments: argparse.Namespace) -> Choice | None:
-    """The ``Choice`` that the options describe, or None where none of them says anything of a method.
+    """The ``Choice`` that the options describe, or None if they do not mention a method.
 
-    --method is a text of a method, too, with its options in it. The samples that --held-out holds out follow from the
-    seed.
+    --method also takes a text with options in it. The samples that --held-out holds out follow from the seed.
 
     Raises:
         MsCoresetError: for options that it does not have.

@@ -24,7 +24,7 @@ def add_overlay_options(group: Group) -> None:
 
 def draw_preview(path: str | None, clean: Split, data: DataSource,
                  rows_of: Callable[[np.ndarray, np.ndarray], list]) -> None:
-    """Draw the perturbed data set if there is a path: a band for each kind of perturbation.
+    """Draw the perturbed data set if ``path`` is given: a band for each kind of perturbation.
 
     Args:
         path: where to draw it, or None: nothing is drawn

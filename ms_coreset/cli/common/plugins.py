@@ -1,4 +1,4 @@
-"""Files of the user's that register methods, scores, data sets or networks: --plugin FILE ..., on every command."""
+"""Plugins (--plugin FILE ...): the user's files that register methods, scores, data sets or networks."""
 
 import argparse
 import contextlib
@@ -21,7 +21,7 @@ def add_plugin_option(parser: argparse.ArgumentParser) -> None:
 
 
 def load_from_words(words: Sequence[str]) -> None:
-    """Load the plugins among the typed ``words``: before there is a parser, which has their methods' options."""
+    """Load the plugins among the typed ``words``, before the parser is made, which has the options of their methods."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     add_plugin_option(early)
     # What is wrong with the words, the command's own parser says.
@@ -30,7 +30,7 @@ def load_from_words(words: Sequence[str]) -> None:
 
 
 def load_plugins(paths: Iterable[str] | None) -> None:
-    """Load the files ``paths``, a list or None; nothing else makes code of a file that is named."""
+    """Load the files ``paths``, a list or None; nothing else runs code of a named file."""
     for path in paths or ():
         load_plugin(path)
 
@@ -39,7 +39,7 @@ def load_plugin(path: str) -> None:
     """Run the Python file ``path``, once in a process.
 
     Raises:
-        MsCoresetError: when it is not there, and, naming the line, when it fails.
+        MsCoresetError: if it is missing, and, naming the line, if it fails.
     """
     file = Path(path).expanduser().resolve()
     name = _PREFIX + str(file)

@@ -1,4 +1,4 @@
-"""``select --from-manifest``: how a coreset was made, as its file tells."""
+"""``select --from-manifest``: the options that made a coreset, from its file."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ _ABOUT_THIS_CALL = ("help", "list", "from_manifest", "save")
 
 
 def options_of(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The values of all options in ``arguments`` by their names, None for those without: what ``values_of`` reads."""
+    """The values of all options in ``arguments`` by name, None for those without; ``values_of`` reads them."""
     return {action.option_strings[0].lstrip("-"): getattr(arguments, action.dest, None) for action in parser._actions
             if action.dest not in _ABOUT_THIS_CALL}
 
@@ -28,19 +28,19 @@ def former_options(parser: argparse.ArgumentParser,
                    arguments: argparse.Namespace) -> tuple[Coreset, argparse.Namespace, str | Recipe | None]:
     """The coreset of --from-manifest, and the options that made it.
 
-    The options have ``PLACES`` as typed now or default. The file's values are set as values, whatever they spell; no
-    code that it names is run, and no place that it names is used.
+    Places (``PLACES``) are those typed now, or the defaults. The file's values are only set as values: no code that it
+    names is run, and no place that it names is used.
 
     Args:
         parser: of the command
         arguments: as they are typed now
 
     Returns:
-        (the coreset, the options that made it, the recipe of then).
+        (the coreset, the options that made it, its recipe).
 
     Raises:
-        MsCoresetError: for a file that does not tell, for an option that would make another coreset, and for code or a
-            network that has to be typed again.
+        MsCoresetError: for a file without these notes, for a typed option that would make another coreset, and for code
+            or a network that must be typed again.
     """
     path = arguments.from_manifest
     former = Coreset.load(path)
@@ -57,7 +57,7 @@ def former_options(parser: argparse.ArgumentParser,
 
 
 def _named_recipe(then: argparse.Namespace, arguments: argparse.Namespace, path: str) -> str | None:
-    """The recipe of then by its name, where its values are not recorded; a file only if it is typed now."""
+    """The former recipe by its name if its values are not recorded; it may be a file only if that is typed now."""
     if is_shipped_recipe(then.recipe) or arguments.recipe:
         return then.recipe
     note(f"{path} was made with --recipe {then.recipe}, a file, which has to be typed again")
@@ -65,7 +65,7 @@ def _named_recipe(then: argparse.Namespace, arguments: argparse.Namespace, path:
 
 
 def _options_in_manifest(former: Coreset, arguments: argparse.Namespace, path: str) -> dict[str, Any]:
-    """All options by name as the coreset's file tells that they were, but code that it would run."""
+    """All options by name as recorded in the coreset's file, without code that it names."""
     recorded = former.manifest.get("arguments")
     if not isinstance(recorded, dict):
         raise MsCoresetError(f"{path} does not tell by which options it was made: only files of select do, of "
@@ -78,7 +78,7 @@ def _options_in_manifest(former: Coreset, arguments: argparse.Namespace, path: s
 
 def _parse(parser: argparse.ArgumentParser, typed: Sequence[str], recorded: Mapping[str, Any],
            path: str) -> argparse.Namespace:
-    """The options that are typed, over those that are recorded."""
+    """The recorded options, overridden by the typed ones."""
     try:
         return parser.parse_args(typed, values_of(parser, recorded, path))
     except argparse.ArgumentError as error:
@@ -87,7 +87,7 @@ def _parse(parser: argparse.ArgumentParser, typed: Sequence[str], recorded: Mapp
 
 def _require_alike(parser: argparse.ArgumentParser, then: argparse.Namespace, now: argparse.Namespace,
                    path: str) -> None:
-    """Raise ``MsCoresetError`` for a typed option that would make another coreset than the one of then."""
+    """Raise ``MsCoresetError`` for a typed option that would make another coreset than the former one."""
     for action in parser._actions:
         before, after = (getattr(side, action.dest, None) for side in (then, now))
         if before != after and action.dest not in (*PLACES, "plugin"):
@@ -97,7 +97,7 @@ def _require_alike(parser: argparse.ArgumentParser, then: argparse.Namespace, no
 
 def _tell_places(parser: argparse.ArgumentParser, then: argparse.Namespace, arguments: argparse.Namespace,
                  path: str) -> None:
-    """Say which places of then are not used; raise ``MsCoresetError`` for a network that no one typed."""
+    """Tell the user which former places are not used; raise ``MsCoresetError`` for a network that is not typed."""
     for action in places_of(parser):
         before, typed = getattr(then, action.dest), getattr(arguments, action.dest)
         if action.dest in _ABOUT_THIS_CALL or before in (action.default, typed):

@@ -1,4 +1,4 @@
-"""The options of training on coresets that are chosen anew every few epochs."""
+"""Options of training on coresets that are chosen anew every few epochs."""
 
 import argparse
 
@@ -13,7 +13,7 @@ _OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m
 
 
 def add_reselection_options(parser: argparse.ArgumentParser) -> None:
-    """--reselect-every, and how a coreset is chosen then: the options of ``select``."""
+    """Add --reselect-every, and options of ``select`` for the coresets."""
     group = parser.add_argument_group("adaptive selection", "train on a coreset of the samples, which the network "
                                       "itself, as it is by then, chooses anew every so many epochs")
     add(group, "--reselect-every", type=int, metavar="R", help="epochs between two selections; without --warm-epochs, "
@@ -35,7 +35,7 @@ def reselection_of(arguments: argparse.Namespace) -> ReselectionSource | None:
     """The ``ReselectionSource`` that the options describe, or None.
 
     Raises:
-        MsCoresetError: for some that do not fit.
+        MsCoresetError: for options that do not fit together.
     """
     if arguments.reselect_every is None:
         _require_none_given(arguments)

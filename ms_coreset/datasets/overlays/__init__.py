@@ -1,4 +1,4 @@
-"""Perturbations on disk beside the clean data; a name that ends in N, C or A lays one over that data."""
+"""Perturbations of the training split on disk, beside the clean data; N, C or A after a set's name selects one."""
 
 from ms_coreset.datasets.overlays.attacked_images import apply_attack, attack_path, make_attack
 from ms_coreset.datasets.overlays.corrupted_images import apply_corruption, corruption_path, make_corruption

@@ -30,35 +30,35 @@ def attack_path(root: FilePath, base: str, variant: str = "") -> Path:
 
 def make_attack(clean: Split, network: Network, root: str | os.PathLike, *, seed: int = 0, batch_size: int = 128,
                 force: bool = False, variant: str = "", notes: dict | None = None, **options: Any) -> Path:
-    """Write the images of the training split ``clean``, attacked; see ``perturbations.attack.attack``.
+    """Attack the images of the training split ``clean`` and write them to disk; see ``mc.attack``.
 
-    It writes the same files as ``make_corruption``. The network, its weights and the normalisation are part of what
-    decides the bytes.
+    It writes the same files as ``make_corruption``. The bytes depend on the network's weights and on the normalisation,
+    too.
 
     Args:
         clean: an unperturbed training split.
-        network: a Cell that takes normalised images, as ``create_network`` makes it; it is attacked in evaluation mode.
+        network: the network to attack, in evaluation mode; it takes normalised images, as those of ``create_network``.
         root: folder that the overlay lies in.
         seed: of the attack's random start.
         batch_size: images at a time.
         force: whether to replace images that exist.
         variant: name of the variant, or "".
         notes: further plain values for the manifest, such as the network's file.
-        options: of ``perturbations.attack.attack_options``.
+        options: further options of ``mc.attack``: attack, eps, alpha, steps, against, random_start.
 
     Returns:
         The path of the images.
 
     Raises:
-        MsCoresetError: as ``make_corruption``, and for an attack against true labels on a network of another number of
-            classes.
+        MsCoresetError: as ``make_corruption``, and for an attack against true labels if the network has another number
+            of classes.
     """
     require_clean(clean, "attacks are")
     clean.require_images()
     options = attack_options(seed=seed, **options)
     require_whole("batch_size", batch_size)
     require_kind("notes", notes, dict, type(None))
-    engine_of(network)  # is there, or it says how to get it
+    engine_of(network)  # raises if the framework is not installed
     require_network(network, "get_parameters")
     if options["against"] == "true" and hasattr(network, "head"):
         require_same_classes(network, clean, "answers")
@@ -89,8 +89,8 @@ def apply_attack(clean: Split, root: FilePath, variant: str, *, log: Log) -> Spl
         The perturbed split.
 
     Raises:
-        MsCoresetError: as ``lay_images``, and for images that are missing: making them takes a network, which is done
-            by the commands.
+        MsCoresetError: as ``lay_images``, and for missing images: only the commands make them, because a network is
+            needed.
     """
     path = attack_path(root, clean.name, variant)
     name = f"{clean.name}A{mark(variant)}"

@@ -24,18 +24,19 @@ def corruption_path(root: FilePath, base: str, variant: str = "") -> Path:
 def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict = 0.3, *, seed: int = 0,
                     mode: str = "paper", random_occlusion: bool = False, force: bool = False,
                     variant: str = "") -> Path:
-    """Write corrupted images for the training split ``clean``; see ``perturbations.corruption.corrupt``.
+    """Corrupt images of the training split ``clean`` and write them to disk; see ``mc.corrupt``.
 
-    It writes (n, height, width, channels) uint8 as ``.npy``, each sample's kind as ``.kinds.npy``, and a manifest,
-    ``.json``, beside them; the clean data is only read. A run that was interrupted is continued, to the same bytes.
+    It writes the images, (n, height, width, channels) uint8, as ``.npy``; the kind of each sample as ``.kinds.npy``;
+    and a manifest as ``.json``, beside them. The clean data is only read. An interrupted run is continued and gives the
+    same bytes.
 
     Args:
         clean: an unperturbed training split.
         root: folder that the overlay lies in.
-        shares: of ``corrupt``: share of the images, or a dict from kind to its own share.
-        seed: of ``corrupt``.
-        mode: of ``corrupt``: "paper" or "repo".
-        random_occlusion: of ``corrupt``: whether the covered place is drawn for each image.
+        shares: share of the images to corrupt, evenly by the five kinds, or a dict from kind to its own share.
+        seed: of all that is random, 0 to 2**32 - 1.
+        mode: "paper" or "repo", see ``mc.corrupt``.
+        random_occlusion: whether the covered place is drawn for each image, instead of the same place in all.
         force: whether to replace images that exist.
         variant: name of the variant, or "".
 
@@ -43,8 +44,8 @@ def make_corruption(clean: Split, root: str | os.PathLike, shares: float | dict 
         The path of the images.
 
     Raises:
-        MsCoresetError: when others exist already and ``force`` is not set, when ``clean`` is a test split or perturbed
-            itself, for an option outside its range, and when the files can't be written.
+        MsCoresetError: if other images exist already and ``force`` is not set, if ``clean`` is a test split or
+            perturbed itself, for an option outside its range, and if the files can't be written.
     """
     require_clean(clean, "corruption is")
     clean.require_images()

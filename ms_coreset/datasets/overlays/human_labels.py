@@ -26,7 +26,7 @@ _FOLDERS = ("cifar-n", "")
 
 
 def read_human_labels(clean: Split, root: FilePath, kind: str | None = None) -> tuple[np.ndarray, dict[str, str]]:
-    """The published human labels of a kind for the training split ``clean``.
+    """Read the published human labels of one kind for the training split ``clean``.
 
     The file is a pickle, read without running anything in it, in ``<root>/cifar-n`` or ``<root>``.
 
@@ -37,12 +37,12 @@ def read_human_labels(clean: Split, root: FilePath, kind: str | None = None) -> 
             "worse" (a wrong one if there is any; the default); for CIFAR100 "noisy_fine".
 
     Returns:
-        ((n,) integers, where they come from).
+        (labels, source): (n,) integers, and a text that says where they come from.
 
     Raises:
-        MsCoresetError: for a data set that nobody labelled, an unknown kind, a file that is missing or damaged, and
-            one whose clean labels are not those of ``clean``, row for row: the labels follow the order of the python
-            version of CIFAR.
+        MsCoresetError: for a data set without human labels, an unknown kind, a file that is missing or damaged, and a
+            file whose clean labels differ from those of ``clean`` in any row: the labels follow the order of CIFAR's
+            python version.
     """
     if clean.name not in PUBLISHED:
         raise MsCoresetError(f"no labels given by people are published for {clean.name}: only for "

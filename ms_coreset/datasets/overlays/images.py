@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
 
 SAVE_INTERVAL = 1  # seconds between two notes of how far a run is
-_PROBES = 256  # rows by which a file of images is known again without reading all of it
+_PROBES = 256  # rows whose checksum identifies a file of images without reading all of it
 
 
 def write_images(path: Path, clean: Split, plan: dict[str, Any],
@@ -92,7 +92,7 @@ def lay_images(clean: Split, name: str, path: Path, log: Log) -> Split:
         log(f"{path} has no manifest: taken as it is, {kinds.sum()} of {len(kinds)} images differ from the clean ones")
         manifest = {"kind": "images", "dataset": clean.name, "kinds": ["changed"], "n": len(kinds),
                     "counts": [int(kinds.sum())]}
-    # What was known of the clean images is not known of these.
+    # Features and logits of the clean images do not hold for these.
     return dataclasses.replace(clean, name=name, images=images, clean_labels=clean.labels, bad=kinds > 0,
                                bad_kinds=kinds, manifest=manifest, known={})
 

@@ -33,30 +33,29 @@ def label_noise_path(root: FilePath, base: str, variant: str = "") -> Path:
 def make_label_noise(clean: Split, root: str | os.PathLike, ratio: float = 0.2, *, seed: int = 0, exact: bool = True,
                      force: bool = False, variant: str = "", noise: str = "symmetric", next_class: bool = False,
                      human: str | None = None) -> Path:
-    """Write noisy labels for the training split ``clean``.
+    """Replace labels of the training split ``clean`` by wrong ones and write them to disk.
 
-    It writes the noisy labels, (n,) int64 ``.npy`` as the Moderate repository does, and a manifest, ``.json``, beside
-    them.
+    It writes the noisy labels, (n,) int64, as ``.npy`` like the Moderate repository, and a manifest as ``.json`` beside
+    them. See ``mc.symmetric_noise`` and ``mc.asymmetric_noise``.
 
     Args:
         clean: an unperturbed training split.
         root: folder that the overlay lies in.
-        ratio: of ``symmetric_noise`` and ``asymmetric_noise``, as are ``seed`` and ``exact``; labels that people gave
-            have none of them.
-        seed: of the draws.
-        exact: whether exactly that share is replaced.
+        ratio: share of the labels to replace, 0 to 1. Human labels take neither ``ratio``, ``seed`` nor ``exact``.
+        seed: of the draws, 0 to 2**32 - 1.
+        exact: whether exactly ``round(ratio * n)`` labels are replaced, instead of each with chance ``ratio``.
         force: whether to replace labels that exist.
         variant: name of the variant, or "".
-        noise: "symmetric", "asymmetric" or "human".
-        next_class: whether asymmetric noise goes to the next class even where pairs of classes were published.
-        human: which of the published labels; see ``human_labels.read_human_labels``.
+        noise: "symmetric" (any other class), "asymmetric" (the class it is mistaken for) or "human" (published labels).
+        next_class: whether asymmetric noise goes to the next class even if pairs of classes are published for the set.
+        human: which of the published human labels, such as "worse"; see ``human_labels.read_human_labels``.
 
     Returns:
         The path of the labels.
 
     Raises:
-        MsCoresetError: when others exist already and ``force`` is not set, when ``clean`` is a test split or noisy
-            itself, and when the files can't be written.
+        MsCoresetError: if other labels exist already and ``force`` is not set, if ``clean`` is a test split or noisy
+            itself, and if the files can't be written.
     """
     require_clean(clean, "label noise is")
     clean.require_labels("label noise")
@@ -117,7 +116,7 @@ def apply_label_noise(clean: Split, root: FilePath, variant: str, *, log: Log) -
     if not path.exists():
         if variant:
             raise missing_error(path, name, "label-noise")
-        # Forced: should another process have made it meanwhile, then from the same seed.
+        # Forced: if another process has made it meanwhile, it used the same seed.
         made = read_json(make_label_noise(clean, root, force=True).with_suffix(".json"))
         log(f"label noise {path} was missing: made with ratio {made['ratio']}, seed {made['seed']}")
     labels = _read_labels(path, clean)

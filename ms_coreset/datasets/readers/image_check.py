@@ -1,4 +1,4 @@
-"""Which images of a data set can't be decoded: all are tried once, in threads, and the result is kept in a file."""
+"""Finds the images of a data set that can't be decoded: tries all once, in threads, and keeps the result in a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 256
 _NAMED = 5
-_known: dict[str, dict] = {}  # what was found in this process, by digest: the file may not be writable
+_known: dict[str, dict] = {}  # results of this process by digest, because the file may not be writable
 
 
 class Check:
@@ -96,13 +96,13 @@ class Check:
                   for part, places in self.broken.items() for place, why in places.items()]
         try:
             write_json(self._path, {"images": self._total, "digest": self._digest, "broken": listed})
-        except MsCoresetError:  # data that can only be read
+        except MsCoresetError:  # the data is on a read-only file system
             self._kept = False
 
     def _read(self) -> dict[str, dict[int, str]] | None:
-        """What the file says of these images; None if there is no file, or it is of other images or damaged.
+        """The result in the file; None if there is no file, or it is damaged or of other images.
 
-        Broken images are tried again: a disk or a network that failed once does not condemn them.
+        Broken images are tried again, because a disk or a network may have failed once.
         """
         try:
             kept = read_json(self._path)

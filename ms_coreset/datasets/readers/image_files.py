@@ -178,11 +178,11 @@ def _reason(error: BaseException | None) -> str:
 
 
 class UnknownRange(ValueError):
-    """A deep image whose values don't tell which value is black and which is white."""
+    """A deep image whose values do not tell which value is black and which is white."""
 
 
 def in_color(picture: Image.Image, bits: int | None = None) -> Image.Image:
-    """A Pillow image in RGB of 8 bits: as Pillow converts it, but deep grey ones scaled, ``round(255 x / white)``.
+    """A Pillow image in RGB of 8 bits: as Pillow converts it, but deep grey images are scaled: round(255 x / white).
 
     Images of the modes "I", "I;16" and its kin, and "F" are scaled; Pillow would cut them off at 255. White is the same
     for all files of a kind, never an image's own largest value:

@@ -1,4 +1,4 @@
-"""The report of a study: one HTML page that needs nothing else, and its figures as PNG files."""
+"""The report of a study: one self-contained HTML page, and its figures as PNG files."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,13 @@ __all__ = ["Report", "write_report"]
 
 @dataclass(frozen=True)
 class Report:
-    """path: of the page; sections, figures: how many it has."""
+    """A report that was written.
+
+    Attributes:
+        path: file of the page.
+        sections: number of sections.
+        figures: number of figures.
+    """
 
     path: Path
     sections: int
@@ -29,21 +35,24 @@ class Report:
 def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None = None, data: str | os.PathLike = "data",
                  rate: float | None = None, accuracy: str = "last", sheets: Sequence[str] | None = None,
                  png: bool = False, markdown: str | os.PathLike | None = None, command: str = "report") -> Report:
-    """Write the report of a study's folder: what the command ``report`` does, with its defaults.
+    """Write the report of a study's folder: like the command ``report``, with its defaults.
 
     Args:
         study: the study's folder
-        output: the page; None: report.html in the study's folder
+        output: file of the page; None: report.html in the study's folder
         data: folder of the data sets, for the contact sheets
-        rate: of the figures that show one rate; None: in each section the one with most finished runs
-        accuracy: to report, of the "last" or of the "best" epoch
+        rate: rate of the figures that show a single rate; None: in each section the rate with most finished runs
+        accuracy: which test accuracy to report, of the "last" or of the "best" epoch
         sheets: methods to show images of; None: some of each section, see ``sheets.Sheets``
-        png: also write every figure to the folder ``<output without suffix>-figures``
-        markdown: also write the tables of accuracy, of bad samples kept and of difficulty to this file, see ``tables``
-        command: what to say the page was made with
+        png: whether every figure is also written to the folder ``<output without suffix>-figures``
+        markdown: file for the tables of accuracy, of bad samples kept and of difficulty, see ``tables``; None: none
+        command: the command that the page names as its origin
+
+    Returns:
+        A ``Report``.
 
     Raises:
-        MsCoresetError: when the folder is no study, or no section has a finished run at ``rate``.
+        MsCoresetError: if the folder is no study, and if no section has a finished run at ``rate``.
     """
     found, path = Study.read(study, accuracy), Path(output or Path(study) / "report.html")
     sections = found.sections()

@@ -1,4 +1,4 @@
-"""How hard the samples are that each method kept, as a score of the same study tells."""
+"""How hard the samples are that each method kept, by a score of the same study."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ AGREEMENT = "tau-b with accuracy"  # what a table calls ``Difficulty.agreement``
 
 @dataclass(frozen=True)
 class Difficulty:
-    """Mean places of what was kept, among all samples from the easiest, 0, to the hardest, 1; of all it is 1/2.
+    """Mean places of the kept samples among all, from the easiest, 0, to the hardest, 1; the mean of all is 1/2.
 
     Attributes:
         judge: the method, as the section names it, whose scores tell
@@ -33,9 +33,8 @@ class Difficulty:
     def agreement(self, section: Section, rate: float) -> float | None:
         """Kendall's tau-b between the methods' mean places and their mean accuracies.
 
-        1 where harder is always better, -1 where easier is; None with fewer than three methods, or where all have one
-        place
-        or one accuracy.
+        It is 1 if harder is always better, -1 if easier is; None with fewer than three methods, or if all have one
+        place or one accuracy.
         """
         from scipy.stats import kendalltau
 

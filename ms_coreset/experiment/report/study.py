@@ -1,4 +1,4 @@
-"""What a study's folder tells: its runs, whole or failed, and which of them may stand in one table."""
+"""The runs in a study's folder, finished or failed, and which of them may stand in one table."""
 
 from __future__ import annotations
 
@@ -244,7 +244,8 @@ def spell(options: object) -> str:
 def _alike(runs: list[Run]) -> list[list[Run]]:
     """``runs`` apart by recipe and by the data's checksum where runs of one rate differ in them.
 
-    A recipe that follows the rate splits nothing. Failed runs, of which neither is known, are with the last ones.
+    A recipe that depends on the rate alone splits nothing. Failed runs, of which neither is known, go with the last
+    ones.
     """
     of_rate, groups = defaultdict(set), defaultdict(list)
     for run in (run for run in runs if run.done):
@@ -353,11 +354,11 @@ class Section:
         return {seed: run.accuracy_at(self.which) for seed, run in self.cell(method, rate).items()}
 
     def values(self, method: str, rate: float, value: Callable[[Run], T | None]) -> list[T]:
-        """What ``value(run)`` says of the finished runs of a cell, in the order of the seeds, without None."""
+        """``value(run)`` of the finished runs of a cell, in the order of the seeds, without None."""
         return [found for run in self.cell(method, rate).values() if (found := value(run)) is not None]
 
     def whole_accuracies(self) -> dict[int, float]:
-        """{seed: test accuracy} after training on all samples; {} where none was."""
+        """{seed: test accuracy} after training on all samples; empty if none was."""
         found: dict[int, float] = {}
         for rate in self.rates:
             found |= self.accuracies(WHOLE, rate)
@@ -366,9 +367,8 @@ class Section:
     def detail_rate(self, wanted: float | None = None) -> float | None:
         """The rate of the figures that show one.
 
-        It is ``wanted``, or, of the rates with most methods, the middle one (the lower of two); None where there is
-        none, or
-        ``wanted`` is not among them.
+        It is ``wanted``, or, of the rates with most methods, the middle one (the lower of two). It is None if there is
+        none, or ``wanted`` is not among them.
         """
         rates = self.compared_rates
         if wanted is not None:

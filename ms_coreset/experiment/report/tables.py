@@ -17,9 +17,8 @@ Column = tuple[str, Section, float]  # its head, and the section and the rate th
 def markdown(sections: Sequence[Section], difficulties: Sequence[Difficulty | None]) -> str:
     """Tables of a study's sections as Markdown: test accuracy, bad samples kept, and difficulty of the samples kept.
 
-    Accuracy and bad samples are in %. A row a method; of one section a column a rate, of several, which then have
-    tables
-    for every rate, a column a section. Mean ± sample standard deviation over the seeds.
+    Accuracy and bad samples are in %, mean ± sample standard deviation over the seeds. A row is a method. For one
+    section a column is a rate; for several sections there is a table for every rate, and a column is a section.
 
     Args:
         sections: of the study

@@ -33,30 +33,31 @@ def _cal_work(size: Size, options: dict[str, Any]) -> Work:
 def cal(evidence: Evidence, neighbors: Count = 10, within_class: bool = True,
         direction: Annotated[str, OneOf(DIRECTIONS)] = "highest", variant: Variant = "paper",
         metric: Metric = "euclidean", probes: Probes = 0) -> np.ndarray:
-    """How unlike a sample's nearest neighbors' its class probabilities are, s_i = mean_{j in kNN(i)} D(p_i, p_j).
+    """Divergence of a sample's class probabilities from its neighbors': s_i = mean_{j in kNN(i)} D(p_i, p_j).
 
-    D(p, q) = 1/2 sum_c (p_c - q_c)(log p_c - log q_c), the mean of both Kullback-Leibler divergences, from log softmax
-    and so finite for any logits. Neighbors are nearest in features, Euclidean; of equally near ones, the lowest places.
-    A sample is never its own neighbor. Where there are fewer than k others, all of them count.
+    D(p, q) = 1/2 sum_c (p_c - q_c)(log p_c - log q_c), the mean of both Kullback-Leibler divergences, computed from log
+    softmax and so finite for any logits. Neighbors are the k nearest samples by Euclidean distance of the features; of
+    equally near ones, the lowest places. A sample is never its own neighbor. If there are fewer than k others, all of
+    them count.
 
     Departures from the paper, as in DeepCore: D is symmetric (there KL(p_j || p_i)), and neighbors are sought in the
     pool itself (there among labeled data). DeepCore takes features from an ImageNet ResNet-18; here they are the
     evidence's.
 
     Args:
-        evidence: what is known of the samples.
-        neighbors: k, 1 or more.
-        within_class: look for neighbors in the sample's class (DeepCore, balanced) or everywhere.
-        direction: "highest" keeps the samples that diverge most (the paper); "lowest" returns -s, and so keeps the most
-            locally consistent ones (DeepCore's code and the numbers of its table).
-        variant: "paper", or "deepcore": the first of the nearest is taken for the sample itself, though it may be a
-            duplicate of it (``argsort(distances)[1:k + 1]``); DeepCore itself is this with direction "lowest".
-        metric: of the features: "euclidean", or "cosine", which looks at their directions only.
-        probes: 0: the neighbors are exact; otherwise they are sought in so many cells (``neighbors.nearest_among``),
-            for large classes. Variant "deepcore" has exact ones only.
+        evidence: with labels, ``features`` and ``logits``.
+        neighbors: number k of neighbors, 1 or more.
+        within_class: whether neighbors are sought in the sample's class (DeepCore, balanced) or among all samples.
+        direction: "highest" keeps the samples that diverge most (the paper); "lowest" returns -s, and so keeps the
+            samples that agree most with their neighbors (DeepCore's code and the numbers of its table).
+        variant: "paper", or "deepcore": the nearest sample is taken for the sample itself, though it may be a duplicate
+            of it (``argsort(distances)[1:k + 1]``); DeepCore's code is this with direction "lowest".
+        metric: of the features: "euclidean", or "cosine", which compares their directions only.
+        probes: 0: the neighbors are exact; otherwise they are sought in this many cells (``neighbors.nearest_among``),
+            for large classes. The variant "deepcore" has exact ones only.
 
     Returns:
-        (n,), at least 0 nats for "highest"; 0 for a class of one sample.
+        (n,) float64; at least 0 nats for "highest", at most 0 for "lowest"; 0 for a class of one sample.
     """
     divergence = np.zeros(len(evidence))
     for rows in classes(require_field(evidence.labels)) if within_class else [np.arange(len(evidence))]:

@@ -1,4 +1,4 @@
-"""Distance to the center of one's class."""
+"""The score ``center_distance``: distance to the center of the class."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -29,21 +29,22 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 def center_distance(evidence: Evidence, center: Center = "median", metric: Metric = "euclidean") -> np.ndarray:
     """Distance of a sample's features to the center of its class, d_i = ||f_i - c_{y_i}||_2.
 
-    Classes are the labels as given, noisy ones too.
+    Classes are those of the given labels, even if these are noisy.
 
     Departures from the authors' code: labels need not be 0 .. C-1, and a class of one sample has distance 0.
 
     Args:
         evidence: with labels and ``features``.
-        center: "median", c the per-dimension median of the class (as the authors' code; the mean of the two middle
-            values for an even number), "mean" (as the paper's text), or "geometric_median", which outliers cannot draw
-            away unless they are half of the samples (``centers.geometric_median``; Acharya et al., ICML 2025).
-        metric: "euclidean" (the paper's), or "cosine", which is ours: it uses f_i / ||f_i|| instead of f_i, so that the
-            length of the features, which tells how sure a network is, has no effect.
+        center: "median", the per-dimension median of the class (as the authors' code; the mean of the two middle values
+            for an even number), "mean" (as the paper's text), or "geometric_median", argmin_z sum_i ||f_i - z||, which
+            outliers move little unless they are half of the samples (``centers.geometric_median``; Acharya et al., ICML
+            2025).
+        metric: "euclidean" (the paper's), or "cosine", which is ours: it uses f_i / ||f_i|| in place of f_i, so that
+            the length of the features, which reflects how sure a network is, has no effect.
 
     Returns:
-        (n,) float64, at least 0. High = far from the center. Moderate itself keeps the middle of the ranking and so has
-        no direction (high = keep is Sorscher et al.'s for prototypes, NeurIPS 2022).
+        (n,) float64, at least 0; high = far from the center = keep, as Sorscher et al. keep prototypes, NeurIPS 2022.
+        Moderate itself keeps the middle of the ranking, for which the direction does not matter.
     """
     distances = np.empty(len(evidence))
     for rows in classes(require_field(evidence.labels)):

@@ -1,4 +1,4 @@
-"""Whether a sample's loss falls and rises with that of held-out samples of its class: CLD."""
+"""CLD: whether a sample's loss changes as that of held-out samples of its class does."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Epochs
 from ms_coreset.selectors.scores.record import record_of
 
-LEAST = 3  # differences that a correlation is of
+LEAST = 3  # least number of differences for a correlation
 
 
 def _work(size: Size, options: dict[str, Any]) -> Work:
-    """Sums of five kinds, and what an epoch adds to them."""
+    """Memory for five sums, and for the values of an epoch."""
     return Work(120 * size.n, size.n)
 
 
@@ -25,24 +25,26 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Correlation of a sample's loss differences with those of the held-out samples of its class.
 
-    rho_i = Pearson over t of L_{t+1}(i) - L_t(i) and V_{t+1}(y_i) - V_t(y_i), with L_t(i) the loss, V_t(c) the mean
-    loss of the held-out samples of class c; 0 where either does not vary. The paper keeps the highest of each class:
-    ``balance=True``.
+    s_i is Pearson's correlation over t of L_{t+1}(i) - L_t(i) and V_{t+1}(y_i) - V_t(y_i), with L_t(i) the loss of
+    sample i in epoch t and V_t(c) the mean loss of the held-out samples of class c; it is 0 if either does not vary.
+    The paper keeps the highest of each class: ``balance=True``.
 
-    Departures from the authors' code: the loss is that of training, before each update, with augmentation, instead of
-    another pass after each epoch; a class without held-out samples uses the mean over all of them, with a warning, and
-    keeps its share, where theirs keeps none of it; of equal scores the lowest index is kept, there the highest.
+    Departures from the authors' code: the loss is that of training, before each update and with augmentation, not that
+    of another pass after each epoch; a class without held-out samples uses the mean over all held-out samples, with a
+    warning, and keeps its share (theirs keeps none of it); of equal scores the lowest index is kept (theirs the
+    highest).
 
     Args:
-        evidence: with ``dynamics``: ``loss``, and ``validation_loss``, which training records of its validation share.
-        epochs: see ``forgetting``; four at least.
+        evidence: with labels and ``dynamics`` that have ``loss`` and ``validation_loss``, which training records for
+            its validation share.
+        epochs: which epochs count, see ``forgetting``; at least four.
 
     Returns:
-        (n,) float64 in [-1, 1]; high = learned like what was not trained on = keep. Epochs without one of both losses
-        are left out; NaN where fewer than three differences are left, and of the held-out samples themselves.
+        (n,) float64 in [-1, 1]; high = learned like samples that were not trained on = keep. Epochs without one of the
+        two losses are left out; NaN if fewer than three differences are left, and for the held-out samples themselves.
 
     Raises:
-        MsCoresetError: where nothing was held out, or either loss was not recorded.
+        MsCoresetError: if nothing was held out, or either loss was not recorded.
     """
     losses, _ = record_of(evidence, "cld", "loss", epochs)
     held_out, _ = record_of(evidence, "cld", "validation_loss", epochs)
@@ -53,9 +55,9 @@ def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
 
 
 class Correlations:
-    """CLD of n samples as the epochs go by: five sums a sample, whatever the number of epochs.
+    """CLD of n samples, updated epoch by epoch: five sums a sample, whatever the number of epochs.
 
-    These are means and sums of products about them, updated with every difference (Welford), which loses no digits.
+    The sums are means and sums of products about them, updated with every difference (Welford), which loses no digits.
     """
 
     def __init__(self, labels: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""How much the probability of the label moves while the network learns: Dyn-Unc and DUAL."""
+"""Dyn-Unc and DUAL: how much the probability of the label varies during training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,21 +20,22 @@ LENGTH = 10  # of a window, in both papers
        aliases=("DynUnc",),
        source="He et al., Large-scale Dataset Pruning with Dynamic Uncertainty, CVPR Workshops 2024")
 def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
-    """Mean over all windows of J epochs of how much the label's probability varies within one.
+    """Standard deviation of the label's probability in a window of J epochs, mean over all windows.
 
-    U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with the deviation that divides by J - 1. Windows in which
-    a sample was not seen in every epoch are left out of its mean.
+    U_i = mean_k std(p_k(i), .., p_{k+J-1}(i)), k = 0 .. T-J, with p_t(i) the probability of the label in epoch t of T,
+    and the standard deviation that divides by J - 1. The mean leaves out windows in which the sample was not seen in
+    every epoch.
 
-    Departure from the authors' code, which leaves out the window that ends with the last epoch; other public codes
-    divide by J, or take windows of J - 1.
+    Departure from the authors' code: that leaves out the window that ends with the last epoch. (Other public codes
+    divide by J, or take windows of J - 1 epochs.)
 
     Args:
         evidence: with labels and ``dynamics``.
-        window: J, at least 2; by default the paper's 10, or all epochs where fewer are there.
+        window: J, at least 2; by default the paper's 10, or all epochs if there are fewer.
         epochs: see ``forgetting``.
 
     Returns:
-        (n,) in [0, 1); high = uncertain = keep; NaN where no window is left.
+        (n,) float64 in [0, 1); high = uncertain = keep; NaN if no window is left.
 
     Raises:
         MsCoresetError: for a window that is longer than the epochs.
@@ -46,18 +47,19 @@ def dyn_unc(evidence: Evidence, window: Window | None = None, epochs: Epochs | N
        source="Cho et al., Lightweight Dataset Pruning without Full Training via Example Difficulty and Prediction "
               "Uncertainty, ICML 2025")
 def dual(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
-    """Mean over all windows of J epochs of uncertainty times difficulty.
+    """Uncertainty times difficulty in a window of J epochs, mean over all windows.
 
-    D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), with p the label's probability.
-    Windows count as in ``dyn_unc``.
+    D_i = mean_k std(p_k(i), .., p_{k+J-1}(i)) (1 - mean(p_k(i), .., p_{k+J-1}(i))), with p_t(i) the probability of the
+    label. Windows and the standard deviation are as in ``dyn_unc``.
 
     Args:
         evidence: with labels and ``dynamics``.
         window: J, see ``dyn_unc``.
-        epochs: see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90), and trains no longer.
+        epochs: which epochs count, see ``forgetting``; the paper takes the first 30 of 200 (ImageNet: 60 of 90) and
+            needs no longer training.
 
     Returns:
-        (n,) in [0, 1); high = keep.
+        (n,) float64 in [0, 1); high = uncertain and difficult = keep; NaN if no window is left.
 
     Raises:
         MsCoresetError: as ``dyn_unc``.

@@ -1,4 +1,4 @@
-"""EL2N: the distance of a network's probabilities to the label."""
+"""EL2N: the distance of a network's probabilities from the label."""
 
 from typing import Annotated, Any
 
@@ -24,19 +24,20 @@ def _by_logits(options: dict[str, Any]) -> bool:
        takes=lambda options: ("runs",) if _by_logits(options) else (), labels=_by_logits, label_columns=_by_logits,
        cost="R n C", work=row_by_row, parallel="samples", source=f"{DATA_DIET}, def. 2.2")
 def el2n(evidence: Evidence, first: Epoch | None = None, last: Epoch | None = None) -> np.ndarray:
-    """Distance of the class probabilities to the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
+    """Distance of the class probabilities from the label, mean over runs of ||softmax(z_i) - onehot(y_i)||_2.
 
-    Without ``first`` and ``last`` it uses the logits of ``evidence.runs``, or of the evidence itself. With either it is
-    the mean over the epochs ``first .. last - 1`` of the training dynamics' ``error_norm`` instead (CCS: the first
-    ten), over those in which a sample was seen.
+    Without ``first`` and ``last`` it uses the logits of ``evidence.runs``, or of the evidence itself. With either, it
+    is the mean of the training dynamics' ``error_norm`` over the epochs ``first .. last - 1`` in which the sample was
+    seen (CCS: the first ten epochs).
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels and ``logits``, or with ``dynamics`` if ``first`` or ``last`` is given.
         first: an epoch, counted from 0.
         last: the epoch after the last one that counts.
 
     Returns:
-        (n,) in [0, sqrt(2)]; high = keep; NaN of a sample that was seen in none of the epochs.
+        (n,) float64 in [0, sqrt(2)]; high = far from the label = keep; NaN for a sample that was seen in none of the
+        epochs.
 
     Raises:
         MsCoresetError: for labels that are not columns of the logits.

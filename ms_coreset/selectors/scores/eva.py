@@ -1,4 +1,4 @@
-"""How much the error moves early and late in the training: EVA."""
+"""EVA: how much the error varies early and late in training."""
 
 from typing import Annotated, Any
 
@@ -19,26 +19,28 @@ Weight = Annotated[float, Number(lambda value: 0 <= value <= 1, "from 0 to 1")]
        source="Hong et al., Evolution-aware Variance Coreset Selection for Medical Image Classification, ACM MM 2024")
 def eva(evidence: Evidence, early: Epochs | None = None, late: Epochs | None = None,
         weight: Weight = 0.5) -> np.ndarray:
-    """How much the distance of the probabilities to the label varies early and late in the training.
+    """Variance of the probabilities' distance from the label, early and late in training.
 
-    s_i = w A_i / sum_j A_j + (1 - w) B_i / sum_j B_j, with A and B the variances (dividing by one less than the epochs)
-    of e_t(i) = ||p_t(i) - onehot(y_i)||_2 over the early and over the late part. Where all variances of a part are 0,
-    each share of it is 1 / n. The sums leave out samples that were not seen in every epoch of both parts.
+    s_i = w A_i / sum_j A_j + (1 - w) B_i / sum_j B_j, with A and B the variances (dividing by the number of epochs
+    minus 1) of e_t(i) = ||p_t(i) - onehot(y_i)||_2 over the early and over the late epochs. If all variances of a part
+    are 0, each sample's share of it is 1 / n. The sums leave out samples that were not seen in every epoch of both
+    parts.
 
-    Departure from the authors' code, which never computes a part that ends with the last epoch, and gives 0 to samples
-    that it has not seen.
+    Departure from the authors' code: that never computes a part that ends with the last epoch, and gives 0 to samples
+    that training did not show.
 
     Args:
         evidence: with labels and ``dynamics``.
-        early: at least two epochs, before those of ``late``: a number N for the first N, or "A-B" for A to B - 1,
-            counted from 0. By default the first ten (the paper's 0-10 of 200); of fewer than 20 epochs the first half,
-            of fewer than four the first two.
-        late: at least two epochs, in the same form. By default the ten from the middle on (the paper's 100-110 of 200);
-            of fewer than 20 epochs the last half, of fewer than four the last two.
-        weight: w.
+        early: the early epochs, at least two and before the late ones: a number N for the first N, or "A-B" for those
+            from A up to, but without, B, counted from 0. By default the first ten (the paper's 0-10 of 200); of fewer
+            than 20 epochs the first half, of fewer than four the first two.
+        late: the late epochs, at least two, in the same form. By default the ten from the middle on (the paper's
+            100-110 of 200); of fewer than 20 epochs the last half, of fewer than four the last two.
+        weight: w, in [0, 1].
 
     Returns:
-        (n,), at least 0, 1 in all; high = keep; NaN of a sample that was not seen in every epoch of both parts.
+        (n,) float64, at least 0, with sum 1; high = varying = keep; NaN for a sample that was not seen in every epoch
+        of both parts.
 
     Raises:
         MsCoresetError: for parts that overlap, are too short or were not recorded.

@@ -1,4 +1,4 @@
-"""How often a sample was forgotten, or right, while the network learned."""
+"""Forgetting and correctness: how often a sample was forgotten, or right, during training."""
 
 from typing import Annotated
 
@@ -15,19 +15,19 @@ from ms_coreset.selectors.scores.record import record_of, sum_over_seen
        source="Toneva et al., An Empirical Study of Example Forgetting, ICLR 2019")
 def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs", "zero"))] = "epochs",
                epochs: Epochs | None = None) -> np.ndarray:
-    """How often a sample that was classified correctly was wrong at its next presentation.
+    """Number of times that a sample was classified correctly and then wrong at its next presentation.
 
-    F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, with a_i(t) whether it was correct in epoch t, a_i(-1) = 0. Epochs in which a
-    sample was not seen do not count as presentations of it.
+    F_i = #{t : a_i(t-1) = 1, a_i(t) = 0}, with a_i(t) = 1 if sample i was classified correctly in epoch t, else 0, and
+    a_i(-1) = 0. Epochs in which a sample was not seen are no presentations of it.
 
     Args:
         evidence: with labels and ``dynamics``.
-        never_learned: what a sample that was never correct gets: "epochs", T (as Toneva et al., hardest), or "zero" (as
-            DeepCore and CCS, easiest).
-        epochs: only these, in place of all; a number N for the first N, or "A-B" for A to B - 1, counted from 0.
+        never_learned: the score of a sample that was never correct: "epochs", T (Toneva et al.: hardest), or "zero"
+            (DeepCore and CCS: easiest).
+        epochs: which epochs count: a number N for the first N, or "A-B" for A to B - 1, counted from 0; None: all.
 
     Returns:
-        (n,) in 0 .. T; high = often forgotten = keep; NaN of a sample that was never seen.
+        (n,) float64 in 0 .. T; high = often forgotten = keep; NaN for a sample that was never seen.
     """
     forgets = Forgetting(len(evidence))
     for correct, seen in zip(*record_of(evidence, "forgetting", "correct", epochs), strict=True):
@@ -40,20 +40,20 @@ def forgetting(evidence: Evidence, never_learned: Annotated[str, OneOf(("epochs"
 def correctness(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """Minus the number of epochs in which a sample was classified correctly.
 
-    For a sample that was seen in m of T epochs, it is T / m times their number.
+    For a sample that was seen in m of T epochs it is T / m times their number.
 
     Args:
         evidence: with labels and ``dynamics``.
         epochs: see ``forgetting``.
 
     Returns:
-        (n,) in -T .. 0; high = seldom correct = keep; NaN of a sample that was never seen.
+        (n,) float64 in -T .. 0; high = seldom correct = keep; NaN for a sample that was never seen.
     """
     return -sum_over_seen(*record_of(evidence, "correctness", "correct", epochs))
 
 
 class Forgetting:
-    """How often n samples were forgotten, counted as the epochs go by."""
+    """Counts how often n samples were forgotten, epoch by epoch."""
 
     def __init__(self, n: int) -> None:
         self.epochs = 0

@@ -16,20 +16,21 @@ DATA_DIET = "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021"
        parallel=lambda options: "samples" if options["variant"] == "paper" else "",  # which divides by batches of all
        source=f"{DATA_DIET}, def. 2.1")
 def grand(evidence: Evidence, variant: Variant = "paper", batch_size: Count = 128) -> np.ndarray:
-    """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2), g = softmax(z) - onehot.
+    """Norm of a sample's last-layer gradient, mean over runs of ||g_i|| sqrt(1 + ||e_i||^2).
 
-    The runs are ``evidence.runs`` (networks of other seeds), or the evidence itself.
+    Here g_i = softmax(z_i) - onehot(y_i), and e_i is the input of the last layer. The runs are ``evidence.runs``
+    (networks of other seeds), or the evidence itself.
 
     Departure from the paper, as in DeepCore: the gradient is that of the last layer alone.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels, ``features`` and ``logits``.
         variant: "paper", or "deepcore": each gradient divided by the size of its batch of ``batch_size`` samples, the
             last one smaller.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
-        (n,), at least 0; high = keep.
+        (n,) float64, at least 0; high = large gradient = keep.
 
     Raises:
         MsCoresetError: for labels that are not columns of the logits.

@@ -1,4 +1,4 @@
-"""Scores that were made elsewhere, of all samples or of a part of them."""
+"""Scores that were computed elsewhere, for all samples or for a part of them."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple
@@ -18,10 +18,10 @@ Weighting = Annotated[str, OneOf(("mean", "distance"))]
 
 
 class Quality(NamedTuple):
-    """How near extrapolated scores are to those that are known: correlations in [-1, 1], NaN of constant scores.
+    """How well extrapolated scores agree with known ones: correlations in [-1, 1], NaN for constant scores.
 
     Attributes:
-        scored: samples with a score.
+        scored: number of samples with a score.
     """
 
     pearson: float
@@ -32,9 +32,9 @@ class Quality(NamedTuple):
 @score("imported", needs=("imported",), labels=False, cost="n", work=row_by_row, parallel="samples",
        source="whoever made them, such as rgeirhos/dataset-pruning-metrics for ImageNet")
 def imported(evidence: Evidence) -> np.ndarray:
-    """Scores made elsewhere, as they are: ``Evidence(imported=...)``, or of a command's --scores-from FILE.
+    """Scores computed elsewhere, as they are: ``Evidence(imported=...)``, or a command's --scores-from FILE.
 
-    High = keep. If others keep the low ones, give the negative: ``Evidence(imported=-scores)``, or --scores-low.
+    High = keep. If low scores are to be kept, give the negative: ``Evidence(imported=-scores)``, or --scores-low.
 
     Args:
         evidence: with labels and ``imported``.
@@ -43,7 +43,7 @@ def imported(evidence: Evidence) -> np.ndarray:
         (n,) float64.
 
     Raises:
-        MsCoresetError: where a sample has none (NaN), or an infinite one.
+        MsCoresetError: if a sample has no score (NaN) or an infinite one.
     """
     values = _values(evidence, "imported")
     lacking = np.isnan(values)
@@ -63,29 +63,29 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
        source="Schmidt et al., Effective Data Pruning through Score Extrapolation, 2025")
 def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "euclidean",
                  weighting: Weighting = "mean", probes: Probes = 0) -> np.ndarray:
-    """Scores made elsewhere for a part of the samples; the others get the mean over their nearest scored samples.
+    """Scores computed elsewhere for a part of the samples, extrapolated to the others from their nearest neighbors.
 
-    Those that have a score keep it. With N(i) the k scored samples whose features are nearest to sample i's:
+    Samples with a score keep it. For the others, with N(i) the k scored samples whose features are nearest to those of
+    sample i,
 
         s_i = mean_{j in N(i)} s_j,   or   sum_j e^{-d_ij} s_j / sum_j e^{-d_ij},   j in N(i).
 
-    Departure from the authors' code: the least d of a sample is subtracted from all of its d. This changes no quotient
-    except where all e^{-d} underflow to 0, as they do there for features of large norm.
+    Departure from the authors' code: the least d_ij of a sample is subtracted from all of them. This changes no
+    quotient unless all e^{-d} underflow to 0, as they do in their code for features of large norm.
 
     Args:
         evidence: with labels and ``imported`` and ``features``.
-        neighbors: k, at most as many as are scored; the paper tries 10 to 100.
-        metric: "euclidean" or "cosine", by which neighbors are nearest; d is the Euclidean distance of the features as
-            they are for both, as in the authors' code.
+        neighbors: k, at most the number of scored samples; the paper tries 10 to 100.
+        metric: "euclidean" or "cosine", which decides on the nearest samples; d_ij is the Euclidean distance of the
+            unscaled features for both, as in the authors' code.
         weighting: "mean", or "distance", the second formula.
         probes: 0: the neighbors are exact; otherwise they are sought in so many cells (``neighbors.nearest_among``).
 
     Returns:
-        (n,) float64. Of equally near samples the lowest places are taken.
+        (n,) float64; of equally near samples the lowest places are taken.
 
     Raises:
-        MsCoresetError: where some have no score and fewer have one than neighbors are asked for, and for an infinite
-            score.
+        MsCoresetError: if samples lack a score and fewer than k have one, and for an infinite score.
     """
     values = _values(evidence, "extrapolated")
     scored, others = np.flatnonzero(~np.isnan(values)), np.flatnonzero(np.isnan(values))
@@ -99,7 +99,7 @@ def extrapolated(evidence: Evidence, neighbors: Count = 10, metric: Metric = "eu
 
 def extrapolation_quality(evidence: Evidence, neighbors: int = 10, metric: str = "euclidean",
                           weighting: str = "mean", probes: int = 0) -> Quality:
-    """How well ``extrapolated`` predicts the known scores, each from the others, of at most 2,000, evenly taken.
+    """Measure how well ``extrapolated`` predicts known scores, each from the others, for at most 2,000, evenly taken.
 
     Args:
         evidence: with imported scores and features.

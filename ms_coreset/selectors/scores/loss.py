@@ -18,7 +18,7 @@ def loss(evidence: Evidence) -> np.ndarray:
         evidence: with labels and ``logits``.
 
     Returns:
-        (n,), at least 0 nats; high = keep.
+        (n,) float64, at least 0 nats; high = large loss = keep.
 
     Raises:
         MsCoresetError: for labels that are not columns of the logits.

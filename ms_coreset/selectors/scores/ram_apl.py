@@ -1,4 +1,4 @@
-"""How far from its class's center a sample lies, and whether another center is nearer, by several networks: RAM-APL."""
+"""RAM-APL: rank of the distance to the class's mean, and whether another mean is nearer, by several networks."""
 
 from typing import Annotated, Any
 
@@ -30,24 +30,23 @@ FACTS: dict[str, Any] = {"needs": ("features",), "takes": ("runs",), "cost": "R 
 
 @score("ram_apl", **FACTS)
 def ram_apl(evidence: Evidence, kept: Part = 0.5, a: Part = 0.2, kappa: Positive = 1.0) -> np.ndarray:
-    """Minus a weighted sum of a sample's rank by the distance to its class's mean, and of how often another is nearer.
+    """Minus a weighted sum of a sample's rank by distance to its class's mean, and how often another mean is nearer.
 
     s_i = -(W RAM_i + (1 - W) APL_i), W = a + (1 - a) / (1 + exp(kappa (f - 1/2))).
 
-    RAM_i is the mean over networks of rank / n_c: the rank of ||x_i - mean_c|| within the class c of sample i, from 0
-    for the nearest, and n_c the class's size. APL_i is the share of the networks in whose features the mean of another
-    class is nearer than its own.
+    RAM_i is the mean over networks of rank / n_c, with the rank of ||x_i - mean_c|| within the class c of sample i,
+    from 0 for the nearest, and n_c the size of the class. APL_i is the share of the networks in whose features the mean
+    of another class is nearer than the mean of its own.
 
-    The paper keeps the highest of each class: ``balance=True``. Of equal distances the lowest index ranks first, where
-    the authors' code leaves it to an unstable sort. Means that are nearer by no more than rounding do not count as
-    nearer.
+    The paper keeps the highest of each class: ``balance=True``. Of equal distances the lowest index ranks first (in the
+    authors' code an unstable sort decides). Means that are nearer by rounding errors only do not count as nearer.
 
     Args:
-        evidence: with ``features``, or with several networks' in ``runs``: of foundation models, in the paper CLIP and
-            DINOv2.
-        kept: f, the share that is to be kept, which the method ``ram_apl`` takes from its rate.
-        a: the least W, in [0, 1].
-        kappa: how fast W falls with f, above 0.
+        evidence: with labels and ``features``, or with those of several networks in ``runs``: of foundation models, in
+            the paper CLIP and DINOv2.
+        kept: f, the share of the samples to keep; the method ``ram_apl`` sets it to its rate.
+        a: lower bound of W, in [0, 1].
+        kappa: how fast W decreases with f, above 0.
 
     Returns:
         (n,) float64 in [-1, 0]; high = near its class's mean = keep.

@@ -1,4 +1,4 @@
-"""What training recorded of each sample, epoch by epoch, in the form that scores over time use."""
+"""The record of each sample during training, epoch by epoch, as scores over time use it."""
 
 from typing import Any
 
@@ -14,21 +14,21 @@ _HOW = {"validation_loss": ": train with a validation share (--validation 0.1)",
 
 
 def record_of(evidence: Evidence, name: str, field: str, epochs: Any = None) -> tuple[np.ndarray, np.ndarray]:
-    """A field of the training dynamics, and in which epochs each sample was seen.
+    """Get a field of the training dynamics, and the epochs in which each sample was seen.
 
     Args:
         evidence: with ``dynamics``.
-        name: of the score that asks, for messages.
+        name: of the score, for messages.
         field: of ``TrainingDynamics``.
-        epochs: which ones, in a form of ``option_values.Slice``, or a slice; None: all.
+        epochs: which epochs, in a form of ``option_values.Slice``, or a slice; None: all.
 
     Returns:
-        (values, seen), (T, n) each. seen: False where the sample was not presented in an epoch, such as one that was
-        held out for validation; values there are NaN, or False.
+        (values, seen), (T, n) each. ``seen`` is False if the sample was not presented in the epoch, for example because
+        it was held out for validation; its value is then NaN, or False.
 
     Raises:
-        MsCoresetError: for a field that was not recorded or is of other samples, epochs that were not, and infinite
-            values.
+        MsCoresetError: for a field that was not recorded or belongs to other samples, for epochs that were not
+            recorded, and for infinite values.
     """
     whole = _field(evidence, name, field)
     values, told = _epochs(whole, name, epochs), _epochs(_with_gaps(evidence.dynamics, whole), name, epochs)
@@ -40,7 +40,7 @@ def record_of(evidence: Evidence, name: str, field: str, epochs: Any = None) -> 
 
 
 def require_finished(dynamics: object, name: str, epochs: Any = None) -> None:
-    """Raise ``MsCoresetError`` where in one of the ``epochs`` that the score ``name`` uses no sample was seen."""
+    """Raise ``MsCoresetError`` if no sample was seen in one of the ``epochs`` of the score ``name``."""
     found = _told(dynamics)
     if found is None:
         return
@@ -51,7 +51,7 @@ def require_finished(dynamics: object, name: str, epochs: Any = None) -> None:
 
 
 def sum_over_seen(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """The sum (n,) over T epochs; for a sample that was seen in m of them, T / m times the sum over these.
+    """The sum (n,) over T epochs; for a sample that was seen in m of them, T / m times the sum over these m.
 
     Args:
         values: (T, n).
@@ -65,7 +65,7 @@ def sum_over_seen(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 
 def mean_over_seen(values: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """(n,): the mean over those of T rows (T, n) in which a sample was seen, float64; NaN where there are none."""
+    """(n,) float64: the mean over those of T rows (T, n) in which a sample was seen; NaN if there are none."""
     with np.errstate(invalid="ignore"):
         return values.sum(axis=0, dtype=np.float64, where=seen) / seen.sum(axis=0)
 
@@ -97,7 +97,7 @@ def _epochs(values: np.ndarray, name: str, epochs: Any) -> np.ndarray:
 
 
 def _with_gaps(dynamics: object, values: np.ndarray) -> np.ndarray:
-    """The values, or instead of booleans, which can't be NaN, a field that tells where nothing was recorded."""
+    """The values, or instead of booleans, which can't be NaN, another field that is NaN where nothing was recorded."""
     if values.dtype != bool:
         return values
     found = _told(dynamics)

@@ -1,4 +1,4 @@
-"""How much the answers change from epoch to epoch, near the end of the training: TDDS."""
+"""TDDS: how much the change of the answers from epoch to epoch varies near the end of training."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -32,32 +32,32 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
        source="Zhang et al., Spanning Training Progress: Temporal Dual-Depth Scoring for Enhanced Dataset Pruning, "
               "CVPR 2024")
 def tdds(evidence: Evidence, window: Window | None = None, epochs: Epochs | None = None) -> np.ndarray:
-    """How much the divergence of successive epochs' answers varies in windows of J epochs, weighted to the last ones.
+    """Variation of the divergence between successive epochs in windows of J epochs, with most weight on the last.
 
-    With P_t(i) the probabilities of all classes in epoch t, in a window of the epochs k to k + J - 1
+    With P_t(i) the probabilities of all classes in epoch t of T, and a window of the epochs k to k + J - 1,
 
         D_j(i) = sum_c |P_{j+1,c} (ln(P_{j+1,c} + 1e-8) - ln(P_{j,c} + 1e-8))|,     J - 1 values,
         v_k(i) = sqrt(sum_j (D_j - mean_j D_j)^2),
         S(i) = sum_k 0.9 0.1^(T - J - k) v_k(i),     k = 0 .. T - J.
 
-    The weight falls to a tenth with every window: S is the last two windows to 1 %.
+    The weight decreases tenfold with every earlier window: the last two windows make up 99 % of S.
 
-    Departure from the authors' code, which writes the scores in sorted order: here the i-th is sample i's. DUAL's code
-    has a TDDS that uses the same window again and again, and takes logarithms of logits, which gives NaN.
+    Departure from the authors' code: that writes the scores in sorted order; here the i-th is sample i's. (DUAL's code
+    has a TDDS that uses the same window again and again, and takes logarithms of logits, which gives NaN.)
 
     Args:
-        evidence: with ``dynamics``, of which ``divergence`` is used, or else ``probabilities``.
-        window: J, at least 3; by default 10, or all epochs where fewer are there. The authors choose J and T by the
-            rate: for CIFAR-100, with 70 % kept, J = 10 and the first 90 epochs.
-        epochs: see ``forgetting``; the first of them has no divergence.
+        evidence: with ``dynamics`` that have ``divergence``, or else ``probabilities``.
+        window: J, at least 3; by default 10, or all epochs if there are fewer. The authors choose J and T by the rate:
+            for CIFAR-100, with 70 % kept, J = 10 and the first 90 epochs.
+        epochs: which epochs count, see ``forgetting``; the first of them has no divergence.
 
     Returns:
-        (n,) float64, at least 0; high = keep. A window in which a sample was not seen in every epoch is left out, the
-        weights of the others scaled to the same sum, which is ours; NaN where none is left.
+        (n,) float64, at least 0; high = varying = keep. A window in which a sample was not seen in every epoch is left
+        out, and the weights of the others are scaled to the same sum, which is ours; NaN if no window is left.
 
     Raises:
-        MsCoresetError: for a window that is longer than the epochs, where neither was recorded, and for probabilities
-            outside [0, 1].
+        MsCoresetError: for a window that is longer than the epochs, if neither field was recorded, and for
+            probabilities outside [0, 1].
     """
     rows = list(_divergences(evidence, epochs))
     deviations = Deviations(len(evidence), length_of(window, len(rows), "tdds", LEAST), np.float64)

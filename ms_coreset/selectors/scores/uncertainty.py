@@ -1,4 +1,4 @@
-"""How unsure a network is of a sample."""
+"""Uncertainty of a network about a sample: least confidence, entropy, margin."""
 
 import numpy as np
 
@@ -15,14 +15,14 @@ _SOURCE = "Coleman et al., Selection via Proxy, ICLR 2020, eq. 1-3; Guo et al., 
 @score("least_confidence", needs=("logits",), labels=False, cost="n C", work=row_by_row, parallel="samples",
        source=_SOURCE, aliases=("LeastConfidence",))
 def least_confidence(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
-    """One minus the highest class probability, 1 - max_c p_c.
+    """One minus the largest class probability, 1 - max_c p_c.
 
     Args:
         evidence: with labels and ``logits``.
-        variant: "paper", or "deepcore": minus the highest raw logit, -max_c z_c, without softmax.
+        variant: "paper", or "deepcore": minus the largest logit, -max_c z_c, without softmax.
 
     Returns:
-        (n,) in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
+        (n,) float64 in [0, 1 - 1/C] ("deepcore": any value); high = unsure = keep.
     """
     if variant == "deepcore":
         return row_wise(lambda logits: -logits.max(axis=1).astype(np.float64), require_field(evidence.logits))
@@ -39,7 +39,7 @@ def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
         variant: "paper", or "deepcore": -sum_c p_c log(p_c + 1e-6).
 
     Returns:
-        (n,) in [0, log C] nats; high = unsure = keep.
+        (n,) float64 in [0, log C] nats; high = unsure = keep.
     """
     def of_rows(logits: np.ndarray) -> np.ndarray:
         log_p = log_softmax(logits)
@@ -51,22 +51,23 @@ def entropy(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
 
 @score("margin", needs=("logits",), labels=False, cost="n C", work=row_by_row, parallel="samples", source=_SOURCE)
 def margin(evidence: Evidence, variant: Variant = "paper") -> np.ndarray:
-    """One minus the lead of the likeliest class, 1 - (p_(1) - p_(2)).
+    """One minus the lead of the likeliest class over the second, 1 - (p_(1) - p_(2)).
 
-    The label is not used.
+    p_(1) and p_(2) are the largest and the second largest probability. The label is not used.
 
     Args:
         evidence: with labels and ``logits``.
-        variant: the same score in both; as a method, see ``presets`` for what "deepcore" keeps.
+        variant: no effect on the score. As in DeepCore's code, the method ``margin`` with "deepcore" keeps the lowest
+            scores if it is not balanced, as do ``entropy`` and ``least_confidence``.
 
     Returns:
-        (n,) in [0, 1]; high = unsure = keep.
+        (n,) float64 in [0, 1]; high = unsure = keep.
     """
     def of_rows(logits: np.ndarray) -> np.ndarray:
         shares, rows = softmax(logits), np.arange(len(logits))
         likeliest = shares.argmax(axis=1)
         first = shares[rows, likeliest]
-        shares[rows, likeliest] = 0  # no share is less: of one class alone the lead is the whole
+        shares[rows, likeliest] = 0  # with a single class the second largest probability is 0
         return 1 - (first - shares.max(axis=1))
 
     return row_wise(of_rows, require_field(evidence.logits))

@@ -1,4 +1,4 @@
-"""CRAIG: weighted samples whose gradients stand for those of their class."""
+"""CRAIG: weighted samples whose gradients represent those of their class."""
 
 from typing import Any
 
@@ -33,34 +33,36 @@ def _craig_work(size: Size, options: dict[str, Any]) -> Work:
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
 def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
           variant: Variant = "paper", batch_size: Count = 128) -> Selection:
-    """Samples with weights, whose weighted gradients stand for those of all samples of their class.
+    """Weighted samples whose gradients represent the gradients of all samples of their class.
 
-    This is facility location in each class with s_ij = max_kl d_kl - d_ij + 1e-3, d_ij = ||G_i - G_j|| of the last
-    layer's gradients. The weight of a pick is how many samples of its class are most similar to it (of equally similar
-    picks the lowest place), so that a class's weights sum to n_c. Unbalanced, the classes compete for one budget: f is
-    the sum of the classes' f, no similarities across classes are computed, and a class without a pick has no weight.
+    This is facility location within each class (``facility_location``) with s_ij = max_kl d_kl - d_ij + 1e-3, where
+    d_ij = ||G_i - G_j|| are distances of the last layer's gradients. The weight of a pick is the number of samples of
+    its class that are most similar to it (of equally similar picks, to the lowest place), so that the weights of a
+    class sum to n_c. Unbalanced, the classes compete for one budget: f is the sum of the classes' f, no similarities
+    across classes are computed, and a class without a pick has no weight.
 
-    The n_c x n_c similarities, of all classes or balanced of one, are held where they fit in the memory of the call;
-    else their rows are computed whenever they are needed.
+    The n_c x n_c similarities, of all classes or (balanced) of one at a time, are stored if they fit in the memory of
+    the call; otherwise their rows are computed each time they are needed.
 
-    Departures: DeepCore's unbalanced gains count only the first batch, and it gives the samples of a class without a
+    Departures: DeepCore's unbalanced gains count only the first batch, and it assigns the samples of a class without a
+    pick to the lowest pick; no variant here does either.
     pick to the lowest pick; neither is done here in any variant.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels, ``features`` and ``logits``.
         request: rate, balance, seed and memory, see ``quota.Request``.
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
-        variant: "paper"; "deepcore" adds 1 to every weight and divides each gradient by the size of its batch of
-            ``batch_size`` consecutive samples, of the class if balanced, else of all.
-        batch_size: size of the batches of consecutive samples, of the variant "deepcore".
+        variant: "paper", or "deepcore", which adds 1 to every weight and divides each gradient by the size of its batch
+            of ``batch_size`` consecutive samples, of the class if balanced, otherwise of all.
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
 
     Returns:
-        The picks with weights, at least 0.
+        A ``Selection`` with weights, at least 0.
 
     Raises:
-        MsCoresetError: for an option out of range, and labels that are no columns of logits.
+        MsCoresetError: for an option out of range, and for labels that are not columns of the logits.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
@@ -86,7 +88,7 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
 
 
 def cluster_sizes(similarity: Similarity, picked: np.ndarray) -> np.ndarray:
-    """How many elements are most similar to each of the picks; the first of ties.
+    """Number of elements that are most similar to each pick; ties go to the first pick.
 
     Args:
         similarity: of the pool.

@@ -50,39 +50,42 @@ def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
 def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
                       epsilon: Epsilon = 0.1, beta: Beta = 0.9, neighbors: Count | None = None,
                       probes: Probes = 0) -> Selection:
-    """Samples such that every sample has a similar one among them.
+    """Samples such that every sample is similar to one of them.
 
-    Maximizes f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily: within 1 - 1/e of the best (naive and lazy).
+    It maximizes f(S) = sum_i max_{j in S} s_ij, f({}) = 0, greedily; "naive" and "lazy" reach at least 1 - 1/e of the
+    maximum.
 
     The n x n similarities are held where they fit in the memory of the call, for the first few picks; from there on
     only those that can still count, a fiftieth of them or less. Where they do not fit, their rows are computed whenever
     they are needed, with the same picks, in about three times the time. Faster then: balance=True, which needs n_c x
     n_c for one class at a time, ``neighbors``, which computes every row once, or greedy="stochastic".
 
-    Departures from DeepCore: the order of the picks is kept; ties go to the lowest place; zero gradients, on which its
-    lazy greedy never ends, are allowed.
+    Departures from DeepCore: the coreset keeps the order of the picks; ties go to the lowest place; zero gradients, for
+    which DeepCore's lazy greedy never ends, are allowed.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels, ``features``, and for the kernel "gradient" ``logits``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        kernel: "gradient", s_ij = 0.5 + 0.5 cos(G_i, G_j) of the last layer's gradients, or "features", of features; in
-            [0, 1]; a zero vector has cosine 0 with all.
-        greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes a gain that is still ``beta`` of its
-            bound; "stochastic" takes the best of -ln(``epsilon``) n / k candidates that are drawn.
-        epsilon: in (0, 1).
-        beta: in (0, 1].
-        neighbors: for each sample only the similarities to so many most similar samples count, itself among them; the
-            others are 0: n ``neighbors`` numbers instead of n x n, and another objective. At least 1; more than there
-            are samples: all of them. Of similarities equal to 12 places the lowest index counts. None: all.
-        probes: with ``neighbors`` and kernel "features": 0: the most similar are exact; otherwise they are sought in so
-            many cells (``neighbors.nearest_among``), for many samples.
+        kernel: "gradient", s_ij = 0.5 + 0.5 cos(G_i, G_j) of the last layer's gradients, or "features", the same of
+            features; in [0, 1]. A zero vector has cosine 0 with all others.
+        greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes the first gain that is at least
+            ``beta`` of its bound; "stochastic" takes the best of -ln(``epsilon``) n / k candidates that are drawn for
+            each pick.
+        epsilon: of "stochastic", in (0, 1).
+        beta: of "approximate_lazy", in (0, 1].
+        neighbors: count for each sample only its similarities to this many most similar samples, itself included; all
+            others are 0. This takes n ``neighbors`` numbers instead of n x n, and is another objective. At least 1;
+            None, or more than there are samples: all. Of similarities that are equal to 12 decimal places the lowest
+            index counts.
+        probes: with ``neighbors`` and the kernel "features": 0: the most similar are exact; otherwise they are sought
+            in this many cells (``neighbors.nearest_among``), for many samples.
 
     Returns:
         The picks, a ``Selection``.
 
     Raises:
-        MsCoresetError: for an option out of range, and with the gradient kernel for labels that are no columns of
-            logits.
+        MsCoresetError: for an option out of range, and, with the kernel "gradient", for labels that are not columns of
+            the logits.
     """
     if probes and (neighbors is None or kernel != "features"):
         raise MsCoresetError(f"facility_location: probes {probes} goes with neighbors and with kernel features")

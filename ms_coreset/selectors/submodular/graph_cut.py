@@ -1,4 +1,4 @@
-"""Graph cut: samples similar to all and unlike one another."""
+"""Graph cut: samples similar to all others and unlike one another."""
 
 from typing import Any
 
@@ -37,19 +37,20 @@ def _graph_cut_work(size: Size, options: dict[str, Any]) -> Work:
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {DEEPCORE}")
 def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kernel: Kernel = "gradient",
               greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
-    """Samples similar to all and unlike one another.
+    """Samples similar to all others and unlike one another.
 
-    Maximizes lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily by the gain lam sum_{i in V} s_ij - 2 sum_{i
-    in S} s_ij. The exact gain's further term - s_jj is left out, as in DeepCore: it is the same for all but zero
-    vectors.
+    With V all samples, it maximizes f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily. The gain is
+    lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj, which is left out as in
+    DeepCore: it is the same for all samples except zero vectors.
 
-    Sums of cosines are products with the sum of the vectors, so that no row of the n x n similarities is needed: O(n)
-    memory beside the normalized features. DeepCore's ``Submodular`` command selects by this.
+    Sums of cosines are products with the sum of the vectors, so that no row of the n x n similarities is computed: O(n)
+    memory beside the normalized features. DeepCore's ``Submodular`` command uses this function by default.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels, ``features``, and for the kernel "gradient" ``logits``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        lam: at least 0; with less than 2, gains turn negative when about lam n / 2 are picked, and the picks go on.
+        lam: weight of the similarity to all samples, at least 0. Below 2, gains become negative after about lam n / 2
+            picks, and picking goes on.
         kernel: see ``facility_location``.
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.

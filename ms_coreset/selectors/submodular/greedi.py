@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Restricted:
-    """A set function of a pool of which only ``candidates`` (ascending places) may be picked, by their own numbers."""
+    """A set function of a pool in which only ``candidates`` (ascending places) may be picked; places count these."""
 
     def __init__(self, function: SetFunction, candidates: np.ndarray) -> None:
         self._function, self._candidates = function, candidates
@@ -36,7 +36,7 @@ class Restricted:
 
 
 def value(function: SetFunction, picks: Iterable[int]) -> float:
-    """The value f(S) - f({}) of a set function for S the places ``picks``, which it holds afterwards."""
+    """The value f(S) - f({}) of a set function for S = ``picks``, which are added to it."""
     total = 0.0
     for place in picks:
         total += function.gains(np.array([place]))[0]
@@ -46,19 +46,19 @@ def value(function: SetFunction, picks: Iterable[int]) -> float:
 
 def greedi(n: int, k: int, seed: int, pool: Callable[[np.ndarray, float], Callable[[int], SetFunction]],
            maximize: Maximizer) -> np.ndarray:
-    """Pick k places of n, greedily on each rank from its part, then from the union of these picks.
+    """Pick k of n places greedily: first on each rank from its part, then from the union of these picks.
 
-    The last round's samples, over which f is taken, are rank 0's part, drawn at random, and the union; the picks come
-    from the union. The result is the best, by that f, of the last round's and each rank's own.
+    In the last round f sums over rank 0's part, which is drawn at random, and the union; the picks come from the union.
+    The result is the best, by this f, of the last round's picks and each rank's own.
 
     Source: see ``two_rounds``; f over one random part, Mirzasoleiman et al., section 4.5.
 
     Args:
         n: how many samples.
         k: how many to pick.
-        seed: of the deal.
-        pool: (rows, share) -> a function that makes, from k, the set function of the samples ``rows``, ``share`` of
-            all.
+        seed: of the random distribution of the samples over the ranks.
+        pool: (rows, share) -> a function of k that makes the set function of the samples ``rows``, which are ``share``
+            of all.
         maximize: one of the maximizers of ``greedy``.
 
     Returns:

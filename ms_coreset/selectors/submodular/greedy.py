@@ -1,7 +1,8 @@
 """Greedy maximizers of set functions: (function, k) -> k places, in pick order.
 
-All take the lowest place of the best candidates, and go on to k picks even where gains are negative. What rounding
-can't tell apart is ``rules.TIE`` of the first pick's gain: later gains are what is left of sums of that size.
+All pick the lowest place of the best candidates, and go on to k picks even if gains are negative. Gains that differ by
+less than ``rules.TIE`` of the first pick's gain count as equal, because later gains are differences of sums of that
+size.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 
         greedy: one of ``NAMES``.
         epsilon: in (0, 1), of "stochastic".
         beta: in (0, 1], of "approximate_lazy".
-        seed: seed of the one stream of "stochastic", which goes on from call to call.
+        seed: of the random stream of "stochastic", which continues from call to call.
 
     Returns:
         (function, k) -> k places, in pick order.
@@ -51,10 +52,10 @@ def naive(function: SetFunction, k: int) -> np.ndarray:
 
 
 def lazy(function: SetFunction, k: int) -> np.ndarray:
-    """The picks of ``naive``, at fewer gains (Minoux 1978): an earlier gain is a bound on the gain now.
+    """The picks of ``naive`` with fewer gains (Minoux 1978): an earlier gain is an upper bound of the gain now.
 
-    Candidates are brought up to date from the largest bound down, ``function.batch`` at a time, until no bound left
-    reaches the best gain, less twice the tolerance of ties, so that no tie is missed.
+    The gains of candidates are computed from the largest bound down, ``function.batch`` at a time, until no remaining
+    bound reaches the best gain less twice the tolerance of ties; so no tie is missed.
 
     Args:
         function: the set function, of an empty S.
@@ -74,7 +75,7 @@ def lazy(function: SetFunction, k: int) -> np.ndarray:
 
 
 def _size(first_gain: float) -> float:
-    """What later gains are compared with: the first gain, or next to nothing where that is 0."""
+    """Scale of the tolerance for later gains: the first gain, or a tiny number if that is 0."""
     return abs(first_gain) or float(np.finfo(float).tiny)
 
 
@@ -109,10 +110,10 @@ def _largest(bounds: np.ndarray, count: int) -> np.ndarray:
 
 
 def approximate_lazy(function: SetFunction, k: int, beta: float) -> np.ndarray:
-    """Pick the first candidate, by falling bound, whose gain is still ``beta`` of its bound.
+    """Pick the first candidate, by decreasing bound, whose gain is at least ``beta`` of its bound.
 
-    Each pick's gain is at least about beta times the best. Departure from DeepCore: the test is gain >= bound - (1 -
-    beta) |bound|, the same for bounds above 0; DeepCore's never ends once all are below.
+    Each pick's gain is at least about beta times the best gain. Departure from DeepCore: the test is gain >= bound - (1
+    - beta) |bound|, which is the same for positive bounds; DeepCore's loop never ends once all bounds are negative.
 
     Args:
         function: the set function, of an empty S.
@@ -142,11 +143,12 @@ def _confirm(function: SetFunction, bounds: np.ndarray, beta: float, scale: floa
 
 
 def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.RandomState) -> np.ndarray:
-    """Pick the best of max(round(-ln(epsilon) n / k), 1) candidates, drawn again for every pick.
+    """For every pick draw max(round(-ln(epsilon) n / k), 1) candidates and take the best.
 
-    Its value is at least 1 - 1/e - epsilon of the best in expectation, for monotone functions.
+    For monotone functions the expected value is at least 1 - 1/e - epsilon of the maximum.
 
     Source: Mirzasoleiman et al., Lazier Than Lazy Greedy, AAAI 2015. Departure: DeepCore draws with epsilon 0.9, for
+    which that bound is empty, and assigns its first gains to the wrong candidates.
     which that bound is void, and gives its first gains to the wrong candidates.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the methods share that maximize a set function of a similarity kernel."""
+"""Common parts of the methods that maximize a set function of a similarity kernel."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -35,23 +35,27 @@ NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and 
 
 
 def needs_of_kernel(options: dict[str, Any]) -> tuple[str, ...]:
+    """Fields of ``Evidence`` that the kernel of these options needs."""
     return ("features",) if options["kernel"] == "features" else EXTRACTED
 
 
 def goes_by_gradients(options: dict[str, Any]) -> bool:
+    """Whether the kernel of these options is that of gradients."""
     return options["kernel"] == "gradient"
 
 
 def is_nested(options: dict[str, Any]) -> bool:
-    return options["greedy"] != "stochastic"  # which draws the more candidates the fewer are to be picked
+    """Whether picks at a rate are the first picks at any higher rate."""
+    return options["greedy"] != "stochastic"  # "stochastic" draws more candidates for smaller budgets
 
 
 def sharing_of(options: dict[str, Any]) -> str:
-    return "rounds" if options["greedy"] != "stochastic" else ""  # whose draws go on from class to class
+    """How several ranks share the method, see ``catalogue.Entry``."""
+    return "rounds" if options["greedy"] != "stochastic" else ""  # its draws continue from class to class
 
 
 def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
-    """Bytes of a cosine, which has vectors of its own in float64."""
+    """Bytes of a ``Cosine``, which stores vectors of its own in float64."""
     m = size.pool
     if options["kernel"] == "features":
         return size.features_of(m) + 8 * m * size.d + BOUND * m
@@ -59,7 +63,7 @@ def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
 
 
 def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Sequence[tuple[int, int]]) -> Work:
-    """Facility location within groups of samples, (samples, how many), balanced one at a time, else all together."""
+    """``Work`` of facility location in groups (samples, how many such groups), one at a time if balanced."""
     width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
     columns = 1 if options.get("kernel") == "features" else size.columns
     together = ((size.pool, 1),) if size.balance else groups
@@ -76,16 +80,16 @@ def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Se
 
 def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize: Maximizer,
                      function: Callable[[Cosine | Dense, int, float], SetFunction], hold: bool = False) -> Selection:
-    """Maximize ``function(similarity, k, share)`` of the kernel over all samples, or each class.
+    """Maximize a set function of the kernel over all samples, or within each class.
 
     Args:
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
         kernel: "gradient" or "features", see ``facility_location``.
         maximize: one of the maximizers of ``greedy``.
-        function: (similarity, k, share) -> the set function; share is the part of the samples that f covers, below 1 in
-            GreeDi only.
-        hold: keep the similarities as a matrix where it fits.
+        function: (similarity, k, share) -> the set function; ``share`` is the part of the samples that f covers, below
+            1 in GreeDi only.
+        hold: whether the similarities are stored as a matrix if it fits.
 
     Returns:
         The picks, a ``Selection``.
@@ -104,4 +108,5 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize
 
 
 def gradients_of(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:
+    """The last-layer gradients of the samples ``rows``."""
     return LastLayerGradients.of(evidence.part(rows, EXTRACTED))

@@ -40,21 +40,22 @@ def _log_determinant_work(size: Size, options: dict[str, Any]) -> Work:
 def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-6, kernel: Kernel = "gradient",
                     greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
                     variant: Variant = "paper") -> Selection:
-    """Samples whose similarities span the largest volume: diverse ones.
+    """Diverse samples: their similarity matrix has the largest determinant.
 
-    Maximizes log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1 s_Sj). All but
-    zero vectors tie for the first pick: it is the lowest place. Memory for k rows of n, never n x n.
+    It maximizes f(S) = log det(s_SS + jitter I) greedily by the gain log(s_jj + jitter - s_jS (s_SS + jitter I)^-1
+    s_Sj). All samples except zero vectors tie for the first pick, which is the lowest place. Memory for k rows of n
+    numbers, never n x n.
 
     Args:
-        evidence: what is known of the samples.
+        evidence: with labels, ``features``, and for the kernel "gradient" ``logits``.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        jitter: above 0, added to the diagonal, without which duplicates have no determinant.
+        jitter: added to the diagonal, above 0; without it the determinant is 0 for duplicates.
         kernel: see ``facility_location``.
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
-        variant: "paper"; "deepcore" takes the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, with the opposite sign: it
-            seeks redundancy, and lazily gives the first places of each class. jitter is not used then.
+        variant: "paper", or "deepcore", the gain s_jS pinv(s_SS) s_Sj of DeepCore's code, which has the opposite sign:
+            it prefers redundant samples, and with "lazy" picks the first places of each class. It does not use jitter.
 
     Returns:
         The picks, a ``Selection``.

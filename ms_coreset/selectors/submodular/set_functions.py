@@ -1,8 +1,8 @@
 """Set functions f(S) with their state for a growing S.
 
-Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``, and ``add(place)``,
-which makes S one larger; and ``batch``, how many gains are cheaper together than one by one, None where all are known
-at any time. ``greedy`` maximizes them.
+Each has ``len``, the size of the pool; ``gains(places)``, f(S + j) - f(S) for each j of ``places``; ``add(place)``,
+which adds a place to S; and ``batch``, the number of gains that are best computed together, or None if all gains are
+known at any time. ``greedy`` maximizes them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _FIRST_LOOK, _SAMPLED = 4, 64  # picks before that share is first looked at; ele
 
 
 class SetFunction(Protocol):
-    """What the maximizers ask of a set function; see above."""
+    """What the maximizers require of a set function; see the module's docstring."""
 
     @property
     def batch(self) -> int | None:
-        """How many gains are cheaper together, or None."""
+        """Number of gains that are best computed together; None if all gains are known."""
 
     def __len__(self) -> int:
         """The size of the pool."""
@@ -48,7 +48,7 @@ class SetFunction(Protocol):
         """f(S + j) - f(S) for each j of ``places``."""
 
     def add(self, place: int) -> None:
-        """Make S one larger."""
+        """Add ``place`` to S."""
 
 
 class FacilityLocation:
@@ -197,7 +197,7 @@ def _pairs(block: np.ndarray, nearest: np.ndarray, values: np.ndarray) -> Pairs:
 
 
 class Separate:
-    """The sum of functions of parts of a pool: ``parts``, one (ascending places, function) for each."""
+    """The sum of set functions of parts of a pool: ``parts``, a pair (ascending places, function) for each."""
 
     def __init__(self, parts: Sequence[tuple[np.ndarray, FacilityLocation]]) -> None:
         self._functions = [function for _, function in parts]
@@ -230,9 +230,9 @@ class Separate:
 class GraphCut:
     """f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij.
 
-    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact one has a further - s_jj; it is left out, as in
-    DeepCore, and makes no difference where all s_jj are equal, as they are but for zero vectors. Monotone for
-    lam >= 2; with less, gains turn negative as S grows.
+    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj; it is left out as in
+    DeepCore, and makes no difference if all s_jj are equal, as they are except for zero vectors. f is monotone for lam
+    >= 2; below, gains become negative as S grows.
     """
 
     batch = 128
@@ -314,8 +314,8 @@ class LogDeterminant:
 class ExplainedVariance(LogDeterminant):
     """DeepCore's "log determinant": gain_j = s_jS pinv(s_SS) s_Sj, what S explains of j.
 
-    The true one takes the log of what S does not explain. This seeks redundancy, and its gains rise as S grows:
-    maximized lazily, candidates one by one, it gives places 0, 1, 2, ... as in DeepCore.
+    The true gain is the log of what S does not explain. This one prefers redundancy, and its gains increase as S grows:
+    maximized lazily, candidate by candidate, it picks places 0, 1, 2, ... as in DeepCore.
     """
 
     batch = 1

@@ -1,8 +1,9 @@
 """Similarities of the samples of a pool, row by row: an n x n matrix is held only where ``as_matrices`` makes it.
 
-Each has ``len``; ``rows(places, columns=slice(None))``, the similarities (m, n) float64 of m places to all (or some), a
-fresh array; ``column_sums()``, (n,); and ``batch``, how many rows are cheaper together than one by one. Those that
-graph cut and log determinant use have ``diagonal()``, (n,), and ``sum_of_rows()``, of places added one by one, too.
+Each has ``len``; ``rows(places, columns=slice(None))``, the similarities (m, n) float64 of m places to all samples (or
+to some), a new array; ``column_sums()``, (n,); and ``batch``, the number of rows that are best computed together. Those
+of graph cut and log determinant also have ``diagonal()``, (n,), and ``sum_of_rows()``, of places that are added one by
+one.
 """
 
 from __future__ import annotations
