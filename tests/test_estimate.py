@@ -178,7 +178,7 @@ def by_hand(balance):
         "d2": ((16 if balance else 4) * m * D + 48 * 2 * m * 5, pools * (2 * m * m * D + 4 * m * k)),
         "zcore": (4 * N * D + 48 * N + 24 * 10 * N, 8 * 10 * N * N),
         "extrapolated": (2 * 8 * N * D, 2 * N * N * D),
-        "cal": (4 * 400 * D + 4 * 400 * D + 16 * 400 * C + 4 * 400 * C, 2 * N * 400 * D),
+        "cal": (4 * 400 * D + 4 * 400 * D + 16 * 400 * C + 4 * 400 * C + 240 * 400, 2 * N * 400 * D),
         "herding": (copy + 60 * m, one_by_one),
         "ram_apl": (4 * 400 * D + 16 * 400 * D + 16 * C * D, 2 * N * C * D),
         "tdds": (8 * N * (9 + 2), N * C), "cld": (120 * N, N),
@@ -204,7 +204,9 @@ def test_every_method_by_hand(name, balance):
 
 
 @pytest.mark.parametrize(("options", "peak", "operations"), [
-    ({"method": "cal", "within_class": False}, 4 * N * D + 16 * N * C, 2 * N * N * D),
+    ({"method": "cal", "within_class": False}, 4 * N * D + 16 * N * C + 240 * N, 2 * N * N * D),
+    ({"method": "cal", "within_class": False, "probes": 5, "neighbors": 4}, 4 * N * D + 16 * N * C + 96 * N,
+     2 * N * N * D * 5 / 35),
     ({"method": "facility_location", "kernel": "features"}, 8 * N * D + 40 * N + 8 * N * N, N * N * (D + C)),
     ({"method": "facility_location", "neighbors": 9}, 8 * N * (D + C + C) + 40 * N + 48 * N * 9, 2 * N * N * (D + C)),
     ({"method": "facility_location", "neighbors": 9_999}, 8 * N * (D + C + C) + 40 * N + 48 * N * N,
@@ -231,7 +233,7 @@ UNEVEN = [1_000, 150, 50]  # samples of each class
 @pytest.mark.parametrize(("options", "dtype", "peak", "operations"), [
     ({"method": "moderate"}, "float16", 2 * 1_000 * D, N * D),
     ({"method": "moderate"}, "float64", 8 * 1_000 * D, N * D),
-    ({"method": "cal"}, ("float16", "float64"), (2 + 4) * 1_000 * D + (16 + 8) * 1_000 * C,
+    ({"method": "cal"}, ("float16", "float64"), (2 + 4) * 1_000 * D + (16 + 8) * 1_000 * C + 240 * 1_000,
      2 * (1_000**2 + 150**2 + 50**2) * D),
     ({"method": "herding", "balance": True}, "float64", 8 * 1_000 * D + 60 * 1_000,
      2 * (1_000 * 100 + 150 * 15 + 50 * 5) * D),

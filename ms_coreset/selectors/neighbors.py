@@ -148,6 +148,11 @@ def cell_count(m: int) -> int:
     return round(m**0.5)
 
 
+def pairs_sought(m: int, probes: int) -> float:
+    """How many pairs of m rows are compared, for ``estimate``."""
+    return m**2 * (min(1, probes / cell_count(m)) if probes else 1)
+
+
 @dataclass(frozen=True)
 class _Search:
     """A search for neighbors; see ``nearest_among``."""

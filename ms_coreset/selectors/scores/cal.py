@@ -9,7 +9,7 @@ from ms_coreset.rows import take
 from ms_coreset.selectors import norms
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.neighbors import nearest_neighbors, neighbor_blocks
+from ms_coreset.selectors.neighbors import nearest_neighbors, neighbor_blocks, pairs_sought
 from ms_coreset.selectors.option_values import Count, Metric, OneOf, Probes, Variant
 from ms_coreset.selectors.quota import classes
 from ms_coreset.selectors.row_blocks import blocks
@@ -21,7 +21,7 @@ DIRECTIONS = {"highest": 1, "lowest": -1}
 def _cal_work(size: Size, options: dict[str, Any]) -> Work:
     groups = size.groups if options["within_class"] else ((size.n, 1),)
     m = max(samples for samples, _ in groups)
-    pairs = sum(times * samples**2 for samples, times in groups)
+    pairs = sum(times * pairs_sought(samples, options["probes"]) for samples, times in groups)
     features = size.features_of(m) + size.directions_of(m, options["metric"]) + 4 * m * size.d
     features += 24 * m * min(options["neighbors"], m)
     return Work(features + 16 * m * size.columns + size.logits_of(m), 2 * pairs * size.d)

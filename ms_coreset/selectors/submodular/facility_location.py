@@ -1,13 +1,12 @@
 """Facility location: every sample has a similar one among the picks."""
 
-import math
 from typing import Any
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.neighbors import cell_count
+from ms_coreset.selectors.neighbors import pairs_sought
 from ms_coreset.selectors.option_values import Count, Probes
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
@@ -38,8 +37,7 @@ def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
     m, base = size.pool, kernel_bytes(size, options)
     if options["neighbors"] is None:
         return similarities_work(size, options, base, size.pools)
-    probes = options["probes"]
-    pairs = size.over_pools(lambda m, k: m**2 * min(1, (probes or math.inf) / cell_count(m)))
+    pairs = size.over_pools(lambda m, k: pairs_sought(m, options["probes"]))
     return Work(base + live_pairs.BYTES * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns))
 
 
