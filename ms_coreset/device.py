@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ms_coreset.distributed import connect, launched
+from ms_coreset.distributed import MSRUN, TORCHRUN, connect, launcher
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.terminal import warn
 
@@ -159,8 +159,8 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
 
     Raises:
         MsCoresetError: for another name; for a device that is not there (the message lists those that are); for an
-            accelerator without MindSpore; and if MindSpore has already computed on another accelerator or in another
-            precision.
+            accelerator without MindSpore or among processes of torchrun; and if MindSpore has already computed on
+            another accelerator or in another precision.
     """
     require_kind("device", name, str)
     spelling = {device.lower(): device for device in DEVICES}
@@ -172,6 +172,7 @@ def set_device(name: str = "auto", precision: str = "float32") -> str:
         raise MsCoresetError(f"unknown precision {precision!r}: there are {', '.join(PRECISIONS)}")
     _elsewhere.clear()
     device = _choose(spelling[name.lower()])
+    _require_own_launcher(device)
     _compute_on(device)
     if device != "CPU":
         _set_up(device, precision)
@@ -191,6 +192,13 @@ def _choose(device: str) -> str:
             raise _missing_error(f"device {device}")
         raise MsCoresetError(f"device {device} is not available here; available: {', '.join(available)}")
     return device
+
+
+def _require_own_launcher(device: str) -> None:
+    """Raise ``MsCoresetError`` where torchrun started this process, and so nothing gave it one of several devices."""
+    if device != "CPU" and launcher() is TORCHRUN:
+        raise MsCoresetError(f"device {device}: by MindSpore, several processes compute on it when msrun starts them; "
+                             "torchrun's take --device CPU, or PyTorch for networks: --framework torch")
 
 
 def _tell_idle(device: str) -> None:
@@ -220,7 +228,7 @@ def gpus_text(gpus: int) -> str:
 
 
 def _compute_on(device: str) -> None:
-    if _idle() and not launched():
+    if _idle() and launcher() is not MSRUN:
         _postponed[:] = [device]
         return
     mindspore = require_mindspore()

@@ -719,6 +719,35 @@ def _within(key, label, name, rule=None, **options):
     return compute
 
 
+def _prototypes():
+    """The peer's clusters are its own: given to us as labels, whose means are their centers."""
+    for kind, labels in (("self", lambda inputs: inputs.peers["sslproto/labels"]),
+                         ("supervised", lambda inputs: inputs.labels)):
+        for keep in ("hard", "easy"):
+            yield Case(f"sslproto/{kind}/{keep}_euclidean_f0.3", _nearest_or_farthest(labels, keep), same_members)
+    yield Case("sslproto/centers", _inertia, no_worse_inertia)
+
+
+def _nearest_or_farthest(labels, keep):
+    def compute(package, inputs):
+        evidence = inputs.evidence(package, labels=labels(inputs).astype(np.int64))
+        return package.select("prototype", evidence, 0.3, balance=True, groups="labels", metric="euclidean",
+                              keep=keep).indices
+    return compute
+
+
+def _inertia(package, inputs):
+    """Of ten Euclidean clusters."""
+    evidence = inputs.evidence(package)
+    return (package.score("prototype", evidence, clusters=10, metric="euclidean")**2).sum()
+
+
+def no_worse_inertia(actual, expected, inputs):
+    """same sum of squared distances from ten centers, to 1 % (draws differ)"""
+    features = inputs["emb"].astype(np.float64)
+    assert actual == _near(((features - expected[inputs.peers["sslproto/labels"]])**2).sum(), 0.01)
+
+
 def _beta_draws():
     """The peer cuts the budget down, to 59 of 600 for a rate of 0.1: compared where it is a whole number for it."""
     for pruned in (0.5, 0.7):
@@ -898,9 +927,9 @@ def on_a_line(atol):
 
 
 CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _craig, _matching, _glister, _attacks,
-                            _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _beta_draws,
-                            _quotas, _extrapolated, _messages,
-                            _coverage_of_planes, _relabeled, _loss_curvature)
+                            _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _prototypes,
+                            _beta_draws, _quotas, _extrapolated, _messages, _coverage_of_planes, _relabeled,
+                            _loss_curvature)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -973,7 +1002,8 @@ NOT_COMPARED = {
     "lcmat/quirkB128/*": "the mean over a batch: gradients of a smaller last batch weigh more",
     "lcmat/scale1/adacore*": "a division by 0 wherever a feature is 0, and little but 0 elsewhere: not ours",
     "rs2/*": "RS2 is not a method of ours",
-    "sslproto/*": "prototypes are not a method of ours",
+    "sslproto/labels": "clusters by its own draws, which other keys refer to",
+    "sslproto/*_cosine_f0.3": "by the cosine with the mean of the features as given; ours is with that of directions",
     "infobatch/*": "InfoBatch is not a method of ours",
     "extrapolate/scored_rows": "what other keys were computed from",
     "extrapolate/*/pearson*": "by scores that were not given; ours tells how well the given ones are met",

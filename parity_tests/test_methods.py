@@ -39,11 +39,17 @@ SCORE_OPTIONS = {
                      {"neighbors": 2, "metric": "cosine"},
                      {"neighbors": 3, "metric": "cosine", "weighting": "distance"}],
     "zcore": [{"draws": 50, "neighbors": 3}, {"exponent": 1.5, "neighbors": 5}],
+    "prototype": [{"clusters": 3, "metric": "euclidean"}, {"groups": "labels"}, {"clusters": 2, "cluster_seed": 5},
+                  {"groups": "labels", "metric": "euclidean"}],
+    "semdedup": [{"clusters": 3}, {"groups": "labels", "keep": "easy"}, {"reading": "kept", "eps": 0.3, "clusters": 2},
+                 {"reading": "components", "clusters": 2}, {"reading": "components", "groups": "labels"}],
     "cal": [{"neighbors": 3}, {"within_class": False}, {"direction": "lowest"}, {"variant": "deepcore"}, COSINE],
 }
 METHOD_OPTIONS = {
     **SCORE_OPTIONS,
     "cal": SCORE_OPTIONS["cal"][:-1],  # in one dimension all directions are two: duplicates tie but for rounding
+    "prototype": [*SCORE_OPTIONS["prototype"], {"keep": "easy", "clusters": 2},
+                  {"per_group": True}, {"per_group": True, "groups": "labels", "keep": "easy"}],
     "moderate": [{"center": "mean"}, COSINE, {"mis_ratio": 0.2}, {**COSINE, "mis_ratio": 0.1, "cutoff_score": "el2n"}],
     "ccs": [{"score": "aum", "cutoff_score": "aum", "mis_ratio": 0.2, "strata": 7},
             {"score": "forgetting", "strata": 6}, {"score": "el2n", "cutoff_score": "loss", "mis_ratio": 0.3}],
@@ -63,6 +69,7 @@ METHOD_OPTIONS = {
     "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
     "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
     "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
+    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}],
 }
 RULE_OPTIONS = {
     "strata": [{"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"}],

@@ -2,6 +2,8 @@
 
     msrun ... tests/distributed_job.py FILE        writes what came of it to FILE (.npz)
     msrun ... tests/distributed_job.py --die       rank 1 goes without a word while rank 0 waits for it
+
+The same by torchrun, with PyTorch's networks.
 """
 
 import importlib
@@ -12,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import ms_coreset as mc
-from ms_coreset.distributed import current, failing_together, take_part
+from ms_coreset.distributed import current, failing_together, launcher, take_part
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.training.dynamics import RECORDS, TrainingDynamics
 
@@ -20,7 +22,8 @@ RATE = 0.1
 OPTIONS = {"cal": [{}, {"within_class": False}], "grand": [{}, {"variant": "deepcore"}],
            "facility_location": [{}, {"kernel": "features", "greedy": "stochastic"}],
            "ccs": [{"mis_ratio": 0.1}], "k_center": [{}, {"already_selected": (3, 5)}],
-           "craig": [{}, {"variant": "deepcore"}]}
+           "craig": [{}, {"variant": "deepcore"}], "prototype": [{}, {"groups": "labels"}],
+           "semdedup": [{}, {"clusters": 7, "reading": "components"}, {"groups": "labels", "reading": "kept"}]}
 
 
 def evidence():
@@ -48,11 +51,11 @@ def worth(method, picks):
             "log_determinant": np.exp(np.linalg.slogdet(within + 1e-6 * np.eye(len(picks)))[1] / len(picks))}[method]
 
 
-def ask(folder):
+def ask(folder, framework):
     """Name -> array: what a network with its first weights says of 100 digits, seven batches in several rounds."""
     importlib.import_module("ms_coreset.extraction.extract").ROUND = 1
     split = mc.load_dataset("digits", folder).subset(np.arange(100))
-    network, found = mc.create_network("mlp", 10, 1, image_size=8, seed=2), {}
+    network, found = mc.create_network("mlp", 10, 1, image_size=8, seed=2, framework=framework), {}
     for place, cache in enumerate((None, folder / "cache")):
         answers = mc.extract(network, split, batch_size=16, cache=cache)
         found |= {f"asked.{place}.features": np.array(answers.features), f"asked.{place}.logits": answers.logits}
@@ -60,9 +63,22 @@ def ask(folder):
                     "asked.0.predicted": mc.predict(network, split, batch_size=16)}
 
 
-def everything(folder):
+def everything(folder, framework="mindspore"):
     """Name -> array: ``ask``, and ``by_arrays``."""
-    return ask(folder) | by_arrays()
+    return ask(folder, framework) | by_arrays()
+
+
+def require_same(several, one):
+    """Check that several ranks' ``everything`` is one's to the last bit, but for what says that it is not exact."""
+    assert several.keys() == one.keys()
+    inexact = {kind.removesuffix(".exact") for kind, value in several.items()
+               if kind.endswith(".exact") and not value}
+    assert inexact == {f"{name}.0.all" for name in ("facility_location", "graph_cut", "log_determinant", "k_center")}
+    different = {kind for kind, value in one.items() if not kind.endswith(".exact")
+                 and value.tobytes() != several[kind].tobytes()}
+    assert {kind.rsplit(".", 1)[0] for kind in different} <= inexact
+    for kind in inexact:
+        assert len(set(several[f"{kind}.indices"].tolist())) == round(RATE * 500)
 
 
 def by_arrays():
@@ -89,7 +105,7 @@ def _run(arguments):
             if not current().first:
                 os._exit(9)
             current().wait()
-        found = everything(Path(arguments[0]).parent)
+        found = everything(Path(arguments[0]).parent, launcher().framework)
         if current().first:
             np.savez(arguments[0], **found)
     return 0

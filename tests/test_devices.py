@@ -21,6 +21,7 @@ from mindspore._c_expression import MSContext
 import ms_coreset as mc
 from ms_coreset import device
 from ms_coreset.distributed import ranks
+from ms_coreset.distributed.of_mindspore import MindSporeCollectives
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.identity import network_identity
 from ms_coreset.jobs.versions import version_notes
@@ -377,8 +378,9 @@ def calls(monkeypatch):
         for work in ("conv", "matmul"):
             name = f"{work}_allow_{type_}"
             monkeypatch.setattr(getattr(mindspore.device_context, kind).op_precision, name, note(name))
-    for name in ("get_group_size", "get_local_rank_size"):
-        monkeypatch.setattr(mindspore.communication, name, lambda: 1)
+    for name, told in (("get_rank", 0), ("get_group_size", 1), ("get_local_rank_size", 1)):
+        monkeypatch.setattr(mindspore.communication, name, lambda told=told: told)
+    monkeypatch.setenv("RANK_SIZE", "2")
     process = ranks._Process()
     process.taking_part = True
     monkeypatch.setattr(ranks, "_process", process)
@@ -518,7 +520,9 @@ def test_ranks_send_nothing_but_int32(monkeypatch):
 
     monkeypatch.setattr(ops, "AllGather", Gather)
     monkeypatch.setattr(ops, "AllReduce", lambda: None)
-    pair = ranks.Ranks(0, 2, 2)
+    for name, told in (("init", None), ("get_rank", 0), ("get_group_size", 2), ("get_local_rank_size", 2)):
+        monkeypatch.setattr(mindspore.communication, name, lambda told=told: told)
+    pair = ranks.Ranks(MindSporeCollectives(60))
     for array in (np.array([2**40, -3]), np.arange(7, dtype=np.uint8), np.empty((0, 3)), np.ones((2, 3), np.float32)):
         for part in pair.gather(array):
             np.testing.assert_array_equal(part, array)

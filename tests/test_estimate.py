@@ -190,6 +190,9 @@ def by_hand(balance):
         "craig": (apart + 8 * pairs, pools * pairs * (D + C)),
         "lcmat": (4 * 400 * D + 4 * 400 * C + 8 * 400 * (D + C + C) + 40 * 400 + (8 * 400 + 32) * C * (D + 1)
                   + 8 * 400**2, 3 * 400**2 * (D + C + 2 * C * (D + 1))),  # within classes, always, of all 24 columns
+        "subzero": (copy + 8 * m * D + 40 * m + 8 * m * m, pools * m * m * (D + C)),
+        "prototype": (16 * N * D, 160 * N * D * C + 2 * N * D),  # some steps of as many clusters as classes
+        "semdedup": (16 * N * D, 160 * N * D + N * N * D),  # one cluster
         "graph_cut": (kernel, 8 * N * D * C), "log_determinant": (kernel + 8 * m * k, growing),
         "gradmatch": (gradients + 8 * m * k + 24 * k * k, growing),
         "glister": (gradients + 32 * m * C, 4 * pools * m * D * C * k)}
@@ -430,6 +433,8 @@ LARGE = [  # method, options, samples, features, classes, rate: mostly arrays
     ("facility_location", {"greedy": "stochastic", "memory": "150M"}, 3_000, 4_096, 10, 0.005),
     ("graph_cut", {}, 12_000, 1024, 10, 0.005), ("graph_cut", {"kernel": "features"}, 12_000, 1024, 10, 0.005),
     ("log_determinant", {}, 12_000, 512, 10, 0.01), ("craig", {}, 4_000, 512, 10, 0.02),
+    ("subzero", {}, 4_000, 512, 10, 0.02), ("prototype", {"clusters": 2}, 5_000, 1024, 10, 0.1),
+    ("prototype", {"groups": "labels"}, 10_000, 1024, 10, 0.1), ("semdedup", {"clusters": 2}, 3_000, 2_048, 10, 0.1),
     ("el2n", {}, 60_000, 8, 500, 0.1), ("random", {}, 3_000_000, 1, 10, 0.1)]
 CONSTANT = 32 << 20  # bytes that may be taken beside 1.3 times what was said
 
@@ -463,7 +468,12 @@ SMALL = [  # method, options, samples, features, classes, rate: large beside blo
     ("moderate", {}, 1_500, 800, 10, 0.1), ("cal", {}, 400, 2_000, 200, 0.1), ("cal", {}, 200, 4_000, 10, 0.1),
     ("facility_location", {}, 1_000, 400, 10, 0.02), ("facility_location", {"neighbors": 100}, 1_500, 16, 10, 0.01),
     ("graph_cut", {}, 1_500, 800, 10, 0.01), ("graph_cut", {"kernel": "features"}, 1_500, 800, 10, 0.01),
-    ("log_determinant", {}, 1_500, 400, 100, 0.05), ("craig", {}, 1_000, 800, 10, 0.02)]
+    ("log_determinant", {}, 1_500, 400, 100, 0.05), ("craig", {}, 1_000, 800, 10, 0.02),
+    ("subzero", {}, 1_000, 400, 10, 0.02), ("prototype", {}, 1_500, 800, 10, 0.1),
+    ("prototype", {"groups": "labels"}, 1_500, 800, 10, 0.1),
+    ("prototype", {"groups": "labels", "metric": "euclidean"}, 1_500, 800, 10, 0.1),
+    ("prototype", {"metric": "euclidean"}, 1_500, 800, 10, 0.1), ("semdedup", {}, 1_500, 800, 10, 0.1),
+    ("semdedup", {"groups": "labels"}, 1_500, 800, 10, 0.1)]
 
 
 @pytest.fixture

@@ -157,6 +157,14 @@ def test_one_file_knows_torch_ref(house):
             ] == ["of_torch.py"]
 
 
+def test_each_framework_s_collectives_are_one_file():
+    """What ranks do is told by no framework's names."""
+    found = {path.name: set(re.findall(r"^\s*(?:import|from) (mindspore|torch)\b", path.read_text(encoding="utf-8"),
+                                       re.MULTILINE)) for path in (LIBRARY / "distributed").glob("*.py")}
+    assert {name: frameworks for name, frameworks in found.items() if frameworks} == {
+        "of_mindspore.py": {"mindspore"}, "of_torch.py": {"torch"}}
+
+
 def test_only_commands_know_of_argparse_and_they_write_into_no_namespace(house):
     assert {_room(module) for module, packages in house.outside.items() if "argparse" in packages} == {"cli"}
     for path in (LIBRARY / "cli").rglob("*.py"):

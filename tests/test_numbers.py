@@ -317,14 +317,16 @@ INVARIANT = ["cal", "extrapolated", "herding", "k_center", "moderate", "ram_apl"
 NOT_INVARIANT = {
     **dict.fromkeys(["craig", "lcmat", "gradmatch", "glister", "grand"],
                     "the last layer's gradient by its weights is a product with the features themselves"),
-    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching", "prune4rel"],
+    **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching", "prototype", "semdedup",
+                    "subzero", "prune4rel"],
                     "cosines, of gradients or of features, are angles at the origin"),
     "zcore": "the random points that samples are compared with are rounded where the features lie",
     "d2": "messages fade with the distance: a factor changes them; a constant does not, see test_d2"}
 CENTERED = [(name, options) for name in INVARIANT for options in ({}, {"variant": "deepcore"}, {"center": "mean"})
             if options.keys() <= METHODS[name].options.keys()]
 CENTERED += [("gm_matching", {"metric": "euclidean", "start": start}) for start in ("median", "mean", "random")]
-CENTERED += [("moderate", {"center": "geometric_median"})]
+CENTERED += [("moderate", {"center": "geometric_median"}), ("prototype", {"metric": "euclidean"}),
+             ("prototype", {"metric": "euclidean", "groups": "labels"})]
 
 
 def exact_evidence(features):

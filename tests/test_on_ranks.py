@@ -1,6 +1,7 @@
 """Scores and methods on several ranks that are threads of this process; processes are test_distributed's business."""
 
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -11,13 +12,16 @@ from hypothesis import strategies as st
 import ms_coreset as mc
 from ms_coreset.distributed import Alone, alone, current, ranks
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.selectors import centers
 from ms_coreset.selectors.memory import as_bytes
 from ms_coreset.selectors.on_ranks import deal, estimate_on_ranks
 from ms_coreset.selectors.quota import classes
+from ms_coreset.selectors.scores import cld
 from ms_coreset.selectors.submodular.greedi import Restricted, value
 from ms_coreset.selectors.submodular.greedy import lazy
 from ms_coreset.selectors.submodular.set_functions import FacilityLocation
 from ms_coreset.selectors.submodular.similarity import Dense
+from ms_coreset.training.dynamics import TrainingDynamics
 
 IN_ROUNDS = ["facility_location", "graph_cut", "k_center", "log_determinant"]
 
@@ -163,6 +167,36 @@ def test_work_is_shared(together, monkeypatch):
     shares = [set(known.labels[rows].tolist()) for _, rows in seen]
     assert set.union(*shares) == set(range(6))
     assert not set.intersection(*shares)
+
+
+def test_scores_that_need_something_of_all_share_the_rest(together, monkeypatch):
+    """RAM-APL each class's mean, which is computed once; CLD the held-out losses of each class."""
+    known, seen = evidence(), []
+    mean, add = centers.class_mean, cld.Correlations.add
+    monkeypatch.setattr(centers, "class_mean", lambda rows: seen.append(len(rows)) or mean(rows))
+    monkeypatch.setattr(cld.Correlations, "add", lambda self, losses, *more: seen.append(len(losses)) or add(
+        self, losses, *more))
+    together(2, lambda: mc.score("ram_apl", known))
+    assert sorted(seen) == sorted(np.bincount(known.labels))
+    seen.clear()
+    together(3, lambda: mc.score("cld", known))
+    assert sorted(seen) == sorted(5 * [166, 167, 167])
+
+
+@pytest.mark.parametrize("held_out", [[2, 3, 5, 7, 8, 9], [9]])  # a class has none of them; a rank's share has none
+def test_held_out_losses_are_those_of_all(held_out, together):
+    rng = np.random.RandomState(0)
+    losses = rng.rand(6, 10).astype(np.float32)
+    of_validation = np.full_like(losses, np.nan)
+    of_validation[:, held_out], losses[:, held_out] = losses[:, held_out], np.nan
+    known = mc.Evidence(np.array([0, 0, 0, 1, 1, 1, 2, 2, 0, 1]),
+                        dynamics=TrainingDynamics(loss=losses, validation_loss=of_validation))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = mc.score("cld", known)
+        assert np.isfinite(expected).sum() == 10 - len(held_out)
+        for values in together(3, lambda: mc.score("cld", known)):
+            np.testing.assert_array_equal(values, expected)
 
 
 # As shares of what the greedy of one process reaches; 50 samples at random reach 0.973, 0.971 and 0.59.

@@ -153,10 +153,12 @@ WRONG = {"metric": ["", "Cosine", 1], "variant": ["", "Paper", 1],
          "never_learned": ["one"], "kernel": ["cosine"], "greedy": ["slow", None], "epsilon": [0, 1, -1],
          "beta": [0, 1.1], "jitter": [0, -1e-6], "already_selected": [[99], [-1], [3, 3], [0.5]],
          "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1], "weighting": ["Mean", 1],
-         "tau": [-0.1, 1, "near"], "confidence": ["loss", None], "turns": ["no", 1], "gamma": [-0.1, float("inf")],
+         "tau": [-0.1, 1, "near"], "confidence": ["loss", None], "turns": ["no", 1], "gamma": [-0.1, "x"],
          "density": ["mean"], "discount": [""], "symmetric": [1, "no"], "scale": ["mean"],
          "draws": [0, 2.5, 2**26 + 1], "exponent": [0, -1.0], "eps": [-0.1, "x"], "dims": [0, 1.5],
          "reach": [0, -1.0, "far"],
+         "clusters": [0, 2.5, "many"], "groups": ["classes", 1], "cluster_seed": [-1, 0.5],
+         "keep": ["random", 1], "per_group": ["yes", 1], "reading": ["later"],
          "a": [-0.1, 1.1, "x"], "kappa": [0, -1.0, float("inf")],
          **{name: [0, -3, 1.5, True, "3", "-2", "5-5", "3-1", "a-b", (1,), (2, 1)] for name in
             ("epochs", "early", "late")}}
@@ -189,8 +191,8 @@ def test_missing_or_unusable_evidence_is_named(name):
 @pytest.mark.parametrize("name", mc.list_scores())
 def test_scores_follow_a_permutation_of_the_samples(name):
     evidence, order = evidence_of(), np.random.RandomState(1).permutation(60)
-    moved = rows_of(evidence, order)
-    np.testing.assert_allclose(mc.score(name, moved), mc.score(name, evidence)[order], rtol=1e-12)
+    moved, options = rows_of(evidence, order), {"groups": "labels"} if name == "prototype" else {}  # clusters: by draws
+    np.testing.assert_allclose(mc.score(name, moved, **options), mc.score(name, evidence, **options)[order], rtol=1e-12)
     assert mc.score(name, evidence).dtype == np.float64
 
 
@@ -394,9 +396,10 @@ def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, ti
 
 def test_which_methods_are_nested(tied):
     others = {name for name in EVERY_METHOD if not METHODS[name].nested_for({})}
-    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl", "lcmat"}
+    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl", "lcmat",
+                      "semdedup", "subzero"}
     for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
-                          ("k_center", {"already_selected": [1]})):
+                          ("k_center", {"already_selected": [1]}), ("prototype", {"per_group": True})):
         assert not METHODS[name].nested_for(options)
     weighted = mc.select("craig", tied, 0.5)
     with pytest.raises(MsCoresetError, match="weighs its picks together"):

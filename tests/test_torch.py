@@ -386,7 +386,7 @@ def test_processes_of_msrun_are_refused(here):
     done = subprocess.run([sys.executable, "-c", program, f"select {QUICK} --rate 0.2"], capture_output=True, text=True,
                           env={**os.environ, "RANK_SIZE": "2", "RANK_ID": "0"})
     assert done.returncode == 2
-    assert "--framework torch runs in one process" in done.stderr
+    assert done.stderr == "error: --framework torch: torchrun starts several processes of it; msrun is MindSpore's\n"
 
 
 def test_a_gpu_that_this_torch_can_not_use_is_said(monkeypatch, caplog):

@@ -20,6 +20,7 @@ from torch_ref.herding import herding
 from torch_ref.k_center import k_center
 from torch_ref.lcmat import lcmat
 from torch_ref.moderate import moderate
+from torch_ref.prototype import prototype
 from torch_ref.prune4rel import prune4rel
 from torch_ref.quota import Picks
 from torch_ref.quotas import with_quota
@@ -27,6 +28,7 @@ from torch_ref.ram_apl import ram_apl
 from torch_ref.rules import RULES
 from torch_ref.score_and_rule import by_score, options_of
 from torch_ref.scores import SCORES
+from torch_ref.subzero import subzero
 
 
 @dataclass(frozen=True)
@@ -126,11 +128,11 @@ def _top_of(name: str) -> Callable[..., Picks]:
     return method
 
 
-_RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl")]
+_RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl", "prototype")]
 _OTHERS = (
-    random, full, moderate, ccs, d2, ram_apl, herding, gm_matching, prune4rel, k_center,
+    random, full, moderate, ccs, d2, prototype, ram_apl, herding, gm_matching, prune4rel, k_center,
     contextual_diversity, craig, lcmat, gradmatch, glister, submodular.facility_location,
-    submodular.graph_cut, submodular.log_determinant)
+    submodular.graph_cut, submodular.log_determinant, subzero)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}
            for name in _RANKED} | {function.__name__: options_of(function) for function in _OTHERS}

@@ -310,16 +310,28 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.T
     Returns:
         (loss, logits (B, C) before the update), detached from the network.
     """
+    loss, logits = backward(network, inputs, labels, weights)
+    descend(network, optimizer, clip_norm)
+    return loss, logits
+
+
+def backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor,
+             weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of a batch's loss, in the parameters' ``grad``; arguments and result as of ``update``."""
     network.train()
     logits = network(inputs)
     losses = F.cross_entropy(logits, labels, reduction="none")
-    optimizer.zero_grad()
+    network.zero_grad()
     loss = (weights * losses).sum() / (weights.sum() or 1)
     loss.backward()
+    return loss.detach(), logits.detach()
+
+
+def descend(network: nn.Module, optimizer: torch.optim.Optimizer, clip_norm: float | None) -> None:
+    """Update the parameters by their ``grad``, which is scaled down to ``clip_norm`` where that is given."""
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
     optimizer.step()
-    return loss.detach(), logits.detach()
 
 
 def observe(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:

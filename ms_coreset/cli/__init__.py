@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ms_coreset.cli.common.plugins import load_from_words, load_plugins
-from ms_coreset.distributed import failing_together, launched, take_part
+from ms_coreset.distributed import failing_together, launcher, take_part
 from ms_coreset.errors import MsCoresetError, MsCoresetWarning
 from ms_coreset.terminal import complain, one_line, printable_warnings, say
 
@@ -34,7 +34,7 @@ USER_ERROR, INTERRUPTED = 2, 130
 def main(arguments: Iterable[str] | None = None, command: str | None = None) -> int:
     """Run a command and return its exit code: 0, 2 for a user's mistake (one line on stderr), 130 after Ctrl-C.
 
-    If msrun has started several processes, they run the command together and return the same code.
+    If msrun or torchrun has started several processes, they run the command together and return the same code.
 
     Args:
         arguments: the words typed after the command; by default the process's
@@ -102,8 +102,10 @@ def _reason(error: OSError | MemoryError) -> str:
 def _run(arguments: Sequence[str], command: str | None, typed: str) -> int:
     if command is None:
         command, arguments = _command(arguments)
-    if launched() and command not in SHARED:
-        raise MsCoresetError(f"{command} runs in one process: start it without msrun, which is for {', '.join(SHARED)}")
+    by = launcher()
+    if by is not None and command not in SHARED:
+        raise MsCoresetError(f"{command} runs in one process: start it without {by.command}, which is for "
+                             f"{', '.join(SHARED)}")
     module = importlib.import_module(f"ms_coreset.cli.{command.replace('-', '_')}")
     load_from_words(arguments)
     parsed = module.parser(typed).parse_args(arguments)

@@ -1,5 +1,6 @@
 """One run on several processes, devices or machines: who takes part, and how they exchange their results."""
 
+from ms_coreset.distributed.launchers import MSRUN, TORCHRUN, launcher, launcher_of, local_rank
 from ms_coreset.distributed.ranks import (
     Alone,
     alone,
@@ -7,8 +8,9 @@ from ms_coreset.distributed.ranks import (
     current,
     failing_together,
     first_before_others,
-    launched,
+    process_group,
     take_part,
 )
 
-__all__ = ["Alone", "alone", "connect", "current", "failing_together", "first_before_others", "launched", "take_part"]
+__all__ = ["MSRUN", "TORCHRUN", "Alone", "alone", "connect", "current", "failing_together", "first_before_others",
+           "launcher", "launcher_of", "local_rank", "process_group", "take_part"]

@@ -1,12 +1,13 @@
 """The processes of a run, its ranks, and what passes between them.
 
-MindSpore's launcher starts one command several times, and once more as the scheduler, by which they find each other::
+MindSpore's launcher, or PyTorch's, starts one command several times::
 
     msrun --worker_num 8 --local_worker_num 8 --join True $(command -v ms-coreset) select --dataset CIFAR10 --rate 0.2
+    torchrun --nproc-per-node 8 -m ms_coreset select --dataset CIFAR10 --rate 0.2 --framework torch
 
-They exchange data through MindSpore's collectives: HCCL on Ascend, NCCL on GPU, MCCL (sockets) on CPU. Before each
-exchange every rank announces what it is about to do, or that it has failed. So no rank waits for one that has failed,
-and an error on any rank is every rank's error. Only rank 0 prints and writes.
+They exchange data through the collectives of the launcher's framework: ``Collectives``, which ``of_mindspore`` and
+``of_torch`` have. Before each exchange every rank announces what it is about to do, or that it has failed. So no rank
+waits for one that has failed, and an error on any rank is every rank's error. Only rank 0 prints and writes.
 
 ``current()`` is the group of ranks that the running code works in: ``Alone`` in a process that was not launched so.
 """
@@ -18,20 +19,17 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import Any, NoReturn, Protocol, TextIO
 
 import numpy as np
 
+from ms_coreset.distributed.launchers import MSRUN, TORCHRUN, Launcher, launcher
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.terminal import complain
 
-if TYPE_CHECKING:
-    from mindspore import Tensor
-
 _GATHER, _SUM, _WAIT, _LEAVE, _FAILED = range(5)
 USER_ERROR = 2  # exit code
-_PATIENCE = 24 * 3600  # seconds that MCCL waits for a slower rank, instead of 30
+_PATIENCE = 24 * 3600  # seconds that a rank on a CPU waits for a slower one
 
 
 class FailedTogether(MsCoresetError):
@@ -42,17 +40,43 @@ class NotConnected(MsCoresetError):
     """The other ranks can't be reached, or no longer."""
 
 
+class Collectives(Protocol):
+    """The exchanges that a framework's collectives are used for; each raises ``RuntimeError`` where a rank is lost.
+
+    Attributes:
+        framework: whose tensors ``sum`` adds.
+        rank: number of this process, 0 .. size - 1.
+        size: number of processes.
+        local_size: those on this machine.
+    """
+
+    framework: str
+    rank: int
+    size: int
+    local_size: int
+
+    def gather(self, array: np.ndarray) -> np.ndarray:
+        """(size, m): every rank's (m,) int32; m is the same on all."""
+
+    def sum(self, tensor: Any) -> Any:
+        """The sum over ranks of the framework's tensors of float32, the same bytes on all."""
+
+    def end(self) -> None:
+        """Let the others go, after the last exchange."""
+
+
 class Alone:
     """A group of one rank, which has everything and exchanges nothing.
 
     Attributes:
+        framework: whose networks the ranks can share, "" for either's.
         rank: its number, 0 .. size - 1.
         size: number of ranks.
         local_size: ranks on this machine.
         first: whether it prints and writes.
     """
 
-    rank, size, local_size, first = 0, 1, 1, True
+    framework, rank, size, local_size, first = "", 0, 1, 1, True
 
     def part(self, n: int, step: int = 1) -> slice:
         """This rank's share of ``n`` consecutive items.
@@ -76,8 +100,8 @@ class Alone:
         """Every rank's array, concatenated by rank."""
         return np.concatenate(self.gather(array))
 
-    def sum(self, tensor: Tensor) -> Tensor:
-        """The sum over ranks of a MindSpore tensor of float32."""
+    def sum(self, tensor: Any) -> Any:
+        """The sum over ranks of a tensor of float32, of the ranks' framework."""
         return tensor
 
     def wait(self) -> None:
@@ -94,14 +118,17 @@ class Alone:
 
 
 class Ranks(Alone):
-    """A group of several processes, connected by MindSpore's collectives."""
+    """A group of several processes.
 
-    def __init__(self, rank: int, size: int, local_size: int) -> None:
-        from mindspore import ops
+    Args:
+        collectives: by which they are connected.
+    """
 
-        self.rank, self.size, self.local_size, self.first = rank, size, local_size, rank == 0
+    def __init__(self, collectives: Collectives) -> None:
+        self._collectives, self.framework = collectives, collectives.framework
+        self.rank, self.size, self.local_size = collectives.rank, collectives.size, collectives.local_size
+        self.first = self.rank == 0
         self.broken = False  # after which nothing can be exchanged any more
-        self._all_gather, self._all_reduce = ops.AllGather(), ops.AllReduce()
 
     def gather(self, array: np.ndarray) -> list[np.ndarray]:
         array = np.ascontiguousarray(array)
@@ -110,10 +137,10 @@ class Ranks(Alone):
         return [np.frombuffer(part, array.dtype).reshape(length, *array.shape[1:])
                 for part, length in zip(parts, announced[:, 2].tolist(), strict=True)]
 
-    def sum(self, tensor: Tensor) -> Tensor:
-        self._announce(_SUM, tensor.size)
+    def sum(self, tensor: Any) -> Any:
+        self._announce(_SUM, int(np.prod(tensor.shape)))
         with self._explain_loss():
-            return self._all_reduce(tensor)
+            return self._collectives.sum(tensor)
 
     def wait(self) -> None:
         self._announce(_WAIT)
@@ -135,6 +162,10 @@ class Ranks(Alone):
     def leave(self) -> None:
         """The last exchange: no rank ends before all have come to their end."""
         self._announce(_LEAVE)
+
+    def end(self) -> None:
+        """Let the others go, after all have left."""
+        self._collectives.end()
 
     def _announce(self, what: int, size: int = 0, length: int = 0, message: bytes = b"") -> np.ndarray:
         """(ranks, 3): what, size and length of every rank; raises ``FailedTogether`` where any has failed."""
@@ -158,10 +189,8 @@ class Ranks(Alone):
 
     def _gather(self, array: np.ndarray) -> np.ndarray:
         """(ranks, m): every rank's (m,), of int32 or int64; it is sent as int32, since not all devices send int64."""
-        from mindspore import Tensor
-
         with self._explain_loss():
-            gathered = self._all_gather(Tensor(array.view(np.int32))).asnumpy()
+            gathered = self._collectives.gather(array.view(np.int32))
         return gathered.view(array.dtype).reshape(self.size, len(array))
 
     @contextlib.contextmanager
@@ -171,8 +200,8 @@ class Ranks(Alone):
             yield
         except RuntimeError as error:
             self.broken = True
-            raise NotConnected(f"rank {self.rank} of {self.size} has lost the others; the log of the one that ended "
-                               "first (msrun --log_dir) says why") from error
+            raise NotConnected(f"rank {self.rank} of {self.size} has lost the others; the one that ended first says "
+                               "why (msrun --log_dir, torchrun --log-dir --redirects 3)") from error
 
 
 def _message(messages: Sequence[str], failed: np.ndarray) -> str:
@@ -208,11 +237,6 @@ def current() -> Alone:
     return _ALONE if _process.group is None or _process.in_turn else _process.group
 
 
-def launched() -> bool:
-    """Whether this process was started as one of several, by msrun or in the same way."""
-    return "MS_ROLE" in os.environ or os.environ.get("RANK_SIZE", "1") not in ("", "1")
-
-
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Let the code within work by itself: it exchanges nothing with other ranks."""
@@ -236,10 +260,11 @@ def first_before_others() -> Iterator[None]:
 
 
 def take_part(run: Callable[[], int]) -> int:
-    """Run a command, as one process of several if msrun has started it so.
+    """Run a command, as one process of several if msrun or torchrun has started it so.
 
-    The scheduler does not run it, but waits for all others to end. A rank that has failed does not return: its process
-    ends.
+    MindSpore's scheduler does not run it, but waits for all others to end. A rank that has failed does not return: its
+    process ends. Of torchrun's processes, a ``torch.distributed`` process group that the program has initialized is
+    used, and left as it is.
 
     Args:
         run: the command; returns an exit code.
@@ -247,13 +272,13 @@ def take_part(run: Callable[[], int]) -> int:
     Returns:
         The exit code.
     """
-    if not launched():
+    by = launcher()
+    if by is None:
         return run()
     if os.environ.get("MS_ROLE") == "MS_SCHED":
         return _schedule()
     _process.taking_part = True
-    rank = os.environ.get("MS_NODE_ID", os.environ.get("RANK_ID", ""))
-    _speak(rank in ("", "0"))
+    _speak(by.is_of_first)
     late = None
     try:
         code = run()
@@ -275,24 +300,15 @@ def _end(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _communication() -> ModuleType:
-    """MindSpore's module of that name; raises ``NotConnected`` where MindSpore is not installed."""
-    try:
-        from mindspore import communication
-    except ModuleNotFoundError as error:
-        raise NotConnected("can't join the other processes without MindSpore, which is not installed: pip install "
-                           '"ms-coreset[mindspore]"') from error
-    return communication
-
-
 def _schedule() -> int:
     try:
-        communication = _communication()
+        with _needing(MSRUN):
+            from ms_coreset.distributed.of_mindspore import schedule
     except NotConnected as error:
         complain(f"error: {error}")
         return USER_ERROR
     try:
-        communication.init()
+        schedule()
     except RuntimeError:  # a worker has gone; its own log says why
         return 1
     return 0
@@ -304,21 +320,70 @@ def connect() -> None:
     Raises:
         NotConnected: if they can't be reached.
     """
-    if not _process.taking_part or _process.group is not None:
+    by = launcher()
+    if by is None or not _process.taking_part or _process.group is not None:
         return
-    # Read when MCCL is first used.
-    os.environ.setdefault("MS_CPU_COMM_OP_TIMEOUT", str(_PATIENCE))
-    communication = _communication()
     try:
-        communication.init()
-        size, local = communication.get_group_size(), communication.get_local_rank_size()
-        group = Ranks(communication.get_rank(), size, local) if size > 1 else _ALONE
+        collectives = _join(by)
     except (RuntimeError, ValueError) as error:
         _process.taking_part = False
-        raise NotConnected(f"can't join the other processes: {str(error).splitlines()[0]}; start them with msrun "
-                           "(docs/scale.md)") from error
-    _process.group = group
-    _speak(group.first)
+        raise NotConnected(f"can't join the other processes: {str(error).partition(chr(10))[0]}; start them with "
+                           f"{by.command} (docs/scale.md)") from error
+    _process.group = Ranks(collectives) if collectives.size > 1 else _ALONE
+    _speak(_process.group.first)
+
+
+def _join(by: Launcher) -> Collectives:
+    """The collectives that connect this process with the others which ``by`` started."""
+    with _needing(by):
+        if by is TORCHRUN:
+            from ms_coreset.distributed.of_torch import TorchCollectives
+
+            return TorchCollectives(_PATIENCE)
+        from ms_coreset.distributed.of_mindspore import MindSporeCollectives
+
+        return MindSporeCollectives(_PATIENCE)
+
+
+@contextlib.contextmanager
+def _needing(by: Launcher) -> Iterator[None]:
+    """Raise ``NotConnected`` where the framework is not installed that the block imports."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise NotConnected(f"can't join the other processes without {by.title}, which is not installed: pip install "
+                           f'"ms-coreset[{by.framework}]"') from error
+
+
+@contextlib.contextmanager
+def process_group() -> Iterator[Alone]:
+    """Share the work of the block among the ranks of the program's own ``torch.distributed`` process group.
+
+    For programs that have initialized it. All ranks run the block, with the same arguments; each ends it with the same
+    results. Without this block, every rank does all the work by itself. Unlike ``take_part``, it leaves output and exit
+    codes to the program. An error on any rank is raised on all of them. The process group stays as it is: arrays go
+    through another one of gloo's, which is made for the block.
+
+    Yields:
+        The group of ranks.
+
+    Raises:
+        NotConnected: where no process group is initialized, and within ``take_part``, which shares the work anyhow.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        raise NotConnected("process_group: call torch.distributed.init_process_group first")
+    if _process.taking_part:
+        raise NotConnected("process_group: this process shares its work already")
+    group = Ranks(_join(TORCHRUN))
+    _process.taking_part, _process.group = True, group
+    try:
+        with failing_together():
+            yield group
+            group.leave()
+    finally:
+        _process.taking_part, _process.group = False, None
+        group.end()
 
 
 @contextlib.contextmanager
@@ -348,7 +413,7 @@ def _tell_others(message: str) -> None:
 
 
 def _leave() -> FailedTogether | None:
-    """End together, after the output is flushed: msrun ends all others as soon as one has failed.
+    """End together, after the output is flushed: a launcher ends all others as soon as one has failed.
 
     Returns:
         The error of a rank that has failed after this one was done, or None.
@@ -359,14 +424,12 @@ def _leave() -> FailedTogether | None:
     with contextlib.suppress(NotConnected):
         connect()
         if _process.taking_part and isinstance(_process.group, Ranks) and not _process.group.broken:
-            from mindspore import communication
-
             try:
                 _process.group.leave()
             except FailedTogether as error:
                 late = error
                 _process.group.leave()
-            communication.release()
+            _process.group.end()
     _speak(True)
     return late
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,13 @@ from torch import nn
 import torch_ref
 from ms_coreset.batches import Batch, Source, ahead_in_thread
 from ms_coreset.device import compute_elsewhere, gpus_text, nvidia_gpus
+from ms_coreset.distributed import TORCHRUN, connect, launcher, local_rank
 from ms_coreset.engines.frameworks import MEMORY, TORCH
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.terminal import warn
 from torch_ref.networks import build_network, options_of
 from torch_ref.networks.layers import reseed
-from torch_ref.training import freeze_first, update
+from torch_ref.training import backward, descend, freeze_first
 
 if TYPE_CHECKING:
     from ms_coreset.kinds import Shapes
@@ -49,7 +50,9 @@ class TorchEngine:
         return "CPU" if self.device.type == "cpu" else self.device.type
 
     def set_device(self, name: str, precision: str) -> str:
-        """Compute with networks on a device, and with everything else on the host.
+        """Compute with networks on a device, and with everything else on the host; then find the other ranks, if any.
+
+        Of several GPUs a process of torchrun takes the one whose number is its own on its machine.
 
         Args:
             name: "auto" (the best available), "cpu", "cuda" or "mps", in any case.
@@ -60,7 +63,8 @@ class TorchEngine:
             The device's name, "CPU" in capitals as elsewhere.
 
         Raises:
-            MsCoresetError: for another name, and for a device that is not available.
+            MsCoresetError: for another name, for a device that is not available, and for one that several processes
+                can't have.
         """
         if name.lower() not in _DEVICES:
             raise MsCoresetError(f"unknown device {name!r}: with --framework torch there are {', '.join(_DEVICES)}")
@@ -72,8 +76,9 @@ class TorchEngine:
                                  f"{', '.join(there)}")
         if name.lower() == "auto" and chosen == "cpu" and (gpus := nvidia_gpus()):
             warn(f"{gpus_text(gpus)} here, which this PyTorch, {torch.__version__}, can't use: computing on the CPU")
-        self.device = torch.device(chosen)
+        self.device = _own_device(chosen) if launcher() is TORCHRUN else torch.device(chosen)
         compute_elsewhere(_settings(chosen, precision))
+        connect()
         return self.device_name
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:
@@ -81,6 +86,12 @@ class TorchEngine:
 
     def array(self, tensor: torch.Tensor) -> np.ndarray:
         return tensor.detach().cpu().numpy()
+
+    def zeros(self, *shape: int) -> torch.Tensor:
+        return torch.zeros(shape, device=self.device)
+
+    def join(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        return torch.cat(tensors)
 
     def asking(self) -> AbstractContextManager[Any]:
         return torch.no_grad()
@@ -95,8 +106,11 @@ class TorchEngine:
     def mean_cross_entropy(self) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
         return lambda logits, labels: nn.functional.cross_entropy(logits, labels.long())
 
+    def layers(self, network: TorchNetwork) -> Iterator[nn.Module]:
+        return network.module.modules()
+
     def first_convolution(self, network: TorchNetwork) -> nn.Conv2d | None:
-        first = next(layer for layer in network.module.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+        first = next(layer for layer in self.layers(network) if isinstance(layer, nn.Conv2d | nn.Linear))
         return first if isinstance(first, nn.Conv2d) else None
 
     def freeze(self, convolution: nn.Conv2d, weight: np.ndarray) -> None:
@@ -194,6 +208,21 @@ def _head_of(shapes: Shapes) -> tuple[str, str]:
     return weight, weight.removesuffix("weight") + "bias"
 
 
+def _own_device(name: str) -> torch.device:
+    """This process's device of that kind, among several processes of torchrun."""
+    if name == "mps":
+        raise MsCoresetError("device mps: PyTorch's processes exchange nothing that lies on it: take --device cpu, or "
+                             "start one process, without torchrun")
+    if name == "cpu":
+        return torch.device("cpu")
+    device, there = torch.device(name, local_rank()), torch.cuda.device_count()
+    if device.index >= there:
+        raise MsCoresetError(f"device {name}: process {device.index} of this machine has none, PyTorch finds {there}: "
+                             f"torchrun --nproc-per-node {there}")
+    torch.cuda.set_device(device)  # NCCL's, too
+    return device
+
+
 def _settings(device: str, precision: str) -> dict[str, Any]:
     """Set torch up for a device; the settings as plain values for a result's notes, none on a CPU."""
     if device == "cpu":
@@ -215,6 +244,7 @@ class Parameter:
 
     def __init__(self, name: str, tensor: torch.Tensor) -> None:
         self.name, self._tensor, self.shape = name, tensor, tuple(tensor.shape)
+        self.requires_grad = tensor.requires_grad
 
     def asnumpy(self) -> np.ndarray:
         """The numbers, in an array of its own."""
@@ -277,32 +307,29 @@ class TorchNetwork:
 
 
 class TorchTrainer:
-    """Updates a network by a recipe; see ``training.loop.Trainer``."""
+    """Computes a network's gradients and updates it by a recipe; see ``training.loop.Trainer``."""
 
     def __init__(self, network: TorchNetwork, recipe: Recipe) -> None:
         self._module, self._engine, self._clip_norm = network.module, network.coreset_engine, recipe.clip_norm
-        self._named = [(parameter.name, parameter._tensor) for parameter in network.get_parameters()
-                       if parameter._tensor.requires_grad]
+        self.parameters = [parameter for parameter in network.get_parameters() if parameter.requires_grad]
+        self._named = [(parameter.name, parameter._tensor) for parameter in self.parameters]
         self._optimizer = torch.optim.SGD([tensor for _, tensor in self._named], lr=recipe.lr,
                                           momentum=recipe.momentum, nesterov=recipe.nesterov,
                                           weight_decay=recipe.weight_decay)
 
-    def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        """Update the network in training mode.
+    def backward(self, images: np.ndarray, labels: np.ndarray,
+                 weights: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor, Sequence[torch.Tensor]]:
+        """(loss, logits, gradients) of a batch; zeros for parameters that the loss does not depend on."""
+        tensor, given = self._engine.tensor, np.ones(len(labels)) if weights is None else weights
+        loss, logits = backward(self._module, tensor(images), tensor(labels).long(), tensor(given.astype(np.float32)))
+        return loss, logits, [torch.zeros_like(own) if own.grad is None else own.grad for _, own in self._named]
 
-        Args:
-            batch: of images and labels.
-            weights: (B,) of the samples, or None for 1.
-            learning_rate: of this update.
-
-        Returns:
-            (loss, logits before the update).
-        """
-        tensor, self._optimizer.param_groups[0]["lr"] = self._engine.tensor, learning_rate
-        given = np.ones(len(batch.rows)) if weights is None else weights
-        loss, logits = update(self._module, self._optimizer, tensor(batch.images), tensor(batch.labels).long(),
-                              tensor(given.astype(np.float32)), self._clip_norm)
-        return float(loss), self._engine.array(logits)
+    def update(self, gradients: Sequence[torch.Tensor], learning_rate: float) -> None:
+        """Update the network by gradients of its parameters."""
+        for (_, own), gradient in zip(self._named, gradients, strict=True):
+            own.grad = gradient
+        self._optimizer.param_groups[0]["lr"] = learning_rate
+        descend(self._module, self._optimizer, self._clip_norm)
 
     def reseed(self, rng: np.random.RandomState) -> None:
         """Make dropout draw from ``rng``."""

@@ -9,6 +9,7 @@ from typing import Any
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import require_mindspore
 from ms_coreset.distributed import current
+from ms_coreset.engines import engine_of
 from ms_coreset.engines.frameworks import MINDSPORE, TORCH
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write
@@ -163,13 +164,8 @@ def _note_ranks(network: Network) -> None:
     ranks = current()
     if ranks.size == 1:
         return
-    from mindspore import nn
-
-    from ms_coreset.networks.layers import Dropout
-
-    cells = [cell for _, cell in network.cells_and_names()]
-    apart = [name for name, kind in (("batch normalisation", nn.BatchNorm2d), ("dropout", Dropout))
-             if any(isinstance(cell, kind) for cell in cells)]
+    kinds = {kind.__name__ for layer in engine_of(network).layers(network) for kind in type(layer).mro()}
+    apart = [name for name, kind in (("batch normalisation", "BatchNorm2d"), ("dropout", "Dropout")) if kind in kinds]
     departure = f"; by share go {' and '.join(apart)}: not the network that one process trains" if apart else ""
     note(f"{ranks.size} ranks share every batch{departure}")
 

@@ -3,7 +3,7 @@
 import importlib.metadata
 
 from ms_coreset.device import mindspore_version, set_device
-from ms_coreset.distributed import launched
+from ms_coreset.distributed import MSRUN, launcher
 from ms_coreset.engines import torch_engine
 from ms_coreset.engines.frameworks import TORCH
 from ms_coreset.errors import MsCoresetError
@@ -18,8 +18,8 @@ def set_up(runtime: Runtime, network: NetworkSource) -> str:
     """
     if network.framework != TORCH:
         return set_device(runtime.device, runtime.precision)
-    if launched():
-        raise MsCoresetError("--framework torch runs in one process: start it without msrun, which is MindSpore's")
+    if launcher() is MSRUN:
+        raise MsCoresetError("--framework torch: torchrun starts several processes of it; msrun is MindSpore's")
     return torch_engine().set_device(runtime.device, runtime.precision)
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from ms_coreset.device import require_mindspore
-from ms_coreset.engines import torch_engine
+from ms_coreset.engines import require_common, torch_engine
 from ms_coreset.engines.frameworks import MINDSPORE, TORCH
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.kinds import Network, Shapes
@@ -114,14 +114,15 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
         ``network.features(x)`` features (B, d), for float32 images (B, in_channels, image_size, image_size).
 
     Raises:
-        MsCoresetError: for an unknown name, for an option that the family does not have, and if the framework is not
-            installed.
+        MsCoresetError: for an unknown name, for an option that the family does not have, if the framework is not
+            installed, and if the ranks are connected by the other one.
     """
     name = _NETWORKS.canonical(name)
     _require_sizes(num_classes=num_classes, in_channels=in_channels, image_size=image_size,
                    width=1 if width is None else width)
     check_seed(seed)
     options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
+    require_common(framework)
     if framework == TORCH:
         return torch_engine().create_network(name, num_classes, in_channels, image_size=image_size, seed=seed,
                                              **options)

@@ -40,7 +40,8 @@ class Entry:
         parallel: how several ranks share it, or a function of the options that returns this. For a score: "samples", if
             the value of a sample depends on that sample alone; "classes", if on its class. For a method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
-            runs ``on_ranks.two_rounds`` over all samples. "": rank 0 works alone.
+            runs ``on_ranks.two_rounds`` over all samples. "": of a method, rank 0 works alone; a score is called with
+            all samples on all ranks, and may share them itself.
         labels: whether it looks at labels, or a function of the options that returns this. False: it takes evidence
             without labels, with ``evidence.groups`` in their place; balance and quotas still need labels.
         label_columns: whether it compares labels with logits, so that labels must be 0 .. C-1, or a function of the

@@ -32,6 +32,12 @@ def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
     return unit
 
 
+def unit_length(rows: np.ndarray) -> np.ndarray:
+    """Rows (m, d) float64 divided by their norms, in place, to the last digit; a row of zeros stays."""
+    lengths = np.sqrt(squared_norms(rows))[:, None]
+    return np.divide(rows, lengths, out=rows, where=lengths > 0)
+
+
 def row_distances(rows: np.ndarray, point: np.ndarray) -> np.ndarray:
     """Euclidean distances (m,) float64 of rows (m, d) to a point (d,), from float64 differences, on the host."""
     return np.sqrt(squared_norms(rows, np.asarray(point, np.float64)))

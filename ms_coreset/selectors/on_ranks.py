@@ -1,10 +1,11 @@
 """Scores and selections on several ranks: how the work is shared, with the result of one process if possible.
 
 Each rank computes a score of single samples for a share of the samples, and a score that uses a sample's class for a
-share of the classes. A method that consists of a score and a rule gives the same result as one process. So do balanced
-methods that choose within each class by itself: each rank takes a share of the classes. Rank 0 does all other work
-alone, except set functions and k-center over all samples: these are maximized in two rounds (``two_rounds``), with
-another result, which the manifest notes.
+share of the classes; ``cld`` and ``ram_apl``, which need a little of all samples, too, share the rest themselves. A
+method that consists of a score and a rule gives the same result as one process. So do balanced methods that choose
+within each class by itself: each rank takes a share of the classes. Rank 0 does all other work alone, except set
+functions and k-center over all samples: these are maximized in two rounds (``two_rounds``), with another result, which
+the manifest notes.
 """
 
 from __future__ import annotations

@@ -60,5 +60,5 @@ def register_score(name: str, needs: Needs = (), cost: str = "", *, source: str 
 
 
 for _name in SCORES.names():
-    if _name not in ("center_distance", "ram_apl"):  # moderate is the former's method; the latter has one of its own
+    if _name not in ("center_distance", "prototype", "ram_apl", "semdedup"):  # moderate, and methods of their own
         _register_top(SCORES[_name], SCORES.aliases(_name))

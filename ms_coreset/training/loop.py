@@ -27,17 +27,16 @@ from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import view_for_test
 from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, default_record, measure
-from ms_coreset.training.parallel import average_statistics, over_ranks, total_weight
+from ms_coreset.training.parallel import Backward, average_statistics, over_ranks, total_weight
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
 if TYPE_CHECKING:
-    from mindspore import Tensor
+    from mindspore import Parameter, Tensor
 
     from ms_coreset.distributed import Alone
-    from ms_coreset.training.optimizer import SGD
     from ms_coreset.training.pipeline import Batch
 
 LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"  # PyTorch's checkpoints end in .pth
@@ -251,7 +250,8 @@ class _Run:
                                  f"{self.epochs} in all")
         if recipe.whiten:
             whiten(network, split, self.rows)
-        self._trainer = _trainer_of(network, recipe, self.ranks)
+        self._trainer = _trainer_of(network, recipe)
+        self._step = _training_step(network, self._trainer, self.ranks)
         validated = self.validation is not None
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
@@ -302,7 +302,7 @@ class _Run:
                 share = () if self.ranks.first else (self.ranks.rank,)
                 self._trainer.reseed(stream(self.seed, "dropout", epoch, *share))
             of_batch = None if weights is None else weights[batch.rows]
-            loss, logits = self._trainer.step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
+            loss, logits = self._step(batch, of_batch, self.recipe.learning_rate(update, per_epoch))
             if not np.isfinite(loss):
                 raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
             self.recorder.record(epoch, batch.rows, logits, batch.labels)
@@ -398,19 +398,24 @@ class _Sums:
 
 
 class Trainer(Protocol):
-    """Updates a network, and has the optimizer's memory."""
+    """Computes a network's gradients in training mode, updates it by them, and has the optimizer's memory."""
 
-    def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        """Update the network in training mode.
+    @property
+    def parameters(self) -> Sequence[Any]:
+        """What it updates, each with its ``shape``."""
+
+    def backward(self, images: np.ndarray, labels: np.ndarray,
+                 weights: np.ndarray | None) -> tuple[Any, Any, Sequence[Any]]:
+        """(loss, logits, gradients of the parameters) of a batch, as tensors.
 
         Args:
-            batch: of images and labels.
+            images: (B, C, H, W).
+            labels: (B,).
             weights: (B,) of the samples, or None for 1.
-            learning_rate: of this update.
-
-        Returns:
-            (loss, logits before the update).
         """
+
+    def update(self, gradients: Sequence[Any], learning_rate: float) -> None:
+        """Update the parameters by these gradients."""
 
     def reseed(self, rng: np.random.RandomState) -> None:
         """Let dropout draw from ``rng``."""
@@ -422,20 +427,21 @@ class Trainer(Protocol):
         """Take back what ``state`` gave."""
 
 
-def _trainer_of(network: Any, recipe: Recipe, ranks: Alone) -> Trainer:
+def _trainer_of(network: Any, recipe: Recipe) -> Trainer:
     by_torch = engine_of(network).name == TORCH
-    return network.trainer(recipe) if by_torch else _OfMindSpore(network, recipe, ranks)
+    return network.trainer(recipe) if by_torch else _OfMindSpore(network, recipe)
 
 
 class _OfMindSpore:
     """A ``Trainer`` of a MindSpore Cell."""
 
-    def __init__(self, network: Network, recipe: Recipe, ranks: Alone) -> None:
+    def __init__(self, network: Network, recipe: Recipe) -> None:
         from ms_coreset.training.optimizer import SGD
 
         optimizer = SGD(list(network.trainable_params()), recipe)
-        self._network, self.state, self.restore = network, optimizer.state, optimizer.restore
-        self.step = _training_step(network, optimizer, ranks)
+        self._network, self.parameters, self.update = network, optimizer.parameters, optimizer.step
+        self.state, self.restore = optimizer.state, optimizer.restore
+        self.backward = _backward_of(network, optimizer.parameters)
 
     def reseed(self, rng: np.random.RandomState) -> None:
         from ms_coreset.networks.layers import reseed
@@ -443,12 +449,8 @@ class _OfMindSpore:
         reseed(self._network, rng)
 
 
-def _training_step(network: Network, optimizer: SGD,
-                   ranks: Alone) -> Callable[[Batch, np.ndarray | None, float], tuple[float, np.ndarray]]:
-    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network.
-
-    On several ranks each goes through its share of the batch; loss, logits and update are of the whole.
-    """
+def _backward_of(network: Network, parameters: list[Parameter]) -> Backward:
+    """``Trainer.backward`` of a MindSpore Cell."""
     import mindspore
     from mindspore import Tensor, ops
 
@@ -464,11 +466,11 @@ def _training_step(network: Network, optimizer: SGD,
         losses, _ = losses_of(logits, targets)
         return (losses * shares).sum(), logits
 
-    gradient = mindspore.value_and_grad(forward, None, optimizer.parameters, has_aux=True)
-    weighted_gradient = mindspore.value_and_grad(weighted_forward, None, optimizer.parameters, has_aux=True)
+    gradient = mindspore.value_and_grad(forward, None, parameters, has_aux=True)
+    weighted_gradient = mindspore.value_and_grad(weighted_forward, None, parameters, has_aux=True)
 
-    def local(images: np.ndarray, labels: np.ndarray,
-              weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+    def backward(images: np.ndarray, labels: np.ndarray,
+                 weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
         if weights is None:
             (loss, logits), gradients = gradient(Tensor(images), Tensor(labels))
         else:
@@ -477,14 +479,23 @@ def _training_step(network: Network, optimizer: SGD,
             (loss, logits), gradients = weighted_gradient(Tensor(images), Tensor(targets), Tensor(shares))
         return loss, logits, gradients
 
-    backward = over_ranks(local, network, optimizer.parameters, ranks)
+    return backward
+
+
+def _training_step(network: Network, trainer: Trainer,
+                   ranks: Alone) -> Callable[[Batch, np.ndarray | None, float], tuple[float, np.ndarray]]:
+    """A function (batch, weights, learning rate) -> (loss, logits before the update) that updates the network.
+
+    On several ranks each goes through its share of the batch; loss, logits and update are of the whole.
+    """
+    engine, backward = engine_of(network), over_ranks(trainer.backward, network, trainer.parameters, ranks)
 
     def step(batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[float, np.ndarray]:
-        loss, logits, gradients = backward(batch.images, batch.labels, weights)
-        optimizer.step(gradients, learning_rate)
-        loss, logits = float(loss.asnumpy()), logits.asnumpy()
+        found, answers, gradients = backward(batch.images, batch.labels, weights)
+        trainer.update(gradients, learning_rate)
+        loss, logits = float(engine.array(found)), engine.array(answers)
         if np.isinf(loss) and weights is None and np.isfinite(logits).all():
-            # The kernel took the logarithm of a probability below float32's least; its gradient is right.
+            # MindSpore's kernel took the logarithm of a probability below float32's least; its gradient is right.
             loss = float(measure(logits, batch.labels)["loss"].mean())
         return loss, logits
 

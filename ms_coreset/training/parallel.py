@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ms_coreset.engines import engine_of
 from ms_coreset.kinds import Network, Trainable
 
 if TYPE_CHECKING:
-    from mindspore import Parameter, Tensor
-
     from ms_coreset.distributed import Alone
 
-Backward = Callable[[np.ndarray, np.ndarray, "np.ndarray | None"], "tuple[Tensor, Tensor, Sequence[Tensor]]"]
+Tensor = Any  # of the network's framework
+Backward = Callable[[np.ndarray, np.ndarray, "np.ndarray | None"], tuple[Tensor, Tensor, Sequence[Tensor]]]
 
 
-def over_ranks(local: Backward, network: Network, parameters: list[Parameter], ranks: Alone) -> Backward:
+def over_ranks(local: Backward, network: Network, parameters: Sequence[Any], ranks: Alone) -> Backward:
     """``local``, a function (images, labels, weights) -> (loss, logits, gradients), for batches shared by ``ranks``.
 
     ``local`` is given the rank's images and the whole batch's labels and weights (None: all 1). With f_r the fraction
@@ -27,21 +27,19 @@ def over_ranks(local: Backward, network: Network, parameters: list[Parameter], r
 
     Args:
         local: computes one rank's share.
-        network: that is trained.
+        network: that is trained, of either framework.
         parameters: of the gradients.
         ranks: that share the batch.
 
     Returns:
         A function like ``local``, of the whole batch.
     """
-    from mindspore import ops
-
-    borders = _borders(parameters)
+    engine, borders = engine_of(network), _borders(parameters)
 
     def of_share(images: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, share: slice) -> list[Tensor]:
-        answers = ops.zeros((len(labels), network.head.out_channels))
+        answers = engine.zeros(len(labels), network.head.out_channels)
         if share.start == share.stop:
-            return [ops.zeros(borders[-1] + 1), answers.reshape(-1)]
+            return [engine.zeros(borders[-1] + 1), answers.reshape(-1)]
         own = None if weights is None else weights[share]
         loss, logits, gradients = local(images, labels[share], own)
         fraction = float(total_weight(labels[share], own) / total_weight(labels, weights))
@@ -51,7 +49,7 @@ def over_ranks(local: Backward, network: Network, parameters: list[Parameter], r
 
     def of_batch(images: np.ndarray, labels: np.ndarray,
                  weights: np.ndarray | None) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
-        total = ranks.sum(ops.cat(of_share(images, labels, weights, ranks.part(len(labels)))))
+        total = ranks.sum(engine.join(of_share(images, labels, weights, ranks.part(len(labels)))))
         gradients = [total[begin:end].reshape(parameter.shape)
                      for parameter, begin, end in zip(parameters, borders, borders[1:], strict=False)]
         return total[borders[-1]], total[borders[-1] + 1:].reshape(len(labels), -1), gradients
@@ -81,17 +79,16 @@ def average_statistics(network: Trainable, ranks: Alone) -> None:
     """
     if ranks.size == 1:
         return
-    from mindspore import Tensor, ops
-
     statistics = [parameter for parameter in network.get_parameters() if not parameter.requires_grad]
     if not statistics:
         return
-    mean = (ranks.sum(ops.cat([parameter.reshape(-1) for parameter in statistics])) / ranks.size).asnumpy()
-    borders = _borders(statistics)
+    engine, borders = engine_of(network), _borders(statistics)
+    own = engine.tensor(np.concatenate([parameter.asnumpy().reshape(-1) for parameter in statistics]))
+    mean = engine.array(ranks.sum(own) / ranks.size)
     for parameter, begin, end in zip(statistics, borders, borders[1:], strict=False):
-        parameter.set_data(Tensor(mean[begin:end].reshape(parameter.shape)))
+        parameter.set_data(engine.tensor(mean[begin:end].reshape(parameter.shape)))
 
 
-def _borders(parameters: list[Parameter]) -> list[int]:
+def _borders(parameters: Sequence[Any]) -> list[int]:
     """Where each parameter begins in one row of them all, and where the last one ends."""
     return np.cumsum([0, *(int(np.prod(parameter.shape)) for parameter in parameters)]).tolist()

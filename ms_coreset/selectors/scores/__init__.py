@@ -15,6 +15,8 @@ from ms_coreset.selectors.scores import (
     dynamic_uncertainty,
     eva,
     imported,
+    prototype,
+    semdedup,
     ram_apl,
     tdds,
     uncertainty,
@@ -22,4 +24,5 @@ from ms_coreset.selectors.scores import (
 )
 
 __all__ = ["aum", "cal", "center_distance", "cld", "deepfool", "dynamic_uncertainty", "el2n", "eva", "forgetting",
-           "grand", "imported", "loss", "ram_apl", "tdds", "uncertainty", "zcore"]
+           "grand", "imported", "loss", "prototype", "ram_apl", "semdedup", "tdds",
+           "uncertainty", "zcore"]

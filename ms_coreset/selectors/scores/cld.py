@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, warn
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.selectors.catalogue import score
@@ -48,21 +49,27 @@ def cld(evidence: Evidence, epochs: Epochs | None = None) -> np.ndarray:
     """
     losses, _ = record_of(evidence, "cld", "loss", epochs)
     held_out, _ = record_of(evidence, "cld", "validation_loss", epochs)
-    correlations = Correlations(require_field(evidence.labels))
+    ranks = current()  # which take a share of the samples each, and all that were held out
+    own = ranks.part(len(evidence))
+    correlations = Correlations(require_field(evidence.labels), own)
     for loss, of_validation in zip(losses, held_out, strict=True):
-        correlations.add(loss, of_validation)
-    return correlations.score()
+        correlations.add(loss[own], of_validation)
+    return ranks.join(correlations.score())
 
 
 class Correlations:
-    """CLD of n samples, updated epoch by epoch: five sums a sample, whatever the number of epochs.
+    """CLD of some of the samples, updated epoch by epoch: five sums a sample, whatever the number of epochs.
 
     The sums are means and sums of products about them, updated with every difference (Welford), which loses no digits.
+
+    Args:
+        labels: (n,) of all samples.
+        own: the m samples that it is of, a slice.
     """
 
-    def __init__(self, labels: np.ndarray) -> None:
+    def __init__(self, labels: np.ndarray, own: slice = slice(None)) -> None:
         _, self.group = np.unique(labels, return_inverse=True)
-        n = len(labels)
+        self.own, n = own, len(labels[own])
         self.epochs = 0
         self.lacking = np.zeros(self.group.max() + 1, bool)
         self.before = np.full((2, n), np.nan)
@@ -74,7 +81,7 @@ class Correlations:
         """Add an epoch.
 
         Args:
-            losses: (n,), NaN of samples that were not seen.
+            losses: (m,), NaN of samples that were not seen.
             of_validation: (n,), the losses of the held-out samples, NaN of others.
         """
         now = np.stack([np.asarray(losses, np.float64), self._class_means(of_validation)])
@@ -90,7 +97,7 @@ class Correlations:
         self.product += apart[0] * still_apart[1]
 
     def _class_means(self, of_validation: np.ndarray) -> np.ndarray:
-        """The mean loss (n,) of the held-out samples of each one's class, or of all where the class has none."""
+        """The mean loss (m,) of the held-out samples of each one's class, or of all where the class has none."""
         held_out = np.flatnonzero(np.isfinite(of_validation))
         if not len(held_out):
             raise MsCoresetError("cld compares with held-out samples, of which no loss was recorded: train with a "
@@ -101,10 +108,10 @@ class Correlations:
             self.lacking = counts == 0
         with np.errstate(invalid="ignore"):
             means = np.bincount(groups, losses, minlength=len(counts)) / counts
-        return np.where(self.lacking, losses.mean(), means)[self.group]
+        return np.where(self.lacking, losses.mean(), means)[self.group[self.own]]
 
     def score(self) -> np.ndarray:
-        """(n,) float64; see ``cld``."""
+        """(m,) float64; see ``cld``."""
         if self.epochs <= LEAST:
             raise MsCoresetError(f"cld: {self.epochs} epochs are too few for a correlation of differences: at least "
                                  f"{LEAST + 1}")

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ms_coreset.distributed import current
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import take
 from ms_coreset.selectors import centers, row_blocks
@@ -51,18 +52,24 @@ def ram_apl(evidence: Evidence, kept: Part = 0.5, a: Part = 0.2, kappa: Positive
     Returns:
         (n,) float64 in [-1, 0]; high = near its class's mean = keep.
     """
-    ranks, misses = np.zeros((2, len(evidence)))
+    ranks, groups = current(), classes(require_field(evidence.labels))
+    part = ranks.part(len(groups))
+    own = groups[part]
+    ram, apl = np.zeros((2, len(evidence)))
     for run in runs_of(evidence):
         features = require_field(run.features)
-        groups = classes(require_field(evidence.labels))
-        means = np.stack([centers.class_mean(take(features, rows)) for rows in groups])
-        for rows, mean in zip(groups, means, strict=True):
+        means = ranks.join(np.reshape([centers.class_mean(take(features, rows)) for rows in own],
+                                      (-1, features.shape[1])))
+        for rows, mean in zip(own, means[part], strict=True):
             centered = np.subtract(take(features, rows), mean, dtype=np.float64)
             nearest_first = ascending(np.square(centered).sum(axis=1))
-            ranks[rows[nearest_first]] += np.arange(len(rows)) / len(rows)
-            misses[rows] += _is_nearer(centered, means - mean)
+            ram[rows[nearest_first]] += np.arange(len(rows)) / len(rows)
+            apl[rows] += _is_nearer(centered, means - mean)
     weight = a + (1 - a) / (1 + np.exp(kappa * (kept - 0.5)))
-    return -(weight * ranks + (1 - weight) * misses) / len(runs_of(evidence))
+    values = -(weight * ram + (1 - weight) * apl) / len(runs_of(evidence))
+    whole = np.empty(len(evidence))
+    whole[np.concatenate(groups)] = ranks.join(values[np.concatenate([np.empty(0, np.int64), *own])])
+    return whole
 
 
 def _is_nearer(centered: np.ndarray, apart: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from ms_coreset.selectors import last_layer_gradients, processors, products, row
 from ms_coreset.selectors.distances import distances_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
 from ms_coreset.selectors.neighbors import nearest_neighbors
-from ms_coreset.selectors.norms import squared_norms
+from ms_coreset.selectors.norms import unit_length
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
@@ -187,7 +187,7 @@ class Cosine:
     batch = 32
 
     def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
-        self._left, self._right = _unit(left), _unit(right)
+        self._left, self._right = unit_length(left), unit_length(right)
         self.width = right.shape[1], left.shape[1]
         self._resident = [products.resident_rows(factor) for factor in (self._left, self._right)]
 
@@ -272,11 +272,6 @@ class _SumOfCosines:
         cosines = [np.einsum("jd,jd->j", self._left[block] @ self._total, self._right[block])
                    for block in blocks(places, 8 * self._right.shape[1])]
         return 0.5 * self._size + 0.5 * np.concatenate(cosines)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    norms = np.sqrt(squared_norms(rows))[:, None]
-    return np.divide(rows, norms, out=rows, where=norms > 0)
 
 
 class GradientDistance:
