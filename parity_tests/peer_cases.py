@@ -1029,9 +1029,114 @@ def partly_scored(package, inputs):
     return {"imported": values}
 
 
+def _messages():
+    for mode in ("sum", "product"):
+        for discount in ("weighted", "absolute"):
+            for k in (10, 60):
+                key = f"d2/graph/{mode}_{discount}/k{k}_sorted"
+                yield Case(key, d2_picks(key, "ccs/el2n", density=mode, discount=discount, gamma=1.0), same_members)
+        for discount, gamma in (("weighted", 1.0), ("weighted", 0.1), ("absolute", 1.0)):
+            key = f"d2pre/{mode}_{discount}_gamma{gamma}/order60"
+            yield Case(key, directed_d2_picks(key), same_order)
+
+    def craft(inputs):
+        return inputs.peers["ccs/alloc/crafted_bins"]
+
+    for k in (7, 20, 50, 120, 180):
+        yield Case(f"d2/alloc/crafted_k{k}", draws(craft, k), same_draws(craft))
+
+
+def d2_picks(key, score, **options):
+    """As many as the peer picked, by its own score of another key, which 10 neighbors pass on."""
+    def compute(package, inputs):
+        evidence = inputs.evidence(package, imported=inputs.peers[score])
+        rate = len(inputs.peers[key]) / len(evidence.labels)
+        return package.select("d2", evidence, rate, score="imported", neighbors=10, **options).indices
+    return compute
+
+
+def directed_d2_picks(key):
+    """The same by a graph of directed lists, with the options that a key's second part names."""
+    density, discount, gamma = key.split("/")[1].split("_")
+    return d2_picks(key, "in/el2n_mean", density=density, discount=discount, gamma=float(gamma.removeprefix("gamma")),
+                    symmetric=False)
+
+
+def _relabeled():
+    for mode in ("unb", "bal"):
+        for tau in (0.95, 0.975):
+            yield _relabel(f"prune4rel/f64/{mode}/tau{tau}_eta1_conf/order60", tau=tau)
+    for peer in ("Entropy", "Margin"):
+        yield _relabel(f"prune4rel/f64/bal/tau0.95_eta1_{peer}/order60", tau=0.95, confidence=peer.lower())
+    yield _relabel("prune4rel/f64/unb/euclidean_eta100_conf/order60", metric="euclidean", eta=100.0, tau=0.0)
+
+
+def _relabel(key, **options):
+    return Case(key, picks_of("prune4rel", 60, turns="/bal/" in key, **options), same_order)
+
+
+def _loss_curvature():
+    for peer, eps in (("worst_eps0.05", 0.05), ("worst_eps0.01", 0.01), ("grad_l2", 0.0)):
+        for rate in (0.1, 0.3):
+            yield Case(f"lcmat/scale1/{peer}/bal/f{rate}_indices", _of_classes(rate, eps), as_near(eps))
+    yield Case("lcmat/scale1/class3/worst_eps0.05_order12", _in_class_3(12), as_near(0.05))
+
+
+def _of_classes(rate, eps):
+    return picks_of("lcmat", rate=rate, balance=True, eps=eps, reach=10.0)
+
+
+def _in_class_3(budget):
+    def compute(package, inputs):
+        return inputs.rows_of(3)[picks_of("lcmat", budget, rows=3, reach=10.0)(package, inputs)]
+    return compute
+
+
+def as_near(eps):
+    def rule(actual, expected, inputs):
+        """as many of each class, within 0.001 as near to all, 0.9 of a whole set the same (ties, the peer's float32)"""
+        assert len(actual) == 12 or np.isin(actual, expected).mean() >= 0.9
+        for label in np.unique(inputs.labels[expected]):
+            rows = inputs.rows_of(label)
+            kernel = curvature_kernel(inputs, rows, eps)
+            ours, peers = (np.flatnonzero(np.isin(rows, picks)) for picks in (actual, expected))
+            assert len(ours) == len(peers)
+            assert cover(kernel, ours) == _near(cover(kernel, peers), 1e-3)
+    return rule
+
+
+def curvature_kernel(inputs, rows, eps):
+    """The peer's similarities of a class, 10 less the distances, at least 0, in float64."""
+    gradients = gradient_rows(inputs, rows)
+    p, features = softmax(inputs["logits"][rows].astype(float)), inputs["emb"][rows].astype(float)
+    bent = p * (1 - p)
+    bent = np.column_stack([bent, (bent[:, :, None] * features[:, None, :]**2).reshape(len(rows), -1)])
+    bent = bent[:, np.argsort(-bent.var(axis=0), kind="stable")[:100]]
+    distances = np.linalg.norm(gradients[:, None] - gradients[None], axis=2)
+    return np.maximum(10 - distances - eps * np.abs(bent[:, None] - bent[None]).sum(axis=2), 0)
+
+
+def _coverage_of_planes():
+    for neighbors, atol in ((1000, 1e-3), (50, 0.1)):
+        yield Case(f"zcore/nsamp2000_nn{neighbors}_rng0_raw", score_values("zcore", draws=2000, neighbors=neighbors),
+                   on_a_line(atol))
+
+
+def on_a_line(atol):
+    def rule(actual, expected, inputs):
+        away = np.abs(expected - np.polyval(np.polyfit(actual, expected, 1), actual))
+        near = away <= np.quantile(away, 0.98)
+        away = np.abs(expected - np.polyval(np.polyfit(actual[near], expected[near], 1), actual))
+        assert np.quantile(away, 0.98) <= atol and np.corrcoef(actual, expected)[0, 1] > 0.98
+    rule.__doc__ = (f"the same before it is brought to [0, 1], to {atol:g}, of 98 % of the samples (which of equally "
+                    "near ones loses, the peer's sort leaves open)")
+    return rule
+
+
 CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _craig, _matching, _glister, _attacks,
                             _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _prototypes,
-                            _beta_draws, _quotas, _extrapolated)
+                            _beta_draws, _quotas, _extrapolated, _messages, _coverage_of_planes, _relabeled,
+                            _loss_curvature)
          for case in group()]
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
@@ -1070,8 +1175,8 @@ NOT_COMPARED = {
     "apricot/SaturatedCoverage*": "not a method of ours",
     "apricot/FeatureBased*": "not a method of ours",
     "apricot/FL_data_euclidean/*": "another kernel",
-    "d2/graph/*": "D2 pruning is not a method of ours",
-    "d2/alloc/*": "D2 pruning is not a method of ours",
+    "d2/graph/*/start_density": "what picks begin with is not a result; the picks are compared",
+    "d2/alloc/crafted_k0": "nothing to select is an error with us",
     "tdds/*/argsort": "the order of scores that are compared",
     "dual/tdds*": "DUAL's code takes logarithms of logits, in the same window again and again",
     "dual/aum_quirk_lastepoch": "counts the last epoch alone",
@@ -1093,8 +1198,15 @@ NOT_COMPARED = {
     "drop/real/k*/normalize_quota": "set by set another key: compared in test_quota_vectors",
     "drop/real/k*/picked_by_el2n_npseed0": "filled up at random with what the quotas leave unassigned",
     "drop/scorer_*": "its windows are one epoch shorter, and its prototypes are class means; not scores of ours",
-    "prune4rel/*": "Prune4ReL is not a method of ours",
-    "lcmat/*": "LCMat is not a method of ours",
+    "prune4rel/f64/*/k*_sorted": "set by set another key: compared in test_budget_vectors",
+    "prune4rel/f16/*": "in half precision gains are 0 after a few picks, and the lowest place wins; ours are as in f64",
+    "lcmat/scale1/gradients_first5": "gradients are never written out; the picks by them are compared",
+    "lcmat/scale1/hessian_diag_first5": "curvatures are not a result; compared in test_budget_vectors with the twin's",
+    "lcmat/scale1/class3/K100_dims": "compared in test_budget_vectors, of both packages, for curvatures are no result",
+    "lcmat/scale1/class3/variances": "what the columns above are chosen by",
+    "lcmat/scale1/class3/l*": "distances are not a result; the picks by them are compared",
+    "lcmat/quirkB128/*": "the mean over a batch: gradients of a smaller last batch weigh more",
+    "lcmat/scale1/adacore*": "a division by 0 wherever a feature is 0, and little but 0 elsewhere: not ours",
     "rs2/*": "RS2 is not a method of ours",
     "sslproto/labels": "clusters by its own draws, which other keys refer to",
     "sslproto/*_cosine_f0.3": "by the cosine with the mean of the features as given; ours is with that of directions",
@@ -1103,9 +1215,11 @@ NOT_COMPARED = {
     "extrapolate/*/pearson*": "by scores that were not given; ours tells how well the given ones are met",
     "rho/*": "RHO-loss is not a method of ours",
     "vog/*": "VoG is not a method of ours",
-    "d2pre/*": "D2 pruning is not a method of ours",
+    "d2pre/*/start_density": "what picks begin with is not a result; the picks are compared",
+    "d2pre/*/k*_sorted": "set by set another key: compared in test_budget_vectors",
     "rcap/*": "RCAP is not a method of ours",
-    "zcore/*": "ZCore is not a method of ours",
+    "zcore/live_columns": "which features differ is not a result; the scores are by these alone",
+    "zcore/loop_nsamp500_nn50_npseed0_raw": "NumPy's former generator, one draw at a time; the same sums as its others",
     "attacks/clean_logits": "answers of the network that is attacked",
     "attacks/PGD_random_torchseed0_start": "drawn with torch's generator; a starting place that another key refers to",
     "attacks/DeepFool*": "it clips to the range of images and overshoots; ours is a distance",

@@ -38,6 +38,7 @@ SCORE_OPTIONS = {
     "extrapolated": [{"neighbors": 1}, {"neighbors": 2, "weighting": "distance"},
                      {"neighbors": 2, "metric": "cosine"},
                      {"neighbors": 3, "metric": "cosine", "weighting": "distance"}],
+    "zcore": [{"draws": 50, "neighbors": 3}, {"exponent": 1.5, "neighbors": 5}],
     "prototype": [{"clusters": 3, "metric": "euclidean"}, {"groups": "labels"}, {"clusters": 2, "cluster_seed": 5},
                   {"groups": "labels", "metric": "euclidean"}],
     "semdedup": [{"clusters": 3}, {"groups": "labels", "keep": "easy"}, {"reading": "kept", "eps": 0.3, "clusters": 2},
@@ -52,6 +53,12 @@ METHOD_OPTIONS = {
     "moderate": [{"center": "mean"}, COSINE, {"mis_ratio": 0.2}, {**COSINE, "mis_ratio": 0.1, "cutoff_score": "el2n"}],
     "ccs": [{"score": "aum", "cutoff_score": "aum", "mis_ratio": 0.2, "strata": 7},
             {"score": "forgetting", "strata": 6}, {"score": "el2n", "cutoff_score": "loss", "mis_ratio": 0.3}],
+    "d2": [{"score": "imported", "gamma": 1.0, "discount": "absolute"}, {"score": "el2n", "density": "product"},
+           {"score": "imported", "symmetric": False, "neighbors": 2}, {"score": "loss", "scale": "median"},
+           {"score": "aum", "mis_ratio": 0.2}],
+    "prune4rel": [{"tau": 0.6, "turns": False}, {"tau": 0.0, "metric": "euclidean", "eta": 100.0},
+                  {"confidence": "entropy", "tau": 0.8}, {"confidence": "margin", "tau": 0.5, "eta": 0.1}],
+    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}],
     "herding": [{"variant": "deepcore"}, COSINE],
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],
@@ -70,6 +77,8 @@ RULE_OPTIONS = {
     "beta": [{"c_d": 11.0}, {"epochs": 3}],
     "offset": [{"offset": 0.0}, {"offset": 0.55}],
     "best_window": [{"step": 0.2, "lam": 0.1}],
+    "d2": [{"neighbors": 3, "gamma": 0.5, "discount": "absolute"}, {"density": "product", "symmetric": False},
+           {"scale": "median", "mis_ratio": 0.1, "cutoff_score": "loss"}],
 }
 
 

@@ -175,16 +175,21 @@ def by_hand(balance):
     pairs = 400 ** 2 if balance else 3 * 400 ** 2  # craig has no similarities across classes
     return {
         "random": (-16 * N, N), "full": (-16 * N, N), "moderate": (4 * 400 * D, N * D),
+        "d2": ((16 if balance else 4) * m * D + 48 * 2 * m * 5, pools * (2 * m * m * D + 4 * m * k)),
+        "zcore": (4 * N * D + 48 * N + 24 * 10 * N, 8 * 10 * N * N),
         "extrapolated": (2 * 8 * N * D, 2 * N * N * D),
         "cal": (4 * 400 * D + 4 * 400 * D + 16 * 400 * C + 4 * 400 * C + 240 * 400, 2 * N * 400 * D),
         "herding": (copy + 60 * m, one_by_one),
         "ram_apl": (4 * 400 * D + 16 * 400 * D + 16 * C * D, 2 * N * C * D),
         "tdds": (8 * N * (9 + 2), N * C), "cld": (120 * N, N),
         "gm_matching": (4 * 400 * D + 8 * 400 * (D + 4), 2 * D * 3 * 400 * (40 + 20)),  # within classes, always
+        "prune4rel": (copy + logits + 12 * m * D + 80 * m, one_by_one),
         "k_center": (copy + 8 * D * 256, one_by_one),
         "contextual_diversity": (16 * m * C + 32 * 256 * C, 4 * pools * m * C * k),
         "facility_location": (kernel + 8 * m * m, pools * m * m * (D + C)),
         "craig": (apart + 8 * pairs, pools * pairs * (D + C)),
+        "lcmat": (4 * 400 * D + 4 * 400 * C + 8 * 400 * (D + C + C) + 40 * 400 + (8 * 400 + 32) * C * (D + 1)
+                  + 8 * 400**2, 3 * 400**2 * (D + C + 2 * C * (D + 1))),  # within classes, always, of all 24 columns
         "subzero": (copy + 8 * m * D + 40 * m + 8 * m * m, pools * m * m * (D + C)),
         "prototype": (16 * N * D, 160 * N * D * C + 2 * N * D),  # some steps of as many clusters as classes
         "semdedup": (16 * N * D, 160 * N * D + N * N * D),  # one cluster

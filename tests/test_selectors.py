@@ -148,13 +148,17 @@ WRONG = {"metric": ["", "Cosine", 1], "variant": ["", "Paper", 1],
          "lam": [-1, float("nan"), float("inf"), "much", True], "refill": ["random"],
          "batch_size": [0, 1.5, True, None], "eta": [0, -1.0, "x"], "aggregate": ["median"], "rounds": [0, 2.5],
          "center": ["mode", 3], "strata": [0, 2.5], "mis_ratio": [1, -0.1, "half"], "score": [7], "cutoff_score": [7],
-         "neighbors": [0, -3, 1.5], "probes": [-1, 2.5, True],
-         "within_class": ["no", 1], "direction": ["up"], "first": [-1, 0.5], "last": [-1],
+         "neighbors": [0, -3, 1.5], "probes": [-1, 2.5, None, True], "within_class": ["no", 1],
+         "direction": ["up"], "first": [-1, 0.5], "last": [-1],
          "never_learned": ["one"], "kernel": ["cosine"], "greedy": ["slow", None], "epsilon": [0, 1, -1],
          "beta": [0, 1.1], "jitter": [0, -1e-6], "already_selected": [[99], [-1], [3, 3], [0.5]],
          "start": ["target", 0], "window": [1, 2.5, "10"], "weight": [-0.1, 1.1], "weighting": ["Mean", 1],
-         "gamma": [0, 1, -0.1, "x"], "clusters": [0, 2.5, "many"], "groups": ["classes", 1], "cluster_seed": [-1, 0.5],
-         "keep": ["random", 1], "per_group": ["yes", 1], "reading": ["later"], "eps": [-0.1, 2.1, "x"],
+         "tau": [-0.1, 1, "near"], "confidence": ["loss", None], "turns": ["no", 1], "gamma": [-0.1, "x"],
+         "density": ["mean"], "discount": [""], "symmetric": [1, "no"], "scale": ["mean"],
+         "draws": [0, 2.5, 2**26 + 1], "exponent": [0, -1.0], "eps": [-0.1, "x"], "dims": [0, 1.5],
+         "reach": [0, -1.0, "far"],
+         "clusters": [0, 2.5, "many"], "groups": ["classes", 1], "cluster_seed": [-1, 0.5],
+         "keep": ["random", 1], "per_group": ["yes", 1], "reading": ["later"],
          "a": [-0.1, 1.1, "x"], "kappa": [0, -1.0, float("inf")],
          **{name: [0, -3, 1.5, True, "3", "-2", "5-5", "3-1", "a-b", (1,), (2, 1)] for name in
             ("epochs", "early", "late")}}
@@ -392,7 +396,7 @@ def test_a_nested_method_s_ranking_serves_lower_rates(name, options, balance, ti
 
 def test_which_methods_are_nested(tied):
     others = {name for name in EVERY_METHOD if not METHODS[name].nested_for({})}
-    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl",
+    assert others == {"random", "full", "moderate", "ccs", "craig", "gradmatch", "gm_matching", "ram_apl", "lcmat",
                       "semdedup", "subzero"}
     for name, options in (("facility_location", {"greedy": "stochastic"}), ("glister", {"rounds": 3}),
                           ("k_center", {"already_selected": [1]}), ("prototype", {"per_group": True})):

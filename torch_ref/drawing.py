@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from torch_ref.evidence import Evidence, require
+from torch_ref.message_passing import messages
 from torch_ref.quota import TIE, join
 from torch_ref.scores.training_dynamics import record_of
 
@@ -117,4 +118,5 @@ def _answers(rows: torch.Tensor, labels: torch.Tensor, window: np.ndarray, class
     return rows @ (inside.T @ torch.linalg.solve(kernel, targets))
 
 
-DRAWING: dict[str, Callable[..., np.ndarray]] = {"beta": beta, "offset": offset, "best_window": best_window}
+DRAWING: dict[str, Callable[..., np.ndarray]] = {"beta": beta, "offset": offset, "best_window": best_window,
+                                               "d2": messages}

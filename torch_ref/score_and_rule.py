@@ -18,7 +18,11 @@ def by_score(evidence: Evidence, rate: float, balance: bool, seed: int, name: st
              mis_ratio: float = 0.0, cutoff_score: str = "accumulated_margin", normalize: str = "none",
              **options: Any) -> Picks:
     """(indices, weights, scores) of the score ``name`` with a rule, after the cut-off if there is one."""
+    if name in SCORES and "seed" in options_of(SCORES[name]):
+        options = {"seed": seed, **options}
     if rule in DRAWING:
+        cut_off = {"mis_ratio": mis_ratio, "cutoff_score": cutoff_score}
+        options |= {key: value for key, value in cut_off.items() if key in options_of(DRAWING[rule])}
         return _by_drawing(evidence, rate, balance, seed, name, rule, normalize, options)
     values = _in_range(score(name, evidence, **options), evidence.labels, normalize)
     rng = np.random.RandomState(seed)

@@ -11,14 +11,17 @@ from torch_ref.baselines import full, random
 from torch_ref.ccs import ccs
 from torch_ref.contextual_diversity import contextual_diversity
 from torch_ref.craig import craig
+from torch_ref.d2 import d2
 from torch_ref.evidence import Evidence
 from torch_ref.glister import glister
 from torch_ref.gm_matching import gm_matching
 from torch_ref.gradmatch import gradmatch
 from torch_ref.herding import herding
 from torch_ref.k_center import k_center
+from torch_ref.lcmat import lcmat
 from torch_ref.moderate import moderate
 from torch_ref.prototype import prototype
+from torch_ref.prune4rel import prune4rel
 from torch_ref.quota import Picks
 from torch_ref.quotas import with_quota
 from torch_ref.ram_apl import ram_apl
@@ -127,9 +130,9 @@ def _top_of(name: str) -> Callable[..., Picks]:
 
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl", "prototype")]
 _OTHERS = (
-    random, full, moderate, ccs, prototype, ram_apl, herding, gm_matching, k_center,
-    contextual_diversity, craig, gradmatch, glister, submodular.facility_location,
+    random, full, moderate, ccs, d2, prototype, ram_apl, herding, gm_matching, prune4rel, k_center,
+    contextual_diversity, craig, lcmat, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant, subzero)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
-OPTIONS = {name: options_of(SCORES[name]) for name in _RANKED} | {function.__name__: options_of(function)
-                                                                for function in _OTHERS}
+OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}
+           for name in _RANKED} | {function.__name__: options_of(function) for function in _OTHERS}

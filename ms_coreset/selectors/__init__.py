@@ -12,9 +12,10 @@ from ms_coreset.evidence import Evidence
 
 # Lists and messages name what these register in this order.
 # isort: off
-from ms_coreset.selectors import baselines, best_window, beta, class_quotas
-from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, gradmatch, glister, offset
-from ms_coreset.selectors import scores, moderate, ccs, top_of_score, prototype, ram_apl, semdedup, submodular
+from ms_coreset.selectors import baselines, best_window, beta, class_quotas, message_passing
+from ms_coreset.selectors import herding, k_center, contextual_diversity, gm_matching, prune4rel, gradmatch, glister
+from ms_coreset.selectors import offset
+from ms_coreset.selectors import scores, moderate, ccs, d2, top_of_score, prototype, ram_apl, semdedup, submodular
 # isort: on
 from ms_coreset.selectors import on_ranks, score_and_rule, searches
 from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
@@ -27,10 +28,11 @@ from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.top_of_score import register_score
 
 __all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "ccs",
-           "class_quotas", "contextual_diversity", "describe", "estimate", "glister", "gm_matching", "gradmatch",
-           "herding", "k_center", "list_methods", "list_rules", "list_scores", "moderate", "offset", "pick_by_group",
-           "prototype", "ram_apl", "register_method", "register_rule", "register_score", "score", "scores", "select",
-           "select_by", "semdedup", "submodular", "top_of_score"]
+           "class_quotas", "contextual_diversity", "d2", "describe", "estimate", "glister", "gm_matching",
+           "gradmatch", "herding", "k_center", "list_methods", "list_rules", "list_scores", "message_passing",
+           "moderate", "offset", "pick_by_group", "prototype", "prune4rel", "ram_apl", "register_method",
+           "register_rule", "register_score", "score", "scores", "select", "select_by", "semdedup", "submodular",
+           "top_of_score"]
 
 
 @one_blas_thread

@@ -15,6 +15,7 @@ SCORES: "Registry[Entry]" = Registry("score")
 RULES: "Registry[Entry]" = Registry("rule")
 QUOTAS: "Registry[Entry]" = Registry("quota")
 
+SEED = "seed"  # the option of a score that draws at random; methods and rules give it the request's
 Needs = tuple | Callable
 Flag = bool | Callable
 

@@ -39,13 +39,18 @@ def pick_on_first(values: np.ndarray, evidence: Evidence, request: Request,
     Raises:
         MsCoresetError: if fewer samples have a value than are to be kept.
     """
+    found = current().from_first(lambda: {"indices": pick_scored(values, evidence, request, pick)})
+    return Selection(found["indices"])
+
+
+def pick_scored(values: np.ndarray, evidence: Evidence, request: Request,
+                pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+    """The places (k,) that ``pick_on_first`` selects; every rank that calls it picks."""
     unseen = int(np.isnan(values).sum())
     if unseen:
         warn(f"{unseen:,} of {len(values):,} samples are never picked: they have no score, for training did not show "
              "them (such as those held out for validation)")
-    found = current().from_first(lambda: {"indices": pick_by_group(
-        evidence.groups, request, lambda rows, k: pick(with_score(rows, values, k), k))})
-    return Selection(found["indices"])
+    return pick_by_group(evidence.groups, request, lambda rows, k: pick(with_score(rows, values, k), k))
 
 
 def with_score(rows: np.ndarray, values: np.ndarray, k: int) -> np.ndarray:
@@ -130,8 +135,8 @@ def cutoff_needs_labels(options: dict[str, Any]) -> bool:
     return bool(share) and (share == AUTO or SCORES[options["cutoff_score"]].needs_labels({}))
 
 
-def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
-              cutoff_score: str) -> tuple[np.ndarray, float]:
+def hardness_for_cutoff(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: float | str,
+                        cutoff_score: str) -> tuple[np.ndarray, float]:
     """The values (n,) of the cut-off's score, and the share that is cut off.
 
     The score is not computed if nothing is cut off.
@@ -144,7 +149,7 @@ def _hardness(values: np.ndarray, evidence: Evidence, request: Request, mis_rati
     return on_ranks.values(cutoff, evidence, {}), share
 
 
-def _where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
+def where_known(values: np.ndarray, other: np.ndarray) -> np.ndarray:
     """``values`` (n,), and NaN where ``other`` is NaN."""
     return np.where(np.isnan(other), np.nan, values)
 
@@ -169,7 +174,7 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
     Returns:
         The picks, a ``Selection``.
     """
-    hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
+    hardness, share = hardness_for_cutoff(values, evidence, request, mis_ratio, cutoff_score)
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         if share:
@@ -178,7 +183,7 @@ def window(values: np.ndarray, evidence: Evidence, request: Request, mis_ratio: 
             return rows[rules.moderate_window(values[rows], request.rate)]
         return rows[rules.window(values[rows], k)]
 
-    return pick_on_first(_where_known(values, hardness), evidence, request, pick)
+    return pick_on_first(where_known(values, hardness), evidence, request, pick)
 
 
 @rule("random", labels=False, cost="n")
@@ -231,11 +236,11 @@ def strata(values: np.ndarray, evidence: Evidence, request: Request, strata: Cou
     Returns:
         The picks, a ``Selection``.
     """
-    hardness, share = _hardness(values, evidence, request, mis_ratio, cutoff_score)
+    hardness, share = hardness_for_cutoff(values, evidence, request, mis_ratio, cutoff_score)
     rng = np.random.RandomState(request.seed)
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
         rows = rows[rules.after_cutoff(hardness[rows], k, share)] if share else rows
         return rows[rules.spread_over_strata(values[rows], k, rng, strata)]
 
-    return pick_on_first(_where_known(values, hardness), evidence, request, pick)
+    return pick_on_first(where_known(values, hardness), evidence, request, pick)

@@ -11,7 +11,7 @@ from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.centers import geometric_median
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Metric, OneOf
-from ms_coreset.selectors.quota import Request, classes, pick_by_group, proportional
+from ms_coreset.selectors.quota import Request, pick_within_classes
 from ms_coreset.selectors.rules import first_best
 from ms_coreset.selectors.selection import Selection
 
@@ -49,22 +49,16 @@ def gm_matching(evidence: Evidence, request: Request, metric: Metric = "cosine",
     Returns:
         The picks, a ``Selection``.
     """
-    def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        members = [rows[places] for places in classes(require_field(evidence.labels)[rows])]
-        budgets = proportional(k, [len(places) for places in members])
-        return np.concatenate([places[of_class(places, picks)]
-                               for places, picks in zip(members, budgets, strict=True)])
-
-    def of_class(places: np.ndarray, k: int) -> list[int]:
+    def of_class(places: np.ndarray, k: int) -> np.ndarray:
         features = take(require_field(evidence.features), places)
         center = geometric_median(features)
         if metric == "cosine":
             rows, center = norms.rows_in_metric(features, metric), norms.rows_in_metric(center[None], metric)[0]
         else:  # counted from the center, whatever the origin
             rows, center = np.subtract(features, center, dtype=np.float64), np.zeros_like(center)
-        return _match(rows, center, _first(rows, center, start, request.seed), metric, k)
+        return places[_match(rows, center, _first(rows, center, start, request.seed), metric, k)]
 
-    return Selection(pick_by_group(evidence.groups, request, pick))
+    return Selection(pick_within_classes(require_field(evidence.labels), request, of_class))
 
 
 def _first(rows: np.ndarray, center: np.ndarray, start: str, seed: int) -> np.ndarray:

@@ -87,6 +87,31 @@ def pick_by_group(labels: np.ndarray, request: Request, pick: Callable[[np.ndarr
     return np.concatenate(picks)
 
 
+def pick_within_classes(labels: np.ndarray, request: Request,
+                        pick: Callable[[np.ndarray, int], np.ndarray]) -> np.ndarray:
+    """As ``pick_by_group``, but each class is chosen from by itself, balanced or not.
+
+    Unbalanced, the classes share the budget in proportion to their sizes (``proportional``).
+
+    Args:
+        labels: (n,) integers, the class of each sample.
+        request: rate, balance, seed and memory, see ``quota.Request``.
+        pick: (rows of one class, ascending places; k, at least 1) -> k of them.
+
+    Returns:
+        The picks, classes by ascending label.
+
+    Raises:
+        MsCoresetError: as ``pick_by_group``.
+    """
+    def of_group(rows: np.ndarray, k: int) -> np.ndarray:
+        members = [rows[places] for places in classes(labels[rows])]
+        shares = proportional(k, [len(places) for places in members])
+        return np.concatenate([pick(places, share) for places, share in zip(members, shares, strict=True) if share])
+
+    return pick_by_group(labels, request, of_group)
+
+
 def group_budgets(labels: np.ndarray, request: Request) -> list[tuple[np.ndarray, int]]:
     """The groups of ``pick_by_group`` that have a budget: pairs of ascending places and the budget."""
     groups = classes(labels) if request.balance else [np.arange(len(labels))]

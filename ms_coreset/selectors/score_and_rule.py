@@ -5,7 +5,7 @@ from typing import Any
 from ms_coreset.arrays import plain
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors import on_ranks
-from ms_coreset.selectors.catalogue import RULES, SCORES
+from ms_coreset.selectors.catalogue import RULES, SCORES, SEED, Entry
 from ms_coreset.selectors.normalization import NORMALIZATION, NORMALIZE, Range, normalize_scores
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
@@ -32,7 +32,7 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
     options = {name: value for name, value in options.items() if name not in of_rule or name in entry.options}
     entry.check_options(options)
     drawn.check_options(of_rule)
-    options, of_rule = plain(options), plain(of_rule)
+    options, of_rule = with_seed(entry, request, plain(options)), plain(of_rule)
     entry.require(evidence, options)
     drawn.require(evidence, of_rule)
     NORMALIZATION.require(evidence, {NORMALIZE: normalize})
@@ -42,5 +42,10 @@ def by_score(evidence: Evidence, request: Request, score: str, rule: str = "top"
 
 def keep_by(rule: str, name: str, evidence: Evidence, request: Request, **options: Any) -> Selection:
     """Select by the score ``name`` and a rule without options."""
-    values = on_ranks.values(SCORES[name], evidence, options)
+    values = on_ranks.values(SCORES[name], evidence, with_seed(SCORES[name], request, options))
     return RULES[rule].function(values, evidence, request)._replace(scores=values)
+
+
+def with_seed(score: Entry, request: Request, options: dict[str, Any]) -> dict[str, Any]:
+    """A score's options, with the request's seed where it draws at random: it has an option ``seed`` then."""
+    return {SEED: request.seed, **options} if SEED in score.options else options

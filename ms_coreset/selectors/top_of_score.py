@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ms_coreset.evidence import Evidence
-from ms_coreset.selectors.catalogue import SCORES, Entry, Flag, Needs, method, score
+from ms_coreset.selectors.catalogue import SCORES, SEED, Entry, Flag, Needs, method, score
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.score_and_rule import keep_by
 from ms_coreset.selectors.selection import Selection
@@ -23,7 +23,8 @@ def _register_top(entry: Entry, aliases: Iterable[str]) -> None:
                        **options)
 
     of_method = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("evidence", "request")]
-    of_score = list(inspect.signature(entry.function).parameters.values())[1:]
+    of_score = [parameter for parameter in list(inspect.signature(entry.function).parameters.values())[1:]
+                if parameter.name != SEED]  # which is the request's
     top.__signature__ = inspect.Signature([*of_method, *of_score])  # type: ignore[attr-defined]
     top.__doc__ = entry.function.__doc__
     method(entry.name, entry.requirements, f"{entry.cost} + n log n", source=entry.source, aliases=aliases, nested=True,

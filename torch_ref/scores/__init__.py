@@ -23,11 +23,12 @@ from torch_ref.scores.ram_apl import ram_apl
 from torch_ref.scores.semdedup import semdedup
 from torch_ref.scores.tdds import tdds
 from torch_ref.scores.uncertainty import entropy, least_confidence, margin
+from torch_ref.scores.zcore import zcore
 
 SCORES = {function.__name__: function for function in (
     center_distance, least_confidence, entropy, margin, grand, el2n, loss, forgetting, correctness, aum,
     accumulated_margin, dyn_unc, dual, tdds, cld, eva, prototype, semdedup, ram_apl, cal, deepfool, imported,
-    extrapolated)}
+    extrapolated, zcore)}
 
 
 def score(name: str, evidence: Evidence, **options: Any) -> np.ndarray:

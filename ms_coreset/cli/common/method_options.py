@@ -10,7 +10,7 @@ from ms_coreset.selectors import METHODS, RULES, SCORES, list_rules
 from ms_coreset.selectors.catalogue import QUOTAS
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
 
-_NOT_FOR_USERS = ("already_selected",)  # places, which nobody types
+_NOT_FOR_USERS = ("already_selected", "seed")  # places, which nobody types; --seed is every command's
 # --batch-size, which DeepCore has both names for, and --epochs are training's.
 _FLAGS = {"batch_size": "--selection-batch", "epochs": "--score-epochs"}
 

@@ -20,8 +20,9 @@ from ms_coreset.selectors.scores import (
     ram_apl,
     tdds,
     uncertainty,
+    zcore,
 )
 
 __all__ = ["aum", "cal", "center_distance", "cld", "deepfool", "dynamic_uncertainty", "el2n", "eva", "forgetting",
            "grand", "imported", "loss", "prototype", "ram_apl", "semdedup", "tdds",
-           "uncertainty"]
+           "uncertainty", "zcore"]

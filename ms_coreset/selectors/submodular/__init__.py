@@ -2,6 +2,6 @@
 
 # The order of lists and messages:
 # isort: off
-from ms_coreset.selectors.submodular import facility_location, graph_cut, log_determinant, craig, subzero
+from ms_coreset.selectors.submodular import facility_location, graph_cut, log_determinant, craig, lcmat, subzero
 
-__all__ = ["craig", "facility_location", "graph_cut", "log_determinant", "subzero"]
+__all__ = ["craig", "facility_location", "graph_cut", "lcmat", "log_determinant", "subzero"]

@@ -23,13 +23,14 @@ from ms_coreset.selectors.norms import unit_length
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
+    from ms_coreset.selectors.submodular.lcmat import CurvatureDistance
 
 BLOCK_BYTES = 16 << 20
 TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache; a power of two would clash in it
 NEARNESS_MARGIN = 1e-3
 HUGE_PAGES_FROM = 4 << 20
 
-Made = TypeVar("Made", "Cosine", "GradientDistance")
+Made = TypeVar("Made", "Cosine", "GradientDistance", "CurvatureDistance")
 Result = TypeVar("Result")
 
 
@@ -52,7 +53,7 @@ def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | De
     return [_dense(similarity) for similarity in similarities] if fits else similarities
 
 
-def _dense(similarity: Cosine | GradientDistance) -> Dense:
+def _dense(similarity: Cosine | GradientDistance | CurvatureDistance) -> Dense:
     """The matrix, its upper half computed in tiles and mirrored."""
     matrix = _empty_matrix(len(similarity))
 
@@ -294,11 +295,11 @@ class GradientDistance:
 
 
 class Nearness:
-    """s_ij = max_kl d_kl - d_ij + 1e-3 of distances d, so that the smallest similarity is 1e-3 (CRAIG)."""
+    """s_ij = max_kl d_kl - d_ij + 1e-3 of distances d, so that the smallest similarity is 1e-3 (CRAIG, LCMat)."""
 
     batch = Cosine.batch
 
-    def __init__(self, distances: GradientDistance) -> None:
+    def __init__(self, distances: GradientDistance | CurvatureDistance) -> None:
         self._distances = distances
         n = len(distances)
         self._top = NEARNESS_MARGIN + max(distances.rows(block).max() for block in blocks(np.arange(n), n))
