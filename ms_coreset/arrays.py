@@ -46,6 +46,32 @@ def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
         raise MsCoresetError(f"{name}: a {type(value).__name__} that does not become an array: {error}") from error
 
 
+def as_losses(indices: Any, losses: Any, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of samples and the loss of each, arrays or tensors of any library, as NumPy arrays.
+
+    Args:
+        indices: (b,) whole numbers from 0 to n - 1; b may be 0.
+        losses: (b,) numbers, also such as are not finite.
+        n: number of all samples.
+
+    Returns:
+        (places (b,) int64, losses (b,) float64).
+
+    Raises:
+        MsCoresetError: for other shapes and types, and places that there are not.
+    """
+    places, values = (np.asarray(as_array(*given)) for given in (("indices", indices), ("losses", losses)))
+    if places.shape != values.shape or places.ndim != 1:
+        raise MsCoresetError(f"losses of shape {values.shape} for indices of shape {places.shape}: must be one for "
+                             "each")
+    if len(places) and (places.dtype.kind not in "iu" or values.dtype.kind not in "fiu"):
+        raise MsCoresetError(f"indices of type {places.dtype} and losses of type {values.dtype}: must be whole numbers "
+                             "and numbers")
+    if len(places) and not 0 <= places.min() <= places.max() < n:
+        raise MsCoresetError(f"indices from {places.min()} to {places.max()}: must be from 0 to {n - 1}")
+    return places.astype(np.int64), values.astype(np.float64)
+
+
 def _on_host(value: Any) -> Any:
     """A tensor without its graph, in the host's memory; anything else as it is."""
     for step in ("detach", "cpu"):

@@ -23,9 +23,9 @@ from ms_coreset.rows import as_slice, take
 
 FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs")  # that tell of each sample, as labels do
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
+WITHOUT_LABELS = "k_center, herding, or facility_location with kernel=features"  # to name to users
 _HOW = {
-    "labels": "Evidence(labels=...), or choose by what needs none, such as k_center, herding, or facility_location "
-              "with kernel=features",
+    "labels": f"Evidence(labels=...), or choose by what needs none, such as {WITHOUT_LABELS}",
     "features": "mc.extract(network, split, need=('features',)), or pass your own (n, d) array",
     "logits": "mc.extract(network, split, need=('logits',)), or pass your own (n, C) array (logits or probabilities)",
     "dynamics": "mc.train(..., record=...).dynamics, or TrainingDynamics.load(folder)",

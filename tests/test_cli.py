@@ -478,3 +478,9 @@ def test_closed_pipe_is_no_error(here):
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+def test_options_that_nobody_can_type_are_not_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["select", "--dataset", "digits", "--method", "k_center", "--jitter", "4"]) == 2
+    assert capsys.readouterr().err == "error: k_center has no option --jitter; its options: --metric, --quota\n"

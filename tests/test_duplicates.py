@@ -426,3 +426,24 @@ def test_a_group_of_almost_all_is_doubted(capsys):
 
 def test_defaults_are_those_that_were_measured():
     assert near.THRESHOLDS == {"whitened": 0.7, "cosine": 0.99, "euclidean": None}
+
+
+def test_what_is_left_knows_its_data_set(photos, capsys):
+    """``coreset show`` finds classes and files as for a coreset of ``select``; no repetition is made of it."""
+    assert main(["--data", "photos", "--image-size", "8"], "duplicates") == 0
+    left = "duplicates/folder-photos-kept.npz"
+    assert main(["show", left, "--data", "photos", "--export", "kept.csv", "--link", "clean"], "coreset") == 0
+    assert "per class" in capsys.readouterr().out and table("kept.csv")[0]["path"]
+    assert os.path.exists("clean/train/cat/03.png")
+    assert main(["--from-manifest", left, "--data", "photos"], "select") == 2
+    assert "does not tell by which options it was made" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_sample_that_is_no_number_is_named(value):
+    rows = np.ones((9, 3))
+    rows[4, 1] = value
+    with pytest.raises(MsCoresetError, match=r"^features of sample 4 are not finite"):
+        mc.duplicates(rows)
+    with pytest.raises(MsCoresetError, match=r"^test features of sample 4 are not finite"):
+        mc.duplicates(np.ones((5, 3)), rows)

@@ -1199,3 +1199,10 @@ def test_a_hundred_thousand_files_are_listed_in_seconds_and_little_memory(tmp_pa
     tracemalloc.stop()
     assert len(split) == 100_000 and split.images.shape == (100_000, 224, 224, 3)
     assert seconds < 20 and held < 100_000 * 120
+
+
+@pytest.mark.parametrize("name", [None, "readme.txt"])
+def test_a_folder_without_images_is_said_to_have_none(tmp_path, name):
+    if name is not None:
+        (tmp_path / name).write_text("none here")
+    refusal(r"has no class folders, and no images either \(\.jpg", "folder", tmp_path)

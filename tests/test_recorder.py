@@ -192,3 +192,31 @@ def test_a_study_has_no_use_for_it(recorded):
     with pytest.raises(MsCoresetError, match="dynamics"):
         mc.run_study(datasets=["digits"], methods=["random"], dynamics="dynamics")
     assert not list(Path().glob("results/*"))
+
+
+def test_nothing_is_recorded_after_the_end(tmp_path):
+    with mc.Recorder(N, folder=tmp_path) as recorder:
+        show(recorder, 0, 2)
+    before = arrays_of(TrainingDynamics.load(tmp_path))
+    with pytest.raises(MsCoresetError, match=r"^epoch 0: this recorder was closed"):
+        show(recorder, 0, 1)
+    for name, values in arrays_of(TrainingDynamics.load(tmp_path)).items():
+        np.testing.assert_array_equal(values, before[name])
+
+
+@pytest.mark.parametrize("epoch", ["1", 1.0, -1, None])
+def test_what_is_no_epoch_is_refused(epoch):
+    with pytest.raises(MsCoresetError, match=rf"^epoch {epoch}: must be a whole number"):
+        mc.Recorder(N).record(epoch, [0], logits_of(0)[:1], LABELS[:1])
+
+
+@pytest.mark.parametrize("fields", [None, ("loss",), "stream"])
+def test_held_out_losses_that_nothing_keeps_are_refused(fields):
+    with pytest.raises(MsCoresetError, match="the field 'validation_loss', which is not among"):
+        mc.Recorder(N, fields=fields, epochs=EPOCHS).record_validation(0, [0, 1], [0.5, 0.5])
+
+
+@pytest.mark.parametrize("indices, losses", [([-1, 2], [1, 2]), ([0, N], [1, 2]), ([0, 1], [1]), ([0.5, 1], [1, 2])])
+def test_held_out_losses_of_no_sample_are_refused(indices, losses):
+    with pytest.raises(MsCoresetError, match="indices"):
+        mc.Recorder(N, fields=("validation_loss",)).record_validation(0, indices, losses)

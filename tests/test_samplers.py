@@ -242,3 +242,37 @@ def test_one_s_own_sampler_is_known_by_its_name():
             mc.create_sampler("first_ones", np.zeros(6, int), 2, times=1.5)
     finally:
         SAMPLERS.remove("first_ones")
+
+
+@pytest.mark.parametrize("epoch", [-1, -2, True, 0.0, "a", None])
+def test_what_is_no_epoch_is_refused(epoch):
+    with pytest.raises(MsCoresetError, match=rf"^epoch {epoch}: must be a whole number"):
+        make("rs2", {}, labels_of(20, 3)).begin_epoch(epoch)
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5, "8"])
+def test_batches_of_no_size_are_refused(size):
+    with pytest.raises(MsCoresetError, match=rf"^size {re.escape(str(size))}: must be a whole number"):
+        make("rs2", {}, labels_of(20, 3)).begin_epoch(0).batches(size)
+
+
+@pytest.mark.parametrize("indices, losses", [
+    ([0.0, 1.0], [1.0, 2.0]), ([True, False], [1.0, 2.0]), ([0, 1], ["a", "b"]), ([0, 20], [1.0, 2.0]),
+    ([-1, 0], [1.0, 2.0])])
+def test_losses_of_no_sample_are_refused(indices, losses):
+    sampler = mc.create_sampler("rho", labels_of(20, 3), 5, irreducible=np.zeros(20))
+    for take in (sampler.report, sampler.screen):
+        with pytest.raises(MsCoresetError, match=r"^indices "):
+            take(indices, losses)
+
+
+def test_losses_of_an_empty_batch_change_nothing():
+    sampler = make("infobatch", {}, labels_of(20, 3))
+    sampler.report([], [])
+    sampler.begin_epoch(0)
+    assert np.isnan(sampler.losses).all() and sampler.skipped == 0
+
+
+def test_no_state_is_no_state():
+    with pytest.raises(MsCoresetError, match=r"^not the state of a sampler infobatch"):
+        make("infobatch", {}, labels_of(20, 3)).load_state_dict(None)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ms_coreset as mc
 from ms_coreset.cli import main
@@ -236,3 +237,46 @@ def test_a_split_without_classes_has_no_labels():
         dataclasses.replace(split, labels=np.arange(5))
     part = split.subset(np.arange(2))
     assert part.known_labels is None and len(part) == 2
+
+
+@pytest.mark.parametrize("words, remedy", [
+    (["--method", "k_center", "--balance"], "leave balance out"),
+    (["--method", "random", "--quota", "proportional"], "leave quota proportional out"),
+    (["--score", "entropy", "--rule", "top", "--normalize", "class"], "leave normalize out"),
+    (["--method", "moderate"], "choose by one of those without, such as k_center, herding, or facility_location with "
+                               "kernel=features")])
+def test_the_remedy_is_one_for_what_was_typed(here, capsys, words, remedy):
+    assert main(["--dataset", "arrays", "--data", "both.npz", "--rate", "0.2", *words], "select") == 2
+    assert capsys.readouterr().err.endswith(f"brings none: add 'labels', in an .npz, or {remedy}\n")
+
+
+@pytest.mark.parametrize("command, words, message", [
+    ("select", ["--method", "cal", "--within-class", "false"], "cal needs logits, but arrays-mine brings features and "
+     "no images to ask a network about: add 'logits' to it, or 'images'"),
+    ("select", ["--score", "forgetting", "--rule", "top"], "forgetting-top needs dynamics, but arrays-mine brings "
+     "features and no images to ask a network about: give --dynamics, a record of mc.Recorder, or add 'images'"),
+    ("select", ["--method", "deepfool"], "deepfool needs boundary, but arrays-mine brings features and no images to "
+     "ask a network about: add 'images'"),
+    ("score", ["--scores", "semdedup", "entropy"], "entropy needs logits, but arrays-mine brings features and no "
+     "images to ask a network about: add 'logits' to it, or 'images'"),
+    ("score", ["--scores", "semdedup", "ram_apl"], "ram_apl needs labels, but arrays-mine brings none: add 'labels', "
+     "in an .npz, or leave it out")])
+def test_what_is_missing_is_said_of_what_needs_it(here, capsys, command, words, message):
+    rate = ["--rate", "0.2"] if command == "select" else []
+    assert main(["--dataset", "arrays", "--data", "mine.npy", *rate, *words], command) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+@pytest.mark.parametrize("command, words, what", [
+    ("select", ["--method", "k_center", "--rate", "0.5"], "training a base network"), ("train", [], "training"),
+    ("score", ["--scores", "zcore"], "training a base network")])
+def test_no_network_is_trained_on_pictures_without_labels(tmp_path, monkeypatch, capsys, command, words, what):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loose").mkdir()
+    for number in range(6):
+        Image.fromarray(RNG.randint(0, 256, (8, 8)).astype(np.uint8)).save(f"loose/{number}.png")
+    assert main(["--dataset", "folder", "--data", "loose", *words], command) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"error: {what} needs labels, but folder-loose brings none: sort its images into a folder "
+                            "for each class")
+    assert not list(tmp_path.rglob("*.ckpt"))

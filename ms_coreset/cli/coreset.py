@@ -119,9 +119,9 @@ def _selection_options(arguments: argparse.Namespace, coreset: Coreset) -> tuple
     """(name, options of its images, whether broken ones are left out) of the data set.
 
     Each is as it is typed now, or was when the coreset was chosen, or None. In "dataset" a set of one's own is called
-    by its files, too; as it was typed it is among the "arguments".
+    by its files, too; as it was typed it is among the "arguments" of select, and the "loading" of duplicates.
     """
-    recorded = coreset.manifest.get("arguments")
+    recorded = coreset.manifest.get("arguments", coreset.manifest.get("loading"))
     recorded = recorded if isinstance(recorded, dict) else {}
     names = (arguments.dataset, recorded.get("dataset"), coreset.manifest.get("dataset"))
     then = {key: recorded.get(key.replace("_", "-")) if typed is None else typed

@@ -58,7 +58,10 @@ def run(arguments: argparse.Namespace) -> None:
 
     found = find_duplicates(job)
     name = job.sources.data.name_in_files
-    files = write_duplicates(found, arguments.save, name=name, command=shlex.join(["duplicates", *arguments.typed]))
+    loaded = {"dataset": job.sources.data.name, "image-size": arguments.image_size, "bits": arguments.bits,
+              "skip-broken": arguments.skip_broken or None}
+    files = write_duplicates(found, arguments.save, name=name, command=shlex.join(["duplicates", *arguments.typed]),
+                             loading={option: value for option, value in loaded.items() if value is not None})
     total = sum(map(len, found.splits))
     kinds = {kind: found.kinds.count(kind) for kind in (BYTES, PIXELS, FEATURES, NEAR)}
     say(f"duplicates in {name}: {len(found.groups):,} groups with {len(found.groups.members):,} of {total:,} samples")

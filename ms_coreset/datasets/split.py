@@ -105,11 +105,13 @@ class Split:
         """The labels; None where none are known."""
         return self.labels if self.num_classes else None
 
-    def require_labels(self, what: str) -> None:
-        """Raise ``MsCoresetError`` where no labels are known, which ``what`` needs."""
+    def require_labels(self, what: str, instead: str | None = None) -> None:
+        """Raise ``MsCoresetError`` where no labels are known, which ``what`` needs; ``instead`` is what else to do."""
         if not self.num_classes:
-            raise MsCoresetError(f"{what} needs labels, but {self.name} brings none: add 'labels', or choose by one of "
-                                 "those without, such as k_center, herding, or facility_location with kernel=features")
+            in_files = self.images is not None and not isinstance(self.images, np.ndarray)
+            remedy = "sort its images into a folder for each class" if in_files else "add 'labels', in an .npz"
+            raise MsCoresetError(f"{what} needs labels, but {self.name} brings none: {remedy}"
+                                 + (f", or {instead}" if instead else ""))
 
     def require_images(self) -> np.ndarray | Pictures:
         """Return the images.

@@ -41,6 +41,7 @@ def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None)
 
 def build_network(recipe: Recipe, split: Split, seed: int, framework: str = MINDSPORE) -> Network:
     """The recipe's network for the images of ``split``, with its first weights."""
+    split.require_labels("training")
     return create_network(recipe.arch, split.num_classes, split.in_channels, image_size=split.image_size,
                           width=recipe.width, seed=seed, framework=framework)
 
@@ -62,6 +63,7 @@ def base_network(sources: Sources, split: Split, device: str, steps: Steps, run:
         with steps("load"):
             network = _given_network(sources.network, split, note)
         return network, Path(sources.network.checkpoint)
+    _require_trainable(split)
     recipe = recipe_of(sources.network, sources.data.name, device, split.image_size)
     seed = sources.seed + run
     folder = checkpoint_folder(sources, recipe, f"seed{seed}" if run else None)
@@ -93,8 +95,14 @@ def first_network(sources: Sources, split: Split, device: str) -> Network:
     """An untrained network of the kind that ``base_network`` returns."""
     if sources.network.checkpoint:
         return _given_network(sources.network, split, log=lambda line: None)  # all there is to tell comes when asked
+    _require_trainable(split)
     return build_network(recipe_of(sources.network, sources.data.name, device, split.image_size), split, sources.seed,
                          sources.network.framework)
+
+
+def _require_trainable(split: Split) -> None:
+    """Raise ``MsCoresetError`` where no labels are known to train a base network by."""
+    split.require_labels("training a base network", "give one that was trained, --ckpt FILE")
 
 
 def _given_network(source: NetworkSource, split: Split, log: Log) -> Network:

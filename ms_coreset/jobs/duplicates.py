@@ -18,6 +18,7 @@ from ms_coreset.datasets.readers.image_files import ImageFiles
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
+from ms_coreset.evidence_checks import require_finite
 from ms_coreset.extraction import extract
 from ms_coreset.extraction.picture_features import picture_features
 from ms_coreset.identity import data_identity
@@ -269,9 +270,9 @@ def _features(splits: Sequence[Split], given: Sequence[Any], seed: int,
         return picture_features(splits, seed=seed, cache=cache), "random patches"
     told = [rows for rows in found if rows is not None]
     for split, rows in zip(splits, told, strict=True):
-        if rows.ndim != 2 or len(rows) != len(split) or rows.dtype.kind not in "fiu" or not np.isfinite(rows).all():
-            raise MsCoresetError(f"features must be ({len(split)}, d) finite numbers, got {rows.dtype} of shape "
-                                 f"{rows.shape}, or some that are not finite")
+        if rows.ndim != 2 or len(rows) != len(split) or rows.dtype.kind not in "fiu":
+            raise MsCoresetError(f"features must be ({len(split)}, d) numbers, got {rows.dtype} of shape {rows.shape}")
+        require_finite(rows, "features" if split.train else "test features", range(len(rows)))
     if len({rows.shape[1] for rows in told}) > 1:
         raise MsCoresetError(f"features of {told[0].shape[1]} and {told[1].shape[1]} numbers can't be compared")
     return told, "given features"

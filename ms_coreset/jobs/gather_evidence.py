@@ -145,18 +145,39 @@ def _split_needs(source: EvidenceSource, split: Split,
         raise MsCoresetError(f"runs {source.runs}: must be at least 1")
     known = {name: split.known[name] for name in needs if name in split.known}
     wanted = tuple(name for name in needs if name not in known)
-    _require_askable(split, known, wanted, source)
+    require_askable(split, {"this": needs})
+    _require_used(split, known, wanted, source)
     return known, wanted
 
 
-def _require_askable(split: Split, known: Mapping[str, np.ndarray], wanted: Sequence[str],
-                     source: EvidenceSource) -> None:
-    """Raise ``MsCoresetError`` if a network is needed and not possible, or is given and would not be used."""
-    if wanted and split.images is None:
-        keys = [name for name in wanted if name in EXTRACTED]
-        arrays = f"add {' and '.join(map(repr, keys))} to it, or" if keys == list(wanted) else "add"
-        raise MsCoresetError(f"this needs {', '.join(wanted)}, but {split.name} brings {_list(split.known)} and no "
-                             f"images to ask a network about: {arrays} 'images'")
+def require_askable(split: Split, needs: Mapping[str, Sequence[str]]) -> None:
+    """Raise ``MsCoresetError`` where a network is needed, and there are no images to ask it about.
+
+    Args:
+        split: the samples.
+        needs: what each method or score, by its name, needs of the evidence.
+    """
+    for name, fields in needs.items():
+        wanted = [field for field in fields if field not in split.known]
+        if wanted and split.images is None:
+            raise MsCoresetError(f"{name} needs {', '.join(wanted)}, but {split.name} brings {_list(split.known)} and "
+                                 f"no images to ask a network about: {_remedy(wanted)}'images'")
+
+
+def _remedy(wanted: Sequence[str]) -> str:
+    """How fields come without a network: "add 'logits' to it, or ", or "add " where some can't."""
+    keys = [name for name in wanted if name in EXTRACTED]
+    recorded = "dynamics" in wanted
+    if len(keys) + recorded < len(wanted):
+        return "add "
+    arrays = [f"add {' and '.join(map(repr, keys))} to it"] * bool(keys)
+    return " and ".join([*arrays, *["give --dynamics, a record of mc.Recorder"] * recorded]) + (
+        ", or add " if recorded else ", or ")
+
+
+def _require_used(split: Split, known: Mapping[str, np.ndarray], wanted: Sequence[str],
+                  source: EvidenceSource) -> None:
+    """Raise ``MsCoresetError`` if networks are given and would not be used; tell what comes from where."""
     unused = f"runs {source.runs}" if source.runs > 1 else f"out of fold {source.folds}" if source.folds else None
     if known and not wanted and unused:
         raise MsCoresetError(f"{unused}: {', '.join(known)} came with {split.name}, no network is asked; leave it out")

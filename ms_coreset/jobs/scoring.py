@@ -12,7 +12,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
-from ms_coreset.jobs.gather_evidence import gather, load_pool
+from ms_coreset.jobs.gather_evidence import gather, load_pool, require_askable
 from ms_coreset.jobs.neighbor_searches import neighbors_kept
 from ms_coreset.jobs.out_of_fold import foldable_scores, require_foldable
 from ms_coreset.jobs.patch_evidence import is_of_patches, require_evidence
@@ -67,6 +67,10 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
     steps = Steps()
     device, whole, pool, split = load_pool(sources, runtime, steps)
     wanted = names or _possible(sources.evidence, split)
+    for name in names:
+        if SCORES[name].needs_labels({}):
+            split.require_labels(name, "leave it out")
+    require_askable(split, {name: SCORES[name].needs for name in names})
     needs = dict.fromkeys(need for name in wanted for need in SCORES[name].needs)
     evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
     with steps("score"), neighbors_kept(sources.evidence.cache):

@@ -11,11 +11,11 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.datasets import Split
 from ms_coreset.distributed import current
 from ms_coreset.errors import require_kind
-from ms_coreset.evidence import Evidence
+from ms_coreset.evidence import WITHOUT_LABELS, Evidence
 from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.default_selection import by_patches, goes_by_patches, is_nothing_said, with_defaults
-from ms_coreset.jobs.gather_evidence import gather, load_pool, sizes_to_gather
+from ms_coreset.jobs.gather_evidence import gather, load_pool, require_askable, sizes_to_gather
 from ms_coreset.jobs.neighbor_searches import neighbors_kept
 from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spell
 from ms_coreset.jobs.out_of_fold import require_foldable, scores_in
@@ -25,6 +25,7 @@ from ms_coreset.jobs.sources import Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, WrongLabels, tell_if_poor, trust_in, wrong_labels
 from ms_coreset.jobs.versions import version_notes
+from ms_coreset.selectors import METHODS, RULES, SCORES
 from ms_coreset.selectors.choice import Choice, split_text
 from ms_coreset.selectors.estimate import Estimate
 from ms_coreset.selectors.quota import Request
@@ -113,13 +114,12 @@ def select(job: SelectionJob) -> SelectionResult:
     if unsaid and goes_by_patches(device, split, _choice_of(wanted).needs):
         wanted = by_patches(wanted)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
-    needing = "balance" if request.balance else choice.needing_labels
-    if needing is not None:
-        whole.require_labels(needing)
+    _require_labels(whole, choice, request)
     given = [name for name in choice.needs if name in split.known]
     notes = {**_request_notes(wanted, whole, given), **version_notes(device, sources.network.framework),
              "data": data_identity(whole, given)}
     tell_changes(job.former, notes)
+    require_askable(split, {choice.name: choice.needs})
     expected = choice.estimate(*sizes_to_gather(sources, split, device, choice.needs), request)
     note(expected)
     expected.require_fit()
@@ -139,6 +139,17 @@ def select(job: SelectionJob) -> SelectionResult:
     files = _save(wanted, coreset, changes, steps)
     return SelectionResult(coreset=coreset, split=whole, estimate=expected, steps=steps, trust=trusted, wrong=wrong,
                            came_with_data=tuple(given), files=files, changes=changes)
+
+
+def _require_labels(whole: Split, choice: Choice, request: Request) -> None:
+    """Raise ``MsCoresetError`` where the method, the balance or a quota looks at labels, and none are known."""
+    if request.balance:
+        whole.require_labels("balance", "leave balance out")
+    needing = choice.needing_labels
+    if needing is not None:
+        whole.require_labels(needing, f"choose by one of those without, such as {WITHOUT_LABELS}"
+                             if needing in (*METHODS.names(), *SCORES.names(), *RULES.names()) else
+                             f"leave {needing} out")
 
 
 def tell_extrapolation(choice: Choice, evidence: Evidence) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 
-from ms_coreset.arrays import as_array
+from ms_coreset.arrays import as_losses
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.samplers.sampler import Sampler, Training, register_sampler
 from ms_coreset.selectors.option_values import Number
@@ -46,8 +46,8 @@ class RHO(Sampler):
         return self._rng.permutation(len(self))[:self.training.size], None
 
     def screen(self, indices: np.ndarray, losses: np.ndarray) -> np.ndarray:
-        indices = np.asarray(as_array("indices", indices))
-        reducible = np.asarray(as_array("losses", losses), np.float64) - self._irreducible[indices]
+        indices, losses = as_losses(indices, losses, len(self))
+        reducible = losses - self._irreducible[indices]
         known = np.flatnonzero(~np.isnan(reducible))
         order = known[np.argsort(-reducible[known], kind="stable")]
         return indices[order[:max(1, int(self._keep * len(indices)))]]

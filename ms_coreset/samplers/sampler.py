@@ -14,15 +14,15 @@ losses that it saw::
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ms_coreset.arrays import as_array
+from ms_coreset.arrays import as_losses
 from ms_coreset.distributed import current
-from ms_coreset.errors import MsCoresetError
+from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.randomness import check_seed, stream
 from ms_coreset.registry import Registry
 from ms_coreset.selectors import option_values
@@ -43,7 +43,12 @@ class Epoch(NamedTuple):
     weights: np.ndarray
 
     def batches(self, size: int) -> list[Epoch]:
-        """The epoch in parts of ``size`` samples, the last one shorter where it does not come out even."""
+        """The epoch in parts of ``size`` samples, the last one shorter where it does not come out even.
+
+        Raises:
+            MsCoresetError: unless ``size`` is a whole number, 1 or more.
+        """
+        require_whole("size", size)
         return [Epoch(self.indices[first:first + size], self.weights[first:first + size])
                 for first in range(0, len(self.indices), size)]
 
@@ -129,8 +134,9 @@ class Sampler(ABC):
             An ``Epoch``.
 
         Raises:
-            MsCoresetError: for an epoch out of order or after the last.
+            MsCoresetError: for what is no number of an epoch, one out of order, or after the last.
         """
+        require_whole("epoch", epoch, 0)
         if epoch == self._begun - 1:
             return self._epoch
         if epoch != self._begun or epoch >= self.training.epochs:
@@ -153,15 +159,9 @@ class Sampler(ABC):
             losses: (b,) numbers, without weights. One that is not finite is counted in ``skipped``.
 
         Raises:
-            MsCoresetError: for other shapes, and places that there are not.
+            MsCoresetError: for other shapes and types, and places that there are not.
         """
-        indices, losses = (np.asarray(as_array(*given)) for given in (("indices", indices), ("losses", losses)))
-        if indices.shape != losses.shape or indices.ndim != 1:
-            raise MsCoresetError(f"losses of shape {losses.shape} for indices of shape {indices.shape}: must be one "
-                                 "for each")
-        if len(indices) and not 0 <= indices.min() <= indices.max() < len(self):
-            raise MsCoresetError(f"indices from {indices.min()} to {indices.max()}: must be from 0 to {len(self) - 1}")
-        losses = losses.astype(np.float64)
+        indices, losses = as_losses(indices, losses, len(self))
         finite = np.isfinite(losses)
         self.skipped += int(len(losses) - finite.sum())
         self._pending[indices[finite]] = losses[finite]
@@ -197,14 +197,15 @@ class Sampler(ABC):
                  "pending": self._pending, **{name: getattr(self, name) for name in self._kept}}
         return {name: np.copy(value) for name, value in state.items()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the sampler was that gave ``state``; it had the same ``training`` and options.
 
         Raises:
             MsCoresetError: for the state of a sampler of other samples, or of another kind.
         """
         own = self.state_dict()
-        if own.keys() != dict(state).keys() or np.shape(state["losses"]) != self.losses.shape:
+        if not (isinstance(state, Mapping) and own.keys() == state.keys()
+                and np.shape(state["losses"]) == self.losses.shape):
             raise MsCoresetError(f"not the state of a sampler {self.name} of {len(self)} samples")
         self._begun, self.skipped = int(state["begun"]), int(state["skipped"])
         self._rng.set_state(("MT19937", np.asarray(state["rng_keys"], np.uint32), int(state["rng_position"]), 0, 0.0))

@@ -86,7 +86,8 @@ class TrainingDynamics:
         folder = Path(folder)
         found = {name: open_array(folder / f"{name}.npy") for name in RECORDS if (folder / f"{name}.npy").is_file()}
         if not found:
-            raise MsCoresetError(f"no training dynamics in {folder}: train with ms-coreset train, which records them")
+            raise MsCoresetError(f"no training dynamics in {folder}: ms-coreset train records them, and in "
+                                 "your own loop mc.Recorder")
         shape = next(iter(found.values())).shape
         for name, array in found.items():
             if array.ndim != 2 or array.shape != shape or array.dtype != _dtype(name):

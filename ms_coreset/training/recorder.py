@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import as_array
+from ms_coreset.arrays import as_array, as_losses
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.kinds import FilePath
 from ms_coreset.npy_files import open_array
@@ -57,6 +57,7 @@ class Recorder:
         self._streams = is_stream(fields)
         if self._streams and epochs is None:
             raise MsCoresetError("fields 'stream': say how many epochs there will be, as epochs=")
+        self._closed = False
         self._recorder = self._make(folder)
 
     def _make(self, folder: FilePath | None) -> FieldRecorder | StreamRecorder:
@@ -86,8 +87,8 @@ class Recorder:
             labels: (B,) whole numbers, columns of the logits.
 
         Raises:
-            MsCoresetError: for an epoch that has ended, arrays that do not fit together, and where "stream" goes on
-                after an epoch whose sums are not there.
+            MsCoresetError: for an epoch that has ended, arrays that do not fit together, after ``close``, and where
+                "stream" goes on after an epoch whose sums are not there.
         """
         rows, values, columns = (np.asarray(as_array(name, given)) for name, given in
                                  (("indices", indices), ("logits", logits), ("labels", labels)))
@@ -96,10 +97,17 @@ class Recorder:
         self._recorder.record(epoch, rows, values, columns)
 
     def record_validation(self, epoch: int, indices: Any, losses: Any) -> None:
-        """Record the losses (B,) in evaluation mode of held-out samples, at places ``indices``, after an epoch."""
+        """Record the losses (B,) in evaluation mode of held-out samples, at places ``indices``, after an epoch.
+
+        Raises:
+            MsCoresetError: without the field "validation_loss", and as ``record``.
+        """
+        if self._streams or "validation_loss" not in self._fields:
+            raise MsCoresetError("these losses are the field 'validation_loss', which is not among those that are "
+                                 "recorded: name it in fields")
+        rows, values = as_losses(indices, losses, self._n)
         self._enter(epoch)
-        self._recorder.record_validation(epoch, np.asarray(as_array("indices", indices)),
-                                         np.asarray(as_array("losses", losses)))
+        self._recorder.record_validation(epoch, rows, values)
 
     def _require_alike(self, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or logits.ndim != 2 or not (
@@ -111,6 +119,9 @@ class Recorder:
 
     def _enter(self, epoch: int) -> None:
         """Begin an epoch, and end the one before, unless it is in it already."""
+        require_whole("epoch", epoch, 0)
+        if self._closed:
+            raise MsCoresetError(f"epoch {epoch}: this recorder was closed; one with resume=True goes on in its folder")
         if epoch == self._epoch:
             return
         if epoch < self._epoch or (self._epochs is not None and epoch >= self._epochs):
@@ -133,7 +144,7 @@ class Recorder:
         """End the last epoch, and bring what was recorded to disk; nothing is recorded after it."""
         if self._epoch >= 0:
             self._end_epoch()
-        self._epoch = -1
+        self._epoch, self._closed = -1, True
 
     def __enter__(self) -> Recorder:
         return self

@@ -55,8 +55,9 @@ def choice_of(arguments: argparse.Namespace) -> Choice | None:
         raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(list_rules())}")
     unknown = sorted(typed.keys() - set(known))
     if unknown:
+        typeable = [flag_of(option) for option in known if option not in _NOT_FOR_USERS]
         raise MsCoresetError(f"{title_of(name)} has no option {flag_of(unknown[0])}; its options: "
-                             f"{', '.join(map(flag_of, known)) or 'none'}")
+                             f"{', '.join(typeable) or 'none'}")
     return Choice(name, {**options, **typed}, arguments.seed)
 
 

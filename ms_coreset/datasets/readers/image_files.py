@@ -8,6 +8,7 @@ import io
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
@@ -324,13 +325,19 @@ def _class_listings(root: FilePath, part: str) -> dict[str, list[tuple[str, list
     """Of each class folder of root/part, by name, what ``list_images`` gives."""
     found = {name: list_images(root, os.path.join(part, name)) for name in class_folders(os.path.join(root, part))}
     if not found:
-        raise MsCoresetError(f"{os.path.join(root, part)} has no class folders: each class's images belong in a "
-                             "folder of their own")
+        folder = Path(root, part)
+        raise MsCoresetError(f"{folder} has no class folders" + (
+            ": each class's images belong in a folder of their own" if _has_images(folder) else
+            f", and no images either ({' '.join(EXTENSIONS)})"))
     empty = next((name for name, places in found.items() if not places), None)
     if empty is not None:
         raise MsCoresetError(f"{os.path.join(root, part, empty)} holds no images ({' '.join(EXTENSIONS)}): delete "
                              "the folder, or put some there")
     return found
+
+
+def _has_images(folder: Path) -> bool:
+    return any(name.lower().endswith(EXTENSIONS) for name in os.listdir(folder))
 
 
 def class_folders(folder: FilePath) -> list[str]:

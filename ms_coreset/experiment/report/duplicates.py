@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class DuplicatesFiles:
 
 
 def write_duplicates(found: Duplicates, save: str | os.PathLike = "duplicates", *, name: str | None = None,
-                     command: str = "mc.duplicates") -> DuplicatesFiles:
+                     command: str = "mc.duplicates", loading: Mapping[str, Any] | None = None) -> DuplicatesFiles:
     """Write what was found to a folder: ``<name>.csv``, ``<name>.html`` and ``<name>-kept.npz``.
 
     Args:
@@ -46,6 +47,7 @@ def write_duplicates(found: Duplicates, save: str | os.PathLike = "duplicates", 
         save: the folder.
         name: of the files, by default the training split's.
         command: what to say it was found with.
+        loading: the options by which ``coreset show`` loads the data set again, "dataset" and others by their names.
 
     Returns:
         The ``DuplicatesFiles``.
@@ -57,7 +59,7 @@ def write_duplicates(found: Duplicates, save: str | os.PathLike = "duplicates", 
     files = DuplicatesFiles(table=stem.with_name(f"{stem.name}.csv"), page=stem.with_name(f"{stem.name}.html"),
                             kept=stem.with_name(f"{stem.name}-kept.npz"))
     kept = found.kept
-    kept.manifest["command"] = command
+    kept.manifest.update({"command": command, "loading": dict(loading or {})})
     kept.save(files.kept)
     write_table(files.table, found.table())
     with atomic_write(files.page, "w", encoding="utf-8", errors="backslashreplace") as stream:
