@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import ms_coreset as mc
+from ms_coreset import cli
 from ms_coreset.cli import main
 from ms_coreset.coreset import Coreset
 from ms_coreset.training.dynamics import FieldRecorder
@@ -484,3 +485,17 @@ def test_options_that_nobody_can_type_are_not_named(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert main(["select", "--dataset", "digits", "--method", "k_center", "--jitter", "4"]) == 2
     assert capsys.readouterr().err == "error: k_center has no option --jitter; its options: --metric, --quota\n"
+
+
+def test_ctrl_c_typed_twice_is_one_line(monkeypatch, capsys):
+    """The second one comes while what the first has interrupted is tidied up."""
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    monkeypatch.setattr(cli.gc, "collect", lambda: signal.raise_signal(signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    assert main(["report", "results"]) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("interrupted; ") and error.count("\n") == 1
+    assert signal.getsignal(signal.SIGINT) is before

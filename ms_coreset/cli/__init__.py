@@ -1,12 +1,15 @@
 """The commands: parsing, calling, printing. One file a command, imported when it is called."""
 
+import contextlib
 import gc
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ms_coreset.cli.common.plugins import load_from_words, load_plugins
@@ -55,7 +58,8 @@ def _main(arguments: Iterable[str] | None, command: str | None) -> int:
         complain(f"error: {error}")
         return USER_ERROR
     except KeyboardInterrupt as interruption:
-        _let_go(interruption)
+        with _without_interruption():
+            _let_go(interruption)
         complain("interrupted; what was finished is kept, and the same command goes on from there (train: with "
                  "--resume)")
         return INTERRUPTED
@@ -77,6 +81,19 @@ def _show_as_notes(show: Callable[..., object]) -> Callable[..., None]:
             show(message, category, *where, **more)
 
     return show_line
+
+
+@contextlib.contextmanager
+def _without_interruption() -> Iterator[None]:
+    """Ignore Ctrl-C meanwhile: typed twice, it would print a traceback out of what tidies up after the first."""
+    if threading.current_thread() is not threading.main_thread():  # others have no say about signals
+        yield
+        return
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def _let_go(interruption: BaseException) -> None:
