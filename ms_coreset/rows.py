@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ms_coreset.stored_rows import StoredRows
+
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 
 
 def take(array: np.ndarray, rows: np.ndarray | Sequence[int]) -> np.ndarray:
-    """``array[rows]``; a view, not a copy, if the rows are consecutive and ascending."""
-    return array[as_slice(rows)]
+    """``array[rows]``; a view, not a copy, if the rows are consecutive and ascending: of ``StoredRows``, such again."""
+    places = as_slice(rows)
+    return array.part(places) if isinstance(array, StoredRows) and isinstance(places, slice) else array[places]
 
 
 def take_as(array: np.ndarray, rows: np.ndarray, kind: np.dtype) -> np.ndarray:

@@ -22,7 +22,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import open_file, read_whole, reading
 from ms_coreset.kinds import FilePath, Log
 from ms_coreset.networks.parameter_names import WRAPPERS
-from ms_coreset.networks.safetensors_files import widen
+from ms_coreset.safetensors_files import widen
 from ms_coreset.pickle_files import read_stored
 from ms_coreset.pickles import PLAIN, Blank, Content, Refused, Unpickler, blank_mapping
 

@@ -39,8 +39,11 @@ def class_mean(block: np.ndarray) -> np.ndarray:
 
     Far from the origin a sum loses digits, so the differences of the rows from a first mean are averaged once more.
     """
-    mean = np.mean(block, axis=0, dtype=np.float64)
-    rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in blocks(len(block), 8 * block.shape[1]))
+    parts, total = blocks(len(block), 8 * block.shape[1]), np.zeros(block.shape[1])
+    for part in parts:
+        total = np.vstack([total, block[part]]).sum(axis=0)  # row after row, whatever the blocks
+    mean = total / len(block)
+    rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in parts)
     return mean + rest / len(block)
 
 

@@ -203,7 +203,7 @@ class _Search:
         lengths = squared_norms(centers)
         probed = np.empty((len(queries), probes), np.int32)
         for part in blocks(len(queries), 8 * (2 * len(centers) + rows.shape[1])):
-            asked = take(rows, queries[part]) - middle
+            asked = np.subtract(take(rows, queries[part]), middle)
             squares = lengths - 2 * multiply(asked, centers.T)
             unit = _UNIT * (squared_norms(asked).max() + lengths.max())
             probed[part] = smallest_places(squares, probes, unit or 1.0)
