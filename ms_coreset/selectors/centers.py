@@ -27,7 +27,7 @@ def class_median(block: np.ndarray) -> np.ndarray:
         ranked.partition(middle, axis=1)
         return ranked[:, middle].astype(np.float64).mean(axis=1)  # in its own type the sum of two may overflow
 
-    parts = blocks(block.shape[1], block.itemsize * len(block), row_blocks.BLOCK_BYTES // 4)
+    parts = blocks(block.shape[1], block.dtype.itemsize * len(block), row_blocks.BLOCK_BYTES // 4)
     if len(parts) == 1:
         return of_columns(parts[0])
     with ThreadPoolExecutor(MEDIAN_THREADS) as threads:  # NumPy lets go of the interpreter while it partitions

@@ -274,10 +274,11 @@ class _NearRows:
         # Centred, a distance loses less to cancellation; scaled by a power of two, which is exact, squares stay within
         # float32's range.
         center = class_mean(features)
-        farthest = max((features.max(axis=0) - center).max(), (center - features.min(axis=0)).max())
+        parts = blocks(len(features), 8 * features.shape[1])
+        farthest = max(np.abs(np.subtract(features[part], center)).max() for part in parts)
         scale = 2.0 ** -np.frexp(farthest)[1]
         rows, self._norms = np.empty(features.shape, np.float32), np.empty(len(features))
-        for part in blocks(len(features), 8 * features.shape[1]):
+        for part in parts:
             scaled = np.subtract(features[part], center)
             scaled *= scale
             rows[part], self._norms[part] = scaled, squared_norms(scaled)
