@@ -145,7 +145,8 @@ class QuickProducts:
             return multiply(left, self._rows.T)
         if self._device is None:
             parts = blocks(len(self._rows), self._kind.itemsize * self._rows.shape[1], row_blocks.BLOCK_BYTES // 8)
-            return np.concatenate([multiply(left, self._rows[part].astype(self._kind, copy=False).T) for part in parts], axis=1)
+            return np.concatenate([multiply(left, np.asarray(self._rows[part], self._kind).T) for part in parts],
+                                  axis=1)
         mindspore = load_mindspore()
         inner = mindspore.ops.MatMul(transpose_b=True)
         return inner(mindspore.Tensor(left, mindspore.float32), self._device).asnumpy()
