@@ -147,7 +147,7 @@ from ms_coreset.experiment.study_plan import plan_runs
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.npy_files import open_array
 from ms_coreset.pickle_files import read_pickle
-from ms_coreset.networks.safetensors_files import read_tensors
+from ms_coreset.safetensors_files import read_tensors
 from ms_coreset.npz import read_npz
 from unittest import mock
 def runs(*words):
