@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.stored_rows import JoinedRows, StoredRows
 
-_BLOCK_BYTES = 16 << 20
 PROBABILITY_TOLERANCE = 0.01  # of a row's sum: what rounding to bfloat16 or to a few decimals leaves
 
 
 def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
     """``value``, an array or tensor of any library or a list, as a NumPy array; it is copied only if needed.
 
-    Memory-mapped arrays stay memory-mapped, and other arrays that lie in a file (h5py, zarr) become ``StoredRows``.
-    bfloat16, which NumPy does not have, becomes float32.
+    Memory-mapped arrays stay memory-mapped, and other arrays that lie in a file (h5py, zarr) become ``StoredRows``. So
+    does a list of arrays (n_i, ...) that all lie in files, of at least two axes: they are one array, one after the
+    other. bfloat16, which NumPy does not have, becomes float32.
 
     Args:
         name: what errors call it.
@@ -40,6 +40,8 @@ def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
         return value
     if _is_stored(value):
         return StoredRows(name, value)
+    if isinstance(value, list | tuple) and value and all(map(_is_shard, value)):
+        return StoredRows(name, JoinedRows(name, value))
     try:
         return np.asarray(_on_host(value))
     except Exception as error:  # the array's library may raise anything
@@ -86,6 +88,11 @@ def _is_stored(value: Any) -> bool:
             and not hasattr(value, "iloc"))
 
 
+def _is_shard(value: Any) -> bool:
+    """Whether ``value`` is an array of two axes or more that lies in a file."""
+    return (isinstance(value, np.memmap | StoredRows) or _is_stored(value)) and len(value.shape) > 1
+
+
 def plain(value: Any) -> Any:
     """``value`` as JSON would give it back: NumPy numbers and arrays as Python's, tuples as lists."""
     if isinstance(value, np.generic | np.ndarray):
@@ -93,64 +100,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): plain(part) for key, part in value.items()}
     return [plain(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-class StoredRows:
-    """An array (n, ...) in a file, of which only the requested rows are read, as slices.
-
-    It is indexed like a NumPy array. A slice, one place, an array of places in any order, or a mask (n,) gives an array
-    in memory; any other index reads the whole array.
-
-    Args:
-        name: what errors call it.
-        stored: the array in the file; it has ``shape`` and ``dtype``, and gives rows by slices.
-        change: function (rows, place of the first row) -> rows, applied to all rows after they are read.
-        dtype: type of the rows that ``change`` returns.
-    """
-
-    def __init__(self, name: str, stored: Any, change: Callable[[np.ndarray, int], np.ndarray] | None = None,
-                 dtype: Any = None) -> None:
-        self._name, self._stored, self._change = name, stored, change
-        self.shape, self.dtype = tuple(stored.shape), np.dtype(dtype or stored.dtype)
-        self.ndim = len(self.shape)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self[:], dtype)
-
-    def __getitem__(self, rows: Any) -> np.ndarray:
-        if isinstance(rows, tuple):
-            return self[:][rows]
-        if isinstance(rows, slice):
-            start, stop, step = rows.indices(len(self))
-            return self._read(start, max(start, stop)) if step == 1 else self._at(np.arange(start, stop, step))
-        rows = np.asarray(rows)
-        if rows.dtype == bool:
-            return self._at(np.flatnonzero(rows))
-        return self._at(np.arange(len(self))[rows.ravel()]).reshape(*rows.shape, *self.shape[1:])
-
-    def _at(self, places: np.ndarray) -> np.ndarray:
-        """The rows at ``places``, read in slices of at most ``_BLOCK_BYTES``."""
-        if not len(places):
-            return self._read(0, 0)
-        found = np.empty((len(places), *self.shape[1:]), self.dtype)
-        order = np.argsort(places, kind="stable")
-        ascending = places[order]
-        block = max(1, _BLOCK_BYTES // max(1, found[:1].nbytes))
-        starts = np.flatnonzero(np.diff(ascending // block, prepend=-1))
-        for first, last in zip(starts, [*starts[1:], len(places)], strict=True):
-            low = ascending[first]
-            found[order[first:last]] = self._read(low, ascending[last - 1] + 1)[ascending[first:last] - low]
-        return found
-
-    def _read(self, start: int, stop: int) -> np.ndarray:
-        try:
-            rows = np.asarray(self._stored[int(start):int(stop)])
-        except Exception as error:  # a file that was closed meanwhile, say
-            raise MsCoresetError(f"{self._name} can't be read: {error}") from error
-        return rows if self._change is None else self._change(rows, int(start))
 
 
 def logits_of(probabilities: np.ndarray | StoredRows) -> np.ndarray | StoredRows:

@@ -10,6 +10,8 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import open_file
 from ms_coreset.kinds import FilePath
+from ms_coreset.rows import row_blocks
+from ms_coreset.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -28,7 +30,8 @@ def array_digest(*arrays: ArrayLike) -> str:
     """Hexadecimal BLAKE2b checksum (16 bytes) of arrays' types, shapes and contents."""
     total = hashlib.blake2b(digest_size=16)
     for given in arrays:
-        array = np.ascontiguousarray(given)
+        array = given if isinstance(given, StoredRows) else np.atleast_1d(given)
         total.update(f"{array.dtype.str}{array.shape}".encode())
-        total.update(array.data.cast("B") if array.size else b"")
+        for part in row_blocks(array) if 0 not in array.shape else ():
+            total.update(np.ascontiguousarray(array[part]).data.cast("B"))
     return total.hexdigest()

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import StoredRows, are_probabilities, as_array
+from ms_coreset.arrays import are_probabilities, as_array
 from ms_coreset.errors import MsCoresetError, warn
+from ms_coreset.stored_rows import StoredRows
 
 BLOCK_NUMBERS = 4 << 20  # that are looked at together, whether they can be used
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
+
+from ms_coreset.stored_rows import StoredRows
 
 ROWS_BYTES = 4 << 20  # of a block of rows in float64: it stays in the cache
 
 
 def take(array: np.ndarray, rows: np.ndarray | Sequence[int]) -> np.ndarray:
-    """``array[rows]``; a view, not a copy, if the rows are consecutive and ascending."""
-    return array[as_slice(rows)]
+    """``array[rows]``; a view, not a copy, if the rows are consecutive and ascending: of ``StoredRows``, such again."""
+    places = as_slice(rows)
+    if isinstance(array, StoredRows) and isinstance(places, slice):
+        return cast("np.ndarray", array.part(places))
+    return array[places]
 
 
 def take_as(array: np.ndarray, rows: np.ndarray, kind: np.dtype) -> np.ndarray:
@@ -35,7 +42,7 @@ def row_wise(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.nda
     return np.concatenate([function(*(array[part] for array in arrays)) for part in row_blocks(*arrays)])
 
 
-def row_blocks(*arrays: np.ndarray) -> list[slice]:
+def row_blocks(*arrays: np.ndarray | StoredRows) -> list[slice]:
     """Slices that cover the rows of arrays (n, ...); a slice of all arrays takes ``ROWS_BYTES`` in float64."""
-    step = max(1, ROWS_BYTES // (8 * max(1, sum(array[:1].size for array in arrays))))
+    step = max(1, ROWS_BYTES // (8 * max(1, sum(math.prod(array.shape[1:]) for array in arrays))))
     return [slice(start, start + step) for start in range(0, len(arrays[0]), step)]

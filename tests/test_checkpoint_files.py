@@ -18,9 +18,9 @@ import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.networks.mindspore_files import read_entries
 from ms_coreset.networks.parameter_names import to_torch_names
-from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_state
 from ms_coreset.networks.weights import network_from_weights, read_checkpoint, read_weights, write_checkpoint
+from ms_coreset.safetensors_files import read_tensors
 
 torch = pytest.importorskip("torch")
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import ms_coreset as mc
-from ms_coreset.arrays import StoredRows, as_array, plain
+from ms_coreset.arrays import as_array, plain
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import METHODS, SCORES
+from ms_coreset.stored_rows import StoredRows
 from ms_coreset.training.dynamics import RECORDS, FieldRecorder
 from tests.recording import dynamics_of
 
@@ -24,7 +25,7 @@ ANSWERS = RNG.randn(5, N, C).astype(np.float32)
 DYNAMICS = {name: array for name, array in vars(dynamics_of(ANSWERS, LABELS)).items() if array is not None}
 EVERY_METHOD = mc.list_methods()
 COMPARING = {"el2n", "loss", "grand", "gradmatch", "glister", "craig", "graph_cut", "facility_location",
-             "log_determinant"}
+             "log_determinant", "lcmat"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -238,7 +239,7 @@ def test_what_is_not_used_of_a_file_is_not_read(place, tmp_path):
 
 
 def test_files_are_read_in_blocks(monkeypatch):
-    monkeypatch.setattr("ms_coreset.arrays._BLOCK_BYTES", 4 * 5 * 8)
+    monkeypatch.setattr("ms_coreset.stored_rows._BLOCK_BYTES", 4 * 5 * 8)
     stored = Stored(FEATURES)
     rows, places = StoredRows("features", stored), np.array([59, 3, 3, 40, -60, 12])
     np.testing.assert_array_equal(rows[places], FEATURES[places])

@@ -11,12 +11,12 @@ from ms_coreset.checksums import array_digest, digest
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import atomic_write, is_device
 from ms_coreset.json_files import read_json, write_json
-from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_state
 from ms_coreset.networks.torch_pickles import read_arrays
 from ms_coreset.npy_files import create_array, open_array
 from ms_coreset.npz import read_npz
 from ms_coreset.pickle_files import read_pickle
+from ms_coreset.safetensors_files import read_tensors
 
 
 class Call:

@@ -15,9 +15,10 @@ LIBRARY = Path(ms_coreset.__file__).parent
 FLOORS = [
     {"kinds", "terminal"},
     {"errors", "pickles", "progress"},
+    {"stored_rows"},
     {"arrays", "batches", "distributed", "files", "locks", "randomness", "registry", "rows"},
-    {"checksums", "device", "evidence_checks", "json_files", "npy_files", "npz", "pickle_files", "softmax",
-     "tables", "yaml_files"},
+    {"checksums", "device", "evidence_checks", "json_files", "npy_files", "npz", "pickle_files",
+     "safetensors_files", "softmax", "tables", "yaml_files"},
     {"engines"},
     {"coreset", "evidence", "identity"},
     {"networks", "perturbations", "selectors"},

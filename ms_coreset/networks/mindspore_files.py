@@ -12,7 +12,7 @@ import numpy as np
 from ms_coreset.device import require_mindspore
 from ms_coreset.files import read_file, reading
 from ms_coreset.kinds import FilePath
-from ms_coreset.networks.safetensors_files import widen
+from ms_coreset.safetensors_files import widen
 
 _TYPES = {**{kind: np.dtype(kind.lower()) for kind in ("Int8", "UInt8", "Int16", "UInt16", "Int32", "UInt32", "Int64",
                                                        "UInt64", "Float16", "Float32", "Float64")},

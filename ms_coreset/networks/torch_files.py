@@ -22,9 +22,9 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.files import open_file, read_whole, reading
 from ms_coreset.kinds import FilePath, Log
 from ms_coreset.networks.parameter_names import WRAPPERS
-from ms_coreset.networks.safetensors_files import widen
 from ms_coreset.pickle_files import read_stored
 from ms_coreset.pickles import PLAIN, Blank, Content, Refused, Unpickler, blank_mapping
+from ms_coreset.safetensors_files import widen
 
 _TYPES = {"Float": "f4", "Double": "f8", "Half": "f2", "BFloat16": "u2", "Long": "i8", "Int": "i4", "Short": "i2",
           "Char": "i1", "Byte": "u1", "Bool": "?", "ComplexFloat": "c8", "ComplexDouble": "c16"}

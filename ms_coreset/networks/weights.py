@@ -30,8 +30,8 @@ from ms_coreset.networks.parameter_names import (
     shared_prefix,
     to_torch_names,
 )
-from ms_coreset.networks.safetensors_files import read_tensors
 from ms_coreset.networks.torch_files import read_training
+from ms_coreset.safetensors_files import read_tensors
 from ms_coreset.terminal import warn
 
 Kept = TypeVar("Kept", bound=Trainable)

@@ -27,7 +27,7 @@ def class_median(block: np.ndarray) -> np.ndarray:
         ranked.partition(middle, axis=1)
         return ranked[:, middle].astype(np.float64).mean(axis=1)  # in its own type the sum of two may overflow
 
-    parts = blocks(block.shape[1], block.itemsize * len(block), row_blocks.BLOCK_BYTES // 4)
+    parts = blocks(block.shape[1], block.dtype.itemsize * len(block), row_blocks.BLOCK_BYTES // 4)
     if len(parts) == 1:
         return of_columns(parts[0])
     with ThreadPoolExecutor(MEDIAN_THREADS) as threads:  # NumPy lets go of the interpreter while it partitions
@@ -39,8 +39,11 @@ def class_mean(block: np.ndarray) -> np.ndarray:
 
     Far from the origin a sum loses digits, so the differences of the rows from a first mean are averaged once more.
     """
-    mean = np.mean(block, axis=0, dtype=np.float64)
-    rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in blocks(len(block), 8 * block.shape[1]))
+    parts, total = blocks(len(block), 8 * block.shape[1]), np.zeros(block.shape[1])
+    for part in parts:
+        total = np.vstack([total, block[part]]).sum(axis=0)  # row after row, whatever the blocks
+    mean = total / len(block)
+    rest = sum(np.subtract(block[part], mean).sum(axis=0) for part in parts)
     return mean + rest / len(block)
 
 

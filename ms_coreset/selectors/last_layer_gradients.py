@@ -38,7 +38,7 @@ class LastLayerGradients:
         require_label_columns(require_field(evidence.labels), logits.shape[1])
         errors = softmax(logits)
         errors[np.arange(len(errors)), require_field(evidence.labels)] -= 1
-        return cls(errors, np.asarray(require_field(evidence.features)))
+        return cls(errors, require_field(evidence.features))
 
     def __len__(self) -> int:
         return len(self.errors)

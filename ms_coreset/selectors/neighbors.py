@@ -203,7 +203,7 @@ class _Search:
         lengths = squared_norms(centers)
         probed = np.empty((len(queries), probes), np.int32)
         for part in blocks(len(queries), 8 * (2 * len(centers) + rows.shape[1])):
-            asked = take(rows, queries[part]) - middle
+            asked = np.subtract(take(rows, queries[part]), middle)
             squares = lengths - 2 * multiply(asked, centers.T)
             unit = _UNIT * (squared_norms(asked).max() + lengths.max())
             probed[part] = smallest_places(squares, probes, unit or 1.0)
@@ -274,10 +274,11 @@ class _NearRows:
         # Centred, a distance loses less to cancellation; scaled by a power of two, which is exact, squares stay within
         # float32's range.
         center = class_mean(features)
-        farthest = max((features.max(axis=0) - center).max(), (center - features.min(axis=0)).max())
+        parts = blocks(len(features), 8 * features.shape[1])
+        farthest = max(np.abs(np.subtract(features[part], center)).max() for part in parts)
         scale = 2.0 ** -np.frexp(farthest)[1]
         rows, self._norms = np.empty(features.shape, np.float32), np.empty(len(features))
-        for part in blocks(len(features), 8 * features.shape[1]):
+        for part in parts:
             scaled = np.subtract(features[part], center)
             scaled *= scale
             rows[part], self._norms[part] = scaled, squared_norms(scaled)

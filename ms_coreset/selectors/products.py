@@ -11,6 +11,7 @@ from ms_coreset.rows import take
 from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.processors import float_type, load_mindspore, on_host, one_blas_thread, side_by_side
 from ms_coreset.selectors.row_blocks import blocks
+from ms_coreset.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from mindspore import Tensor
@@ -124,26 +125,28 @@ class QuickProducts:
     """
 
     def __init__(self, rows: np.ndarray) -> None:
-        self._rows, self._kind = np.ascontiguousarray(rows), quick_type(rows.dtype)
+        self._rows = rows if isinstance(rows, StoredRows) else np.ascontiguousarray(rows)
+        self._kind = quick_type(rows.dtype)
         precision = float(np.finfo(self._kind if on_host() else np.float32).eps)
         # Accelerators may round the factors to 10 bits.
         self._error = float((rows.shape[1] + 4) * precision + (0 if on_host() else 2.0**-9))
-        self._device = None if on_host() else load_mindspore().Tensor(self._rows, load_mindspore().float32)
+        self._device = None if on_host() else load_mindspore().Tensor(np.asarray(self._rows), load_mindspore().float32)
 
     def of_rows(self, places: np.ndarray) -> tuple[np.ndarray, float]:
         """(b, n) products of some rows with all, and the relative error."""
-        return self._products(take(self._rows, places).astype(self._kind, copy=False)), self._error
+        return self._products(np.asarray(take(self._rows, places), self._kind)), self._error
 
     def of_vector(self, vector: np.ndarray) -> tuple[np.ndarray, float]:
         """(n,) float64 products of all rows with a vector (d,), and the relative error."""
         return self._products(np.asarray(vector, self._kind)[None])[0].astype(np.float64), self._error
 
     def _products(self, left: np.ndarray) -> np.ndarray:
-        if self._device is None and self._rows.dtype == self._kind:
+        if self._device is None and self._rows.dtype == self._kind and isinstance(self._rows, np.ndarray):
             return multiply(left, self._rows.T)
         if self._device is None:
             parts = blocks(len(self._rows), self._kind.itemsize * self._rows.shape[1], row_blocks.BLOCK_BYTES // 8)
-            return np.concatenate([multiply(left, self._rows[part].astype(self._kind).T) for part in parts], axis=1)
+            return np.concatenate([multiply(left, np.asarray(self._rows[part], self._kind).T) for part in parts],
+                                  axis=1)
         mindspore = load_mindspore()
         inner = mindspore.ops.MatMul(transpose_b=True)
         return inner(mindspore.Tensor(left, mindspore.float32), self._device).asnumpy()

@@ -67,7 +67,9 @@ def zcore(evidence: Evidence, draws: Draws | None = None, neighbors: Count = 100
     live = _differing(features)
     if not len(live):
         return np.zeros(n)
-    columns = np.ascontiguousarray(features.T[live])
+    columns = np.empty((len(live), n), features.dtype)
+    for part in _row_parts(features):
+        columns[:, part] = features[part][:, live].T
     mine = ranks.part(_draws_of(draws, n), DRAWN_TOGETHER)
     places, points = _drawn(columns, mine, check_seed(seed))
     counts = np.sum(ranks.gather(_counts(columns, places, points, min(neighbors, n - 2), exponent)), axis=0)
@@ -77,10 +79,14 @@ def zcore(evidence: Evidence, draws: Draws | None = None, neighbors: Count = 100
 
 def _differing(features: np.ndarray) -> np.ndarray:
     """The columns, ascending, in which not all rows are equal."""
-    parts = row_blocks.blocks(len(features), features.itemsize * features.shape[1])
+    parts = _row_parts(features)
     lowest = np.min([features[part].min(axis=0) for part in parts], axis=0)
     highest = np.max([features[part].max(axis=0) for part in parts], axis=0)
     return np.flatnonzero(lowest < highest)
+
+
+def _row_parts(features: np.ndarray) -> list[slice]:
+    return row_blocks.blocks(len(features), features.dtype.itemsize * features.shape[1])
 
 
 def _drawn(columns: np.ndarray, part: slice, seed: int) -> tuple[np.ndarray, np.ndarray]:
