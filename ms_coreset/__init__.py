@@ -50,6 +50,7 @@ _HOMES = {
     "ms_coreset.training.record_size": ("RecordSize", "estimate_record"),
     "ms_coreset.training.streams": ("StreamedDynamics",),
     "ms_coreset.training.recorder": ("Recorder",),
+    "ms_coreset.training.sampling": ("Sampling",),
     "ms_coreset.training.recipe": ("Recipe", "list_recipes", "load_recipe"),
 }
 _OF_MINDSPORE = ("ms_coreset.networks.layers", "ms_coreset.networks.initialization")  # can't be imported without it

@@ -203,14 +203,14 @@ def test_resumed_ends_like_undisturbed(tmp_path, monkeypatch, stop, warm, option
     split, test, recipe = toy_split(), toy_split(seed=9), dataclasses.replace(RECIPE, **options)
     reselection = Reselection.by("gradmatch", 0.3, 2, warm=warm)
     straight = mc.train(new_network(), split, recipe, seed=3, folder=tmp_path / "a", test=test, reselection=reselection)
-    record = loop.Recorder.record
+    record = loop.FieldRecorder.record
 
     def stop_there(self, epoch, *values):
         record(self, epoch, *values)
         if epoch == stop:
             raise Stopped
 
-    monkeypatch.setattr(loop.Recorder, "record", stop_there)
+    monkeypatch.setattr(loop.FieldRecorder, "record", stop_there)
     with pytest.raises(Stopped):
         mc.train(new_network(), split, recipe, seed=3, folder=tmp_path / "b", test=test, reselection=reselection)
     assert not loop.is_finished(tmp_path / "b")

@@ -202,7 +202,13 @@ NUMPY_VALUES = {
     "greedy": np.str_("stochastic"), "epsilon": np.float64(0.2), "beta": np.float32(0.5), "jitter": np.float32(1e-3),
     "already_selected": np.array([3, 8], np.uint16), "start": np.str_("mean"), "window": np.int8(3),
     "epochs": np.int64(4), "early": np.uint8(2), "late": np.str_("2-4"), "weight": np.float32(0.25),
-    "a": np.float32(0.5), "kappa": np.float16(2), "weighting": np.str_("distance")}
+    "a": np.float32(0.5), "kappa": np.float16(2), "weighting": np.str_("distance"),
+    "probes": np.int16(0), "tau": np.float32(0.75), "confidence": np.str_("max"), "turns": np.bool_(False),
+    "gamma": np.float32(0.5), "density": np.str_("product"), "discount": np.str_("weighted"),
+    "symmetric": np.bool_(False), "scale": np.str_("median"), "draws": np.int64(9), "exponent": np.float16(2),
+    "keep": np.str_("easy"), "clusters": np.int8(3), "groups": np.str_("labels"), "per_group": np.bool_(True),
+    "cluster_seed": np.uint8(2), "reading": np.str_("kept"), "eps": np.float32(0.125), "dims": np.int32(2),
+    "reach": np.float32(8)}
 OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[name].options]
 
 

@@ -166,7 +166,8 @@ def test_bad_samples_are_told_where_nobody_knows_their_true_labels(here, monkeyp
     with np.load(result.stem.with_suffix(".npz")) as table:
         assert {*table} == {"index", "label", "bad", "entropy"}
         assert table["bad"].tolist() == [0, 1, 0, 1]
-    assert result.stem.with_suffix(".csv").read_text(encoding="utf-8").startswith("index,label,bad,entropy\n0,0,0,")
+    text = result.stem.with_suffix(".csv").read_text(encoding="utf-8")
+    assert text.startswith("index,path,label,bad,entropy\n0,,0,0,")
 
 
 @pytest.mark.parametrize(("function", "command", "words", "unlike"), [

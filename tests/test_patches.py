@@ -368,7 +368,7 @@ def test_all_scores_that_need_no_training_go(patch_run, monkeypatch):
     assert call("--dataset digitsN --evidence patches", "score") == 0
     with np.load("scores/digitsN-patches.npz") as scores:
         assert set(scores) == {"bad", "cal", "center_distance", "clean_label", "el2n", "entropy", "grand", "index",
-                               "label", "least_confidence", "loss", "margin", "ram_apl", "zcore"}
+                               "label", "least_confidence", "loss", "margin", "prototype", "ram_apl", "semdedup"}
 
 
 @pytest.mark.parametrize(("command", "line", "message"), [

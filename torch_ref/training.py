@@ -315,14 +315,17 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.T
     return loss, logits
 
 
-def backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor,
-             weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The gradients of a batch's loss, in the parameters' ``grad``; arguments and result as of ``update``."""
+def backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor,
+             total: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The gradients of a batch's loss, in the parameters' ``grad``; arguments and result as of ``update``.
+
+    ``total``: what the weighted sum of the losses is divided by; None: the sum of the weights.
+    """
     network.train()
     logits = network(inputs)
     losses = F.cross_entropy(logits, labels, reduction="none")
     network.zero_grad()
-    loss = (weights * losses).sum() / (weights.sum() or 1)
+    loss = (weights * losses).sum() / (total or weights.sum() or 1)
     loss.backward()
     return loss.detach(), logits.detach()
 

@@ -13,16 +13,18 @@ from ms_coreset.cli.common.common_options import (
     add_run_options,
     new_parser,
 )
-from ms_coreset.cli.common.reselection_options import add_reselection_options, reselection_of
+from ms_coreset.cli.common.reselection_options import add_reselection_options, reselection_of, sampling_of
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.training import TrainingJob, TrainingOutcome, train_network
+from ms_coreset.samplers import list_samplers
 from ms_coreset.terminal import say
 
 _EXAMPLES = """examples:
   train --dataset digitsN
   train --dataset CIFAR100 --recipe moderate --arch resnet50
   train --dataset CIFAR100N --coreset index/CIFAR100N-moderate-0.2.npz
+  train --dataset digitsN --sampler rs2 --rate 0.3
   train --dataset digitsN --reselect-every 5 --method gradmatch --rate 0.1
 """
 
@@ -38,6 +40,8 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(part, "--pool", type=int, metavar="N", help="a seeded, class-balanced part of the training split")
     add(group, "--no-weights", action="store_true", help="leave the coreset's weights aside: all its samples count "
         "the same")
+    add(group, "--sampler", metavar="NAME", help=f"choose anew for every epoch: one of {', '.join(list_samplers())} "
+        "but rho, with its options as in infobatch:ratio=0.3; --rate is the share that an epoch presents")
     add_reselection_options(options)
     add_data_options(options)
     add_network_options(options)
@@ -57,12 +61,15 @@ def run(arguments: argparse.Namespace) -> None:
 
     _print_outcome(train_network(TrainingJob(
         sources, runtime_of(vars(arguments)), arguments.coreset, arguments.prune, not arguments.no_weights, reselection,
-        None if record is None else tuple(record), not arguments.no_save, arguments.resume, arguments.result)))
+        sampling_of(arguments), None if record is None else tuple(record), not arguments.no_save, arguments.resume,
+        arguments.result)))
 
 
 def _print_outcome(result: TrainingOutcome) -> None:
     outcome = result.told
     say(f"{result.recipe.arch} on {outcome['samples']:,} samples of {outcome['dataset']}: {outcome['seconds']:.1f} s")
+    if "sampler" in outcome:
+        say(f"  presented   {outcome['presented']:,} in {outcome['updates']:,} updates, by {outcome['sampler']}")
     if "coresets" in outcome:
         _print_coresets(outcome["coresets"], outcome["reselection"])
     if outcome["last"] is None:

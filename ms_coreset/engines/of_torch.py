@@ -300,9 +300,9 @@ class TorchNetwork:
         own = [tensor for name, tensor in tensors.items() if not name.endswith(_COUNTER)]
         yield from map(Parameter, torch_ref.to_mindspore_names(tensors), own)
 
-    def trainer(self, recipe: Recipe) -> TorchTrainer:
-        """The object that trains it by a recipe."""
-        return TorchTrainer(self, recipe)
+    def trainer(self, recipe: Recipe, of_samples: bool = False) -> TorchTrainer:
+        """The object that trains it by a recipe; of_samples: see ``training.parallel.total_weight``."""
+        return TorchTrainer(self, recipe, of_samples)
 
     def layers_text(self) -> str:
         """The computation that it does with its weights, as text: classes and settings of all its layers."""
@@ -312,7 +312,8 @@ class TorchNetwork:
 class TorchTrainer:
     """Computes a network's gradients and updates it by a recipe; see ``training.loop.Trainer``."""
 
-    def __init__(self, network: TorchNetwork, recipe: Recipe) -> None:
+    def __init__(self, network: TorchNetwork, recipe: Recipe, of_samples: bool = False) -> None:
+        self._of_samples = of_samples
         self._module, self._engine, self._clip_norm = network.module, network.coreset_engine, recipe.clip_norm
         self.parameters = [parameter for parameter in network.get_parameters() if parameter.requires_grad]
         self._named = [(parameter.name, parameter._tensor) for parameter in self.parameters]
@@ -324,7 +325,8 @@ class TorchTrainer:
                  weights: np.ndarray | None) -> tuple[torch.Tensor, torch.Tensor, Sequence[torch.Tensor]]:
         """(loss, logits, gradients) of a batch; zeros for parameters that the loss does not depend on."""
         tensor, given = self._engine.tensor, np.ones(len(labels)) if weights is None else weights
-        loss, logits = backward(self._module, tensor(images), tensor(labels).long(), tensor(given.astype(np.float32)))
+        loss, logits = backward(self._module, tensor(images), tensor(labels).long(), tensor(given.astype(np.float32)),
+                                len(labels) if self._of_samples else None)
         return loss, logits, [torch.zeros_like(own) if own.grad is None else own.grad for _, own in self._named]
 
     def update(self, gradients: Sequence[torch.Tensor], learning_rate: float) -> None:

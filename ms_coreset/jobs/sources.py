@@ -17,7 +17,8 @@ from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
 NETWORK, PATCHES = "network", "patches"  # kinds of evidence
-COSTLY = ("deepfool",)  # scores that take many backward passes per sample: computed only on request
+# Scores that are computed only on request: of many backward passes per sample, and of half a million draws.
+COSTLY = ("deepfool", "zcore")
 
 
 @dataclass(frozen=True)

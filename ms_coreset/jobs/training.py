@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset import __version__
+from ms_coreset.batches import updates_per_epoch
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import device_settings
@@ -29,6 +30,7 @@ from ms_coreset.pickle_files import read_pickle
 from ms_coreset.terminal import note
 from ms_coreset.training.loop import CORESETS, LAST, TrainingResult, checkpoint_file, evaluate, train
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.sampling import Sampling
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class TrainingJob:
         dropped: a file of the samples to leave out; without both files: all samples, or the pool
         weighted: whether the coreset's weights are used, if it has any
         reselection: coresets that the network itself chooses anew, or None
+        sampling: a sampler that chooses what each epoch presents, or None
         record: fields of ``TrainingDynamics`` to keep; None: all, none on a coreset
         keep: whether checkpoints are written
         resume: whether to continue from them
@@ -52,6 +55,7 @@ class TrainingJob:
     dropped: str | None = None
     weighted: bool = True
     reselection: ReselectionSource | None = None
+    sampling: Sampling | None = None
     record: tuple | None = None
     keep: bool = True
     resume: bool = False
@@ -86,6 +90,8 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
     part = split if rows is None else split.subset(rows)
     if reselection is not None:
         reselection, what = of_pool(reselection, rows, len(split)), folder_word(reselection)
+    if job.sampling is not None:
+        what = job.sampling.folder_word
     folder = checkpoint_folder(sources, recipe, what)
     result_file = _result_file(job, folder)
     record = () if job.record is None and what else job.record
@@ -93,7 +99,8 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
     with at_work_in(folder) if job.keep else contextlib.nullcontext():
         network = build_network(recipe, split, sources.seed, sources.network.framework)
         result = train(network, part, recipe, seed=sources.seed, weights=weights, record=record,
-                       folder=folder if job.keep else None, resume=job.resume, test=test, reselection=reselection)
+                       folder=folder if job.keep else None, resume=job.resume, test=test, reselection=reselection,
+                       sampling=job.sampling)
     seconds = time.perf_counter() - began
     told = {"dataset": sources.data.name_in_files, "coreset": job.coreset or job.dropped, "samples": len(part),
             "no_weights": not job.weighted, "recipe": recipe.as_dict(),
@@ -101,11 +108,20 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
             "seed": sources.seed, "device": device, **device_settings(), "version": __version__,
             "seconds": seconds, "last": test and evaluate(result.network, test, recipe),
             "best": _best(result, recipe), "history": result.history}
+    if job.sampling is not None:
+        told |= _told_of_sampler(job.sampling, result, recipe)
     if reselection is not None:
         coresets = folder / CORESETS if job.keep else result_file.with_name(f"{result_file.stem}-coresets")
         told |= reselection_notes(result, reselection, coresets, split, write=not job.keep)
     write_json(result_file, told)
     return TrainingOutcome(recipe, told, result_file, folder if job.keep else None)
+
+
+def _told_of_sampler(sampling: Sampling, result: TrainingResult, recipe: Recipe) -> dict[str, Any]:
+    """The sampler, and how much was presented, for the result file."""
+    presented = [entry["presented"] for entry in result.history]
+    return {"sampler": str(sampling), "presented": sum(presented),
+            "updates": sum(updates_per_epoch(count, recipe.batch_size) for count in presented)}
 
 
 def _result_file(job: TrainingJob, folder: Path) -> Path:

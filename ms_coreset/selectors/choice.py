@@ -79,8 +79,7 @@ class Choice:
     @property
     def text(self) -> str:
         """The canonical text: the same for all texts that mean the same."""
-        options = ",".join(f"{name}={_spell(value)}" for name, value in sorted(self.canonical_options.items()))
-        return f"{self.name}:{options}" if options else self.name
+        return spell_text(self.name, self.canonical_options)
 
     @property
     def canonical_options(self) -> dict:
@@ -216,6 +215,12 @@ def title_of(name: str) -> str:
     """The name of a method, or of a score and a rule, in messages."""
     score, rule = _score_and_rule(name)
     return METHODS.canonical(name) if score is None else f"{score.name} by {rule}"
+
+
+def spell_text(name: str, options: Mapping[str, Any]) -> str:
+    """The text of a name and its options, which ``split_text`` takes apart; options in the order of their names."""
+    spelled = ",".join(f"{option}={_spell(value)}" for option, value in sorted(options.items()))
+    return f"{name}:{spelled}" if spelled else name
 
 
 def split_text(text: str) -> tuple[str, dict]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.randomness import stream
@@ -286,6 +285,8 @@ def _refill(labels: np.ndarray, squares: np.ndarray, k: int) -> np.ndarray:
 
 def _sums(rows: np.ndarray, labels: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """(sums (k, d), counts (k,)) of the rows of each cluster, added up in the order of the rows."""
+    from scipy.sparse import csr_matrix  # scipy takes longer to load than --help may
+
     counts = np.bincount(labels, minlength=k)
     ends = np.concatenate([[0], np.cumsum(counts)])
     members = csr_matrix((np.ones(len(rows)), np.argsort(labels, kind="stable"), ends), (k, len(rows)))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-import scipy.sparse
-from scipy.sparse.csgraph import connected_components
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.rows import take
@@ -152,7 +150,10 @@ def _cosine(distances: np.ndarray) -> np.ndarray:
 def _grouped(n: int, left: np.ndarray, right: np.ndarray, nearness: np.ndarray, equal: np.ndarray,
              farther: bool) -> Groups:
     """The groups that pairs make, and of each member the mate that is most like it."""
-    graph = scipy.sparse.coo_array((np.ones(len(left), np.int8), (left, right)), (n, n))
+    from scipy.sparse import coo_array  # scipy takes longer to load than --help may
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), (n, n))
     component = connected_components(graph, directed=False)[1]
     one, other = np.concatenate([left, right]), np.concatenate([right, left])
     far = np.concatenate([nearness, nearness]) * (1 if farther else -1)

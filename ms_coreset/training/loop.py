@@ -30,6 +30,8 @@ from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, defaul
 from ms_coreset.training.parallel import OverRanks, average_statistics
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.recorder_state import drop_states, write_state
+from ms_coreset.training.sampling import Sampling
 from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from ms_coreset.distributed import Alone
     from ms_coreset.training.pipeline import Batch
 
-LAST, BEST, CORESETS = "last.ckpt", "best.ckpt", "coresets"  # PyTorch's checkpoints end in .pth
+LAST, BEST, CORESETS, SAMPLER = "last.ckpt", "best.ckpt", "coresets", "sampler"  # PyTorch's checkpoints end in .pth
 
 
 @dataclass
@@ -66,7 +68,7 @@ class TrainingResult:
 def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weights: np.ndarray | None = None,
           record: Sequence[str] | str | None = None, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
-          reselection: Reselection | None = None) -> TrainingResult:
+          reselection: Reselection | None = None, sampling: Sampling | None = None) -> TrainingResult:
     """Train a network on a split by a recipe, and record what happens to every sample.
 
     Several ranks (``distributed``) share every batch, see ``parallel.over_ranks``; rank 0 alone writes files and has
@@ -93,6 +95,10 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
         reselection: a ``mc.Reselection``, to train on coresets that the network chooses anew every few epochs; they are
             written to coresets/ below the folder. ``iterations`` of the recipe become epochs beforehand.
 
+        sampling: a ``Sampling``: a sampler chooses what each epoch presents, and is told the losses. The loss of a
+            batch is then sum w_i l_i / B, with its weights. The learning rate's schedule goes by epochs, whatever
+            their sizes.
+
     Returns:
         A ``TrainingResult``.
 
@@ -114,9 +120,13 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     check_seed(seed)
     if weights is not None and reselection is not None:
         raise MsCoresetError("weights and reselection: a coreset that is chosen anew brings its own weights, if any")
+    if sampling is not None and (weights is not None or reselection is not None):
+        raise MsCoresetError(f"{sampling.name} and {'weights' if reselection is None else 'reselection'}: a sampler "
+                             "chooses what each epoch presents by itself")
     weights = _check_weights(weights, len(split))
     place = None if folder is None else Path(folder)
-    run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection)
+    run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection,
+               sampling)
     first = run.restore(place) if resume and place is not None else 0
     run.open_recorder(first)
     with Progress(run.images(run.epochs), f"train {_name(network)}", start=run.images(first)) as progress:
@@ -229,7 +239,7 @@ class _Run:
 
     def __init__(self, network: Network, split: Split, recipe: Recipe, seed: int, weights: np.ndarray | None,
                  record: Sequence[str] | str | None, folder: Path | None, test: Split | None, save_interval: float = 0,
-                 reselection: Reselection | None = None) -> None:
+                 reselection: Reselection | None = None, sampling: Sampling | None = None) -> None:
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
         self.weights, self.folder = weights, folder
@@ -240,8 +250,13 @@ class _Run:
         self.coresets = None
         if reselection is not None:
             self.coresets = Coresets(reselection, split, self.rows, folder and folder / CORESETS)
-        self.per_epoch = updates_per_epoch(self.coresets.size if self.coresets else len(self.rows), recipe.batch_size)
+        size = self.coresets.size if self.coresets else len(self.rows)
+        self.per_epoch = updates_per_epoch(sampling.size(size) if sampling else size, recipe.batch_size)
         self.epochs = recipe.num_epochs(self.per_epoch)
+        self.sampling = sampling
+        self.sampler = None
+        if sampling is not None:
+            self.sampler = sampling.start(split.labels, self.rows, epochs=self.epochs, seed=seed)
         if reselection and recipe.iterations:  # coresets may differ in size: epochs are what they have in common
             self.recipe = recipe.override(epochs=self.epochs)
         if reselection and reselection.warm >= self.epochs:
@@ -249,7 +264,7 @@ class _Run:
                                  f"{self.epochs} in all")
         if recipe.whiten:
             whiten(network, split, self.rows)
-        self._trainer = _trainer_of(network, recipe, self.ranks)
+        self._trainer = _trainer_of(network, recipe, self.ranks, sampling is not None)
         validated = self.validation is not None
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
@@ -280,6 +295,10 @@ class _Run:
         return self.coresets.count_presentations(epochs) if self.coresets else epochs * len(self.rows)
 
     def train(self, first: int, progress: Progress) -> None:
+        if self.sampler is not None:
+            for epoch in range(first, self.epochs):
+                self._train_on(*self.sampler.present(epoch), epoch, epoch + 1, progress)
+            return
         if self.coresets is None:
             self._train_on(self.rows, self.weights, first, self.epochs, progress)
             return
@@ -310,6 +329,8 @@ class _Run:
                 if not np.isfinite(loss):
                     raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
                 self.recorder.record(epoch, rows, logits, labels)
+                if self.sampler is not None:
+                    self.sampler.report(rows, logits, labels)
                 sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(rows))
                 progress.update(len(rows), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
             if update % per_epoch == 0:
@@ -328,6 +349,8 @@ class _Run:
             accuracy, losses = _validate(self.network, self.validation)
             self.recorder.record_validation(epoch, self.held_out, losses)
             entry |= {"validation_accuracy": accuracy} if due else {}
+        if self.sampler is not None:
+            entry["presented"] = self.sampler.presented
         self.history.append(entry)
         self.recorder.flush()
         if self.folder is not None and self.ranks.first:
@@ -344,6 +367,8 @@ class _Run:
         self._saved = time.monotonic()
         if entry["epoch"] < self.epochs:
             self.recorder.keep_state(entry["epoch"])
+            if self.sampler is not None:
+                write_state(folder / SAMPLER, entry["epoch"], self.sampler.state_dict())
         # Written last: while it tells of fewer epochs than planned, the run counts as unfinished.
         notes = {"run": self._identity(), "epoch": entry["epoch"], "epochs": self.epochs, "history": self.history,
                  "network": description}
@@ -351,6 +376,8 @@ class _Run:
             notes["coresets"] = self.coresets.digests()
         write_checkpoint(self._file(folder, LAST), {**self._weights(), **self._trainer.state()}, notes)
         self.recorder.drop_states(but=entry["epoch"])
+        if self.sampler is not None:
+            drop_states(folder / SAMPLER, but=entry["epoch"])
 
     def _file(self, folder: Path, name: str) -> Path:
         return (folder / name).with_suffix(engine_of(self.network).suffix)
@@ -366,12 +393,14 @@ class _Run:
         arrays, notes = read_checkpoint(path)
         _require_notes(notes, path)
         # Checkpoints of before 0.2 have no network among what is compared, but beside it.
-        _require_same({"network": notes.get("network"), "amp": False, **notes["run"]},
+        _require_same({"network": notes.get("network"), "amp": False, "sampler": None, **notes["run"]},
                       {"amp": self.recipe.amp, **self._identity()}, path)
         memory = self._trainer.state().keys()
         assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
         self._trainer.restore(arrays)
         self.history = notes["history"]
+        if self.sampler is not None and notes["epoch"] < self.epochs:
+            self.sampler.restore(folder / SAMPLER, notes["epoch"])
         if self.coresets is not None:
             self.coresets.restore(notes["coresets"])
         return notes["epoch"]
@@ -379,6 +408,7 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         return {**self.recipe.as_dict(), "seed": self.seed, "samples": len(self.split),
                 "reselection": self.reselection and str(self.reselection),
+                "sampler": self.sampling and str(self.sampling),
                 "network": network_identity(self.network), **normalization(self.split),
                 "data": contents_digest(self.split, self.weights)}
 
@@ -457,15 +487,15 @@ class Trainer(Protocol):
         """Take back what ``state`` gave."""
 
 
-def _trainer_of(network: Any, recipe: Recipe, ranks: Alone) -> Trainer:
+def _trainer_of(network: Any, recipe: Recipe, ranks: Alone, of_samples: bool) -> Trainer:
     if engine_of(network).name == TORCH:
         if recipe.amp:
             raise MsCoresetError("recipe: amp is true, but --framework torch trains in float32 only: take --no-amp, or "
                                  "--framework mindspore")
-        return OverRanks(network.trainer(recipe), network, ranks)
+        return OverRanks(network.trainer(recipe, of_samples), network, ranks, of_samples)
     from ms_coreset.training.step import MindSporeTrainer
 
-    return MindSporeTrainer(network, recipe, ranks)
+    return MindSporeTrainer(network, recipe, ranks, of_samples)
 
 
 def _accuracy(network: Network, split: Split) -> float:

@@ -18,7 +18,8 @@ Tensor = Any  # of the network's framework
 Backward = Callable[[np.ndarray, np.ndarray, "np.ndarray | None"], tuple[Tensor, Tensor, Sequence[Tensor]]]
 
 
-def over_ranks(local: Backward, network: Network, parameters: Sequence[Any], ranks: Alone) -> Backward:
+def over_ranks(local: Backward, network: Network, parameters: Sequence[Any], ranks: Alone,
+               of_samples: bool = False) -> Backward:
     """``local``, a function (images, labels, weights) -> (loss, logits, gradients), for batches shared by ``ranks``.
 
     ``local`` is given the rank's images and the whole batch's labels and weights (None: all 1). With f_r the fraction
@@ -31,6 +32,7 @@ def over_ranks(local: Backward, network: Network, parameters: Sequence[Any], ran
         network: that is trained, of either framework.
         parameters: of the gradients.
         ranks: that share the batch.
+        of_samples: see ``total_weight``.
 
     Returns:
         A function like ``local``, of the whole batch.
@@ -43,7 +45,7 @@ def over_ranks(local: Backward, network: Network, parameters: Sequence[Any], ran
             return [engine.zeros(borders[-1] + 1), answers.reshape(-1)]
         own = None if weights is None else weights[share]
         loss, logits, gradients = local(images, labels[share], own)
-        fraction = float(total_weight(labels[share], own) / total_weight(labels, weights))
+        fraction = float(total_weight(labels[share], own, of_samples) / total_weight(labels, weights, of_samples))
         around = [answers[:share.start], logits, answers[share.stop:]]
         return [*(fraction * gradient.reshape(-1) for gradient in gradients), fraction * loss.reshape(1),
                 *(part.reshape(-1) for part in around if len(part))]
@@ -89,10 +91,11 @@ class OverRanks:
         gradients: of one rank's share.
         network: that is trained.
         ranks: that share every batch.
+        of_samples: see ``total_weight``.
     """
 
-    def __init__(self, gradients: Gradients, network: Network, ranks: Alone) -> None:
-        self._backward = over_ranks(gradients.backward, network, gradients.parameters, ranks)
+    def __init__(self, gradients: Gradients, network: Network, ranks: Alone, of_samples: bool = False) -> None:
+        self._backward = over_ranks(gradients.backward, network, gradients.parameters, ranks, of_samples)
         self._update, self.reseed = gradients.update, gradients.reseed
         self.state, self.restore = gradients.state, gradients.restore
 
@@ -103,17 +106,18 @@ class OverRanks:
         return loss, logits
 
 
-def total_weight(labels: np.ndarray, weights: np.ndarray | None) -> float:
+def total_weight(labels: np.ndarray, weights: np.ndarray | None, of_samples: bool = False) -> float:
     """The number by which the summed losses of a batch are divided: the sum of its weights; 1 where all are 0.
 
     Args:
         labels: (B,).
         weights: (B,), or None for all 1.
+        of_samples: divide by the number of samples instead, as samplers want it.
 
     Returns:
         The number.
     """
-    return len(labels) if weights is None else weights.sum() or 1.0
+    return len(labels) if weights is None or of_samples else weights.sum() or 1.0
 
 
 def average_statistics(network: Trainable, ranks: Alone) -> None:

@@ -54,9 +54,11 @@ class MindSporeTrainer:
         network: that is trained, in float32.
         recipe: with the options of the optimizer, and ``amp``.
         ranks: that share every batch.
+        of_samples: see ``parallel.total_weight``.
     """
 
-    def __init__(self, network: Network, recipe: Recipe, ranks: Alone) -> None:
+    def __init__(self, network: Network, recipe: Recipe, ranks: Alone, of_samples: bool = False) -> None:
+        self._of_samples = of_samples
         self._optimizer = SGD(list(network.trainable_params()), recipe)
         self._forward = lowered(network) if recipe.amp else network
         self._scaler: Any = amp.DynamicLossScaler(FIRST_SCALE, GROWTH, PATIENCE) if recipe.amp else None
@@ -69,7 +71,7 @@ class MindSporeTrainer:
         else:
             local, self._write = _compiled(gradient, self._forward), _compiled(update)
             self._backward = over_ranks(lambda *of_share: local(*self._operands(*of_share)), network,
-                                        self._optimizer.parameters, ranks)
+                                        self._optimizer.parameters, ranks, of_samples)
         self._ranks = ranks
 
     def step(self, batch: Batch, weights: np.ndarray | None, learning_rate: float) -> tuple[Tensor, Tensor]:
@@ -112,7 +114,7 @@ class MindSporeTrainer:
         """Images and labels; or of weighted samples images, targets (B, C), and shares (B,) of the batch's weight."""
         if weights is None:
             return [Tensor(images), Tensor(labels)]
-        shares = (weights / total_weight(labels, weights)).astype(np.float32)
+        shares = (weights / total_weight(labels, weights, self._of_samples)).astype(np.float32)
         return [Tensor(images), Tensor(np.eye(self._classes, dtype=np.float32)[labels]), Tensor(shares)]
 
     def _gradient(self) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.sources import ReselectionSource
 from ms_coreset.selectors import list_methods, list_rules
 from ms_coreset.selectors.quota import Request
+from ms_coreset.training.sampling import Sampling
 
 _OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m")
 
@@ -40,6 +41,8 @@ def reselection_of(arguments: argparse.Namespace) -> ReselectionSource | None:
     if arguments.reselect_every is None:
         _require_none_given(arguments)
         return None
+    if arguments.sampler is not None:
+        raise MsCoresetError("--reselect-every and --sampler both choose what is presented: leave one of them out")
     chosen = "coreset" if arguments.coreset else "prune" if arguments.prune else None
     if chosen:
         raise MsCoresetError(f"--reselect-every chooses the samples itself: leave --{chosen} out")
@@ -54,9 +57,24 @@ def reselection_of(arguments: argparse.Namespace) -> ReselectionSource | None:
                              arguments.top_m)
 
 
+def sampling_of(arguments: argparse.Namespace) -> Sampling | None:
+    """The ``Sampling`` that the options describe, or None.
+
+    Raises:
+        MsCoresetError: for a coreset beside it, and as ``Sampling``.
+    """
+    if arguments.sampler is None:
+        return None
+    chosen = "coreset" if arguments.coreset else "prune" if arguments.prune else None
+    if chosen:
+        raise MsCoresetError(f"--sampler chooses the samples itself: leave --{chosen} out")
+    return Sampling.parse(arguments.sampler, 1.0 if arguments.rate is None else arguments.rate)
+
+
 def _require_none_given(arguments: argparse.Namespace) -> None:
     given = [name for name, value in vars(arguments).items()
-             if value is not None and (name in _OPTIONS or name.startswith("option_"))]
+             if value is not None and (name in _OPTIONS or name.startswith("option_"))
+             and not (name == "rate" and arguments.sampler is not None)]
     if given:
         name = given[0]
         flag = flag_of(name.removeprefix("option_")) if name.startswith("option_") else f"--{name.replace('_', '-')}"

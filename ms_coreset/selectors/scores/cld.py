@@ -69,7 +69,8 @@ class Correlations:
 
     def __init__(self, labels: np.ndarray, own: slice = slice(None)) -> None:
         _, self.group = np.unique(labels, return_inverse=True)
-        self.own, n = self.group[own], len(labels[own])
+        self.begin, self.end, _ = own.indices(len(labels))
+        n = self.end - self.begin
         self.epochs = 0
         self.lacking = np.zeros(self.group.max() + 1, bool)
         self.before = np.full((2, n), np.nan)
@@ -108,7 +109,7 @@ class Correlations:
             self.lacking = counts == 0
         with np.errstate(invalid="ignore"):
             means = np.bincount(groups, losses, minlength=len(counts)) / counts
-        return np.where(self.lacking, losses.mean(), means)[self.own]
+        return np.where(self.lacking, losses.mean(), means)[self.group[self.begin:self.end]]
 
     def score(self) -> np.ndarray:
         """(m,) float64; see ``cld``."""

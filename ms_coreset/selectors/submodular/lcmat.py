@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from ms_coreset.evidence import EXTRACTED, Evidence, require_field
 from ms_coreset.rows import row_blocks
@@ -92,6 +91,8 @@ class CurvatureDistance:
         return len(self._apart)
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        from scipy.spatial.distance import cdist  # scipy takes longer to load than --help may
+
         found = self._apart.rows(places, columns)
         if self._bent.shape[1]:
             found += cdist(self._bent[places], self._bent[columns], "cityblock")

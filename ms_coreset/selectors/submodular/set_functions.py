@@ -13,7 +13,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.norms import squared_norms
@@ -288,6 +287,8 @@ class LogDeterminant:
         return np.log(self._variance[places])
 
     def _bring_up_to_date(self, places: np.ndarray | slice) -> None:
+        from scipy.linalg import solve_triangular  # scipy takes longer to load than --help may
+
         first, now = self._known[places].min(), len(self._picks)
         new = np.array(self._picks[first:], int)
         rest = self._similarity.between(places, new)
