@@ -79,7 +79,7 @@ def _measure(case, folder):
     split = mc.load_dataset("arrays", folder)
     evidence = mc.Evidence(split.labels, **split.known)
     features, types = evidence.features, (evidence.features.dtype.name, evidence.logits.dtype.name)
-    small = mc.Evidence(split.labels[:400], features[:400], evidence.logits[:400])
+    small = mc.Evidence(split.labels[:4000], features[:4000], evidence.logits[:4000])
     mc.select(method, small, 0.1, balance=asked["balance"], **asked["options"])  # imports
     expected = mc.estimate(method, len(split), features.shape[1], classes=np.bincount(split.labels),
                            rate=asked["rate"], balance=asked["balance"], dtype=types, **asked["options"])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.stored_rows import JoinedRows, StoredRows
+from ms_coreset.stored_rows import JoinedRows, Places, StoredRows
 
 PROBABILITY_TOLERANCE = 0.01  # of a row's sum: what rounding to bfloat16 or to a few decimals leaves
 
@@ -116,11 +116,11 @@ def logits_of(probabilities: np.ndarray | StoredRows) -> np.ndarray | StoredRows
     """
     lowest = _log_of_smallest(probabilities.dtype)
 
-    def change(rows: np.ndarray, first: int) -> np.ndarray:
+    def change(rows: np.ndarray, places: Places) -> np.ndarray:
         wrong = ~are_probabilities(rows)
         if wrong.any():
             place = int(np.argmax(wrong))
-            raise MsCoresetError(f"probabilities of sample {first + place} are none: they must lie in [0, 1] and sum "
+            raise MsCoresetError(f"probabilities of sample {places[place]} are none: they must lie in [0, 1] and sum "
                                  f"to 1, got {np.array2string(rows[place][:5], precision=4)}"
                                  f"{' ...' if rows.shape[1] > 5 else ''}, which sum to "
                                  f"{rows[place].sum(dtype=np.float64):.4g}")

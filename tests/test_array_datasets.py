@@ -446,7 +446,7 @@ def test_gray_images_need_no_channels_and_a_missing_test_split_is_none(tmp_path)
 
 def test_features_and_logits_come_with_the_split_and_are_cut_with_it(tmp_path):
     split = quietly("arrays", own(tmp_path, labels=Y, features=FEATURES.astype(np.float16), logits=LOGITS))
-    assert split.images is None and split.known["features"].dtype == np.float32
+    assert split.images is None and split.known["features"].dtype == np.float16
     pool = class_balanced_indices(split.labels, 6, seed=0)
     part = split.subset(pool)
     assert part.images is None and len(part) == 6
@@ -558,9 +558,9 @@ def test_test_arrays_that_do_not_fit_are_refused_by_name(tmp_path, arrays, messa
     refusal(message, "arrays", path, train=False)
 
 
-@pytest.mark.parametrize("name, message", [(".", "is a folder: arrays are one .npz file, named by --data"),
-                                           ("nowhere.npz", "is not there: arrays are one .npz file")])
-def test_arrays_are_one_file(tmp_path, name, message):
+@pytest.mark.parametrize("name, message", [(".", "holds no .npy files: put features there"),
+                                           ("nowhere.npz", "is not there: arrays are an .npz or .safetensors file")])
+def test_arrays_are_a_file_or_a_folder(tmp_path, name, message):
     refusal(message, "arrays", tmp_path / name)
 
 
@@ -710,7 +710,7 @@ def test_score_gives_what_the_arrays_allow(here, capsys):
     ("--data features.npz --method ccs", "needs dynamics, but arrays-features brings features and no images to ask a "
      "network about: add 'images'"),
     ("--data known.npz --score grand --rule top --runs 2", "runs 2: features, logits came with arrays-known"),
-    ("--data data", "data is not there: arrays are one .npz file"),
+    ("--data data", "data is not there: arrays are an .npz or .safetensors file"),
 ])
 def test_what_arrays_lack_is_said(here, capsys, line, message):
     assert command(f"--dataset arrays --rate 0.2 {line}") == 2

@@ -181,9 +181,14 @@ def big_endian(array):
     return array.astype(array.dtype.newbyteorder(">"))
 
 
-CONVERSIONS = {"a file's": Stored, "tensors": Tensor, "frames": Frame, "read-only": read_only, "matrices": as_matrix,
-               "lists": np.ndarray.tolist, "by columns": np.asfortranarray, "with gaps": lambda array: np.repeat(
-                   array, 2, axis=0)[::2], "big-endian": big_endian}
+def in_files(array):
+    """Rows in two files, one after the other; (n,) in one."""
+    return [Stored(part) for part in np.split(array, [len(array) // 3])] if array.ndim > 1 else Stored(array)
+
+
+CONVERSIONS = {"a file's": Stored, "two files'": in_files, "tensors": Tensor, "frames": Frame, "read-only": read_only,
+               "matrices": as_matrix, "lists": np.ndarray.tolist, "by columns": np.asfortranarray,
+               "with gaps": lambda array: np.repeat(array, 2, axis=0)[::2], "big-endian": big_endian}
 
 
 @pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)

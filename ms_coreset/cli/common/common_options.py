@@ -47,7 +47,7 @@ def add_data_options(parser: argparse.ArgumentParser, dataset_required: bool = T
     group = parser.add_argument_group("data")
     add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {DATASETS.summary()}")
     add(group, "--data", default="data", metavar="DIR", help="folder that holds the data sets (default: data); of "
-        "folder, the one of the images; of arrays, the .npz file")
+        "folder, the one of the images; of arrays, the file, or a folder of .npy files")
     add(group, "--image-size", type=int, metavar="N", help="side of the images, for ImageNet and folder (default: 224; "
         "of a folder of small squares, theirs)")
     add(group, "--bits", type=int, metavar="N", help="of image files: how many bits the grey values have that are "
