@@ -68,7 +68,7 @@ def test_cells_find_most_of_them_and_say_how_many(metric):
     exact, _ = by_brute_force(rows, everyone, everyone, 6, metric)
     recalls = []
     for probes in (1, 4, 16):
-        with searches.noted() as notes:
+        with searches.collect_notes() as notes:
             found = nearest_neighbors(rows, 6, metric=metric, probes=probes)
         hits = np.mean([len(np.intersect1d(*pair)) / 6 for pair in zip(exact, found.places, strict=True)])
         assert found.recall == pytest.approx(hits, abs=0.03)  # told by 200 of 3,000
@@ -83,7 +83,7 @@ def test_cells_find_most_of_them_and_say_how_many(metric):
 
 def test_as_many_probes_as_cells_are_exact():
     rows = blobs(400)
-    with searches.noted() as notes:
+    with searches.collect_notes() as notes:
         found = nearest_neighbors(rows, 4, probes=20)
     np.testing.assert_array_equal(found.places, nearest_neighbors(rows, 4).places)
     assert found.recall == 1 and not notes

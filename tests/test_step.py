@@ -23,7 +23,7 @@ from ms_coreset.networks.weights import read_checkpoint
 from ms_coreset.training import loop, step
 from ms_coreset.training.dynamics import RECORDS, FieldRecorder
 from ms_coreset.training.parallel import average_statistics
-from ms_coreset.training.step import Compiled, MindSporeTrainer, lowered
+from ms_coreset.training.step import Compiled, MindSporeTrainer, lower
 
 GIVEN_UP = "training is not compiled, which is slower on an accelerator: "
 
@@ -308,7 +308,7 @@ def test_mixed_precision_learns_nearly_the_same_and_writes_float32(compile, tmp_
 
 def test_a_lowered_network_computes_in_float16_by_the_same_parameters():
     network = mc.create_network("airbench", 3, 3, image_size=12, width=4, seed=1).set_train(True)
-    twin = lowered(network).set_train(True)
+    twin = lower(network).set_train(True)
     assert {id(parameter) for parameter in twin.get_parameters()} == {
         id(parameter) for parameter in network.get_parameters()}
     images = Tensor(np.random.RandomState(0).randn(4, 3, 12, 12).astype(np.float32))

@@ -7,7 +7,7 @@ from torch_ref.distances import features_in
 from torch_ref.evidence import Evidence, check_choice, require
 
 
-def _given(evidence: Evidence) -> torch.Tensor:
+def _give(evidence: Evidence) -> torch.Tensor:
     if evidence.imported is None:
         raise ValueError("evidence lacks imported scores")
     values = torch.tensor(np.array(evidence.imported, np.float64))
@@ -18,7 +18,7 @@ def _given(evidence: Evidence) -> torch.Tensor:
 
 def imported(evidence: Evidence) -> torch.Tensor:
     """The scores as they are; raises ``ValueError`` if one is NaN."""
-    values = _given(evidence)
+    values = _give(evidence)
     if values.isnan().any():
         raise ValueError("a sample has no imported score")
     return values
@@ -40,7 +40,7 @@ def extrapolated(evidence: Evidence, neighbors: int = 10, metric: str = "euclide
         (n,) float64, high = keep.
     """
     check_choice("weighting", weighting, ("mean", "distance"))
-    values, rows, features = _given(evidence), features_in(evidence, metric), require(evidence, "features")
+    values, rows, features = _give(evidence), features_in(evidence, metric), require(evidence, "features")
     known = (~values.isnan()).nonzero().flatten()
     if len(known) < len(values) and (neighbors < 1 or len(known) < neighbors):
         raise ValueError(f"{len(known)} samples are scored, neighbors is {neighbors}")

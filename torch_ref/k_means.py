@@ -49,7 +49,7 @@ def k_means(rows: torch.Tensor, k: int, metric: str = "euclidean", seed: int = 0
     runs = []
     for run in range(starts):
         draws = np.random.RandomState([seed, zlib.crc32(b"k-means"), run])
-        centers = _lloyd(points, _seeded(points, k, draws), metric == "cosine")
+        centers = _lloyd(points, _seed(points, k, draws), metric == "cosine")
         runs.append((_squares(points, centers).min(dim=1).values.sum().item(), centers))
     least = min(inertia for inertia, _ in runs)
     best = next(centers for inertia, centers in runs if inertia <= least * (1 + 1e-9))
@@ -60,7 +60,7 @@ def k_means(rows: torch.Tensor, k: int, metric: str = "euclidean", seed: int = 0
     return Clusters(np.array([names[label] for label in labels.tolist()]), best[order], apart)
 
 
-def _seeded(points: torch.Tensor, k: int, draws: np.random.RandomState) -> torch.Tensor:
+def _seed(points: torch.Tensor, k: int, draws: np.random.RandomState) -> torch.Tensor:
     """Centers by k-means++."""
     chosen = [int(draws.randint(len(points)))]
     nearest = _squares(points, points[chosen])[:, 0]
@@ -80,7 +80,7 @@ def _lloyd(points: torch.Tensor, centers: torch.Tensor, spherical: bool) -> torc
     """Centers that have settled."""
     size = (points - points.mean(dim=0)).square().sum(dim=1).mean().sqrt()
     for _ in range(100):
-        labels = _filled(points, centers, _nearest(points, centers))
+        labels = _fill(points, centers, _nearest(points, centers))
         moved = centers.clone()
         for place in range(len(centers)):
             if (labels == place).any():
@@ -90,20 +90,20 @@ def _lloyd(points: torch.Tensor, centers: torch.Tensor, spherical: bool) -> torc
         shift, centers = (moved - centers).square().sum(dim=1).sqrt().max(), moved
         if shift <= 1e-4 * size:
             break
-    return _with_empty_moved(points, centers)
+    return _move_empty(points, centers)
 
 
-def _with_empty_moved(points: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
+def _move_empty(points: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:
     """The centers, those without rows moved to the rows that ``_filled`` gives them."""
     before = _nearest(points, centers)
-    after = _filled(points, centers, before)
+    after = _fill(points, centers, before)
     centers = centers.clone()
     for row in (before != after).nonzero()[:, 0]:
         centers[after[row]] = points[row]
     return centers
 
 
-def _filled(points: torch.Tensor, centers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def _fill(points: torch.Tensor, centers: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """The labels, a row in each cluster that was empty."""
     labels = labels.clone()
     apart = (points - centers[labels]).square().sum(dim=1)

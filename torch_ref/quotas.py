@@ -22,7 +22,7 @@ def with_quota(evidence: Evidence, rate: float, balance: bool, quota: str, **opt
     labels, sizes = [int(evidence.labels[rows[0]]) for rows in groups], np.array([len(rows) for rows in groups])
     least = int(options.pop("quota_least", 0))  # type: ignore[call-overload]
     claims = QUOTAS[quota](evidence, groups, **options)
-    counts = shared_out(claims, sizes, round(rate * len(evidence.labels)), least)
+    counts = share_out(claims, sizes, round(rate * len(evidence.labels)), least)
     return ClassBudgets(rate, dict(zip(labels, counts.tolist(), strict=True))), True
 
 
@@ -53,7 +53,7 @@ def _difficulty(evidence: Evidence, groups: list[np.ndarray], quota_score: str =
     return np.array(claims)
 
 
-def shared_out(claims: np.ndarray, sizes: np.ndarray, k: int, least: int = 0) -> np.ndarray:
+def share_out(claims: np.ndarray, sizes: np.ndarray, k: int, least: int = 0) -> np.ndarray:
     """Whole numbers with sum k, near min(size, max(least, lambda claim)).
 
     lambda is found by bisection, then the largest remainders decide. If all classes with a positive claim are full, the

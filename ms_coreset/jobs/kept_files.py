@@ -117,29 +117,29 @@ def _make(source: str, target: Path, copy: bool) -> str:
         return "there"
     if not os.path.isfile(source):
         raise MsCoresetError(f"{_show(source)} is gone: the data set has changed")
-    with _told(target):
+    with _tell(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     if not copy:
         with contextlib.suppress(OSError, NotImplementedError):
             os.symlink(source, target)
             return "linked"
-    with _told(source), open_file(source) as stream, atomic_write(target) as whole:
+    with _tell(source), open_file(source) as stream, atomic_write(target) as whole:
         shutil.copyfileobj(stream, whole, 1 << 20)
-    with _told(target):
+    with _tell(target):
         times = os.stat(source)
         os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
     return "copied"
 
 
 def _is_the_same(source: str, target: Path, copy: bool) -> bool:
-    with _told(target):
+    with _tell(target):
         if target.is_symlink():
             return not copy and os.readlink(target) == source
         return target.is_file() and filecmp.cmp(source, target, shallow=False)
 
 
 @contextlib.contextmanager
-def _told(path: str | Path) -> Iterator[None]:
+def _tell(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -11,9 +11,9 @@ from ms_coreset.terminal import note
 
 
 @contextmanager
-def neighbors_kept(cache: FilePath) -> Iterator[None]:
+def keep_neighbors(cache: FilePath) -> Iterator[None]:
     """Within the block, long searches are kept in the folder of the evidence; approximate ones are told of after it."""
-    with searches.kept_in(NeighborFiles(Path(cache) / "neighbors")), searches.noted() as found:
+    with searches.kept_in(NeighborFiles(Path(cache) / "neighbors")), searches.collect_notes() as found:
         yield
     if found:
         worst = min(found, key=lambda search: search["recall"])

@@ -13,7 +13,7 @@ from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.files import atomic_write
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.gather_evidence import gather, load_pool, require_askable
-from ms_coreset.jobs.neighbor_searches import neighbors_kept
+from ms_coreset.jobs.neighbor_searches import keep_neighbors
 from ms_coreset.jobs.out_of_fold import foldable_scores, require_foldable
 from ms_coreset.jobs.patch_evidence import is_of_patches, require_evidence
 from ms_coreset.jobs.score_files import FIELD
@@ -73,7 +73,7 @@ def score_all(sources: Sources, names: Iterable[str], save: FilePath, runtime: R
     require_askable(split, {name: SCORES[name].needs for name in names})
     needs = dict.fromkeys(need for name in wanted for need in SCORES[name].needs)
     evidence, checkpoint = gather(sources, split, device, steps, tuple(needs))
-    with steps("score"), neighbors_kept(sources.evidence.cache):
+    with steps("score"), keep_neighbors(sources.evidence.cache):
         values = {name: score(name, evidence) for name in names} or _all_that_go(wanted, evidence)
     _tell_unseen(values)
     rows = np.arange(len(whole)) if pool is None else pool

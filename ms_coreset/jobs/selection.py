@@ -16,7 +16,7 @@ from ms_coreset.identity import data_identity
 from ms_coreset.jobs.base_network import require_writable
 from ms_coreset.jobs.default_selection import by_patches, goes_by_patches, is_nothing_said, with_defaults
 from ms_coreset.jobs.gather_evidence import gather, load_pool, require_askable, sizes_to_gather
-from ms_coreset.jobs.neighbor_searches import neighbors_kept
+from ms_coreset.jobs.neighbor_searches import keep_neighbors
 from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_of, sources_of, spell
 from ms_coreset.jobs.out_of_fold import require_foldable, scores_in
 from ms_coreset.jobs.patch_evidence import require_evidence
@@ -129,7 +129,7 @@ def select(job: SelectionJob) -> SelectionResult:
     tell_changes(job.former, based)
     trusted = trust_in(sources, split, evidence, checkpoint, device)
     tell_if_poor(trusted)
-    with steps("select"), neighbors_kept(sources.evidence.cache):
+    with steps("select"), keep_neighbors(sources.evidence.cache):
         coreset = choice.choose(evidence, request)
     wrong = wrong_labels(evidence, coreset)
     if pool is not None:

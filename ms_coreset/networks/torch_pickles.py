@@ -32,14 +32,14 @@ def read_arrays(path: FilePath) -> dict[str, np.ndarray]:
     """
     with reading(path, "whole, harmless pickle"), open_file(path) as stream:
         archived = stream.peek(4).startswith(b"PK\3\4")
-        found = None if archived else _unpickled(read_whole(stream))
+        found = None if archived else _unpickle(read_whole(stream))
     found = read_state(path) if found is None else found
     if not found:
         raise MsCoresetError(f"{path} holds no array, and no dictionary of arrays")
     return found
 
 
-def _unpickled(content: bytes) -> dict[str, np.ndarray] | None:
+def _unpickle(content: bytes) -> dict[str, np.ndarray] | None:
     """The arrays of a pickle; None for a file in torch.save's older format, which begins with a pickled number."""
     storages: dict[str, np.ndarray] = {}
 

@@ -75,11 +75,11 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
         raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
-    with searches.noted() as found:
+    with searches.collect_notes() as found:
         selection = on_ranks.choose(entry, evidence, inner, options)
     how = on_ranks.sharing(entry, inner, options)
     notes |= {"neighbors": found} if found else {}
-    return _coreset(_noted(selection, notes), entry.name, evidence, request,
+    return _coreset(_with_notes(selection, notes), entry.name, evidence, request,
                     {**entry.options, **options, **of_quota}, how)
 
 
@@ -113,10 +113,11 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
     request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
-    with searches.noted() as found:
+    with searches.collect_notes() as found:
         selection = score_and_rule.by_score(evidence, inner, score, rule, **options)
     notes |= {"neighbors": found} if found else {}
-    return _coreset(_noted(selection, notes), name, evidence, request, {**plain(options), **of_quota}, on_ranks.SCORES)
+    return _coreset(_with_notes(selection, notes), name, evidence, request, {**plain(options), **of_quota},
+                    on_ranks.SCORES)
 
 
 def _request(evidence: Evidence, rate: float, *, balance: bool, seed: int, memory: int | str | None) -> Request:
@@ -127,7 +128,7 @@ def _request(evidence: Evidence, rate: float, *, balance: bool, seed: int, memor
     return request
 
 
-def _noted(selection: Selection, notes: dict[str, Any]) -> Selection:
+def _with_notes(selection: Selection, notes: dict[str, Any]) -> Selection:
     return selection._replace(notes={**(selection.notes or {}), **notes})
 
 

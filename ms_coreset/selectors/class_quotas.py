@@ -155,7 +155,7 @@ def drop(evidence: Evidence, request: Request, quota_least: Least = 0) -> Shares
              "taken as never recognised")
         recall = np.nan_to_num(recall)
     sizes = np.array([len(rows) for rows in classes(require_field(evidence.labels))])
-    counts = _filled("drop", sizes * (1 - recall), sizes, budget(request.rate, len(evidence)), quota_least)
+    counts = _fill("drop", sizes * (1 - recall), sizes, budget(request.rate, len(evidence)), quota_least)
     return Shares(counts, {"recall": recall.tolist()})
 
 
@@ -206,7 +206,7 @@ def difficulty(evidence: Evidence, request: Request, quota_score: ScoreName = "e
         raise MsCoresetError(f"quota difficulty: the mean {quota_score} of class {label} is {means.min():.4g}: take a "
                              "quota_score that is never below 0, such as el2n or loss")
     sizes = np.array([len(rows) for rows in groups])
-    counts = _filled("difficulty", sizes * means, sizes, budget(request.rate, len(evidence)), quota_least)
+    counts = _fill("difficulty", sizes * means, sizes, budget(request.rate, len(evidence)), quota_least)
     return Shares(counts, {"difficulty": means.tolist()})
 
 
@@ -216,7 +216,7 @@ def trimmed_mean(values: np.ndarray) -> float:
     return float(np.sort(values)[cut:len(values) - cut].mean())
 
 
-def _filled(name: str, weights: np.ndarray, sizes: np.ndarray, k: int, least: int) -> np.ndarray:
+def _fill(name: str, weights: np.ndarray, sizes: np.ndarray, k: int, least: int) -> np.ndarray:
     """``water_filling`` in whole numbers; warns where the weights alone cannot decide."""
     lowest = np.minimum(least, sizes)
     if lowest.sum() > k:

@@ -152,14 +152,14 @@ class _Start:
         while longest > settled and steps < STEPS:
             labels, squares = nearest_centers(rows, centers)
             _refill(labels, squares, len(centers))
-            former, centers = centers, self.moved(centers, *_sums(rows, labels, len(centers)))
+            former, centers = centers, self.move(centers, *_sums(rows, labels, len(centers)))
             steps, longest = steps + 1, np.sqrt(squared_norms(centers - former).max())
         labels, squares = nearest_centers(rows, centers)
         taken = _refill(labels, squares, len(centers))
         centers[labels[taken]] = rows[taken]
         return centers, steps, float(squares.sum())
 
-    def moved(self, centers: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def move(self, centers: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Means (K, d) from sums and counts (K,), at length 1 where spherical; ``centers`` where there is none."""
         means = sums / np.maximum(counts, 1)[:, None]
         if self.spherical:
@@ -179,7 +179,7 @@ def _from_batches(rows: _Rows, size: int, start: _Start) -> tuple[np.ndarray, in
         batch = rows[np.sort(order[part])]
         sums, counts = _sums(batch, nearest_centers(batch, centers)[0], len(centers))
         had += counts
-        centers = start.moved(centers, centers * (had - counts)[:, None] + sums, had)
+        centers = start.move(centers, centers * (had - counts)[:, None] + sums, had)
     return centers, -(-n // size)
 
 

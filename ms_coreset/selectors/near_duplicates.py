@@ -98,7 +98,7 @@ def near_duplicates(features: np.ndarray, keys: np.ndarray, *, metric: str = WHI
     copies = np.flatnonzero(first[of_key] != np.arange(len(keys)))
     same = np.full(len(copies), 0.0 if metric == EUCLIDEAN else 1.0)
     equal = np.arange(len(left) + len(copies)) >= len(left)
-    return _grouped(len(keys), np.concatenate([left, first[of_key[copies]]]), np.concatenate([right, copies]),
+    return _group(len(keys), np.concatenate([left, first[of_key[copies]]]), np.concatenate([right, copies]),
                     np.concatenate([nearness, same]), equal, farther=metric == EUCLIDEAN)
 
 
@@ -147,7 +147,7 @@ def _cosine(distances: np.ndarray) -> np.ndarray:
     return 1 - distances**2 / 2
 
 
-def _grouped(n: int, left: np.ndarray, right: np.ndarray, nearness: np.ndarray, equal: np.ndarray,
+def _group(n: int, left: np.ndarray, right: np.ndarray, nearness: np.ndarray, equal: np.ndarray,
              farther: bool) -> Groups:
     """The groups that pairs make, and of each member the mate that is most like it."""
     from scipy.sparse import coo_array  # scipy takes longer to load than --help may

@@ -113,7 +113,7 @@ def nearest_among(features: np.ndarray, queries: np.ndarray, candidates: np.ndar
 
     Exact, or by cells: k-means makes sqrt(m) cells of m candidates, and a query's nearest are sought in the cells of
     the ``probes`` nearest centers; where these hold fewer than k, among all. The share that is found so, the recall, is
-    measured on 200 queries and noted (``searches.noted``). A search that takes long is kept on disk where
+    measured on 200 queries and noted (``searches.collect_notes``). A search that takes long is kept on disk where
     ``searches.kept_in`` says, and taken from there when it is asked for again.
 
     Args:
@@ -136,7 +136,7 @@ def nearest_among(features: np.ndarray, queries: np.ndarray, candidates: np.ndar
         raise MsCoresetError(f"{k} neighbors of each sample: there must be 1 to {others:,}, the others that there are")
     probes = probes if probes < cell_count(len(candidates)) else 0
     search = _Search(k, metric, probes, seed)
-    found = searches.kept(lambda: search.of(rows_in_metric(features, metric), queries, candidates),
+    found = searches.keep(lambda: search.of(rows_in_metric(features, metric), queries, candidates),
                           features, (queries, candidates), search)
     if probes:
         searches.note({"k": k, "cells": cell_count(len(candidates)), "probes": probes, "recall": found.recall})
@@ -176,14 +176,14 @@ class _Search:
         near, n = _NearRows(rows), len(rows)
         found = Neighbors(np.empty((n, self.k), np.int64), np.empty((n, self.k)))
         for part in blocks(n, 6 * n):
-            found.places[part], found.distances[part] = near.ranked(np.arange(part.start, part.stop), self.k)
+            found.places[part], found.distances[part] = near.rank(np.arange(part.start, part.stop), self.k)
         return found
 
     def _by_cells(self, rows: np.ndarray, queries: np.ndarray, candidates: np.ndarray) -> Neighbors:
         cells = cell_count(len(candidates))
         clusters = k_means(take(rows, candidates), cells, seed=self.seed, starts=1, batch=max(BATCH, 4 * cells))
         members = [take(candidates, places) for places in classes(clusters.labels)]
-        best, asking = _Best(len(queries), self.k), self._probed(rows, queries, clusters.centers)
+        best, asking = _Best(len(queries), self.k), self._probe(rows, queries, clusters.centers)
         for cell, of_cell in enumerate(members):
             best.add(rows, np.flatnonzero((asking == cell).any(axis=1)), queries, of_cell)
         lacking = np.flatnonzero(best.places[:, -1] < 0)
@@ -196,7 +196,7 @@ class _Search:
         right = first_digits(best.distances[asked]**2) <= first_digits(exact.distances[:, -1:]**2)
         return Neighbors(best.places, best.distances, float(right.mean()))
 
-    def _probed(self, rows: np.ndarray, queries: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    def _probe(self, rows: np.ndarray, queries: np.ndarray, centers: np.ndarray) -> np.ndarray:
         """(q, probes): the cells that each query asks, those of the nearest centers."""
         middle = centers.mean(axis=0)
         centers, probes = centers - middle, min(self.probes, len(centers))
@@ -287,10 +287,10 @@ class _NearRows:
     def nearest(self, block: np.ndarray, k: int, exclude_self: bool) -> np.ndarray:
         """Places (b, k), ascending, of the k nearest rows to the rows of ``block``."""
         wanted = k if exclude_self else k + 1
-        place, _ = self.ranked(block, wanted, exclude_self)
+        place, _ = self.rank(block, wanted, exclude_self)
         return np.sort(place[:, wanted - k:], axis=1)
 
-    def ranked(self, block: np.ndarray, k: int, exclude_self: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    def rank(self, block: np.ndarray, k: int, exclude_self: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Places (b, k), the nearest first, of the k nearest rows to the rows of ``block``, and their distances."""
         squares, error = self._quick_squares(block)
         if exclude_self:

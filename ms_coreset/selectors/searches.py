@@ -55,7 +55,7 @@ def kept_in(store: Store | None) -> Iterator[None]:
 
 
 @contextmanager
-def noted() -> Iterator[list[dict[str, Any]]]:
+def collect_notes() -> Iterator[list[dict[str, Any]]]:
     """Gives a list, to which each approximate search within the block adds a note: k, cells, probes and recall."""
     notes: list[dict[str, Any]] = []
     token = _notes.set((*_notes.get(), notes))
@@ -66,12 +66,12 @@ def noted() -> Iterator[list[dict[str, Any]]]:
 
 
 def note(found: dict[str, Any]) -> None:
-    """Add a note to all lists of ``noted`` that are open."""
+    """Add a note to all lists of ``collect_notes`` that are open."""
     for notes in _notes.get():
         notes.append(found)
 
 
-def kept(search: Callable[[], Neighbors], features: np.ndarray, samples: tuple[np.ndarray, np.ndarray],
+def keep(search: Callable[[], Neighbors], features: np.ndarray, samples: tuple[np.ndarray, np.ndarray],
          described: Any) -> Neighbors:
     """What ``search`` gives, from the store where it is there.
 

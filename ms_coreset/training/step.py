@@ -60,16 +60,16 @@ class MindSporeTrainer:
     def __init__(self, network: Network, recipe: Recipe, ranks: Alone, of_samples: bool = False) -> None:
         self._of_samples = of_samples
         self._optimizer = SGD(list(network.trainable_params()), recipe)
-        self._forward = lowered(network) if recipe.amp else network
+        self._forward = lower(network) if recipe.amp else network
         self._scaler: Any = amp.DynamicLossScaler(FIRST_SCALE, GROWTH, PATIENCE) if recipe.amp else None
         self._classes = network.head.out_channels
         if recipe.amp:
             self._forward.set_train(True)  # the network itself is set by whoever evaluates it in between
         gradient, update = self._gradient(), self._update()
         if ranks.size == 1:
-            self._whole = _compiled(_one_after_the_other(gradient, update), self._forward)
+            self._whole = _as_graph(_one_after_the_other(gradient, update), self._forward)
         else:
-            local, self._write = _compiled(gradient, self._forward), _compiled(update)
+            local, self._write = _as_graph(gradient, self._forward), _as_graph(update)
             self._backward = over_ranks(lambda *of_share: local(*self._operands(*of_share)), network,
                                         self._optimizer.parameters, ranks, of_samples)
         self._ranks = ranks
@@ -169,11 +169,11 @@ def _one_after_the_other(gradient: Callable[..., Any], update: Callable[..., Any
     return step
 
 
-def _compiled(function: Callable[..., Any], network: Any = None) -> Callable[..., Any]:
+def _as_graph(function: Callable[..., Any], network: Any = None) -> Callable[..., Any]:
     return Compiled(function, network) if compiles() else function
 
 
-def lowered(network: Network) -> Any:
+def lower(network: Network) -> Any:
     """A network of the same parameters, in float32, that computes by MindSpore's O2: in float16 but for normalisation.
 
     Its logits are float32. The network itself, its evaluation and its checkpoints stay as they are.
@@ -253,7 +253,7 @@ def _dropout_of(network: Any, images: Tensor) -> list[tuple[Dropout, tuple[int, 
     """
     passed: list[tuple[Dropout, tuple[int, ...]]] = []
     layers = dropout_layers(network)
-    with _having(layers, "draw", [_noting(layer, passed) for layer in layers]), _restored(network):
+    with _having(layers, "draw", [_noting(layer, passed) for layer in layers]), _restore_after(network):
         first, second = (network(images).asnumpy() for _ in range(2))
     passed = passed[len(passed) // 2:]
     if not np.allclose(first, second, rtol=1e-3, atol=1e-3 * np.abs(first).max(initial=0), equal_nan=True):
@@ -285,7 +285,7 @@ def _having(layers: Sequence[Dropout], name: str, values: Sequence[Any]) -> Iter
 
 
 @contextlib.contextmanager
-def _restored(network: Any) -> Iterator[None]:
+def _restore_after(network: Any) -> Iterator[None]:
     """A context after which running means and deviations, and NumPy's own random numbers to come, are as before."""
     drawn = np.random.get_state()  # of whoever draws from it, which is not us
     former = [(parameter, parameter.asnumpy().copy()) for parameter in network.get_parameters()

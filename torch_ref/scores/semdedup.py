@@ -48,7 +48,7 @@ def _with_any(cosines: torch.Tensor, eps: float) -> torch.Tensor:
     return torch.stack([torch.cat([row[:place], torch.tensor([-1.0])]).max() for place, row in enumerate(cosines)])
 
 
-def _with_kept(cosines: torch.Tensor, eps: float) -> torch.Tensor:
+def _keep(cosines: torch.Tensor, eps: float) -> torch.Tensor:
     largest: list[float] = []
     kept: list[int] = []
     for place, row in enumerate(cosines):
@@ -58,7 +58,7 @@ def _with_kept(cosines: torch.Tensor, eps: float) -> torch.Tensor:
     return torch.tensor(largest, dtype=torch.float64)
 
 
-def _joined(cosines: torch.Tensor, eps: float) -> torch.Tensor:
+def _join(cosines: torch.Tensor, eps: float) -> torch.Tensor:
     """Pairs from the most similar on merge the sets of their samples: a set's first sample loses to an earlier one."""
     sets = {place: [place] for place in range(len(cosines))}
     first_of = list(range(len(cosines)))
@@ -74,4 +74,4 @@ def _joined(cosines: torch.Tensor, eps: float) -> torch.Tensor:
     return largest
 
 
-READINGS = {"earlier": _with_any, "kept": _with_kept, "components": _joined}
+READINGS = {"earlier": _with_any, "kept": _keep, "components": _join}

@@ -41,7 +41,7 @@ def record_of(evidence: Evidence, name: str, field: str, epochs: Any = None) -> 
 
 def require_finished(dynamics: object, name: str, epochs: Any = None) -> None:
     """Raise ``MsCoresetError`` if no sample was seen in one of the ``epochs`` of the score ``name``."""
-    found = _told(dynamics)
+    found = _tell(dynamics)
     if found is None:
         return
     for epoch, row in enumerate(_epochs(found, name, epochs)):
@@ -100,11 +100,11 @@ def _with_gaps(dynamics: object, values: np.ndarray) -> np.ndarray:
     """The values, or instead of booleans, which can't be NaN, another field that is NaN where nothing was recorded."""
     if values.dtype != bool:
         return values
-    found = _told(dynamics)
+    found = _tell(dynamics)
     return values if found is None else found
 
 
-def _told(dynamics: object) -> np.ndarray | None:
+def _tell(dynamics: object) -> np.ndarray | None:
     """A field that is NaN where nothing was recorded, or None."""
     fields = (getattr(dynamics, name, None) for name in ("loss", "probability", "error_norm", "margin", "logit_margin"))
     return next((np.asarray(as_array("the training dynamics", field)) for field in fields if field is not None), None)

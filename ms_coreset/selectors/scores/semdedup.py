@@ -78,7 +78,7 @@ def _earlier(cosines: _Cosines, eps: float) -> np.ndarray:
     return found
 
 
-def _kept(cosines: _Cosines, eps: float) -> np.ndarray:
+def _keep(cosines: _Cosines, eps: float) -> np.ndarray:
     """The largest cosine (m,) of each row with those before it for which it is at most 1 - eps."""
     found, kept = np.full(len(cosines), LEAST), np.zeros(len(cosines), bool)
     for part in cosines.in_blocks():
@@ -122,7 +122,7 @@ def _tree(cosines: _Cosines) -> list[tuple[float, int, int]]:
     return edges
 
 
-READINGS = {"earlier": _earlier, "kept": _kept, "components": _components}
+READINGS = {"earlier": _earlier, "kept": _keep, "components": _components}
 Reading = Annotated[str, OneOf(READINGS)]
 
 

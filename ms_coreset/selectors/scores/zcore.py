@@ -71,7 +71,7 @@ def zcore(evidence: Evidence, draws: Draws | None = None, neighbors: Count = 100
     for part in _row_parts(features):
         columns[:, part] = features[part][:, live].T
     mine = ranks.part(_draws_of(draws, n), DRAWN_TOGETHER)
-    places, points = _drawn(columns, mine, check_seed(seed))
+    places, points = _draw(columns, mine, check_seed(seed))
     counts = np.sum(ranks.gather(_counts(columns, places, points, min(neighbors, n - 2), exponent)), axis=0)
     lowest, highest = counts.min(), counts.max()
     return (counts - lowest) / max(1, highest - lowest)
@@ -89,7 +89,7 @@ def _row_parts(features: np.ndarray) -> list[slice]:
     return row_blocks.blocks(len(features), features.dtype.itemsize * features.shape[1])
 
 
-def _drawn(columns: np.ndarray, part: slice, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _draw(columns: np.ndarray, part: slice, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The features (m, 2) and points (m, 2) of one part of all draws; with one feature (m, 1)."""
     found = list(_blocks_of_draws(columns, part, seed))
     if not found:
