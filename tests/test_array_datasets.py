@@ -708,7 +708,7 @@ def test_score_gives_what_the_arrays_allow(here, capsys):
     ("--data features.npz --method craig", "needs logits, but arrays-features brings features and no images to ask a "
      "network about: add 'logits' to it, or 'images'"),
     ("--data features.npz --method ccs", "needs dynamics, but arrays-features brings features and no images to ask a "
-     "network about: add 'images'"),
+     "network about: give --dynamics, a record of mc.Recorder, or add 'images'"),
     ("--data known.npz --score grand --rule top --runs 2", "runs 2: features, logits came with arrays-known"),
     ("--data data", "data is not there: arrays are an .npz or .safetensors file"),
 ])

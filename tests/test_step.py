@@ -97,14 +97,25 @@ def test_networks_of_every_kind_learn_the_same(name):
     subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parent, timeout=600)
 
 
+# A graph adds up what flows back from their branches in another order.
+BRANCHED = ("googlenet", "inception_v3")
+
+
 def learns_the_same(name):
-    """Four updates by batches of two sizes, with and without graphs."""
+    """Four updates by batches of two sizes, with and without graphs; of branched networks one, but for rounding."""
+    branched = name in BRANCHED
     options = {"width": 4} if "resnet" in name or name in ("senet18", "mlp", "airbench") else {}
     split = pictures(size=75 if name.startswith("inception") else 32)
-    recipe = mc.Recipe(arch=name, epochs=2, batch_size=3, lr=0.01, whiten=name == "airbench")
+    recipe = mc.Recipe(arch=name, epochs=1 if branched else 2, batch_size=5 if branched else 3, lr=0.01,
+                       whiten=name == "airbench")
     results = [train(mc.create_network(name, 3, 3, image_size=split.image_size, seed=1, **options), split, recipe,
                      compile) for compile in ("off", "on")]
-    assert_equal(*results)
+    if not branched:
+        assert_equal(*results)
+        return
+    expected = arrays_of(results[0].network)
+    for key, array in arrays_of(results[1].network).items():
+        np.testing.assert_allclose(array, expected[key], rtol=0, atol=1e-4 * np.abs(expected[key]).max(), err_msg=key)
 
 
 @pytest.mark.parametrize("options", [

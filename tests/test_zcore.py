@@ -52,7 +52,7 @@ def test_distances_next_to_nothing_stay_finite():
 @settings(deadline=None, max_examples=20)
 def test_every_draw_gives_as_much_as_it_takes(seed, n):
     columns = np.ascontiguousarray(np.random.RandomState(seed).randn(n, 4).T)
-    places, points = zcore._drawn(columns, slice(0, 100), 0)
+    places, points = zcore._draw(columns, slice(0, 100), 0)
     assert abs(zcore._counts(columns, places, points, n - 2, 4.0).sum()) <= 100 * n  # units: rounding alone
 
 
@@ -88,7 +88,7 @@ def test_threads_change_nothing(threads, monkeypatch):
 
 def test_draws_dealt_out_in_parts_are_the_same_draws():
     columns = np.ascontiguousarray(evidence().features.T)
-    whole, parts = (zcore._drawn(columns, part, 3) for part in (slice(0, 150), slice(64, 128)))
+    whole, parts = (zcore._draw(columns, part, 3) for part in (slice(0, 150), slice(64, 128)))
     for all_of_them, some in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(all_of_them[64:128], some)
 
