@@ -69,9 +69,14 @@ def as_losses(indices: Any, losses: Any, n: int) -> tuple[np.ndarray, np.ndarray
     if len(places) and (places.dtype.kind not in "iu" or values.dtype.kind not in "fiu"):
         raise MsCoresetError(f"indices of type {places.dtype} and losses of type {values.dtype}: must be whole numbers "
                              "and numbers")
+    require_places(places, n)
+    return places.astype(np.int64), values.astype(np.float64)
+
+
+def require_places(places: np.ndarray, n: int) -> None:
+    """Raise ``MsCoresetError`` unless all of ``places`` are among n samples."""
     if len(places) and not 0 <= places.min() <= places.max() < n:
         raise MsCoresetError(f"indices from {places.min()} to {places.max()}: must be from 0 to {n - 1}")
-    return places.astype(np.int64), values.astype(np.float64)
 
 
 def _on_host(value: Any) -> Any:

@@ -3,10 +3,9 @@
 import numpy as np
 
 from ms_coreset.samplers.sampler import Sampler, Training, register_sampler
+from ms_coreset.selectors.class_quotas import water_filling, whole_numbers
 from ms_coreset.selectors.option_values import Positive
 from ms_coreset.selectors.quota import classes
-
-_NOTHING = 1e-9  # of class weights, which are about 1
 
 
 @register_sampler("rcap", aliases=("RCAP",),
@@ -66,18 +65,4 @@ class RCAP(Sampler):
 
 def _capped_shares(k: int, weights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     """Whole numbers in proportion to weights, at most the sizes, k in all; by the largest remainders."""
-    shares, is_full = np.zeros(len(sizes)), np.zeros(len(sizes), bool)
-    while True:
-        left = k - sizes[is_full].sum()
-        of_open = np.where(is_full, 0, weights)
-        if of_open.sum() < _NOTHING:  # only classes of which none was presented are left
-            of_open = np.where(is_full, 0, sizes)
-        shares = np.where(is_full, sizes, left * of_open / max(of_open.sum(), 1e-9))
-        over = ~is_full & (shares >= sizes)
-        if not over.any():
-            break
-        is_full |= over
-    counts = np.floor(shares + 1e-9).astype(int)
-    remainders = np.where(counts < sizes, shares - counts, -1)
-    counts[np.argsort(-remainders.round(9), kind="stable")[:k - counts.sum()]] += 1
-    return counts
+    return whole_numbers(water_filling(weights, sizes, k, np.zeros(len(sizes), int)), sizes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ms_coreset.arrays import as_array, as_losses
+from ms_coreset.arrays import as_array, as_losses, require_places
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.kinds import FilePath
 from ms_coreset.npy_files import open_array
@@ -114,8 +114,7 @@ class Recorder:
                 len(rows) == len(logits) == len(labels)) or labels.shape != rows.shape:
             raise MsCoresetError(f"indices {rows.dtype} of shape {rows.shape}, logits of shape {logits.shape}, labels "
                                  f"of shape {labels.shape}: must be (B,) whole numbers, (B, C) and (B,)")
-        if len(rows) and not 0 <= rows.min() <= rows.max() < self._n:
-            raise MsCoresetError(f"indices from {rows.min()} to {rows.max()}: must be from 0 to {self._n - 1}")
+        require_places(rows, self._n)
 
     def _enter(self, epoch: int) -> None:
         """Begin an epoch, and end the one before, unless it is in it already."""
