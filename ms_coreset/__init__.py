@@ -25,6 +25,7 @@ _HOMES = {
     "ms_coreset.experiment.report": ("Report", "write_report"),
     "ms_coreset.experiment.run_study": ("StudyResult", "run_study"),
     "ms_coreset.extraction": ("extract",),
+    "ms_coreset.extraction.any_model": ("extract_from",),
     "ms_coreset.extraction.deepfool": ("deepfool_distances",),
     "ms_coreset.extraction.random_patches": ("PatchEvidence", "patch_evidence"),
     "ms_coreset.experiment.report.duplicates": ("DuplicatesFiles", "write_duplicates"),
