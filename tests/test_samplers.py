@@ -212,6 +212,64 @@ def test_batches_are_the_epoch_in_parts(batch):
     np.testing.assert_array_equal(np.concatenate([part.weights for part in parts]), epoch.weights)
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3, 50])
+def test_parts_of_ranks_are_as_long_as_one_another_and_together_the_epoch(ranks):
+    epoch = make("infobatch", {}, labels_of(40, 3)).begin_epoch(0)
+    parts = [epoch.part(rank, ranks) for rank in range(ranks)]
+    assert {len(part.indices) for part in parts} == {-(-40 // ranks)}
+    together = np.stack([part.indices for part in parts], axis=1).ravel()
+    np.testing.assert_array_equal(together[:40], epoch.indices)
+    np.testing.assert_array_equal(together, np.resize(epoch.indices, len(together)))
+
+
+@pytest.mark.parametrize(("rank", "ranks"), [(2, 2), (-1, 2), (0, 0), (0.5, 2)])
+def test_ranks_that_there_are_not_are_refused(rank, ranks):
+    with pytest.raises(MsCoresetError, match=r"^ranks? "):
+        make("rs2", {}, labels_of(20, 3)).begin_epoch(0).part(rank, ranks)
+
+
+def test_weights_of_samples_by_their_places():
+    sampler = make("infobatch", {}, labels_of(40, 3))
+    assert sampler.weights_of([3]).tolist() == [0]  # no epoch was begun
+    sampler.begin_epoch(0)
+    sampler.report(np.arange(40), np.arange(40.0))
+    indices, weights = sampler.begin_epoch(1)
+    assert set(weights) == {1, 2}
+    np.testing.assert_array_equal(sampler.weights_of(indices), weights)
+    assert not sampler.weights_of(np.setdiff1d(np.arange(40), indices)).any()
+    again = make("infobatch", {}, labels_of(40, 3))
+    again.load_state_dict(sampler.state_dict())
+    np.testing.assert_array_equal(again.weights_of(indices), weights)
+    for wrong in ([40], [-1]):
+        with pytest.raises(MsCoresetError, match="must be from 0 to 39"):
+            sampler.weights_of(wrong)
+
+
+def test_the_order_of_a_loader_is_the_epoch_s():
+    sampler = mc.create_sampler("rs2", np.zeros(10, int), 3, rate=0.5)
+    order, half = sampler.order(), sampler.order(1, 2)
+    assert len(order) == 5 and len(half) == 3
+    with pytest.raises(MsCoresetError, match="call set_epoch"):
+        iter(order)
+    for epoch in (0, 1, 1, 2):
+        order.set_epoch(epoch), half.set_epoch(epoch)
+        assert list(order) == sampler.begin_epoch(epoch).indices.tolist() and len(order) == 5
+        assert list(half) == sampler.begin_epoch(epoch).part(1, 2).indices.tolist() and len(half) == 3
+    all_of_it = mc.create_sampler("infobatch", np.zeros(10, int), 3).order(0, 3)
+    assert len(all_of_it) == 4
+
+
+def test_the_end_of_an_epoch_takes_in_what_was_reported():
+    """A state that is saved there is the same on all ranks; the next epoch is the same as without."""
+    once, twice = (make("infobatch", {}, labels_of(40, 3)) for _ in range(2))
+    for sampler in (once, twice):
+        sampler.begin_epoch(0)
+        sampler.report(np.arange(40), np.arange(40.0))
+    twice.end_epoch()
+    assert np.isnan(twice.state_dict()["pending"]).all() and twice.losses.tolist() == np.arange(40.0).tolist()
+    np.testing.assert_array_equal(once.begin_epoch(1).indices, twice.begin_epoch(1).indices)
+
+
 def test_the_page_s_programs_run_and_learn(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)

@@ -4,6 +4,7 @@ from ms_coreset.samplers import full, infobatch, rcap, rho, rs2  # noqa: F401  t
 from ms_coreset.samplers.sampler import (
     SAMPLERS,
     Epoch,
+    Order,
     Sampler,
     Training,
     create_sampler,
@@ -11,4 +12,4 @@ from ms_coreset.samplers.sampler import (
     register_sampler,
 )
 
-__all__ = ["SAMPLERS", "Epoch", "Sampler", "Training", "create_sampler", "list_samplers", "register_sampler"]
+__all__ = ["SAMPLERS", "Epoch", "Order", "Sampler", "Training", "create_sampler", "list_samplers", "register_sampler"]

@@ -14,13 +14,13 @@ losses that it saw::
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ms_coreset.arrays import as_losses
+from ms_coreset.arrays import as_array, as_losses, require_places
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.randomness import check_seed, stream
@@ -51,6 +51,20 @@ class Epoch(NamedTuple):
         require_whole("size", size)
         return [Epoch(self.indices[first:first + size], self.weights[first:first + size])
                 for first in range(0, len(self.indices), size)]
+
+    def part(self, rank: int, ranks: int) -> Epoch:
+        """The share of one of several ranks: every ``ranks``-th sample, from place ``rank`` on.
+
+        All ranks have as many, ceil(k / ranks), for which the first samples are presented once more at the end, as
+        PyTorch's ``DistributedSampler`` does. Batches of b samples of each rank are together a batch of b ``ranks``.
+
+        Raises:
+            MsCoresetError: for a rank that there is not.
+        """
+        require_whole("ranks", ranks)
+        require_whole("rank", rank, 0, ranks - 1)
+        size = -(-len(self.indices) // ranks) * ranks
+        return Epoch(*(np.resize(array, size)[rank::ranks] for array in self))
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,7 @@ class Sampler(ABC):
         self._pending = np.full(len(self), np.nan)
         self._begun = 0
         self._epoch = Epoch(np.zeros(0, np.int64), np.zeros(0))
+        self._weights: np.ndarray | None = None  # (n,) those of the epoch, made when they are first asked for
 
     def __len__(self) -> int:
         """The number of samples, n."""
@@ -141,9 +156,10 @@ class Sampler(ABC):
             return self._epoch
         if epoch != self._begun or epoch >= self.training.epochs:
             raise MsCoresetError(f"epoch {epoch} of {self.training.epochs}: {self._begun} were begun")
-        self._take_in()
+        self.end_epoch()
         indices, weights = self._draw(epoch)
         self._epoch = Epoch(np.asarray(indices, np.int64), np.ones(len(indices)) if weights is None else weights)
+        self._weights = None
         self._begun += 1
         return self._epoch
 
@@ -166,12 +182,47 @@ class Sampler(ABC):
         self.skipped += int(len(losses) - finite.sum())
         self._pending[indices[finite]] = losses[finite]
 
-    def _take_in(self) -> None:
-        """Bring ``losses`` up to date with what all ranks have seen."""
+    def end_epoch(self) -> None:
+        """Bring ``losses`` up to date with what all ranks have seen, on all of them.
+
+        ``begin_epoch`` does it; before a state is saved at an epoch's end it makes all ranks' states the same. Ranks are
+        those of ``ms_coreset.distributed.process_group``, each of which has to call it.
+        """
         for pending in current().gather(self._pending):
             told = np.isfinite(pending)
             self.losses[told] = pending[told]
         self._pending[:] = np.nan
+
+    def weights_of(self, indices: np.ndarray) -> np.ndarray:
+        """What the losses of some samples are multiplied by in the epoch that was begun last.
+
+        Args:
+            indices: (b,) places of samples; NumPy, or tensors of torch or MindSpore.
+
+        Returns:
+            (b,) float64; 0 for a sample that the epoch does not present.
+
+        Raises:
+            MsCoresetError: for places that there are not.
+        """
+        places = np.asarray(as_array("indices", indices))
+        require_places(places, len(self))
+        if self._weights is None:
+            self._weights = np.zeros(len(self))
+            self._weights[self._epoch.indices] = self._epoch.weights
+        return self._weights[places]
+
+    def order(self, rank: int = 0, ranks: int = 1) -> Order:
+        """What loaders of other libraries call a sampler: the places of the samples, one by one.
+
+        Args:
+            rank: of this process, where several train together; see ``Epoch.part``.
+            ranks: their number.
+
+        Returns:
+            An ``Order``.
+        """
+        return Order(self, rank, ranks)
 
     def screen(self, indices: np.ndarray, losses: np.ndarray) -> np.ndarray:
         """The samples of a batch that are to be trained on, of those samplers that have ``screens``.
@@ -209,10 +260,50 @@ class Sampler(ABC):
             raise MsCoresetError(f"not the state of a sampler {self.name} of {len(self)} samples")
         self._begun, self.skipped = int(state["begun"]), int(state["skipped"])
         self._rng.set_state(("MT19937", np.asarray(state["rng_keys"], np.uint32), int(state["rng_position"]), 0, 0.0))
-        self._epoch = Epoch(np.array(state["indices"]), np.array(state["weights"]))
+        self._epoch, self._weights = Epoch(np.array(state["indices"]), np.array(state["weights"])), None
         self.losses, self._pending = np.array(state["losses"]), np.array(state["pending"])
         for name in self._kept:
             setattr(self, name, np.array(state[name]))
+
+
+class Order:
+    """The places that an epoch presents, for a loader: PyTorch's, Lightning's, and Hugging Face's take it as sampler.
+
+    ::
+
+        order = sampler.order()
+        loader = DataLoader(data, batch_size=64, sampler=order)
+        for epoch in range(30):
+            order.set_epoch(epoch)  # Lightning and Hugging Face do it by themselves
+            for indices, x, y in loader:
+                ...
+
+    Args:
+        sampler: whose epochs they are.
+        rank: of this process among ``ranks``; see ``Epoch.part``.
+        ranks: number of processes.
+    """
+
+    def __init__(self, sampler: Sampler, rank: int = 0, ranks: int = 1) -> None:
+        self._sampler, self._rank, self._ranks = sampler, rank, ranks
+        self._places: np.ndarray | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch, as ``Sampler.begin_epoch``."""
+        self._places = self._sampler.begin_epoch(epoch).part(self._rank, self._ranks).indices
+
+    def __len__(self) -> int:
+        """The number of places; before the first epoch what one would have that leaves out none."""
+        if self._places is not None:
+            return len(self._places)
+        own = self._sampler
+        return -(-(own.training.size if own.fixed_size else len(own)) // self._ranks)
+
+    def __iter__(self) -> Iterator[int]:
+        """The places, in their order; raises ``MsCoresetError`` before the first epoch."""
+        if self._places is None:
+            raise MsCoresetError("no epoch was begun: call set_epoch")
+        return iter(self._places.tolist())
 
 
 def register_sampler(name: str, *, aliases: Iterable[str] = (),
