@@ -29,6 +29,8 @@ def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
     Raises:
         MsCoresetError: naming it, for masked and sparse arrays, and for a value that is no array.
     """
+    if type(value) is np.ndarray and value.dtype.kind != "V":  # most often, and asked for every batch of a training
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise MsCoresetError(f"{name}: a masked array says nothing of what is masked: leave these samples out, or put "
                              "numbers there by .filled(number)")

@@ -217,9 +217,9 @@ def test_parts_of_ranks_are_as_long_as_one_another_and_together_the_epoch(ranks)
     epoch = make("infobatch", {}, labels_of(40, 3)).begin_epoch(0)
     parts = [epoch.part(rank, ranks) for rank in range(ranks)]
     assert {len(part.indices) for part in parts} == {-(-40 // ranks)}
-    together = np.stack([part.indices for part in parts], axis=1).ravel()
-    np.testing.assert_array_equal(together[:40], epoch.indices)
-    np.testing.assert_array_equal(together, np.resize(epoch.indices, len(together)))
+    joined = np.stack([part.indices for part in parts], axis=1).ravel()
+    np.testing.assert_array_equal(joined[:40], epoch.indices)
+    np.testing.assert_array_equal(joined, np.resize(epoch.indices, len(joined)))
 
 
 @pytest.mark.parametrize(("rank", "ranks"), [(2, 2), (-1, 2), (0, 0), (0.5, 2)])

@@ -179,14 +179,16 @@ class Sampler(ABC):
         """
         indices, losses = as_losses(indices, losses, len(self))
         finite = np.isfinite(losses)
-        self.skipped += int(len(losses) - finite.sum())
-        self._pending[indices[finite]] = losses[finite]
+        if not finite.all():
+            self.skipped += int(len(losses) - finite.sum())
+            indices, losses = indices[finite], losses[finite]
+        self._pending[indices] = losses
 
     def end_epoch(self) -> None:
         """Bring ``losses`` up to date with what all ranks have seen, on all of them.
 
-        ``begin_epoch`` does it; before a state is saved at an epoch's end it makes all ranks' states the same. Ranks are
-        those of ``ms_coreset.distributed.process_group``, each of which has to call it.
+        ``begin_epoch`` does it; before a state is saved at an epoch's end it makes all ranks' states the same. Ranks
+        are those of ``ms_coreset.distributed.process_group``, each of which has to call it.
         """
         for pending in current().gather(self._pending):
             told = np.isfinite(pending)
@@ -274,7 +276,7 @@ class Order:
         order = sampler.order()
         loader = DataLoader(data, batch_size=64, sampler=order)
         for epoch in range(30):
-            order.set_epoch(epoch)  # Lightning and Hugging Face do it by themselves
+            order.set_epoch(epoch)  # Hugging Face's Trainer does it by itself
             for indices, x, y in loader:
                 ...
 
