@@ -113,6 +113,13 @@ def test_features_of_a_function(tmp_path):
     np.testing.assert_allclose(paired.logits, by_hand(module)[1] * 2, atol=1e-6)
 
 
+def test_another_function_of_the_same_name_is_refused(tmp_path):
+    mc.extract_from(network(), batches(), tmp_path, features=lambda model, x: model(x))
+    mc.extract_from(network(), batches(), tmp_path, features=lambda module, given: module(given))
+    with pytest.raises(MsCoresetError, match="extracted with features"):
+        mc.extract_from(network(), batches(), tmp_path, features=lambda model, x: model[:1](x))
+
+
 def test_only_what_is_needed_and_in_half_the_bytes(tmp_path):
     evidence = mc.extract_from(network(), batches(), tmp_path, need=("features",), dtype="float16")
     assert evidence.logits is None and evidence.features.dtype == np.float16
@@ -220,6 +227,7 @@ def test_a_whole_folder_is_opened_and_nothing_asked(tmp_path):
 @pytest.mark.parametrize(("options", "message"), [
     ({"model": network(1)}, "extracted with weights"),
     ({"features": "0"}, "extracted with features None, not '0'"),
+    ({"features": lambda model, x: x}, r"extracted with features None, not '<lambda>\(\) \w{8}'"),
     ({"dtype": "float16"}, "extracted with dtype 'float32', not 'float16'"),
     ({"loader": batches()[::-1]}, "other batches than those in the folder"),
     ({"loader": batches(size=5)}, "other batches than those in the folder")])

@@ -68,7 +68,7 @@ def extract_from(model: Any, loader: Iterable, folder: FilePath, *, features: st
                                              for name, rows in answers(inputs).items()}, asked)
         store.finish()
         arrays = store.arrays()
-    return Evidence(arrays.pop("labels", None), **arrays)
+    return Evidence(arrays.get("labels"), features=arrays.get("features"), logits=arrays.get("logits"))
 
 
 def _needed(need: Iterable[str]) -> tuple[str, ...]:
@@ -96,8 +96,12 @@ def _weights_digest(model: Model) -> str:
 
 
 def _spell(features: str | Asked | None) -> str | None:
-    return features if features is None or isinstance(features, str) else (
-        f"{getattr(features, '__module__', '')}.{getattr(features, '__qualname__', type(features).__name__)}()")
+    """What tells where features come from: of a function its name and a checksum of what it does itself."""
+    if features is None or isinstance(features, str):
+        return features
+    code = getattr(features, "__code__", None)
+    does = "" if code is None else array_digest(np.frombuffer(code.co_code, np.uint8), np.array(code.co_names, str))
+    return f"{getattr(features, '__qualname__', type(features).__name__)}() {does[:8]}".rstrip()
 
 
 def _fill(store: GrowingArrays, loader: Iterable, ask: Callable[[Any], dict[str, np.ndarray]], model: Model) -> None:
@@ -213,11 +217,10 @@ def _by_last_linear(model: Model) -> Callable[[Any], dict[str, Any]]:
     def answer(inputs: Any) -> dict[str, Any]:
         with _watching(linear) as passed:
             logits = _logits(model.network(inputs))
-        entering, leaving = passed[-1] if passed else (None, None)
-        if entering is None or len(entering.shape) != 2 or leaving.shape != logits.shape:
+        if not passed or len(passed[-1][0].shape) != 2 or passed[-1][1].shape != logits.shape:
             raise MsCoresetError("the network does not end with a linear layer (B, d) -> (B, C): say where features "
                                  "come from, features= the name of a layer or a function")
-        return {"features": entering, "logits": logits}
+        return {"features": passed[-1][0], "logits": logits}
 
     return answer
 

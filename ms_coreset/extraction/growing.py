@@ -79,14 +79,14 @@ class GrowingArrays:
         self._names = list(arrays)
         files = {name: self._grown(name, rows, count) for name, rows in arrays.items()}
         for name, rows in arrays.items():
-            files[name][self._rows:] = rows
+            files[name][self._rows:self._rows + count] = rows
         self.batches, self._rows, self.mark = self.batches + 1, self._rows + count, mark
         self.first_mark = self.first_mark or mark
         if time.monotonic() - self._noted >= _SAVE_INTERVAL:
             self._save(files)
 
     def _grown(self, name: str, rows: np.ndarray, count: int) -> np.memmap:
-        """The file of an array with room for ``count`` rows more, and no others."""
+        """The file of an array with room for ``count`` rows more; an interrupted run may have left others."""
         path, shape = self._path(name), (self._rows + count, *rows.shape[1:])
         if len(rows) != count:
             raise MsCoresetError(f"batch {self.batches}: {len(rows)} {name} for {count} samples")
@@ -94,7 +94,7 @@ class GrowingArrays:
         if array.shape[1:] != shape[1:] or array.dtype != rows.dtype:
             raise MsCoresetError(f"batch {self.batches}: {name} {rows.dtype} of shape {rows.shape[1:]} a sample, "
                                  f"before {array.dtype} of shape {array.shape[1:]}")
-        return array[:shape[0]]  # an interrupted run may have written more batches than it noted
+        return array
 
     def _save(self, arrays: dict[str, np.memmap]) -> None:
         for array in arrays.values():
