@@ -49,20 +49,31 @@ def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | De
     Returns:
         The similarities.
     """
-    fits = fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
-    return [_dense(similarity) for similarity in similarities] if fits else similarities
+    if not _fit(similarities, memory):
+        return similarities
+    return [_with_matrix(similarity, lambda rows, columns, tile: None)[0] for similarity in similarities]
 
 
-def _dense(similarity: Cosine | GradientDistance | CurvatureDistance) -> Dense:
-    """The matrix, its upper half computed in tiles and mirrored."""
+def held(similarity: Cosine, memory: int) -> Cosine | Held:
+    """The similarities, each computed only once if they fit in memory as a matrix; else as given."""
+    return Held(similarity) if _fit([similarity], memory) else similarity
+
+
+def _fit(similarities: Sequence[Made], memory: int) -> bool:
+    return fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
+
+
+def _with_matrix(similarity: Rows, work: Callable[[slice, slice, np.ndarray], Result]) -> tuple[Dense, list[Result]]:
+    """The matrix, its upper half computed in tiles and mirrored, and what ``of_upper_half`` gives of ``work``."""
     matrix = _empty_matrix(len(similarity))
 
-    def fill(rows: slice, columns: slice, tile: np.ndarray) -> None:
+    def fill(rows: slice, columns: slice, tile: np.ndarray) -> Result:
         matrix[rows, columns] = tile
         matrix[columns, rows] = tile.T
+        return work(rows, columns, tile)
 
-    of_upper_half(similarity, fill)
-    return Dense(matrix)
+    results = of_upper_half(similarity, fill)
+    return Dense(matrix), results
 
 
 def of_upper_half(similarity: Rows, work: Callable[[slice, slice, np.ndarray], Result]) -> list[Result]:
@@ -75,6 +86,8 @@ def of_upper_half(similarity: Rows, work: Callable[[slice, slice, np.ndarray], R
     Returns:
         Its results, in the order of the tiles, whatever the number of threads.
     """
+    if isinstance(similarity, Held) and similarity.matrix is None:
+        return similarity.make(work)
     n = len(similarity)
     tiles = list(combinations_with_replacement(row_blocks.blocks(n, 1, TILE), 2))
     results: list[Result | None] = [None] * len(tiles)
@@ -272,6 +285,41 @@ class _SumOfCosines:
         cosines = [np.einsum("jd,jd->j", self._left[block] @ self._total, self._right[block])
                    for block in blocks(places, 8 * self._right.shape[1])]
         return 0.5 * self._size + 0.5 * np.concatenate(cosines)
+
+
+class Held:
+    """Similarities that are kept as a matrix, made in the first pass over all of them, or for the second row.
+
+    Args:
+        similarity: what they are computed by.
+    """
+
+    def __init__(self, similarity: Cosine) -> None:
+        self._similarity = similarity
+        self._asked = False
+        self.matrix: Dense | None = None
+
+    def __len__(self) -> int:
+        return len(self._similarity)
+
+    @property
+    def batch(self) -> int:
+        """That of what computes the next rows."""
+        return (self.matrix or self._similarity).batch
+
+    def make(self, work: Callable[[slice, slice, np.ndarray], Result]) -> list[Result]:
+        """Make the matrix; the results are those of ``of_upper_half``."""
+        self.matrix, results = _with_matrix(self._similarity, work)
+        return results
+
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        if self.matrix is None and (self._asked or len(places) > 1):
+            self.make(lambda rows, columns, tile: None)
+        self._asked = True
+        return (self.matrix or self._similarity).rows(places, columns)
+
+    def column_sums(self) -> np.ndarray:
+        return self._similarity.column_sums()
 
 
 class GradientDistance:
