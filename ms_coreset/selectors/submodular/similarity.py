@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 
+from ms_coreset.rows import row_wise
 from ms_coreset.selectors import last_layer_gradients, processors, products, row_blocks
 from ms_coreset.selectors.distances import distances_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
 from ms_coreset.selectors.neighbors import nearest_neighbors
 from ms_coreset.selectors.norms import unit_length
+from ms_coreset.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
@@ -200,14 +203,25 @@ class Cosine:
     batch = 32
 
     def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
-        self._left, self._right = unit_length(left), unit_length(right)
+        self._given = left, right
         self.width = right.shape[1], left.shape[1]
-        self._resident = [products.resident_rows(factor) for factor in (self._left, self._right)]
+
+    @cached_property
+    def _left(self) -> np.ndarray:
+        return unit_length(self._given[0])
+
+    @cached_property
+    def _right(self) -> np.ndarray:
+        return unit_length(self._given[1])
+
+    @cached_property
+    def _resident(self) -> list[products.HostRows | products.DeviceRows]:
+        return [products.resident_rows(factor) for factor in (self._left, self._right)]
 
     @classmethod
-    def of_features(cls, features: np.ndarray) -> Cosine:
+    def of_features(cls, features: np.ndarray) -> CosineOfFeatures:
         """The cosine of features (n, d)."""
-        return cls(np.ones((len(features), 1)), np.array(features, np.float64))
+        return CosineOfFeatures(features)
 
     @classmethod
     def of_gradients(cls, gradients: LastLayerGradients) -> Cosine:
@@ -217,20 +231,7 @@ class Cosine:
         return cls(gradients.errors.copy(), inputs)
 
     def __len__(self) -> int:
-        return len(self._left)
-
-    def most_similar(self, count: int, probes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The elements (n, count) of features that are most similar to each, itself first, and how similar (n, count).
-
-        They are sought by cells, see ``neighbors.nearest_among``, which take a row of zeros for one with a cos of 0.5.
-        """
-        n, zero = len(self), ~self._right.any(axis=1)
-        nearest, values = np.arange(n)[:, None], np.where(zero, 0.5, 1.0)[:, None]
-        if count == 1:
-            return nearest, values
-        found = nearest_neighbors(self._right, count - 1, probes=probes, seed=seed)
-        similar = np.where(zero[:, None] | zero[found.places], 0.5, 1 - found.distances**2 / 4)
-        return np.concatenate([nearest, found.places], axis=1), np.concatenate([values, similar], axis=1)
+        return len(self._given[0])
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         left, right = self._resident
@@ -253,6 +254,40 @@ class Cosine:
 
     def sum_of_rows(self) -> _SumOfCosines:
         return _SumOfCosines(self._left, self._right)
+
+
+class CosineOfFeatures(Cosine):
+    """The ``Cosine`` of features (n, d), of which a float64 copy of length 1 is made when it is first needed."""
+
+    def __init__(self, features: np.ndarray) -> None:
+        self._features = features
+        self.width = features.shape[1], 1
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    @cached_property
+    def _left(self) -> np.ndarray:
+        return np.ones((len(self), 1))
+
+    @cached_property
+    def _right(self) -> np.ndarray:
+        return unit_length(np.array(self._features, np.float64))
+
+    def most_similar(self, count: int, probes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The elements (n, count) most similar to each, itself first, and how similar they are (n, count).
+
+        They are sought by cells, see ``neighbors.nearest_among``, which take a row of zeros for one with a cos of 0.5.
+        Rows are brought to length 1 whenever they are read, so that no copy of all is made.
+        """
+        rows = cast("np.ndarray", StoredRows("features", self._features))
+        zero = ~row_wise(lambda block: block.any(axis=1), rows)
+        nearest, values = np.arange(len(self))[:, None], np.where(zero, 0.5, 1.0)[:, None]
+        if count == 1:
+            return nearest, values
+        found = nearest_neighbors(rows, count - 1, metric="cosine", probes=probes, seed=seed)
+        similar = np.where(zero[:, None] | zero[found.places], 0.5, 1 - found.distances**2 / 4)
+        return np.concatenate([nearest, found.places], axis=1), np.concatenate([values, similar], axis=1)
 
 
 def _from_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
