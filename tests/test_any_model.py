@@ -286,6 +286,16 @@ def test_a_damaged_note_says_what_to_do(tmp_path):
         mc.extract_from(network(), batches(), tmp_path)
 
 
+@pytest.mark.parametrize(("loader", "told"), [(batches, "extract: 3 of 6 batches"), (
+    lambda: (batch for batch in batches()), "extract: 3 batches, ")])
+def test_how_far_it_is_is_told_also_where_nobody_knows_how_much_there_is(tmp_path, monkeypatch, capsys, loader, told):
+    monkeypatch.setattr("ms_coreset.progress.LINE_INTERVAL", 0)
+    mc.extract_from(network(), loader(), tmp_path)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 6 and lines[2].startswith(told)
+    assert ("minutes left" in lines[2]) == ("of 6" in told)
+
+
 def test_memory_does_not_grow_with_the_data(tmp_path):
     """Of 200 MB of features no more than a few batches are in memory."""
     import resource
