@@ -18,7 +18,7 @@ import ms_coreset as mc
 import torch_ref
 
 # name -> network, options of it, channels, side, samples
-NETWORKS = {"lenet": ("lenet", {}, 1, 28, 10_000), "resnet18, width 16": ("resnet18", {"width": 16}, 3, 32, 1_280)}
+NETWORKS = {"lenet": ("lenet", {}, 1, 28, 10_000), "resnet18, width 16": ("resnet18", {"width": 16}, 3, 32, 640)}
 SAMPLERS = {"full": {}, "rs2": {"rate": 0.3}, "infobatch": {}, "rcap": {"rate": 0.3}}
 BATCH, IMAGENET = 128, (1_281_167, 1000, 256)  # samples, classes, batch size
 

@@ -30,14 +30,15 @@ def extract_from(model: Any, loader: Iterable, folder: FilePath, *, features: st
     The network is in evaluation mode, which is restored; batches are asked one by one, in the loader's order, and
     nothing else is kept in memory. The folder is ``--dataset arrays --data FOLDER`` for commands. If the call is
     interrupted, the same call goes on, and the files become the same bytes: the loader gives its batches again, but the
-    network is asked only about those that are not in the files; of these it is at most a second's work. Until all is
-    done the files are hidden in ``.extraction``. A folder that is whole is opened, and no network asked.
+    network is asked only about those that were not noted yet, which is done every second. Until all is done the files
+    are hidden in ``.extraction``. A folder that is whole is opened, and no network asked.
 
     Args:
         model: a ``torch.nn.Module``, on any device, or a ``mindspore.nn.Cell`` that is not compiled to a graph.
         loader: gives n samples in batches: (inputs, labels), (inputs,), or inputs alone, the same each time and in the
-            order of the data set. A ``DataLoader`` that does not shuffle, a data set of ``mindspore.dataset``, or a
-            list. Inputs are tensors or NumPy's, and are brought to the network's device. Labels are (B,) whole numbers.
+            order of the data set. A ``DataLoader`` that does not shuffle, a data set of ``mindspore.dataset`` that was
+            made with shuffle=False, or a list. Inputs are tensors or NumPy's, and are brought to the network's device.
+            Labels are (B,) whole numbers.
         folder: of the files, which is made.
         features: where they come from. None: the input (B, d) of the last linear layer, whose output has as many
             columns as the logits. A text: the output of the layer of this name, "avgpool" say, its axes after the first
@@ -63,9 +64,9 @@ def extract_from(model: Any, loader: Iterable, folder: FilePath, *, features: st
     made_from = {"weights": _weights_digest(asked), "features": _spell(features), "need": list(need), "dtype": dtype}
     with try_lock(Path(folder) / ".lock"):
         store = GrowingArrays(folder, made_from)
-        answers = _answers_by(asked, features, need)
-        _fill(store, loader, lambda inputs: {name: _as_rows(name, rows, dtype)
-                                             for name, rows in answers(inputs).items()}, asked)
+        ask = _answers_by(asked, features, need, dtype)
+        with asked.asking():
+            _fill(store, loader, ask)
         store.finish()
         arrays = store.arrays()
     return Evidence(arrays.get("labels"), features=arrays.get("features"), logits=arrays.get("logits"))
@@ -84,7 +85,7 @@ def _require_order(loader: Any) -> None:
     """Refuse what is no iterable, and a PyTorch ``DataLoader`` whose rows would not be the data set's."""
     if not isinstance(loader, Iterable):
         raise MsCoresetError(f"loader must give batches when it is iterated over, got {type(loader).__name__}")
-    if type(getattr(loader, "sampler", None)).__name__ == "RandomSampler":
+    if "Random" in type(getattr(loader, "sampler", None)).__name__:
         raise MsCoresetError("the loader shuffles: rows would be no places in the data set; make it with shuffle=False")
     if getattr(loader, "drop_last", False) is True:
         raise MsCoresetError("the loader leaves out the last samples: make it with drop_last=False")
@@ -104,17 +105,17 @@ def _spell(features: str | Asked | None) -> str | None:
     return f"{getattr(features, '__qualname__', type(features).__name__)}() {does[:8]}".rstrip()
 
 
-def _fill(store: GrowingArrays, loader: Iterable, ask: Callable[[Any], dict[str, np.ndarray]], model: Model) -> None:
+def _fill(store: GrowingArrays, loader: Iterable, ask: Callable[[Any], dict[str, np.ndarray]]) -> None:
     """Add the batches that are not in ``store`` yet."""
     mark, number = "", -1
-    with model.asking(), Progress(_length(loader), "extract", "batches", start=store.batches) as progress:
+    with Progress(_length(loader), "extract", "batches", start=store.batches) as progress:
         for number, batch in enumerate(loader):
             inputs, labels = _parts(batch)
             mark = array_digest(np.array(mark), *_first_of(inputs), *labels.values())
             if number < store.batches:
                 _require_same(store, number, mark)
             else:
-                store.append(mark, {**ask(model.tensor(inputs)), **labels})
+                store.append(mark, {**ask(inputs), **labels})
                 progress.update(1)
             if store.whole:
                 return
@@ -174,9 +175,9 @@ def _as_rows(name: str, value: Any, dtype: str) -> np.ndarray:
 
 # Where features and logits come from
 
-def _answers_by(model: Model, features: str | Asked | None,
-                need: tuple[str, ...]) -> Callable[[Any], dict[str, Any]]:
-    """A function from inputs to tensors by name, of those that are needed."""
+def _answers_by(model: Model, features: str | Asked | None, need: tuple[str, ...],
+                dtype: str) -> Callable[[Any], dict[str, np.ndarray]]:
+    """A function from inputs to arrays by name, of those that are needed."""
     if callable(features):
         answer = _by_function(model, features, need)
     elif features is None:
@@ -186,7 +187,8 @@ def _answers_by(model: Model, features: str | Asked | None,
     else:
         raise MsCoresetError(f"the network has no layer {features!r}; its layers: "
                              f"{', '.join(name for name in model.layers if name)}")
-    return lambda inputs: {name: value for name, value in answer(inputs).items() if name in need}
+    return lambda inputs: {name: _as_rows(name, value, dtype) for name, value in answer(model.tensor(inputs)).items()
+                           if name in need}
 
 
 def _by_function(model: Model, function: Asked, need: tuple[str, ...]) -> Callable[[Any], dict[str, Any]]:
