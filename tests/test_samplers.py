@@ -100,6 +100,36 @@ def test_ranks_that_each_saw_a_part_of_the_losses_have_the_epochs_of_one(name, o
     assert together(3, work) == [alone] * 3
 
 
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_ranks_go_on_from_what_the_first_has_saved_at_an_epoch_s_end(name, options, together):  # noqa: F811
+    labels = labels_of(40, 4)
+    alone = epochs_of(make(name, options, labels))
+
+    def tell(sampler, epoch):
+        own = sampler.begin_epoch(epoch).part(current().rank, current().size).indices
+        sampler.report(own, np.random.RandomState([0, epoch]).rand(40)[own])
+
+    def first_half():
+        sampler = make(name, options, labels)
+        for epoch in range(2):
+            tell(sampler, epoch)
+        sampler.end_epoch()
+        return sampler.state_dict()
+
+    saved = together(3, first_half)[0]
+
+    def second_half():
+        sampler, found = make(name, options, labels), []
+        sampler.load_state_dict(saved)
+        for epoch in range(2, EPOCHS):
+            tell(sampler, epoch)
+            indices, weights = sampler.begin_epoch(epoch)
+            found.append((indices.tolist(), weights.tolist()))
+        return found
+
+    assert together(3, second_half) == [alone[2:]] * 3
+
+
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(1, 50), rate=st.floats(0.02, 1), epochs=st.integers(1, 12), seed=st.integers(0, 1000))
 def test_rs2_presents_every_sample_as_often(n, rate, epochs, seed):
