@@ -304,16 +304,17 @@ class Coreset:
             raise MsCoresetError(f"a {type(dataset).__name__} is no Dataset of Hugging Face's datasets; of a "
                                  "DatasetDict give one split, as in data[\"train\"]")
         self._require_of_size(len(dataset), "this one")
-        added = {"coreset_index": self.indices, "coreset_weight": self._weights}
+        weights = np.zeros(self.n)
+        weights[self.indices] = self._weights
+        added = {"coreset_index": np.arange(self.n), "coreset_weight": weights}
         if self.scores is not None:
-            added["coreset_score"] = self.scores[self.indices]
+            added["coreset_score"] = self.scores
         taken = sorted(added.keys() & set(dataset.column_names))
         if taken:
             raise MsCoresetError(f"the data set has a column {taken[0]} already: rename it first")
-        kept = dataset.select(self.indices.tolist())
-        for name, values in added.items():
-            kept = kept.add_column(name, values.tolist())
-        return kept
+        for name, values in added.items():  # before samples are left out: after that, all columns would be copied
+            dataset = dataset.add_column(name, values.tolist())
+        return dataset.select(self.indices.tolist())
 
     def _require_of_size(self, n: int, whose: str) -> None:
         if n != self.n:

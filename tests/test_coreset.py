@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -298,6 +300,7 @@ def test_a_data_set_of_hugging_face():
     datasets = pytest.importorskip("datasets")
     whole = datasets.Dataset.from_dict({"text": list("abcdef"), "label": [0, 1, 0, 1, 0, 1]})
     kept = WEIGHED.to_hf(whole)
+    assert kept._data.column("text").equals(whole._data.column("text"))  # nothing of it is copied
     assert kept["text"][:] == ["e", "a", "d"] and kept["coreset_index"][:] == [4, 0, 3]
     assert kept["coreset_weight"][:] == [1.5, 2.0, 0.5] and kept["coreset_score"][:] == [0.9, 0.4, 0.3]
     assert "coreset_score" not in Coreset(np.array([1]), 6, 0.1, method="random").to_hf(whole).column_names
@@ -307,3 +310,12 @@ def test_a_data_set_of_hugging_face():
         WEIGHED.to_hf(datasets.DatasetDict({"train": whole}))
     with pytest.raises(MsCoresetError, match="has 5"):
         WEIGHED.to_hf(whole.select(range(5)))
+
+
+def test_the_page_s_programs_run(capsys):
+    pytest.importorskip("datasets")
+    page = Path(__file__).resolve().parents[1] / "docs" / "libraries.md"
+    names = {}
+    for program in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(program, names)
+    assert names["network"].score(names["X"], names["y"]) > 0.9 and len(names["kept"]) == len(names["X_kept"]) == 359
