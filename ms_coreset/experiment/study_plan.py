@@ -21,11 +21,12 @@ from ms_coreset.randomness import check_seed
 from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.sampling import Sampling
 
 OWN = "own"  # in --train-archs: the network that gave the evidence
 # Fields of the recipe of the networks that give the evidence, each an option selection_..., with its type.
 SELECTION = {"epochs": int, "batch_size": int, "lr": float, "momentum": float, "weight_decay": float}
-_LISTS = ("datasets", "methods", "rates", "seeds", "archs", "protocols", "evidence")
+_LISTS = ("datasets", "methods", "samplers", "rates", "seeds", "archs", "protocols", "evidence")
 METHODS, RATES = ("random", "moderate", WHOLE), (0.2,)  # that are compared by default
 
 
@@ -36,6 +37,7 @@ class StudyPlan:
     Attributes:
         sources: of the data sets; name, kind of evidence and seed are replaced by those of each run
         methods: texts, see ``Choice.parse``
+        samplers: texts, see ``Sampling.parse``
         families: the methods that DeepCore's family names stand for
         archs: networks that give the evidence, such as "resnet18-w16"; empty: the recipe's
         train_archs: networks that are trained on the coresets; ``OWN`` is the one that gave the evidence
@@ -46,6 +48,7 @@ class StudyPlan:
     sources: Sources
     datasets: tuple
     methods: tuple = METHODS
+    samplers: tuple = ()
     rates: tuple = RATES
     seeds: tuple = (0,)
     balances: tuple = (False,)
@@ -125,10 +128,13 @@ def _plan(options: Mapping[str, Any], folder: Path) -> StudyPlan:
 
 def plan_runs(study: StudyPlan, device: str) -> list[Run]:
     """The runs of a ``StudyPlan`` in their order; raises ``MsCoresetError`` for invalid values."""
-    require_few(study.datasets, study.methods, study.rates, study.seeds, study.balances, study.archs,
-                study.train_archs, study.protocols)
+    require_few(study.datasets, (*study.methods, *study.samplers), study.rates, study.seeds, study.balances,
+                study.archs, study.train_archs, study.protocols)
     datasets = [canonical_name(name) for name in study.datasets]
     methods = [Choice.parse(text, study.families) for text in study.methods]
+    samplers = [Sampling.parse(text) for text in study.samplers]
+    if not methods and not samplers:
+        raise MsCoresetError("neither a method nor a sampler: there is nothing to compare")
     require_evidence(_without_framework(study.sources), {method.text: method.needs for method in methods},
                      study.evidence)
     for rate in study.rates:
@@ -153,7 +159,7 @@ def plan_runs(study: StudyPlan, device: str) -> list[Run]:
                                   for name in study.train_archs))
 
     by_name = {(dataset, _spell(recipe)): recipe for (dataset, _), recipe in recipes.items()}
-    return _distinct(order(cells, methods, study.rates, study.balances, train_archs, protocols,
+    return _distinct(order(cells, [*methods, *samplers], study.rates, study.balances, train_archs, protocols,
                            lambda dataset, arch: by_name[dataset, arch]))
 
 
@@ -217,10 +223,17 @@ def labels_of(datasets: Iterable[str], given: Mapping[str, str]) -> dict[str, st
 def command_of(study: StudyPlan, words: Iterable[str], run: Run) -> str:
     """The command that does one run of a study, in the same folder; ``words`` are those of the study's command."""
     cell = run.cell
-    narrowed = {"datasets": cell.dataset, "methods": run.method.text, "rates": f"{run.rate:g}", "seeds": cell.seed,
+    narrowed = {"datasets": cell.dataset, **_row(study, run), "rates": f"{run.rate:g}", "seeds": cell.seed,
                 "archs": cell.arch, "train-archs": run.train_arch, "protocols": run.protocol,
                 "balance": "yes" if run.balance else "no"}
     if PATCHES in study.evidence:
         narrowed["evidence"] = cell.evidence
     return shlex.join(["experiment", *words, *(str(word) for name, value in narrowed.items()
-                                               for word in (f"--{name}", value))])
+                                               for word in (f"--{name}", value) if word is not None)])
+
+
+def _row(study: StudyPlan, run: Run) -> dict[str, str | None]:
+    """The options that name a run's method or sampler, and none of the others of the study."""
+    if run.choice is None:
+        return {"methods": None, "samplers": run.method.text}
+    return {"methods": run.method.text, **({"samplers": None} if study.samplers else {})}

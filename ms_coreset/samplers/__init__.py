@@ -6,9 +6,10 @@ from ms_coreset.samplers.sampler import (
     Epoch,
     Sampler,
     Training,
+    Updates,
     create_sampler,
     list_samplers,
     register_sampler,
 )
 
-__all__ = ["SAMPLERS", "Epoch", "Sampler", "Training", "create_sampler", "list_samplers", "register_sampler"]
+__all__ = ["SAMPLERS", "Epoch", "Sampler", "Training", "Updates", "create_sampler", "list_samplers", "register_sampler"]

@@ -24,6 +24,7 @@ from ms_coreset.kinds import FilePath, Network, Trainable
 from ms_coreset.networks.weights import assign, read_checkpoint, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
+from ms_coreset.samplers import Updates
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import view_for_test
 from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, default_record, measure
@@ -31,7 +32,7 @@ from ms_coreset.training.parallel import OverRanks, average_statistics
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.recorder_state import drop_states, write_state
-from ms_coreset.training.sampling import Sampling
+from ms_coreset.training.sampling import Presenter, Sampling
 from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
@@ -49,8 +50,8 @@ class TrainingResult:
     Attributes:
         network: trained, in evaluation mode, with the weights of the last epoch.
         dynamics: ``TrainingDynamics``, or ``StreamedDynamics`` if scores were streamed.
-        history: a dict for each epoch: "epoch" (from 1), "loss", "accuracy" (in training mode, augmented), "lr", and
-            "test_accuracy" and "validation_accuracy" in epochs with a test.
+        history: a dict for each epoch: "epoch" (from 1), "loss", "accuracy" (in training mode, augmented), "lr",
+            "presented" (samples), "updates", and "test_accuracy" and "validation_accuracy" in epochs with a test.
         coresets: number of epochs done -> the coreset that a reselection chose then.
     """
 
@@ -58,6 +59,11 @@ class TrainingResult:
     dynamics: TrainingDynamics | StreamedDynamics
     history: list = field(default_factory=list)
     coresets: dict = field(default_factory=dict)
+
+    def total(self, key: str) -> int | None:
+        """The sum of "presented" or "updates" over all epochs; None where an older version trained some of them."""
+        found = [entry.get(key) for entry in self.history]
+        return None if None in found else sum(found)
 
     def best(self, key: str) -> dict[str, Any] | None:
         """The entry of ``history`` with the highest ``key``, the earliest of equal ones; None if no epoch has it."""
@@ -96,8 +102,9 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
             written to coresets/ below the folder. ``iterations`` of the recipe become epochs beforehand.
 
         sampling: a ``Sampling``: a sampler chooses what each epoch presents, and is told the losses. The loss of a
-            batch is then sum w_i l_i / B, with its weights. The learning rate's schedule goes by epochs, whatever
-            their sizes.
+            batch is then sum w_i l_i / B, with its weights. With ``iterations`` of the recipe the training ends after
+            exactly so many updates, by which the learning rate's schedule goes, and in which an epoch of milestones is
+            one of round(rate n) samples; else the schedule goes by epochs, whatever their sizes.
 
     Returns:
         A ``TrainingResult``.
@@ -254,9 +261,10 @@ class _Run:
         self.per_epoch = updates_per_epoch(sampling.size(size) if sampling else size, recipe.batch_size)
         self.epochs = recipe.num_epochs(self.per_epoch)
         self.sampling = sampling
-        self.sampler = None
+        self.sampler, self._done = None, 0  # updates before the epoch of a sampler
         if sampling is not None:
-            self.sampler = sampling.start(split.labels, self.rows, epochs=self.epochs, seed=seed)
+            length = Updates(recipe.iterations, recipe.batch_size) if recipe.iterations else self.epochs
+            self.sampler = sampling.start(split.labels, self.rows, epochs=length, seed=seed)
         if reselection and recipe.iterations:  # coresets may differ in size: epochs are what they have in common
             self.recipe = recipe.override(epochs=self.epochs)
         if reselection and reselection.warm >= self.epochs:
@@ -269,6 +277,9 @@ class _Run:
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
         self.record = all_of_it if record is None or self.streamed else tuple(record)
+        if self.streamed and sampling is not None and recipe.iterations:
+            raise MsCoresetError(f"record stream: how many epochs {sampling.name} makes of {recipe.iterations} updates "
+                                 "is not known beforehand: give epochs instead")
         if "validation_loss" in self.record and not validated:
             raise MsCoresetError("record validation_loss: the recipe holds nothing out: give it a validation share")
         self.recorder: FieldRecorder | StreamRecorder = FieldRecorder((), 0, 0)
@@ -296,8 +307,7 @@ class _Run:
 
     def train(self, first: int, progress: Progress) -> None:
         if self.sampler is not None:
-            for epoch in range(first, self.epochs):
-                self._train_on(*self.sampler.present(epoch), epoch, epoch + 1, progress)
+            self._train_by(self.sampler, first, progress)
             return
         if self.coresets is None:
             self._train_on(self.rows, self.weights, first, self.epochs, progress)
@@ -305,6 +315,23 @@ class _Run:
         for begin, end in self.coresets.parts(first, self.epochs):
             rows, weights = self.coresets.presentation(begin, self.network)
             self._train_on(rows, weights, begin, end, progress)
+
+    def _train_by(self, sampler: Presenter, epoch: int, progress: Progress) -> None:
+        """From ``epoch`` to the end of the training, whose epochs are not known before if it ends by updates."""
+        while epoch < self.epochs:
+            rows, weights = sampler.present(epoch)
+            self.epochs = epoch + 1 if sampler.is_last else max(self.epochs, epoch + 2)
+            if isinstance(self.recorder, FieldRecorder):
+                self.recorder.extend(self.epochs)
+            self._done = sum(entry["updates"] for entry in self.history)
+            self._train_on(rows, weights, epoch, epoch + 1, progress)
+            epoch += 1
+
+    def _learning_rate(self, update: int, per_epoch: int) -> float:
+        """The learning rate of an update, counted from 0 as if all epochs had ``per_epoch``."""
+        if self.sampler is None or not self.recipe.iterations:
+            return self.recipe.learning_rate(update, per_epoch)
+        return self.recipe.learning_rate(self._done + update % per_epoch, self.per_epoch, self.recipe.iterations)
 
     def _train_on(self, rows: np.ndarray, weights: np.ndarray | None, first: int, end: int, progress: Progress) -> None:
         """Epochs ``first`` to ``end - 1`` on the samples ``rows`` (m,), weighted by ``weights`` (n,) or None."""
@@ -321,26 +348,27 @@ class _Run:
                 self._trainer.reseed(stream(self.seed, "dropout", epoch, *share))
             of_batch = None if weights is None else weights[batch.rows]
             unread.add(batch, weights is not None,
-                       self._trainer.step(batch, of_batch, self.recipe.learning_rate(update, per_epoch)))
+                       self._trainer.step(batch, of_batch, self._learning_rate(update, per_epoch)))
             update += 1
             if len(unread) < together and update % per_epoch:
                 continue
-            for rows, labels, loss, logits in unread.read():
+            for places, labels, loss, logits in unread.read():
                 if not np.isfinite(loss):
                     raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
-                self.recorder.record(epoch, rows, logits, labels)
+                self.recorder.record(epoch, places, logits, labels)
                 if self.sampler is not None:
-                    self.sampler.report(rows, logits, labels)
-                sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(rows))
-                progress.update(len(rows), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
+                    self.sampler.report(places, logits, labels)
+                sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(places))
+                progress.update(len(places), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
             if update % per_epoch == 0:
-                self._end_epoch(epoch, sums)
+                self._end_epoch(epoch, sums, len(rows))
                 sums = _Sums()
                 self.network.set_train(True)
 
-    def _end_epoch(self, epoch: int, sums: _Sums) -> None:
+    def _end_epoch(self, epoch: int, sums: _Sums, presented: int) -> None:
         entry = {"epoch": epoch + 1, "loss": sums.loss, "accuracy": sums.accuracy,
-                 "lr": self.recipe.learning_rate(epoch * self.per_epoch, self.per_epoch)}
+                 "lr": self._learning_rate(epoch * self.per_epoch, self.per_epoch), "presented": presented,
+                 "updates": updates_per_epoch(presented, self.recipe.batch_size)}
         average_statistics(self.network, self.ranks)
         due = (epoch + 1) % self.recipe.eval_every == 0 or epoch + 1 == self.epochs
         if self.test is not None and due:
@@ -349,8 +377,6 @@ class _Run:
             accuracy, losses = _validate(self.network, self.validation)
             self.recorder.record_validation(epoch, self.held_out, losses)
             entry |= {"validation_accuracy": accuracy} if due else {}
-        if self.sampler is not None:
-            entry["presented"] = self.sampler.presented
         self.history.append(entry)
         self.recorder.flush()
         if self.folder is not None and self.ranks.first:
@@ -399,6 +425,8 @@ class _Run:
         assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
         self._trainer.restore(arrays)
         self.history = notes["history"]
+        if self.sampler is not None:
+            self.epochs = notes["epochs"]  # of a training that ends by updates, as far as it was known
         if self.sampler is not None and notes["epoch"] < self.epochs:
             self.sampler.restore(folder / SAMPLER, notes["epoch"])
         if self.coresets is not None:
