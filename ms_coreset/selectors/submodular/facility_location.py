@@ -6,6 +6,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.memory import BOUND
 from ms_coreset.selectors.neighbors import pairs_sought
 from ms_coreset.selectors.option_values import Count, Probes
 from ms_coreset.selectors.quota import Request
@@ -30,11 +31,12 @@ from ms_coreset.selectors.submodular.set_functions import (
     FacilityLocation,
     NeighborFacilityLocation,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Similarity
+from ms_coreset.selectors.submodular.similarity import CosineOfFeatures, Similarity
 
 
 def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
-    m, base = size.pool, kernel_bytes(size, options)
+    m = size.pool
+    base = size.features_of(m) + BOUND * m if options["probes"] else kernel_bytes(size, options)
     if options["neighbors"] is None:
         return similarities_work(size, options, base, size.pools)
     pairs = size.over_pools(lambda m, k: pairs_sought(m, options["probes"]))
@@ -92,7 +94,7 @@ def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gr
         if neighbors is None:
             return FacilityLocation(similarity, request.memory_bytes)
         count = min(neighbors, len(similarity))
-        if probes and isinstance(similarity, Cosine):
+        if probes and isinstance(similarity, CosineOfFeatures):
             return NeighborFacilityLocation.of_pairs(*similarity.most_similar(count, probes, request.seed))
         return NeighborFacilityLocation.of(similarity, count)
 

@@ -20,7 +20,7 @@ from ms_coreset.selectors.submodular.greedy import NAMES, Maximizer
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices
+from ms_coreset.selectors.submodular.similarity import Cosine, held
 
 ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
 DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
@@ -79,7 +79,7 @@ def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Se
 
 
 def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize: Maximizer,
-                     function: Callable[[Cosine | Dense, int, float], SetFunction], hold: bool = False) -> Selection:
+                     function: Callable[..., SetFunction], hold: bool = False) -> Selection:
     """Maximize a set function of the kernel over all samples, or within each class.
 
     Args:
@@ -95,8 +95,8 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize
         The picks, a ``Selection``.
     """
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
-        given = [_SIMILARITIES[kernel](evidence, rows)]
-        similarity, = as_matrices(given, request.memory_bytes) if hold else given
+        given = _SIMILARITIES[kernel](evidence, rows)
+        similarity = held(given, request.memory_bytes) if hold else given
         return lambda k: function(similarity, k, share)
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
