@@ -159,6 +159,7 @@ class FieldRecorder:
             raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(RECORDS)}")
         self._folder = None if folder is None else Path(folder)
         self._arrays = {name: _array(name, (epochs, n), folder, resume) for name in fields}
+        self.extend(epochs)
         self._previous = PreviousAnswers(n) if "divergence" in self._arrays else None
 
     def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
@@ -257,7 +258,7 @@ def _array(name: str, shape: tuple[int, ...], folder: FilePath | None, resume: b
     path = Path(folder) / f"{name}.npy"
     if resume and path.is_file():
         array = open_array(path, "r+")
-        if array.shape == shape and array.dtype == dtype:
+        if array.shape[1:] == shape[1:] and array.dtype == dtype:  # of as many epochs as were begun
             return array
     array = create_array(path, dtype, shape)
     array[:] = _unseen(name)

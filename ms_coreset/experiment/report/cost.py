@@ -70,8 +70,8 @@ def _cost_table(report: SectionReport) -> Markup:
         rows.append([name, *(seconds_name(float(np.mean(cell))) if cell else MISSING for cell in cells),
                      *(f"{np.mean(cell):,.0f}" if cell else MISSING for cell in counted)])
     return table(f"Mean seconds and peak memory, {rate_name(report.shown_rate)} kept, and how much was trained. base "
-                 "and extract: the network that was asked, and its answers. A ranking that serves several rates counts in "
-                 "full at each", ["method", *(header for header, *_ in (*columns, *counts))], rows)
+                 "and extract: the network that was asked, and its answers. A ranking that serves several rates counts "
+                 "in full at each", ["method", *(header for header, *_ in (*columns, *counts))], rows)
 
 
 def _whole(report: SectionReport) -> list[tuple[str, float]]:
