@@ -25,6 +25,7 @@ from ms_coreset.networks.weights import assign, read_checkpoint, write_checkpoin
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
 from ms_coreset.samplers import Updates
+from ms_coreset.softmax import cross_entropy
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import view_for_test
 from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, default_record, measure
@@ -355,9 +356,9 @@ class _Run:
             for places, labels, loss, logits in unread.read():
                 if not np.isfinite(loss):
                     raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
-                self.recorder.record(epoch, places, logits, labels)
+                losses = self.recorder.record(epoch, places, logits, labels)
                 if self.sampler is not None:
-                    self.sampler.report(places, logits, labels)
+                    self.sampler.report(places, cross_entropy(logits, labels) if losses is None else losses)
                 sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(places))
                 progress.update(len(places), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
             if update % per_epoch == 0:

@@ -12,7 +12,6 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.samplers import SAMPLERS, Updates, create_sampler
 from ms_coreset.selectors.choice import spell_text, split_text
-from ms_coreset.softmax import log_softmax
 from ms_coreset.training.recorder_state import read_state
 
 
@@ -106,9 +105,8 @@ class Presenter:
         weights[self._rows[indices]] = given
         return np.sort(self._rows[indices]), weights
 
-    def report(self, places: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Tell the sampler the losses of a batch, from its logits (B, C) before the update."""
-        losses = -log_softmax(np.asarray(logits, np.float64))[np.arange(len(labels)), labels]
+    def report(self, places: np.ndarray, losses: np.ndarray) -> None:
+        """Tell the sampler the losses (B,) of a batch before the update."""
         self._sampler.report(np.searchsorted(self._rows, places), losses)
 
     def state_dict(self) -> dict[str, np.ndarray]:
