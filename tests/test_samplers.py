@@ -16,13 +16,16 @@ from ms_coreset.samplers import SAMPLERS
 from ms_coreset.samplers.rcap import _capped_shares
 
 OPTIONS = {"full": [{}], "infobatch": [{}, {"ratio": 0.3, "delta": 0.6}], "rho": [{"irreducible": ..., "keep": 0.3}],
-           "rcap": [{}, {"beta": 0.5}], "rs2": [{}, {"replacement": True}, {"stratified": True}]}
+           "rcap": [{}, {"beta": 0.5}], "reselect": [{}, {"every": 2, "warm": 1}],
+           "rs2": [{}, {"replacement": True}, {"stratified": True}]}
 CASES = [(name, options) for name, several in OPTIONS.items() for options in several]
 EPOCHS = 5
 
 
 def make(name, options, labels, epochs=EPOCHS, rate=0.3, seed=0):
-    given_rate = {} if name in ("full", "infobatch") else {"rate": rate}
+    given_rate = {"rate": rate} if SAMPLERS[name].takes_rate else {}
+    if name == "reselect":
+        given_rate["rate"] = max(rate, 1 / len(labels))  # a method refuses to keep none
     if "irreducible" in options:
         options = {**options, "irreducible": np.random.RandomState(9).rand(len(labels))}
     return mc.create_sampler(name, labels, epochs, seed=seed, **given_rate, **options)

@@ -213,6 +213,9 @@ def test_the_command_tells_updates_and_what_was_presented(framework, here, capsy
     ("--sampler rs3", "unknown sampler 'rs3': did you mean 'rs2'"),
     ("--sampler rho", "rho narrows batches down, which train does not do"),
     ("--sampler infobatch --rate 0.3", "give it as ratio"),
+    ("--sampler reselect:method=forgetting --rate 0.3", "forgetting needs the training dynamics of a whole run"),
+    ("--sampler reselect:every=0 --rate 0.3", "every 0: must be a whole number"),
+    ("--sampler reselect:method=moderat --rate 0.3", "did you mean 'moderate'"),
     ("--sampler infobatch:ratio", "is no option: write NAME:OPTION=VALUE"),
     ("--sampler infobatch:rtio=0.3", "infobatch has no option 'rtio'"),
     ("--sampler rs2 --rate 0", "rate 0.0: must be above 0"),
@@ -230,3 +233,13 @@ def test_what_can_t_be_meant_is_refused_in_a_line(options, message, here, capsys
 def test_weights_and_samplers_do_not_go_together(split):
     with pytest.raises(MsCoresetError, match="rs2 and weights"):
         mc.train(network_of("torch"), split, recipe_of(), sampling=mc.Sampling("rs2", 0.5), weights=np.ones(150))
+
+
+def test_the_short_form_of_reselect_is_the_same_training(here, capsys):
+    line = "train --dataset digits --pool 200 --arch mlp --epoch 3 --framework torch --device cpu --rate 0.1 --no-save"
+    for form, file in (("--sampler reselect:method=moderate,every=2", "a.json"),
+                       ("--reselect-every 2 --method moderate", "b.json")):
+        assert main([*line.split(), *form.split(), "--result", file]) == 0
+    one, other = (json.loads(Path(name).read_text(encoding="utf-8")) for name in ("a.json", "b.json"))
+    assert one["reselection"] == other["reselection"] and one["history"] == other["history"]
+    assert [coreset["from_epoch"] for coreset in one["coresets"]] == [1, 3]

@@ -128,6 +128,7 @@ class Sampler(ABC):
     source: ClassVar[str]
     fixed_size: ClassVar[bool] = True  # whether every epoch presents ``training.size`` samples
     takes_rate: ClassVar[bool] = True  # whether it can present any share of the samples
+    listens: ClassVar[bool] = True  # whether it goes by the losses that are reported
     screens: ClassVar[bool] = False  # whether it narrows batches down, see ``screen``
     _kept: ClassVar[tuple[str, ...]] = ()  # further attributes, arrays, that ``state_dict`` has to hold
 

@@ -100,8 +100,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
         save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: after every
             epoch.
         reselection: a ``mc.Reselection``, to train on coresets that the network chooses anew every few epochs; they are
-            written to coresets/ below the folder. ``iterations`` of the recipe become epochs beforehand.
-
+            written to coresets/ below the folder. It is the sampler ``reselect``.
         sampling: a ``Sampling``: a sampler chooses what each epoch presents, and is told the losses. The loss of a
             batch is then sum w_i l_i / B, with its weights. With ``iterations`` of the recipe the training ends after
             exactly so many updates, by which the learning rate's schedule goes, and in which an epoch of milestones is
@@ -131,6 +130,8 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     if sampling is not None and (weights is not None or reselection is not None):
         raise MsCoresetError(f"{sampling.name} and {'weights' if reselection is None else 'reselection'}: a sampler "
                              "chooses what each epoch presents by itself")
+    if sampling is not None and (sampler := sampling.reselect(seed)):
+        reselection, sampling = Reselection.of_sampler(sampler), None
     weights = _check_weights(weights, len(split))
     place = None if folder is None else Path(folder)
     run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection,
@@ -254,23 +255,22 @@ class _Run:
         self.test = None if test is None else view_for_test(test, recipe)
         self.rows, self.held_out = hold_out(len(split), recipe.validation, seed)
         self.validation = view_for_test(split.subset(self.held_out), recipe) if len(self.held_out) else None
-        self.reselection = reselection
+        self.reselection, self.sampling = reselection, sampling
+        sized = reselection or sampling
+        self.per_epoch = updates_per_epoch(sized.size(len(self.rows)) if sized else len(self.rows), recipe.batch_size)
+        self.epochs = recipe.num_epochs(self.per_epoch)
+        self._done = 0  # updates before the epoch of a sampler
+        length = Updates(recipe.iterations, recipe.batch_size) if recipe.iterations else self.epochs
         self.coresets = None
         if reselection is not None:
-            self.coresets = Coresets(reselection, split, self.rows, folder and folder / CORESETS)
-        size = self.coresets.size if self.coresets else len(self.rows)
-        self.per_epoch = updates_per_epoch(sampling.size(size) if sampling else size, recipe.batch_size)
-        self.epochs = recipe.num_epochs(self.per_epoch)
-        self.sampling = sampling
-        self.sampler, self._done = None, 0  # updates before the epoch of a sampler
+            self.coresets = Coresets(reselection, split, self.rows, network, length, folder and folder / CORESETS)
+        self.sampler: Presenter | None = self.coresets
         if sampling is not None:
-            length = Updates(recipe.iterations, recipe.batch_size) if recipe.iterations else self.epochs
             self.sampler = sampling.start(split.labels, self.rows, epochs=length, seed=seed)
-        if reselection and recipe.iterations:  # coresets may differ in size: epochs are what they have in common
-            self.recipe = recipe.override(epochs=self.epochs)
-        if reselection and reselection.warm >= self.epochs:
+        warm = updates_per_epoch(len(self.rows), recipe.batch_size) * (reselection.warm if reselection else 0)
+        if reselection and (warm >= recipe.iterations if recipe.iterations else reselection.warm >= self.epochs):
             raise MsCoresetError(f"{reselection.warm} epochs on all samples before the first selection: there are only "
-                                 f"{self.epochs} in all")
+                                 f"{length} in all")
         if recipe.whiten:
             whiten(network, split, self.rows)
         self._trainer = _trainer_of(network, recipe, self.ranks, sampling is not None)
@@ -278,8 +278,8 @@ class _Run:
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
         self.record = all_of_it if record is None or self.streamed else tuple(record)
-        if self.streamed and sampling is not None and recipe.iterations:
-            raise MsCoresetError(f"record stream: how many epochs {sampling.name} makes of {recipe.iterations} updates "
+        if self.streamed and sized is not None and recipe.iterations:
+            raise MsCoresetError(f"record stream: how many epochs {sized.name} makes of {recipe.iterations} updates "
                                  "is not known beforehand: give epochs instead")
         if "validation_loss" in self.record and not validated:
             raise MsCoresetError("record validation_loss: the recipe holds nothing out: give it a validation share")
@@ -304,18 +304,16 @@ class _Run:
 
     def images(self, epochs: int) -> int:
         """How many are presented in the first so many epochs."""
-        return self.coresets.count_presentations(epochs) if self.coresets else epochs * len(self.rows)
+        if self.reselection is None:
+            return epochs * len(self.rows)
+        warm = min(epochs, self.reselection.warm)
+        return warm * len(self.rows) + (epochs - warm) * self.reselection.size(len(self.rows))
 
     def train(self, first: int, progress: Progress) -> None:
-        if self.sampler is not None:
-            self._train_by(self.sampler, first, progress)
-            return
-        if self.coresets is None:
+        if self.sampler is None:
             self._train_on(self.rows, self.weights, first, self.epochs, progress)
-            return
-        for begin, end in self.coresets.parts(first, self.epochs):
-            rows, weights = self.coresets.presentation(begin, self.network)
-            self._train_on(rows, weights, begin, end, progress)
+        else:
+            self._train_by(self.sampler, first, progress)
 
     def _train_by(self, sampler: Presenter, epoch: int, progress: Progress) -> None:
         """From ``epoch`` to the end of the training, whose epochs are not known before if it ends by updates."""
@@ -357,7 +355,7 @@ class _Run:
                 if not np.isfinite(loss):
                     raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
                 losses = self.recorder.record(epoch, places, logits, labels)
-                if self.sampler is not None:
+                if self.sampler is not None and self.sampler.listens:
                     self.sampler.report(places, cross_entropy(logits, labels) if losses is None else losses)
                 sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(places))
                 progress.update(len(places), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
@@ -431,7 +429,7 @@ class _Run:
         if self.sampler is not None and notes["epoch"] < self.epochs:
             self.sampler.restore(folder / SAMPLER, notes["epoch"])
         if self.coresets is not None:
-            self.coresets.restore(notes["coresets"])
+            self.coresets.read(notes["coresets"])
         return notes["epoch"]
 
     def _identity(self) -> dict[str, Any]:

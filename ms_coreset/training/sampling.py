@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.samplers import SAMPLERS, Updates, create_sampler
+from ms_coreset.samplers import SAMPLERS, Sampler, Training, Updates, create_sampler
+from ms_coreset.samplers.reselect import Reselect
 from ms_coreset.selectors.choice import spell_text, split_text
 from ms_coreset.training.recorder_state import read_state
 
@@ -69,27 +70,33 @@ class Sampling:
         """The samples of an epoch of n; of samplers whose epochs differ in size, all."""
         return max(1, round(self.rate * n)) if SAMPLERS[self.name].fixed_size else n
 
+    def reselect(self, seed: int) -> Reselect | None:
+        """The sampler ``reselect`` with these options, of no data, if it is that one."""
+        if self.name != Reselect.name:
+            return None
+        return Reselect(Training(np.zeros(1, int), 1, rate=self.rate, seed=seed), **self.options)
+
     def start(self, labels: np.ndarray, rows: np.ndarray, *, epochs: int | Updates, seed: int) -> Presenter:
         """What presents some of the samples ``rows``, ascending places, in a training of so many epochs or updates."""
-        return Presenter(self, labels, rows, epochs, seed)
+        sampler = create_sampler(self.name, labels[rows], epochs, rate=self.rate, seed=seed, **self.options)
+        return Presenter(sampler, rows, len(labels))
 
 
 class Presenter:
     """A sampler of the samples ``rows`` of a split, which it knows by their places in the split.
 
     Args:
-        sampling: which sampler.
-        labels: (n,) of the split.
+        sampler: of these samples.
         rows: ascending places of the samples that are trained on.
-        epochs: of the training, or its ``Updates``.
-        seed: of what is drawn.
+        n: samples of the split.
+
+    Attributes:
+        listens: whether it wants to be told the losses.
     """
 
-    def __init__(self, sampling: Sampling, labels: np.ndarray, rows: np.ndarray, epochs: int | Updates,
-                 seed: int) -> None:
-        self._sampler = create_sampler(sampling.name, labels[rows], epochs, rate=sampling.rate, seed=seed,
-                                       **sampling.options)
-        self._rows, self._n = rows, len(labels)
+    def __init__(self, sampler: Sampler, rows: np.ndarray, n: int) -> None:
+        self._sampler, self._rows, self._n = sampler, rows, n
+        self.listens = sampler.listens
 
     @property
     def is_last(self) -> bool:
