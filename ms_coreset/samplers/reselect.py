@@ -24,8 +24,8 @@ class Reselect(Sampler):
 
     The first ``warm`` epochs present all samples. A coreset is chosen before the epoch after them, and then after every
     ``every`` epochs; those in between present the last one. The i-th selection, from 0, has the seed of the training
-    plus i, so that ``random`` draws anew each time. The coreset's weights w, if the method gives any, become
-    w k / sum(w) of its k samples, whose mean is 1.
+    plus i (modulo 2**32), so that ``random`` draws anew each time. The coreset's weights w, if the method gives any,
+    become w k / sum(w) of its k samples, whose mean is 1.
 
     Departures from the authors' code, CORDS: the first coreset is chosen by the network as it is then, not drawn at
     random; no epochs are skipped after the warm ones.
@@ -80,7 +80,7 @@ class Reselect(Sampler):
         evidence = Evidence(labels=self.training.labels) if self._evidence is None else self._evidence()
         if len(evidence) != len(self):
             raise MsCoresetError(f"evidence of {len(evidence)} samples: {self.name} is of {len(self)}")
-        coreset = self._choose(evidence, replace(self.request, seed=self.request.seed + number))
+        coreset = self._choose(evidence, replace(self.request, seed=(self.request.seed + number) % 2**32))
         self._indices = np.asarray(coreset.indices, np.int64)
         weights = np.zeros(0) if coreset.weights is None else np.asarray(coreset.weights, np.float64)
         self._coreset_weights = weights * (len(weights) / weights.sum()) if weights.any() else weights
