@@ -513,6 +513,14 @@ def test_samplers_make_as_many_updates_as_coresets():
                 run, method=Choice("random")).recipe_notes(1000)
 
 
+def test_rs2_is_among_what_is_compared_by_default():
+    names = [run.method.name for run in plans("--dataset digits")]
+    assert names == ["random", "moderate", "full", "rs2"]
+    assert [run.method.name for run in plans("--dataset digits --samplers")] == names[:3]
+    assert [run.method.name for run in plans("--dataset digits --methods random")] == names[:1]
+    assert job_of(parser("experiment").parse_args(["--dataset", "digits", "--samplers"])).settings["samplers"] == []
+
+
 def test_milestones_of_a_sampler_are_at_the_same_updates():
     recipe = {"epochs": 6, "milestones": (3, 4), "eval_every": 2, "schedule": "multistep"}
     of_part, of_all = (dataclasses.replace(run_of("epochs", **recipe), method=Sampling(name)).recipe_for_sampler(1000)
@@ -576,6 +584,7 @@ def test_a_configuration_is_what_would_be_typed(here, capsys):
     ("--dataset digits --methods ccs:mis_ration=1", "no option 'mis_ration', did you mean 'mis_ratio'"),
     ("--dataset digits --methods random:mis_ratio=1", "random has no option"),
     ("--dataset digits --samplers rs3", "unknown sampler 'rs3': did you mean 'rs2'"),
+    ("--dataset digits --samplers reselect:method=aum", "aum needs the training dynamics of a whole run"),
     ("--dataset digits --samplers rho", "rho narrows batches down"),
     ("--dataset digits --samplers infobatch:rtio=1", "infobatch has no option 'rtio'"),
     ("--dataset digits --methods --samplers", "neither a method nor a sampler"),
@@ -668,12 +677,13 @@ def test_samplers_beside_coresets_at_equal_updates(framework, tmp_path, monkeypa
     if framework == "torch":
         pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
-    line = (f"--dataset digits --arch mlp --pool 150 --epochs 4 --batch-size 10 --methods random moderate full "
-            f"--samplers rs2 infobatch:delta=1.0 rcap full --rates 0.2 0.5 --framework {framework} --device CPU")
+    line = ("--dataset digits --arch mlp --pool 150 --epochs 4 --batch-size 10 --methods random moderate full "
+            "--samplers rs2 infobatch:delta=1.0 rcap full reselect:method=moderate,every=2 --rates 0.2 0.5 "
+            f"--framework {framework} --device CPU")
     assert call(line) == 0
     found = records()
     assert [record["method"] for record in found if record.get("sampler")] == [
-        name for name in ("rs2", "infobatch", "rcap", "full") for _ in range(2)]
+        name for name in ("rs2", "infobatch", "rcap", "full", "reselect") for _ in range(2)]
     for record in found:
         assert record["status"] == "done" and record["seconds"]["train"] > 0
         assert record["updates"] == {0.2: 12, 0.5: 32, 1.0: 60}[record["rate"]]  # 3, 8 and 15 an epoch

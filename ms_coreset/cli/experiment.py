@@ -108,9 +108,9 @@ def _add_lists(data: Group, network: Group, run: Group) -> None:
 def _add_selection_options(group: Group) -> None:
     add(group, "--methods", "--method", "--selection", dest="methods", nargs="*", default=list(METHODS),
         metavar="NAME", help=f"of {', '.join(list_methods())} (default: random moderate full)")
-    add(group, "--samplers", "--sampler", dest="samplers", nargs="*", default=[], metavar="NAME", help="train by "
+    add(group, "--samplers", "--sampler", dest="samplers", nargs="*", metavar="NAME", help="train by "
         f"{', '.join(name for name in list_samplers() if not SAMPLERS[name].screens)}, too, for as many updates as on "
-        "a coreset of each rate; options as in infobatch:ratio=0.3")
+        "a coreset of each rate; options as in infobatch:ratio=0.3 (default: rs2 beside the default methods)")
     add(group, "--submodular", default=FAMILIES["submodular"], metavar="NAME", help="DeepCore: the function that "
         "the method Submodular means (default: GraphCut)")
     add(group, "--uncertainty", default=FAMILIES["uncertainty"], metavar="NAME", help="DeepCore: the score that "
@@ -168,8 +168,9 @@ def job_of(arguments: argparse.Namespace) -> StudyJob:
     options = vars(arguments) | {"name": name, "label": _labels(arguments.label)}
     job = study_job(options, settings_of(vars(arguments) | {"name": name}, leave_out=(*_NOT_PLANNED, *places)),
                     tuple(arguments.typed))
-    if not arguments.methods:  # samplers alone, not the methods that are compared by default
-        job = replace(job, settings={**job.settings, "methods": []})
+    given = {name: vars(arguments)[name] for name in ("methods", "samplers")}
+    none = {name: values for name, values in given.items() if values == []}  # which is not what there is by default
+    job = replace(job, settings={**job.settings, **none})
     return replace(job, prepare=tuple(_preparation(line, arguments, job) for line in arguments.prepare))
 
 

@@ -20,6 +20,7 @@ from ms_coreset.networks import canonical_network
 from ms_coreset.randomness import check_seed
 from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
+from ms_coreset.training.adaptive import Reselection
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.sampling import Sampling
 
@@ -27,7 +28,8 @@ OWN = "own"  # in --train-archs: the network that gave the evidence
 # Fields of the recipe of the networks that give the evidence, each an option selection_..., with its type.
 SELECTION = {"epochs": int, "batch_size": int, "lr": float, "momentum": float, "weight_decay": float}
 _LISTS = ("datasets", "methods", "samplers", "rates", "seeds", "archs", "protocols", "evidence")
-METHODS, RATES = ("random", "moderate", WHOLE), (0.2,)  # that are compared by default
+# What is compared by default; the sampler is the baseline that a coreset has to be better than.
+METHODS, SAMPLERS, RATES = ("random", "moderate", WHOLE), ("rs2",), (0.2,)
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,8 @@ def _plan(options: Mapping[str, Any], folder: Path) -> StudyPlan:
            "model_dir": options.get("model_dir") or str(folder / "ckpt"),
            "cache": options.get("cache") or str(folder / "evidence-cache")}
     lists = {name: tuple(options.get(name) or ()) for name in _LISTS}
+    if options.get("samplers") is None and lists["methods"] == METHODS:
+        lists["samplers"] = SAMPLERS
     return StudyPlan(sources_of({**options, **own}), **lists, balances=tuple(options["balance"] or [True]),
                      train_archs=tuple(options.get("train_archs") or [OWN]), pool_seed=options.get("pool_seed", 0),
                      selection={name: options.get(f"selection_{name}") for name in SELECTION},
@@ -133,6 +137,8 @@ def plan_runs(study: StudyPlan, device: str) -> list[Run]:
     datasets = [canonical_name(name) for name in study.datasets]
     methods = [Choice.parse(text, study.families) for text in study.methods]
     samplers = [Sampling.parse(text) for text in study.samplers]
+    for sampler in filter(None, (sampling.reselect(0) for sampling in samplers)):
+        Reselection.of_sampler(sampler)  # refuses methods that no network tells enough of while it learns
     if not methods and not samplers:
         raise MsCoresetError("neither a method nor a sampler: there is nothing to compare")
     require_evidence(_without_framework(study.sources), {method.text: method.needs for method in methods},
