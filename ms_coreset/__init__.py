@@ -40,7 +40,7 @@ _HOMES = {
     "ms_coreset.perturbations.attack": ("attack", "gradient_sign", "on_pixels", "projected_gradient"),
     "ms_coreset.perturbations.corruption": ("corrupt",),
     "ms_coreset.perturbations.label_noise": ("asymmetric_noise", "symmetric_noise"),
-    "ms_coreset.samplers": ("Sampler", "create_sampler", "list_samplers", "register_sampler"),
+    "ms_coreset.samplers": ("Sampler", "Updates", "create_sampler", "list_samplers", "register_sampler"),
     "ms_coreset.selectors": ("Selection", "describe", "estimate", "list_methods", "list_rules", "list_scores",
                              "pick_by_group", "register_method", "register_rule", "register_score", "score", "select",
                              "select_by"),

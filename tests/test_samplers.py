@@ -16,13 +16,16 @@ from ms_coreset.samplers import SAMPLERS
 from ms_coreset.samplers.rcap import _capped_shares
 
 OPTIONS = {"full": [{}], "infobatch": [{}, {"ratio": 0.3, "delta": 0.6}], "rho": [{"irreducible": ..., "keep": 0.3}],
-           "rcap": [{}, {"beta": 0.5}], "rs2": [{}, {"replacement": True}, {"stratified": True}]}
+           "rcap": [{}, {"beta": 0.5}], "reselect": [{}, {"every": 2, "warm": 1}],
+           "rs2": [{}, {"replacement": True}, {"stratified": True}]}
 CASES = [(name, options) for name, several in OPTIONS.items() for options in several]
 EPOCHS = 5
 
 
 def make(name, options, labels, epochs=EPOCHS, rate=0.3, seed=0):
-    given_rate = {} if name in ("full", "infobatch") else {"rate": rate}
+    given_rate = {"rate": rate} if SAMPLERS[name].takes_rate else {}
+    if name == "reselect":
+        given_rate["rate"] = max(rate, 1 / len(labels))  # a method refuses to keep none
     if "irreducible" in options:
         options = {**options, "irreducible": np.random.RandomState(9).rand(len(labels))}
     return mc.create_sampler(name, labels, epochs, seed=seed, **given_rate, **options)
@@ -364,3 +367,52 @@ def test_losses_of_an_empty_batch_change_nothing():
 def test_no_state_is_no_state():
     with pytest.raises(MsCoresetError, match=r"^not the state of a sampler infobatch"):
         make("infobatch", {}, labels_of(20, 3)).load_state_dict(None)
+
+
+def work_of(name, options, total, batch, n=37, rate=0.3):
+    """The sizes of the epochs of a training of ``total`` updates."""
+    sampler, sizes = make(name, options, labels_of(n, 4), mc.Updates(total, batch), rate), []
+    while not sampler.is_last:
+        indices, weights = sampler.begin_epoch(len(sizes))
+        assert len(indices) == len(weights) == len(set(indices.tolist())) > 0
+        sampler.report(indices, np.random.RandomState(len(sizes)).rand(n)[indices])
+        sizes.append(len(indices))
+    with pytest.raises(MsCoresetError, match=f"of {total} updates of {batch} samples: {len(sizes)} were begun"):
+        sampler.begin_epoch(len(sizes))
+    return sizes
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+@settings(max_examples=25, deadline=None)
+@given(total=st.integers(1, 60), batch=st.integers(1, 50), n=st.integers(1, 60), rate=st.floats(0.01, 1))
+def test_a_training_of_so_many_updates_has_exactly_these(name, options, total, batch, n, rate):
+    sizes = work_of(name, options, total, batch, n, rate)
+    assert sum(-(-size // batch) for size in sizes) == total
+
+
+def test_the_last_epoch_of_so_many_updates_is_cut_short():
+    assert work_of("full", {}, 9, 10) == [37, 37, 10]  # four updates each, and what is left
+    assert work_of("rs2", {}, 5, 4) == [11, 8]  # three, and two of four samples
+    sizes = work_of("infobatch", {}, 40, 10)
+    # 0.875 of 40 is 35: the first epoch after which another of all samples would end beyond is whole.
+    done = np.cumsum([-(-size // 10) for size in sizes])
+    whole = 1 + int(np.flatnonzero(done + 4 > 35)[0])
+    assert sizes[whole] == 37 and max(sizes[1:whole]) < 37 and len(sizes) > 10
+
+
+@pytest.mark.parametrize(("lengths", "words"), [
+    ((5, 10), "of 10 epochs, not of 5 epochs"),
+    ((mc.Updates(9, 4), mc.Updates(9, 8)), "of 9 updates of 8 samples, not of 9 updates of 4 samples"),
+    ((5, mc.Updates(9, 8)), "of 9 updates of 8 samples, not of 5 epochs")])
+def test_the_state_of_a_training_of_another_length_is_refused(lengths, words):
+    own, other = (make("rs2", {}, labels_of(20, 3), length) for length in lengths)
+    own.load_state_dict(own.state_dict())
+    with pytest.raises(MsCoresetError, match=f"^the state of a sampler rs2 of a training {words}$"):
+        own.load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize(("length", "words"), [
+    (0, "epochs 0"), (2.5, "epochs 2.5"), (mc.Updates(0, 5), "updates 0"), (mc.Updates(5, 0), "batch size of ")])
+def test_no_length_is_refused(length, words):
+    with pytest.raises(MsCoresetError, match=f"^{words}.*: must be a whole number"):
+        make("rs2", {}, labels_of(20, 3), length)
