@@ -20,6 +20,9 @@ COST = {"memory", "probes"}
 DEEPCORE = {"variant": "deepcore", "batch_size": 16}
 COSINE = {"metric": "cosine"}
 GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
+KERNELS = [{"kernel": name} for name in ("features", "cosine", "correlation", "euclidean", "rbf")] + [
+    {"kernel": "rbf", "gamma": 0.3}]
+ALREADY = {"already_selected": (3, 1)}
 # What is tried of the options beside the defaults.
 SCORE_OPTIONS = {
     "center_distance": [{"center": "mean"}, {"center": "geometric_median"}, COSINE],
@@ -58,18 +61,20 @@ METHOD_OPTIONS = {
            {"score": "aum", "mis_ratio": 0.2}],
     "prune4rel": [{"tau": 0.6, "turns": False}, {"tau": 0.0, "metric": "euclidean", "eta": 100.0},
                   {"confidence": "entropy", "tau": 0.8}, {"confidence": "margin", "tau": 0.5, "eta": 0.1}],
-    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}],
+    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}, ALREADY],
     "herding": [{"variant": "deepcore"}, COSINE],
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],
     "k_center": [{"already_selected": (3, 1)}, COSINE],
-    "craig": [*GREEDY, DEEPCORE],
+    "craig": [*GREEDY, DEEPCORE, ALREADY],
     "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],
     "glister": [{"eta": 1.0}, {"aggregate": "sum"}, {"rounds": 3}, DEEPCORE],
-    "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
-    "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
-    "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
-    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}],
+    "facility_location": [*GREEDY, *KERNELS, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"},
+                          {"kernel": "euclidean", "neighbors": 3}, ALREADY, {**ALREADY, "greedy": "stochastic"}],
+    "graph_cut": [*GREEDY, *KERNELS, {"lam": 2.0}, {"lam": 0.3}, ALREADY],
+    "log_determinant": [*GREEDY, *(each for each in KERNELS if each["kernel"] != "euclidean"), {"kernel": "dot"},
+                        {"jitter": 0.01}, ALREADY],
+    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}, ALREADY],
 }
 RULE_OPTIONS = {
     "strata": [{"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"}],
@@ -152,7 +157,7 @@ def assert_same_coreset(actual, expected):
     if assert_same_refusals(actual, expected):
         return
     np.testing.assert_array_equal(actual.indices, expected.indices)
-    for field, tolerance in (("weights", 1e-7), ("scores", 1e-9)):
+    for field, tolerance in (("weights", 1e-7), ("scores", 1e-9), ("gains", 1e-7)):
         ours, twins = getattr(actual, field), getattr(expected, field)
         assert (ours is None) == (twins is None), f"only one package gives {field}"
         if ours is not None:

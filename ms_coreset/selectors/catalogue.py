@@ -15,6 +15,7 @@ SCORES: "Registry[Entry]" = Registry("score")
 RULES: "Registry[Entry]" = Registry("rule")
 QUOTAS: "Registry[Entry]" = Registry("quota")
 
+PRECOMPUTED = "precomputed"  # the kernel of similarities that are given
 SEED = "seed"  # the option of a score that draws at random; methods and rules give it the request's
 Needs = tuple | Callable
 Flag = bool | Callable
@@ -135,6 +136,12 @@ class Entry:
     def canonical_value(self, option: str, value: Any) -> Any:
         """The value of one of its options in the canonical spelling of all that mean the same."""
         return option_values.canonical_value(option_values.keywords(self.function)[option], value)
+
+    def suited_to(self, evidence: Evidence, options: dict[str, Any]) -> dict[str, Any]:
+        """The options, with the similarities that the evidence has as the kernel, where none is named."""
+        if "kernel" in self.options and "kernel" not in options and evidence.similarity is not None:
+            return {**options, "kernel": PRECOMPUTED}
+        return options
 
     def check_options(self, given: dict[str, Any]) -> None:
         """Raise ``MsCoresetError`` for options that this entry does not have, and for values they may not have."""
