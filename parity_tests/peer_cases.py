@@ -369,6 +369,43 @@ def unexplained(jitter):
     return values_of
 
 
+def away(inputs, rows):
+    kernel = feature_kernel(inputs, rows)
+    return lambda picks: (1 - kernel[picks]).sum(axis=0)
+
+
+def away_from_nearest(inputs, rows):
+    kernel = feature_kernel(inputs, rows)
+    return lambda picks: (1 - kernel[picks]).min(axis=0)
+
+
+def coverage(alpha):
+    """What each sample adds to the saturated coverage of the features' kernel."""
+    def values_of(inputs, rows):
+        kernel = feature_kernel(inputs, rows)
+        enough = alpha * kernel.sum(axis=1)
+
+        def values(picks):
+            lacking = np.maximum(enough - kernel[:, picks].sum(axis=1), 0)
+            return np.minimum(kernel, lacking[:, None]).sum(axis=0)
+
+        return values
+    return values_of
+
+
+def concave(phi):
+    """What each sample adds to the sum of phi of the picks' features."""
+    def values_of(inputs, rows):
+        features = inputs["emb"][rows].astype(np.float64)
+
+        def values(picks):
+            sums = features[picks].sum(axis=0)
+            return (phi(sums + features) - phi(sums)).sum(axis=1)
+
+        return values
+    return values_of
+
+
 # What we compute: (package, inputs) -> array.
 
 @dataclass(frozen=True)
@@ -708,6 +745,16 @@ def _submodlib_and_apricot():
                        same_but_near_ties(unexplained(jitter), ordered=True, given=1))
         key = f"apricot/GraphCut_cos01_alpha1/{greedy}/order"
         yield Case(key, picks_of("graph_cut", key, **options), same_order_within(feature_kernel))
+        key = f"apricot/SaturatedCoverage_cos01_alpha0.1/{greedy}/order"
+        yield Case(key, picks_of("saturated_coverage", key, **options), same_but_near_ties(coverage(0.1), ordered=True))
+        for name, phi in (("sqrt", np.sqrt), ("log", np.log1p)):
+            key = f"apricot/FeatureBased_{name}/{greedy}/order"
+            yield Case(key, picks_of("feature_based", key, concave=name, greedy=greedy),
+                       same_but_near_ties(concave(phi), ordered=True))
+    for name, method, values_of in (("Sum", "disparity_sum", away), ("Min", "disparity_min", away_from_nearest)):
+        key = f"submodlib/Disparity{name}_cos01/NaiveGreedy/order"
+        yield Case(key, relabel_first(method, key, kernel="features"),
+                   same_but_near_ties(values_of, ordered=True, given=1))
     # A plain cosine is an affine function of our kernel.
     key = "submodlib/FL_data_cosine/NaiveGreedy/order"
     yield Case(key, picks_of("facility_location", key, kernel="features"), covers)
@@ -1168,12 +1215,9 @@ NOT_COMPARED = {
     "ccs/stratified/*/bin_sizes": "CCS closes the last stratum at 1.0001 times the maximum, in float32; ours at it",
     "ccs/stratified/*/picked_torchseed0": "drawn with torch's generator; ours with NumPy's",
     "submodlib/LogDet_cos01_lam0/*": "a singular kernel without regularisation: rounding decides",
-    "submodlib/Disparity*": "not a method of ours",
     "submodlib/FL_data_euclidean/*": "another kernel",
     "submodlib/FL_sparse20_*": "another kernel",
     "submodlib/kernel_*": "another kernel, or not a result of select",
-    "apricot/SaturatedCoverage*": "not a method of ours",
-    "apricot/FeatureBased*": "not a method of ours",
     "apricot/FL_data_euclidean/*": "another kernel",
     "d2/graph/*/start_density": "what picks begin with is not a result; the picks are compared",
     "d2/alloc/crafted_k0": "nothing to select is an error with us",

@@ -69,6 +69,12 @@ METHOD_OPTIONS = {
     "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
     "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
     "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
+    "disparity_sum": [{"kernel": "features"}],
+    "disparity_min": [{"kernel": "features"}],
+    "saturated_coverage": [*GREEDY, {"kernel": "features"}, {"alpha": 0.02}, {"alpha": 1.0}],
+    "sum_redundancy": [*GREEDY, {"kernel": "features"}],
+    "feature_based": [*GREEDY, {"concave": "log"}, {"concave": "sigmoid"}],
+    "max_coverage": [*GREEDY, {"threshold": 0.3}],
     "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}],
 }
 RULE_OPTIONS = {

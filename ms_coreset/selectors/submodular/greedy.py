@@ -37,10 +37,19 @@ def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 
     return named[greedy]
 
 
-def naive(function: SetFunction, k: int) -> np.ndarray:
-    """Compute the gain of every candidate at every pick."""
+def naive(function: SetFunction, k: int, scale: float = 0.0) -> np.ndarray:
+    """Compute the gain of every candidate at every pick.
+
+    Args:
+        function: the set function, of an empty S.
+        k: how many to pick.
+        scale: size of the numbers whose differences the gains are, by which ties are told; 0: the first pick's gain.
+
+    Returns:
+        (k,) places, in pick order.
+    """
     left = np.arange(len(function))
-    picks, scale = [], 0.0
+    picks = []
     for _ in range(k):
         gains = function.gains(left)
         scale = scale or _size(gains.max())
