@@ -75,6 +75,9 @@ METHOD_OPTIONS = {
     "sum_redundancy": [*GREEDY, {"kernel": "features"}],
     "feature_based": [*GREEDY, {"concave": "log"}, {"concave": "sigmoid"}],
     "max_coverage": [*GREEDY, {"threshold": 0.3}],
+    "targeted_facility_location": [*GREEDY, {"kernel": "gradient"}],
+    "targeted_graph_cut": [*GREEDY, {"kernel": "gradient"}, {"lam": 2.0}],
+    "targeted_log_determinant": [{"kernel": "gradient"}, {"jitter": 0.01}],
     "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}],
 }
 RULE_OPTIONS = {

@@ -170,6 +170,7 @@ def by_hand(balance):
     copy, logits = (4 * m * D, 4 * m * C) if balance else (0, 0)
     kernel = copy + 8 * m * (D + C + C) + 40 * m
     gradients = copy + logits + 8 * m * (D + C + C)
+    by_features = copy + 8 * m * D + 40 * m
     apart = gradients + 40 * m + (0 if balance else 4 * m * D)
     one_by_one, growing = 2 * pools * m * k * D, 2 * pools * m * k * (D + C + k / 2)
     pairs = 400 ** 2 if balance else 3 * 400 ** 2  # craig has no similarities across classes
@@ -197,7 +198,11 @@ def by_hand(balance):
         **dict.fromkeys(("graph_cut", "sum_redundancy"), (kernel, 8 * N * D * C)),
         **dict.fromkeys(("disparity_sum", "disparity_min"), (kernel, 2 * pools * m * k * (D + C))),
         **dict.fromkeys(("feature_based", "max_coverage"), (copy + 40 * m, 8 * N * D)),
-        "set_coverage": (copy + 8 * m, one_by_one), "log_determinant": (kernel + 8 * m * k, growing),
+        "set_coverage": (copy + 8 * m, one_by_one),
+        "targeted_facility_location": (by_features + 8 * m * D + 8 * m * m, pools * m * m * (D + C)),
+        "targeted_graph_cut": (by_features, 8 * N * D * C),
+        "targeted_log_determinant": (by_features + 8 * m * k, growing),
+        "log_determinant": (kernel + 8 * m * k, growing),
         "gradmatch": (gradients + 8 * m * k + 24 * k * k, growing),
         "glister": (gradients + 32 * m * C, 4 * pools * m * D * C * k)}
 
@@ -474,7 +479,8 @@ SMALL = [  # method, options, samples, features, classes, rate: large beside blo
     ("saturated_coverage", {}, 1_000, 400, 10, 0.02), ("sum_redundancy", {}, 1_500, 800, 10, 0.01),
     ("disparity_sum", {}, 1_500, 800, 10, 0.01), ("disparity_min", {}, 1_500, 800, 10, 0.01),
     ("feature_based", {}, 1_500, 800, 10, 0.01), ("max_coverage", {}, 1_500, 800, 10, 0.01),
-    ("set_coverage", {}, 1_500, 800, 10, 0.01),
+    ("set_coverage", {}, 1_500, 800, 10, 0.01), ("targeted_facility_location", {}, 1_000, 400, 10, 0.02),
+    ("targeted_graph_cut", {}, 1_500, 800, 10, 0.01), ("targeted_log_determinant", {}, 1_500, 400, 100, 0.05),
     ("graph_cut", {}, 1_500, 800, 10, 0.01), ("graph_cut", {"kernel": "features"}, 1_500, 800, 10, 0.01),
     ("log_determinant", {}, 1_500, 400, 100, 0.05), ("craig", {}, 1_000, 800, 10, 0.02),
     ("subzero", {}, 1_000, 400, 10, 0.02), ("prototype", {}, 1_500, 800, 10, 0.1),

@@ -31,6 +31,7 @@ from torch_ref.rules import RULES
 from torch_ref.score_and_rule import by_score, options_of
 from torch_ref.scores import SCORES
 from torch_ref.subzero import subzero
+from torch_ref.targeted import targeted_facility_location, targeted_graph_cut, targeted_log_determinant
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ _OTHERS = (
     random, full, moderate, ccs, d2, prototype, ram_apl, herding, gm_matching, prune4rel, k_center,
     contextual_diversity, craig, lcmat, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant, subzero, submodular.saturated_coverage,
-    submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage)
+    submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage,
+    targeted_facility_location, targeted_graph_cut, targeted_log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}
            for name in _RANKED} | {function.__name__: options_of(function) for function in _OTHERS}
