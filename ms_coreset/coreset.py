@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 10**9  # samples: a damaged file must not make ``keep_mask`` take any amount of memory
 _LARGEST_NOTES = 1 << 24  # bytes of the manifest, four a letter
-_OPTIONAL = ("weights", "scores", "pool")
+_OPTIONAL = ("weights", "scores", "pool", "gains")
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,13 @@ class Coreset:
         weights: (k,) float64, the weight of each in training, or None.
         scores: (n,) float64, high = keep, or None; NaN outside the pool.
         pool: (m,) ascending places of the samples that it was chosen from, or None for all n.
+        gains: (k,) float64, what each pick added to the value of the set function that was maximized, at its time: a
+            place to cut a ranking is where they get small. None for other methods.
         manifest: further notes as plain values, such as versions, data and command.
 
     Raises:
-        MsCoresetError: for indices that are out of range or repeated, for weights or scores of another shape, and for
-            values of another type or range than above.
+        MsCoresetError: for indices that are out of range or repeated, for weights, gains or scores of another shape,
+            and for values of another type or range than above.
     """
 
     indices: np.ndarray
@@ -63,6 +65,7 @@ class Coreset:
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
     pool: np.ndarray | None = None
+    gains: np.ndarray | None = None
     manifest: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,10 +79,12 @@ class Coreset:
                 found[name] = _places(what, found[name], self.n)
         for name, value in found.items():
             object.__setattr__(self, name, value)
-        if self.weights is not None and not (_holds_numbers(self.weights) and np.shape(self.weights) == (len(self),)
-                                             and np.isfinite(self.weights).all()):
-            raise MsCoresetError(f"{len(self)} coreset indices but weights of shape {np.shape(self.weights)}, or not "
-                                 "all of them finite numbers")
+        for name in ("weights", "gains"):
+            values = found.get(name)
+            if values is not None and not (_holds_numbers(values) and np.shape(values) == (len(self),)
+                                           and np.isfinite(values).all()):
+                raise MsCoresetError(f"{len(self)} coreset indices but {name} of shape {np.shape(values)}, or not "
+                                     "all of them finite numbers")
         if self.scores is not None and not (_holds_numbers(self.scores) and np.shape(self.scores) == (self.n,)):
             raise MsCoresetError(f"a data set of {self.n} but scores of shape {np.shape(self.scores)}, or no numbers")
         rate = self.rate
@@ -153,7 +158,7 @@ class Coreset:
             scores[pool] = self.scores
         made_from = pool if self.pool is None else pool[self.pool]
         return Coreset(pool[self.indices], n, self.rate, method=self.method, options=self.options, seed=self.seed,
-                       weights=self.weights, scores=scores, pool=made_from, manifest=self.manifest)
+                       weights=self.weights, scores=scores, pool=made_from, gains=self.gains, manifest=self.manifest)
 
     def summary(self, split: Split) -> dict:
         """Count what was kept of ``split``: samples, classes, and samples known to be bad.
@@ -283,7 +288,8 @@ class Coreset:
     def export(self, path: str | os.PathLike, split: Split | None = None) -> None:
         """Write what was kept, by the suffix of the file.
 
-        .txt and .json list the kept places in pick order: a line each, or {"indices", "weights"}. .csv and .parquet
+        .txt and .json list the kept places in pick order: a line each, or {"indices", "weights"} (and
+        "gains", if there are). .csv and .parquet
         are tables of the kept in pick order, and with ``split`` then of the others by their place, with the columns
 
         * index: place in the data set
@@ -291,6 +297,7 @@ class Coreset:
         * label, class: its label, and the name of that
         * score: high = keep; none without scores
         * weight: of the kept, 1 where the coreset has no weights
+        * gain: of the kept, only where the coreset has gains
         * state: "kept", "dropped", or "outside" the pool that the choice was made from
 
         Path, label and class need ``split``. What there is none of is empty in .csv, null in .parquet.
@@ -305,8 +312,9 @@ class Coreset:
         path = Path(path)
         weights = self._weights.tolist()
         rows = self.indices.tolist()
+        gains = {} if self.gains is None else {"gains": self.gains.tolist()}
         lists = {".txt": lambda: "".join(f"{row}\n" for row in rows),
-                 ".json": lambda: json.dumps({"indices": rows, "weights": weights}) + "\n"}
+                 ".json": lambda: json.dumps({"indices": rows, "weights": weights, **gains}) + "\n"}
         if path.suffix in SUFFIXES:
             write_table(path, self._table(split))
             return
@@ -338,6 +346,7 @@ class Coreset:
                 "label": (int, labels or nothing), "class": (str, classes or nothing),
                 "score": (float, scores),
                 "weight": (float, [*self._weights.tolist(), *nothing[len(self):]]),
+                **({} if self.gains is None else {"gain": (float, [*self.gains.tolist(), *nothing[len(self):]])}),
                 "state": (str, state)}
 
 

@@ -13,15 +13,18 @@ from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence_checks import (
     as_labels,
     as_numbers,
+    as_similarity,
     require_finite,
     require_label_columns,
     require_measurable,
+    require_symmetric,
     warn_of_probabilities,
 )
 from ms_coreset.randomness import hold_out
 from ms_coreset.rows import as_slice, take
 
-FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs")  # that tell of each sample, as labels do
+# That tell of each sample, as labels do.
+FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs", "similarity")
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 WITHOUT_LABELS = "k_center, herding, or facility_location with kernel=features"  # to name to users
 _HOW = {
@@ -35,6 +38,7 @@ _HOW = {
     "validation": "Evidence of held-out samples from the same network",
     "like": "Evidence(like=...), in a command by select --like FILE",
     "unlike": "Evidence(unlike=...), in a command by select --unlike FILE",
+    "similarity": "Evidence(similarity=K), K (n, n), in a command by select --similarity K.npy",
 }
 
 
@@ -64,11 +68,15 @@ class Evidence:
         like: ``Evidence`` of other samples from the same network that the chosen ones are to be like (a query set), or
             their features (q, d) alone; see ``targeted_facility_location``.
         unlike: the same of samples that the chosen ones are to be unlike (a private set).
+        similarity: (n, n), how similar the samples are to one another, high = alike: an array, memory-mapped or not, or
+            a sparse matrix of SciPy, whose missing entries are 0. It is symmetric, to 1e-6 of its largest number. Set
+            functions take it in place of a kernel of their own (``facility_location``).
         probabilities: (n, C), in place of logits, which become log p. Rows lie in [0, 1] and sum to 1, to within 0.01;
             for p = 0 see ``arrays.logits_of``.
 
     Raises:
-        MsCoresetError: if shapes do not fit together, and for values that are not numbers, and masked or sparse arrays.
+        MsCoresetError: if shapes do not fit together, and for values that are not numbers, masked arrays, and sparse
+            ones of anything but similarities.
     """
 
     labels: np.ndarray | None = None
@@ -82,6 +90,7 @@ class Evidence:
     validation: Evidence | None = None
     like: Evidence | None = None
     unlike: Evidence | None = None
+    similarity: Any = None
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
@@ -97,6 +106,8 @@ class Evidence:
                             ("imported", (n,))):
             if getattr(self, name) is not None:
                 given[name] = as_numbers(name, getattr(self, name), shape, first)
+        if self.similarity is not None:
+            given["similarity"] = as_similarity(self.similarity, n)
         for name, value in given.items():
             object.__setattr__(self, name, value)
         require_kind("validation", self.validation, Evidence, type(None))
@@ -108,10 +119,10 @@ class Evidence:
     def _size(self, labels: np.ndarray | None, probabilities: Any) -> tuple[str, int]:
         """(name of the first array that is there, how many samples it is of)."""
         arrays = {"labels": labels, "features": self.features, "logits": self.logits, "probabilities": probabilities,
-                  "boundary": self.boundary, "imported": self.imported}
+                  "boundary": self.boundary, "imported": self.imported, "similarity": self.similarity}
         for name, given in arrays.items():
             if given is not None:
-                shape = as_array(name, given).shape
+                shape = np.shape(given) if name == "similarity" else as_array(name, given).shape
                 if not shape or not shape[0]:
                     raise MsCoresetError(f"{name} must be of at least one sample, got shape {shape}")
                 return name, shape[0]
@@ -163,15 +174,17 @@ class Evidence:
         Returns:
             ``Evidence`` of m samples.
         """
-        found = {name: part_of(getattr(self, name), rows) for name in fields}
+        found = {name: part_of(getattr(self, name), rows) for name in fields if name != "similarity"}
+        if "similarity" in fields and self.similarity is not None:
+            found["similarity"] = among(self.similarity, rows)
         labels = None if self.labels is None else take(self.labels, rows)
         return Evidence(labels, validation=self.validation, like=self.like, unlike=self.unlike, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
         """Check that every field in ``needs`` is given, and finite for the samples ``rows``.
 
-        Features must also be neither so large nor so small that squared distances overflow or vanish in float32. Logits
-        that look like probabilities give a warning.
+        Features must also be neither so large nor so small that squared distances overflow or vanish in float32.
+        Similarities must be symmetric. Logits that look like probabilities give a warning.
 
         Args:
             needs: names of fields, "labels" among them.
@@ -189,6 +202,8 @@ class Evidence:
                 require_finite(value, name, range(len(self))[rows])
             if name == "features":
                 require_measurable(value, range(len(self))[rows])
+            if name == "similarity":
+                require_symmetric(value)
             if name == "logits":
                 warn_of_probabilities(value, range(len(self))[rows])
 
@@ -233,6 +248,14 @@ def part_of(field: Any, rows: np.ndarray) -> Any:
         return replace(field, **{name: values if values is None else values[:, places] if values.ndim > 1
                                  else values[places] for name, values in recorded.items()})
     return take(field, rows) if hasattr(field, "shape") else field
+
+
+def among(similarity: Any, rows: np.ndarray) -> Any:
+    """The similarities (m, m) of some places with one another: a view if these are consecutive and ascending."""
+    places = as_slice(rows)
+    if isinstance(places, slice) or not isinstance(similarity, np.ndarray):
+        return similarity[places][:, places]
+    return similarity[np.ix_(rows, rows)]
 
 
 def require_field(array: np.ndarray | None) -> np.ndarray:

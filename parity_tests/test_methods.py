@@ -20,6 +20,9 @@ COST = {"memory", "probes"}
 DEEPCORE = {"variant": "deepcore", "batch_size": 16}
 COSINE = {"metric": "cosine"}
 GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
+KERNELS = [{"kernel": name} for name in ("features", "cosine", "correlation", "euclidean", "rbf")] + [
+    {"kernel": "rbf", "gamma": 0.3}]
+ALREADY = {"already_selected": (3, 1)}
 # What is tried of the options beside the defaults.
 SCORE_OPTIONS = {
     "center_distance": [{"center": "mean"}, {"center": "geometric_median"}, COSINE],
@@ -58,27 +61,30 @@ METHOD_OPTIONS = {
            {"score": "aum", "mis_ratio": 0.2}],
     "prune4rel": [{"tau": 0.6, "turns": False}, {"tau": 0.0, "metric": "euclidean", "eta": 100.0},
                   {"confidence": "entropy", "tau": 0.8}, {"confidence": "margin", "tau": 0.5, "eta": 0.1}],
-    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}],
+    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}, ALREADY],
     "herding": [{"variant": "deepcore"}, COSINE],
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],
     "k_center": [{"already_selected": (3, 1)}, COSINE],
-    "craig": [*GREEDY, DEEPCORE],
+    "craig": [*GREEDY, DEEPCORE, ALREADY],
     "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],
     "glister": [{"eta": 1.0}, {"aggregate": "sum"}, {"rounds": 3}, DEEPCORE],
-    "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
-    "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
-    "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
-    "disparity_sum": [{"kernel": "features"}],
-    "disparity_min": [{"kernel": "features"}],
-    "saturated_coverage": [*GREEDY, {"kernel": "features"}, {"alpha": 0.02}, {"alpha": 1.0}],
-    "sum_redundancy": [*GREEDY, {"kernel": "features"}],
-    "feature_based": [*GREEDY, {"concave": "log"}, {"concave": "sigmoid"}],
-    "max_coverage": [*GREEDY, {"threshold": 0.3}],
-    "targeted_facility_location": [*GREEDY, {"kernel": "gradient"}],
-    "targeted_graph_cut": [*GREEDY, {"kernel": "gradient"}, {"lam": 2.0}],
-    "targeted_log_determinant": [{"kernel": "gradient"}, {"jitter": 0.01}],
-    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}],
+    "facility_location": [*GREEDY, *KERNELS, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"},
+                          {"kernel": "euclidean", "neighbors": 3}, ALREADY, {**ALREADY, "greedy": "stochastic"}],
+    "graph_cut": [*GREEDY, *KERNELS, {"lam": 2.0}, {"lam": 0.3}, ALREADY],
+    "log_determinant": [*GREEDY, *(each for each in KERNELS if each["kernel"] != "euclidean"), {"kernel": "dot"},
+                        {"jitter": 0.01}, ALREADY],
+    "disparity_sum": [*KERNELS, ALREADY],
+    "disparity_min": [*KERNELS, ALREADY],
+    "saturated_coverage": [*GREEDY, *KERNELS, {"alpha": 0.02}, {"alpha": 1.0}, ALREADY],
+    "sum_redundancy": [*GREEDY, *KERNELS, ALREADY],
+    "feature_based": [*GREEDY, {"concave": "log"}, {"concave": "sigmoid"}, ALREADY],
+    "max_coverage": [*GREEDY, {"threshold": 0.3}, ALREADY],
+    "set_coverage": [ALREADY],
+    "targeted_facility_location": [*GREEDY, {"kernel": "gradient"}, ALREADY],
+    "targeted_graph_cut": [*GREEDY, {"kernel": "gradient"}, {"lam": 2.0}, ALREADY],
+    "targeted_log_determinant": [{"kernel": "gradient"}, {"jitter": 0.01}, ALREADY],
+    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}, ALREADY],
 }
 RULE_OPTIONS = {
     "strata": [{"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"}],
@@ -161,7 +167,7 @@ def assert_same_coreset(actual, expected):
     if assert_same_refusals(actual, expected):
         return
     np.testing.assert_array_equal(actual.indices, expected.indices)
-    for field, tolerance in (("weights", 1e-7), ("scores", 1e-9)):
+    for field, tolerance in (("weights", 1e-7), ("scores", 1e-9), ("gains", 1e-7)):
         ours, twins = getattr(actual, field), getattr(expected, field)
         assert (ours is None) == (twins is None), f"only one package gives {field}"
         if ours is not None:

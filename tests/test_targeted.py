@@ -153,7 +153,7 @@ def test_information_of_the_determinant_is_that_of_the_whole_matrix():
     similarity, others = Cosine.of_features(np.concatenate([pool, like])), np.arange(40, 44)
     function = Difference(*(LogDeterminant(Conditioned(similarity, [(given, 1.0)], 40, 0.1), 20, 0.1)
                             for given in (np.empty(0, int), others)))
-    picks = lazy(function, 20).tolist()
+    picks = lazy(function, 20).places.tolist()
     assert len(set(picks)) == 20
     f = values("targeted_log_determinant", kernel_of(pool, like), 40, jitter=0.1)
     total = measure(f, picks, list(range(40, 44)), [])

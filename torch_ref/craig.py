@@ -1,5 +1,6 @@
 """CRAIG: weighted samples whose gradients represent those of their class."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -8,12 +9,13 @@ import torch
 from torch_ref.distances import distances
 from torch_ref.evidence import Evidence, check_choice
 from torch_ref.gradient_task import VARIANTS, pool_gradients
-from torch_ref.quota import Picks, budgets, first_best, join, pools
-from torch_ref.submodular import facility_location_gains, maximize
+from torch_ref.quota import Picks, first_best, pools
+from torch_ref.submodular import Ranking, extend, facility_location_gains, maximize, select_beyond
 
 
 def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str = "lazy", epsilon: float = 0.1,
-          beta: float = 0.9, variant: str = "paper", batch_size: int = 128) -> Picks:
+          beta: float = 0.9, variant: str = "paper", batch_size: int = 128,
+          already_selected: Sequence[int] = ()) -> Picks:
     """Medoids of the gradients of each class, weighted by the number of samples that they represent.
 
     Facility location with s_ij = max d - d_ij + 1e-3 within a class, d_ij = ||G_i - G_j||, and 0 between classes. A
@@ -31,20 +33,24 @@ def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str
         beta: see ``submodular.maximize``.
         variant: "paper", or "deepcore", which divides gradients by the size of their batch, and adds 1 to the weights.
         batch_size: size of the batches of consecutive samples, for the variant "deepcore".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
-        samples, or None.
+        (indices, weights, scores, gains): places of the picks in pick order; their weights; None; what each added.
     """
     check_choice("variant", variant, VARIANTS)
     labels, rng = np.asarray(evidence.labels), np.random.RandomState(seed)
-    parts, weights = [], []
-    for rows, k in budgets(labels, rate, balance):
+    weights = np.zeros(len(labels))
+
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
         similarity = _nearness(pool_gradients(evidence, rows, variant, batch_size), labels[rows])
-        picked = maximize(partial(facility_location_gains, similarity), len(rows), k, rng, greedy, epsilon, beta)
-        parts.append(rows[picked])
-        weights.append(_cluster_sizes(similarity, labels[rows], picked) + float(variant == "deepcore"))
-    return join(parts), join(weights, np.float64), None
+        order, gains = extend(partial(facility_location_gains, similarity), len(rows), k, already,
+                              partial(maximize, rng=rng, greedy=greedy, epsilon=epsilon, beta=beta))
+        weights[rows[order]] = _cluster_sizes(similarity, labels[rows], order) + float(variant == "deepcore")
+        return order, gains
+
+    indices, gains = select_beyond(labels, rate, balance, already_selected, pick)
+    return indices, weights[indices], None, gains
 
 
 def _nearness(pool: torch.Tensor, labels: np.ndarray) -> torch.Tensor:

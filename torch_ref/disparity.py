@@ -1,16 +1,18 @@
 """Disparity: samples unlike one another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 
 from torch_ref.evidence import Evidence
-from torch_ref.quota import Picks, best_in_turn, budgets, join
-from torch_ref.submodular import similarities
+from torch_ref.quota import Picks, best_in_turn
+from torch_ref.submodular import Ranking, extend, select_beyond, similarities
 
 
-def disparity_sum(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient") -> Picks:
+def disparity_sum(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
+                  gamma: float | None = None, already_selected: Sequence[int] = ()) -> Picks:
     """Maximize sum_{i < j in S} (1 - s_ij) greedily.
 
     Args:
@@ -19,14 +21,17 @@ def disparity_sum(evidence: Evidence, rate: float, balance: bool, seed: int, ker
         balance: whether the rate applies to each class by itself.
         seed: not used.
         kernel: see ``submodular.similarities``.
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
-    return _select(sum_gains, evidence, rate, balance, kernel)
+    return _select(sum_gains, evidence, rate, balance, kernel, gamma, already_selected)
 
 
-def disparity_min(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient") -> Picks:
+def disparity_min(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
+                  gamma: float | None = None, already_selected: Sequence[int] = ()) -> Picks:
     """Maximize min_{i != j in S} (1 - s_ij) greedily.
 
     Args:
@@ -35,11 +40,13 @@ def disparity_min(evidence: Evidence, rate: float, balance: bool, seed: int, ker
         balance: whether the rate applies to each class by itself.
         seed: not used.
         kernel: see ``submodular.similarities``.
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
-    return _select(min_gains, evidence, rate, balance, kernel)
+    return _select(min_gains, evidence, rate, balance, kernel, gamma, already_selected)
 
 
 def sum_gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
@@ -59,9 +66,10 @@ def min_gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
 
 
 def _select(gains_of: Callable[[torch.Tensor, list[int]], torch.Tensor], evidence: Evidence, rate: float, balance: bool,
-            kernel: str) -> Picks:
-    parts = []
-    for rows, k in budgets(evidence.labels, rate, balance):
-        gains = partial(gains_of, similarities(evidence, rows, kernel))
-        parts.append(rows[best_in_turn(gains, len(rows), k, scale=1.0)])
-    return join(parts), None, None
+            kernel: str, gamma: float | None, already_selected: Sequence[int]) -> Picks:
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
+        gains = partial(gains_of, similarities(evidence, rows, kernel, gamma))
+        return extend(gains, len(rows), k, already, partial(best_in_turn, scale=1.0))
+
+    indices, gains = select_beyond(evidence.labels, rate, balance, already_selected, pick)
+    return indices, None, None, gains

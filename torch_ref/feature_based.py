@@ -7,15 +7,16 @@ import numpy as np
 import torch
 
 from torch_ref.evidence import Evidence, check_choice, require
-from torch_ref.quota import Picks, best_in_turn, budgets, join
-from torch_ref.submodular import Gains, maximize
+from torch_ref.quota import Picks, best_in_turn
+from torch_ref.submodular import Gains, Ranking, extend, maximize, select_beyond
 
 CONCAVE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sqrt": torch.sqrt, "log": torch.log1p, "sigmoid": lambda x: x / (1 + x)}
 
 
 def feature_based(evidence: Evidence, rate: float, balance: bool, seed: int, concave: str = "sqrt",
-                  greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
+                  greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
+                  already_selected: Sequence[int] = ()) -> Picks:
     """Maximize sum_d phi(sum_{i in S} x_id) of amounts, see ``amounts``.
 
     Args:
@@ -27,17 +28,19 @@ def feature_based(evidence: Evidence, rate: float, balance: bool, seed: int, con
         greedy: see ``submodular.maximize``.
         epsilon: see ``submodular.maximize``.
         beta: see ``submodular.maximize``.
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     check_choice("concave", concave, tuple(CONCAVE))
     gains = partial(concave_gains, phi=CONCAVE[concave])
-    return _select(gains, evidence, rate, balance, seed, greedy, epsilon, beta)
+    return _select(gains, evidence, rate, balance, seed, greedy, epsilon, beta, already_selected)
 
 
 def max_coverage(evidence: Evidence, rate: float, balance: bool, seed: int, threshold: float = 1.0,
-                 greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
+                 greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
+                  already_selected: Sequence[int] = ()) -> Picks:
     """Maximize sum_d min(sum_{i in S} x_id, threshold) of amounts, see ``amounts``.
 
     Args:
@@ -49,18 +52,19 @@ def max_coverage(evidence: Evidence, rate: float, balance: bool, seed: int, thre
         greedy: see ``submodular.maximize``.
         epsilon: see ``submodular.maximize``.
         beta: see ``submodular.maximize``.
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     if not threshold > 0:
         raise ValueError(f"threshold is {threshold}, must be above 0")
     gains = partial(concave_gains, phi=lambda x: x.clamp(max=threshold))
-    return _select(gains, evidence, rate, balance, seed, greedy, epsilon, beta)
+    return _select(gains, evidence, rate, balance, seed, greedy, epsilon, beta, already_selected)
 
 
 def set_coverage(evidence: Evidence, rate: float, balance: bool, seed: int,
-                 weights: Sequence[float] | np.ndarray = ()) -> Picks:
+                 weights: Sequence[float] | np.ndarray = (), already_selected: Sequence[int] = ()) -> Picks:
     """Maximize sum_d w_d (1 - prod_{i in S} (1 - min(x_id, 1))) of amounts, see ``amounts``.
 
     Args:
@@ -69,20 +73,28 @@ def set_coverage(evidence: Evidence, rate: float, balance: bool, seed: int,
         balance: whether the rate applies to each class by itself.
         seed: not used.
         weights: (d,), at least 0; none: 1 each.
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
-    features, parts = require(evidence, "features"), []
+    features = require(evidence, "features")
     d = features.shape[1]
     worth = torch.tensor(np.array(weights, np.float64)) if len(weights) else torch.ones(d, dtype=torch.float64)
     if worth.shape != (d,) or not torch.isfinite(worth).all() or (worth < 0).any():
         raise ValueError(f"weights must be {d} finite numbers of at least 0")
-    for rows, k in budgets(evidence.labels, rate, balance):
+
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
         chances = amounts(features[rows]).clamp(max=1)
         gains = partial(coverage_gains, chances, weights=worth.repeat(chances.shape[1] // d))
-        parts.append(rows[best_in_turn(gains, len(rows), k, abs(float(gains([]).max())))])
-    return join(parts), None, None
+        return extend(gains, len(rows), k, already, _best_in_turn)
+
+    indices, gains = select_beyond(evidence.labels, rate, balance, already_selected, pick)
+    return indices, None, None, gains
+
+
+def _best_in_turn(gains: Gains, n: int, k: int) -> list[int]:
+    return best_in_turn(gains, n, k, abs(float(gains([]).max())))
 
 
 def amounts(features: torch.Tensor) -> torch.Tensor:
@@ -102,10 +114,12 @@ def coverage_gains(chances: torch.Tensor, picked: list[int], weights: torch.Tens
 
 
 def _select(gains_of: Callable[[torch.Tensor, list[int]], torch.Tensor], evidence: Evidence, rate: float, balance: bool,
-            seed: int, greedy: str, epsilon: float, beta: float) -> Picks:
+            seed: int, greedy: str, epsilon: float, beta: float, already_selected: Sequence[int]) -> Picks:
     features, rng = require(evidence, "features"), np.random.RandomState(seed)
-    parts = []
-    for rows, k in budgets(evidence.labels, rate, balance):
-        gains: Gains = partial(gains_of, amounts(features[rows]))
-        parts.append(rows[maximize(gains, len(rows), k, rng, greedy, epsilon, beta)])
-    return join(parts), None, None
+
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
+        return extend(partial(gains_of, amounts(features[rows])), len(rows), k, already,
+                      partial(maximize, rng=rng, greedy=greedy, epsilon=epsilon, beta=beta))
+
+    indices, gains = select_beyond(evidence.labels, rate, balance, already_selected, pick)
+    return indices, None, None, gains

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 TIE = 1e-10
-Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]  # indices, weights, scores of all samples
+# Indices, weights, scores of all samples, and perhaps the gains of the picks.
+Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None] | tuple[
+    np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]
 
 
 class ClassBudgets(float):

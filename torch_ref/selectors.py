@@ -42,11 +42,13 @@ class Coreset:
         indices: (k,) int64 of the kept samples, in pick order.
         weights: (k,) float64, or None.
         scores: (n,) float64, or None.
+        gains: (k,) float64, what each pick added to the value of a set function, or None.
     """
 
     indices: np.ndarray
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
+    gains: np.ndarray | None = None
 
 
 def select(method: str, evidence: Evidence, rate: float, *, balance: bool = False, quota: str | None = None,
@@ -73,6 +75,8 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
         raise ValueError(f"unknown method {method!r}: there are {', '.join(METHODS)}")
     choose = METHODS[str(method).lower()]
     rate, balance, options = _with_quota(evidence, rate, balance, quota, options)
+    if "kernel" in OPTIONS[str(method).lower()] and evidence.similarity is not None:
+        options = {"kernel": "precomputed", **options}
     unknown = options.keys() - OPTIONS[str(method).lower()].keys()
     if unknown:
         raise ValueError(f"method {method} has no option {', '.join(sorted(unknown))}")
@@ -115,10 +119,10 @@ def _with_quota(evidence: Evidence, rate: float, balance: bool, quota: str | Non
 def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Coreset:
     if not 0 < rate <= 1:
         raise ValueError(f"rate is {rate}, must be above 0 and at most 1")
-    indices, weights, scores = choose()
+    indices, weights, scores, *gains = choose()
     if len(indices) == 0:
         raise ValueError(f"rate {rate} of {len(evidence.labels)} samples selects nothing: give a larger rate")
-    return Coreset(np.asarray(indices, np.int64), weights, scores)
+    return Coreset(np.asarray(indices, np.int64), weights, scores, *gains)
 
 
 def _top_of(name: str) -> Callable[..., Picks]:

@@ -1,25 +1,28 @@
 """Set functions of a similarity kernel, and greedy maximization."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from torch_ref.distances import cosine_similarities
+from torch_ref.distances import cosine_similarities, distances
 from torch_ref.evidence import Evidence, check_choice, require
 from torch_ref.last_layer_gradients import gradients
-from torch_ref.quota import Picks, best_in_turn, budgets, first_best, join
+from torch_ref.quota import Picks, best_in_turn, budgets, first_best, join, pools
 
 Gains = Callable[[list[int]], torch.Tensor]  # of every further element, (n,)
+Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]  # similarities (a, b) of rows (a, d) and (b, d)
+Ranking = tuple[list[int], list[float]]  # positions in pick order, and the gain of each
 GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
 def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
                       greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
-                      neighbors: int | None = None) -> Picks:
+                      neighbors: int | None = None, gamma: float | None = None,
+                      already_selected: Sequence[int] = ()) -> Picks:
     """Maximize f(S) = sum_i max(0, max_{j in S} s_ij).
 
     Args:
@@ -27,27 +30,30 @@ def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int,
         rate: share of the samples to keep, in (0, 1].
         balance: whether the rate applies to each class by itself.
         seed: of the random generator.
-        kernel: "gradient" or "features", see ``similarities``.
+        kernel: see ``similarities``.
         greedy: name of the greedy maximizer, see ``submodular.maximize``.
         epsilon: of the "stochastic" maximizer, in (0, 1).
         beta: of the "approximate_lazy" maximizer, in (0, 1].
         neighbors: number of largest similarities of each row that count, the others are 0; None: all.
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
-        samples, or None.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
 
     def gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
         return facility_location_gains(largest_of_rows(similarity, neighbors), picked)
 
-    return _select(gains if neighbors else facility_location_gains, evidence, rate, balance, seed, kernel, options)
+    return _select(gains if neighbors else facility_location_gains, evidence, rate, balance, seed, kernel, options,
+                   gamma, already_selected)
 
 
 def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 1.0, kernel: str = "gradient",
-              greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
-    """Maximize lam sum_{i in V, j in S} s_ij - sum_{i, j in S, i != j} s_ij, without the diagonal as in DeepCore.
+              greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9, gamma: float | None = None,
+              already_selected: Sequence[int] = ()) -> Picks:
+    """Maximize lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij.
 
     Args:
         evidence: arrays about the n samples.
@@ -55,22 +61,25 @@ def graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: fl
         balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         lam: at least 0.
-        kernel: "gradient" or "features", see ``similarities``.
+        kernel: see ``similarities``.
         greedy: name of the greedy maximizer, see ``submodular.maximize``.
         epsilon: of the "stochastic" maximizer, in (0, 1).
         beta: of the "approximate_lazy" maximizer, in (0, 1].
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
-        samples, or None.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
-    return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options)
+    return _select(lambda s, picked: graph_cut_gains(s, picked, lam), evidence, rate, balance, seed, kernel, options,
+                   gamma, already_selected)
 
 
 def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, jitter: float = 1e-6,
                     kernel: str = "gradient", greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
-                    variant: str = "paper") -> Picks:
+                    variant: str = "paper", gamma: float | None = None,
+                    already_selected: Sequence[int] = ()) -> Picks:
     """Maximize log det(s_SS + jitter I).
 
     Source: Chen et al., fast greedy MAP inference for DPPs, NeurIPS 2018.
@@ -81,35 +90,38 @@ def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, j
         balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         jitter: above 0, added to the diagonal.
-        kernel: "gradient" or "features", see ``similarities``.
+        kernel: see ``similarities``.
         greedy: name of the greedy maximizer, see ``submodular.maximize``.
         epsilon: of the "stochastic" maximizer, in (0, 1).
         beta: of the "approximate_lazy" maximizer, in (0, 1].
         variant: "paper", or "deepcore", which maximizes what S explains instead, with the sign of DeepCore's code; see
             ``explained_gains``.
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
-        samples, or None.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     check_choice("variant", variant, ("paper", "deepcore"))
+    if kernel == "euclidean":
+        raise ValueError("kernel euclidean: differences of squared distances are no inner products")
     if not jitter > 0:
         raise ValueError(f"jitter is {jitter}, must be above 0")
     if variant == "deepcore":
         # These gains grow with S, so that the lazy algorithm is not a way to the naive one's picks.
         options = {"greedy": "deepcore_lazy" if greedy == "lazy" else greedy, "epsilon": epsilon, "beta": beta}
-        return _select(explained_gains, evidence, rate, balance, seed, kernel, options)
+        return _select(explained_gains, evidence, rate, balance, seed, kernel, options, gamma, already_selected, True)
 
     def gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
         return log_determinant_gains(similarity, picked, jitter)
 
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
-    return _select(gains, evidence, rate, balance, seed, kernel, options)
+    return _select(gains, evidence, rate, balance, seed, kernel, options, gamma, already_selected, True)
 
 
 def saturated_coverage(evidence: Evidence, rate: float, balance: bool, seed: int, alpha: float = 0.1,
-                       kernel: str = "gradient", greedy: str = "lazy", epsilon: float = 0.1,
-                       beta: float = 0.9) -> Picks:
+                       kernel: str = "gradient", greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
+                       gamma: float | None = None, already_selected: Sequence[int] = ()) -> Picks:
     """Maximize sum_{i in V} min(sum_{j in S} s_ij, alpha sum_{j in V} s_ij).
 
     Source: Lin & Bilmes, ACL 2011.
@@ -120,22 +132,26 @@ def saturated_coverage(evidence: Evidence, rate: float, balance: bool, seed: int
         balance: whether the rate applies to each class by itself.
         seed: of the random generator.
         alpha: above 0, at most 1.
-        kernel: "gradient" or "features", see ``similarities``.
+        kernel: see ``similarities``.
         greedy: name of the greedy maximizer, see ``submodular.maximize``.
         epsilon: of the "stochastic" maximizer, in (0, 1).
         beta: of the "approximate_lazy" maximizer, in (0, 1].
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     if not 0 < alpha <= 1:
         raise ValueError(f"alpha is {alpha}, must be above 0 and at most 1")
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
-    return _select(lambda s, picked: saturated_gains(s, picked, alpha), evidence, rate, balance, seed, kernel, options)
+    return _select(lambda s, picked: saturated_gains(s, picked, alpha), evidence, rate, balance, seed, kernel, options,
+                   gamma, already_selected)
 
 
 def sum_redundancy(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
-                   greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9) -> Picks:
+                   greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9, gamma: float | None = None,
+                   already_selected: Sequence[int] = ()) -> Picks:
     """Maximize -sum_{i, j in S} s_ij.
 
     Args:
@@ -143,16 +159,19 @@ def sum_redundancy(evidence: Evidence, rate: float, balance: bool, seed: int, ke
         rate: share of the samples to keep, in (0, 1].
         balance: whether the rate applies to each class by itself.
         seed: of the random generator.
-        kernel: "gradient" or "features", see ``similarities``.
+        kernel: see ``similarities``.
         greedy: name of the greedy maximizer, see ``submodular.maximize``.
         epsilon: of the "stochastic" maximizer, in (0, 1).
         beta: of the "approximate_lazy" maximizer, in (0, 1].
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
-    return _select(redundancy_gains, evidence, rate, balance, seed, kernel, options)
+    return _select(redundancy_gains, evidence, rate, balance, seed, kernel, options, gamma,
+                   already_selected)
 
 
 def facility_location_gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
@@ -164,8 +183,8 @@ def facility_location_gains(similarity: torch.Tensor, picked: list[int]) -> torc
 
 
 def graph_cut_gains(similarity: torch.Tensor, picked: list[int], lam: float) -> torch.Tensor:
-    """Gain lam sum_i s_ij - 2 sum_{i in S} s_ij of every j."""
-    return lam * similarity.sum(dim=0) - 2 * similarity[picked].sum(dim=0)
+    """Gain lam sum_i s_ij - 2 sum_{i in S} s_ij - s_jj of every j."""
+    return lam * similarity.sum(dim=0) - 2 * similarity[picked].sum(dim=0) - similarity.diagonal()
 
 
 def saturated_gains(similarity: torch.Tensor, picked: list[int], alpha: float) -> torch.Tensor:
@@ -213,11 +232,70 @@ def largest_of_rows(similarity: torch.Tensor, count: int | None) -> torch.Tensor
     return torch.where(kept, similarity, 0.0)
 
 
-def similarities(evidence: Evidence, rows: np.ndarray, kernel: str) -> torch.Tensor:
-    """0.5 + 0.5 cos of the last layer's gradients, kernel "gradient", or of the features, "features"."""
-    check_choice("kernel", kernel, ("gradient", "features"))
-    vectors = gradients(evidence) if kernel == "gradient" else require(evidence, "features")
-    return cosine_similarities(vectors[rows])
+def similarities(evidence: Evidence, rows: np.ndarray, kernel: str | Kernel,
+                 gamma: float | None = None) -> torch.Tensor:
+    """The similarities (m, m) of the samples ``rows``.
+
+    Args:
+        evidence: arrays about the n samples.
+        rows: (m,) places.
+        kernel: 0.5 + 0.5 cos of the last layer's gradients, "gradient", or of the features, "features". Of features:
+            "cosine", cos^2; "correlation", Pearson's r^2; "euclidean", max d^2 - d^2; "rbf", exp(-gamma d^2); "dot",
+            the inner product; or a function of (a, d) and (b, d) arrays that returns (a, b). "precomputed": the
+            evidence's.
+        gamma: of "rbf"; None: 1 / d.
+
+    Returns:
+        (m, m).
+
+    Raises:
+        ValueError: for another kernel, and similarities that are not finite or not symmetric.
+    """
+    if kernel == "precomputed":
+        return _given(evidence, rows)
+    if kernel == "gradient":
+        return cosine_similarities(gradients(evidence)[rows])
+    features = require(evidence, "features")[rows]
+    if callable(kernel):
+        part = np.asarray(evidence.features)[rows]
+        return torch.tensor(np.array(kernel(part, part), np.float64))
+    check_choice("kernel", kernel, KERNELS)
+    return _OF_FEATURES[kernel](features) if kernel != "rbf" else torch.exp(
+        -(gamma or 1 / features.shape[1]) * distances(features, 0.0).square())
+
+
+def _squared_correlations(features: torch.Tensor) -> torch.Tensor:
+    offsets = features - features.mean(dim=1, keepdim=True)
+    constant = offsets.abs().amax(dim=1) <= 1e-12 * features.abs().amax(dim=1)
+    return _squared_cosines(torch.where(constant[:, None], 0.0, offsets))
+
+
+def _squared_cosines(features: torch.Tensor) -> torch.Tensor:
+    return (2 * cosine_similarities(features) - 1).square()
+
+
+def _below_the_farthest(features: torch.Tensor) -> torch.Tensor:
+    apart = distances(features, 0.0).square()
+    return apart.max() - apart
+
+
+_OF_FEATURES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "features": cosine_similarities, "cosine": _squared_cosines, "correlation": _squared_correlations,
+    "euclidean": _below_the_farthest, "dot": lambda features: features @ features.T}
+KERNELS = ("gradient", *_OF_FEATURES, "rbf", "precomputed")
+
+
+def _given(evidence: Evidence, rows: np.ndarray) -> torch.Tensor:
+    """The similarities in the evidence."""
+    if evidence.similarity is None:
+        raise ValueError("evidence lacks similarity")
+    given: Any = evidence.similarity
+    whole = torch.tensor(np.array(given.toarray() if hasattr(given, "toarray") else given, np.float64))
+    if whole.shape != 2 * (len(whole),) or not torch.isfinite(whole).all():
+        raise ValueError("similarity must be finite numbers, (n, n)")
+    if (whole - whole.T).abs().max() > 1e-6 * whole.abs().max():
+        raise ValueError("similarity must be symmetric")
+    return whole[rows][:, rows]
 
 
 def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy: str = "lazy", epsilon: float = 0.1,
@@ -298,10 +376,71 @@ def _stochastic(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, eps
 
 
 def _select(gains_of: Callable[[torch.Tensor, list[int]], torch.Tensor], evidence: Evidence, rate: float, balance: bool,
-            seed: int, kernel: str, options: dict[str, Any]) -> Picks:
+            seed: int, kernel: str | Kernel, options: dict[str, Any], gamma: float | None = None,
+            already_selected: Sequence[int] = (), signed: bool = False) -> Picks:
     rng = np.random.RandomState(seed)
-    parts = []
-    for rows, k in budgets(evidence.labels, rate, balance):
-        similarity = similarities(evidence, rows, kernel)
-        parts.append(rows[maximize(partial(gains_of, similarity), len(rows), k, rng, **options)])
-    return join(parts), None, None
+
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
+        similarity = similarities(evidence, rows, kernel, gamma)
+        if not signed and similarity.min() < 0:
+            raise ValueError(f"a similarity is {similarity.min()}: must be at least 0")
+        return extend(partial(gains_of, similarity), len(rows), k, already, partial(maximize, rng=rng, **options))
+
+    indices, gains = select_beyond(evidence.labels, rate, balance, already_selected, pick)
+    return indices, None, None, gains
+
+
+def extend(gains_of: Gains, n: int, k: int, already: list[int],
+           pick: Callable[[Gains, int, int], list[int]]) -> Ranking:
+    """Positions that are already selected and k more, each with its gain at its time.
+
+    Args:
+        gains_of: see ``maximize``.
+        n: size of the pool.
+        k: how many to add.
+        already: positions, in the order of their choice.
+        pick: (gains, m, k) -> k of m positions, as ``maximize``.
+
+    Returns:
+        (positions, gains).
+    """
+    left = [place for place in range(n) if place not in already]
+    added = pick(lambda picked: gains_of(already + [left[place] for place in picked])[left], len(left), k) if k else []
+    order = already + [left[place] for place in added]
+    return order, [float(gains_of(order[:t])[place]) for t, place in enumerate(order)]
+
+
+def select_beyond(labels: np.ndarray, rate: float, balance: bool, already_selected: Sequence[int],
+                  pick: Callable[[np.ndarray, int, list[int]], Ranking],
+                  groups_of: Callable = budgets) -> tuple[np.ndarray, np.ndarray]:
+    """The places already selected, then those that ``pick`` adds in each group, and the gains of all.
+
+    Args:
+        labels: (n,), the class of each sample.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate applies to each class by itself.
+        already_selected: places.
+        pick: (rows, k, positions in rows that are already selected) -> ``extend`` of these.
+        groups_of: (labels, rate, balance) -> pairs of rows and budget.
+
+    Returns:
+        (indices, gains); empty where the rate keeps nothing.
+    """
+    already, groups = np.array(already_selected, np.int64), groups_of(labels, rate, balance)
+    if len(np.intersect1d(already, np.arange(len(labels)))) != len(already):
+        raise ValueError(f"already_selected must be places from 0 to {len(labels) - 1}, each once")
+    if not groups:
+        return np.empty(0, np.int64), np.empty(0)
+    covered = np.concatenate([rows for rows, _ in groups])
+    others = [rows for rows in pools(labels, True) if not np.isin(rows, covered).any()]
+    idle = [(rows, 0) for rows in others if np.isin(rows, already).any()]
+    gains, parts = np.zeros(len(labels)), [already]
+    for rows, k in [*groups, *idle]:
+        before = [int(np.flatnonzero(rows == place)[0]) for place in already if place in rows]
+        if k > len(rows) - len(before):
+            raise ValueError(f"fewer than {k} are left to add")
+        order, found = pick(rows, k, before)
+        gains[rows[order]] = found
+        parts.append(rows[order[len(before):]])
+    indices = join(parts)
+    return indices, gains[indices]

@@ -1,13 +1,15 @@
 """Targeted selection: samples like a query set Q, or unlike a private set P."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from torch_ref.evidence import Evidence, check_choice
-from torch_ref.quota import Picks, budgets, join
-from torch_ref.submodular import Gains, maximize, similarities
+from torch_ref.quota import Picks
+from torch_ref.submodular import Gains, Ranking, extend, maximize, select_beyond, similarities
 
 # (similarity of all, places of the pool, of Q, of P) -> gains of the pool.
 Function = Callable[[torch.Tensor, list[int], list[int], list[int]], Gains]
@@ -15,7 +17,8 @@ Function = Callable[[torch.Tensor, list[int], list[int], list[int]], Gains]
 
 def targeted_facility_location(evidence: Evidence, rate: float, balance: bool, seed: int, eta: float = 1.0,
                                nu: float = 1.0, over: str = "all", kernel: str = "features", greedy: str = "lazy",
-                               epsilon: float = 0.1, beta: float = 0.9) -> Picks:
+                               epsilon: float = 0.1, beta: float = 0.9, gamma: float | None = None,
+                               already_selected: Sequence[int] = ()) -> Picks:
     """Maximize sum_i max(min(max_{j in S} s_ij, eta max_{j in Q} s_ij) - nu max_{j in P} s_ij, 0).
 
     Args:
@@ -30,9 +33,11 @@ def targeted_facility_location(evidence: Evidence, rate: float, balance: bool, s
         greedy: see ``submodular.maximize``.
         epsilon: see ``submodular.maximize``.
         beta: see ``submodular.maximize``.
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     check_choice("over", over, ("all", "like"))
     _check_positive(eta=eta, nu=nu)
@@ -51,12 +56,13 @@ def targeted_facility_location(evidence: Evidence, rate: float, balance: bool, s
 
         return _gains(value, own)
 
-    return _select(evidence, rate, balance, seed, kernel, function, greedy, epsilon, beta)
+    return _select(evidence, rate, balance, seed, kernel, function, greedy, epsilon, beta, gamma,
+                   already_selected)
 
 
 def targeted_graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int, lam: float = 1.0, nu: float = 1.0,
-                       kernel: str = "features", greedy: str = "lazy", epsilon: float = 0.1,
-                       beta: float = 0.9) -> Picks:
+                       kernel: str = "features", greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
+                       gamma: float | None = None, already_selected: Sequence[int] = ()) -> Picks:
     """Maximize 2 sum_{i in Q, j in S} s_ij, or without Q graph cut less 2 nu sum_{i in P, j in S} s_ij.
 
     Args:
@@ -70,9 +76,11 @@ def targeted_graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int
         greedy: see ``submodular.maximize``.
         epsilon: see ``submodular.maximize``.
         beta: see ``submodular.maximize``.
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     _check_positive(nu=nu)
     if not lam >= 0:
@@ -84,11 +92,13 @@ def targeted_graph_cut(evidence: Evidence, rate: float, balance: bool, seed: int
         linear = lam * s[own][:, own].sum(dim=0) - 2 * nu * s[unlike][:, own].sum(dim=0) - s.diagonal()[own]
         return lambda picked: linear - 2 * s[picked][:, own].sum(dim=0)
 
-    return _select(evidence, rate, balance, seed, kernel, function, greedy, epsilon, beta)
+    return _select(evidence, rate, balance, seed, kernel, function, greedy, epsilon, beta, gamma,
+                   already_selected)
 
 
 def targeted_log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, jitter: float = 1e-6,
-                             eta: float = 1.0, nu: float = 1.0, kernel: str = "features") -> Picks:
+                             eta: float = 1.0, nu: float = 1.0, kernel: str = "features", gamma: float | None = None,
+                             already_selected: Sequence[int] = ()) -> Picks:
     """Maximize log det K_{S|P} - log det K_{S|P,Q}, or without Q log det K_{S|P}, with K = s + jitter I.
 
     Args:
@@ -100,9 +110,11 @@ def targeted_log_determinant(evidence: Evidence, rate: float, balance: bool, see
         eta: what K_SQ is multiplied by, above 0, at most 1.
         nu: what K_SP is multiplied by, above 0, at most 1; K_PQ by both.
         kernel: see ``submodular.similarities``.
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        (indices, None, None): places of the picks, in pick order.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     _check_positive(jitter=jitter, eta=eta, nu=nu)
     if max(eta, nu) > 1:
@@ -123,7 +135,7 @@ def targeted_log_determinant(evidence: Evidence, rate: float, balance: bool, see
 
         return gains
 
-    return _select(evidence, rate, balance, seed, kernel, function, "naive", 0.1, 0.9)
+    return _select(evidence, rate, balance, seed, kernel, function, "naive", 0.1, 0.9, gamma, already_selected)
 
 
 def _conditional(whole: torch.Tensor, own: list[int], others: list[int]) -> torch.Tensor:
@@ -155,23 +167,34 @@ def _check_positive(**numbers: float) -> None:
 
 
 def _select(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str, function: Function, greedy: str,
-            epsilon: float, beta: float) -> Picks:
-    rng, parts = np.random.RandomState(seed), []
-    for rows, k in budgets(evidence.labels, rate, balance):
-        sides = [_as_evidence(side) for side in (evidence.like, evidence.unlike) if side is not None]
-        fields = ("labels", "features", "logits") if kernel == "gradient" else ("features",)
-        whole = {name: np.concatenate([np.asarray(getattr(evidence, name))[rows],
-                                       *(np.asarray(getattr(side, name)) for side in sides)]) for name in fields}
-        size = len(whole["features"])
-        together = Evidence(**{"labels": np.zeros(size, int), **whole})
-        s = similarities(together, np.arange(size), kernel)
+            epsilon: float, beta: float, gamma: float | None, already_selected: Sequence[int]) -> Picks:
+    rng = np.random.RandomState(seed)
+    sides = [side for side in (_as_evidence(evidence.like), _as_evidence(evidence.unlike)) if side is not None]
+    q = 0 if evidence.like is None else len(sides[0].labels)
+
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
+        whole, size = _join(evidence, rows, sides, kernel)
         own, others = list(range(len(rows))), list(range(len(rows), size))
-        q = 0 if evidence.like is None else len(_as_evidence(evidence.like).labels)
-        gains = function(s, own, others[:q], others[q:])
-        parts.append(rows[maximize(gains, len(rows), k, rng, greedy, epsilon, beta)])
-    return join(parts), None, None
+        gains = function(similarities(whole, np.arange(size), kernel, gamma), own, others[:q], others[q:])
+        return extend(gains, len(rows), k, already,
+                      partial(maximize, rng=rng, greedy=greedy, epsilon=epsilon, beta=beta))
+
+    indices, gains = select_beyond(evidence.labels, rate, balance, already_selected, pick)
+    return indices, None, None, gains
 
 
-def _as_evidence(side: object) -> Evidence:
+def _join(evidence: Evidence, rows: np.ndarray, sides: list[Evidence], kernel: str) -> tuple[Evidence, int]:
+    """The samples ``rows``, then those of the sides, and how many they are."""
+    if kernel == "precomputed":
+        if sides:
+            raise ValueError("precomputed similarities say nothing of the samples to be like or unlike")
+        return Evidence(np.zeros(len(rows), int), similarity=np.asarray(evidence.similarity)[rows][:, rows]), len(rows)
+    fields = ("labels", "features", "logits") if kernel == "gradient" else ("labels", "features")
+    whole = {name: np.concatenate([np.asarray(getattr(evidence, name))[rows],
+                                   *(np.asarray(getattr(side, name)) for side in sides)]) for name in fields}
+    return Evidence(**whole), len(whole["labels"])
+
+
+def _as_evidence(side: Any) -> Evidence | None:
     """Samples to be like or unlike, of which the features may be given alone."""
-    return side if isinstance(side, Evidence) else Evidence(labels=np.zeros(len(side), int), features=np.asarray(side))  # type: ignore[arg-type]
+    return side if side is None or isinstance(side, Evidence) else Evidence(np.zeros(len(side), int), np.asarray(side))

@@ -25,6 +25,7 @@ from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.kernels import name_of
 from ms_coreset.selectors.top_of_score import register_score
 
 __all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "ccs",
@@ -68,6 +69,7 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
     options, of_quota = class_quotas.apart(quota, options)
+    options = entry.suited_to(evidence, options)
     entry.check_options(options)
     options = plain(options)
     request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
@@ -137,9 +139,10 @@ def _coreset(selection: Selection, name: str, evidence: Evidence, request: Reque
     labels = None if evidence.labels is None else array_digest(evidence.labels)
     manifest = {"kept": len(selection.indices), "labels": labels, **on_ranks.notes(how),
                 **(selection.notes or {})}
+    named = {option: name_of(value) if callable(value) else value for option, value in options.items()}
     return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
-                   options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
-                   scores=selection.scores, manifest=manifest)
+                   options={**named, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
+                   scores=selection.scores, gains=selection.gains, manifest=manifest)
 
 
 @one_blas_thread

@@ -15,6 +15,7 @@ SCORES: "Registry[Entry]" = Registry("score")
 RULES: "Registry[Entry]" = Registry("rule")
 QUOTAS: "Registry[Entry]" = Registry("quota")
 
+PRECOMPUTED = "precomputed"  # the kernel of similarities that are given
 SEED = "seed"  # the option of a score that draws at random; methods and rules give it the request's
 Needs = tuple | Callable
 Flag = bool | Callable
@@ -36,7 +37,8 @@ class Entry:
         nested: whether the picks of a method or rule at a rate are the first picks at any higher rate (of each class,
             if balanced), or a function of the options that returns this.
         takes: fields of ``Evidence`` that it uses if they are given, but does not need, or a function of the options
-            that returns them: "validation", "like" and "unlike", which are of other samples; "runs", whose arrays replace the evidence's own.
+            that returns them: "validation", "like" and "unlike", which are of other samples; "runs", whose arrays
+            replace the evidence's own.
         parallel: how several ranks share it, or a function of the options that returns this. For a score: "samples", if
             the value of a sample depends on that sample alone; "classes", if on its class. For a method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
@@ -138,6 +140,12 @@ class Entry:
     def canonical_value(self, option: str, value: Any) -> Any:
         """The value of one of its options in the canonical spelling of all that mean the same."""
         return option_values.canonical_value(option_values.keywords(self.function)[option], value)
+
+    def suited_to(self, evidence: Evidence, options: dict[str, Any]) -> dict[str, Any]:
+        """The options, with the similarities that the evidence has as the kernel, where none is named."""
+        if "kernel" in self.options and "kernel" not in options and evidence.similarity is not None:
+            return {**options, "kernel": PRECOMPUTED}
+        return options
 
     def check_options(self, given: dict[str, Any]) -> None:
         """Raise ``MsCoresetError`` for options that this entry does not have, and for values they may not have."""

@@ -75,6 +75,17 @@ class OrAuto:
 
 
 @dataclass(frozen=True)
+class OrFunction:
+    """A function, or one of some names."""
+
+    rule: OneOf
+
+    def check(self, option: str, value: Any) -> None:
+        if not callable(value):
+            self.rule.check(option, value)
+
+
+@dataclass(frozen=True)
 class Slice:
     """Epochs of a training: a whole number N for the first N, or "A-B" or a pair (A, B) for A to B - 1, from 0."""
 

@@ -5,15 +5,24 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.evidence import EXTRACTED, Evidence, require_field
+from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.memory import BOUND
 from ms_coreset.selectors.option_values import Count, Variant
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.rules import TIE
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedy import optimizer
-from ms_coreset.selectors.submodular.kernel_methods import Beta, Epsilon, Greedy, gradients_of, similarities_work
+from ms_coreset.selectors.submodular.kernel_methods import (
+    Beta,
+    Epsilon,
+    Greedy,
+    gradients_of,
+    sharing_by_class,
+    similarities_work,
+)
 from ms_coreset.selectors.submodular.set_functions import (
     FacilityLocation,
     Separate,
@@ -29,10 +38,10 @@ def _craig_work(size: Size, options: dict[str, Any]) -> Work:
 
 
 @method("craig", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C), and n_c per gain", work=_craig_work,
-        parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
+        parallel=sharing_by_class,
         source="Mirzasoleiman, Bilmes & Leskovec, Coresets for Data-efficient Training, ICML 2020, Algorithm 1")
 def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
-          variant: Variant = "paper", batch_size: Count = 128) -> Selection:
+          variant: Variant = "paper", batch_size: Count = 128, already_selected: Places = ()) -> Selection:
     """Weighted samples whose gradients represent the gradients of all samples of their class.
 
     This is facility location within each class (``facility_location``) with s_ij = max_kl d_kl - d_ij + 1e-3, where
@@ -57,9 +66,10 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
         variant: "paper", or "deepcore", which adds 1 to every weight and divides each gradient by the size of its batch
             of ``batch_size`` consecutive samples, of the class if balanced, otherwise of all.
         batch_size: size of the batches of consecutive samples, for the variant "deepcore".
+        already_selected: see ``facility_location``.
 
     Returns:
-        A ``Selection`` with weights, at least 0.
+        A ``Selection`` with weights, at least 0, and with gains.
 
     Raises:
         MsCoresetError: for an option out of range, and for labels that are not columns of the logits.
@@ -67,7 +77,9 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
     maximize = optimizer(greedy, epsilon, beta, request.seed)
     weights = np.full(len(evidence), 1.0 if variant == "deepcore" else 0.0)
 
-    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+    course = Continued(already_selected, evidence.groups)
+
+    def add(rows: np.ndarray, k: int) -> np.ndarray:
         gradients = gradients_of(evidence, rows)
         if variant == "deepcore":
             gradients = gradients.divide_by_batch(batch_size)
@@ -77,14 +89,14 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
         similarities = [block.nearness() for block in distances]
         memory = request.memory_bytes // len(members)
         functions = [FacilityLocation(similarity, memory) for similarity in similarities]
-        picks = maximize(Separate(list(zip(members, functions, strict=True))), k)
+        picks = course.add(rows, k, maximize, lambda _: Separate(list(zip(members, functions, strict=True))))
         for places, similarity in zip(members, similarities, strict=True):
             picked = np.flatnonzero(np.isin(places, picks))
             weights[rows[places[picked]]] += cluster_sizes(similarity, picked)
-        return rows[picks]
+        return picks
 
-    indices = pick_by_group(evidence.groups, request, pick)
-    return Selection(indices, weights[indices])
+    selection = course.select(request, add)
+    return selection._replace(weights=weights[selection.indices])
 
 
 def cluster_sizes(similarity: Similarity, picked: np.ndarray) -> np.ndarray:

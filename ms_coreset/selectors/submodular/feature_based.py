@@ -12,12 +12,14 @@ from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import row_blocks as blocks_of
 from ms_coreset.rows import take
 from ms_coreset.selectors import row_blocks
+from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.memory import BOUND
 from ms_coreset.selectors.option_values import OneOf, Positive
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedi import greedi
 from ms_coreset.selectors.submodular.greedy import Maximizer, naive, optimizer
 from ms_coreset.selectors.submodular.kernel_methods import Beta, Epsilon, Greedy, is_nested, sharing_of
@@ -117,7 +119,7 @@ def _set_coverage_work(size: Size, options: dict[str, Any]) -> Work:
 @method("feature_based", needs=("features",), labels=False, cost="n d, and d per gain", work=_work,
         aliases=("FeatureBased",), nested=is_nested, parallel=sharing_of, source=SOURCE)
 def feature_based(evidence: Evidence, request: Request, concave: ConcaveName = "sqrt", greedy: Greedy = "lazy",
-                  epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
+                  epsilon: Epsilon = 0.1, beta: Beta = 0.9, already_selected: Places = ()) -> Selection:
     """Samples that together have much of every feature.
 
     It maximizes f(S) = sum_d phi(sum_{i in S} x_id) greedily, with a concave phi, so that more of what the picks have
@@ -135,19 +137,21 @@ def feature_based(evidence: Evidence, request: Request, concave: ConcaveName = "
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
-    return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, _CONCAVE[concave]))
+    return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, _CONCAVE[concave]),
+                              already_selected)
 
 
 @method("max_coverage", needs=("features",), labels=False, cost="n d, and d per gain", work=_work,
         aliases=("MaxCoverage",), nested=is_nested, parallel=sharing_of,
         source="Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Feige, Journal of the ACM 1998")
 def max_coverage(evidence: Evidence, request: Request, threshold: Positive = 1.0, greedy: Greedy = "lazy",
-                 epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
+                 epsilon: Epsilon = 0.1, beta: Beta = 0.9, already_selected: Places = ()) -> Selection:
     """Samples that together have enough of as many features as possible.
 
     It maximizes f(S) = sum_d min(sum_{i in S} x_id, threshold) greedily. With features of 0 and 1, such as the words of
@@ -163,20 +167,23 @@ def max_coverage(evidence: Evidence, request: Request, threshold: Positive = 1.0
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
     phi = partial(np.minimum, threshold)
-    return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, phi))
+    return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, phi), already_selected)
 
 
 @method("set_coverage", needs=("features",), labels=False, cost="n d k", work=_set_coverage_work,
-        aliases=("SetCover", "ProbabilisticSetCover"), nested=True, parallel="rounds",
+        aliases=("SetCover", "ProbabilisticSetCover"), nested=lambda options: not len(options["already_selected"]),
+        parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Iyer et al., Submodular Combinatorial Information Measures with Applications in Machine Learning, "
                "ALT 2021; Nemhauser, Wolsey & Fisher, Mathematical Programming 1978")
-def set_coverage(evidence: Evidence, request: Request, weights: Sequence[float] | np.ndarray = ()) -> Selection:
+def set_coverage(evidence: Evidence, request: Request, weights: Sequence[float] | np.ndarray = (),
+                 already_selected: Places = ()) -> Selection:
     """Samples such that every feature probably occurs in one of them.
 
     It maximizes f(S) = sum_d w_d (1 - prod_{i in S} (1 - p_id)) greedily, with p_id = min(x_id, 1) the chance that
@@ -190,15 +197,17 @@ def set_coverage(evidence: Evidence, request: Request, weights: Sequence[float] 
         evidence: with ``features``.
         request: rate, balance, seed and memory, see ``quota.Request``.
         weights: (d,), at least 0, what each feature counts in the sum; none: 1 each.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: for weights that are not d finite numbers of at least 0.
     """
     worth = _weights(weights, require_field(evidence.features).shape[1])
-    return select_by_features(evidence, request, naive, lambda amounts: SetCoverage(amounts, worth))
+    return select_by_features(evidence, request, naive, lambda amounts: SetCoverage(amounts, worth),
+                              already_selected)
 
 
 def _weights(weights: Sequence[float] | np.ndarray, d: int) -> np.ndarray:
@@ -211,7 +220,7 @@ def _weights(weights: Sequence[float] | np.ndarray, d: int) -> np.ndarray:
 
 
 def select_by_features(evidence: Evidence, request: Request, maximize: Maximizer,
-                       function: Callable[[Amounts], SetFunction]) -> Selection:
+                       function: Callable[[Amounts], SetFunction], already_selected: Places) -> Selection:
     """Maximize a set function of the features over all samples, or within each class.
 
     Args:
@@ -219,17 +228,17 @@ def select_by_features(evidence: Evidence, request: Request, maximize: Maximizer
         request: rate, balance, seed and memory, see ``quota.Request``.
         maximize: one of the maximizers of ``greedy``.
         function: amounts -> the set function.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        A ``Selection``: the places already selected, then the picks, with gains where one process chooses.
     """
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         amounts = Amounts(take(require_field(evidence.features), rows))
         return lambda k: function(amounts)
 
-    def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        if current().size > 1 and not request.balance:
-            return greedi(len(rows), k, request.seed, pool, maximize)
-        return rows[maximize(pool(rows, 1.0)(k), k)]
-
-    return Selection(pick_by_group(evidence.groups, request, pick))
+    if current().size > 1 and not request.balance and not len(already_selected):
+        return Selection(pick_by_group(evidence.groups, request, lambda rows, k: greedi(len(rows), k, request.seed,
+                                                                                        pool, maximize)))
+    course = Continued(already_selected, evidence.groups)
+    return course.select(request, lambda rows, k: course.add(rows, k, maximize, pool(rows, 1.0)))

@@ -3,8 +3,10 @@
 from typing import Any
 
 from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.option_values import Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.greedy import optimizer
@@ -36,15 +38,17 @@ def _graph_cut_work(size: Size, options: dict[str, Any]) -> Work:
         label_columns=goes_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {DEEPCORE}")
 def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kernel: Kernel = "gradient",
-              greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
+              greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9, gamma: Positive | None = None,
+              already_selected: Places = ()) -> Selection:
     """Samples similar to all others and unlike one another.
 
     With V all samples, it maximizes f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij greedily. The gain is
-    lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj, which is left out as in
-    DeepCore: it is the same for all samples except zero vectors.
+    lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij - s_jj. DeepCore leaves s_jj out, which is the same for all samples but
+    zero vectors.
 
-    Sums of cosines are products with the sum of the vectors, so that no row of the n x n similarities is computed: O(n)
-    memory beside the normalized features. DeepCore's ``Submodular`` command uses this function by default.
+    Sums of cosines are products with the sum of the vectors, so that with the kernels "gradient" and "features" no row
+    of the n x n similarities is computed: O(n) memory beside the normalized features. With the others all rows are
+    computed once, and one more at every pick. DeepCore's ``Submodular`` command uses this function by default.
 
     Args:
         evidence: with labels, ``features``, and for the kernel "gradient" ``logits``.
@@ -55,12 +59,15 @@ def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kern
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        gamma: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: as ``facility_location``.
     """
     return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
-                            lambda similarity, k, share: GraphCut(similarity, lam / share))
+                            lambda similarity, k, share: GraphCut(similarity, lam / share), gamma=gamma,
+                            already_selected=already_selected)

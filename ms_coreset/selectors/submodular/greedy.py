@@ -1,4 +1,4 @@
-"""Greedy maximizers of set functions: (function, k) -> k places, in pick order.
+"""Greedy maximizers of set functions: (function, k) -> ``Picks``.
 
 All pick the lowest place of the best candidates, and go on to k picks even if gains are negative. Gains that differ by
 less than ``rules.TIE`` of the first pick's gain count as equal, because later gains are differences of sums of that
@@ -9,13 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from ms_coreset.selectors.rules import TIE, first_best
 from ms_coreset.selectors.submodular.set_functions import SetFunction
 
-Maximizer = Callable[[SetFunction, int], np.ndarray]
+
+class Picks(NamedTuple):
+    """What a maximizer picks.
+
+    Attributes:
+        places: (k,), in pick order.
+        gains: (k,) float64, what each added to the value at its time.
+    """
+
+    places: np.ndarray
+    gains: np.ndarray
+
+    @classmethod
+    def of(cls, places: list[int], gains: list[float]) -> Picks:
+        """Those of lists."""
+        return cls(np.array(places, np.int64), np.array(gains, np.float64))
+
+
+Maximizer = Callable[[SetFunction, int], Picks]
 NAMES = ("lazy", "naive", "approximate_lazy", "stochastic")
 
 
@@ -29,7 +48,7 @@ def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 
         seed: of the random stream of "stochastic", which continues from call to call.
 
     Returns:
-        (function, k) -> k places, in pick order.
+        (function, k) -> k ``Picks``.
     """
     named: dict[str, Maximizer] = {
         "naive": naive, "lazy": lazy, "approximate_lazy": partial(approximate_lazy, beta=beta),
@@ -37,7 +56,28 @@ def optimizer(greedy: str, epsilon: float = 0.1, beta: float = 0.9, seed: int = 
     return named[greedy]
 
 
-def naive(function: SetFunction, k: int, scale: float = 0.0) -> np.ndarray:
+class Restricted:
+    """A set function of a pool in which only ``candidates`` (ascending places) may be picked; places count these."""
+
+    def __init__(self, function: SetFunction, candidates: np.ndarray) -> None:
+        self._function, self._candidates = function, candidates
+
+    def __len__(self) -> int:
+        return len(self._candidates)
+
+    @property
+    def batch(self) -> int | None:
+        """The function's."""
+        return self._function.batch
+
+    def gains(self, places: np.ndarray) -> np.ndarray:
+        return self._function.gains(self._candidates[places])
+
+    def add(self, place: int) -> None:
+        self._function.add(self._candidates[place])
+
+
+def naive(function: SetFunction, k: int, scale: float = 0.0) -> Picks:
     """Compute the gain of every candidate at every pick.
 
     Args:
@@ -46,21 +86,22 @@ def naive(function: SetFunction, k: int, scale: float = 0.0) -> np.ndarray:
         scale: size of the numbers whose differences the gains are, by which ties are told; 0: the first pick's gain.
 
     Returns:
-        (k,) places, in pick order.
+        k ``Picks``.
     """
     left = np.arange(len(function))
-    picks = []
+    picks, found = [], []
     for _ in range(k):
         gains = function.gains(left)
         scale = scale or _size(gains.max())
         best = first_best(gains, scale)
         picks.append(left[best])
+        found.append(gains[best])
         function.add(left[best])
         left = np.delete(left, best)
-    return np.array(picks)
+    return Picks.of(picks, found)
 
 
-def lazy(function: SetFunction, k: int) -> np.ndarray:
+def lazy(function: SetFunction, k: int) -> Picks:
     """The picks of ``naive`` with fewer gains (Minoux 1978): an earlier gain is an upper bound of the gain now.
 
     The gains of candidates are computed from the largest bound down, ``function.batch`` at a time, until no remaining
@@ -71,16 +112,18 @@ def lazy(function: SetFunction, k: int) -> np.ndarray:
         k: how many to pick.
 
     Returns:
-        (k,) places, in pick order.
+        k ``Picks``.
     """
     bounds = function.gains(np.arange(len(function)))
     scale = _size(bounds.max())
     picks = [first_best(bounds, scale)]
+    gains = [bounds[picks[0]]]
     while len(picks) < k:
         function.add(picks[-1])
         bounds[picks[-1]] = -np.inf
         picks.append(_best_now(function, bounds, scale))
-    return np.array(picks)
+        gains.append(bounds[picks[-1]])
+    return Picks.of(picks, gains)
 
 
 def _size(first_gain: float) -> float:
@@ -118,7 +161,7 @@ def _largest(bounds: np.ndarray, count: int) -> np.ndarray:
     return np.argpartition(bounds, -count)[-count:]
 
 
-def approximate_lazy(function: SetFunction, k: int, beta: float) -> np.ndarray:
+def approximate_lazy(function: SetFunction, k: int, beta: float) -> Picks:
     """Pick the first candidate, by decreasing bound, whose gain is at least ``beta`` of its bound.
 
     Each pick's gain is at least about beta times the best gain. Departure from DeepCore: the test is gain >= bound - (1
@@ -130,28 +173,30 @@ def approximate_lazy(function: SetFunction, k: int, beta: float) -> np.ndarray:
         beta: in (0, 1].
 
     Returns:
-        (k,) places, in pick order.
+        k ``Picks``.
     """
     bounds = function.gains(np.arange(len(function)))
-    picks, scale = [], _size(bounds.max())
+    picks, gains, scale = [], [], _size(bounds.max())
     for _ in range(k):
-        place = _confirm(function, bounds, beta, scale)
+        place, gain = _confirm(function, bounds, beta, scale)
         picks.append(place)
+        gains.append(gain)
         function.add(place)
         bounds[place] = -np.inf
-    return np.array(picks)
+    return Picks.of(picks, gains)
 
 
-def _confirm(function: SetFunction, bounds: np.ndarray, beta: float, scale: float) -> int:
+def _confirm(function: SetFunction, bounds: np.ndarray, beta: float, scale: float) -> tuple[int, float]:
+    """(place, gain) of the next pick."""
     while True:
         place = first_best(bounds, scale)
         gain = function.gains(np.array([place]))[0]
         if gain >= bounds[place] - (1 - beta) * abs(bounds[place]):
-            return place
+            return place, gain
         bounds[place] = gain
 
 
-def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.RandomState) -> np.ndarray:
+def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.RandomState) -> Picks:
     """For every pick draw max(round(-ln(epsilon) n / k), 1) candidates and take the best.
 
     For monotone functions the expected value is at least 1 - 1/e - epsilon of the maximum.
@@ -167,17 +212,19 @@ def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.Ran
         rng: the random generator.
 
     Returns:
-        (k,) places, in pick order.
+        k ``Picks``.
     """
     left = np.arange(len(function))
     size = max(round(-np.log(epsilon) * len(left) / k), 1)
-    picks, scale = [], 0.0
+    picks, found, scale = [], [], 0.0
     for _ in range(k):
         drawn = np.sort(rng.choice(left, min(size, len(left)), replace=False))
         gains = function.gains(drawn)
         scale = scale or _size(gains.max())
-        place = drawn[first_best(gains, scale)]
+        best = first_best(gains, scale)
+        place = drawn[best]
         picks.append(place)
+        found.append(gains[best])
         function.add(place)
         left = left[left != place]
-    return np.array(picks)
+    return Picks.of(picks, found)

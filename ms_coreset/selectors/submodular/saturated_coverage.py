@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import numpy as np
 
 from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.option_values import Number
+from ms_coreset.selectors.option_values import Number, Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.greedy import optimizer
@@ -69,7 +70,8 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
         label_columns=goes_by_gradients,
         source="Lin & Bilmes, A Class of Submodular Functions for Document Summarization, ACL 2011, Eq. 4")
 def saturated_coverage(evidence: Evidence, request: Request, alpha: Share = 0.1, kernel: Kernel = "gradient",
-                       greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
+                       greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,
+                       gamma: Positive | None = None, already_selected: Places = ()) -> Selection:
     """Samples to which every sample is similar enough, in sum.
 
     With V all samples, it maximizes f(S) = sum_{i in V} min(sum_{j in S} s_ij, alpha sum_{j in V} s_ij) greedily: what
@@ -86,12 +88,15 @@ def saturated_coverage(evidence: Evidence, request: Request, alpha: Share = 0.1,
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        gamma: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: as ``facility_location``.
     """
     return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
-                            lambda similarity, k, share: SaturatedCoverage(similarity, alpha / share), hold=True)
+                            lambda similarity, k, share: SaturatedCoverage(similarity, alpha / share), hold=True,
+                            gamma=gamma, already_selected=already_selected)

@@ -23,7 +23,7 @@ from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_a
 from ms_coreset.selectors.submodular.similarity import Dense, blocks, of_upper_half
 
 if TYPE_CHECKING:
-    from ms_coreset.selectors.submodular.similarity import Cosine, Similarity
+    from ms_coreset.selectors.submodular.similarity import Between, Similarity, WholeSimilarity
 
 SMALLEST_VARIANCE = 1e-12
 _EQUAL_SIMILARITY = 1e-12
@@ -229,15 +229,14 @@ class Separate:
 class GraphCut:
     """f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij.
 
-    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj; it is left out as in
-    DeepCore, and makes no difference if all s_jj are equal, as they are except for zero vectors. f is monotone for lam
-    >= 2; below, gains become negative as S grows.
+    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij - s_jj. f is monotone for lam >= 2; below, gains become
+    negative as S grows.
     """
 
     batch = 128
 
-    def __init__(self, similarity: Cosine | Dense, lam: float = 1.0) -> None:
-        self._before = lam * similarity.column_sums()
+    def __init__(self, similarity: WholeSimilarity, lam: float = 1.0) -> None:
+        self._before = lam * similarity.column_sums() - similarity.diagonal()
         self._chosen = similarity.sum_of_rows()
 
     def __len__(self) -> int:
@@ -263,7 +262,7 @@ class LogDeterminant:
 
     batch = 128
 
-    def __init__(self, similarity: Cosine | Dense, k: int, jitter: float = 1e-6) -> None:
+    def __init__(self, similarity: Between, k: int, jitter: float = 1e-6) -> None:
         n = len(similarity)
         self._similarity = similarity
         self._coefficients, self._known = np.empty((n, k)), np.zeros(n, int)  # the c_j, and how many picks they know of
@@ -321,7 +320,7 @@ class ExplainedVariance(LogDeterminant):
 
     batch = 1
 
-    def __init__(self, similarity: Cosine | Dense, k: int) -> None:
+    def __init__(self, similarity: Between, k: int) -> None:
         super().__init__(similarity, k, jitter=0.0)
 
     def _gains_of(self, places: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache;
 NEARNESS_MARGIN = 1e-3
 HUGE_PAGES_FROM = 4 << 20
 
-Made = TypeVar("Made", "Cosine", "GradientDistance", "CurvatureDistance")
+Made = TypeVar("Made", bound="Computed")
 Result = TypeVar("Result")
 
 
@@ -53,7 +53,7 @@ def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | De
     return [_dense(similarity) for similarity in similarities] if fits else similarities
 
 
-def _dense(similarity: Cosine | GradientDistance | CurvatureDistance) -> Dense:
+def _dense(similarity: Rows) -> Dense:
     """The matrix, its upper half computed in tiles and mirrored."""
     matrix = _empty_matrix(len(similarity))
 
@@ -111,6 +111,14 @@ class Rows(Protocol):
         """The similarities of some places, (m, n)."""
 
 
+class Computed(Rows, Protocol):
+    """Rows that are computed from data of a ``width`` (features, columns of the gradients' other factor)."""
+
+    @property
+    def width(self) -> tuple[int, int]:
+        """See above."""
+
+
 class Similarity(Rows, Protocol):
     """What facility location asks of similarities; see above."""
 
@@ -120,6 +128,36 @@ class Similarity(Rows, Protocol):
 
     def column_sums(self) -> np.ndarray:
         """Each element's similarities to all, summed up: (n,)."""
+
+
+class SumsOfRows(Protocol):
+    """sum_{i in S} s_ij of any j, for an S that grows."""
+
+    def add(self, place: int) -> None:
+        """Add ``place`` to S."""
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """The sums of ``places``."""
+
+
+class Between(Protocol):
+    """What log determinant asks of similarities; see above."""
+
+    def __len__(self) -> int:
+        """How many elements there are."""
+
+    def between(self, places: np.ndarray | slice, others: np.ndarray) -> np.ndarray:
+        """The similarities (m, m') of some places and others, a fresh array."""
+
+    def diagonal(self) -> np.ndarray:
+        """Each element's similarity to itself: (n,)."""
+
+
+class WholeSimilarity(Similarity, Between, Protocol):
+    """What graph cut asks of similarities, and all others; see above."""
+
+    def sum_of_rows(self) -> SumsOfRows:
+        """Of an empty S."""
 
 
 class Dense:
@@ -150,8 +188,8 @@ class Dense:
     def diagonal(self) -> np.ndarray:
         return np.diag(self._matrix).copy()
 
-    def sum_of_rows(self) -> _SumOfRows:
-        return _SumOfRows(self)
+    def sum_of_rows(self) -> SumOfRows:
+        return SumOfRows(self)
 
     def nearness(self) -> Dense:
         """The similarities of these distances, written over them; see ``Nearness``."""
@@ -159,10 +197,10 @@ class Dense:
         return Dense(np.subtract(top, self._matrix, out=self._matrix))
 
 
-class _SumOfRows:
+class SumOfRows:
     """sum_{i in S} s_ij of any j, for an S that grows."""
 
-    def __init__(self, similarity: Dense) -> None:
+    def __init__(self, similarity: Rows) -> None:
         self._similarity = similarity
         self._total = np.zeros(len(similarity))
 

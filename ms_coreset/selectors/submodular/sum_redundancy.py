@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.evidence import Evidence
+from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.option_values import Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.greedy import optimizer
@@ -22,7 +24,7 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     select_by_kernel,
     sharing_of,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense
+from ms_coreset.selectors.submodular.similarity import WholeSimilarity
 
 
 class SumRedundancy:
@@ -30,7 +32,7 @@ class SumRedundancy:
 
     batch = 128
 
-    def __init__(self, similarity: Cosine | Dense) -> None:
+    def __init__(self, similarity: WholeSimilarity) -> None:
         self._own, self._chosen = similarity.diagonal(), similarity.sum_of_rows()
 
     def __len__(self) -> int:
@@ -53,14 +55,15 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
         source="Schreiber, Bilmes & Noble, apricot: Submodular selection for data summarization in Python, JMLR 2020; "
                "the redundancy of Lin & Bilmes, ACL 2011")
 def sum_redundancy(evidence: Evidence, request: Request, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
-                   epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
+                   epsilon: Epsilon = 0.1, beta: Beta = 0.9, gamma: Positive | None = None,
+                   already_selected: Places = ()) -> Selection:
     """Samples that are least similar to one another, in sum.
 
     It maximizes f(S) = -sum_{i, j in S} s_ij greedily, by the gain -s_jj - 2 sum_{i in S} s_ij. f is submodular, but
     falls with every pick, so that no greedy picks come with a promise. With equal s_jj all samples tie for the first
     pick, which is the lowest place. Where all s_jj are 1, f(S) = 2 ``disparity_sum``(S) - k^2, with the same picks.
 
-    No row of the n x n similarities is computed: O(n) memory beside the normalized features, as in ``graph_cut``.
+    With the kernels "gradient" and "features" no row of the n x n similarities is computed, as in ``graph_cut``.
 
     Args:
         evidence: with labels, ``features``, and for the kernel "gradient" ``logits``.
@@ -69,12 +72,15 @@ def sum_redundancy(evidence: Evidence, request: Request, kernel: Kernel = "gradi
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        gamma: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: as ``facility_location``.
     """
     return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
-                            lambda similarity, k, share: SumRedundancy(similarity))
+                            lambda similarity, k, share: SumRedundancy(similarity), gamma=gamma,
+                            already_selected=already_selected)

@@ -22,12 +22,12 @@ from ms_coreset.selectors.submodular.set_functions import LogDeterminant
 from ms_coreset.selectors.submodular.similarity import blocks
 
 if TYPE_CHECKING:
-    from ms_coreset.selectors.submodular.similarity import Cosine, Dense
+    from ms_coreset.selectors.submodular.similarity import Similarity, WholeSimilarity
 
 TAKES = ("like", "unlike")
 SOURCE = ("Iyer, Khargonkar, Bilmes & Asnani, Submodular Combinatorial Information Measures with Applications in "
-          "Machine Learning, ALT 2021; Kothawade et al., PRISM: A Rich Class of Parameterized Submodular Information Measures "
-          "for Guided Data Subset Selection, AAAI 2022, Table 1")
+          "Machine Learning, ALT 2021; Kothawade et al., PRISM: A Rich Class of Parameterized Submodular Information "
+          "Measures for Guided Data Subset Selection, AAAI 2022, Table 1")
 
 
 class Places(NamedTuple):
@@ -53,17 +53,17 @@ def joined(evidence: Evidence, rows: np.ndarray, fields: Iterable[str]) -> tuple
         MsCoresetError: for features or logits with other numbers of columns than those of the samples.
     """
     like, unlike = (getattr(evidence, name) for name in TAKES)
+    if like is None and unlike is None:
+        return evidence.part(rows, set(fields) - {"labels"}), Places(len(rows), *2 * (slice(len(rows), len(rows)),))
     others = {name: part for name, part in (("like", like), ("unlike", unlike)) if part is not None}
     whole = {name: _stack(name, take(getattr(evidence, name), rows),
                           {which: getattr(part, name) for which, part in others.items()}) for name in fields}
     n, q = len(rows), 0 if like is None else len(like)
-    together = Evidence(**whole)
+    together = Evidence(whole.get("labels"), whole.get("features"), whole.get("logits"))
     return together, Places(n, slice(n, n + q), slice(n + q, len(together)))
 
 
 def _stack(name: str, own: np.ndarray, others: dict[str, np.ndarray]) -> np.ndarray:
-    if not others:
-        return own
     for which, array in others.items():
         if array.shape[1:] != own.shape[1:]:
             raise MsCoresetError(f"{name} of the samples to be {which} have {array.shape[1]} columns, must have "
@@ -71,7 +71,7 @@ def _stack(name: str, own: np.ndarray, others: dict[str, np.ndarray]) -> np.ndar
     return np.concatenate([np.asarray(array) for array in (own, *others.values())])
 
 
-def nearest_of(similarity: Cosine | Dense, n: int, others: slice) -> np.ndarray | None:
+def nearest_of(similarity: Similarity, n: int, others: slice) -> np.ndarray | None:
     """(n,) max_{j in others} s_ij of the first n samples; None where there are no others."""
     if others.start == others.stop:
         return None
@@ -91,7 +91,7 @@ class TargetedFacilityLocation:
         high: (n,), infinite where nothing is too much.
     """
 
-    def __init__(self, similarity: Cosine | Dense, low: np.ndarray, high: np.ndarray) -> None:
+    def __init__(self, similarity: Similarity, low: np.ndarray, high: np.ndarray) -> None:
         self._similarity, self._covered = similarity, low.astype(np.float64)
         self._high = np.maximum(high, low)
         self.batch: int | None = similarity.batch
@@ -150,7 +150,7 @@ class TargetedGraphCut:
 
     batch: int | None = 128
 
-    def __init__(self, similarity: Cosine | Dense, places: Places, lam: float, nu: float) -> None:
+    def __init__(self, similarity: WholeSimilarity, places: Places, lam: float, nu: float) -> None:
         beyond, private = (sums_over(similarity, places.n, np.arange(part.start, part.stop))
                            for part in (slice(places.n, places.unlike.stop), places.unlike))
         self._before = lam * (similarity.column_sums()[:places.n] - beyond) - similarity.diagonal()[:places.n]
@@ -167,7 +167,7 @@ class TargetedGraphCut:
         self._chosen.add(place)
 
 
-def sums_over(similarity: Cosine | Dense, n: int, others: np.ndarray) -> np.ndarray:
+def sums_over(similarity: WholeSimilarity, n: int, others: np.ndarray) -> np.ndarray:
     """(n,) sum_{i in others} s_ij of the first n elements."""
     sums = similarity.sum_of_rows()
     for place in others:
@@ -208,7 +208,7 @@ class Conditioned:
 
     batch = 128
 
-    def __init__(self, similarity: Cosine | Dense, sides: Sequence[tuple[np.ndarray, float]], n: int,
+    def __init__(self, similarity: WholeSimilarity, sides: Sequence[tuple[np.ndarray, float]], n: int,
                  jitter: float) -> None:
         from scipy.linalg import cholesky, solve_triangular  # scipy takes longer to load than --help may
 

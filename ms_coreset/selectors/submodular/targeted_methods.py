@@ -7,14 +7,17 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
-from ms_coreset.selectors.catalogue import method
+from ms_coreset.selectors.already_selected import Places as Selected
+from ms_coreset.selectors.catalogue import PRECOMPUTED, method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import OneOf, Positive
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular import kernels
+from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedy import Maximizer, lazy, optimizer
 from ms_coreset.selectors.submodular.kernel_methods import (
-    _SIMILARITIES,
+    AnySimilarity,
     Beta,
     Epsilon,
     Greedy,
@@ -24,10 +27,12 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     is_nested,
     kernel_bytes,
     needs_of_kernel,
+    sharing_by_class,
     similarities_work,
+    similarity_of,
 )
 from ms_coreset.selectors.submodular.set_functions import LogDeterminant, SetFunction
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices
+from ms_coreset.selectors.submodular.similarity import Dense, as_matrices
 from ms_coreset.selectors.submodular.targeted import (
     SOURCE,
     TAKES,
@@ -44,11 +49,7 @@ from ms_coreset.selectors.submodular.targeted import (
 )
 
 Over = Annotated[str, OneOf(("all", "like"))]
-Function = Callable[[Cosine | Dense, Places, int], SetFunction]
-
-
-def _sharing(options: dict[str, Any]) -> str:
-    return "classes" if is_nested(options) else ""
+Function = Callable[[AnySimilarity, Places, int], SetFunction]
 
 
 def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
@@ -64,11 +65,12 @@ def _log_determinant_work(size: Size, options: dict[str, Any]) -> Work:
 
 
 @method("targeted_facility_location", needs=needs_of_kernel, takes=TAKES, cost="n^2 (d + C), and n per gain",
-        work=_facility_location_work, aliases=("FLVMI", "FLCG", "FLCMI"), nested=is_nested, parallel=_sharing,
+        work=_facility_location_work, aliases=("FLVMI", "FLCG", "FLCMI"), nested=is_nested, parallel=sharing_by_class,
         labels=goes_by_gradients, label_columns=goes_by_gradients, source=SOURCE)
 def targeted_facility_location(evidence: Evidence, request: Request, eta: Positive = 1.0, nu: Positive = 1.0,
                                over: Over = "all", kernel: Kernel = "features", greedy: Greedy = "lazy",
-                               epsilon: Epsilon = 0.1, beta: Beta = 0.9) -> Selection:
+                               epsilon: Epsilon = 0.1, beta: Beta = 0.9, gamma: Positive | None = None,
+                               already_selected: Selected = ()) -> Selection:
     """Samples that stand for all, as far as these are like a query set Q and unlike a private set P.
 
     With V all samples, high_i = eta max_{j in Q} s_ij (infinite without Q) and low_i = nu max_{j in P} s_ij (0 without
@@ -95,9 +97,11 @@ def targeted_facility_location(evidence: Evidence, request: Request, eta: Positi
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        gamma: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: as ``facility_location``; for features of Q and P with another number of columns; and for a
@@ -106,23 +110,23 @@ def targeted_facility_location(evidence: Evidence, request: Request, eta: Positi
     if over == "like" and (evidence.like is None or evidence.unlike is not None):
         raise MsCoresetError("targeted_facility_location: over like is of Evidence(like=...) alone, without unlike")
 
-    def function(similarity: Cosine | Dense, places: Places, k: int) -> SetFunction:
+    def function(similarity: AnySimilarity, places: Places, k: int) -> SetFunction:
         if over == "like":
             return QueryFacilityLocation(similarity.rows(np.arange(places.n), places.like), eta)
         nearest, private = (nearest_of(similarity, places.n, part) for part in (places.like, places.unlike))
         return TargetedFacilityLocation(similarity, np.zeros(places.n) if private is None else nu * private,
                                         np.full(places.n, np.inf) if nearest is None else eta * nearest)
 
-    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function,
-                   hold=over == "all")
+    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function, gamma,
+                   already_selected, hold=over == "all")
 
 
 @method("targeted_graph_cut", needs=needs_of_kernel, takes=TAKES, cost="n C d, and C d per gain",
-        work=_graph_cut_work, aliases=("GCMI", "GCCG"), nested=is_nested, parallel=_sharing,
+        work=_graph_cut_work, aliases=("GCMI", "GCCG"), nested=is_nested, parallel=sharing_by_class,
         labels=goes_by_gradients, label_columns=goes_by_gradients, source=SOURCE)
 def targeted_graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, nu: Positive = 1.0,
                        kernel: Kernel = "features", greedy: Greedy = "lazy", epsilon: Epsilon = 0.1,
-                       beta: Beta = 0.9) -> Selection:
+                       beta: Beta = 0.9, gamma: Positive | None = None, already_selected: Selected = ()) -> Selection:
     """Samples similar to a query set Q, or similar to all and unlike one another and a private set P.
 
     With Q it maximizes the mutual information of ``graph_cut``, I(S; Q) = 2 sum_{i in Q, j in S} s_ij (GCMI): the
@@ -143,26 +147,31 @@ def targeted_graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        gamma: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: as ``facility_location``, and for features of Q and P with another number of columns.
     """
-    def function(similarity: Cosine | Dense, places: Places, k: int) -> SetFunction:
+    def function(similarity: AnySimilarity, places: Places, k: int) -> SetFunction:
         if evidence.like is not None:
             return Modular(2 * sums_over(similarity, places.n, np.arange(places.like.start, places.like.stop)))
         return TargetedGraphCut(similarity, places, lam, nu)
 
-    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function)
+    return _select(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed), function, gamma,
+                   already_selected)
 
 
 @method("targeted_log_determinant", needs=needs_of_kernel, takes=TAKES, cost="n (d + C) k + n k^2",
-        work=_log_determinant_work, aliases=("LogDetMI", "LogDetCG", "LogDetCMI"), nested=True, parallel="classes",
+        work=_log_determinant_work, aliases=("LogDetMI", "LogDetCG", "LogDetCMI"), 
+        nested=lambda options: not len(options["already_selected"]), parallel=sharing_by_class,
         labels=goes_by_gradients, label_columns=goes_by_gradients, source=SOURCE)
 def targeted_log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-6, eta: Beta = 1.0,
-                             nu: Beta = 1.0, kernel: Kernel = "features") -> Selection:
+                             nu: Beta = 1.0, kernel: Kernel = "features", gamma: Positive | None = None,
+                             already_selected: Selected = ()) -> Selection:
     """Diverse samples that explain a query set Q, or are not explained by a private set P.
 
     With K = s + jitter I of all samples, Q and P, and K_{S|C} = K_SS - K_SC K_CC^-1 K_CS, it maximizes greedily
@@ -183,14 +192,16 @@ def targeted_log_determinant(evidence: Evidence, request: Request, jitter: Posit
         eta: weight of the likeness to Q, above 0 and at most 1: K has to stay positive definite.
         nu: weight of the likeness to P, as eta.
         kernel: see ``facility_location``.
+        gamma: see ``facility_location``.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: as ``facility_location``, and for features of Q and P with another number of columns.
     """
-    def function(similarity: Cosine | Dense, places: Places, k: int) -> SetFunction:
+    def function(similarity: AnySimilarity, places: Places, k: int) -> SetFunction:
         like, unlike = (np.arange(part.start, part.stop) for part in (places.like, places.unlike))
 
         def beyond(*sides: tuple[np.ndarray, float]) -> LogDeterminant:
@@ -200,18 +211,24 @@ def targeted_log_determinant(evidence: Evidence, request: Request, jitter: Posit
             return beyond((unlike, nu)) if len(unlike) else LogDeterminant(similarity, k, jitter)
         return Difference(beyond((unlike, nu)), beyond((unlike, nu), (like, eta)))
 
-    return _select(evidence, request, kernel, lazy, function)
+    return _select(evidence, request, kernel, lazy, function, gamma, already_selected)
 
 
-def _select(evidence: Evidence, request: Request, kernel: str, maximize: Maximizer, function: Function,
-            hold: bool = False) -> Selection:
+def _select(evidence: Evidence, request: Request, kernel: str | kernels.Kernel, maximize: Maximizer,
+            function: Function, gamma: float | None, already_selected: Selected, hold: bool = False) -> Selection:
     """Maximize ``function(similarity of all elements, where they lie, k)`` over all samples, or within each class."""
-    fields = ("labels", "features", "logits") if kernel == "gradient" else ("features",)
+    if kernel == PRECOMPUTED and (evidence.like, evidence.unlike) != (None, None):
+        raise MsCoresetError("kernel precomputed: Evidence(similarity=...) says nothing of the samples to be like or "
+                             "unlike; name a kernel of features")
+    fields = ("labels", *needs_of_kernel({"kernel": kernel})) if kernel == "gradient" else needs_of_kernel(
+        {"kernel": kernel})
 
-    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+    def pool(rows: np.ndarray) -> Callable[[int], SetFunction]:
         whole, places = joined(evidence, rows, fields)
-        given = [_SIMILARITIES[kernel](whole, np.arange(len(whole)))]
-        similarity, = as_matrices(given, request.memory_bytes) if hold else given
-        return rows[maximize(function(similarity, places, k), k)]
+        similarity = similarity_of(whole, np.arange(len(whole)), kernel, gamma)
+        if hold and not isinstance(similarity, Dense | kernels.Given):
+            similarity, = as_matrices([similarity], request.memory_bytes)
+        return lambda k: function(similarity, places, k)
 
-    return Selection(pick_by_group(evidence.groups, request, pick))
+    course = Continued(already_selected, evidence.groups)
+    return course.select(request, lambda rows, k: course.add(rows, k, maximize, pool(rows)))
