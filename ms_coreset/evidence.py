@@ -36,6 +36,8 @@ _HOW = {
     "imported": "mc.Evidence(labels, imported=...), in a command by select --scores-from FILE",
     "runs": "one Evidence per network: Evidence(labels, runs=(first, second, ...))",
     "validation": "Evidence of held-out samples from the same network",
+    "like": "Evidence(like=...), in a command by select --like FILE",
+    "unlike": "Evidence(unlike=...), in a command by select --unlike FILE",
     "similarity": "Evidence(similarity=K), K (n, n), in a command by select --similarity K.npy",
 }
 
@@ -63,6 +65,9 @@ class Evidence:
         imported: (n,), scores computed elsewhere, high = keep; NaN for a sample without one.
         runs: sequence of ``Evidence`` of the same samples, one for each network, for scores that average over networks.
         validation: ``Evidence`` of other samples (a validation set) from the same network.
+        like: ``Evidence`` of other samples from the same network that the chosen ones are to be like (a query set), or
+            their features (q, d) alone; see ``targeted_facility_location``.
+        unlike: the same of samples that the chosen ones are to be unlike (a private set).
         similarity: (n, n), how similar the samples are to one another, high = alike: an array, memory-mapped or not, or
             a sparse matrix of SciPy, whose missing entries are 0. It is symmetric, to 1e-6 of its largest number. Set
             functions take it in place of a kernel of their own (``facility_location``).
@@ -83,12 +88,15 @@ class Evidence:
     imported: np.ndarray | None = None
     runs: tuple[Evidence, ...] | None = None
     validation: Evidence | None = None
+    like: Evidence | None = None
+    unlike: Evidence | None = None
     similarity: Any = None
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
         given: dict[str, Any] = {"labels": None if self.labels is None else as_labels(self.labels),
-                                 "runs": _as_runs(self.runs)}
+                                 "runs": _as_runs(self.runs), "like": _as_samples(self.like),
+                                 "unlike": _as_samples(self.unlike)}
         first, n = self._size(given["labels"], probabilities)
         if probabilities is not None:
             if self.logits is not None:
@@ -155,7 +163,7 @@ class Evidence:
         return rest, replace(self.part(rest, EXTRACTED), validation=self.part(held_out, EXTRACTED))
 
     def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> Evidence:
-        """``Evidence`` of some of the samples; the validation set stays whole.
+        """``Evidence`` of some of the samples; the validation set, and what to be like and unlike, stay whole.
 
         If the samples are consecutive and in order, arrays are views, not copies.
 
@@ -168,7 +176,7 @@ class Evidence:
         """
         found = {name: part_of(getattr(self, name), rows, name) for name in fields}
         labels = None if self.labels is None else take(self.labels, rows)
-        return Evidence(labels, validation=self.validation, **found)
+        return Evidence(labels, validation=self.validation, like=self.like, unlike=self.unlike, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
         """Check that every field in ``needs`` is given, and finite for the samples ``rows``.
@@ -216,6 +224,11 @@ def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
     if given is not None and not given:
         raise MsCoresetError("runs must hold at least one Evidence; without runs, leave it out")
     return None if given is None else tuple(given)
+
+
+def _as_samples(given: Any) -> Evidence | None:
+    """The samples to be like or unlike, of which the features may be given alone."""
+    return given if given is None or isinstance(given, Evidence) else Evidence(features=given)
 
 
 def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:

@@ -387,6 +387,43 @@ def unexplained(jitter):
     return values_of
 
 
+def away(inputs, rows):
+    kernel = feature_kernel(inputs, rows)
+    return lambda picks: (1 - kernel[picks]).sum(axis=0)
+
+
+def away_from_nearest(inputs, rows):
+    kernel = feature_kernel(inputs, rows)
+    return lambda picks: (1 - kernel[picks]).min(axis=0)
+
+
+def coverage(alpha):
+    """What each sample adds to the saturated coverage of the features' kernel."""
+    def values_of(inputs, rows):
+        kernel = feature_kernel(inputs, rows)
+        enough = alpha * kernel.sum(axis=1)
+
+        def values(picks):
+            lacking = np.maximum(enough - kernel[:, picks].sum(axis=1), 0)
+            return np.minimum(kernel, lacking[:, None]).sum(axis=0)
+
+        return values
+    return values_of
+
+
+def concave(phi):
+    """What each sample adds to the sum of phi of the picks' features."""
+    def values_of(inputs, rows):
+        features = inputs["emb"][rows].astype(np.float64)
+
+        def values(picks):
+            sums = features[picks].sum(axis=0)
+            return (phi(sums + features) - phi(sums)).sum(axis=1)
+
+        return values
+    return values_of
+
+
 # What we compute: (package, inputs) -> array.
 
 @dataclass(frozen=True)
@@ -787,11 +824,23 @@ def _submodlib_and_apricot():
             yield Case(f"{folder}/gains", found["gains"], close(atol=1e-3))
         yield from _order_and_gains(f"apricot/GraphCut_cos01_alpha1/{greedy}", "graph_cut",
                                     same_order_within(feature_kernel), **options)
+        yield from _order_and_gains(f"apricot/SaturatedCoverage_cos01_alpha0.1/{greedy}", "saturated_coverage",
+                                    same_but_near_ties(coverage(0.1), ordered=True), **options)
+        for name, phi in (("sqrt", np.sqrt), ("log", np.log1p)):
+            yield from _order_and_gains(f"apricot/FeatureBased_{name}/{greedy}", "feature_based",
+                                        same_but_near_ties(concave(phi), ordered=True), concave=name, greedy=greedy)
+    for name, method, values_of in (("Sum", "disparity_sum", away), ("Min", "disparity_min", away_from_nearest)):
+        folder = f"submodlib/Disparity{name}_cos01/NaiveGreedy"
+        yield Case(f"{folder}/order", relabel_first(method, f"{folder}/order", kernel="features"),
+                   same_but_near_ties(values_of, ordered=True, given=1))
+        yield Case(f"{folder}/gains", relabel_first(method, f"{folder}/order", "gains", kernel="features"),
+                   close(atol=1e-4))
     yield from _kernels()
     some = (0, 10, 20)
     for key, method, options in (("FL_cos01", "facility_location", {}), ("LogDet_lam0.001", "log_determinant",
                                                                          {"jitter": 0.001}),
-                                 ("GraphCut_lam0.5", "graph_cut", {"factor": 0.5, "lam": 2.0})):
+                                 ("GraphCut_lam0.5", "graph_cut", {"factor": 0.5, "lam": 2.0}),
+                                 ("DisparitySum", "disparity_sum", {}), ("DisparityMin", "disparity_min", {})):
         yield Case(f"submodlib/{key}/value_of_0_10_20", value_of(some, method, kernel="features", **options),
                    same_value)
 
@@ -1274,9 +1323,6 @@ NOT_COMPARED = {
     "ccs/stratified/*/bin_sizes": "CCS closes the last stratum at 1.0001 times the maximum, in float32; ours at it",
     "ccs/stratified/*/picked_torchseed0": "drawn with torch's generator; ours with NumPy's",
     "submodlib/LogDet_cos01_lam0/*": "a singular kernel without regularisation: rounding decides",
-    "submodlib/Disparity*": "not a method of ours",
-    "apricot/SaturatedCoverage*": "not a method of ours",
-    "apricot/FeatureBased*": "not a method of ours",
     "d2/graph/*/start_density": "what picks begin with is not a result; the picks are compared",
     "d2/alloc/crafted_k0": "nothing to select is an error with us",
     "tdds/*/argsort": "the order of scores that are compared",

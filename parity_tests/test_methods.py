@@ -74,6 +74,16 @@ METHOD_OPTIONS = {
     "graph_cut": [*GREEDY, *KERNELS, {"lam": 2.0}, {"lam": 0.3}, ALREADY],
     "log_determinant": [*GREEDY, *(each for each in KERNELS if each["kernel"] != "euclidean"), {"kernel": "dot"},
                         {"jitter": 0.01}, ALREADY],
+    "disparity_sum": [*KERNELS, ALREADY],
+    "disparity_min": [*KERNELS, ALREADY],
+    "saturated_coverage": [*GREEDY, *KERNELS, {"alpha": 0.02}, {"alpha": 1.0}, ALREADY],
+    "sum_redundancy": [*GREEDY, *KERNELS, ALREADY],
+    "feature_based": [*GREEDY, {"concave": "log"}, {"concave": "sigmoid"}, ALREADY],
+    "max_coverage": [*GREEDY, {"threshold": 0.3}, ALREADY],
+    "set_coverage": [ALREADY],
+    "targeted_facility_location": [*GREEDY, {"kernel": "gradient"}, ALREADY],
+    "targeted_graph_cut": [*GREEDY, {"kernel": "gradient"}, {"lam": 2.0}, ALREADY],
+    "targeted_log_determinant": [{"kernel": "gradient"}, {"jitter": 0.01}, ALREADY],
     "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}, ALREADY],
 }
 RULE_OPTIONS = {

@@ -23,7 +23,8 @@ from ms_coreset.selectors.submodular.set_functions import FacilityLocation
 from ms_coreset.selectors.submodular.similarity import Dense
 from ms_coreset.training.dynamics import TrainingDynamics
 
-IN_ROUNDS = ["facility_location", "graph_cut", "k_center", "log_determinant"]
+IN_ROUNDS = ["facility_location", "graph_cut", "k_center", "log_determinant", "saturated_coverage", "sum_redundancy",
+             "feature_based", "max_coverage", "set_coverage"]
 
 
 class _OfThread(threading.local):

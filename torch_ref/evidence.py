@@ -22,6 +22,8 @@ class Evidence:
         imported: (n,) scores computed elsewhere, NaN for a sample without one, or None.
         runs: a tuple of evidence of the same samples from other networks, or None.
         validation: evidence of other samples from the same network, or None.
+        like: evidence of other samples that the chosen ones are to be like, or their features (q, d), or None.
+        unlike: the same of samples that they are to be unlike.
         similarity: (n, n) symmetric similarities of the samples, an array or a sparse matrix of SciPy, or None.
         probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
             number of its type.
@@ -36,6 +38,8 @@ class Evidence:
     imported: np.ndarray | None = None
     runs: tuple | None = None
     validation: object | None = None
+    like: Any = None
+    unlike: Any = None
     similarity: object | None = None
     probabilities: InitVar[object] = None
 

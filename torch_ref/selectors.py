@@ -12,7 +12,9 @@ from torch_ref.ccs import ccs
 from torch_ref.contextual_diversity import contextual_diversity
 from torch_ref.craig import craig
 from torch_ref.d2 import d2
+from torch_ref.disparity import disparity_min, disparity_sum
 from torch_ref.evidence import Evidence
+from torch_ref.feature_based import feature_based, max_coverage, set_coverage
 from torch_ref.glister import glister
 from torch_ref.gm_matching import gm_matching
 from torch_ref.gradmatch import gradmatch
@@ -29,6 +31,7 @@ from torch_ref.rules import RULES
 from torch_ref.score_and_rule import by_score, options_of
 from torch_ref.scores import SCORES
 from torch_ref.subzero import subzero
+from torch_ref.targeted import targeted_facility_location, targeted_graph_cut, targeted_log_determinant
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,9 @@ _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl",
 _OTHERS = (
     random, full, moderate, ccs, d2, prototype, ram_apl, herding, gm_matching, prune4rel, k_center,
     contextual_diversity, craig, lcmat, gradmatch, glister, submodular.facility_location,
-    submodular.graph_cut, submodular.log_determinant, subzero)
+    submodular.graph_cut, submodular.log_determinant, subzero, submodular.saturated_coverage,
+    submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage,
+    targeted_facility_location, targeted_graph_cut, targeted_log_determinant)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}
            for name in _RANKED} | {function.__name__: options_of(function) for function in _OTHERS}

@@ -119,6 +119,61 @@ def log_determinant(evidence: Evidence, rate: float, balance: bool, seed: int, j
     return _select(gains, evidence, rate, balance, seed, kernel, options, gamma, already_selected, True)
 
 
+def saturated_coverage(evidence: Evidence, rate: float, balance: bool, seed: int, alpha: float = 0.1,
+                       kernel: str = "gradient", greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9,
+                       gamma: float | None = None, already_selected: Sequence[int] = ()) -> Picks:
+    """Maximize sum_{i in V} min(sum_{j in S} s_ij, alpha sum_{j in V} s_ij).
+
+    Source: Lin & Bilmes, ACL 2011.
+
+    Args:
+        evidence: arrays about the n samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate applies to each class by itself.
+        seed: of the random generator.
+        alpha: above 0, at most 1.
+        kernel: see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
+
+    Returns:
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
+    """
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha is {alpha}, must be above 0 and at most 1")
+    options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
+    return _select(lambda s, picked: saturated_gains(s, picked, alpha), evidence, rate, balance, seed, kernel, options,
+                   gamma, already_selected)
+
+
+def sum_redundancy(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
+                   greedy: str = "lazy", epsilon: float = 0.1, beta: float = 0.9, gamma: float | None = None,
+                   already_selected: Sequence[int] = ()) -> Picks:
+    """Maximize -sum_{i, j in S} s_ij.
+
+    Args:
+        evidence: arrays about the n samples.
+        rate: share of the samples to keep, in (0, 1].
+        balance: whether the rate applies to each class by itself.
+        seed: of the random generator.
+        kernel: see ``similarities``.
+        greedy: name of the greedy maximizer, see ``submodular.maximize``.
+        epsilon: of the "stochastic" maximizer, in (0, 1).
+        beta: of the "approximate_lazy" maximizer, in (0, 1].
+        gamma: of the kernel "rbf".
+        already_selected: places to which the budget is added; they come first.
+
+    Returns:
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
+    """
+    options = {"greedy": greedy, "epsilon": epsilon, "beta": beta}
+    return _select(redundancy_gains, evidence, rate, balance, seed, kernel, options, gamma,
+                   already_selected)
+
+
 def facility_location_gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
     """f(S + j) - f(S) = sum_i max(0, s_ij - max(0, max_{m in S} s_im)) of every j."""
     covered = torch.zeros(len(similarity), dtype=similarity.dtype)
@@ -130,6 +185,18 @@ def facility_location_gains(similarity: torch.Tensor, picked: list[int]) -> torc
 def graph_cut_gains(similarity: torch.Tensor, picked: list[int], lam: float) -> torch.Tensor:
     """Gain lam sum_i s_ij - 2 sum_{i in S} s_ij - s_jj of every j."""
     return lam * similarity.sum(dim=0) - 2 * similarity[picked].sum(dim=0) - similarity.diagonal()
+
+
+def saturated_gains(similarity: torch.Tensor, picked: list[int], alpha: float) -> torch.Tensor:
+    """What j adds to sum_i min(sum_{m in S} s_im, alpha sum_m s_im), for every j."""
+    enough, have = alpha * similarity.sum(dim=1), similarity[:, picked].sum(dim=1)
+    before = torch.minimum(have, enough)
+    return (torch.minimum(have[:, None] + similarity, enough[:, None]) - before[:, None]).sum(dim=0)
+
+
+def redundancy_gains(similarity: torch.Tensor, picked: list[int]) -> torch.Tensor:
+    """-s_jj - 2 sum_{i in S} s_ij of every j."""
+    return -similarity.diagonal() - 2 * similarity[picked].sum(dim=0)
 
 
 def log_determinant_gains(similarity: torch.Tensor, picked: list[int], jitter: float) -> torch.Tensor:

@@ -37,7 +37,8 @@ class Entry:
         nested: whether the picks of a method or rule at a rate are the first picks at any higher rate (of each class,
             if balanced), or a function of the options that returns this.
         takes: fields of ``Evidence`` that it uses if they are given, but does not need, or a function of the options
-            that returns them: "validation", a validation set; "runs", whose arrays replace the evidence's own.
+            that returns them: "validation", "like" and "unlike", which are of other samples; "runs", whose arrays
+            replace the evidence's own.
         parallel: how several ranks share it, or a function of the options that returns this. For a score: "samples", if
             the value of a sample depends on that sample alone; "classes", if on its class. For a method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
@@ -104,6 +105,9 @@ class Entry:
                                                         for run in evidence.runs)]
         if "validation" in takes and evidence.validation is not None:
             checked.append((evidence.validation, (*labels, *needs), f"the validation set of {self.name}"))
+        sides = {name: getattr(evidence, name) for name in ("like", "unlike") if name in takes}
+        checked += [(samples, (*labels, *needs), f"{self.name}, of the samples to be {name},")
+                    for name, samples in sides.items() if samples is not None]
         for samples, fields, whose in checked:
             samples.require(fields, whose, current().part(len(samples)))
             if "logits" in fields and self._with(options, self.label_columns):

@@ -77,10 +77,19 @@ class Restricted:
         self._function.add(self._candidates[place])
 
 
-def naive(function: SetFunction, k: int) -> Picks:
-    """Compute the gain of every candidate at every pick."""
+def naive(function: SetFunction, k: int, scale: float = 0.0) -> Picks:
+    """Compute the gain of every candidate at every pick.
+
+    Args:
+        function: the set function, of an empty S.
+        k: how many to pick.
+        scale: size of the numbers whose differences the gains are, by which ties are told; 0: the first pick's gain.
+
+    Returns:
+        k ``Picks``.
+    """
     left = np.arange(len(function))
-    picks, found, scale = [], [], 0.0
+    picks, found = [], []
     for _ in range(k):
         gains = function.gains(left)
         scale = scale or _size(gains.max())

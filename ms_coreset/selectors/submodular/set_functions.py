@@ -23,7 +23,7 @@ from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_a
 from ms_coreset.selectors.submodular.similarity import Dense, blocks, of_upper_half
 
 if TYPE_CHECKING:
-    from ms_coreset.selectors.submodular.similarity import Similarity, WholeSimilarity
+    from ms_coreset.selectors.submodular.similarity import Between, Similarity, WholeSimilarity
 
 SMALLEST_VARIANCE = 1e-12
 _EQUAL_SIMILARITY = 1e-12
@@ -262,7 +262,7 @@ class LogDeterminant:
 
     batch = 128
 
-    def __init__(self, similarity: WholeSimilarity, k: int, jitter: float = 1e-6) -> None:
+    def __init__(self, similarity: Between, k: int, jitter: float = 1e-6) -> None:
         n = len(similarity)
         self._similarity = similarity
         self._coefficients, self._known = np.empty((n, k)), np.zeros(n, int)  # the c_j, and how many picks they know of
@@ -320,7 +320,7 @@ class ExplainedVariance(LogDeterminant):
 
     batch = 1
 
-    def __init__(self, similarity: WholeSimilarity, k: int) -> None:
+    def __init__(self, similarity: Between, k: int) -> None:
         super().__init__(similarity, k, jitter=0.0)
 
     def _gains_of(self, places: np.ndarray) -> np.ndarray:

@@ -140,14 +140,21 @@ class SumsOfRows(Protocol):
         """The sums of ``places``."""
 
 
-class WholeSimilarity(Similarity, Protocol):
-    """What graph cut and log determinant ask of similarities; see above."""
+class Between(Protocol):
+    """What log determinant asks of similarities; see above."""
+
+    def __len__(self) -> int:
+        """How many elements there are."""
 
     def between(self, places: np.ndarray | slice, others: np.ndarray) -> np.ndarray:
         """The similarities (m, m') of some places and others, a fresh array."""
 
     def diagonal(self) -> np.ndarray:
         """Each element's similarity to itself: (n,)."""
+
+
+class WholeSimilarity(Similarity, Between, Protocol):
+    """What graph cut asks of similarities, and all others; see above."""
 
     def sum_of_rows(self) -> SumsOfRows:
         """Of an empty S."""
