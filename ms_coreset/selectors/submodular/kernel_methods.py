@@ -25,7 +25,7 @@ from ms_coreset.selectors.submodular.greedy import NAMES, Maximizer
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, held
 
 ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
 DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
@@ -117,7 +117,7 @@ def similarity_of(evidence: Evidence, rows: np.ndarray, kernel: str | kernels.Ke
 
 
 def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels.Kernel, maximize: Maximizer,
-                     function: Callable[[AnySimilarity, int, float], SetFunction], hold: bool = False, *,
+                     function: Callable[..., SetFunction], hold: bool = False, *,
                      gamma: float | None = None, already_selected: Places = (), signed: bool = False) -> Selection:
     """Maximize a set function of the kernel over all samples, or within each class.
 
@@ -143,9 +143,10 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels
         require_not_negative(evidence.similarity, "this set function")
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         similarity = similarity_of(evidence, rows, kernel, gamma, signed)
-        if hold and not isinstance(similarity, Dense | kernels.Given):
-            similarity, = as_matrices([similarity], request.memory_bytes)
-        return lambda k: function(similarity, k, share)
+        if not hold or isinstance(similarity, Dense | kernels.Given):
+            return lambda k: function(similarity, k, share)
+        kept = held(similarity, request.memory_bytes)
+        return lambda k: function(kept, k, share)
 
     if current().size > 1 and not request.balance and not len(already_selected):
         return Selection(pick_by_group(evidence.groups, request, lambda rows, k: greedi(len(rows), k, request.seed,
