@@ -910,6 +910,54 @@ def _match(folder, options):
                sorted_weights)
 
 
+def _cords():
+    """CORDS' solvers, which match the sum of a class's gradients, and its strategies by them."""
+    solvers = {"OrthogonalMP_REG": "cpu", "OrthogonalMP_REG_NNLS": "nnls", "OrthogonalMP_REG_Parallel": "v0",
+               "OrthogonalMP_REG_Parallel_V1": "v1"}
+    single = {"OrthogonalMP_REG_NNLS_Parallel": "nnls", "OrthogonalMP_REG_Parallel": "v0",
+              "OrthogonalMP_REG_Parallel_V1": "v1"}
+    for where, k, rows in (("class3_k12", 12, 3), ("class7_k15", 15, 7)):
+        for lam in (0, 0.5):
+            options = {"budget": k, "rows": rows, "variant": "cords", "lam": lam, "refill": "none"}
+            for kind, names, rule in (("omp", solvers, close(1e-4, 1e-5)), ("omp_f32", single, close(1e-2, 5e-3))):
+                for name, solver in names.items():
+                    folder = f"cords/{kind}/{name}/lam{lam}/{where}"
+                    yield Case(f"{folder}/indices", picks_of("gradmatch", solver=solver, **options), same_members)
+                    yield Case(f"{folder}/weights", picks_of("gradmatch", solver=solver, field="weights", by_index=True,
+                                                             **options), rule)
+    for name, solver, lam in (("cpu_lam0", "cpu", 0), ("torchdev_v1_lam0.5", "v1", 0.5),
+                              ("torchdev_v0_lam0.5", "v0", 0.5)):
+        folder = f"cords/GradMatch_PerClass/{name}"
+        yield Case(f"{folder}/indices_sorted", _rounded_up(solver, lam, "indices"), same_members)
+        yield Case(f"{folder}/weights_sorted", _rounded_up(solver, lam, "weights"), close(1e-3, 1e-3))
+    folder, kernel = "cords/Craig_PerClass/sequential_sampler", block_diagonal(squared_nearness_kernel)
+    options = {"rate": 0.1, "balance": True, "variant": "cords"}
+    yield Case(f"{folder}/indices_sorted", picks_of("craig", **options), same_cover(kernel))
+    yield Case(f"{folder}/weights_sorted", picks_of("craig", field="weights", **options), same_total)
+
+
+def _rounded_up(solver, lam, field):
+    """GradMatch of each class, whose budgets CORDS rounds up, by index; what is missing of all is drawn."""
+    def compute(package, inputs):
+        weights, n = np.zeros(len(inputs.labels)), len(inputs.labels)
+        for rows in inputs.pools(True):
+            budget = math.ceil(Fraction(round(0.1 * n) * len(rows), n))
+            found = package.select("gradmatch", inputs.evidence(package, rows), budget / len(rows), variant="cords",
+                                   solver=solver, lam=lam, refill="none")
+            weights[rows[found.indices]] = found.weights
+        left = np.flatnonzero(weights == 0)
+        missing = max(0, round(0.1 * n) - (n - len(left)))
+        weights[np.random.RandomState(0).choice(left, missing, replace=False)] = 1
+        return np.flatnonzero(weights) if field == "indices" else weights[weights != 0]
+    return compute
+
+
+def squared_nearness_kernel(inputs, rows):
+    gradients = gradient_rows(inputs, rows)
+    squares = cdist(gradients, gradients, "sqeuclidean")
+    return squares.max() - squares
+
+
 def sorted_weights(actual, expected, inputs):
     """same weights, by size: rtol 1e-4, atol 1e-6"""
     np.testing.assert_allclose(actual, np.sort(expected), rtol=1e-4, atol=1e-6)
@@ -1307,12 +1355,8 @@ NOT_COMPARED = {
     "dc/gradmatch_fn/lam0.001/*": "DeepCore's selector ignores lam and has 1, and so has variant='deepcore'",
     "dc/Glister/scale1/gains_all_after_3_50_77": "gains after given picks are not a result; the order of picks is",
     "dc/DeepFool/r2_float64": "needs the network: compared in test_deepfool",
-    "cords/omp*": "CORDS removes negative coefficients inside the loop and stops at a repeated column; we pick k once "
-                  "and solve for weights >= 0 in the end, as the paper and DeepCore",
-    "cords/GradMatch_PerClass/*": "CORDS: as cords/omp, matches the sum, and fills up at random",
     "cords/Glister/PerClass_Naive_f0.1_eta0.1/order": "CORDS: the same for its first class; the validation gradient of "
                                                       "the later ones is not what the formula gives",
-    "cords/Craig_PerClass/sequential_sampler/*": "CORDS: similarities from squared distances; ours from distances",
     "cords/Craig_PerClass/as_is_quirk_shuffled_seed0/*": "CORDS maps shuffled rows with unshuffled indices: a bug",
     "moderate/median": "a class's centre is not a result; it is compared with the distances to it",
     "ccs/targets": "labels",

@@ -22,6 +22,7 @@ COSINE = {"metric": "cosine"}
 GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
 KERNELS = [{"kernel": name} for name in ("features", "cosine", "correlation", "euclidean", "rbf")] + [
     {"kernel": "rbf", "gamma": 0.3}]
+PER_BATCH, CORDS = {"per_batch": True, "batch_size": 3}, {"variant": "cords", "lam": 0.3}
 ALREADY = {"already_selected": (3, 1)}
 # What is tried of the options beside the defaults.
 SCORE_OPTIONS = {
@@ -66,8 +67,9 @@ METHOD_OPTIONS = {
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],
     "k_center": [{"already_selected": (3, 1)}, COSINE],
-    "craig": [*GREEDY, DEEPCORE, ALREADY],
-    "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],
+    "craig": [*GREEDY, DEEPCORE, ALREADY, {"variant": "cords"}, PER_BATCH, {**PER_BATCH, "variant": "cords"}],
+    "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE, PER_BATCH, {**PER_BATCH, **CORDS},
+                  *({**CORDS, "solver": name} for name in ("v0", "cpu", "nnls")), {**CORDS, "refill": "none"}],
     "glister": [{"eta": 1.0}, {"aggregate": "sum"}, {"rounds": 3}, DEEPCORE],
     "facility_location": [*GREEDY, *KERNELS, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"},
                           {"kernel": "euclidean", "neighbors": 3}, ALREADY, {**ALREADY, "greedy": "stochastic"}],

@@ -111,6 +111,8 @@ class Slice:
 
 AUTO = "auto"
 Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
+AnyVariant = Annotated[str, OneOf(("paper", "deepcore", "cords"))]  # the same, or as CORDS' code computes it
+NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
 Metric = Annotated[str, OneOf(("euclidean", "cosine"))]  # of features as given, or each at length 1
 Count = Annotated[int, Whole(1)]
 Probes = Annotated[int, Whole(0)]  # of ``neighbors.nearest_among``: 0, exact, or in how many cells neighbors are sought

@@ -6,7 +6,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.option_values import Positive
+from ms_coreset.selectors.option_values import NotNegative, Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.greedy import optimizer
@@ -16,7 +16,6 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     Epsilon,
     Greedy,
     Kernel,
-    NotNegative,
     goes_by_gradients,
     is_nested,
     kernel_bytes,

@@ -38,7 +38,6 @@ AnySimilarity = Cosine | kernels.OfProducts | kernels.OfFunction | kernels.Given
 Greedy = Annotated[str, OneOf(NAMES)]
 Epsilon = Annotated[float, Number(lambda value: 0 < value < 1, "above 0 and below 1")]
 Beta = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at most 1")]
-NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
 
 
 def needs_of_kernel(options: dict[str, Any]) -> tuple[str, ...]:

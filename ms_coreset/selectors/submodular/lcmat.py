@@ -12,14 +12,13 @@ from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.selectors.memory import BOUND
-from ms_coreset.selectors.option_values import Count, Positive
+from ms_coreset.selectors.option_values import Count, NotNegative, Positive
 from ms_coreset.selectors.quota import Request, pick_within_classes
 from ms_coreset.selectors.rules import TIE
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedy import lazy
 from ms_coreset.selectors.submodular.kernel_methods import (
-    NotNegative,
     gradients_of,
     sharing_by_class,
     similarities_work,

@@ -18,7 +18,7 @@ import numpy as np
 
 from ms_coreset.rows import row_wise
 from ms_coreset.selectors import last_layer_gradients, processors, products, row_blocks
-from ms_coreset.selectors.distances import distances_from_products
+from ms_coreset.selectors.distances import distances_from_products, squares_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
 from ms_coreset.selectors.neighbors import nearest_neighbors
 from ms_coreset.selectors.norms import unit_length
@@ -211,9 +211,9 @@ class Dense:
     def sum_of_rows(self) -> SumOfRows:
         return SumOfRows(self)
 
-    def nearness(self) -> Dense:
+    def nearness(self, margin: float = NEARNESS_MARGIN) -> Dense:
         """The similarities of these distances, written over them; see ``Nearness``."""
-        top = NEARNESS_MARGIN + self._matrix.max()
+        top = margin + self._matrix.max()
         return Dense(np.subtract(top, self._matrix, out=self._matrix))
 
 
@@ -402,9 +402,15 @@ class Held:
 
 
 class GradientDistance:
-    """d_ij = ||G_i - G_j|| of ``LastLayerGradients``, at least 1e-6; see ``distances.distances_from_products``."""
+    """d_ij = ||G_i - G_j|| of ``LastLayerGradients``, at least 1e-6; see ``distances.distances_from_products``.
 
-    def __init__(self, gradients: LastLayerGradients) -> None:
+    Args:
+        gradients: of the samples.
+        squared: d_ij is the square, at least 0.
+    """
+
+    def __init__(self, gradients: LastLayerGradients, squared: bool = False) -> None:
+        self._from_products = squares_from_products if squared else distances_from_products
         self._resident = last_layer_gradients.ResidentGradients(gradients)
         self._squares = gradients.squared_norms()
         self.width = gradients.features.shape[1], gradients.errors.shape[1]
@@ -414,22 +420,22 @@ class GradientDistance:
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         gram = self._resident.gram(self._resident.gradients.take(places), columns)
-        return distances_from_products(gram, self._squares[places], self._squares[columns])
+        return self._from_products(gram, self._squares[places], self._squares[columns])
 
-    def nearness(self) -> Nearness:
+    def nearness(self, margin: float = NEARNESS_MARGIN) -> Nearness:
         """The similarities of these distances."""
-        return Nearness(self)
+        return Nearness(self, margin)
 
 
 class Nearness:
-    """s_ij = max_kl d_kl - d_ij + 1e-3 of distances d, so that the smallest similarity is 1e-3 (CRAIG, LCMat)."""
+    """s_ij = max_kl d_kl - d_ij + margin of distances d: the margin is the smallest similarity (CRAIG, LCMat)."""
 
     batch = Cosine.batch
 
-    def __init__(self, distances: GradientDistance | CurvatureDistance) -> None:
+    def __init__(self, distances: GradientDistance | CurvatureDistance, margin: float = NEARNESS_MARGIN) -> None:
         self._distances = distances
         n = len(distances)
-        self._top = NEARNESS_MARGIN + max(distances.rows(block).max() for block in blocks(np.arange(n), n))
+        self._top = margin + max(distances.rows(block).max() for block in blocks(np.arange(n), n))
 
     def __len__(self) -> int:
         return len(self._distances)

@@ -10,7 +10,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.already_selected import Places as Selected
 from ms_coreset.selectors.catalogue import PRECOMPUTED, method
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.option_values import OneOf, Positive
+from ms_coreset.selectors.option_values import NotNegative, OneOf, Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular import kernels
@@ -22,7 +22,6 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     Epsilon,
     Greedy,
     Kernel,
-    NotNegative,
     goes_by_gradients,
     is_nested,
     kernel_bytes,
