@@ -13,7 +13,7 @@ from ms_coreset.stored_rows import StoredRows
 
 BLOCK_NUMBERS = 4 << 20  # that are looked at together, whether they can be used
 ASYMMETRY = 1e-6  # of the largest similarity: two that differ by less are one, but for rounding
-TILE = 2048  # columns of a tile that is compared with its mirror image
+TILE = 512  # columns of a tile that is compared with its mirror image
 LARGEST_FEATURE, SMALLEST_FEATURE = 1e15, 1e-6  # squares are finite in single precision
 
 

@@ -83,7 +83,8 @@ def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Se
     """``Work`` of facility location in groups (samples, how many such groups), one at a time if balanced."""
     width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
     if options.get("kernel") == PRECOMPUTED:
-        return Work(base + ROWS, pairs)
+        live = sum(times * _LIVE * live_pairs.BYTES * m**2 for m, times in ((size.pool, 1),))
+        return Work(base + ROWS + live, pairs)
     columns = size.columns if options.get("kernel", "gradient") == "gradient" else 1
     together = ((size.pool, 1),) if size.balance else groups
     matrices = 8 * sum(times * m**2 for m, times in together)
