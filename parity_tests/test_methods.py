@@ -19,7 +19,8 @@ RATES = (0.1, 0.25, 0.5, 0.8)
 COST = {"memory", "probes"}
 DEEPCORE = {"variant": "deepcore", "batch_size": 16}
 COSINE = {"metric": "cosine"}
-GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
+GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3},
+          {"greedy": "two_stage"}, {"greedy": "sample", "beta": 0.6}, {"greedy": "modular"}]
 KERNELS = [{"kernel": name} for name in ("features", "cosine", "correlation", "euclidean", "rbf")] + [
     {"kernel": "rbf", "gamma": 0.3}]
 ALREADY = {"already_selected": (3, 1)}

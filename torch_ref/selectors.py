@@ -24,7 +24,7 @@ from torch_ref.lcmat import lcmat
 from torch_ref.moderate import moderate
 from torch_ref.prototype import prototype
 from torch_ref.prune4rel import prune4rel
-from torch_ref.quota import Picks
+from torch_ref.quota import CostShare, Picks
 from torch_ref.quotas import with_quota
 from torch_ref.ram_apl import ram_apl
 from torch_ref.rules import RULES
@@ -80,6 +80,7 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     unknown = options.keys() - OPTIONS[str(method).lower()].keys()
     if unknown:
         raise ValueError(f"method {method} has no option {', '.join(sorted(unknown))}")
+    rate = _with_costs(evidence, rate, str(method).lower(), quota, options)
     return _coreset(evidence, rate, lambda: choose(evidence, rate, balance, seed, **options))
 
 
@@ -104,6 +105,18 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
         raise ValueError(f"unknown rule {rule!r}: there are {', '.join(RULES)}")
     rate, balance, options = _with_quota(evidence, rate, balance, quota, options)
     return _coreset(evidence, rate, lambda: by_score(evidence, rate, balance, seed, score, rule, **options))
+
+
+def _with_costs(evidence: Evidence, rate: float, method: str, quota: str | None, options: dict[str, Any]) -> float:
+    """The rate, or the share of the costs where the evidence has such."""
+    if evidence.cost is None:
+        return rate
+    if (METHODS[method] not in _OF_COSTS or quota or options.get("greedy", "lazy") not in ("lazy", "naive")
+            or len(options.get("already_selected", ()))):
+        raise ValueError(f"{method} with these options counts samples: it can't keep to costs")
+    if not (np.isfinite(evidence.cost) & (np.asarray(evidence.cost) > 0)).all():
+        raise ValueError("cost must be above 0, and finite")
+    return CostShare(rate, evidence.cost)
 
 
 def _with_quota(evidence: Evidence, rate: float, balance: bool, quota: str | None,
@@ -135,6 +148,10 @@ def _top_of(name: str) -> Callable[..., Picks]:
     return method
 
 
+_OF_COSTS = (
+    submodular.facility_location, submodular.graph_cut, submodular.log_determinant, submodular.saturated_coverage,
+    submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage,
+    targeted_facility_location, targeted_graph_cut, targeted_log_determinant)
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl", "prototype")]
 _OTHERS = (
     random, full, moderate, ccs, d2, prototype, ram_apl, herding, gm_matching, prune4rel, k_center,

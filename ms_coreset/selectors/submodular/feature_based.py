@@ -23,6 +23,7 @@ from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedi import greedi
 from ms_coreset.selectors.submodular.greedy import Maximizer, naive, optimizer
 from ms_coreset.selectors.submodular.kernel_methods import Beta, Epsilon, Greedy, is_nested, sharing_of
+from ms_coreset.selectors.submodular.knapsack import spend
 from ms_coreset.selectors.submodular.set_functions import SetFunction
 
 Concave = Callable[[np.ndarray], np.ndarray]
@@ -116,7 +117,7 @@ def _set_coverage_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(size.features_of(size.pool) + 8 * size.pool, 2 * size.d * size.over_pools(lambda m, k: m * k))
 
 
-@method("feature_based", needs=("features",), labels=False, cost="n d, and d per gain", work=_work,
+@method("feature_based", needs=("features",), takes=("cost",), labels=False, cost="n d, and d per gain", work=_work,
         aliases=("FeatureBased",), nested=is_nested, parallel=sharing_of, source=SOURCE)
 def feature_based(evidence: Evidence, request: Request, concave: ConcaveName = "sqrt", greedy: Greedy = "lazy",
                   epsilon: Epsilon = 0.1, beta: Beta = 0.9, already_selected: Places = ()) -> Selection:
@@ -147,7 +148,7 @@ def feature_based(evidence: Evidence, request: Request, concave: ConcaveName = "
                               already_selected)
 
 
-@method("max_coverage", needs=("features",), labels=False, cost="n d, and d per gain", work=_work,
+@method("max_coverage", needs=("features",), takes=("cost",), labels=False, cost="n d, and d per gain", work=_work,
         aliases=("MaxCoverage",), nested=is_nested, parallel=sharing_of,
         source="Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Feige, Journal of the ACM 1998")
 def max_coverage(evidence: Evidence, request: Request, threshold: Positive = 1.0, greedy: Greedy = "lazy",
@@ -177,7 +178,7 @@ def max_coverage(evidence: Evidence, request: Request, threshold: Positive = 1.0
     return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, phi), already_selected)
 
 
-@method("set_coverage", needs=("features",), labels=False, cost="n d k", work=_set_coverage_work,
+@method("set_coverage", needs=("features",), takes=("cost",), labels=False, cost="n d k", work=_set_coverage_work,
         aliases=("SetCover", "ProbabilisticSetCover"), nested=lambda options: not len(options["already_selected"]),
         parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Iyer et al., Submodular Combinatorial Information Measures with Applications in Machine Learning, "
@@ -237,6 +238,8 @@ def select_by_features(evidence: Evidence, request: Request, maximize: Maximizer
         amounts = Amounts(take(require_field(evidence.features), rows))
         return lambda k: function(amounts)
 
+    if evidence.cost is not None:
+        return spend(evidence, request, lambda rows: pool(rows, 1.0))
     if current().size > 1 and not request.balance and not len(already_selected):
         return Selection(pick_by_group(evidence.groups, request, lambda rows, k: greedi(len(rows), k, request.seed,
                                                                                         pool, maximize)))

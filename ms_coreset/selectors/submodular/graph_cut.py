@@ -33,7 +33,7 @@ def _graph_cut_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(kernel_bytes(size, options), 8 * size.n * size.d * size.columns)
 
 
-@method("graph_cut", needs=needs_of_kernel, cost="n C d, and C d per gain", work=_graph_cut_work,
+@method("graph_cut", needs=needs_of_kernel, takes=("cost",), cost="n C d, and C d per gain", work=_graph_cut_work,
         aliases=("GraphCut", "Submodular"), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
         label_columns=goes_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {DEEPCORE}")

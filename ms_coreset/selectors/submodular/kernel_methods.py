@@ -21,7 +21,8 @@ from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular import kernels
 from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedi import greedi
-from ms_coreset.selectors.submodular.greedy import NAMES, Maximizer
+from ms_coreset.selectors.submodular.greedy import DRAWING, NAMES, Maximizer
+from ms_coreset.selectors.submodular.knapsack import spend
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
@@ -53,14 +54,13 @@ def goes_by_gradients(options: dict[str, Any]) -> bool:
 
 def is_nested(options: dict[str, Any]) -> bool:
     """Whether picks at a rate are the first picks at any higher rate."""
-    # "stochastic" draws more candidates for smaller budgets.
-    return options["greedy"] != "stochastic" and not len(options.get("already_selected", ()))
+    return options["greedy"] not in DRAWING and not len(options.get("already_selected", ()))
 
 
 def sharing_of(options: dict[str, Any]) -> str:
     """How several ranks share the method, see ``catalogue.Entry``."""
-    # Draws of "stochastic" continue from class to class, and places already selected are those of all samples.
-    return "" if options["greedy"] == "stochastic" or len(options.get("already_selected", ())) else "rounds"
+    # Draws continue from class to class, and places already selected are those of all samples.
+    return "" if options["greedy"] in DRAWING or len(options.get("already_selected", ())) else "rounds"
 
 
 def sharing_by_class(options: dict[str, Any]) -> str:
@@ -147,6 +147,8 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels
             similarity, = as_matrices([similarity], request.memory_bytes)
         return lambda k: function(similarity, k, share)
 
+    if evidence.cost is not None:
+        return spend(evidence, request, lambda rows: pool(rows, 1.0))
     if current().size > 1 and not request.balance and not len(already_selected):
         return Selection(pick_by_group(evidence.groups, request, lambda rows, k: greedi(len(rows), k, request.seed,
                                                                                         pool, maximize)))

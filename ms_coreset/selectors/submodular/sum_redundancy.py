@@ -49,7 +49,7 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return Work(kernel_bytes(size, options), 8 * size.n * size.d * size.columns)
 
 
-@method("sum_redundancy", needs=needs_of_kernel, cost="n C d, and C d per gain", work=_work,
+@method("sum_redundancy", needs=needs_of_kernel, takes=("cost",), cost="n C d, and C d per gain", work=_work,
         aliases=("SumRedundancy",), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
         label_columns=goes_by_gradients,
         source="Schreiber, Bilmes & Noble, apricot: Submodular selection for data summarization in Python, JMLR 2020; "

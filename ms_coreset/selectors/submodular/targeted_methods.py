@@ -31,6 +31,7 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     similarities_work,
     similarity_of,
 )
+from ms_coreset.selectors.submodular.knapsack import spend
 from ms_coreset.selectors.submodular.set_functions import LogDeterminant, SetFunction
 from ms_coreset.selectors.submodular.similarity import Dense, as_matrices
 from ms_coreset.selectors.submodular.targeted import (
@@ -230,5 +231,7 @@ def _select(evidence: Evidence, request: Request, kernel: str | kernels.Kernel, 
             similarity, = as_matrices([similarity], request.memory_bytes)
         return lambda k: function(similarity, places, k)
 
+    if evidence.cost is not None:
+        return spend(evidence, request, pool)
     course = Continued(already_selected, evidence.groups)
     return course.select(request, lambda rows, k: course.add(rows, k, maximize, pool(rows)))
