@@ -94,7 +94,8 @@ def test_what_counts_samples_refuses_costs():
     for options in ({"greedy": "stochastic"}, {"already_selected": (3,)}, {"quota": "proportional"}):
         with pytest.raises(MsCoresetError, match=f"{next(iter(options))} .* does not go with Evidence"):
             mc.select("facility_location", evidence, 0.2, **options)
-    for wrong, message in ((np.zeros(60), "cost must be above 0; that of sample 0 is 0"), (np.full(60, np.nan), "cost")):
+    for wrong, message in ((np.zeros(60), "cost must be above 0; that of sample 0 is 0"),
+                           (np.full(60, np.nan), "cost")):
         with pytest.raises(MsCoresetError, match=message):
             mc.select("facility_location", mc.Evidence(features=evidence.features, cost=wrong), 0.2, kernel="features")
     with pytest.raises(MsCoresetError, match="pays for no sample: the cheapest costs 1"):

@@ -45,8 +45,8 @@ def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
 
 
 @method("facility_location", needs=needs_of_kernel, takes=("cost",), cost="n^2 (d + C), and n per gain",
-        work=_facility_location_work, aliases=("FacilityLocation",), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
-        label_columns=goes_by_gradients,
+        work=_facility_location_work, aliases=("FacilityLocation",), nested=is_nested, parallel=sharing_of,
+        labels=goes_by_gradients, label_columns=goes_by_gradients,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {DEEPCORE}")
 def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
                       epsilon: Epsilon = 0.1, beta: Beta = 0.9, neighbors: Count | None = None,
