@@ -24,8 +24,9 @@ from ms_coreset.evidence_checks import (
 from ms_coreset.randomness import hold_out
 from ms_coreset.rows import as_slice, take
 
+SIMILARITY = "similarity"  # the field that tells of each pair of samples
 # That tell of each sample, as labels do.
-FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs", "similarity", "cost")
+FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs", SIMILARITY, "cost")
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 WITHOUT_LABELS = "k_center, herding, or facility_location with kernel=features"  # to name to users
 _HOW = {
@@ -180,9 +181,7 @@ class Evidence:
         Returns:
             ``Evidence`` of m samples.
         """
-        found = {name: part_of(getattr(self, name), rows) for name in fields if name != "similarity"}
-        if "similarity" in fields and self.similarity is not None:
-            found["similarity"] = among(self.similarity, rows)
+        found = {name: part_of(getattr(self, name), rows, name) for name in fields}
         labels = None if self.labels is None else take(self.labels, rows)
         return Evidence(labels, validation=self.validation, like=self.like, unlike=self.unlike, **found)
 
@@ -246,8 +245,10 @@ def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:
     return labels is others if labels is None or others is None else np.array_equal(labels, others)
 
 
-def part_of(field: Any, rows: np.ndarray) -> Any:
-    """The part of a field of ``Evidence`` that belongs to the samples ``rows``."""
+def part_of(field: Any, rows: np.ndarray, name: str = "") -> Any:
+    """The part of a field of ``Evidence``, with its name, that belongs to the samples ``rows``."""
+    if name == SIMILARITY and field is not None:
+        return among(field, rows)
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)
     if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row; or (n,)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import sparse
 from scipy.spatial.distance import cdist
 
 import ms_coreset as mc
+from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.quota import classes
 from ms_coreset.selectors.submodular import kernel_methods
@@ -309,3 +311,63 @@ def test_rankings_of_digits_are_apricots(name, greedy, apricots):
         coreset = mc.select(name, evidence, len(ranking) / len(pixels), greedy=greedy, **options)
         np.testing.assert_array_equal(coreset.indices, ranking)
         np.testing.assert_allclose(coreset.gains, gains, atol=6e-5)
+
+
+# Commands
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", labels=LABELS, features=FEATURES)
+    np.save("near.npy", linear(FEATURES, FEATURES).astype(np.float32))
+    sparse.save_npz("near.npz", sparse.csr_matrix(linear(FEATURES, FEATURES)))
+    return tmp_path
+
+
+SELECT = ["--dataset", "arrays", "--data", "mine.npz", "--rate", "0.2"]
+
+
+@pytest.mark.parametrize("name", ["near.npy", "near.npz"])
+@pytest.mark.parametrize("method", METHODS[:2])
+def test_select_by_a_file_of_similarities(here, capsys, name, method):
+    words = [*SELECT, "--method", method, "--balance", "--similarity", name]
+    assert not main(words, "select")
+    path = f"index/arrays-mine-{method}-balanced-0.2.npz"
+    coreset = mc.Coreset.load(path)
+    matrix = np.load(name).astype(float) if name.endswith("y") else linear(FEATURES, FEATURES)
+    expected = mc.select(method, mc.Evidence(LABELS, similarity=matrix), 0.2, balance=True)
+    np.testing.assert_array_equal(coreset.indices, expected.indices)
+    np.testing.assert_allclose(coreset.gains, expected.gains, rtol=1e-9, atol=1e-9)
+    capsys.readouterr()
+    assert main(["--from-manifest", path, "--data", "mine.npz", "--similarity", name], "select") == 0
+    assert "byte for byte" in capsys.readouterr().out
+    assert not main(["show", path, "--no-data"], "coreset")
+    assert re.search(rf"  gains  +{coreset.gains[0]:.4g}, {coreset.gains[1]:.4g}", capsys.readouterr().out)
+
+
+def test_a_pool_and_the_library_take_the_file_too(here):
+    result = mc.run_selection(dataset="arrays", data="mine.npz", method="graph_cut", rate=0.5, pool=12,
+                              similarity="near.npz")
+    pool = result.coreset.pool
+    part = mc.select("graph_cut", mc.Evidence(similarity=linear(FEATURES[pool], FEATURES[pool])), 0.5)
+    np.testing.assert_array_equal(result.coreset.indices, pool[part.indices])
+    np.testing.assert_allclose(result.coreset.gains, part.gains)
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["--method", "herding", "--similarity", "near.npy"], "--similarity near.npy is of no use to herding: it goes with "
+     "facility_location, graph_cut"),
+    (["--method", "graph_cut", "--kernel", "features", "--similarity", "near.npy"],
+     "--similarity near.npy is of no use to graph_cut with kernel features"),
+    (["--method", "graph_cut", "--kernel", "precomputed"], "graph_cut: kernel precomputed goes with --similarity FILE"),
+    (["--method", "graph_cut", "--similarity", "none.npy"], "none.npy"),
+    (["--method", "graph_cut", "--similarity", "mine.npz"], "mine.npz is not a sparse matrix"),
+    (["--method", "graph_cut", "--similarity", "near.csv"], "near.csv: similarities are read of .npy"),
+    (["--method", "graph_cut", "--similarity", "small.npy"], "small.npy: similarity must be numbers of shape"),
+    (["--method", "graph_cut", "--similarity", "odd.npy"], "similarity must be symmetric")])
+def test_the_command_says_in_a_line_what_is_wrong(here, capsys, words, message):
+    np.save("small.npy", np.eye(3))
+    np.save("odd.npy", spoilt((3, 4), 9))
+    assert main([*SELECT, *words], "select") == 2
+    error = capsys.readouterr().err
+    assert message in error and error.splitlines()[-1].startswith("error: ")

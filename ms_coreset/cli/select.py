@@ -70,6 +70,9 @@ def parser(typed: str) -> argparse.ArgumentParser:
         "pickled dictionary; of all samples for the score imported, of a part for extrapolated, which needs features")
     add(group, "--scores-low", action="store_true", help="what is to be kept has low scores: they count negative")
     add(group, "--scores-key", metavar="NAME", help="which scores of --scores-from, where there are several")
+    add(group, "--similarity", metavar="FILE", help="similarities of all samples with all, made elsewhere, for "
+        f"{', '.join(name for name in list_methods() if 'kernel' in METHODS[name].options)}: .npy (n, n), or .npz of "
+        "scipy.sparse.save_npz")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_record_option(add_network_options(options), "all")

@@ -1,7 +1,7 @@
 """The job of ``select``: train or load a network, compute its answers for every sample, choose which to keep."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_
 from ms_coreset.jobs.out_of_fold import require_foldable, scores_in
 from ms_coreset.jobs.patch_evidence import require_evidence
 from ms_coreset.jobs.provenance import base_of, changed_arrays, tell_changes
+from ms_coreset.jobs.similarity_files import by_similarity
 from ms_coreset.jobs.sources import Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, WrongLabels, tell_if_poor, trust_in, wrong_labels
@@ -105,6 +106,7 @@ def select(job: SelectionJob) -> SelectionResult:
         MsCoresetError: for what can't be meant, is missing, or does not fit in the memory.
     """
     unsaid, wanted, steps = job.former is None and is_nothing_said(job), with_defaults(job), Steps()
+    wanted = replace(wanted, choice=by_similarity(_choice_of(wanted), job.sources.evidence.similarity))
     _choice_of(wanted).require_agreement(wanted.request)
     require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
     require_foldable(wanted.sources, scores_in(_choice_of(wanted)))

@@ -164,6 +164,7 @@ class EvidenceSource:
         scores_low: whether low scores are to be kept
         cache: folder of extracted evidence
         dynamics: folder of training dynamics that were recorded elsewhere, see ``Recorder``
+        similarity: file of similarities that were computed elsewhere, see ``similarity_files.with_similarity``
 
     Raises:
         MsCoresetError: for another kind.
@@ -180,6 +181,7 @@ class EvidenceSource:
     memory: int | str | None = None
     folds: int | None = None
     dynamics: str | None = None
+    similarity: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (None, NETWORK, PATCHES):
