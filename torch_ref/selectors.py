@@ -21,6 +21,7 @@ from torch_ref.gradmatch import gradmatch
 from torch_ref.herding import herding
 from torch_ref.k_center import k_center
 from torch_ref.lcmat import lcmat
+from torch_ref.mixture import mixture
 from torch_ref.moderate import moderate
 from torch_ref.prototype import prototype
 from torch_ref.prune4rel import prune4rel
@@ -151,14 +152,14 @@ def _top_of(name: str) -> Callable[..., Picks]:
 _OF_COSTS = (
     submodular.facility_location, submodular.graph_cut, submodular.log_determinant, submodular.saturated_coverage,
     submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage,
-    targeted_facility_location, targeted_graph_cut, targeted_log_determinant)
+    targeted_facility_location, targeted_graph_cut, targeted_log_determinant, mixture)
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl", "prototype")]
 _OTHERS = (
     random, full, moderate, ccs, d2, prototype, ram_apl, herding, gm_matching, prune4rel, k_center,
     contextual_diversity, craig, lcmat, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant, subzero, submodular.saturated_coverage,
     submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage,
-    targeted_facility_location, targeted_graph_cut, targeted_log_determinant)
+    targeted_facility_location, targeted_graph_cut, targeted_log_determinant, mixture)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}
            for name in _RANKED} | {function.__name__: options_of(function) for function in _OTHERS}

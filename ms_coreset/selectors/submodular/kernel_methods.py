@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.distributed import current
 from ms_coreset.evidence import EXTRACTED, Evidence, require_field
 from ms_coreset.evidence_checks import require_not_negative
 from ms_coreset.rows import take
@@ -16,13 +15,11 @@ from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.selectors.memory import BLOCKS, BOUND, as_text, matrix_bytes
 from ms_coreset.selectors.option_values import Number, OneOf, OrFunction
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular import kernels
-from ms_coreset.selectors.submodular.continued import Continued
-from ms_coreset.selectors.submodular.greedi import greedi
 from ms_coreset.selectors.submodular.greedy import DRAWING, NAMES, Maximizer
-from ms_coreset.selectors.submodular.knapsack import spend
+from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
@@ -141,19 +138,20 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels
     """
     if kernel == PRECOMPUTED and not signed:
         require_not_negative(evidence.similarity, "this set function")
+
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         similarity = similarity_of(evidence, rows, kernel, gamma, signed)
-        if hold and not isinstance(similarity, Dense | kernels.Given):
-            similarity, = as_matrices([similarity], request.memory_bytes)
+        similarity = held(similarity, request) if hold else similarity
         return lambda k: function(similarity, k, share)
 
-    if evidence.cost is not None:
-        return spend(evidence, request, lambda rows: pool(rows, 1.0))
-    if current().size > 1 and not request.balance and not len(already_selected):
-        return Selection(pick_by_group(evidence.groups, request, lambda rows, k: greedi(len(rows), k, request.seed,
-                                                                                        pool, maximize)))
-    course = Continued(already_selected, evidence.groups)
-    return course.select(request, lambda rows, k: course.add(rows, k, maximize, pool(rows, 1.0)))
+    return maximize_pools(evidence, request, maximize, pool, already_selected, rounds=True)
+
+
+def held(similarity: AnySimilarity, request: Request) -> AnySimilarity:
+    """The similarities as a matrix, if that fits in the memory of the call."""
+    if isinstance(similarity, Dense | kernels.Given):
+        return similarity
+    return as_matrices([similarity], request.memory_bytes)[0]
 
 
 def gradients_of(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:
