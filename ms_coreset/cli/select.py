@@ -73,6 +73,11 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--similarity", metavar="FILE", help="similarities of all samples with all, made elsewhere, for "
         f"{', '.join(name for name in list_methods() if 'kernel' in METHODS[name].options)}: .npy (n, n), or .npz of "
         "scipy.sparse.save_npz")
+    add(group, "--cost", metavar="FILE", help="what each sample costs, .npy (n,): the set functions, such as "
+        "facility_location, keep samples for the share --rate of all costs")
+    add(group, "--like", metavar="FILE", help="samples that the chosen ones are to be like, for the targeted set "
+        "functions: .npy, their features, or .npz of features, labels and logits")
+    add(group, "--unlike", metavar="FILE", help="the same of samples that the chosen ones are to be unlike")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_record_option(add_network_options(options), "all")
