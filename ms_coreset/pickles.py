@@ -34,7 +34,7 @@ class _Type:
 
     def set_state(self, state: Any) -> None:
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">"):
-            self.made = self.made.newbyteorder(state[1])
+            self.made = np.dtype(state[1] + self.made.str[1:])
 
 
 class Blank:

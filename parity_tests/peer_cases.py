@@ -824,6 +824,17 @@ def _submodlib_and_apricot():
             yield Case(f"{folder}/gains", found["gains"], close(atol=1e-3))
         yield from _order_and_gains(f"apricot/GraphCut_cos01_alpha1/{greedy}", "graph_cut",
                                     same_order_within(feature_kernel), **options)
+        yield from _order_and_gains(f"apricot/SaturatedCoverage_cos01_alpha0.1/{greedy}", "saturated_coverage",
+                                    same_but_near_ties(coverage(0.1), ordered=True), **options)
+        for name, phi in (("sqrt", np.sqrt), ("log", np.log1p)):
+            yield from _order_and_gains(f"apricot/FeatureBased_{name}/{greedy}", "feature_based",
+                                        same_but_near_ties(concave(phi), ordered=True), concave=name, greedy=greedy)
+    for name, method, values_of in (("Sum", "disparity_sum", away), ("Min", "disparity_min", away_from_nearest)):
+        folder = f"submodlib/Disparity{name}_cos01/NaiveGreedy"
+        yield Case(f"{folder}/order", relabel_first(method, f"{folder}/order", kernel="features"),
+                   same_but_near_ties(values_of, ordered=True, given=1))
+        yield Case(f"{folder}/gains", relabel_first(method, f"{folder}/order", "gains", kernel="features"),
+                   close(atol=1e-4))
     yield from _kernels()
     some = (0, 10, 20)
     for key, method, options in (("FL_cos01", "facility_location", {}), ("LogDet_lam0.001", "log_determinant",

@@ -53,6 +53,7 @@ def test_state_dicts_are_read_as_torch_reads_them(tmp_path, former, wrapped):
     for name, tensor in wanted.items():
         expected = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).detach().numpy()
         assert read[name].dtype == expected.dtype and read[name].flags.c_contiguous
+        assert read[name].dtype.isbuiltin  # MindSpore 2.7.1 knows no float32 that names its byte order
         np.testing.assert_array_equal(read[name], expected)
 
 

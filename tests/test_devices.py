@@ -56,6 +56,7 @@ LIMITED = {
     "mindspore.nn.Conv2d": "grouped only by channel", "mindspore.ops.MatMul": "no float64: kernels.float_type",
     "mindspore.Parameter": "arguments that are not given",
     "mindspore.nn.Dense": "for more than six dimensions: here two",
+    "mindspore.jit": "of a backend that is not used",
     "mindspore.nn.ZeroPad2d": "no negative padding, five dimensions: here 1 and four",
 }
 # Names that are announced to change after 2.9, and what of it concerns us.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -23,6 +24,7 @@ from ms_coreset.selectors import METHODS, SCORES, memory
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.estimate import Size
 from ms_coreset.selectors.memory import as_bytes, as_text, fits_as_matrices, free_bytes
+from ms_coreset.selectors.processors import products_per_second
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.submodular import similarity
 
@@ -522,3 +524,20 @@ def test_arrays_are_what_was_said_for_uneven_classes_and_any_type(
     found = estimate_bytes(method, counts, d, rate, balance, dtype, options)
     constant = memory.BLOCKS + 40 * n
     assert (found - constant) / 1.3 <= measured <= 1.3 * found + constant, (found, measured)
+
+
+def test_what_takes_long_is_told_with_what_is_quicker(monkeypatch):
+    monkeypatch.setattr(sys.modules[mc.estimate.__module__], "products_per_second", lambda: 1e10)
+    size = {"n": 2_000_000, "d": 256, "classes": 100, "rate": 0.01, "memory": "20G"}
+    found = mc.estimate("facility_location", **size, kernel="features", neighbors=50)
+    assert dict(found.quicker) == {
+        "balance": mc.estimate("facility_location", **size, kernel="features", neighbors=50, balance=True).operations,
+        "probes 8": mc.estimate("facility_location", **size, kernel="features", neighbors=50, probes=8).operations}
+    assert re.search(r"operations, at least 3 days here; quicker: balance, at least 4\d minutes here, probes 8, at "
+                     r"least \d+ minutes here$", str(found))
+    assert not dict(mc.estimate("facility_location", **size, neighbors=50).quicker).keys() & {"probes 8"}
+    assert mc.estimate("moderate", **size).quicker == () and "here" not in str(mc.estimate("moderate", **size))
+
+
+def test_the_processors_speed_is_measured():
+    assert 1e8 < products_per_second() < 1e14

@@ -24,7 +24,14 @@ from ms_coreset.selectors.submodular.set_functions import (
     NeighborFacilityLocation,
     Separate,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, GradientDistance, Nearness, as_matrices
+from ms_coreset.selectors.submodular.similarity import (
+    Cosine,
+    Dense,
+    GradientDistance,
+    Held,
+    Nearness,
+    as_matrices,
+)
 from parity_tests.peer_vectors import with_peers
 
 pytestmark = pytest.mark.usefixtures("cpu")
@@ -129,20 +136,32 @@ def test_lazy_is_naive_ties_and_duplicates_too(name, n, distinct, seed, batch):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 80), st.integers(1, 80), st.integers(0, 10**6), st.integers(1, 5), st.booleans(),
+@given(st.integers(1, 80), st.integers(1, 80), st.integers(0, 10**6), st.integers(1, 5),
+       st.sampled_from(["not held", "matrix", "held"]),
        st.sampled_from(["lazy", "naive", "approximate_lazy", "stochastic"]))
 def test_the_pairs_that_still_count_give_the_picks_of_all_pairs(n, distinct, seed, first_look, hold, greedy):
     """Also with duplicates and zero vectors, and with similarities that are not held."""
     rng = np.random.RandomState(seed)
     vectors = rng.randint(-2, 3, (min(distinct, n), 4)).astype(float)[rng.randint(0, min(distinct, n), n)]
-    similarity, = as_matrices([Cosine.of_features(vectors)], np.inf if hold else 0)
-    never = optimizer(greedy)(FacilityLocation(similarity, memory=0), n).places
+    cosine = Cosine.of_features(vectors)
+    never = optimizer(greedy)(FacilityLocation(cosine, memory=0), n).places
+    similarity = {"not held": cosine, "matrix": as_matrices([cosine], np.inf)[0], "held": Held(cosine)}[hold]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(set_functions, "_FEW_LIVE", 1.1)
         patch.setattr(set_functions, "_FIRST_LOOK", first_look)
         function = FacilityLocation(similarity)
         assert optimizer(greedy)(function, n).places.tolist() == never.tolist()
     assert n <= first_look or function.batch is None
+
+
+@pytest.mark.parametrize("greedy", ["lazy", "naive", "approximate_lazy", "stochastic"])
+def test_similarities_that_are_held_are_computed_once(greedy, monkeypatch):
+    cosine, asked = Cosine.of_features(np.random.RandomState(3).randn(60, 5)), []
+    compute = cosine.rows
+    monkeypatch.setattr(cosine, "rows", lambda places, columns=slice(None): (
+        asked.append(len(places) * len(range(60)[columns])), compute(places, columns))[1])
+    optimizer(greedy)(FacilityLocation(Held(cosine)), 20)
+    assert sum(asked) <= 60 + 60 * 60  # the first pick's, and the matrix
 
 
 def test_facility_location_collects_the_pairs_that_count_where_memory_allows():
@@ -233,7 +252,7 @@ def test_memory_changes_nothing_but_the_time(name, balance, monkeypatch):
     evidence = evidence_of()
     expected = mc.select(name, evidence, 0.3, balance=balance)
     monkeypatch.setattr("ms_coreset.selectors.submodular.similarity.BLOCK_BYTES", 8 * 80 * 7)
-    monkeypatch.setattr("ms_coreset.selectors.submodular.similarity._dense", None)
+    monkeypatch.setattr("ms_coreset.selectors.submodular.similarity._with_matrix", None)
     coreset = mc.select(name, evidence, 0.3, balance=balance, memory=0)
     np.testing.assert_array_equal(coreset.indices, expected.indices)
     np.testing.assert_array_equal(coreset.weights, expected.weights)

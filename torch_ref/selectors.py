@@ -1,7 +1,7 @@
 """Selection by the name of a method, or of a score and a rule."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class Coreset:
     indices: np.ndarray
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
+    _: KW_ONLY
     gains: np.ndarray | None = None
 
 
@@ -136,7 +137,7 @@ def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Co
     indices, weights, scores, *gains = choose()
     if len(indices) == 0:
         raise ValueError(f"rate {rate} of {len(evidence.labels)} samples selects nothing: give a larger rate")
-    return Coreset(np.asarray(indices, np.int64), weights, scores, *gains)
+    return Coreset(np.asarray(indices, np.int64), weights, scores, gains=gains[0] if gains else None)
 
 
 def _top_of(name: str) -> Callable[..., Picks]:

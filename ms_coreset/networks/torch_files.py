@@ -290,7 +290,7 @@ def _former(file: Content) -> tuple[Any, dict[str, np.ndarray]]:
 
 
 def _numbers(content: bytes, storage: _Storage, order: Literal["<", ">"]) -> np.ndarray:
-    numbers = np.frombuffer(content, np.dtype(_TYPES[storage.kind]).newbyteorder(order))
+    numbers = np.frombuffer(content, order + _TYPES[storage.kind])
     if len(numbers) != storage.length:
         raise Refused(f"its storage {storage.key[:40]!r} holds {len(numbers):,} numbers, not {storage.length:,}")
     return numbers.astype(numbers.dtype.newbyteorder("="), copy=False)

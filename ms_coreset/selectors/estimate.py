@@ -13,12 +13,14 @@ import numpy as np
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.catalogue import METHODS
 from ms_coreset.selectors.memory import BLOCKS, as_text
+from ms_coreset.selectors.processors import on_host, products_per_second
 from ms_coreset.selectors.quota import Request, budget
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.catalogue import Entry
 
 _LARGEST = 10**12  # samples, features or classes
+_MANY = 10**12  # operations that may take more than a minute
 
 
 class Work(NamedTuple):
@@ -138,6 +140,7 @@ class Estimate:
         memory: bytes that the selection may use.
         note: what the method will do to fit into the memory, or "".
         remedies: if it does not fit, other arguments, in words, that would.
+        quicker: pairs (other arguments, in words; their operations), if there are many operations.
     """
 
     method: str
@@ -147,6 +150,7 @@ class Estimate:
     memory: int
     note: str = ""
     remedies: tuple = ()
+    quicker: tuple = ()
 
     @property
     def fits(self) -> bool:
@@ -156,7 +160,9 @@ class Estimate:
     def __str__(self) -> str:
         line = (f"{self.method}: about {as_text(self.peak)} of memory beside the data, of {as_text(self.memory)} that "
                 f"it may use; {self.operations:.1e} operations")
-        return f"{line}; {self.note}" if self.note else line
+        line += _hours(self.operations)
+        quicker = ", ".join(words + _hours(operations) for words, operations in self.quicker)
+        return "; ".join(part for part in (line, self.note, f"quicker: {quicker}" if quicker else "") if part)
 
     def require_fit(self) -> None:
         """Raise ``MsCoresetError``, saying what would fit, unless it fits."""
@@ -197,7 +203,9 @@ def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate:
     size = size_of(n, d, classes, request=Request(rate, bool(balance), memory=memory), dtype=dtype)
     options = {**entry.options, **options}
     found = _estimate(entry, size, options)
-    return found if found.fits else replace(found, remedies=tuple(_remedies(entry, size, options)))
+    if not found.fits:
+        return replace(found, remedies=tuple(_remedies(entry, size, options)))
+    return replace(found, quicker=tuple(_quicker(entry, size, options)))
 
 
 def size_of(n: int, d: int, classes: int | Sequence[int], *, request: Request, dtype: Any) -> Size:
@@ -294,6 +302,34 @@ def _remedies(entry: Entry, size: Size, options: dict[str, Any]) -> Iterator[str
     pool = next((n for n in pools if fits(size.part_of_size(n))), None)
     if pool is not None:
         yield f"a pool of {pool} samples"
+
+
+def _quicker(entry: Entry, size: Size, options: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """Changes that divide many operations by 4 or more, and how many are left."""
+    now = _estimate(entry, size, options).operations
+    if now < _MANY:
+        return
+    by_cells = options.get("kernel", "features") == "features" and options.get("neighbors") is not None
+    changes: list[tuple[str, Size, dict[str, Any]]] = []
+    changes += [("balance", replace(size, balance=True), {})] if not size.balance and size.classes > 1 else []
+    changes += [("probes 8", size, {"probes": 8})] if by_cells and not options.get("probes", 1) else []
+    changes += [("greedy stochastic", size, {"greedy": "stochastic"})] if "greedy" in options else []
+    for words, changed, other in changes:
+        left = _estimate(entry, changed, {**options, **other}).operations
+        if left <= now / 4:
+            yield words, left
+
+
+def _hours(operations: float) -> str:
+    """", at least 3 hours here" for many operations of this processor, else nothing."""
+    if operations < _MANY or not on_host():
+        return ""
+    minutes = operations / products_per_second() / 60
+    if minutes < 1:
+        return ""
+    size, unit = next((minutes / of, unit) for of, unit in ((1440, "days"), (60, "hours"), (1, "minutes"))
+                      if minutes >= 2 * of or of == 1)
+    return f", at least {size:,.0f} {unit} here"
 
 
 def row_by_row(size: Size, options: dict[str, Any]) -> Work:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from ms_coreset.selectors import row_blocks
 from ms_coreset.selectors.row_blocks import blocks
+from ms_coreset.stored_rows import StoredRows
 
 
 def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
@@ -16,13 +19,20 @@ def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
 
     Args:
         rows: (m, d).
-        metric: "euclidean": the rows as they are; "cosine": each at length 1, float64.
+        metric: "euclidean": the rows as they are; "cosine": each at length 1, float64. Those that lie in files stay
+            there, and are brought to length 1 whenever they are read.
 
     Returns:
         (m, d).
     """
     if metric == "euclidean":
         return rows
+    if isinstance(rows, StoredRows):
+        return cast("np.ndarray", StoredRows("features", rows, lambda block, places: _unit_rows(block), np.float64))
+    return _unit_rows(rows)
+
+
+def _unit_rows(rows: np.ndarray) -> np.ndarray:
     unit = np.array(rows, np.float64)
     for part in blocks(len(unit), unit.itemsize * unit.shape[1]):
         unit[part] /= np.maximum(np.abs(unit[part]).max(axis=1), np.finfo(float).tiny)[:, None]  # squares stay finite

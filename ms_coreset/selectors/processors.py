@@ -7,6 +7,7 @@ hundredth of the time for a small operation. Decisions between near candidates a
 from __future__ import annotations
 
 import threading
+import timeit
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ContextDecorator, contextmanager
@@ -47,6 +48,15 @@ def host_alone() -> Iterator[None]:
 def float_type() -> type[np.floating]:
     """NumPy's float64 where the device computes in it, float32 on Ascend."""
     return np.float32 if current_device() == "Ascend" else np.float64
+
+
+@cache
+def products_per_second() -> float:
+    """Multiplications and additions a second in products of float64 matrices, on all threads, measured in some ms."""
+    side = np.ones((400, 400))
+    with one_blas_thread:
+        seconds = min(timeit.repeat(lambda: side @ side, number=1, repeat=5))
+        return 2 * 400**3 / seconds * one_blas_thread.threads
 
 
 class _OneBlasThread(ContextDecorator):

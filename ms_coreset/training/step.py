@@ -220,7 +220,8 @@ class Compiled:
         except _DrawsItself as reason:
             self._give_up(reason)
             return self._function(*operands)
-        graph = mindspore.jit(self._function, fullgraph=True)
+        # By default 2.7.1 takes GraphEngine on some Ascends, which is for its graph mode alone.
+        graph = mindspore.jit(self._function, fullgraph=True, backend="ms_backend")
         masks.draw()
         with masks.in_place():
             try:

@@ -55,7 +55,6 @@ def craig(evidence: Evidence, request: Request, greedy: Greedy = "lazy", epsilon
 
     Departures: DeepCore's unbalanced gains count only the first batch, and it assigns the samples of a class without a
     pick to the lowest pick; no variant here does either.
-    pick to the lowest pick; neither is done here in any variant.
 
     Args:
         evidence: with labels, ``features`` and ``logits``.

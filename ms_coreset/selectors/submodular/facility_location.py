@@ -7,6 +7,7 @@ from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
+from ms_coreset.selectors.memory import BOUND
 from ms_coreset.selectors.neighbors import pairs_sought
 from ms_coreset.selectors.option_values import Count, Positive, Probes
 from ms_coreset.selectors.quota import Request
@@ -33,11 +34,12 @@ from ms_coreset.selectors.submodular.set_functions import (
     FacilityLocation,
     NeighborFacilityLocation,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine
+from ms_coreset.selectors.submodular.similarity import CosineOfFeatures, Held
 
 
 def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
-    m, base = size.pool, kernel_bytes(size, options)
+    m = size.pool
+    base = size.features_of(m) + BOUND * m if options["probes"] else kernel_bytes(size, options)
     if options["neighbors"] is None:
         return similarities_work(size, options, base, size.pools)
     pairs = size.over_pools(lambda m, k: pairs_sought(m, options["probes"]))
@@ -101,13 +103,13 @@ def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gr
     if probes and (neighbors is None or kernel != "features"):
         raise MsCoresetError(f"facility_location: probes {probes} goes with neighbors and with kernel features")
 
-    def function(similarity: AnySimilarity, k: int, share: float) -> FacilityLocation | NeighborFacilityLocation:
+    def function(similarity: AnySimilarity | Held, k: int, share: float) -> FacilityLocation | NeighborFacilityLocation:
         if isinstance(similarity, Given) and similarity.is_sparse and neighbors is None:
             return NeighborFacilityLocation([similarity.pairs()], len(similarity))
         if neighbors is None:
             return FacilityLocation(similarity, request.memory_bytes)
         count = min(neighbors, len(similarity))
-        if probes and isinstance(similarity, Cosine):
+        if probes and isinstance(similarity, CosineOfFeatures):
             return NeighborFacilityLocation.of_pairs(*similarity.most_similar(count, probes, request.seed))
         return NeighborFacilityLocation.of(similarity, count)
 

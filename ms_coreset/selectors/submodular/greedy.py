@@ -208,7 +208,6 @@ def stochastic(function: SetFunction, k: int, epsilon: float, rng: np.random.Ran
 
     Source: Mirzasoleiman et al., Lazier Than Lazy Greedy, AAAI 2015. Departure: DeepCore draws with epsilon 0.9, for
     which that bound is empty, and assigns its first gains to the wrong candidates.
-    which that bound is void, and gives its first gains to the wrong candidates.
 
     Args:
         function: the set function, of an empty S.

@@ -23,7 +23,7 @@ from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices, held
 
 ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
 DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
@@ -114,7 +114,7 @@ def similarity_of(evidence: Evidence, rows: np.ndarray, kernel: str | kernels.Ke
 
 
 def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels.Kernel, maximize: Maximizer,
-                     function: Callable[[AnySimilarity, int, float], SetFunction], hold: bool = False, *,
+                     function: Callable[..., SetFunction], hold: bool = False, *,
                      gamma: float | None = None, already_selected: Places = (), signed: bool = False) -> Selection:
     """Maximize a set function of the kernel over all samples, or within each class.
 
@@ -141,13 +141,15 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels
 
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         similarity = similarity_of(evidence, rows, kernel, gamma, signed)
-        similarity = held(similarity, request) if hold else similarity
-        return lambda k: function(similarity, k, share)
+        if not hold or isinstance(similarity, Dense | kernels.Given):
+            return lambda k: function(similarity, k, share)
+        kept = held(similarity, request.memory_bytes)
+        return lambda k: function(kept, k, share)
 
     return maximize_pools(evidence, request, maximize, pool, already_selected, rounds=True)
 
 
-def held(similarity: AnySimilarity, request: Request) -> AnySimilarity:
+def as_matrix(similarity: AnySimilarity, request: Request) -> AnySimilarity:
     """The similarities as a matrix, if that fits in the memory of the call."""
     if isinstance(similarity, Dense | kernels.Given):
         return similarity

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array, csr_array
 
 BYTES = 48  # of memory that a pair takes while the lists are made; half of it afterwards
 
@@ -47,12 +50,16 @@ class LivePairs:
     """
 
     def __init__(self, parts: Iterable[Pairs], covered: np.ndarray) -> None:
+        from scipy.sparse import coo_array  # scipy takes longer to load than --help may
+
         n = len(covered)
         elements, candidates, values = map(np.concatenate, zip(*parts, strict=True))
         self._covered = covered
         self.gains = np.bincount(candidates, values - covered[elements], minlength=n)
-        self._of_element = _Lists(elements, candidates, values, n)
-        self._of_candidate = _Lists(candidates, elements, values, n)
+        pairs = coo_array((values, (elements, candidates)), shape=(n, n))
+        pairs.has_canonical_format = True  # no pair comes twice, so that none need be sorted
+        by_element = pairs.tocsr()
+        self._of_element, self._of_candidate = _Lists(by_element), _Lists(by_element.tocsc())
 
     def add(self, place: int) -> None:
         """Let ``place`` cover what is more similar to it than to the picks so far."""
@@ -68,12 +75,10 @@ class LivePairs:
 
 
 class _Lists:
-    """Lists of (member, value), one for each of n owners, end to end."""
+    """Lists of (member, value), one for each of n owners, end to end: a compressed sparse matrix's rows or columns."""
 
-    def __init__(self, owners: np.ndarray, members: np.ndarray, values: np.ndarray, n: int) -> None:
-        order = np.argsort(owners, kind="stable")
-        self.members, self.values = members[order], values[order]
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=n))])
+    def __init__(self, compressed: csr_array | csc_array) -> None:
+        self.members, self.values, self._starts = compressed.indices, compressed.data, compressed.indptr
 
     def at(self, owner: int) -> tuple[np.ndarray, np.ndarray]:
         """(members, values) of one owner."""

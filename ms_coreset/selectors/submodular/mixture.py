@@ -27,7 +27,7 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     Epsilon,
     Greedy,
     Kernel,
-    held,
+    as_matrix,
     is_nested,
     kernel_bytes,
     needs_of_kernel,
@@ -196,7 +196,7 @@ def mixture(evidence: Evidence, request: Request, functions: Functions = "facili
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         similarity = amounts = None
         if _uses(functions, _OF_SIMILARITY):
-            similarity = held(similarity_of(evidence, rows, kernel, gamma), request)
+            similarity = as_matrix(similarity_of(evidence, rows, kernel, gamma), request)
         if _uses(functions, _OF_FEATURES):
             amounts = Amounts(take(require_field(evidence.features), rows))
 

@@ -20,7 +20,7 @@ from ms_coreset.selectors.processors import side_by_side
 from ms_coreset.selectors.smallest import smallest_places
 from ms_coreset.selectors.submodular import live_pairs
 from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_above
-from ms_coreset.selectors.submodular.similarity import Dense, blocks, of_upper_half
+from ms_coreset.selectors.submodular.similarity import Dense, Held, blocks, of_upper_half
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.submodular.similarity import Between, Similarity, WholeSimilarity
@@ -82,9 +82,15 @@ class FacilityLocation:
         return len(self) if self._computes_all else self._similarity.batch
 
     @property
+    def _matrix(self) -> Dense | None:
+        """The similarities as a matrix, if that is there."""
+        similarity = self._similarity.matrix if isinstance(self._similarity, Held) else self._similarity
+        return similarity if isinstance(similarity, Dense) else None
+
+    @property
     def _computes_all(self) -> bool:
         """Whether all gains are to be computed together: the first pick leaves no bound as it was."""
-        return self._picks == 1 and not isinstance(self._similarity, Dense)
+        return self._picks == 1 and self._matrix is None
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         if self._live is not None:
@@ -93,8 +99,8 @@ class FacilityLocation:
             return self._similarity.column_sums()[places]
         if self._computes_all and len(places) > len(self) // 2:
             return self._all_gains()[places]
-        if isinstance(self._similarity, Dense):
-            return self._gains_in_turn(map(self._similarity.row, places), len(places))
+        if self._matrix is not None:
+            return self._gains_in_turn(map(self._matrix.row, places), len(places))
         return np.concatenate([self._gains_in_turn(self._similarity.rows(block), len(block))
                                for block in blocks(places, len(self))])
 

@@ -73,7 +73,8 @@ class Sieve:
         METHODS[function].check_options(options)
         self._k, self._epsilon, self._name = int(k), float(epsilon), function
         known = METHODS[function].options
-        self._options = {name: options.get(name, known[name]) for name in ("concave", "threshold") if name in known}
+        self._options: dict[str, Any] = {name: options.get(name, known[name]) for name in ("concave", "threshold")
+                                         if name in known}
         self._reference = None if reference is None else _features("reference", reference)
         self._summary: _Summary | None = None
         self._seen, self._largest = 0, 0.0

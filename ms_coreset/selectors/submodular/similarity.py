@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import numpy as np
 
+from ms_coreset.rows import row_wise
 from ms_coreset.selectors import last_layer_gradients, processors, products, row_blocks
 from ms_coreset.selectors.distances import distances_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
 from ms_coreset.selectors.neighbors import nearest_neighbors
 from ms_coreset.selectors.norms import unit_length
+from ms_coreset.stored_rows import StoredRows
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
@@ -49,20 +52,31 @@ def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | De
     Returns:
         The similarities.
     """
-    fits = fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
-    return [_dense(similarity) for similarity in similarities] if fits else similarities
+    if not _fit(similarities, memory):
+        return similarities
+    return [_with_matrix(similarity, lambda rows, columns, tile: None)[0] for similarity in similarities]
 
 
-def _dense(similarity: Rows) -> Dense:
-    """The matrix, its upper half computed in tiles and mirrored."""
+def held(similarity: ComputedSimilarity, memory: int) -> ComputedSimilarity | Held:
+    """The similarities, each computed only once if they fit in memory as a matrix; else as given."""
+    return Held(similarity) if _fit([similarity], memory) else similarity
+
+
+def _fit(similarities: Sequence[Made], memory: int) -> bool:
+    return fits_as_matrices(memory, list(map(len, similarities)), *similarities[0].width)
+
+
+def _with_matrix(similarity: Rows, work: Callable[[slice, slice, np.ndarray], Result]) -> tuple[Dense, list[Result]]:
+    """The matrix, its upper half computed in tiles and mirrored, and what ``of_upper_half`` gives of ``work``."""
     matrix = _empty_matrix(len(similarity))
 
-    def fill(rows: slice, columns: slice, tile: np.ndarray) -> None:
+    def fill(rows: slice, columns: slice, tile: np.ndarray) -> Result:
         matrix[rows, columns] = tile
         matrix[columns, rows] = tile.T
+        return work(rows, columns, tile)
 
-    of_upper_half(similarity, fill)
-    return Dense(matrix)
+    results = of_upper_half(similarity, fill)
+    return Dense(matrix), results
 
 
 def of_upper_half(similarity: Rows, work: Callable[[slice, slice, np.ndarray], Result]) -> list[Result]:
@@ -75,6 +89,8 @@ def of_upper_half(similarity: Rows, work: Callable[[slice, slice, np.ndarray], R
     Returns:
         Its results, in the order of the tiles, whatever the number of threads.
     """
+    if isinstance(similarity, Held) and similarity.matrix is None:
+        return similarity.make(work)
     n = len(similarity)
     tiles = list(combinations_with_replacement(row_blocks.blocks(n, 1, TILE), 2))
     results: list[Result | None] = [None] * len(tiles)
@@ -128,6 +144,10 @@ class Similarity(Rows, Protocol):
 
     def column_sums(self) -> np.ndarray:
         """Each element's similarities to all, summed up: (n,)."""
+
+
+class ComputedSimilarity(Computed, Similarity, Protocol):
+    """Similarities that are computed from data."""
 
 
 class SumsOfRows(Protocol):
@@ -225,14 +245,25 @@ class Cosine:
     batch = 32
 
     def __init__(self, left: np.ndarray, right: np.ndarray) -> None:
-        self._left, self._right = unit_length(left), unit_length(right)
+        self._given = left, right
         self.width = right.shape[1], left.shape[1]
-        self._resident = [products.resident_rows(factor) for factor in (self._left, self._right)]
+
+    @cached_property
+    def _left(self) -> np.ndarray:
+        return unit_length(self._given[0])
+
+    @cached_property
+    def _right(self) -> np.ndarray:
+        return unit_length(self._given[1])
+
+    @cached_property
+    def _resident(self) -> list[products.HostRows | products.DeviceRows]:
+        return [products.resident_rows(factor) for factor in (self._left, self._right)]
 
     @classmethod
-    def of_features(cls, features: np.ndarray) -> Cosine:
+    def of_features(cls, features: np.ndarray) -> CosineOfFeatures:
         """The cosine of features (n, d)."""
-        return cls(np.ones((len(features), 1)), np.array(features, np.float64))
+        return CosineOfFeatures(features)
 
     @classmethod
     def of_gradients(cls, gradients: LastLayerGradients) -> Cosine:
@@ -242,20 +273,7 @@ class Cosine:
         return cls(gradients.errors.copy(), inputs)
 
     def __len__(self) -> int:
-        return len(self._left)
-
-    def most_similar(self, count: int, probes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """The elements (n, count) of features that are most similar to each, itself first, and how similar (n, count).
-
-        They are sought by cells, see ``neighbors.nearest_among``, which take a row of zeros for one with a cos of 0.5.
-        """
-        n, zero = len(self), ~self._right.any(axis=1)
-        nearest, values = np.arange(n)[:, None], np.where(zero, 0.5, 1.0)[:, None]
-        if count == 1:
-            return nearest, values
-        found = nearest_neighbors(self._right, count - 1, probes=probes, seed=seed)
-        similar = np.where(zero[:, None] | zero[found.places], 0.5, 1 - found.distances**2 / 4)
-        return np.concatenate([nearest, found.places], axis=1), np.concatenate([values, similar], axis=1)
+        return len(self._given[0])
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         left, right = self._resident
@@ -278,6 +296,40 @@ class Cosine:
 
     def sum_of_rows(self) -> _SumOfCosines:
         return _SumOfCosines(self._left, self._right)
+
+
+class CosineOfFeatures(Cosine):
+    """The ``Cosine`` of features (n, d), of which a float64 copy of length 1 is made when it is first needed."""
+
+    def __init__(self, features: np.ndarray) -> None:
+        self._features = features
+        self.width = features.shape[1], 1
+
+    def __len__(self) -> int:
+        return len(self._features)
+
+    @cached_property
+    def _left(self) -> np.ndarray:
+        return np.ones((len(self), 1))
+
+    @cached_property
+    def _right(self) -> np.ndarray:
+        return unit_length(np.array(self._features, np.float64))
+
+    def most_similar(self, count: int, probes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """The elements (n, count) most similar to each, itself first, and how similar they are (n, count).
+
+        They are sought by cells, see ``neighbors.nearest_among``, which take a row of zeros for one with a cos of 0.5.
+        Rows are brought to length 1 whenever they are read, so that no copy of all is made.
+        """
+        rows = cast("np.ndarray", StoredRows("features", self._features))
+        zero = ~row_wise(lambda block: block.any(axis=1), rows)
+        nearest, values = np.arange(len(self))[:, None], np.where(zero, 0.5, 1.0)[:, None]
+        if count == 1:
+            return nearest, values
+        found = nearest_neighbors(rows, count - 1, metric="cosine", probes=probes, seed=seed)
+        similar = np.where(zero[:, None] | zero[found.places], 0.5, 1 - found.distances**2 / 4)
+        return np.concatenate([nearest, found.places], axis=1), np.concatenate([values, similar], axis=1)
 
 
 def _from_products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -310,6 +362,43 @@ class _SumOfCosines:
         cosines = [np.einsum("jd,jd->j", self._left[block] @ self._total, self._right[block])
                    for block in blocks(places, 8 * self._right.shape[1])]
         return 0.5 * self._size + 0.5 * np.concatenate(cosines)
+
+
+class Held:
+    """Similarities that are kept as a matrix, made in the first pass over all of them, or for the second row.
+
+    Args:
+        similarity: what they are computed by.
+    """
+
+    def __init__(self, similarity: ComputedSimilarity) -> None:
+        self._similarity = similarity
+        self._asked = False
+        self.matrix: Dense | None = None
+
+    def __len__(self) -> int:
+        return len(self._similarity)
+
+    @property
+    def batch(self) -> int:
+        """That of what computes the next rows."""
+        return (self.matrix or self._similarity).batch
+
+    def make(self, work: Callable[[slice, slice, np.ndarray], Result]) -> list[Result]:
+        """Make the matrix; the results are those of ``of_upper_half``."""
+        self.matrix, results = _with_matrix(self._similarity, work)
+        return results
+
+    def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        if self.matrix is None and (self._asked or len(places) > 1):
+            self.make(lambda rows, columns, tile: None)
+        self._asked = True
+        return (self.matrix or self._similarity).rows(places, columns)
+
+    def column_sums(self) -> np.ndarray:
+        if self.matrix is None and not isinstance(self._similarity, Cosine):  # of which they take all rows
+            self.make(lambda rows, columns, tile: None)
+        return (self.matrix or self._similarity).column_sums()
 
 
 class GradientDistance:

@@ -23,8 +23,8 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     Greedy,
     Kernel,
     NotNegative,
+    as_matrix,
     goes_by_gradients,
-    held,
     is_nested,
     kernel_bytes,
     needs_of_kernel,
@@ -229,7 +229,7 @@ def _select(evidence: Evidence, request: Request, kernel: str | kernels.Kernel, 
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         whole, places = joined(evidence, rows, fields)
         similarity = similarity_of(whole, np.arange(len(whole)), kernel, gamma)
-        similarity = held(similarity, request) if hold else similarity
+        similarity = as_matrix(similarity, request) if hold else similarity
         return lambda k: function(similarity, places, k)
 
     return maximize_pools(evidence, request, maximize, pool, already_selected)
