@@ -320,6 +320,8 @@ def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy
     """
     if greedy == "deepcore_lazy":
         return _deepcore_lazy(gains_of, n, k)
+    if greedy == "bidirectional":
+        return _bidirectional(gains_of, n, k, rng)
     check_choice("greedy", greedy, GREEDY)
     if greedy == "modular":
         first = gains_of([])
@@ -366,6 +368,27 @@ def _approximate_lazy(gains_of: Gains, n: int, k: int, beta: float) -> list[int]
             stale[top] = gains[top]
             top = first_best(stale, left, scale)
         picked.append(top)
+    return picked
+
+
+def _bidirectional(gains_of: Gains, n: int, k: int, rng: np.random.RandomState) -> list[int]:
+    """Source: Buchbinder et al., FOCS 2012, Algorithm 2, stopped after k; what lacks is filled up with the best."""
+    picked: list[int] = []
+    rest = list(range(n))
+    for place in rng.permutation(n).tolist():
+        others = [other for other in rest if other != place]
+        join, leave = (max(gain, 0.0) for gain in (float(gains_of(picked)[place]), -float(gains_of(others)[place])))
+        if rng.random_sample() * (join + leave) <= join:
+            picked.append(place)
+        else:
+            rest = others
+        if len(picked) == k:
+            return picked
+    left = np.setdiff1d(np.arange(n), picked)
+    scale = abs(float(gains_of(picked)[left].max()))
+    while len(picked) < k:
+        left = np.setdiff1d(np.arange(n), picked)
+        picked.append(first_best(gains_of(picked), left, scale))
     return picked
 
 

@@ -12,9 +12,9 @@ from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.kernel_methods import (
     DEEPCORE,
+    AnyGreedy,
     Beta,
     Epsilon,
-    Greedy,
     Kernel,
     NotNegative,
     goes_by_gradients,
@@ -38,7 +38,7 @@ def _graph_cut_work(size: Size, options: dict[str, Any]) -> Work:
         label_columns=goes_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {DEEPCORE}")
 def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kernel: Kernel = "gradient",
-              greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9, gamma: Positive | None = None,
+              greedy: AnyGreedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9, gamma: Positive | None = None,
               already_selected: Places = ()) -> Selection:
     """Samples similar to all others and unlike one another.
 
@@ -56,7 +56,9 @@ def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kern
         lam: weight of the similarity to all samples, at least 0. Below 2, gains become negative after about lam n / 2
             picks, and picking goes on.
         kernel: see ``facility_location``.
-        greedy: see ``facility_location``.
+        greedy: see ``facility_location``; also "bidirectional", for a lam at which f is not monotone: samples come in
+            random order and are kept with a chance that grows with what they add to those kept, and falls with what
+            those left gain without them, until there are enough; if there never are, the best of the rest follow.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
         gamma: see ``facility_location``.

@@ -18,7 +18,7 @@ from ms_coreset.selectors.option_values import Number, OneOf, OrFunction
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular import kernels
-from ms_coreset.selectors.submodular.greedy import DRAWING, NAMES, Maximizer
+from ms_coreset.selectors.submodular.greedy import BIDIRECTIONAL, DRAWING, NAMES, Maximizer
 from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
@@ -34,6 +34,7 @@ KERNELS = ("gradient", "features", *_OF_VECTORS, "rbf", "dot", PRECOMPUTED)
 Kernel = Annotated[str | kernels.Kernel, OrFunction(OneOf(KERNELS))]
 AnySimilarity = Cosine | kernels.OfProducts | kernels.OfFunction | kernels.Given | Dense
 Greedy = Annotated[str, OneOf(NAMES)]
+AnyGreedy = Annotated[str, OneOf((*NAMES, BIDIRECTIONAL))]  # of functions that elements can leave
 Epsilon = Annotated[float, Number(lambda value: 0 < value < 1, "above 0 and below 1")]
 Beta = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at most 1")]
 NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
