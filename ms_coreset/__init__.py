@@ -21,6 +21,7 @@ _HOMES = {
                             "make_label_noise", "register_dataset"),
     "ms_coreset.device": ("available_devices", "set_device"),
     "ms_coreset.errors": ("MsCoresetError", "MsCoresetWarning"),
+    "ms_coreset.estimator": ("CoresetSelector",),
     "ms_coreset.evidence": ("Evidence",),
     "ms_coreset.experiment.report": ("Report", "write_report"),
     "ms_coreset.experiment.run_study": ("StudyResult", "run_study"),

@@ -18,7 +18,7 @@ from ms_coreset.selectors import offset
 from ms_coreset.selectors import scores, moderate, ccs, d2, top_of_score, prototype, ram_apl, semdedup, submodular
 # isort: on
 from ms_coreset.selectors import on_ranks, score_and_rule, searches
-from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
+from ms_coreset.selectors.catalogue import METHODS, RULES, SCORES, find_entry
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
@@ -225,7 +225,6 @@ def describe(name: str) -> dict:
     Raises:
         MsCoresetError: for an unknown name.
     """
-    registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
-    entry = registry[name]
+    entry = find_entry(name)
     return {"name": entry.name, "summary": entry.summary, "needs": entry.all_needs,
             "options": entry.options, "cost": entry.cost, "source": entry.source}

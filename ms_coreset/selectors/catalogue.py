@@ -248,3 +248,13 @@ def _register(registry: Registry[Entry], aliases: Iterable[str], **facts: Any) -
         registry.add(facts["name"], Entry(function=function, **facts), aliases)
         return function
     return decorate
+
+
+def find_entry(name: str) -> Entry:
+    """What is registered under a name or alias, in any case: as a method, else as a score, a rule or a quota.
+
+    Raises:
+        MsCoresetError: for a name that is in none of the registries.
+    """
+    registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
+    return registry[name]
