@@ -26,7 +26,7 @@ from ms_coreset.jobs.default_selection import IMPORTED, TYPED
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
 from ms_coreset.jobs.sources import Sources
-from ms_coreset.selectors import list_methods, list_rules
+from ms_coreset.selectors import METHODS, list_methods, list_rules
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import say
 

@@ -96,6 +96,10 @@ class OrFunction:
 
     rule: OneOf
 
+    @property
+    def words(self) -> str:
+        return f"{self.rule.words}, or a function"
+
     def check(self, option: str, value: Any) -> None:
         if not callable(value):
             self.rule.check(option, value)

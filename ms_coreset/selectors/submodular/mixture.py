@@ -68,6 +68,8 @@ class Term:
 class Terms:
     """The check of the text of a mixture."""
 
+    words = "weighted functions with their options, such as facility_location+0.5*graph_cut(lam=2)"
+
     def check(self, option: str, value: Any) -> None:
         require_kind(option, value, str)
         terms_of(value, option)
