@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pickle
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -18,7 +19,7 @@ from ms_coreset.files import atomic_write
 from ms_coreset.npz import read_npz
 from ms_coreset.pickle_files import read_pickle
 from ms_coreset.randomness import check_seed
-from ms_coreset.tables import SUFFIXES, Column, write_table
+from ms_coreset.tables import SUFFIXES, Column, frame_of, write_parquet, write_table
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
@@ -98,6 +99,15 @@ class Coreset:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        """The places of the kept samples, in pick order."""
+        return iter(self.indices.tolist())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """``indices``, so that a coreset is an index of arrays: ``features[coreset]``."""
+        found = np.asarray(self.indices, dtype)
+        return found.copy() if copy else found
 
     @property
     def keep_mask(self) -> np.ndarray:
@@ -280,6 +290,37 @@ class Coreset:
         self._require_of_size(len(dataset), "this one")
         return Subset(dataset, self.indices.tolist())
 
+    def to_hf(self, dataset: Any) -> Any:
+        """A Hugging Face ``datasets.Dataset`` of the kept samples, in pick order.
+
+        It has the columns of ``dataset`` and coreset_index, the place in that; coreset_weight, 1 where the coreset has
+        no weights; and coreset_score where it has scores. Nothing is copied but these: ``Dataset.select`` keeps places.
+
+        Args:
+            dataset: a ``datasets.Dataset`` of n samples.
+
+        Returns:
+            The ``Dataset``.
+
+        Raises:
+            MsCoresetError: for another kind of data set, one of another size, or with columns of these names.
+        """
+        if not all(hasattr(dataset, name) for name in ("select", "add_column", "column_names")):
+            raise MsCoresetError(f"a {type(dataset).__name__} is no Dataset of Hugging Face's datasets; of a "
+                                 "DatasetDict give one split, as in data[\"train\"]")
+        self._require_of_size(len(dataset), "this one")
+        weights = np.zeros(self.n)
+        weights[self.indices] = self._weights
+        added = {"coreset_index": np.arange(self.n), "coreset_weight": weights}
+        if self.scores is not None:
+            added["coreset_score"] = self.scores
+        taken = sorted(added.keys() & set(dataset.column_names))
+        if taken:
+            raise MsCoresetError(f"the data set has a column {taken[0]} already: rename it first")
+        for name, values in added.items():  # before samples are left out: after that, all columns would be copied
+            dataset = dataset.add_column(name, values.tolist())
+        return dataset.select(self.indices.tolist())
+
     def _require_of_size(self, n: int, whose: str) -> None:
         if n != self.n:
             raise MsCoresetError(f"the coreset is of a data set of {self.n} samples, {whose} has {n}: use it with the "
@@ -322,6 +363,32 @@ class Coreset:
             raise MsCoresetError(f"can't export to {path}: the name must end in {', '.join((*lists, *SUFFIXES))}")
         with atomic_write(path, "w", encoding="utf-8") as stream:
             stream.write(lists[path.suffix]())
+
+    def to_frame(self, split: Split | None = None) -> Any:
+        """The table of ``export`` as a ``pandas.DataFrame``.
+
+        Args:
+            split: the data set; with it the dropped samples follow the kept ones.
+
+        Returns:
+            A DataFrame with the columns index, path, label, class, score, weight and state.
+
+        Raises:
+            MsCoresetError: for a split of another size, and where pandas is not installed.
+        """
+        return frame_of(self._table(split))
+
+    def to_parquet(self, path: str | os.PathLike, split: Split | None = None) -> None:
+        """Write the table of ``export`` as Apache Parquet, whatever the file's suffix.
+
+        Args:
+            path: the file.
+            split: the data set; with it the dropped samples follow the kept ones.
+
+        Raises:
+            MsCoresetError: for a split of another size, and where pyarrow is not installed.
+        """
+        write_parquet(path, self._table(split))
 
     @property
     def _weights(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from ms_coreset.evidence_checks import (
     require_finite,
     require_label_columns,
     require_measurable,
+    require_positive,
     require_symmetric,
     warn_of_probabilities,
 )
@@ -24,7 +25,8 @@ from ms_coreset.randomness import hold_out
 from ms_coreset.rows import as_slice, take
 
 SIMILARITY = "similarity"  # the field that tells of each pair of samples
-FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs", SIMILARITY)  # that tell of each sample
+# That tell of each sample, as labels do.
+FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs", SIMILARITY, "cost")
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 WITHOUT_LABELS = "k_center, herding, or facility_location with kernel=features"  # to name to users
 _HOW = {
@@ -38,6 +40,7 @@ _HOW = {
     "validation": "Evidence of held-out samples from the same network",
     "like": "Evidence(like=...), in a command by select --like FILE",
     "unlike": "Evidence(unlike=...), in a command by select --unlike FILE",
+    "cost": "Evidence(cost=...), (n,), in a command by select --cost FILE",
     "similarity": "Evidence(similarity=K), K (n, n), in a command by select --similarity K.npy",
 }
 
@@ -71,6 +74,9 @@ class Evidence:
         similarity: (n, n), how similar the samples are to one another, high = alike: an array, memory-mapped or not, or
             a sparse matrix of SciPy, whose missing entries are 0. It is symmetric, to 1e-6 of its largest number. Set
             functions take it in place of a kernel of their own (``facility_location``).
+        cost: (n,), above 0, what each sample costs, such as its file's size or the price of its label. Set functions
+            then keep samples for the share ``rate`` of all costs, not that share of the samples
+            (``submodular.knapsack``).
         probabilities: (n, C), in place of logits, which become log p. Rows lie in [0, 1] and sum to 1, to within 0.01;
             for p = 0 see ``arrays.logits_of``.
 
@@ -91,6 +97,7 @@ class Evidence:
     like: Evidence | None = None
     unlike: Evidence | None = None
     similarity: Any = None
+    cost: np.ndarray | None = None
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
@@ -103,7 +110,7 @@ class Evidence:
                 raise MsCoresetError("logits and probabilities: give one of them, the other follows")
             given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None), first))
         for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,)),
-                            ("imported", (n,))):
+                            ("imported", (n,)), ("cost", (n,))):
             if getattr(self, name) is not None:
                 given[name] = as_numbers(name, getattr(self, name), shape, first)
         if self.similarity is not None:
@@ -196,8 +203,10 @@ class Evidence:
             value = getattr(self, name)
             if value is None:
                 raise MsCoresetError(f"{method} needs {name}, which this evidence lacks; get it with {_HOW[name]}")
-            if name in ("features", "logits", "boundary"):
+            if name in ("features", "logits", "boundary", "cost"):
                 require_finite(value, name, range(len(self))[rows])
+            if name == "cost":
+                require_positive(value, name)
             if name == "features":
                 require_measurable(value, range(len(self))[rows])
             if name == "similarity":

@@ -109,6 +109,13 @@ def require_symmetric(similarity: Any) -> None:
                                      f"{mirrored[i, j]:.9g}")
 
 
+def require_positive(values: np.ndarray, name: str) -> None:
+    """Raise ``MsCoresetError`` for a value (n,) that is not above 0."""
+    wrong = np.flatnonzero(~(np.asarray(values) > 0))
+    if len(wrong):
+        raise MsCoresetError(f"{name} must be above 0; that of sample {wrong[0]} is {values[wrong[0]]}")
+
+
 def require_not_negative(similarity: Any, method: str) -> None:
     """Raise ``MsCoresetError`` for similarities (n, n) below 0, of which ``method`` can make no use."""
     if is_sparse(similarity) and similarity.data.min(initial=0) >= 0:

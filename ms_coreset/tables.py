@@ -34,7 +34,7 @@ def write_table(path: FilePath, columns: Mapping[str, Column]) -> None:
     if suffix not in SUFFIXES:
         raise MsCoresetError(f"can't write the table {path}: the name must end in {' or '.join(SUFFIXES)}")
     if suffix == ".parquet":
-        _write_parquet(path, columns)
+        write_parquet(path, columns)
         return
     with atomic_write(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
         write_csv(stream, columns)
@@ -48,7 +48,23 @@ def write_csv(stream: IO[str], columns: Mapping[str, Column]) -> None:
     stream.flush()
 
 
-def _write_parquet(path: FilePath, columns: Mapping[str, Column]) -> None:
+def frame_of(columns: Mapping[str, Column]) -> Any:
+    """A ``pandas.DataFrame`` of a table: Int64, float64 and object columns, what is not there as pandas' NA.
+
+    Raises:
+        MsCoresetError: where pandas is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise MsCoresetError(f"a DataFrame needs pandas (pip install pandas): {one_line(error)}") from error
+    types = {int: "Int64", float: "float64", str: "object"}
+    return pandas.DataFrame({name: pandas.Series(values, dtype=types[kind])
+                             for name, (kind, values) in columns.items()})
+
+
+def write_parquet(path: FilePath, columns: Mapping[str, Column]) -> None:
+    """Write a table as Parquet; see ``write_table``."""
     try:
         import pyarrow
         from pyarrow import parquet

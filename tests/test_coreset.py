@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -258,3 +260,62 @@ def test_arrays_from_elsewhere_make_a_coreset():
     assert {type(array) for array in (coreset.indices, coreset.weights, coreset.scores, coreset.pool)} == {np.ndarray}
     with pytest.raises(MsCoresetError, match="scores: a masked array"):
         Coreset([0], 3, 0.5, method="mine", scores=np.ma.array([1.0, 2, 3]))
+
+
+# In the ways of other libraries
+
+WEIGHED = Coreset(np.array([4, 0, 3]), 6, 0.5, method="craig", weights=np.array([1.5, 2.0, 0.5]),
+                  scores=np.array([0.4, np.nan, 0.1, 0.3, 0.9, 0.2]), pool=np.array([0, 2, 3, 4, 5]))
+
+
+def test_a_coreset_is_iterated_and_an_index_of_arrays():
+    assert list(WEIGHED) == [4, 0, 3] and all(type(place) is int for place in WEIGHED)
+    assert np.arange(10, 16)[WEIGHED].tolist() == [14, 10, 13]
+    assert np.asarray(WEIGHED, np.float32).dtype == np.float32
+    np.array(WEIGHED)[0] = 5
+    assert list(WEIGHED) == [4, 0, 3]
+
+
+def test_a_table_of_pandas():
+    pandas = pytest.importorskip("pandas")
+    split = Split("own", None, np.array([0, 1, 0, 1, 0, 1]), classes=("cat", "dog"), mean=(), std=(), train=True)
+    frame, alone = WEIGHED.to_frame(split), WEIGHED.to_frame()
+    assert frame["index"].tolist() == [4, 0, 3, 1, 2, 5] and alone["index"].tolist() == [4, 0, 3]
+    assert frame["class"].tolist() == ["cat", "cat", "dog", "dog", "cat", "dog"]
+    assert frame["state"].tolist() == ["kept"] * 3 + ["outside", "dropped", "dropped"]
+    assert frame["score"].tolist()[:3] == [0.9, 0.4, 0.3] and pandas.isna(frame["score"][3])
+    assert frame["weight"].tolist()[:3] == [1.5, 2.0, 0.5] and frame["weight"][3:].isna().all()
+    assert frame["label"].dtype == "Int64" and alone["label"].isna().all()
+
+
+def test_a_table_in_parquet(tmp_path):
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    WEIGHED.to_parquet(tmp_path / "kept")
+    assert parquet.read_table(tmp_path / "kept").to_pydict()["weight"] == [1.5, 2.0, 0.5]
+
+
+def test_a_data_set_of_hugging_face():
+    datasets = pytest.importorskip("datasets")
+    whole = datasets.Dataset.from_dict({"text": list("abcdef"), "label": [0, 1, 0, 1, 0, 1]})
+    kept = WEIGHED.to_hf(whole)
+    assert kept._data.column("text").equals(whole._data.column("text"))  # nothing of it is copied
+    assert kept["text"][:] == ["e", "a", "d"] and kept["coreset_index"][:] == [4, 0, 3]
+    assert kept["coreset_weight"][:] == [1.5, 2.0, 0.5] and kept["coreset_score"][:] == [0.9, 0.4, 0.3]
+    assert "coreset_score" not in Coreset(np.array([1]), 6, 0.1, method="random").to_hf(whole).column_names
+    with pytest.raises(MsCoresetError, match="a column coreset_index already"):
+        Coreset(np.array([1]), 3, 0.1, method="random").to_hf(kept)
+    with pytest.raises(MsCoresetError, match="of a DatasetDict give one split"):
+        WEIGHED.to_hf(datasets.DatasetDict({"train": whole}))
+    with pytest.raises(MsCoresetError, match="has 5"):
+        WEIGHED.to_hf(whole.select(range(5)))
+
+
+def test_the_page_s_programs_run(capsys):
+    pytest.importorskip("datasets")
+    page = Path(__file__).resolve().parents[1] / "docs" / "libraries.md"
+    names = {}
+    for program in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        exec(program, names)
+    assert names["network"].score(names["X"], names["y"]) > 0.9 and len(names["kept"]) == len(names["X_kept"]) == 359

@@ -104,8 +104,8 @@ def test_what_was_added_is_gone():
 def test_options_of_a_plugin_s_method_are_the_command_s(here, capsys):
     write_files(SECTIONS["A method"])
     with pytest.raises(SystemExit):
-        main(["--plugin", "typical.py", "--help"], "select")
-    assert re.search(r"--power X\s+typical \(2\.0\)", capsys.readouterr().out)
+        main(["--plugin", "typical.py", "--help-all"], "select")
+    assert re.search(r"--power X \(default 2\.0\)", capsys.readouterr().out)
     assert main(["--plugin", "typical.py", "--list"], "select") == 0
     assert "typical: The samples whose features are nearest the mean" in capsys.readouterr().out
     line = "--plugin typical.py --dataset digits --rate 0.1 --method typical --power 0 --epoch 1"

@@ -22,7 +22,7 @@ FLOORS = [
     {"engines"},
     {"coreset", "evidence", "identity"},
     {"networks", "perturbations", "selectors"},
-    {"datasets", "samplers"},
+    {"datasets", "estimator", "samplers"},
     {"extraction"},
     {"training"},
     {"jobs"},

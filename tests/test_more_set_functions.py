@@ -14,8 +14,8 @@ from ms_coreset.selectors.submodular.disparity import DisparityMin, DisparitySum
 from ms_coreset.selectors.submodular.feature_based import Amounts, FeatureBased, SetCoverage
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.saturated_coverage import SaturatedCoverage
+from ms_coreset.selectors.submodular.set_functions import GraphCut
 from ms_coreset.selectors.submodular.similarity import Cosine, Dense
-from ms_coreset.selectors.submodular.sum_redundancy import SumRedundancy
 from parity_tests.peer_vectors import FOLDER, with_peers
 
 SMALL = np.array([[1, 0.9, 0.1, 0.2], [0.9, 1, 0.3, 0.1], [0.1, 0.3, 1, 0.5], [0.2, 0.1, 0.5, 1]])
@@ -44,7 +44,7 @@ def select(name, features, rate=1.0, **options):
 def test_gains_by_hand():
     assert gains_along(DisparitySum(Dense(SMALL)), [0, 2, 3]) == pytest.approx([0, 0.9, 0.8 + 0.5])
     assert gains_along(DisparityMin(Dense(SMALL)), [0, 2, 3, 1]) == pytest.approx([0, 0.9, 0.5 - 0.9, 0.1 - 0.5])
-    assert gains_along(SumRedundancy(Dense(SMALL)), [0, 2, 3]) == pytest.approx([-1, -1.2, -1 - 0.4 - 1])
+    assert gains_along(GraphCut(Dense(SMALL), lam=0.0), [0, 2, 3]) == pytest.approx([-1, -1.2, -1 - 0.4 - 1])
     # Enough is half of 2.2, 2.3, 1.9 and 1.8.
     half = SaturatedCoverage(Dense(SMALL), 0.5)
     assert half.gains(np.arange(4)).tolist() == pytest.approx([2.2, 2.3, 0.1 + 0.3 + 0.95 + 0.5, 0.2 + 0.1 + 0.5 + 0.9])
@@ -169,7 +169,7 @@ def test_rankings_of_digits_are_apricots(apricots):
     unit = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
     squares = Dense((unit @ unit.T)**2)
     for name, function in (("saturated_coverage/digits_cosine", SaturatedCoverage(squares, 0.1)),
-                           ("sum_redundancy/digits_cosine", SumRedundancy(squares)),
+                           ("sum_redundancy/digits_cosine", GraphCut(squares, lam=0.0)),
                            ("feature_based/digits_sqrt", FeatureBased(Amounts(pixels), np.sqrt))):
         ranking, gains = golden[f"{name}_ranking"], golden[f"{name}_gains"]
         picks = optimizer("lazy")(function, len(ranking))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ms_coreset as mc
+from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.submodular.greedy import lazy
 from ms_coreset.selectors.submodular.set_functions import LogDeterminant
@@ -158,3 +159,52 @@ def test_information_of_the_determinant_is_that_of_the_whole_matrix():
     f = values("targeted_log_determinant", kernel_of(pool, like), 40, jitter=0.1)
     total = measure(f, picks, list(range(40, 44)), [])
     assert 0 < total < f(list(range(40, 44))) + 50
+
+
+# Commands
+
+FEATURES = np.random.RandomState(4).randn(50, 4)
+SELECT = ["--dataset", "arrays", "--data", "mine.npz", "--rate", "0.2", "--kernel", "features"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", labels=np.arange(50) % 3, features=FEATURES)
+    np.save("near.npy", FEATURES[:3] + 0.1)
+    np.savez("far.npz", features=FEATURES[10:14])
+    np.save("cost.npy", np.arange(1.0, 51))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_select_by_files_of_samples_to_be_like_and_unlike(here, capsys, name):
+    words = ["--like", "near.npy", "--unlike", "far.npz"]
+    assert not main([*SELECT, "--method", name, *words], "select")
+    path = f"index/arrays-mine-{name}-0.2.npz"
+    expected = mc.select(name, mc.Evidence(features=FEATURES, like=FEATURES[:3] + 0.1, unlike=FEATURES[10:14]), 0.2)
+    np.testing.assert_array_equal(mc.Coreset.load(path).indices, expected.indices)
+    assert main(["--from-manifest", path, "--data", "mine.npz", *words], "select") == 0
+    assert "byte for byte" in capsys.readouterr().out
+
+
+def test_select_by_a_file_of_costs(here):
+    assert not main([*SELECT, "--method", "facility_location", "--cost", "cost.npy", "--pool", "30"], "select")
+    coreset = mc.Coreset.load("index/arrays-mine-facility_location-0.2.npz")
+    cost = np.arange(1.0, 51)
+    assert coreset.manifest["cost"] == cost[coreset.indices].sum() <= 0.2 * cost[coreset.pool].sum()
+    part = mc.Evidence(features=FEATURES[coreset.pool], cost=cost[coreset.pool])
+    expected = mc.select("facility_location", part, 0.2, kernel="features")
+    np.testing.assert_array_equal(coreset.indices, coreset.pool[expected.indices])
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (["graph_cut", "--like", "near.npy"], "--like near.npy is of no use to graph_cut: it goes with targeted_"),
+    (["facility_location", "--cost", "near.npy"], "near.npy: costs must be 50 numbers"),
+    (["facility_location", "--cost", "far.npz"], "far.npz: costs are read of .npy"),
+    (["targeted_graph_cut", "--unlike", "cost.npy"], "cost.npy: features must be a (50, d) array"),
+    (["targeted_graph_cut", "--unlike", "cost.csv"], "cost.csv: samples to be like or unlike"),
+    (["targeted_graph_cut", "--like", "none.npy"], "none.npy")])
+def test_the_command_says_in_a_line_what_is_wrong(here, capsys, words, message):
+    assert main([*SELECT, "--method", *words], "select") == 2
+    error = capsys.readouterr().err
+    assert message in error and error.splitlines()[-1].startswith("error: ")

@@ -25,6 +25,7 @@ class Evidence:
         like: evidence of other samples that the chosen ones are to be like, or their features (q, d), or None.
         unlike: the same of samples that they are to be unlike.
         similarity: (n, n) symmetric similarities of the samples, an array or a sparse matrix of SciPy, or None.
+        cost: (n,) above 0, of which set functions may spend the share that is asked for, or None.
         probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
             number of its type.
     """
@@ -41,6 +42,7 @@ class Evidence:
     like: Any = None
     unlike: Any = None
     similarity: object | None = None
+    cost: Any = None
     probabilities: InitVar[object] = None
 
     def __post_init__(self, probabilities: Any) -> None:

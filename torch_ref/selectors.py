@@ -1,7 +1,7 @@
 """Selection by the name of a method, or of a score and a rule."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from torch_ref.gradmatch import gradmatch
 from torch_ref.herding import herding
 from torch_ref.k_center import k_center
 from torch_ref.lcmat import lcmat
+from torch_ref.mixture import mixture
 from torch_ref.moderate import moderate
 from torch_ref.prototype import prototype
 from torch_ref.prune4rel import prune4rel
-from torch_ref.quota import Picks
+from torch_ref.quota import CostShare, Picks
 from torch_ref.quotas import with_quota
 from torch_ref.ram_apl import ram_apl
 from torch_ref.rules import RULES
@@ -48,6 +49,7 @@ class Coreset:
     indices: np.ndarray
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
+    _: KW_ONLY
     gains: np.ndarray | None = None
 
 
@@ -80,6 +82,7 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     unknown = options.keys() - OPTIONS[str(method).lower()].keys()
     if unknown:
         raise ValueError(f"method {method} has no option {', '.join(sorted(unknown))}")
+    rate = _with_costs(evidence, rate, str(method).lower(), quota, options)
     return _coreset(evidence, rate, lambda: choose(evidence, rate, balance, seed, **options))
 
 
@@ -106,6 +109,18 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     return _coreset(evidence, rate, lambda: by_score(evidence, rate, balance, seed, score, rule, **options))
 
 
+def _with_costs(evidence: Evidence, rate: float, method: str, quota: str | None, options: dict[str, Any]) -> float:
+    """The rate, or the share of the costs where the evidence has such."""
+    if evidence.cost is None:
+        return rate
+    if (METHODS[method] not in _OF_COSTS or quota or options.get("greedy", "lazy") not in ("lazy", "naive")
+            or len(options.get("already_selected", ()))):
+        raise ValueError(f"{method} with these options counts samples: it can't keep to costs")
+    if not (np.isfinite(evidence.cost) & (np.asarray(evidence.cost) > 0)).all():
+        raise ValueError("cost must be above 0, and finite")
+    return CostShare(rate, evidence.cost)
+
+
 def _with_quota(evidence: Evidence, rate: float, balance: bool, quota: str | None,
                 options: dict[str, Any]) -> tuple[float, bool, dict[str, Any]]:
     """(rate, balance, options that are not the quota's)."""
@@ -122,7 +137,7 @@ def _coreset(evidence: Evidence, rate: float, choose: Callable[[], Picks]) -> Co
     indices, weights, scores, *gains = choose()
     if len(indices) == 0:
         raise ValueError(f"rate {rate} of {len(evidence.labels)} samples selects nothing: give a larger rate")
-    return Coreset(np.asarray(indices, np.int64), weights, scores, *gains)
+    return Coreset(np.asarray(indices, np.int64), weights, scores, gains=gains[0] if gains else None)
 
 
 def _top_of(name: str) -> Callable[..., Picks]:
@@ -135,13 +150,17 @@ def _top_of(name: str) -> Callable[..., Picks]:
     return method
 
 
+_OF_COSTS = (
+    submodular.facility_location, submodular.graph_cut, submodular.log_determinant, submodular.saturated_coverage,
+    submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage,
+    targeted_facility_location, targeted_graph_cut, targeted_log_determinant, mixture)
 _RANKED = [name for name in SCORES if name not in ("center_distance", "ram_apl", "prototype")]
 _OTHERS = (
     random, full, moderate, ccs, d2, prototype, ram_apl, herding, gm_matching, prune4rel, k_center,
     contextual_diversity, craig, lcmat, gradmatch, glister, submodular.facility_location,
     submodular.graph_cut, submodular.log_determinant, subzero, submodular.saturated_coverage,
     submodular.sum_redundancy, disparity_sum, disparity_min, feature_based, max_coverage, set_coverage,
-    targeted_facility_location, targeted_graph_cut, targeted_log_determinant)
+    targeted_facility_location, targeted_graph_cut, targeted_log_determinant, mixture)
 METHODS = {name: _top_of(name) for name in _RANKED} | {function.__name__: function for function in _OTHERS}
 OPTIONS = {name: {option: default for option, default in options_of(SCORES[name]).items() if option != "seed"}
            for name in _RANKED} | {function.__name__: options_of(function) for function in _OTHERS}

@@ -11,12 +11,12 @@ import torch
 from torch_ref.distances import cosine_similarities, distances
 from torch_ref.evidence import Evidence, check_choice, require
 from torch_ref.last_layer_gradients import gradients
-from torch_ref.quota import Picks, best_in_turn, budgets, first_best, join, pools
+from torch_ref.quota import Picks, Purse, best_in_turn, budgets, first_best, join, pools
 
 Gains = Callable[[list[int]], torch.Tensor]  # of every further element, (n,)
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]  # similarities (a, b) of rows (a, d) and (b, d)
 Ranking = tuple[list[int], list[float]]  # positions in pick order, and the gain of each
-GREEDY = ("lazy", "naive", "approximate_lazy", "stochastic")
+GREEDY = ("lazy", "naive", "two_stage", "approximate_lazy", "stochastic", "sample", "modular")
 
 
 def facility_location(evidence: Evidence, rate: float, balance: bool, seed: int, kernel: str = "gradient",
@@ -307,7 +307,8 @@ def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy
         n: size of the pool.
         k: how many to pick.
         rng: of "stochastic".
-        greedy: "naive" and "lazy", which is a faster way to the same picks: the best gain each time.
+        greedy: "naive", and "lazy" and "two_stage", which are faster ways to the same picks: the best gain each time.
+            "modular": the best first gains. "sample": the best gains of the share beta of the elements, drawn once.
             "approximate_lazy": gains are refreshed from the top of an outdated list, and the first that is at least
             ``stale - (1 - beta) |stale|`` is taken. "stochastic": the best of max(round(-ln(epsilon) n / k), 1) that
             ``rng`` draws from those left.
@@ -319,7 +320,16 @@ def maximize(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, greedy
     """
     if greedy == "deepcore_lazy":
         return _deepcore_lazy(gains_of, n, k)
+    if greedy == "bidirectional":
+        return _bidirectional(gains_of, n, k, rng)
     check_choice("greedy", greedy, GREEDY)
+    if greedy == "modular":
+        first = gains_of([])
+        return best_in_turn(lambda picked: first, n, k, _first_gain(gains_of))
+    if greedy == "sample":
+        left = np.setdiff1d(np.arange(n), rng.choice(n, n - max(int(beta * n), k), replace=False))
+        among = maximize(lambda picked: gains_of(left[picked].tolist())[left], len(left), k, rng)
+        return left[among].tolist()
     if greedy == "approximate_lazy":
         return _approximate_lazy(gains_of, n, k, beta)
     if greedy == "stochastic":
@@ -361,6 +371,27 @@ def _approximate_lazy(gains_of: Gains, n: int, k: int, beta: float) -> list[int]
     return picked
 
 
+def _bidirectional(gains_of: Gains, n: int, k: int, rng: np.random.RandomState) -> list[int]:
+    """Source: Buchbinder et al., FOCS 2012, Algorithm 2, stopped after k; what lacks is filled up with the best."""
+    picked: list[int] = []
+    rest = list(range(n))
+    for place in rng.permutation(n).tolist():
+        others = [other for other in rest if other != place]
+        join, leave = (max(gain, 0.0) for gain in (float(gains_of(picked)[place]), -float(gains_of(others)[place])))
+        if rng.random_sample() * (join + leave) <= join:
+            picked.append(place)
+        else:
+            rest = others
+        if len(picked) == k:
+            return picked
+    left = np.setdiff1d(np.arange(n), picked)
+    scale = abs(float(gains_of(picked)[left].max()))
+    while len(picked) < k:
+        left = np.setdiff1d(np.arange(n), picked)
+        picked.append(first_best(gains_of(picked), left, scale))
+    return picked
+
+
 def _stochastic(gains_of: Gains, n: int, k: int, rng: np.random.RandomState, epsilon: float) -> list[int]:
     """Source: Mirzasoleiman et al., Lazier than Lazy Greedy, AAAI 2015."""
     size = max(round(-math.log(epsilon) * n / k), 1)
@@ -390,24 +421,56 @@ def _select(gains_of: Callable[[torch.Tensor, list[int]], torch.Tensor], evidenc
     return indices, None, None, gains
 
 
-def extend(gains_of: Gains, n: int, k: int, already: list[int],
+def extend(gains_of: Gains, n: int, k: Any, already: list[int],
            pick: Callable[[Gains, int, int], list[int]]) -> Ranking:
     """Positions that are already selected and k more, each with its gain at its time.
 
     Args:
         gains_of: see ``maximize``.
         n: size of the pool.
-        k: how many to add.
+        k: how many to add, or a ``Purse``.
         already: positions, in the order of their choice.
         pick: (gains, m, k) -> k of m positions, as ``maximize``.
 
     Returns:
         (positions, gains).
     """
+    if isinstance(k, Purse):
+        return spend(gains_of, k)
     left = [place for place in range(n) if place not in already]
     added = pick(lambda picked: gains_of(already + [left[place] for place in picked])[left], len(left), k) if k else []
     order = already + [left[place] for place in added]
     return order, [float(gains_of(order[:t])[place]) for t, place in enumerate(order)]
+
+
+def spend(gains_of: Gains, purse: Purse) -> Ranking:
+    """Positions by the best gain for the cost each time, or by the best gain, whichever is worth more.
+
+    Source: Leskovec et al., KDD 2007.
+
+    Args:
+        gains_of: see ``maximize``.
+        purse: what the positions cost, and what may be spent.
+
+    Returns:
+        (positions, gains).
+    """
+    n, runs = len(purse.costs), []
+    for divisor in (torch.tensor(purse.costs), torch.ones(n, dtype=torch.float64)):
+        order: list[int] = []
+        scale = None
+        while True:
+            paid = purse.costs[order].sum()
+            affordable = np.flatnonzero(paid + purse.costs <= purse.budget * (1 + 1e-9))
+            affordable = np.setdiff1d(affordable, order)
+            if not len(affordable):
+                break
+            gains = gains_of(order) / divisor
+            scale = abs(float(gains[affordable].max())) if scale is None else scale
+            order.append(first_best(gains, affordable, scale))
+        runs.append((order, [float(gains_of(order[:t])[place]) for t, place in enumerate(order)]))
+    by_cost, by_gain = runs
+    return by_gain if sum(by_gain[1]) > sum(by_cost[1]) * (1 + 1e-9) else by_cost
 
 
 def select_beyond(labels: np.ndarray, rate: float, balance: bool, already_selected: Sequence[int],
@@ -437,7 +500,7 @@ def select_beyond(labels: np.ndarray, rate: float, balance: bool, already_select
     gains, parts = np.zeros(len(labels)), [already]
     for rows, k in [*groups, *idle]:
         before = [int(np.flatnonzero(rows == place)[0]) for place in already if place in rows]
-        if k > len(rows) - len(before):
+        if not isinstance(k, Purse) and k > len(rows) - len(before):
             raise ValueError(f"fewer than {k} are left to add")
         order, found = pick(rows, k, before)
         gains[rows[order]] = found

@@ -20,6 +20,7 @@ from ms_coreset.terminal import complain, one_line, printable_warnings, say
 COMMANDS = {
     "train": "train a network on a data set, or on a coreset of it",
     "select": "choose the part of a data set that is worth keeping",
+    "methods": "list the methods, or tell all of one",
     "score": "write every score of every sample",
     "experiment": "select by many methods, train on every coreset, keep the results",
     "coreset": "show what a coreset file holds, compare two",
@@ -118,6 +119,8 @@ def _reason(error: OSError | MemoryError) -> str:
 
 
 def _run(arguments: Sequence[str], command: str | None, typed: str) -> int:
+    if "_ARGCOMPLETE" in os.environ and command is None:
+        importlib.import_module("ms_coreset.cli.completion").complete()
     if command is None:
         command, arguments = _command(arguments)
     by = launcher()

@@ -18,15 +18,15 @@ from ms_coreset.cli.common.common_options import (
     image_words,
     new_parser,
 )
-from ms_coreset.cli.common.method_options import add_method_options, choice_of, flag_of
+from ms_coreset.cli.common.method_options import add_method_options, choice_of
 from ms_coreset.cli.common.repeat import former_options, options_of
+from ms_coreset.cli.methods import print_list
 from ms_coreset.coreset import Coreset
 from ms_coreset.jobs.default_selection import IMPORTED, TYPED
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
 from ms_coreset.jobs.sources import Sources
-from ms_coreset.selectors import METHODS, RULES, list_methods, list_rules
-from ms_coreset.selectors.catalogue import QUOTAS, Entry
+from ms_coreset.selectors import METHODS, list_methods, list_rules
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import say
 
@@ -37,18 +37,24 @@ _EXAMPLES = """examples:
   select --dataset CIFAR10N --rate 0.2 --balance --evidence patches
   select --dataset digitsN --rate 0.3 --score el2n --rule strata --mis-ratio 0.3
   select --from-manifest index/digitsN-ccs-balanced-0.2.npz
+--help-all shows all options, those of every method with what they mean and allow; ms-coreset methods NAME, all of one.
+
 A coreset's file tells how it was made. --from-manifest repeats that, with the options and the recipe of then; only
 where things are, and on what they run, can be typed beside it. What differs meanwhile is said: versions, commit, data,
 network. The exit code is 0 when the coreset is the same, byte for byte, and 1 when it is another: that one never
 replaces a file. A network or data that is missing and can't be made again is an error (2).
 """
 
+# What --help shows; --help-all shows the others, too.
+_USUAL = ("--dataset", "--data", "--rate", "--method", "--balance", "--score", "--rule", "--mis-ratio", "--evidence",
+          "--scores-from", "--arch", "--framework", "--epochs", "--ckpt", "--save", "--from-manifest", "--memory",
+          "--seed", "--device")
 ANOTHER = 1  # exit code of a repetition that gave another coreset
 
 
 def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
-    options = new_parser(typed, "Choose the part of a data set that is worth keeping.", _EXAMPLES)
+    options = new_parser(typed, "Choose the part of a data set that is worth keeping.", _EXAMPLES, _USUAL)
     group = options.add_argument_group("selection")
     add(group, "--method", metavar="NAME", help=f"one of {', '.join(list_methods())} (default: moderate, as published; "
         "on a CPU, where no option says anything of method, evidence or network, what "
@@ -73,6 +79,11 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(group, "--similarity", metavar="FILE", help="similarities of all samples with all, made elsewhere, for "
         f"{', '.join(name for name in list_methods() if 'kernel' in METHODS[name].options)}: .npy (n, n), or .npz of "
         "scipy.sparse.save_npz")
+    add(group, "--cost", metavar="FILE", help="what each sample costs, .npy (n,): the set functions, such as "
+        "facility_location, keep samples for the share --rate of all costs")
+    add(group, "--like", metavar="FILE", help="samples that the chosen ones are to be like, for the targeted set "
+        "functions: .npy, their features, or .npz of features, labels and logits")
+    add(group, "--unlike", metavar="FILE", help="the same of samples that the chosen ones are to be unlike")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_record_option(add_network_options(options), "all")
@@ -83,7 +94,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.list:
-        _print_methods()
+        print_list()
         return 0
     if not arguments.from_manifest:
         _select(arguments, sources_of(vars(arguments)))
@@ -150,22 +161,3 @@ def _print_summary(sources: Sources, result: SelectionResult) -> None:
 def _train_command() -> str:
     program = Path(sys.argv[0])
     return f"python {program.with_name('train.py')}" if program.name == "select.py" else "ms-coreset train"
-
-
-def _print_methods() -> None:
-    for name in list_methods():
-        _print_entry(METHODS[name])
-    say("rules, each with any score (--score NAME --rule RULE):")
-    for name in list_rules():
-        _print_entry(RULES[name])
-    say("quotas, each with any method (--quota QUOTA):")
-    for name in QUOTAS.names():
-        _print_entry(QUOTAS[name])
-
-
-def _print_entry(entry: Entry) -> None:
-    say(f"{entry.name}: {entry.summary or 'not described'}")
-    cost = f"cost {entry.cost}" if entry.cost else ""
-    say("  " + "; ".join(filter(None, (f"needs {', '.join(entry.all_needs) or 'nothing'}", cost, entry.source))))
-    if entry.options:
-        say("  options: " + ", ".join(f"{flag_of(key)} {value}" for key, value in entry.options.items()))

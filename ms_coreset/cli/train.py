@@ -26,13 +26,18 @@ _EXAMPLES = """examples:
   train --dataset CIFAR100N --coreset index/CIFAR100N-moderate-0.2.npz
   train --dataset digitsN --sampler rs2 --rate 0.3
   train --dataset digitsN --reselect-every 5 --method gradmatch --rate 0.1
+--help-all shows all options.
 """
+# What --help shows; --help-all shows the others, too.
+_USUAL = ("--coreset", "--sampler", "--reselect-every", "--warm-epochs", "--method", "--rate", "--dataset", "--data",
+          "--recipe", "--arch", "--framework", "--epochs", "--iterations", "--batch-size", "--lr", "--model-dir",
+          "--validation", "--seed", "--device", "--resume", "--record", "--result")
 
 
 def parser(typed: str) -> argparse.ArgumentParser:
     """The command's options."""
     options = new_parser(typed, "Train a network on a data set, on a coreset of it, or on coresets that it chooses "
-                         "anew while it learns.", _EXAMPLES)
+                         "anew while it learns.", _EXAMPLES, _USUAL)
     group = options.add_argument_group("what to train on")
     part = group.add_mutually_exclusive_group()
     add(part, "--coreset", metavar="FILE", help="the samples of a coreset (.npz), with its weights if it has any")

@@ -18,13 +18,14 @@ from ms_coreset.selectors import offset
 from ms_coreset.selectors import scores, moderate, ccs, d2, top_of_score, prototype, ram_apl, semdedup, submodular
 # isort: on
 from ms_coreset.selectors import on_ranks, score_and_rule, searches
-from ms_coreset.selectors.catalogue import METHODS, QUOTAS, RULES, SCORES
+from ms_coreset.selectors.catalogue import METHODS, RULES, SCORES, find_entry
 from ms_coreset.selectors.catalogue import method as register_method
 from ms_coreset.selectors.catalogue import rule as register_rule
 from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular import knapsack
 from ms_coreset.selectors.submodular.kernels import name_of
 from ms_coreset.selectors.top_of_score import register_score
 
@@ -47,7 +48,8 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     Args:
         method: one of ``list_methods()`` or an alias, in any case.
         evidence: arrays about the n samples; ``describe(method)`` lists the fields that the method needs.
-        rate: share to keep, in (0, 1]: ``round(rate n)`` samples, half to even.
+        rate: share to keep, in (0, 1]: ``round(rate n)`` samples, half to even; of evidence with costs, which set
+            functions take, the share of all costs that the kept samples may have.
         balance: keep ``round(rate n_c)`` of the n_c samples of each class instead.
         quota: how many of each class to keep, ``round(rate n)`` in all: "none" (classes compete), "proportional" (to
             n_c), "drop" (DRoP: more of classes that the network recognizes less) or "difficulty" (NUCS); see
@@ -75,6 +77,7 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     if of_quota and entry.name == "full":
         raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
+    knapsack.require_possible(entry, evidence, options, quota)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
     with searches.collect_notes() as found:
@@ -112,6 +115,9 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     require_kind("balance", balance, bool, np.bool_)
     require_kind("rule", rule, str)
     options, of_quota = class_quotas.apart(quota, options)
+    if evidence.cost is not None:
+        raise MsCoresetError("rules count samples: Evidence(cost=...) goes with the set functions, such as "
+                             "facility_location")
     name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
     request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
@@ -219,7 +225,6 @@ def describe(name: str) -> dict:
     Raises:
         MsCoresetError: for an unknown name.
     """
-    registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
-    entry = registry[name]
+    entry = find_entry(name)
     return {"name": entry.name, "summary": entry.summary, "needs": entry.all_needs,
             "options": entry.options, "cost": entry.cost, "source": entry.source}

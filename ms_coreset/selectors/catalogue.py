@@ -37,8 +37,8 @@ class Entry:
         nested: whether the picks of a method or rule at a rate are the first picks at any higher rate (of each class,
             if balanced), or a function of the options that returns this.
         takes: fields of ``Evidence`` that it uses if they are given, but does not need, or a function of the options
-            that returns them: "validation", "like" and "unlike", which are of other samples; "runs", whose arrays
-            replace the evidence's own.
+            that returns them: "validation", "like" and "unlike", which are of other samples; "cost", which then
+            replaces the number of samples as the budget; "runs", whose arrays replace the evidence's own.
         parallel: how several ranks share it, or a function of the options that returns this. For a score: "samples", if
             the value of a sample depends on that sample alone; "classes", if on its class. For a method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
@@ -98,7 +98,8 @@ class Entry:
         """
         needs, takes = self.needs_for(options), self.takes_for(options)
         labels = ("labels",) if self.needs_labels(options) else ()
-        checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, (*labels, *needs), self.name)]
+        costs = ("cost",) if "cost" in takes and evidence.cost is not None else ()
+        checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, (*labels, *needs, *costs), self.name)]
         if "runs" in takes and evidence.runs:  # features and logits come from the runs, all else from the evidence
             asked, others = ([need for need in needs if (need in EXTRACTED) == theirs] for theirs in (True, False))
             checked = [(evidence, (*labels, *others), self.name), *((run, asked, f"every run of {self.name}")
@@ -247,3 +248,13 @@ def _register(registry: Registry[Entry], aliases: Iterable[str], **facts: Any) -
         registry.add(facts["name"], Entry(function=function, **facts), aliases)
         return function
     return decorate
+
+
+def find_entry(name: str) -> Entry:
+    """What is registered under a name or alias, in any case: as a method, else as a score, a rule or a quota.
+
+    Raises:
+        MsCoresetError: for a name that is in none of the registries.
+    """
+    registry = next((registry for registry in (METHODS, SCORES, RULES, QUOTAS) if name in registry), METHODS)
+    return registry[name]

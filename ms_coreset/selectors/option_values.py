@@ -24,9 +24,13 @@ class OneOf:
 
     names: Collection[str]
 
+    @property
+    def words(self) -> str:
+        return f"one of {', '.join(self.names)}"
+
     def check(self, option: str, value: Any) -> None:
         if not isinstance(value, str) or value not in self.names:
-            raise MsCoresetError(f"{option} {value!r}: must be one of {', '.join(self.names)}")
+            raise MsCoresetError(f"{option} {value!r}: must be {self.words}")
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class Whole:
     """A whole number of at least ``least``."""
 
     least: int
+
+    @property
+    def words(self) -> str:
+        return f"a whole number of at least {self.least}"
 
     def check(self, option: str, value: Any) -> None:
         require_whole(option, value, self.least)
@@ -58,6 +66,10 @@ class Named:
 
     registry: Registry
 
+    @property
+    def words(self) -> str:
+        return f"one of {', '.join(self.registry.names())}"
+
     def check(self, option: str, value: Any) -> None:
         require_kind(option, value, str)
         self.registry.canonical(value)
@@ -68,6 +80,10 @@ class OrAuto:
     """``AUTO``, for a value that is derived from the evidence, or a value that another rule allows."""
 
     rule: Number
+
+    @property
+    def words(self) -> str:
+        return f"{AUTO}, or {self.rule.words}"
 
     def check(self, option: str, value: Any) -> None:
         if not (isinstance(value, str) and value == AUTO):
@@ -80,6 +96,10 @@ class OrFunction:
 
     rule: OneOf
 
+    @property
+    def words(self) -> str:
+        return f"{self.rule.words}, or a function"
+
     def check(self, option: str, value: Any) -> None:
         if not callable(value):
             self.rule.check(option, value)
@@ -89,11 +109,12 @@ class OrFunction:
 class Slice:
     """Epochs of a training: a whole number N for the first N, or "A-B" or a pair (A, B) for A to B - 1, from 0."""
 
+    words = "a number of epochs, at least 1, or a part such as \"10-30\", the epochs 10 to 29, counted from 0"
+
     def check(self, option: str, value: Any) -> None:
         first, last = self.ends(value)
         if not 0 <= first < last:
-            raise MsCoresetError(f"{option} {value!r}: must be a number of epochs, at least 1, or a part such as "
-                                 "\"10-30\", the epochs 10 to 29, counted from 0")
+            raise MsCoresetError(f"{option} {value!r}: must be {self.words}")
 
     @staticmethod
     def ends(value: Any) -> tuple[int, int]:
@@ -163,6 +184,14 @@ def canonical_value(parameter: inspect.Parameter, value: Any) -> Any:
     if isinstance(parameter.default, float) and isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value)
     return value
+
+
+def allowed_words(parameter: inspect.Parameter) -> str:
+    """Which values are allowed, in words; empty where nothing is said of them."""
+    rules = [rule.words for rule in _rules(parameter) if hasattr(rule, "words")]
+    kinds = {bool: "true or false", int: "a whole number", float: "a number"}
+    words = " and ".join(rules) or kinds.get(type(parameter.default), "")
+    return f"{words}, or none" if words and parameter.default is None else words
 
 
 def _rules(parameter: inspect.Parameter) -> list:

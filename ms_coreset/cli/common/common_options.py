@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from ms_coreset.cli.common.parsing import OneLineParser
@@ -28,10 +28,22 @@ class _Parser(OneLineParser):
         return super().parse_args(typed, namespace)
 
 
-def new_parser(typed: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    """An argument parser for a command that was called as ``typed``; it sets ``typed`` to the words after it."""
+def new_parser(typed: str, description: str, epilog: str | None = None,
+               usual: Collection[str] = ()) -> OneLineParser:
+    """A parser for a command.
+
+    Args:
+        typed: how it was called.
+        description: what it does.
+        epilog: below the options.
+        usual: the options that --help shows, where --help-all shows the others, too; none: --help shows all.
+
+    Returns:
+        The parser; parsing sets ``typed`` to the words after the command.
+    """
     parser = _Parser(prog=typed, description=description, epilog=epilog,
                      formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.show_first(usual)
     add_plugin_option(parser)
     return parser
 

@@ -4,22 +4,22 @@ import argparse
 from typing import Any
 
 from ms_coreset.cli.common.common_options import add
+from ms_coreset.cli.common.flags import NOT_FOR_USERS, flag_of
+from ms_coreset.cli.common.manual import options_by_owner
+from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.default_selection import IMPORTED, PUBLISHED
 from ms_coreset.selectors import METHODS, RULES, SCORES, list_rules
 from ms_coreset.selectors.catalogue import QUOTAS
 from ms_coreset.selectors.choice import Choice, options_of, split_text, title_of, value_of
 
-_NOT_FOR_USERS = ("already_selected", "seed")  # places, which nobody types; --seed is every command's
-# --batch-size, which DeepCore has both names for, and --epochs are training's.
-_FLAGS = {"batch_size": "--selection-batch", "epochs": "--score-epochs"}
 
-
-def add_method_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for each option of a method, a score or a rule."""
-    group = parser.add_argument_group("options of the methods", "each only for the methods named")
-    for name, owners in _owners().items():
-        add(group, flag_of(name), dest=f"option_{name}", type=_value, metavar="X", help=", ".join(owners))
+def add_method_options(parser: OneLineParser) -> None:
+    """Add an option for each option of a method, a score, a rule or a quota; --help-all tells what each is."""
+    group = parser.add_argument_group("options of the methods")
+    for name, words in _options().items():
+        add(group, flag_of(name), dest=f"option_{name}", type=_value, metavar="X", help=words)
+    parser.append(options_by_owner)
 
 
 def _value(text: str) -> Any:
@@ -37,7 +37,7 @@ def choice_of(arguments: argparse.Namespace) -> Choice | None:
     Raises:
         MsCoresetError: for options that it does not have.
     """
-    typed = {name: value for name in _owners() if (value := getattr(arguments, f"option_{name}")) is not None}
+    typed = {name: value for name in _options() if (value := getattr(arguments, f"option_{name}")) is not None}
     if not (arguments.method or arguments.rule or typed):
         return None
     if arguments.rule:
@@ -55,34 +55,23 @@ def choice_of(arguments: argparse.Namespace) -> Choice | None:
         raise MsCoresetError(f"--score {typed['score']} needs a --rule: one of {', '.join(list_rules())}")
     unknown = sorted(typed.keys() - set(known))
     if unknown:
-        typeable = [flag_of(option) for option in known if option not in _NOT_FOR_USERS]
+        typeable = [flag_of(option) for option in known if option not in NOT_FOR_USERS]
         raise MsCoresetError(f"{title_of(name)} has no option {flag_of(unknown[0])}; its options: "
                              f"{', '.join(typeable) or 'none'}")
     return Choice(name, {**options, **typed}, arguments.seed)
 
 
-def flag_of(name: str) -> str:
-    """How a method's option is spelt on the command line."""
-    return _FLAGS.get(name, f"--{name.replace('_', '-')}")
-
-
-def _owners() -> dict[str, list[str]]:
-    """Option name -> the methods (or scores, or rules) that have it, with its default."""
-    owners = {"score": ["--rule", "ccs"]}
-    for entry in (*(METHODS[name] for name in METHODS.names()), *(SCORES[name] for name in SCORES.names())):
-        for option, default in entry.options.items():
-            if option not in _NOT_FOR_USERS and f"{entry.name} ({default})" not in owners.get(option, []):
-                owners.setdefault(option, []).append(f"{entry.name} ({default})")
+def _options() -> dict[str, str]:
+    """Option name -> its help, which is left to ``options_by_owner`` where methods differ in what they mean by it."""
+    options = {option: argparse.SUPPRESS for registry in (METHODS, SCORES, QUOTAS, RULES)
+               for name in registry.names() for option in registry[name].options if option not in NOT_FOR_USERS}
     aimed = [name for name in METHODS.names() if "validation" in METHODS[name].takes_for({})]
-    owners["normalize"] = ["any --rule (none); class: the scores of each class are brought to [0, 1] first"]
-    owners["quota"] = ["all methods but full, how many of each class: "
-                       f"{', '.join(QUOTAS.names())} (default: as --balance says)"]
-    for quota in QUOTAS.names():
-        for option, default in QUOTAS[quota].options.items():
-            owners.setdefault(option, []).append(f"--quota {quota} ({default})")
     aimed += [f"--quota {name}" for name in QUOTAS.names() if "validation" in QUOTAS[name].takes_for({})]
-    owners["held_out"] = [f"{', '.join(aimed)}: the share of the samples to hold out as the validation set aimed at"]
-    for rule in RULES.names():
-        for option, default in RULES[rule].options.items():
-            owners.setdefault(option, []).append(f"--rule {rule} ({default})")
-    return owners
+    return options | {
+        "score": "with --rule, any score; which one ccs and d2 go by",
+        "mis_ratio": "share that is left out first as too hard or wrongly labelled: of moderate, ccs, d2 and several "
+                     "rules; auto: as many labels as look wrong",
+        "normalize": "with --rule; class: the scores of each class are brought to [0, 1] first (default: none)",
+        "quota": f"of any method but full, how many of each class: {', '.join(QUOTAS.names())} (default: as --balance "
+                 "says)",
+        "held_out": f"of {', '.join(aimed)}: the share of the samples to hold out as the validation set aimed at"}

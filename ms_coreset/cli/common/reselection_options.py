@@ -3,7 +3,9 @@
 import argparse
 
 from ms_coreset.cli.common.common_options import add
-from ms_coreset.cli.common.method_options import add_method_options, choice_of, flag_of
+from ms_coreset.cli.common.flags import flag_of
+from ms_coreset.cli.common.method_options import add_method_options, choice_of
+from ms_coreset.cli.common.parsing import OneLineParser
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.sources import ReselectionSource
 from ms_coreset.selectors import list_methods, list_rules
@@ -13,7 +15,7 @@ from ms_coreset.training.sampling import Sampling
 _OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m")
 
 
-def add_reselection_options(parser: argparse.ArgumentParser) -> None:
+def add_reselection_options(parser: OneLineParser) -> None:
     """Add --reselect-every, and options of ``select`` for the coresets."""
     group = parser.add_argument_group("adaptive selection", "train on a coreset of the samples, which the network "
                                       "itself, as it is by then, chooses anew every so many epochs")

@@ -77,8 +77,9 @@ class DisparityMin:
         np.minimum(self._nearest, 1 - self._similarity.rows(np.array([place]))[0], out=self._nearest)
 
 
-@method("disparity_sum", needs=needs_of_kernel, cost="n (d + C) k", work=_disparity_work, nested=_is_nested,
-        aliases=("DisparitySum",), parallel=sharing_by_class, labels=goes_by_gradients, label_columns=goes_by_gradients,
+@method("disparity_sum", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=_disparity_work,
+        nested=_is_nested, aliases=("DisparitySum",), parallel=sharing_by_class, labels=goes_by_gradients,
+        label_columns=goes_by_gradients,
         source="Dasgupta, Kumar & Ravi, Summarization Through Submodularity and Dispersion, ACL 2013; Ravi, "
                "Rosenkrantz & Tayi, Heuristic and Special Case Algorithms for Dispersion Problems, 1994")
 def disparity_sum(evidence: Evidence, request: Request, kernel: Kernel = "gradient",
@@ -108,8 +109,9 @@ def disparity_sum(evidence: Evidence, request: Request, kernel: Kernel = "gradie
     return _select(evidence, request, kernel, DisparitySum, gamma, already_selected)
 
 
-@method("disparity_min", needs=needs_of_kernel, cost="n (d + C) k", work=_disparity_work, nested=_is_nested,
-        aliases=("DisparityMin",), parallel=sharing_by_class, labels=goes_by_gradients, label_columns=goes_by_gradients,
+@method("disparity_min", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=_disparity_work,
+        nested=_is_nested, aliases=("DisparityMin",), parallel=sharing_by_class, labels=goes_by_gradients,
+        label_columns=goes_by_gradients,
         source="Dasgupta, Kumar & Ravi, Summarization Through Submodularity and Dispersion, ACL 2013; Ravi, "
                "Rosenkrantz & Tayi, Heuristic and Special Case Algorithms for Dispersion Problems, 1994")
 def disparity_min(evidence: Evidence, request: Request, kernel: Kernel = "gradient",

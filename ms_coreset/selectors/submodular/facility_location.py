@@ -46,9 +46,9 @@ def _facility_location_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(base + live_pairs.BYTES * m * min(options["neighbors"], m), 2 * pairs * (size.d + size.columns))
 
 
-@method("facility_location", needs=needs_of_kernel, cost="n^2 (d + C), and n per gain", work=_facility_location_work,
-        aliases=("FacilityLocation",), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
-        label_columns=goes_by_gradients,
+@method("facility_location", needs=needs_of_kernel, takes=("cost",), cost="n^2 (d + C), and n per gain",
+        work=_facility_location_work, aliases=("FacilityLocation",), nested=is_nested, parallel=sharing_of,
+        labels=goes_by_gradients, label_columns=goes_by_gradients,
         source=f"Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Minoux 1978; {DEEPCORE}")
 def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gradient", greedy: Greedy = "lazy",
                       epsilon: Epsilon = 0.1, beta: Beta = 0.9, neighbors: Count | None = None,
@@ -77,11 +77,12 @@ def facility_location(evidence: Evidence, request: Request, kernel: Kernel = "gr
             or a function of rows (a, d) and (b, d) that returns (a, b). "precomputed": ``evidence.similarity``, which
             is the default where the evidence has one; of a sparse matrix only the stored pairs are looked at. No
             similarity may be below 0.
-        greedy: "lazy" and "naive" give the same picks; "approximate_lazy" takes the first gain that is at least
-            ``beta`` of its bound; "stochastic" takes the best of -ln(``epsilon``) n / k candidates that are drawn for
-            each pick.
+        greedy: "lazy", "naive" and "two_stage" (ten picks by the one, then by the other) give the same picks;
+            "approximate_lazy" takes the first gain that is at least ``beta`` of its bound; "stochastic" takes the best
+            of -ln(``epsilon``) n / k candidates that are drawn for each pick; "sample" draws the share ``beta`` of the
+            candidates once (at least k) and picks as "lazy" among these; "modular" takes the k largest first gains.
         epsilon: of "stochastic", in (0, 1).
-        beta: of "approximate_lazy", in (0, 1].
+        beta: of "approximate_lazy" and "sample", in (0, 1].
         neighbors: count for each sample only its similarities to this many most similar samples, itself included; all
             others are 0. This takes n ``neighbors`` numbers instead of n x n, and is another objective. At least 1;
             None, or more than there are samples: all. Of similarities that are equal to 12 decimal places the lowest

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import row_blocks as blocks_of
@@ -17,23 +16,22 @@ from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.memory import BOUND
 from ms_coreset.selectors.option_values import OneOf, Positive
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
-from ms_coreset.selectors.submodular.continued import Continued
-from ms_coreset.selectors.submodular.greedi import greedi
 from ms_coreset.selectors.submodular.greedy import Maximizer, naive, optimizer
 from ms_coreset.selectors.submodular.kernel_methods import Beta, Epsilon, Greedy, is_nested, sharing_of
+from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import SetFunction
 
 Concave = Callable[[np.ndarray], np.ndarray]
-_CONCAVE: dict[str, Concave] = {"sqrt": np.sqrt, "log": np.log1p, "sigmoid": lambda x: x / (1 + x)}
+CONCAVE: dict[str, Concave] = {"sqrt": np.sqrt, "log": np.log1p, "sigmoid": lambda x: x / (1 + x)}
 _BATCH = 128  # candidates whose gains are computed together
 _COPIES = 4  # of a block of amounts, while gains are computed
 _GAINS = 4  # of each sample, as was seen
 SOURCE = ("Kirchhoff & Bilmes, Submodularity for Data Selection in Machine Translation, EMNLP 2014; Wei et al., "
           "Submodular Subset Selection for Large-Scale Speech Training Data, ICASSP 2014")
 
-ConcaveName = Annotated[str, OneOf(_CONCAVE)]
+ConcaveName = Annotated[str, OneOf(CONCAVE)]
 
 
 class Amounts:
@@ -46,7 +44,8 @@ class Amounts:
     def __init__(self, features: np.ndarray) -> None:
         self._features = features
         signed = any((features[part] < 0).any() for part in blocks_of(features))
-        self.columns = features.shape[1] * (2 if signed else 1)
+        self.width = features.shape[1]
+        self.columns = self.width * (2 if signed else 1)
 
     def __len__(self) -> int:
         return len(self._features)
@@ -54,7 +53,7 @@ class Amounts:
     def rows(self, places: np.ndarray | slice) -> np.ndarray:
         """The amounts of some samples, (m, d) or (m, 2 d) float64."""
         rows = np.asarray(self._features[places], np.float64)
-        if self.columns == rows.shape[1]:
+        if self.columns == self.width:
             return rows
         return np.concatenate([np.maximum(rows, 0), np.maximum(-rows, 0)], axis=1)
 
@@ -89,7 +88,7 @@ class SetCoverage:
     batch: int | None = None
 
     def __init__(self, amounts: Amounts, weights: np.ndarray) -> None:
-        self._amounts, self._open = amounts, np.tile(weights, amounts.columns // len(weights))
+        self._amounts, self._open = amounts, np.tile(weights, amounts.columns // amounts.width)
         self._gains = self._all_gains()
 
     def __len__(self) -> int:
@@ -116,7 +115,7 @@ def _set_coverage_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(size.features_of(size.pool) + 8 * size.pool, 2 * size.d * size.over_pools(lambda m, k: m * k))
 
 
-@method("feature_based", needs=("features",), labels=False, cost="n d, and d per gain", work=_work,
+@method("feature_based", needs=("features",), takes=("cost",), labels=False, cost="n d, and d per gain", work=_work,
         aliases=("FeatureBased",), nested=is_nested, parallel=sharing_of, source=SOURCE)
 def feature_based(evidence: Evidence, request: Request, concave: ConcaveName = "sqrt", greedy: Greedy = "lazy",
                   epsilon: Epsilon = 0.1, beta: Beta = 0.9, already_selected: Places = ()) -> Selection:
@@ -143,11 +142,11 @@ def feature_based(evidence: Evidence, request: Request, concave: ConcaveName = "
         The picks, a ``Selection``, with their gains.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
-    return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, _CONCAVE[concave]),
+    return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, CONCAVE[concave]),
                               already_selected)
 
 
-@method("max_coverage", needs=("features",), labels=False, cost="n d, and d per gain", work=_work,
+@method("max_coverage", needs=("features",), takes=("cost",), labels=False, cost="n d, and d per gain", work=_work,
         aliases=("MaxCoverage",), nested=is_nested, parallel=sharing_of,
         source="Nemhauser, Wolsey & Fisher, Mathematical Programming 1978; Feige, Journal of the ACM 1998")
 def max_coverage(evidence: Evidence, request: Request, threshold: Positive = 1.0, greedy: Greedy = "lazy",
@@ -177,7 +176,7 @@ def max_coverage(evidence: Evidence, request: Request, threshold: Positive = 1.0
     return select_by_features(evidence, request, maximize, lambda amounts: FeatureBased(amounts, phi), already_selected)
 
 
-@method("set_coverage", needs=("features",), labels=False, cost="n d k", work=_set_coverage_work,
+@method("set_coverage", needs=("features",), takes=("cost",), labels=False, cost="n d k", work=_set_coverage_work,
         aliases=("SetCover", "ProbabilisticSetCover"), nested=lambda options: not len(options["already_selected"]),
         parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Iyer et al., Submodular Combinatorial Information Measures with Applications in Machine Learning, "
@@ -237,8 +236,4 @@ def select_by_features(evidence: Evidence, request: Request, maximize: Maximizer
         amounts = Amounts(take(require_field(evidence.features), rows))
         return lambda k: function(amounts)
 
-    if current().size > 1 and not request.balance and not len(already_selected):
-        return Selection(pick_by_group(evidence.groups, request, lambda rows, k: greedi(len(rows), k, request.seed,
-                                                                                        pool, maximize)))
-    course = Continued(already_selected, evidence.groups)
-    return course.select(request, lambda rows, k: course.add(rows, k, maximize, pool(rows, 1.0)))
+    return maximize_pools(evidence, request, maximize, pool, already_selected, rounds=True)

@@ -12,9 +12,9 @@ from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.kernel_methods import (
     DEEPCORE,
+    AnyGreedy,
     Beta,
     Epsilon,
-    Greedy,
     Kernel,
     goes_by_gradients,
     is_nested,
@@ -32,12 +32,12 @@ def _graph_cut_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(kernel_bytes(size, options), 8 * size.n * size.d * size.columns)
 
 
-@method("graph_cut", needs=needs_of_kernel, cost="n C d, and C d per gain", work=_graph_cut_work,
+@method("graph_cut", needs=needs_of_kernel, takes=("cost",), cost="n C d, and C d per gain", work=_graph_cut_work,
         aliases=("GraphCut", "Submodular"), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
         label_columns=goes_by_gradients,
         source=f"Iyer & Bilmes, Submodular optimization with submodular cover constraints, NeurIPS 2013; {DEEPCORE}")
 def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kernel: Kernel = "gradient",
-              greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9, gamma: Positive | None = None,
+              greedy: AnyGreedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9, gamma: Positive | None = None,
               already_selected: Places = ()) -> Selection:
     """Samples similar to all others and unlike one another.
 
@@ -55,7 +55,9 @@ def graph_cut(evidence: Evidence, request: Request, lam: NotNegative = 1.0, kern
         lam: weight of the similarity to all samples, at least 0. Below 2, gains become negative after about lam n / 2
             picks, and picking goes on.
         kernel: see ``facility_location``.
-        greedy: see ``facility_location``.
+        greedy: see ``facility_location``; also "bidirectional", for a lam at which f is not monotone: samples come in
+            random order and are kept with a chance that grows with what they add to those kept, and falls with what
+            those left gain without them, until there are enough; if there never are, the best of the rest follow.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
         gamma: see ``facility_location``.

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.distributed import current
 from ms_coreset.evidence import EXTRACTED, Evidence, require_field
 from ms_coreset.evidence_checks import require_not_negative
 from ms_coreset.rows import take
@@ -16,18 +15,18 @@ from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.selectors.memory import BLOCKS, BOUND, as_text, matrix_bytes
 from ms_coreset.selectors.option_values import Number, OneOf, OrFunction
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
-from ms_coreset.selectors.submodular import kernels
-from ms_coreset.selectors.submodular.continued import Continued
-from ms_coreset.selectors.submodular.greedi import greedi
-from ms_coreset.selectors.submodular.greedy import NAMES, Maximizer
+from ms_coreset.selectors.submodular import kernels, live_pairs
+from ms_coreset.selectors.submodular.greedy import BIDIRECTIONAL, DRAWING, NAMES, Maximizer
+from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, held
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices, held
 
 ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
+LIVE = 0.01  # share of the pairs that still count when they are collected, as was seen
 DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
 _OF_VECTORS = {"cosine": kernels.squared_cosine, "correlation": kernels.squared_correlation,
                "euclidean": kernels.euclidean}
@@ -36,6 +35,7 @@ KERNELS = ("gradient", "features", *_OF_VECTORS, "rbf", "dot", PRECOMPUTED)
 Kernel = Annotated[str | kernels.Kernel, OrFunction(OneOf(KERNELS))]
 AnySimilarity = Cosine | kernels.OfProducts | kernels.OfFunction | kernels.Given | Dense
 Greedy = Annotated[str, OneOf(NAMES)]
+AnyGreedy = Annotated[str, OneOf((*NAMES, BIDIRECTIONAL))]  # of functions that elements can leave
 Epsilon = Annotated[float, Number(lambda value: 0 < value < 1, "above 0 and below 1")]
 Beta = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at most 1")]
 
@@ -52,14 +52,13 @@ def goes_by_gradients(options: dict[str, Any]) -> bool:
 
 def is_nested(options: dict[str, Any]) -> bool:
     """Whether picks at a rate are the first picks at any higher rate."""
-    # "stochastic" draws more candidates for smaller budgets.
-    return options["greedy"] != "stochastic" and not len(options.get("already_selected", ()))
+    return options["greedy"] not in DRAWING and not len(options.get("already_selected", ()))
 
 
 def sharing_of(options: dict[str, Any]) -> str:
     """How several ranks share the method, see ``catalogue.Entry``."""
-    # Draws of "stochastic" continue from class to class, and places already selected are those of all samples.
-    return "" if options["greedy"] == "stochastic" or len(options.get("already_selected", ())) else "rounds"
+    # Draws continue from class to class, and places already selected are those of all samples.
+    return "" if options["greedy"] in DRAWING or len(options.get("already_selected", ())) else "rounds"
 
 
 def sharing_by_class(options: dict[str, Any]) -> str:
@@ -83,8 +82,7 @@ def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Se
     """``Work`` of facility location in groups (samples, how many such groups), one at a time if balanced."""
     width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
     if options.get("kernel") == PRECOMPUTED:
-        live = sum(times * _LIVE * live_pairs.BYTES * m**2 for m, times in ((size.pool, 1),))
-        return Work(base + ROWS + live, pairs)
+        return Work(base + ROWS + LIVE * live_pairs.BYTES * size.pool**2, pairs)
     columns = size.columns if options.get("kernel", "gradient") == "gradient" else 1
     together = ((size.pool, 1),) if size.balance else groups
     matrices = 8 * sum(times * m**2 for m, times in together)
@@ -141,6 +139,7 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels
     """
     if kernel == PRECOMPUTED and not signed:
         require_not_negative(evidence.similarity, "this set function")
+
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         similarity = similarity_of(evidence, rows, kernel, gamma, signed)
         if not hold or isinstance(similarity, Dense | kernels.Given):
@@ -148,11 +147,14 @@ def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels
         kept = held(similarity, request.memory_bytes)
         return lambda k: function(kept, k, share)
 
-    if current().size > 1 and not request.balance and not len(already_selected):
-        return Selection(pick_by_group(evidence.groups, request, lambda rows, k: greedi(len(rows), k, request.seed,
-                                                                                        pool, maximize)))
-    course = Continued(already_selected, evidence.groups)
-    return course.select(request, lambda rows, k: course.add(rows, k, maximize, pool(rows, 1.0)))
+    return maximize_pools(evidence, request, maximize, pool, already_selected, rounds=True)
+
+
+def as_matrix(similarity: AnySimilarity, request: Request) -> AnySimilarity:
+    """The similarities as a matrix, if that fits in the memory of the call."""
+    if isinstance(similarity, Dense | kernels.Given):
+        return similarity
+    return as_matrices([similarity], request.memory_bytes)[0]
 
 
 def gradients_of(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:

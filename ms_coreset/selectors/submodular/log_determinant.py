@@ -35,9 +35,9 @@ def _log_determinant_work(size: Size, options: dict[str, Any]) -> Work:
     return Work(kernel_bytes(size, options) + 8 * size.pool * size.k, size.factorization)
 
 
-@method("log_determinant", needs=needs_of_kernel, cost="n (d + C) k + n k^2", work=_log_determinant_work,
-        aliases=("LogDeterminant",), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
-        label_columns=goes_by_gradients,
+@method("log_determinant", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k + n k^2",
+        work=_log_determinant_work, aliases=("LogDeterminant",), nested=is_nested, parallel=sharing_of,
+        labels=goes_by_gradients, label_columns=goes_by_gradients,
         source=f"Chen, Zhang & Zhou, Fast Greedy MAP Inference for DPP, NeurIPS 2018, Algorithm 1; {DEEPCORE}")
 def log_determinant(evidence: Evidence, request: Request, jitter: Positive = 1e-6, kernel: Kernel = "gradient",
                     greedy: Greedy = "lazy", epsilon: Epsilon = 0.1, beta: Beta = 0.9,

@@ -65,7 +65,7 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return similarities_work(size, options, kernel_bytes(size, options), size.pools)
 
 
-@method("saturated_coverage", needs=needs_of_kernel, cost="n^2 (d + C), and n per gain", work=_work,
+@method("saturated_coverage", needs=needs_of_kernel, takes=("cost",), cost="n^2 (d + C), and n per gain", work=_work,
         aliases=("SaturatedCoverage",), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
         label_columns=goes_by_gradients,
         source="Lin & Bilmes, A Class of Submodular Functions for Document Summarization, ACL 2011, Eq. 4")

@@ -242,7 +242,8 @@ class GraphCut:
     batch = 128
 
     def __init__(self, similarity: WholeSimilarity, lam: float = 1.0) -> None:
-        self._before = lam * similarity.column_sums() - similarity.diagonal()
+        self._similarity, self._own = similarity, similarity.diagonal()
+        self._before = lam * similarity.column_sums() - self._own if lam else -self._own
         self._chosen = similarity.sum_of_rows()
 
     def __len__(self) -> int:
@@ -253,6 +254,34 @@ class GraphCut:
 
     def add(self, place: int) -> None:
         self._chosen.add(place)
+
+    def from_all(self) -> FromAll:
+        """The same function, of an S that holds all elements and shrinks."""
+        return FromAll(self._similarity, self._before, self._own)
+
+
+class FromAll:
+    """What ``GraphCut`` loses by an element that leaves an S of all.
+
+    Args:
+        similarity: of the pool.
+        before: (n,), the gains of the empty S.
+        own: (n,), s_jj.
+    """
+
+    def __init__(self, similarity: WholeSimilarity, before: np.ndarray, own: np.ndarray) -> None:
+        self._others, self._before = similarity.column_sums() - own, before
+        self._gone = similarity.sum_of_rows()
+
+    def gain_of_leaving(self, place: int) -> float:
+        """f(S - j) - f(S)."""
+        place_alone = np.array([place])
+        others = self._others[place_alone] - self._gone.at(place_alone)
+        return float((2 * others - self._before[place_alone])[0])
+
+    def leave(self, place: int) -> None:
+        """Take ``place`` out of S."""
+        self._gone.add(place)
 
 
 class LogDeterminant:

@@ -24,7 +24,8 @@ from ms_coreset.selectors.submodular.similarity import blocks
 if TYPE_CHECKING:
     from ms_coreset.selectors.submodular.similarity import Similarity, WholeSimilarity
 
-TAKES = ("like", "unlike")
+SIDES = ("like", "unlike")
+TAKES = (*SIDES, "cost")
 SOURCE = ("Iyer, Khargonkar, Bilmes & Asnani, Submodular Combinatorial Information Measures with Applications in "
           "Machine Learning, ALT 2021; Kothawade et al., PRISM: A Rich Class of Parameterized Submodular Information "
           "Measures for Guided Data Subset Selection, AAAI 2022, Table 1")
@@ -52,7 +53,7 @@ def joined(evidence: Evidence, rows: np.ndarray, fields: Iterable[str]) -> tuple
     Raises:
         MsCoresetError: for features or logits with other numbers of columns than those of the samples.
     """
-    like, unlike = (getattr(evidence, name) for name in TAKES)
+    like, unlike = (getattr(evidence, name) for name in SIDES)
     if like is None and unlike is None:
         return evidence.part(rows, set(fields) - {"labels"}), Places(len(rows), *2 * (slice(len(rows), len(rows)),))
     others = {name: part for name, part in (("like", like), ("unlike", unlike)) if part is not None}

@@ -7,6 +7,7 @@ import numpy as np
 
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
+from ms_coreset.evidence_checks import require_not_negative
 from ms_coreset.selectors.already_selected import Places as Selected
 from ms_coreset.selectors.catalogue import PRECOMPUTED, method
 from ms_coreset.selectors.estimate import Size, Work
@@ -14,7 +15,6 @@ from ms_coreset.selectors.option_values import NotNegative, OneOf, Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
 from ms_coreset.selectors.submodular import kernels
-from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedy import Maximizer, lazy, optimizer
 from ms_coreset.selectors.submodular.kernel_methods import (
     AnySimilarity,
@@ -22,6 +22,7 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     Epsilon,
     Greedy,
     Kernel,
+    as_matrix,
     goes_by_gradients,
     is_nested,
     kernel_bytes,
@@ -30,8 +31,8 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     similarities_work,
     similarity_of,
 )
+from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import LogDeterminant, SetFunction
-from ms_coreset.selectors.submodular.similarity import Dense, as_matrices
 from ms_coreset.selectors.submodular.targeted import (
     SOURCE,
     TAKES,
@@ -219,15 +220,15 @@ def _select(evidence: Evidence, request: Request, kernel: str | kernels.Kernel, 
     if kernel == PRECOMPUTED and (evidence.like, evidence.unlike) != (None, None):
         raise MsCoresetError("kernel precomputed: Evidence(similarity=...) says nothing of the samples to be like or "
                              "unlike; name a kernel of features")
+    if kernel == PRECOMPUTED:
+        require_not_negative(evidence.similarity, "this set function")
     fields = ("labels", *needs_of_kernel({"kernel": kernel})) if kernel == "gradient" else needs_of_kernel(
         {"kernel": kernel})
 
-    def pool(rows: np.ndarray) -> Callable[[int], SetFunction]:
+    def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
         whole, places = joined(evidence, rows, fields)
         similarity = similarity_of(whole, np.arange(len(whole)), kernel, gamma)
-        if hold and not isinstance(similarity, Dense | kernels.Given):
-            similarity, = as_matrices([similarity], request.memory_bytes)
+        similarity = as_matrix(similarity, request) if hold else similarity
         return lambda k: function(similarity, places, k)
 
-    course = Continued(already_selected, evidence.groups)
-    return course.select(request, lambda rows, k: course.add(rows, k, maximize, pool(rows)))
+    return maximize_pools(evidence, request, maximize, pool, already_selected)
