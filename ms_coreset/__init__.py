@@ -46,6 +46,7 @@ _HOMES = {
                              "select_by"),
     "ms_coreset.selectors.agreement": ("Agreement", "agreement"),
     "ms_coreset.selectors.label_quality": ("LabelNoise", "estimate_label_noise"),
+    "ms_coreset.selectors.submodular.sieve": ("Sieve",),
     "ms_coreset.training.adaptive": ("Reselection",),
     "ms_coreset.training.dynamics": ("TrainingDynamics",),
     "ms_coreset.training.loop": ("evaluate", "predict", "train"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,11 +28,15 @@ def digest(path: FilePath, algorithm: str = "md5") -> str:
 
 
 def array_digest(*arrays: ArrayLike) -> str:
-    """Hexadecimal BLAKE2b checksum (16 bytes) of arrays' types, shapes and contents."""
+    """Hexadecimal BLAKE2b checksum (16 bytes) of arrays' types, shapes and contents, also of SciPy's sparse rows."""
     total = hashlib.blake2b(digest_size=16)
-    for given in arrays:
+    for given in chain.from_iterable(map(_parts, arrays)):
         array = given if isinstance(given, StoredRows) else np.atleast_1d(given)
         total.update(f"{array.dtype.str}{array.shape}".encode())
         for part in row_blocks(array) if 0 not in array.shape else ():
             total.update(np.ascontiguousarray(array[part]).data.cast("B"))
     return total.hexdigest()
+
+
+def _parts(array: Any) -> tuple[Any, ...]:
+    return (array.indptr, array.indices, array.data) if hasattr(array, "indptr") else (array,)

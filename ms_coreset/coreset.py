@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LARGEST = 10**9  # samples: a damaged file must not make ``keep_mask`` take any amount of memory
 _LARGEST_NOTES = 1 << 24  # bytes of the manifest, four a letter
-_OPTIONAL = ("weights", "scores", "pool")
+_OPTIONAL = ("weights", "scores", "pool", "gains")
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class Coreset:
         weights: (k,) float64, the weight of each in training, or None.
         scores: (n,) float64, high = keep, or None; NaN outside the pool.
         pool: (m,) ascending places of the samples that it was chosen from, or None for all n.
+        gains: (k,) float64, what each pick added to the value of the set function that was maximized, at its time: a
+            place to cut a ranking is where they get small. None for other methods.
         manifest: further notes as plain values, such as versions, data and command.
 
     Raises:
-        MsCoresetError: for indices that are out of range or repeated, for weights or scores of another shape, and for
-            values of another type or range than above.
+        MsCoresetError: for indices that are out of range or repeated, for weights, gains or scores of another shape,
+            and for values of another type or range than above.
     """
 
     indices: np.ndarray
@@ -64,6 +66,7 @@ class Coreset:
     weights: np.ndarray | None = None
     scores: np.ndarray | None = None
     pool: np.ndarray | None = None
+    gains: np.ndarray | None = None
     manifest: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,10 +80,12 @@ class Coreset:
                 found[name] = _places(what, found[name], self.n)
         for name, value in found.items():
             object.__setattr__(self, name, value)
-        if self.weights is not None and not (_holds_numbers(self.weights) and np.shape(self.weights) == (len(self),)
-                                             and np.isfinite(self.weights).all()):
-            raise MsCoresetError(f"{len(self)} coreset indices but weights of shape {np.shape(self.weights)}, or not "
-                                 "all of them finite numbers")
+        for name in ("weights", "gains"):
+            values = found.get(name)
+            if values is not None and not (_holds_numbers(values) and np.shape(values) == (len(self),)
+                                           and np.isfinite(values).all()):
+                raise MsCoresetError(f"{len(self)} coreset indices but {name} of shape {np.shape(values)}, or not "
+                                     "all of them finite numbers")
         if self.scores is not None and not (_holds_numbers(self.scores) and np.shape(self.scores) == (self.n,)):
             raise MsCoresetError(f"a data set of {self.n} but scores of shape {np.shape(self.scores)}, or no numbers")
         rate = self.rate
@@ -163,7 +168,42 @@ class Coreset:
             scores[pool] = self.scores
         made_from = pool if self.pool is None else pool[self.pool]
         return Coreset(pool[self.indices], n, self.rate, method=self.method, options=self.options, seed=self.seed,
-                       weights=self.weights, scores=scores, pool=made_from, manifest=self.manifest)
+                       weights=self.weights, scores=scores, pool=made_from, gains=self.gains, manifest=self.manifest)
+
+    def truncate(self, rate: float, labels: np.ndarray | None = None) -> Coreset:
+        """The coreset that the same method would choose at a lower rate: the first picks, with their gains.
+
+        Many budgets come of one ranking so. This holds for methods whose picks at a rate are the first ones at any
+        higher rate, such as set functions maximized lazily.
+
+        Args:
+            rate: the lower one, above 0.
+            labels: (n,) integers, the class of each sample, for a balanced coreset.
+
+        Returns:
+            A ``Coreset``.
+
+        Raises:
+            MsCoresetError: for a higher rate, one that keeps nothing, methods whose picks depend on the budget, and a
+                balanced coreset without labels.
+        """
+        from ms_coreset.selectors.choice import Choice
+        from ms_coreset.selectors.quota import truncate
+
+        options = {name: value for name, value in self.options.items() if name not in ("balance", "kernel")}
+        if not Choice(self.method, options).nested:
+            raise MsCoresetError(f"{self.method} chooses by the budget: select anew at rate {rate}")
+        if not 0 < rate <= self.rate:
+            raise MsCoresetError(f"rate {rate}: must be above 0 and at most {self.rate:g}, that of the coreset")
+        if labels is None and self.options.get("balance"):
+            raise MsCoresetError("a balanced coreset is cut class by class: give the labels")
+        groups = np.zeros(self.n, np.int64) if labels is None else np.asarray(as_array("labels", labels))
+        self._require_of_size(len(groups), "the labels")
+        if self.pool is None:
+            return truncate(self, groups, rate)
+        part = replace(self, indices=np.searchsorted(self.pool, self.indices), n=len(self.pool), pool=None,
+                       scores=None if self.scores is None else self.scores[self.pool])
+        return truncate(part, groups[self.pool], rate).within(self.pool, self.n)
 
     def summary(self, split: Split) -> dict:
         """Count what was kept of ``split``: samples, classes, and samples known to be bad.
@@ -324,7 +364,8 @@ class Coreset:
     def export(self, path: str | os.PathLike, split: Split | None = None) -> None:
         """Write what was kept, by the suffix of the file.
 
-        .txt and .json list the kept places in pick order: a line each, or {"indices", "weights"}. .csv and .parquet
+        .txt and .json list the kept places in pick order: a line each, or {"indices", "weights"} (and
+        "gains", if there are). .csv and .parquet
         are tables of the kept in pick order, and with ``split`` then of the others by their place, with the columns
 
         * index: place in the data set
@@ -332,6 +373,7 @@ class Coreset:
         * label, class: its label, and the name of that
         * score: high = keep; none without scores
         * weight: of the kept, 1 where the coreset has no weights
+        * gain: of the kept, only where the coreset has gains
         * state: "kept", "dropped", or "outside" the pool that the choice was made from
 
         Path, label and class need ``split``. What there is none of is empty in .csv, null in .parquet.
@@ -346,8 +388,9 @@ class Coreset:
         path = Path(path)
         weights = self._weights.tolist()
         rows = self.indices.tolist()
+        gains = {} if self.gains is None else {"gains": self.gains.tolist()}
         lists = {".txt": lambda: "".join(f"{row}\n" for row in rows),
-                 ".json": lambda: json.dumps({"indices": rows, "weights": weights}) + "\n"}
+                 ".json": lambda: json.dumps({"indices": rows, "weights": weights, **gains}) + "\n"}
         if path.suffix in SUFFIXES:
             write_table(path, self._table(split))
             return
@@ -405,6 +448,7 @@ class Coreset:
                 "label": (int, labels or nothing), "class": (str, classes or nothing),
                 "score": (float, scores),
                 "weight": (float, [*self._weights.tolist(), *nothing[len(self):]]),
+                **({} if self.gains is None else {"gain": (float, [*self.gains.tolist(), *nothing[len(self):]])}),
                 "state": (str, state)}
 
 

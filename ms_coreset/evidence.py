@@ -13,15 +13,20 @@ from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.evidence_checks import (
     as_labels,
     as_numbers,
+    as_similarity,
     require_finite,
     require_label_columns,
     require_measurable,
+    require_positive,
+    require_symmetric,
     warn_of_probabilities,
 )
 from ms_coreset.randomness import hold_out
 from ms_coreset.rows import as_slice, take
 
-FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs")  # that tell of each sample, as labels do
+SIMILARITY = "similarity"  # the field that tells of each pair of samples
+# That tell of each sample, as labels do.
+FIELDS = ("features", "logits", "dynamics", "boundary", "imported", "runs", SIMILARITY, "cost")
 EXTRACTED = ("features", "logits")  # that a network tells in one pass
 WITHOUT_LABELS = "k_center, herding, or facility_location with kernel=features"  # to name to users
 _HOW = {
@@ -33,6 +38,10 @@ _HOW = {
     "imported": "mc.Evidence(labels, imported=...), in a command by select --scores-from FILE",
     "runs": "one Evidence per network: Evidence(labels, runs=(first, second, ...))",
     "validation": "Evidence of held-out samples from the same network",
+    "like": "Evidence(like=...), in a command by select --like FILE",
+    "unlike": "Evidence(unlike=...), in a command by select --unlike FILE",
+    "cost": "Evidence(cost=...), (n,), in a command by select --cost FILE",
+    "similarity": "Evidence(similarity=K), K (n, n), in a command by select --similarity K.npy",
 }
 
 
@@ -59,11 +68,21 @@ class Evidence:
         imported: (n,), scores computed elsewhere, high = keep; NaN for a sample without one.
         runs: sequence of ``Evidence`` of the same samples, one for each network, for scores that average over networks.
         validation: ``Evidence`` of other samples (a validation set) from the same network.
+        like: ``Evidence`` of other samples from the same network that the chosen ones are to be like (a query set), or
+            their features (q, d) alone; see ``targeted_facility_location``.
+        unlike: the same of samples that the chosen ones are to be unlike (a private set).
+        similarity: (n, n), how similar the samples are to one another, high = alike: an array, memory-mapped or not, or
+            a sparse matrix of SciPy, whose missing entries are 0. It is symmetric, to 1e-6 of its largest number. Set
+            functions take it in place of a kernel of their own (``facility_location``).
+        cost: (n,), above 0, what each sample costs, such as its file's size or the price of its label. Set functions
+            then keep samples for the share ``rate`` of all costs, not that share of the samples
+            (``submodular.knapsack``).
         probabilities: (n, C), in place of logits, which become log p. Rows lie in [0, 1] and sum to 1, to within 0.01;
             for p = 0 see ``arrays.logits_of``.
 
     Raises:
-        MsCoresetError: if shapes do not fit together, and for values that are not numbers, and masked or sparse arrays.
+        MsCoresetError: if shapes do not fit together, and for values that are not numbers, masked arrays, and sparse
+            ones of anything but similarities.
     """
 
     labels: np.ndarray | None = None
@@ -75,20 +94,27 @@ class Evidence:
     imported: np.ndarray | None = None
     runs: tuple[Evidence, ...] | None = None
     validation: Evidence | None = None
+    like: Evidence | None = None
+    unlike: Evidence | None = None
+    similarity: Any = None
+    cost: np.ndarray | None = None
     probabilities: InitVar[Any] = None
 
     def __post_init__(self, probabilities: Any) -> None:
         given: dict[str, Any] = {"labels": None if self.labels is None else as_labels(self.labels),
-                                 "runs": _as_runs(self.runs)}
+                                 "runs": _as_runs(self.runs), "like": _as_samples(self.like),
+                                 "unlike": _as_samples(self.unlike)}
         first, n = self._size(given["labels"], probabilities)
         if probabilities is not None:
             if self.logits is not None:
                 raise MsCoresetError("logits and probabilities: give one of them, the other follows")
             given["logits"] = logits_of(as_numbers("probabilities", probabilities, (n, None), first))
         for name, shape in (("features", (n, None)), ("logits", (n, None)), ("boundary", (n,)),
-                            ("imported", (n,))):
+                            ("imported", (n,)), ("cost", (n,))):
             if getattr(self, name) is not None:
                 given[name] = as_numbers(name, getattr(self, name), shape, first)
+        if self.similarity is not None:
+            given["similarity"] = as_similarity(self.similarity, n)
         for name, value in given.items():
             object.__setattr__(self, name, value)
         require_kind("validation", self.validation, Evidence, type(None))
@@ -100,10 +126,10 @@ class Evidence:
     def _size(self, labels: np.ndarray | None, probabilities: Any) -> tuple[str, int]:
         """(name of the first array that is there, how many samples it is of)."""
         arrays = {"labels": labels, "features": self.features, "logits": self.logits, "probabilities": probabilities,
-                  "boundary": self.boundary, "imported": self.imported}
+                  "boundary": self.boundary, "imported": self.imported, "similarity": self.similarity}
         for name, given in arrays.items():
             if given is not None:
-                shape = as_array(name, given).shape
+                shape = np.shape(given) if name == "similarity" else as_array(name, given).shape
                 if not shape or not shape[0]:
                     raise MsCoresetError(f"{name} must be of at least one sample, got shape {shape}")
                 return name, shape[0]
@@ -144,7 +170,7 @@ class Evidence:
         return rest, replace(self.part(rest, EXTRACTED), validation=self.part(held_out, EXTRACTED))
 
     def part(self, rows: np.ndarray, fields: Iterable[str] = FIELDS) -> Evidence:
-        """``Evidence`` of some of the samples; the validation set stays whole.
+        """``Evidence`` of some of the samples; the validation set, and what to be like and unlike, stay whole.
 
         If the samples are consecutive and in order, arrays are views, not copies.
 
@@ -155,15 +181,15 @@ class Evidence:
         Returns:
             ``Evidence`` of m samples.
         """
-        found = {name: part_of(getattr(self, name), rows) for name in fields}
+        found = {name: part_of(getattr(self, name), rows, name) for name in fields}
         labels = None if self.labels is None else take(self.labels, rows)
-        return Evidence(labels, validation=self.validation, **found)
+        return Evidence(labels, validation=self.validation, like=self.like, unlike=self.unlike, **found)
 
     def require(self, needs: Iterable[str], method: str, rows: slice = slice(None)) -> None:
         """Check that every field in ``needs`` is given, and finite for the samples ``rows``.
 
-        Features must also be neither so large nor so small that squared distances overflow or vanish in float32. Logits
-        that look like probabilities give a warning.
+        Features must also be neither so large nor so small that squared distances overflow or vanish in float32.
+        Similarities must be symmetric. Logits that look like probabilities give a warning.
 
         Args:
             needs: names of fields, "labels" among them.
@@ -177,10 +203,14 @@ class Evidence:
             value = getattr(self, name)
             if value is None:
                 raise MsCoresetError(f"{method} needs {name}, which this evidence lacks; get it with {_HOW[name]}")
-            if name in ("features", "logits", "boundary"):
+            if name in ("features", "logits", "boundary", "cost"):
                 require_finite(value, name, range(len(self))[rows])
+            if name == "cost":
+                require_positive(value, name)
             if name == "features":
                 require_measurable(value, range(len(self))[rows])
+            if name == "similarity":
+                require_symmetric(value)
             if name == "logits":
                 warn_of_probabilities(value, range(len(self))[rows])
 
@@ -205,13 +235,20 @@ def _as_runs(given: Any) -> tuple[Evidence, ...] | None:
     return None if given is None else tuple(given)
 
 
+def _as_samples(given: Any) -> Evidence | None:
+    """The samples to be like or unlike, of which the features may be given alone."""
+    return given if given is None or isinstance(given, Evidence) else Evidence(features=given)
+
+
 def _same(labels: np.ndarray | None, others: np.ndarray | None) -> bool:
     """Whether labels are the same, or there are none of either."""
     return labels is others if labels is None or others is None else np.array_equal(labels, others)
 
 
-def part_of(field: Any, rows: np.ndarray) -> Any:
-    """The part of a field of ``Evidence`` that belongs to the samples ``rows``."""
+def part_of(field: Any, rows: np.ndarray, name: str = "") -> Any:
+    """The part of a field of ``Evidence``, with its name, that belongs to the samples ``rows``."""
+    if name == SIMILARITY and field is not None:
+        return among(field, rows)
     if isinstance(field, tuple):
         return tuple(run.part(rows) for run in field)
     if is_dataclass(field) and not isinstance(field, type):  # dynamics: an epoch, a row; or (n,)
@@ -220,6 +257,14 @@ def part_of(field: Any, rows: np.ndarray) -> Any:
         return replace(field, **{name: values if values is None else values[:, places] if values.ndim > 1
                                  else values[places] for name, values in recorded.items()})
     return take(field, rows) if hasattr(field, "shape") else field
+
+
+def among(similarity: Any, rows: np.ndarray) -> Any:
+    """The similarities (m, m) of some places with one another: a view if these are consecutive and ascending."""
+    places = as_slice(rows)
+    if isinstance(places, slice) or not isinstance(similarity, np.ndarray):
+        return similarity[places][:, places]
+    return similarity[np.ix_(rows, rows)]
 
 
 def require_field(array: np.ndarray | None) -> np.ndarray:

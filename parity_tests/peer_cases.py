@@ -13,6 +13,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import sparse
+from scipy.spatial.distance import cdist
 
 from parity_tests.peer_vectors import SETS
 
@@ -240,9 +242,35 @@ def clear_picks(values_of, picks, given):
     return len(picks)
 
 
+def same_values_along(tolerance=2e-6):
+    """Of gains: their sums are the values of the first picks, which ties leave nearly as they are."""
+    def rule(actual, expected, inputs):
+        assert actual.shape == expected.shape
+        ours, theirs = np.cumsum(actual), np.cumsum(expected)
+        np.testing.assert_allclose(ours, theirs, rtol=max(1e-4, tolerance), atol=1e-4)
+        np.testing.assert_allclose(ours[-1], theirs[-1], rtol=tolerance)
+    rule.__doc__ = f"same value of the first picks to {max(1e-4, tolerance):g}, of all to {tolerance:g}"
+    return rule
+
+
+def same_value(actual, expected, inputs):
+    """same value to 1e-5"""
+    assert actual == _near(expected, 1e-5)
+
+
 def same_total(actual, expected, inputs):
     """same sum of weights (the picks differ by a tie)"""
     assert actual.sum() == _near(expected.sum(), 1e-9)
+
+
+def nearly_same_members(actual, expected, inputs):
+    """nine of ten indices the same (the peer's float32 decides in nearly singular systems)"""
+    assert np.isin(expected, actual).sum() >= 0.9 * len(expected)
+
+
+def nearly_same_total(actual, expected, inputs):
+    """same sum of weights to 1e-2 (the peer's float32 decides in nearly singular systems)"""
+    assert actual.sum() == _near(expected.sum(), 1e-2)
 
 
 def same_draws(sizes_of):
@@ -257,10 +285,10 @@ def same_draws(sizes_of):
 def same_until_explained(key):
     """From the first gain on that leaves less than 1e-6 of s_jj = 1 to explain, the pseudo-inverse gives rounding."""
     def rule(actual, expected, inputs):
-        """same order, up to where the kernel is singular but for rounding"""
+        """the same, up to where the kernel is singular but for rounding"""
         over = inputs.peers[key] >= 1 - 1e-6
         end = int(np.argmax(over)) if over.any() else len(over)
-        np.testing.assert_array_equal(actual[:end], expected[:end])
+        np.testing.assert_allclose(actual[:end], expected[:end], rtol=0 if expected.dtype.kind == "i" else 1e-5)
     return rule
 
 
@@ -369,6 +397,43 @@ def unexplained(jitter):
     return values_of
 
 
+def away(inputs, rows):
+    kernel = feature_kernel(inputs, rows)
+    return lambda picks: (1 - kernel[picks]).sum(axis=0)
+
+
+def away_from_nearest(inputs, rows):
+    kernel = feature_kernel(inputs, rows)
+    return lambda picks: (1 - kernel[picks]).min(axis=0)
+
+
+def coverage(alpha):
+    """What each sample adds to the saturated coverage of the features' kernel."""
+    def values_of(inputs, rows):
+        kernel = feature_kernel(inputs, rows)
+        enough = alpha * kernel.sum(axis=1)
+
+        def values(picks):
+            lacking = np.maximum(enough - kernel[:, picks].sum(axis=1), 0)
+            return np.minimum(kernel, lacking[:, None]).sum(axis=0)
+
+        return values
+    return values_of
+
+
+def concave(phi):
+    """What each sample adds to the sum of phi of the picks' features."""
+    def values_of(inputs, rows):
+        features = inputs["emb"][rows].astype(np.float64)
+
+        def values(picks):
+            sums = features[picks].sum(axis=0)
+            return (phi(sums + features) - phi(sums)).sum(axis=1)
+
+        return values
+    return values_of
+
+
 # What we compute: (package, inputs) -> array.
 
 @dataclass(frozen=True)
@@ -434,14 +499,65 @@ def drop_order(rate):
     return compute
 
 
-def relabel_first(method, key, **options):
+def relabel_first(method, key, field="indices", **options):
     """Selection after moving the peer's first pick to the front, where a tie of all is won; in the peer's indices."""
     def compute(package, inputs):
         peers = inputs.peers[key]
         order = np.concatenate([peers[:1], np.delete(np.arange(len(inputs.labels)), peers[0])])
         coreset = package.select(method, inputs.evidence(package, order), len(peers) / len(order), **options)
-        return order[coreset.indices]
+        return order[coreset.indices] if field == "indices" else coreset.gains
     return compute
+
+
+def gains_of(method, key, factor=1.0, offset=0.0, **options):
+    """The gains of as many picks as the peer has, in the peer's units: ``factor * gain + offset``."""
+    found = picks_of(method, key, field="gains", **options)
+    return lambda package, inputs: factor * found(package, inputs) + offset
+
+
+def value_of(places, method, factor=1.0, **options):
+    """The value of a set function for some places: the gains of places already selected."""
+    found = picks_of(method, 1, field="gains", already_selected=places, **options)
+    return lambda package, inputs: factor * found(package, inputs)[:len(places)].sum()
+
+
+def kernel_of_first(name, change, count=20):
+    """The similarities of the first samples by a kernel, in the peer's form."""
+    def compute(package, inputs):
+        evidence, rows = inputs.evidence(package, slice(count)), np.arange(count)
+        if package.__name__ == "torch_ref":
+            from torch_ref.submodular import similarities
+
+            return change(similarities(evidence, rows, name).numpy())
+        from ms_coreset.selectors.submodular.kernel_methods import similarity_of
+
+        return change(similarity_of(evidence, rows, name).rows(rows))
+    return compute
+
+
+def exponential(rows, others):
+    """submodlib's kernel "euclidean"."""
+    return np.exp(-cdist(rows, others) / rows.shape[1])
+
+
+def plain_cosine(rows, others):
+    """submodlib's kernel "cosine"; what is below 0 adds nothing there."""
+    return np.maximum(1 - cdist(rows, others, "cosine"), 0)
+
+
+def nearest_pairs(kernel, count=20):
+    """submodlib's sparse kernel: pairs one of which is among the nearest ``count`` of the other, itself included."""
+    def fields(package, inputs):
+        features = inputs["emb"].astype(np.float64)
+        similarity = kernel(features, features)
+        near = np.argsort(np.argsort(-similarity, axis=1, kind="stable"), axis=1) < count
+        return {"similarity": sparse.csr_matrix(np.where(near | near.T, similarity, 0))}
+    return fields
+
+
+def dense(fields):
+    """A kernel of ``same_order_but_ties`` from ``nearest_pairs``."""
+    return lambda inputs: fields(None, inputs)["similarity"].toarray()
 
 
 def peer_score(key, sign=1):
@@ -673,21 +789,29 @@ def _maximizers(folder, options, kernel_of):
     """DeepCore's maximizers on a kernel of some samples."""
     for greedy in ("naive", "lazy"):
         peer = f"{greedy.capitalize()}Greedy"
-        key = f"{folder}/FacilityLocation/{peer}/order"
-        yield Case(key, picks_of("facility_location", key, greedy=greedy, **options), same_order_but_ties(kernel_of))
-        key = f"{folder}/GraphCut/{peer}/order"
-        yield Case(key, picks_of("graph_cut", key, greedy=greedy, **options), same_order_within(kernel_of))
+        yield from _order_and_gains(f"{folder}/FacilityLocation/{peer}", "facility_location",
+                                    same_order_but_ties(kernel_of), greedy=greedy, **options)
+        # DeepCore leaves out the similarity of a sample to itself, which is 1.
+        yield from _order_and_gains(f"{folder}/GraphCut/{peer}", "graph_cut", same_order_within(kernel_of), offset=1.0,
+                                    greedy=greedy, **options)
         key = f"{folder}/LogDeterminant_quirk/{peer}"
-        yield Case(f"{key}/order", picks_of("log_determinant", f"{key}/order", greedy=greedy, variant="deepcore",
-                                            **options), same_until_explained(f"{key}/gains"))
+        quirk = same_until_explained(f"{key}/gains")
+        yield from _order_and_gains(key, "log_determinant", quirk, quirk, greedy=greedy, variant="deepcore", **options)
     # These stop short of the best: after a tie, they may come to sets that are less alike.
     for name, how in (("ApproximateLazyGreedy", {"greedy": "approximate_lazy"}),
                       ("StochasticGreedy_eps0.9_seed0", {"greedy": "stochastic", "epsilon": 0.9, "seed": 0}),
                       ("StochasticGreedy_eps0.1_seed0", {"greedy": "stochastic", "epsilon": 0.1, "seed": 0})):
-        key = f"{folder}/FacilityLocation/{name}/order"
-        yield Case(key, picks_of("facility_location", key, **how, **options), same_order_but_ties(kernel_of, 1e-2))
-    key = f"{folder}/GraphCut_lam2/NaiveGreedy/order"
-    yield Case(key, picks_of("graph_cut", key, lam=2.0, **options), same_order_within(kernel_of, 2.0))
+        yield from _order_and_gains(f"{folder}/FacilityLocation/{name}", "facility_location",
+                                    same_order_but_ties(kernel_of, 1e-2), same_values_along(1e-2), **how, **options)
+    yield from _order_and_gains(f"{folder}/GraphCut_lam2/NaiveGreedy", "graph_cut", same_order_within(kernel_of, 2.0),
+                                offset=1.0, lam=2.0, **options)
+
+
+def _order_and_gains(folder, method, rule, of_gains=None, *, factor=1.0, offset=0.0, **options):
+    """The picks, and their gains in the peer's units."""
+    yield Case(f"{folder}/order", picks_of(method, f"{folder}/order", **options), rule)
+    yield Case(f"{folder}/gains", gains_of(method, f"{folder}/order", factor, offset, **options),
+               of_gains or same_values_along())
 
 
 def _submodlib_and_apricot():
@@ -695,22 +819,65 @@ def _submodlib_and_apricot():
     for greedy in ("naive", "lazy"):
         peer = f"{greedy.capitalize()}Greedy"
         options = {"kernel": "features", "greedy": greedy}
-        for key in (f"submodlib/FL_cos01/{peer}/order", f"apricot/FL_cos01/{greedy}/order"):
-            yield Case(key, picks_of("facility_location", key, **options), covers)
+        for folder in (f"submodlib/FL_cos01/{peer}", f"apricot/FL_cos01/{greedy}"):
+            yield from _order_and_gains(folder, "facility_location", covers, **options)
         for lam in (0.4, 0.5, 1):
             # Its lam weighs the redundancy, ours the coverage.
-            key = f"submodlib/GraphCut_cos01_lam{lam}/{peer}/order"
-            yield Case(key, picks_of("graph_cut", key, lam=1 / lam, **options),
-                       same_order_within(feature_kernel, 1 / lam))
+            yield from _order_and_gains(f"submodlib/GraphCut_cos01_lam{lam}/{peer}", "graph_cut",
+                                        same_order_within(feature_kernel, 1 / lam), factor=lam, lam=1 / lam, **options)
         for jitter in (0.001, 1):
-            key = f"submodlib/LogDet_cos01_lam{jitter}/{peer}/order"
-            yield Case(key, relabel_first("log_determinant", key, jitter=jitter, **options),
+            folder = f"submodlib/LogDet_cos01_lam{jitter}/{peer}"
+            found = {field: relabel_first("log_determinant", f"{folder}/order", field, jitter=jitter, **options)
+                     for field in ("indices", "gains")}
+            yield Case(f"{folder}/order", found["indices"],
                        same_but_near_ties(unexplained(jitter), ordered=True, given=1))
-        key = f"apricot/GraphCut_cos01_alpha1/{greedy}/order"
-        yield Case(key, picks_of("graph_cut", key, **options), same_order_within(feature_kernel))
-    # A plain cosine is an affine function of our kernel.
-    key = "submodlib/FL_data_cosine/NaiveGreedy/order"
-    yield Case(key, picks_of("facility_location", key, kernel="features"), covers)
+            yield Case(f"{folder}/gains", found["gains"], close(atol=1e-3))
+        yield from _order_and_gains(f"apricot/GraphCut_cos01_alpha1/{greedy}", "graph_cut",
+                                    same_order_within(feature_kernel), **options)
+        yield from _order_and_gains(f"apricot/SaturatedCoverage_cos01_alpha0.1/{greedy}", "saturated_coverage",
+                                    same_but_near_ties(coverage(0.1), ordered=True), **options)
+        for name, phi in (("sqrt", np.sqrt), ("log", np.log1p)):
+            yield from _order_and_gains(f"apricot/FeatureBased_{name}/{greedy}", "feature_based",
+                                        same_but_near_ties(concave(phi), ordered=True), concave=name, greedy=greedy)
+    for name, method, values_of in (("Sum", "disparity_sum", away), ("Min", "disparity_min", away_from_nearest)):
+        folder = f"submodlib/Disparity{name}_cos01/NaiveGreedy"
+        yield Case(f"{folder}/order", relabel_first(method, f"{folder}/order", kernel="features"),
+                   same_but_near_ties(values_of, ordered=True, given=1))
+        yield Case(f"{folder}/gains", relabel_first(method, f"{folder}/order", "gains", kernel="features"),
+                   close(atol=1e-4))
+    yield from _kernels()
+    some = (0, 10, 20)
+    for key, method, options in (("FL_cos01", "facility_location", {}), ("LogDet_lam0.001", "log_determinant",
+                                                                         {"jitter": 0.001}),
+                                 ("GraphCut_lam0.5", "graph_cut", {"factor": 0.5, "lam": 2.0}),
+                                 ("DisparitySum", "disparity_sum", {}), ("DisparityMin", "disparity_min", {})):
+        yield Case(f"submodlib/{key}/value_of_0_10_20", value_of(some, method, kernel="features", **options),
+                   same_value)
+
+
+def _kernels():
+    """Other kernels than our own, as functions, as pairs that are given, and by name."""
+    def whole(kernel):
+        return lambda inputs: kernel(*2 * [inputs["emb"].astype(np.float64)])
+
+    for name, kernel in (("euclidean", exponential), ("cosine", plain_cosine)):
+        yield from _order_and_gains(f"submodlib/FL_data_{name}/NaiveGreedy", "facility_location",
+                                    same_order_but_ties(whole(kernel)), kernel=kernel)
+        pairs = nearest_pairs(kernel)
+        yield from _order_and_gains(f"submodlib/FL_sparse20_{name}/NaiveGreedy", "facility_location",
+                                    same_order_but_ties(dense(pairs)), fields=pairs)
+    yield Case("submodlib/kernel_cosine_first20", kernel_of_first("features", lambda found: 2 * found - 1),
+               close(atol=1e-6))
+    yield Case("submodlib/kernel_euclidean_first20", kernel_of_first(
+        "euclidean", lambda found: np.exp(-np.sqrt(found[0, 0] - found) / 32)), close(atol=1e-6))
+    yield from _order_and_gains("apricot/FL_data_euclidean/naive", "facility_location",
+                                same_order_but_ties(farthest_less_squares), kernel="euclidean")
+
+
+def farthest_less_squares(inputs):
+    """apricot's kernel "euclidean"."""
+    squares = cdist(*2 * [inputs["emb"].astype(np.float64)], "sqeuclidean")
+    return squares.max() - squares
 
 
 def _craig():
@@ -718,8 +885,8 @@ def _craig():
         return nearness_kernel()(inputs, inputs.rows_of(3))
 
     for greedy in ("naive", "lazy"):
-        key = f"dc/craig_fn/class3/{greedy.capitalize()}Greedy/order"
-        yield Case(key, picks_of("craig", key, rows=3, greedy=greedy), same_order_but_ties(kernel_of_class))
+        yield from _order_and_gains(f"dc/craig_fn/class3/{greedy.capitalize()}Greedy", "craig",
+                                    same_order_but_ties(kernel_of_class), rows=3, greedy=greedy)
     single, key = {"variant": "deepcore", "batch_size": 1}, "dc/craig_fn/class3/weights_ascending_1plus"
     yield Case(key, picks_of("craig", key, rows=3, field="weights", by_index=True, **single),
                same_clusters("dc/craig_fn/class3/NaiveGreedy/order", kernel_of_class))
@@ -751,6 +918,55 @@ def _match(folder, options):
     # The peer's weights are in the order of the indices within each class, in ours within all: sorted by size.
     yield Case(f"{folder}/weights", lambda *given: np.sort(picks_of("gradmatch", field="weights", **options)(*given)),
                sorted_weights)
+
+
+def _cords():
+    """CORDS' solvers, which match the sum of a class's gradients, and its strategies by them."""
+    solvers = {"OrthogonalMP_REG": "cpu", "OrthogonalMP_REG_NNLS": "nnls", "OrthogonalMP_REG_Parallel": "v0",
+               "OrthogonalMP_REG_Parallel_V1": "v1"}
+    single = {"OrthogonalMP_REG_NNLS_Parallel": "nnls", "OrthogonalMP_REG_Parallel": "v0",
+              "OrthogonalMP_REG_Parallel_V1": "v1"}
+    for where, k, rows in (("class3_k12", 12, 3), ("class7_k15", 15, 7)):
+        for lam in (0, 0.5):
+            options = {"budget": k, "rows": rows, "variant": "cords", "lam": lam, "refill": "none"}
+            for kind, names, members, rule in (("omp", solvers, same_members, close(1e-4, 1e-5)),
+                                               ("omp_f32", single, nearly_same_members, nearly_same_total)):
+                for name, solver in names.items():
+                    folder = f"cords/{kind}/{name}/lam{lam}/{where}"
+                    yield Case(f"{folder}/indices", picks_of("gradmatch", solver=solver, **options), members)
+                    yield Case(f"{folder}/weights", picks_of("gradmatch", solver=solver, field="weights", by_index=True,
+                                                             **options), rule)
+    for name, solver, lam in (("cpu_lam0", "cpu", 0), ("torchdev_v1_lam0.5", "v1", 0.5),
+                              ("torchdev_v0_lam0.5", "v0", 0.5)):
+        folder = f"cords/GradMatch_PerClass/{name}"
+        yield Case(f"{folder}/indices_sorted", _rounded_up(solver, lam, "indices"), same_members)
+        yield Case(f"{folder}/weights_sorted", _rounded_up(solver, lam, "weights"), close(1e-3, 1e-3))
+    folder, kernel = "cords/Craig_PerClass/sequential_sampler", block_diagonal(squared_nearness_kernel)
+    options = {"rate": 0.1, "balance": True, "variant": "cords"}
+    yield Case(f"{folder}/indices_sorted", picks_of("craig", **options), same_cover(kernel))
+    yield Case(f"{folder}/weights_sorted", picks_of("craig", field="weights", **options), same_total)
+
+
+def _rounded_up(solver, lam, field):
+    """GradMatch of each class, whose budgets CORDS rounds up, by index; what is missing of all is drawn."""
+    def compute(package, inputs):
+        weights, n = np.zeros(len(inputs.labels)), len(inputs.labels)
+        for rows in inputs.pools(True):
+            budget = math.ceil(Fraction(round(0.1 * n) * len(rows), n))
+            found = package.select("gradmatch", inputs.evidence(package, rows), budget / len(rows), variant="cords",
+                                   solver=solver, lam=lam, refill="none")
+            weights[rows[found.indices]] = found.weights
+        left = np.flatnonzero(weights == 0)
+        missing = max(0, round(0.1 * n) - (n - len(left)))
+        weights[np.random.RandomState(0).choice(left, missing, replace=False)] = 1
+        return np.flatnonzero(weights) if field == "indices" else weights[weights != 0]
+    return compute
+
+
+def squared_nearness_kernel(inputs, rows):
+    gradients = gradient_rows(inputs, rows)
+    squares = cdist(gradients, gradients, "sqeuclidean")
+    return squares.max() - squares
 
 
 def sorted_weights(actual, expected, inputs):
@@ -1133,7 +1349,8 @@ def on_a_line(atol):
     return rule
 
 
-CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _craig, _matching, _glister, _attacks,
+CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _craig, _matching, _cords, _glister,
+                            _attacks,
                             _uncertain_over_time, _loss_correlations, _several_models, _geometric_medians, _prototypes,
                             _beta_draws, _quotas, _extrapolated, _messages, _coverage_of_planes, _relabeled,
                             _loss_curvature)
@@ -1141,9 +1358,7 @@ CASES = [case for group in (_moderate, _geometry, _rank, _strata, _submodular, _
 
 # Patterns of keys, and why nothing is compared with them. A key of CASES is compared whatever stands here.
 NOT_COMPARED = {
-    "*/gains": "a coreset has no gains; the picks are compared",
     "*/gain_evaluations": "the peer's cost, not a result",
-    "*/value_of_0_10_20": "a set function's value is not a result; the picks are compared",
     "dc/class3_positions": "positions that other keys refer to",
     "dc/class3_gradcos_kernel": "a kernel is not a result of select; compared with torch_ref alone, and by its picks",
     "*/gradients*_first5": "gradients are never written out; compared with torch_ref alone, and by norms and picks",
@@ -1152,12 +1367,8 @@ NOT_COMPARED = {
     "dc/gradmatch_fn/lam0.001/*": "DeepCore's selector ignores lam and has 1, and so has variant='deepcore'",
     "dc/Glister/scale1/gains_all_after_3_50_77": "gains after given picks are not a result; the order of picks is",
     "dc/DeepFool/r2_float64": "needs the network: compared in test_deepfool",
-    "cords/omp*": "CORDS removes negative coefficients inside the loop and stops at a repeated column; we pick k once "
-                  "and solve for weights >= 0 in the end, as the paper and DeepCore",
-    "cords/GradMatch_PerClass/*": "CORDS: as cords/omp, matches the sum, and fills up at random",
     "cords/Glister/PerClass_Naive_f0.1_eta0.1/order": "CORDS: the same for its first class; the validation gradient of "
                                                       "the later ones is not what the formula gives",
-    "cords/Craig_PerClass/sequential_sampler/*": "CORDS: similarities from squared distances; ours from distances",
     "cords/Craig_PerClass/as_is_quirk_shuffled_seed0/*": "CORDS maps shuffled rows with unshuffled indices: a bug",
     "moderate/median": "a class's centre is not a result; it is compared with the distances to it",
     "ccs/targets": "labels",
@@ -1168,13 +1379,6 @@ NOT_COMPARED = {
     "ccs/stratified/*/bin_sizes": "CCS closes the last stratum at 1.0001 times the maximum, in float32; ours at it",
     "ccs/stratified/*/picked_torchseed0": "drawn with torch's generator; ours with NumPy's",
     "submodlib/LogDet_cos01_lam0/*": "a singular kernel without regularisation: rounding decides",
-    "submodlib/Disparity*": "not a method of ours",
-    "submodlib/FL_data_euclidean/*": "another kernel",
-    "submodlib/FL_sparse20_*": "another kernel",
-    "submodlib/kernel_*": "another kernel, or not a result of select",
-    "apricot/SaturatedCoverage*": "not a method of ours",
-    "apricot/FeatureBased*": "not a method of ours",
-    "apricot/FL_data_euclidean/*": "another kernel",
     "d2/graph/*/start_density": "what picks begin with is not a result; the picks are compared",
     "d2/alloc/crafted_k0": "nothing to select is an error with us",
     "tdds/*/argsort": "the order of scores that are compared",

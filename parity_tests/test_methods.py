@@ -19,7 +19,12 @@ RATES = (0.1, 0.25, 0.5, 0.8)
 COST = {"memory", "probes"}
 DEEPCORE = {"variant": "deepcore", "batch_size": 16}
 COSINE = {"metric": "cosine"}
-GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3}]
+GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3},
+          {"greedy": "two_stage"}, {"greedy": "sample", "beta": 0.6}, {"greedy": "modular"}]
+KERNELS = [{"kernel": name} for name in ("features", "cosine", "correlation", "euclidean", "rbf")] + [
+    {"kernel": "rbf", "gamma": 0.3}]
+PER_BATCH, CORDS = {"per_batch": True, "batch_size": 3}, {"variant": "cords", "lam": 0.3}
+ALREADY = {"already_selected": (3, 1)}
 # What is tried of the options beside the defaults.
 SCORE_OPTIONS = {
     "center_distance": [{"center": "mean"}, {"center": "geometric_median"}, COSINE],
@@ -58,18 +63,36 @@ METHOD_OPTIONS = {
            {"score": "aum", "mis_ratio": 0.2}],
     "prune4rel": [{"tau": 0.6, "turns": False}, {"tau": 0.0, "metric": "euclidean", "eta": 100.0},
                   {"confidence": "entropy", "tau": 0.8}, {"confidence": "margin", "tau": 0.5, "eta": 0.1}],
-    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}],
+    "lcmat": [{"eps": 0.0}, {"eps": 3.0, "dims": 2}, {"reach": 1.5}, ALREADY],
     "herding": [{"variant": "deepcore"}, COSINE],
     "gm_matching": [{"metric": "euclidean"}, {"start": "mean"}, {"start": "random"},
                     {"metric": "euclidean", "start": "random"}],
     "k_center": [{"already_selected": (3, 1)}, COSINE],
-    "craig": [*GREEDY, DEEPCORE],
-    "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE],
+    "craig": [*GREEDY, DEEPCORE, ALREADY, {"variant": "cords"}, PER_BATCH, {**PER_BATCH, "variant": "cords"}],
+    "gradmatch": [{"lam": 0.01}, {"refill": "none"}, DEEPCORE, PER_BATCH, {**PER_BATCH, **CORDS},
+                  *({**CORDS, "solver": name} for name in ("v0", "cpu", "nnls")), {**CORDS, "refill": "none"}],
     "glister": [{"eta": 1.0}, {"aggregate": "sum"}, {"rounds": 3}, DEEPCORE],
-    "facility_location": [*GREEDY, {"kernel": "features"}, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"}],
-    "graph_cut": [*GREEDY, {"kernel": "features"}, {"lam": 2.0}, {"lam": 0.3}],
-    "log_determinant": [*GREEDY, {"kernel": "features"}, {"jitter": 0.01}],
-    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}],
+    "facility_location": [*GREEDY, *KERNELS, {"neighbors": 4}, {"neighbors": 3, "greedy": "naive"},
+                          {"kernel": "euclidean", "neighbors": 3}, ALREADY, {**ALREADY, "greedy": "stochastic"}],
+    "graph_cut": [*GREEDY, {"greedy": "bidirectional"}, {"greedy": "bidirectional", "lam": 0.3},
+                  *KERNELS, {"lam": 2.0}, {"lam": 0.3}, ALREADY],
+    "log_determinant": [*GREEDY, *(each for each in KERNELS if each["kernel"] != "euclidean"), {"kernel": "dot"},
+                        {"jitter": 0.01}, ALREADY],
+    "disparity_sum": [*KERNELS, ALREADY],
+    "disparity_min": [*KERNELS, ALREADY],
+    "saturated_coverage": [*GREEDY, *KERNELS, {"alpha": 0.02}, {"alpha": 1.0}, ALREADY],
+    "sum_redundancy": [*GREEDY, {"greedy": "bidirectional"}, *KERNELS, ALREADY],
+    "feature_based": [*GREEDY, {"concave": "log"}, {"concave": "sigmoid"}, ALREADY],
+    "max_coverage": [*GREEDY, {"threshold": 0.3}, ALREADY],
+    "set_coverage": [ALREADY],
+    "mixture": [*GREEDY, ALREADY, {"kernel": "gradient"},
+                {"functions": "0.5*graph_cut(lam=2)+log_determinant(jitter=0.1)+3e-1*saturated_coverage(alpha=0.2)"},
+                {"functions": "feature_based(concave=log)+0.1*set_coverage+max_coverage(threshold=2)"},
+                {"functions": "sum_redundancy+2*feature_based"}],
+    "targeted_facility_location": [*GREEDY, {"kernel": "gradient"}, ALREADY],
+    "targeted_graph_cut": [*GREEDY, {"kernel": "gradient"}, {"lam": 2.0}, ALREADY],
+    "targeted_log_determinant": [{"kernel": "gradient"}, {"jitter": 0.01}, ALREADY],
+    "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}, ALREADY],
 }
 RULE_OPTIONS = {
     "strata": [{"strata": 6, "mis_ratio": 0.1, "cutoff_score": "loss"}],
@@ -152,7 +175,7 @@ def assert_same_coreset(actual, expected):
     if assert_same_refusals(actual, expected):
         return
     np.testing.assert_array_equal(actual.indices, expected.indices)
-    for field, tolerance in (("weights", 1e-7), ("scores", 1e-9)):
+    for field, tolerance in (("weights", 1e-7), ("scores", 1e-9), ("gains", 1e-7)):
         ours, twins = getattr(actual, field), getattr(expected, field)
         assert (ours is None) == (twins is None), f"only one package gives {field}"
         if ours is not None:

@@ -184,6 +184,9 @@ def test_near_ties_of_greedy_rules():
         ("herding", {}, peer_cases.off_the_mean(-1), 0),
         ("herding", {"variant": "deepcore"}, peer_cases.off_the_mean(1), 0),
         ("graph_cut", {}, peer_cases.cut(peer_cases.gradient_kernel), 0),
+        ("disparity_sum", {"kernel": "features"}, peer_cases.away, 1),
+        ("disparity_min", {"kernel": "features"}, peer_cases.away_from_nearest, 1),
+        ("saturated_coverage", {"kernel": "features", "alpha": 0.6}, peer_cases.coverage(0.6), 0),
         ("log_determinant", {"jitter": 1.0, "kernel": "features"}, peer_cases.unexplained(1.0), 1))])
 def test_greedy_rules_go_by_these_values(package, method, options, values_of, given):
     """Each pick has the highest value of those that are left, and all but a few are clear: the rule compares much."""

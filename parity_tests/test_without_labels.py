@@ -13,7 +13,8 @@ ARRAYS = {"features": RNG.rand(N, 5), "logits": RNG.randn(N, 4), "imported": RNG
 CASES = [("random", {}), ("k_center", {}), ("k_center", {"metric": "cosine"}), ("herding", {}), ("imported", {}),
          ("contextual_diversity", {}), ("deepfool", {}), ("entropy", {}), ("cal", {"within_class": False}),
          ("ccs", {"score": "margin"}), *((name, {"kernel": "features"}) for name in
-                                         ("facility_location", "graph_cut", "log_determinant"))]
+                                         ("facility_location", "graph_cut", "log_determinant", "disparity_sum",
+                                          "disparity_min", "saturated_coverage", "sum_redundancy"))]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)

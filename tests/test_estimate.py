@@ -172,6 +172,7 @@ def by_hand(balance):
     copy, logits = (4 * m * D, 4 * m * C) if balance else (0, 0)
     kernel = copy + 8 * m * (D + C + C) + 40 * m
     gradients = copy + logits + 8 * m * (D + C + C)
+    by_features = copy + 8 * m * D + 40 * m
     apart = gradients + 40 * m + (0 if balance else 4 * m * D)
     one_by_one, growing = 2 * pools * m * k * D, 2 * pools * m * k * (D + C + k / 2)
     pairs = 400 ** 2 if balance else 3 * 400 ** 2  # craig has no similarities across classes
@@ -195,7 +196,16 @@ def by_hand(balance):
         "subzero": (copy + 8 * m * D + 40 * m + 8 * m * m, pools * m * m * (D + C)),
         "prototype": (16 * N * D, 160 * N * D * C + 2 * N * D),  # some steps of as many clusters as classes
         "semdedup": (16 * N * D, 160 * N * D + N * N * D),  # one cluster
-        "graph_cut": (kernel, 8 * N * D * C), "log_determinant": (kernel + 8 * m * k, growing),
+        "saturated_coverage": (kernel + 8 * m * m, pools * m * m * (D + C)),
+        **dict.fromkeys(("graph_cut", "sum_redundancy"), (kernel, 8 * N * D * C)),
+        **dict.fromkeys(("disparity_sum", "disparity_min"), (kernel, 2 * pools * m * k * (D + C))),
+        **dict.fromkeys(("feature_based", "max_coverage"), (copy + 40 * m, 8 * N * D)),
+        "set_coverage": (copy + 8 * m, one_by_one),
+        "targeted_facility_location": (by_features + 8 * m * D + 8 * m * m, pools * m * m * (D + C)),
+        "mixture": (by_features + copy + 8 * m * m, pools * m * m * (D + C)),
+        "targeted_graph_cut": (by_features, 8 * N * D * C),
+        "targeted_log_determinant": (by_features + 8 * m * k, growing),
+        "log_determinant": (kernel + 8 * m * k, growing),
         "gradmatch": (gradients + 8 * m * k + 24 * k * k, growing),
         "glister": (gradients + 32 * m * C, 4 * pools * m * D * C * k)}
 
@@ -469,6 +479,12 @@ SMALL = [  # method, options, samples, features, classes, rate: large beside blo
     ("gradmatch", {}, 1_500, 800, 10, 0.01), ("glister", {}, 1_500, 400, 100, 0.01),
     ("moderate", {}, 1_500, 800, 10, 0.1), ("cal", {}, 400, 2_000, 200, 0.1), ("cal", {}, 200, 4_000, 10, 0.1),
     ("facility_location", {}, 1_000, 400, 10, 0.02), ("facility_location", {"neighbors": 100}, 1_500, 16, 10, 0.01),
+    ("saturated_coverage", {}, 1_000, 400, 10, 0.02), ("sum_redundancy", {}, 1_500, 800, 10, 0.01),
+    ("disparity_sum", {}, 1_500, 800, 10, 0.01), ("disparity_min", {}, 1_500, 800, 10, 0.01),
+    ("feature_based", {}, 1_500, 800, 10, 0.01), ("max_coverage", {}, 1_500, 800, 10, 0.01),
+    ("set_coverage", {}, 1_500, 800, 10, 0.01), ("targeted_facility_location", {}, 1_000, 400, 10, 0.02),
+    ("mixture", {}, 1_000, 400, 10, 0.02),
+    ("targeted_graph_cut", {}, 1_500, 800, 10, 0.01), ("targeted_log_determinant", {}, 1_500, 400, 100, 0.05),
     ("graph_cut", {}, 1_500, 800, 10, 0.01), ("graph_cut", {"kernel": "features"}, 1_500, 800, 10, 0.01),
     ("log_determinant", {}, 1_500, 400, 100, 0.05), ("craig", {}, 1_000, 800, 10, 0.02),
     ("subzero", {}, 1_000, 400, 10, 0.02), ("prototype", {}, 1_500, 800, 10, 0.1),

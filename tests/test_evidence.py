@@ -25,7 +25,7 @@ ANSWERS = RNG.randn(5, N, C).astype(np.float32)
 DYNAMICS = {name: array for name, array in vars(dynamics_of(ANSWERS, LABELS)).items() if array is not None}
 EVERY_METHOD = mc.list_methods()
 COMPARING = {"el2n", "loss", "grand", "gradmatch", "glister", "craig", "graph_cut", "facility_location",
-             "log_determinant", "lcmat"}
+             "log_determinant", "lcmat", "disparity_sum", "disparity_min", "saturated_coverage", "sum_redundancy"}
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 import ms_coreset as mc
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors import gradmatch
-from ms_coreset.selectors.last_layer_gradients import LastLayerGradients, ResidentGradients
+from ms_coreset.selectors.cords_pursuit import match_as_cords
+from ms_coreset.selectors.last_layer_gradients import BatchGradients, LastLayerGradients, ResidentGradients
+from ms_coreset.selectors.quota import classes
 from ms_coreset.softmax import softmax
 from parity_tests.peer_vectors import with_peers
 
@@ -251,7 +253,8 @@ def test_batch_size_matters_to_deepcore_only():
     ("gradmatch", {"lam": 0}, "lam 0: must be a finite number above 0"),
     ("gradmatch", {"lam": float("nan")}, "lam nan"),
     ("gradmatch", {"refill": "random"}, "refill 'random': must be one of projection, none"),
-    ("gradmatch", {"variant": "cords"}, "variant 'cords'"),
+    ("gradmatch", {"variant": "glister"}, "variant 'glister'"), ("gradmatch", {"solver": "v2"}, "solver 'v2'"),
+    ("craig", {"per_batch": True, "already_selected": [1]}, "already_selected names samples"),
     ("gradmatch", {"batch_size": 0}, "batch_size 0"),
     ("glister", {"eta": -1}, "eta -1"),
     ("glister", {"aggregate": "median"}, "aggregate 'median': must be one of mean, sum"),
@@ -294,30 +297,65 @@ def test_deepcore_pursuit(folder, lam, where):
     np.testing.assert_allclose(weights[order], peer[f"dc/gradmatch_fn/{lam}/{where}/weights"], rtol=1e-5, atol=1e-7)
 
 
-@with_peers
-def test_cords_pursuit(folder):
-    """It solves for weights >= 0 within the loop and stops when a pick comes again, so supports differ by some.
-
-    Where both come to the same, so do the weights.
-    """
-    evidence, peer = peers_of(folder, "cords")
-    keys = [key[6:-8] for key in peer if key.startswith("cords/omp") and key.endswith("/indices")]
-    assert len(keys) == 28
-    for key in keys:
-        coreset, indices, weights, size = cords_pursuit(evidence, peer, key)
-        assert len(np.intersect1d(coreset.indices, indices)) > len(indices) / 2, key
-        if "NNLS" in key and set(coreset.indices) == set(indices):
-            # CORDS aims at the sum of the class's gradients, this at their mean.
-            np.testing.assert_allclose(size * coreset.weights[np.argsort(coreset.indices)],
-                                       weights[np.argsort(indices)], rtol=1e-2, atol=1e-3)
+@pytest.mark.parametrize(("solver", "first"), [("v1", 1.2), ("v0", 2.0), ("cpu", 2.0), ("nnls", 2.0)])
+def test_a_sample_that_is_picked_again_counts_twice_with_v1_only(solver, first):
+    """By hand: the ridge leaves (1, 1/3) of (3, 1), so that the first is the best again."""
+    pool = BatchGradients(np.eye(2), (1, 2))
+    picks, weights = match_as_cords(pool, np.array([[3.0, 1.0]]), 3, 0.5, solver)
+    assert picks.tolist() == [0, 1] and weights == pytest.approx([first, 2 / 3])
+    picks, weights = match_as_cords(pool, np.array([[3.0, 1.0]]), 3, 0.0, solver)
+    assert picks.tolist() == [0, 1] and weights == pytest.approx([3, 1])
+    picks, weights = match_as_cords(pool, np.array([[3.0, 0.0]]), 3, 0.5, solver)
+    assert picks.tolist() == [0] and weights == pytest.approx([3])
 
 
-def cords_pursuit(evidence, peer, key):
-    lam, where = key.split("/")[-2:]
-    label, k = where.removeprefix("class").split("_k")
-    pool = rows_of(evidence, np.flatnonzero(evidence.labels == int(label)))
-    coreset = mc.select("gradmatch", pool, int(k) / len(pool), lam=float(lam[3:]) or 1e-9, refill="none")
-    return coreset, peer[f"cords/{key}/indices"], peer[f"cords/{key}/weights"], len(pool)
+def test_nothing_is_matched_without_gradients():
+    nothing = BatchGradients(np.zeros((3, 2)), (1, 2))
+    for target in (np.zeros((1, 2)), np.ones((1, 2))):
+        picks, weights = match_as_cords(nothing, target, 2, 0.0, "v1")
+        assert not len(picks) and not len(weights)
+
+
+@pytest.mark.parametrize("name", ["gradmatch", "craig"])
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("variant", ["paper", "cords"])
+def test_batches_are_kept_whole_with_one_weight_each(name, balance, variant):
+    evidence = evidence_of(90, seed=4)
+    options = {"refill": "none"} if name == "gradmatch" else {}
+    coreset = mc.select(name, evidence, 0.3, balance=balance, per_batch=True, batch_size=8, variant=variant, **options)
+    weights = np.zeros(90)
+    weights[coreset.indices] = coreset.weights
+    for rows in classes(evidence.labels) if balance else [np.arange(90)]:
+        batches = np.split(rows, range(8, len(rows), 8))
+        kept = [np.isin(batch, coreset.indices) for batch in batches]
+        assert all(some.all() or not some.any() for some in kept)
+        assert all(np.ptp(weights[batch]) == 0 for batch in batches)
+        assert sum(some.any() for some in kept) <= -(-round(0.3 * len(rows)) // 8)
+        if name == "craig":
+            assert sum(weights[batch[0]] for batch in batches) == len(batches)
+
+
+def test_batches_of_one_sample_are_samples():
+    evidence = evidence_of(40, seed=3)
+    for name, options in (("gradmatch", {}), ("gradmatch", {"variant": "cords"}), ("craig", {})):
+        whole = mc.select(name, evidence, 0.2, **options)
+        single = mc.select(name, evidence, 0.2, per_batch=True, batch_size=1, **options)
+        assert sorted(single.indices) == sorted(whole.indices) or name == "craig"
+    one_class = mc.Evidence(np.zeros(40, int), evidence.features, evidence.logits)
+    whole, single = (mc.select("craig", one_class, 0.2, per_batch=per, batch_size=1) for per in (False, True))
+    order = np.argsort(whole.indices)
+    np.testing.assert_array_equal(single.indices, whole.indices[order])
+    np.testing.assert_array_equal(single.weights, whole.weights[order])
+
+
+def test_means_of_batches_by_hand():
+    gradients = LastLayerGradients(np.array([[1.0, -1], [3, 0], [0, 2]]), np.array([[2.0], [4], [1]]))
+    means = BatchGradients.of(gradients, 2)
+    assert len(means) == 2
+    np.testing.assert_allclose(means.mean(), [[1, 3.5], [0.75, 0.5]])
+    np.testing.assert_allclose(means.gram(), [[4 + 49 + 0.25 + 1, -1 - 2], [-3, 4 + 4]])
+    np.testing.assert_allclose(means.column(1), means.gram()[1])
+    np.testing.assert_allclose(means.squared_norms(), np.diag(means.gram()))
 
 
 @with_peers

@@ -191,6 +191,8 @@ def test_scale_of_features_decides_nothing(name, power):
         options["scale"] = "median"
     if name in ("craig", "lcmat", "gradmatch", "glister", "grand"):
         pytest.skip("the gradient's bias does not grow with the features")
+    if name in ("max_coverage", "set_coverage"):
+        pytest.skip("how much of a feature is enough does not grow with the features")
     picks = [mc.select(name, evidence_of(labels, (features + 1) * scale, logits), RATE, **options).indices
              for scale in (1, 2.0**power)]
     np.testing.assert_array_equal(*picks)
@@ -318,8 +320,11 @@ NOT_INVARIANT = {
     **dict.fromkeys(["craig", "lcmat", "gradmatch", "glister", "grand"],
                     "the last layer's gradient by its weights is a product with the features themselves"),
     **dict.fromkeys(["facility_location", "graph_cut", "log_determinant", "gm_matching", "prototype", "semdedup",
-                    "subzero", "prune4rel"],
+                    "subzero", "prune4rel", "disparity_sum", "disparity_min", "saturated_coverage", "sum_redundancy",
+                    "targeted_facility_location", "targeted_graph_cut", "targeted_log_determinant",
+                    "mixture"],
                     "cosines, of gradients or of features, are angles at the origin"),
+    **dict.fromkeys(["feature_based", "max_coverage", "set_coverage"], "features are amounts, which begin at 0"),
     "zcore": "the random points that samples are compared with are rounded where the features lie",
     "d2": "messages fade with the distance: a factor changes them; a constant does not, see test_d2"}
 CENTERED = [(name, options) for name in INVARIANT for options in ({}, {"variant": "deepcore"}, {"center": "mean"})

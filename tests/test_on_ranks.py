@@ -17,13 +17,14 @@ from ms_coreset.selectors.memory import as_bytes
 from ms_coreset.selectors.on_ranks import deal, estimate_on_ranks
 from ms_coreset.selectors.quota import classes
 from ms_coreset.selectors.scores import cld
-from ms_coreset.selectors.submodular.greedi import Restricted, value
-from ms_coreset.selectors.submodular.greedy import lazy
+from ms_coreset.selectors.submodular.greedi import value
+from ms_coreset.selectors.submodular.greedy import Restricted, lazy
 from ms_coreset.selectors.submodular.set_functions import FacilityLocation
 from ms_coreset.selectors.submodular.similarity import Dense
 from ms_coreset.training.dynamics import TrainingDynamics
 
-IN_ROUNDS = ["facility_location", "graph_cut", "k_center", "log_determinant"]
+IN_ROUNDS = ["facility_location", "graph_cut", "k_center", "log_determinant", "saturated_coverage", "sum_redundancy",
+             "feature_based", "max_coverage", "set_coverage"]
 
 
 class _OfThread(threading.local):
@@ -259,7 +260,7 @@ def test_only_candidates_are_picked_and_the_value_is_by_hand():
     restricted = Restricted(FacilityLocation(Dense(similarity)), np.array([0, 2]))
     assert len(restricted) == 2
     # Of all three, 1 covers most (2.1); of 0 (2.0) and 2 (1.3) it is 0.
-    assert lazy(restricted, 2).tolist() == [0, 1]
+    assert lazy(restricted, 2).places.tolist() == [0, 1]
     assert value(FacilityLocation(Dense(similarity)), [0, 2]) == pytest.approx(1 + 0.9 + 1)
     assert value(FacilityLocation(Dense(similarity)), []) == 0
 

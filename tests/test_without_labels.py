@@ -23,7 +23,9 @@ ARRAYS = {"features": RNG.rand(N, 5), "logits": RNG.randn(N, COLUMNS), "boundary
 LABELED, UNLABELED = mc.Evidence(LABELS, **ARRAYS), mc.Evidence(**ARRAYS)
 # Options with which an entry that looks at labels by default looks at none.
 WITHOUT = {"facility_location": {"kernel": "features"}, "graph_cut": {"kernel": "features"},
-           "log_determinant": {"kernel": "features"}, "cal": {"within_class": False}, "el2n": {"first": 0, "last": 2},
+           "log_determinant": {"kernel": "features"}, "disparity_sum": {"kernel": "features"},
+           "disparity_min": {"kernel": "features"}, "saturated_coverage": {"kernel": "features"},
+           "sum_redundancy": {"kernel": "features"}, "cal": {"within_class": False}, "el2n": {"first": 0, "last": 2},
            "ccs": {"score": "entropy"}, "d2": {"score": "imported"}, "prune4rel": {"turns": False},
            "prototype": {"clusters": 3}}
 

@@ -1,5 +1,6 @@
 """CRAIG: weighted samples whose gradients represent those of their class."""
 
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -7,13 +8,14 @@ import torch
 
 from torch_ref.distances import distances
 from torch_ref.evidence import Evidence, check_choice
-from torch_ref.gradient_task import VARIANTS, pool_gradients
+from torch_ref.gradient_task import VARIANTS, of_batches, pool_gradients, whole_batches
 from torch_ref.quota import Picks, budgets, first_best, join, pools
-from torch_ref.submodular import facility_location_gains, maximize
+from torch_ref.submodular import Ranking, extend, facility_location_gains, maximize, select_beyond
 
 
 def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str = "lazy", epsilon: float = 0.1,
-          beta: float = 0.9, variant: str = "paper", batch_size: int = 128) -> Picks:
+          beta: float = 0.9, variant: str = "paper", batch_size: int = 128,
+          already_selected: Sequence[int] = (), per_batch: bool = False) -> Picks:
     """Medoids of the gradients of each class, weighted by the number of samples that they represent.
 
     Facility location with s_ij = max d - d_ij + 1e-3 within a class, d_ij = ||G_i - G_j||, and 0 between classes. A
@@ -29,30 +31,58 @@ def craig(evidence: Evidence, rate: float, balance: bool, seed: int, greedy: str
         greedy: see ``submodular.maximize``.
         epsilon: see ``submodular.maximize``.
         beta: see ``submodular.maximize``.
-        variant: "paper", or "deepcore", which divides gradients by the size of their batch, and adds 1 to the weights.
-        batch_size: size of the batches of consecutive samples, for the variant "deepcore".
+        variant: "paper", or "deepcore", which divides gradients by the size of their batch, and adds 1 to the weights;
+            or "cords", with s_ij = max d^2 - d_ij^2.
+        batch_size: size of the batches of consecutive samples, for the variant "deepcore" and ``per_batch``.
+        already_selected: places to which the budget is added; they come first.
+        per_batch: pick ceil(k / batch_size) batches by their mean gradients, and keep all their samples; no gains.
 
     Returns:
-        (indices, weights, scores): places of the picks in pick order; weights of the picks, or None; scores of all
-        samples, or None.
+        (indices, weights, scores, gains): places of the picks in pick order; their weights; None; what each added.
     """
-    check_choice("variant", variant, VARIANTS)
+    check_choice("variant", variant, (*VARIANTS, "cords"))
     labels, rng = np.asarray(evidence.labels), np.random.RandomState(seed)
+    weights = np.zeros(len(labels))
+    if per_batch:
+        return _by_batches(evidence, rate, balance, variant, batch_size, partial(
+            maximize, rng=rng, greedy=greedy, epsilon=epsilon, beta=beta))
+
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
+        similarity = _nearness(pool_gradients(evidence, rows, variant, batch_size), labels[rows], variant)
+        order, gains = extend(partial(facility_location_gains, similarity), len(rows), k, already,
+                              partial(maximize, rng=rng, greedy=greedy, epsilon=epsilon, beta=beta))
+        weights[rows[order]] = _cluster_sizes(similarity, labels[rows], order) + float(variant == "deepcore")
+        return order, gains
+
+    indices, gains = select_beyond(labels, rate, balance, already_selected, pick)
+    return indices, weights[indices], None, gains
+
+
+def _by_batches(evidence: Evidence, rate: float, balance: bool, variant: str, batch_size: int,
+                pick: Callable[..., list[int]]) -> Picks:
+    """Whole batches, whatever their labels, in the order of the samples."""
     parts, weights = [], []
-    for rows, k in budgets(labels, rate, balance):
-        similarity = _nearness(pool_gradients(evidence, rows, variant, batch_size), labels[rows])
-        picked = maximize(partial(facility_location_gains, similarity), len(rows), k, rng, greedy, epsilon, beta)
-        parts.append(rows[picked])
-        weights.append(_cluster_sizes(similarity, labels[rows], picked) + float(variant == "deepcore"))
+    for rows, k in budgets(evidence.labels, rate, balance):
+        means = of_batches(pool_gradients(evidence, rows, "paper", batch_size), batch_size)
+        same = np.zeros(len(means), np.int64)
+        similarity = _nearness(means, same, variant)
+        picked = sorted(pick(partial(facility_location_gains, similarity), len(means), -(-k // batch_size)))
+        kept, values = whole_batches(np.array(picked), _cluster_sizes(similarity, same, picked), len(rows), batch_size)
+        parts.append(rows[kept])
+        weights.append(values + float(variant == "deepcore"))
     return join(parts), join(weights, np.float64), None
 
 
-def _nearness(pool: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
-    """Similarities max d - d_ij + 1e-3, of the largest distance in the class; 0 for samples of different classes."""
+def _nearness(pool: torch.Tensor, labels: np.ndarray, variant: str) -> torch.Tensor:
+    """Similarities max d - d_ij + 1e-3, of the largest distance in the class; 0 for samples of different classes.
+
+    With the variant "cords" max d^2 - d_ij^2.
+    """
     similarity = torch.zeros(len(pool), len(pool), dtype=torch.float64)
     for members in pools(labels, balance=True):
-        apart = distances(pool[members])
-        similarity[np.ix_(members, members)] = apart.max() - apart + 1e-3
+        apart = distances(pool[members], 0.0).square() if variant == "cords" else distances(pool[members])
+        margin = 0 if variant == "cords" else 1e-3
+        similarity[np.ix_(members, members)] = apart.max() - apart + margin
     return similarity
 
 

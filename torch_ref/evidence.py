@@ -13,7 +13,7 @@ class Evidence:
     """Arrays about n samples, from which a selection chooses.
 
     Attributes:
-        labels: (n,) integers.
+        labels: (n,) integers; None: all samples are of one class.
         features: (n, d) inputs of the network's last linear layer, or None.
         logits: (n, C), or None.
         dynamics: an object with attributes probability, margin, logit_margin, error_norm, correct and loss, each (T, n)
@@ -22,11 +22,15 @@ class Evidence:
         imported: (n,) scores computed elsewhere, NaN for a sample without one, or None.
         runs: a tuple of evidence of the same samples from other networks, or None.
         validation: evidence of other samples from the same network, or None.
+        like: evidence of other samples that the chosen ones are to be like, or their features (q, d), or None.
+        unlike: the same of samples that they are to be unlike.
+        similarity: (n, n) symmetric similarities of the samples, an array or a sparse matrix of SciPy, or None.
+        cost: (n,) above 0, of which set functions may spend the share that is asked for, or None.
         probabilities: (n, C), given instead of logits, which are then log p; a p of 0 counts as the smallest positive
             number of its type.
     """
 
-    labels: np.ndarray
+    labels: np.ndarray = None  # type: ignore[assignment]  # they are always there once it is made
     features: np.ndarray | None = None
     logits: np.ndarray | None = None
     _: KW_ONLY
@@ -35,11 +39,19 @@ class Evidence:
     imported: np.ndarray | None = None
     runs: tuple | None = None
     validation: object | None = None
+    like: Any = None
+    unlike: Any = None
+    similarity: object | None = None
+    cost: Any = None
     probabilities: InitVar[object] = None
 
     def __post_init__(self, probabilities: Any) -> None:
         if probabilities is not None:
             object.__setattr__(self, "logits", _log(np.asarray(probabilities)))
+        if self.labels is None:
+            n = next(np.shape(given)[0] for given in (self.features, self.logits, self.boundary, self.imported,
+                                                      self.similarity) if given is not None)
+            object.__setattr__(self, "labels", np.zeros(n, np.int64))
 
 
 def _log(p: np.ndarray) -> np.ndarray:

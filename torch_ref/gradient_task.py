@@ -23,6 +23,19 @@ def judges_of(evidence: Evidence, rows: np.ndarray, balance: bool) -> tuple[Evid
     return validation, members
 
 
+def of_batches(pool: torch.Tensor, batch_size: int) -> torch.Tensor:
+    """The means (m, D) of batches of consecutive rows."""
+    return torch.stack([batch.mean(dim=0) for batch in pool.split(batch_size)])
+
+
+def whole_batches(batches: np.ndarray, weights: np.ndarray, n: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and weights of all samples of some batches."""
+    members = np.split(np.arange(n), range(batch_size, n, batch_size))
+    positions = [members[batch] for batch in batches]
+    return (np.concatenate([*positions, np.empty(0, np.int64)]).astype(np.int64),
+            np.repeat(np.asarray(weights, np.float64), [len(part) for part in positions]))
+
+
 def pool_gradients(evidence: Evidence, rows: np.ndarray, variant: str, batch_size: int) -> torch.Tensor:
     """The gradients of ``rows``; DeepCore's are divided by the size of their batch among these."""
     pool = last_layer_gradients(errors(evidence)[rows], require(evidence, "features")[rows])

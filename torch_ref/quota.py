@@ -1,12 +1,14 @@
 """Common parts of the methods: groups of samples with a budget each, and the rule for ties."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 TIE = 1e-10
-Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]  # indices, weights, scores of all samples
+# Indices, weights, scores of all samples, and perhaps the gains of the picks.
+Picks = tuple[np.ndarray, np.ndarray | None, np.ndarray | None] | tuple[
+    np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray]
 
 
 class ClassBudgets(float):
@@ -21,6 +23,25 @@ class ClassBudgets(float):
     counts: dict[int, int]
 
 
+class CostShare(float):
+    """A share of what all samples cost, in place of a share of their number: ``costs``, (n,)."""
+
+    def __new__(cls, rate: float, costs: np.ndarray) -> "CostShare":
+        """The rate as the number that it is."""
+        self = super().__new__(cls, rate)
+        self.costs = np.asarray(costs, np.float64)
+        return self
+
+    costs: np.ndarray
+
+
+class Purse(NamedTuple):
+    """What the samples of a pool cost, and how much may be spent on them."""
+
+    costs: np.ndarray
+    budget: float
+
+
 def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
     """The positions that share a budget, ascending: those of each class, classes ascending, or all."""
     labels = np.asarray(labels)
@@ -29,17 +50,20 @@ def pools(labels: np.ndarray, balance: bool) -> list[np.ndarray]:
     return [np.flatnonzero(labels == label) for label in np.unique(labels)]
 
 
-def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.ndarray, int]]:
+def budgets(labels: np.ndarray, rate: float, balance: bool) -> list[tuple[np.ndarray, Any]]:
     """Pairs ``(rows, round(rate * len(rows)))`` of all pools; a pool whose budget is 0 is left out.
 
     Args:
         labels: (n,) integers, the class of each sample.
-        rate: share to keep, or ``ClassBudgets``, whose counts are then the budgets.
+        rate: share to keep, or ``ClassBudgets``, whose counts are then the budgets, or ``CostShare``, for a ``Purse``.
         balance: whether the rate applies to each class by itself.
 
     Returns:
         The pairs.
     """
+    if isinstance(rate, CostShare):
+        return [(rows, Purse(rate.costs[rows], float(rate) * rate.costs[rows].sum()))
+                for rows in pools(labels, balance)]
     counts = rate.counts if isinstance(rate, ClassBudgets) else None
     sized = [(rows, round(rate * len(rows)) if counts is None else counts[int(labels[rows[0]])])
              for rows in pools(labels, balance)]

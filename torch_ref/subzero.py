@@ -1,6 +1,7 @@
 """SubZeroCore: facility location by cosines, weighted by how typical the density of a place is."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -8,12 +9,12 @@ import torch
 
 from torch_ref.distances import cosine_similarities
 from torch_ref.evidence import Evidence, require
-from torch_ref.quota import Picks, budgets, join
-from torch_ref.submodular import maximize
+from torch_ref.quota import Picks
+from torch_ref.submodular import Ranking, extend, maximize, select_beyond
 
 
 def subzero(evidence: Evidence, rate: float, balance: bool, seed: int, gamma: float = 0.6, greedy: str = "lazy",
-            epsilon: float = 0.1, beta: float = 0.9) -> Picks:
+            epsilon: float = 0.1, beta: float = 0.9, already_selected: Sequence[int] = ()) -> Picks:
     """Maximize sum_i max_{j in S} w_j cos(x_i, x_j), w_j = exp(-(rho_j - mean)^2 / (2 std^2)), see ``radii``.
 
     Source: Moser et al., SubZeroCore, arXiv 2509.21748.
@@ -27,20 +28,23 @@ def subzero(evidence: Evidence, rate: float, balance: bool, seed: int, gamma: fl
         greedy: see ``submodular.maximize``.
         epsilon: see ``submodular.maximize``.
         beta: see ``submodular.maximize``.
+        already_selected: places to which the budget is added; they come first.
 
     Returns:
-        The places of the picks, in pick order, with weights and scores where the method has any.
+        (indices, weights, scores, gains): places of the picks in pick order; None; None; what each pick added.
     """
     if not 0 < gamma < 1:
         raise ValueError(f"gamma is {gamma}, must be above 0 and below 1")
     features, rng = require(evidence, "features"), np.random.RandomState(seed)
-    parts = []
-    for rows, k in budgets(evidence.labels, rate, balance):
+
+    def pick(rows: np.ndarray, k: int, already: list[int]) -> Ranking:
         cosines = 2 * cosine_similarities(features[rows]) - 1
-        weights = weights_of(radii(cosines, neighbors_for(len(rows), k, gamma)))
-        picked = maximize(partial(_gains, cosines * weights), len(rows), k, rng, greedy, epsilon, beta)
-        parts.append(rows[picked])
-    return join(parts), None, None
+        weights = weights_of(radii(cosines, neighbors_for(len(rows), k + len(already), gamma)))
+        return extend(partial(_gains, cosines * weights), len(rows), k, already,
+                      partial(maximize, rng=rng, greedy=greedy, epsilon=epsilon, beta=beta))
+
+    indices, gains = select_beyond(evidence.labels, rate, balance, already_selected, pick)
+    return indices, None, None, gains
 
 
 def neighbors_for(n: int, k: int, gamma: float) -> int:

@@ -162,6 +162,8 @@ def _show(arguments: argparse.Namespace, coreset: Coreset, split: Split | None) 
     if coreset.scores is not None:
         kept, dropped = (coreset.scores[rows] for rows in (coreset.indices, ~coreset.keep_mask))  # n of them are there
         lines.append(("scores", f"kept {_range(kept)}; dropped {_range(dropped)}"))
+    if coreset.gains is not None:
+        lines.append(("gains", f"{_numbers(coreset.gains)}, sum {coreset.gains.sum():,.6g}"))
     if split is not None:
         lines += _class_lines(arguments, coreset, split) + _bad_lines(coreset, split)
     notes = {name: value for name, value in coreset.manifest.items() if name != "kept"}  # said above
@@ -238,6 +240,11 @@ def _bad_lines(coreset: Coreset, split: Split) -> list[Line]:
 def _shorten(places: np.ndarray) -> str:
     head = ", ".join(map(str, places[:8]))
     return head + (f", ... {places[-1]}" if len(places) > 8 else "")
+
+
+def _numbers(values: np.ndarray) -> str:
+    head = ", ".join(f"{value:.4g}" for value in values[:4])
+    return head + (f", ... {values[-1]:.4g}" if len(values) > 4 else "")
 
 
 def _range(scores: np.ndarray) -> str:

@@ -26,7 +26,7 @@ from ms_coreset.jobs.default_selection import IMPORTED, TYPED
 from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.selection import SelectionJob, SelectionResult, select
 from ms_coreset.jobs.sources import Sources
-from ms_coreset.selectors import list_methods, list_rules
+from ms_coreset.selectors import METHODS, list_methods, list_rules
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import say
 
@@ -76,6 +76,14 @@ def parser(typed: str) -> argparse.ArgumentParser:
         "pickled dictionary; of all samples for the score imported, of a part for extrapolated, which needs features")
     add(group, "--scores-low", action="store_true", help="what is to be kept has low scores: they count negative")
     add(group, "--scores-key", metavar="NAME", help="which scores of --scores-from, where there are several")
+    add(group, "--similarity", metavar="FILE", help="similarities of all samples with all, made elsewhere, for "
+        f"{', '.join(name for name in list_methods() if 'kernel' in METHODS[name].options)}: .npy (n, n), or .npz of "
+        "scipy.sparse.save_npz")
+    add(group, "--cost", metavar="FILE", help="what each sample costs, .npy (n,): the set functions, such as "
+        "facility_location, keep samples for the share --rate of all costs")
+    add(group, "--like", metavar="FILE", help="samples that the chosen ones are to be like, for the targeted set "
+        "functions: .npy, their features, or .npz of features, labels and logits")
+    add(group, "--unlike", metavar="FILE", help="the same of samples that the chosen ones are to be unlike")
     add_method_options(options)
     add_data_options(options, dataset_required=False)
     add_record_option(add_network_options(options), "all")

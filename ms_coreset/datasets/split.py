@@ -62,7 +62,7 @@ class Split:
     def __post_init__(self) -> None:
         self._require_kinds()
         for what, values in {"images": self.images, **self.known}.items():
-            count = None if values is None else getattr(values, "num_samples", None) or len(values)
+            count = None if values is None else getattr(values, "num_samples", None) or np.shape(values)[0]
             if count not in (None, len(self.labels)):
                 raise MsCoresetError(f"{self.name}: {count} {what} but {len(self.labels)} labels")
         highest = max(0, self.num_classes - 1)
@@ -169,7 +169,7 @@ class Split:
         """
         chosen: dict[str, Any] = {name: _at(getattr(self, name), indices)
                   for name in ("images", "labels", "clean_labels", "bad", "bad_kinds")}
-        known = {name: part_of(values, indices) for name, values in self.known.items()}
+        known = {name: part_of(values, indices, name) for name, values in self.known.items()}
         return dataclasses.replace(self, known=known, **chosen)
 
 

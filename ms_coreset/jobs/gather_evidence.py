@@ -21,6 +21,8 @@ from ms_coreset.jobs.computing import set_up
 from ms_coreset.jobs.out_of_fold import join_folds
 from ms_coreset.jobs.patch_evidence import ask_patches
 from ms_coreset.jobs.score_files import with_scores
+from ms_coreset.jobs.side_files import with_cost
+from ms_coreset.jobs.similarity_files import with_similarity
 from ms_coreset.jobs.sources import PATCHES, EvidenceSource, Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import Network
@@ -53,6 +55,10 @@ def load_pool(sources: Sources, runtime: Runtime, steps: Steps) -> tuple[str, Sp
             whole = with_scores(whole, evidence.scores, evidence.scores_key, evidence.scores_low)
         if evidence.dynamics is not None:
             whole = dataclasses.replace(whole, known={**whole.known, "dynamics": load_dynamics(evidence.dynamics)})
+        if evidence.similarity is not None:
+            whole = with_similarity(whole, evidence.similarity)
+        if evidence.cost is not None:
+            whole = with_cost(whole, evidence.cost)
         return device, whole, *_part_of(whole, sources)
 
 

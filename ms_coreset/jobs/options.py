@@ -17,7 +17,8 @@ _NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder", "re
             "framework": "given_framework"}
 _EVIDENCE = {"evidence": "kind", "filters": "filters", "runs": "runs", "out_of_fold": "folds", "top_m": "top_m",
              "cache": "cache", "scores_from": "scores", "scores_key": "scores_key", "scores_low": "scores_low",
-             "memory": "memory", "dynamics": "dynamics"}
+             "memory": "memory", "dynamics": "dynamics", "similarity": "similarity",
+             "cost": "cost", "like": "like", "unlike": "unlike"}
 _SOURCES = {"pool": "pool", "seed": "seed", "among": "among"}
 _RUNTIME = {"device": "device", "precision": "precision", "compile": "compile"}
 _OF_STEPS = ("milestones", "gamma")  # fields of recipes that are no options

@@ -5,7 +5,7 @@ from typing import Any, TypeGuard
 
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError, require_whole
-from ms_coreset.evidence import EXTRACTED, Evidence
+from ms_coreset.evidence import EXTRACTED, SIMILARITY, Evidence
 from ms_coreset.extraction.random_patches import LARGEST, PatchEvidence, patch_evidence
 from ms_coreset.jobs.score_files import FIELD
 from ms_coreset.jobs.sources import PATCHES, EvidenceSource, Sources
@@ -44,7 +44,7 @@ def require_evidence(sources: Sources, wanted: Mapping[str, Sequence[str]],
     if given:
         raise MsCoresetError(f"{given[0]} is about networks: --evidence {PATCHES} asks none")
     for name, needs in wanted.items():
-        lacking = [need for need in needs if need not in (*EXTRACTED, FIELD)]
+        lacking = [need for need in needs if need not in (*EXTRACTED, FIELD, SIMILARITY)]
         if lacking:
             remedy = ", or --score loss --cutoff-score loss" if name == "ccs" else ""
             raise MsCoresetError(f"{name} needs {', '.join(lacking)}, which only a network has: take --evidence network"

@@ -16,7 +16,7 @@ from ms_coreset.jobs.patch_evidence import base_of_patches
 from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
-_ARRAYS = ("indices", "weights", "scores", "pool")
+_ARRAYS = ("indices", "weights", "scores", "pool", "gains")
 _SETTINGS = ("n", "rate", "method", "options", "seed")
 # Notes that are compared. Checksums cover what others say of the data and the network.
 _COMPARED = ("versions", "revision", "device", "precision", "data", "base", "recipe")

@@ -1,7 +1,7 @@
 """The job of ``select``: train or load a network, compute its answers for every sample, choose which to keep."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from ms_coreset.jobs.options import KNOWN, command_line, require_known, runtime_
 from ms_coreset.jobs.out_of_fold import require_foldable, scores_in
 from ms_coreset.jobs.patch_evidence import require_evidence
 from ms_coreset.jobs.provenance import base_of, changed_arrays, tell_changes
+from ms_coreset.jobs.side_files import COST, require_use, with_sides
+from ms_coreset.jobs.similarity_files import by_similarity
 from ms_coreset.jobs.sources import Runtime, Sources
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.jobs.trust import Trust, WrongLabels, tell_if_poor, trust_in, wrong_labels
@@ -105,6 +107,8 @@ def select(job: SelectionJob) -> SelectionResult:
         MsCoresetError: for what can't be meant, is missing, or does not fit in the memory.
     """
     unsaid, wanted, steps = job.former is None and is_nothing_said(job), with_defaults(job), Steps()
+    wanted = replace(wanted, choice=by_similarity(_choice_of(wanted), job.sources.evidence.similarity))
+    require_use(_choice_of(wanted), job.sources.evidence)
     _choice_of(wanted).require_agreement(wanted.request)
     require_evidence(wanted.sources, {_choice_of(wanted).name: _choice_of(wanted).needs})
     require_foldable(wanted.sources, scores_in(_choice_of(wanted)))
@@ -115,7 +119,7 @@ def select(job: SelectionJob) -> SelectionResult:
         wanted = by_patches(wanted)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
     _require_labels(whole, choice, request)
-    given = [name for name in choice.needs if name in split.known]
+    given = [name for name in (*choice.needs, COST) if name in split.known]
     notes = {**_request_notes(wanted, whole, given), **version_notes(device, sources.network.framework),
              "data": data_identity(whole, given)}
     tell_changes(job.former, notes)
@@ -124,6 +128,7 @@ def select(job: SelectionJob) -> SelectionResult:
     note(expected)
     expected.require_fit()
     evidence, checkpoint = gather(sources, split, device, steps, choice.needs)
+    evidence = with_sides(evidence, split, sources.evidence)
     notes |= tell_extrapolation(choice, evidence)
     based = base_of(checkpoint, evidence)
     tell_changes(job.former, based)

@@ -167,6 +167,10 @@ class EvidenceSource:
         scores_low: whether low scores are to be kept
         cache: folder of extracted evidence
         dynamics: folder of training dynamics that were recorded elsewhere, see ``Recorder``
+        similarity: file of similarities that were computed elsewhere, see ``similarity_files.with_similarity``
+        cost: file of what each sample costs, see ``side_files.with_cost``
+        like: file of samples that the chosen ones are to be like, see ``side_files.read_side``
+        unlike: file of samples that the chosen ones are to be unlike
 
     Raises:
         MsCoresetError: for another kind.
@@ -183,6 +187,10 @@ class EvidenceSource:
     memory: int | str | None = None
     folds: int | None = None
     dynamics: str | None = None
+    similarity: str | None = None
+    cost: str | None = None
+    like: str | None = None
+    unlike: str | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (None, NETWORK, PATCHES):

@@ -25,6 +25,8 @@ from ms_coreset.selectors.estimate import Estimate, estimate
 from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.quota import Request, pick_by_group
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular import knapsack
+from ms_coreset.selectors.submodular.kernels import name_of
 from ms_coreset.selectors.top_of_score import register_score
 
 __all__ = ["METHODS", "RULES", "SCORES", "Estimate", "Selection", "baselines", "best_window", "beta", "ccs",
@@ -46,7 +48,8 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     Args:
         method: one of ``list_methods()`` or an alias, in any case.
         evidence: arrays about the n samples; ``describe(method)`` lists the fields that the method needs.
-        rate: share to keep, in (0, 1]: ``round(rate n)`` samples, half to even.
+        rate: share to keep, in (0, 1]: ``round(rate n)`` samples, half to even; of evidence with costs, which set
+            functions take, the share of all costs that the kept samples may have.
         balance: keep ``round(rate n_c)`` of the n_c samples of each class instead.
         quota: how many of each class to keep, ``round(rate n)`` in all: "none" (classes compete), "proportional" (to
             n_c), "drop" (DRoP: more of classes that the network recognizes less) or "difficulty" (NUCS); see
@@ -68,11 +71,13 @@ def select(method: str, evidence: Evidence, rate: float, *, balance: bool = Fals
     require_kind("evidence", evidence, Evidence)
     require_kind("balance", balance, bool, np.bool_)
     options, of_quota = class_quotas.apart(quota, options)
+    options = entry.suited_to(evidence, options)
     entry.check_options(options)
     options = plain(options)
     request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     if of_quota and entry.name == "full":
         raise MsCoresetError(f"full keeps every sample: quota {quota} has no say")
+    knapsack.require_possible(entry, evidence, options, quota)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
     entry.require(evidence, options)
     with searches.collect_notes() as found:
@@ -110,6 +115,9 @@ def select_by(score: str, rule: str, evidence: Evidence, *, rate: float, balance
     require_kind("balance", balance, bool, np.bool_)
     require_kind("rule", rule, str)
     options, of_quota = class_quotas.apart(quota, options)
+    if evidence.cost is not None:
+        raise MsCoresetError("rules count samples: Evidence(cost=...) goes with the set functions, such as "
+                             "facility_location")
     name = f"{SCORES.canonical(score)}-{RULES.canonical(rule)}"
     request = _request(evidence, rate, balance=balance, seed=seed, memory=memory)
     inner, notes = class_quotas.with_quota(request, of_quota, evidence)
@@ -137,9 +145,10 @@ def _coreset(selection: Selection, name: str, evidence: Evidence, request: Reque
     labels = None if evidence.labels is None else array_digest(evidence.labels)
     manifest = {"kept": len(selection.indices), "labels": labels, **on_ranks.notes(how),
                 **(selection.notes or {})}
+    named = {option: name_of(value) if callable(value) else value for option, value in options.items()}
     return Coreset(selection.indices, len(evidence), float(request.rate), method=name,
-                   options={**options, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
-                   scores=selection.scores, manifest=manifest)
+                   options={**named, "balance": request.balance}, seed=int(request.seed), weights=selection.weights,
+                   scores=selection.scores, gains=selection.gains, manifest=manifest)
 
 
 @one_blas_thread

@@ -15,6 +15,7 @@ SCORES: "Registry[Entry]" = Registry("score")
 RULES: "Registry[Entry]" = Registry("rule")
 QUOTAS: "Registry[Entry]" = Registry("quota")
 
+PRECOMPUTED = "precomputed"  # the kernel of similarities that are given
 SEED = "seed"  # the option of a score that draws at random; methods and rules give it the request's
 Needs = tuple | Callable
 Flag = bool | Callable
@@ -36,7 +37,8 @@ class Entry:
         nested: whether the picks of a method or rule at a rate are the first picks at any higher rate (of each class,
             if balanced), or a function of the options that returns this.
         takes: fields of ``Evidence`` that it uses if they are given, but does not need, or a function of the options
-            that returns them: "validation", a validation set; "runs", whose arrays replace the evidence's own.
+            that returns them: "validation", "like" and "unlike", which are of other samples; "cost", which then
+            replaces the number of samples as the budget; "runs", whose arrays replace the evidence's own.
         parallel: how several ranks share it, or a function of the options that returns this. For a score: "samples", if
             the value of a sample depends on that sample alone; "classes", if on its class. For a method: "scores", if
             all its work is scores; "classes", if balanced it chooses within each class by itself; "rounds", if it also
@@ -96,13 +98,17 @@ class Entry:
         """
         needs, takes = self.needs_for(options), self.takes_for(options)
         labels = ("labels",) if self.needs_labels(options) else ()
-        checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, (*labels, *needs), self.name)]
+        costs = ("cost",) if "cost" in takes and evidence.cost is not None else ()
+        checked: list[tuple[Evidence, Iterable[str], str]] = [(evidence, (*labels, *needs, *costs), self.name)]
         if "runs" in takes and evidence.runs:  # features and logits come from the runs, all else from the evidence
             asked, others = ([need for need in needs if (need in EXTRACTED) == theirs] for theirs in (True, False))
             checked = [(evidence, (*labels, *others), self.name), *((run, asked, f"every run of {self.name}")
                                                         for run in evidence.runs)]
         if "validation" in takes and evidence.validation is not None:
             checked.append((evidence.validation, (*labels, *needs), f"the validation set of {self.name}"))
+        sides = {name: getattr(evidence, name) for name in ("like", "unlike") if name in takes}
+        checked += [(samples, (*labels, *needs), f"{self.name}, of the samples to be {name},")
+                    for name, samples in sides.items() if samples is not None]
         for samples, fields, whose in checked:
             samples.require(fields, whose, current().part(len(samples)))
             if "logits" in fields and self._with(options, self.label_columns):
@@ -135,6 +141,12 @@ class Entry:
     def canonical_value(self, option: str, value: Any) -> Any:
         """The value of one of its options in the canonical spelling of all that mean the same."""
         return option_values.canonical_value(option_values.keywords(self.function)[option], value)
+
+    def suited_to(self, evidence: Evidence, options: dict[str, Any]) -> dict[str, Any]:
+        """The options, with the similarities that the evidence has as the kernel, where none is named."""
+        if "kernel" in self.options and "kernel" not in options and evidence.similarity is not None:
+            return {**options, "kernel": PRECOMPUTED}
+        return options
 
     def check_options(self, given: dict[str, Any]) -> None:
         """Raise ``MsCoresetError`` for options that this entry does not have, and for values they may not have."""

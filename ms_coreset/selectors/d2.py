@@ -7,13 +7,12 @@ from ms_coreset.selectors.message_passing import (
     SOURCE,
     Density,
     Discount,
-    NotNegative,
     Scale,
     is_nested,
     needs_of,
     work,
 )
-from ms_coreset.selectors.option_values import Count, Probes
+from ms_coreset.selectors.option_values import Count, NotNegative, Probes
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.score_and_rule import by_score
 from ms_coreset.selectors.selection import Selection

@@ -154,7 +154,23 @@ def _squares_from_products(products: np.ndarray, squares: np.ndarray, others: np
 
 
 def distances_from_products(products: np.ndarray, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Euclidean distances (a, b): sqrt(max(||x||^2 + ||y||^2 - 2 <x, y>, 1e-12)), written over the products.
+    """Euclidean distances (a, b): the root of ``squares_from_products``, at least 1e-6, written over the products.
+
+    Args:
+        products: (a, b), the <x_i, y_j>.
+        squares: (a,), the ||x_i||^2.
+        others: (b,), the ||y_j||^2.
+
+    Returns:
+        (a, b), the array ``products``.
+    """
+    squared = squares_from_products(products, squares, others)
+    np.maximum(squared, SMALLEST_DISTANCE**2, out=squared)
+    return np.sqrt(squared, out=squared)
+
+
+def squares_from_products(products: np.ndarray, squares: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Squared Euclidean distances (a, b): max(||x||^2 + ||y||^2 - 2 <x, y>, 0), written over the products.
 
     If the squared distance is no larger than the rounding error for equal rows (``EQUAL``), the rows count as equal:
     whether duplicates tie must not depend on the order in which a device adds.
@@ -171,5 +187,4 @@ def distances_from_products(products: np.ndarray, squares: np.ndarray, others: n
     # Few entries are as small as rounding: only those are compared with their own scale.
     small = np.nonzero(squared <= EQUAL * (squares.max(initial=0) + others.max(initial=0)))
     squared[small] = np.where(squared[small] <= EQUAL * (squares[small[0]] + others[small[1]]), 0, squared[small])
-    np.maximum(squared, SMALLEST_DISTANCE**2, out=squared)
-    return np.sqrt(squared, out=squared)
+    return squared

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.distributed import current
-from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import take
 from ms_coreset.selectors import distances, norms
+from ms_coreset.selectors.already_selected import AlreadySelected, Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.farthest_first import farthest_first, short_list_size
@@ -29,7 +29,7 @@ def _k_center_work(size: Size, options: dict[str, Any]) -> Work:
         aliases=("kCenterGreedy", "k_center_greedy"), nested=lambda options: not len(options["already_selected"]),
         parallel=lambda options: "" if len(options["already_selected"]) else "rounds",
         source="Sener & Savarese, Active Learning for Convolutional Neural Networks, ICLR 2018, Algorithm 1")
-def k_center(evidence: Evidence, request: Request, already_selected: Sequence[int] | np.ndarray = (),
+def k_center(evidence: Evidence, request: Request, already_selected: Places = (),
              metric: Metric = "euclidean") -> Selection:
     """Samples such that every sample is near one of them, by farthest-first traversal.
 
@@ -55,13 +55,10 @@ def k_center(evidence: Evidence, request: Request, already_selected: Sequence[in
     Raises:
         MsCoresetError: for places that are out of range or repeated, and if fewer samples are left than the budget.
     """
-    chosen = _check_places(already_selected, len(evidence))
+    chosen = AlreadySelected(already_selected, len(evidence))
 
     def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        centers = np.flatnonzero(np.isin(rows, chosen))
-        if k > len(rows) - len(centers):
-            raise MsCoresetError(f"already_selected holds {len(centers)} of {len(rows)} samples: fewer are left than "
-                                 f"the {k} to add: lower the rate")
+        centers = chosen.within(rows, k)
         if current().size > 1 and not request.balance:
             return two_rounds(len(rows), k, request.seed, farthest, lambda own, candidates, picks: candidates[
                 farthest(candidates, k)])
@@ -71,15 +68,5 @@ def k_center(evidence: Evidence, request: Request, already_selected: Sequence[in
         points = distances.Points(norms.rows_in_metric(take(require_field(evidence.features), rows), metric))
         return farthest_first(points, k, request.seed, centers)
 
-    return Selection(np.concatenate([chosen, pick_by_group(evidence.groups, request, pick)]))
+    return Selection(chosen.before(pick_by_group(evidence.groups, request, pick)))
 
-
-def _check_places(places: Sequence[int] | np.ndarray, n: int) -> np.ndarray:
-    places = np.asarray(places)
-    if not places.size:
-        return np.empty(0, np.int64)
-    if places.ndim != 1 or not np.issubdtype(places.dtype, np.integer):
-        raise MsCoresetError("already_selected must be a list of places, whole numbers")
-    if not 0 <= places.min() <= places.max() < n or len(np.unique(places)) != len(places):
-        raise MsCoresetError(f"already_selected must be places from 0 to {n - 1}, each once")
-    return places

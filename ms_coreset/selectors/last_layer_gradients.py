@@ -11,7 +11,7 @@ from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.evidence_checks import require_label_columns
 from ms_coreset.rows import row_wise, take
 from ms_coreset.selectors import row_blocks
-from ms_coreset.selectors.products import resident_rows
+from ms_coreset.selectors.products import multiply, resident_rows
 from ms_coreset.selectors.row_blocks import blocks
 from ms_coreset.softmax import softmax
 
@@ -65,6 +65,58 @@ def batch_sizes(n: int, batch_size: int) -> np.ndarray:
     return np.minimum(batch_size, n - np.arange(n) // batch_size * batch_size)
 
 
+def whole_batches(batches: np.ndarray, values: np.ndarray, n: int, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The places of all samples of some batches of n, in the order of these, and the value of each one's batch."""
+    parts = [np.arange(batch * batch_size, min((batch + 1) * batch_size, n)) for batch in batches]
+    return np.concatenate([np.empty(0, np.int64), *parts]), np.repeat(values, list(map(len, parts)))
+
+
+class BatchGradients:
+    """Mean gradients of batches of consecutive samples, each (C, d + 1) and written out; as ``ResidentGradients``.
+
+    Args:
+        rows: (m, C (d + 1)) float64.
+        shape: (C, d + 1).
+    """
+
+    def __init__(self, rows: np.ndarray, shape: tuple[int, int]) -> None:
+        self._rows, self._shape = rows, shape
+
+    @classmethod
+    def of(cls, gradients: LastLayerGradients, batch_size: int) -> BatchGradients:
+        """Those of batches of ``batch_size`` samples, of which the last may have fewer."""
+        parts = [slice(start, start + batch_size) for start in range(0, len(gradients), batch_size)]
+        shape = gradients.errors.shape[1], gradients.features.shape[1] + 1
+        rows = np.empty((len(parts), shape[0] * shape[1]))
+        for row, part in zip(rows, parts, strict=True):
+            errors, features = gradients.errors[part], np.asarray(gradients.features[part], np.float64)
+            row[:] = np.hstack([errors.sum(axis=0)[:, None], errors.T @ features]).ravel() / len(errors)
+        return cls(rows, shape)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def squared_norms(self) -> np.ndarray:
+        """(m,): ||G_i||^2."""
+        return np.einsum("ij,ij->i", self._rows, self._rows)
+
+    def column(self, place: int) -> np.ndarray:
+        """<G_j, G_i> of one j, (m,)."""
+        return self._rows @ self._rows[place]
+
+    def gram(self) -> np.ndarray:
+        """<G_j, G_i> of all, (m, m)."""
+        return multiply(self._rows, self._rows.T)
+
+    def mean(self) -> np.ndarray:
+        """(C, d + 1)."""
+        return self._rows.mean(axis=0).reshape(self._shape)
+
+    def projections(self, direction: np.ndarray) -> np.ndarray:
+        """<G_i, M> for a direction M (C, d + 1): (m,)."""
+        return self._rows @ direction.ravel()
+
+
 class ResidentGradients:
     """``LastLayerGradients`` of n samples on the device that computes; a gradient is (C, d + 1), bias first.
 
@@ -86,6 +138,10 @@ class ResidentGradients:
         gram *= self._errors.products(others.errors, columns)
         return gram
 
+    def column(self, place: int) -> np.ndarray:
+        """<G_j, G_i> of one j, (n,)."""
+        return self.gram(self.gradients.take([place]))[0]
+
     def mean(self, errors: np.ndarray | None = None) -> np.ndarray:
         """Mean gradient (C, d + 1), P^T [1, E] / n; errors (n, C) replace the samples' own P."""
         errors = self.gradients.errors if errors is None else errors
@@ -96,6 +152,10 @@ class ResidentGradients:
         along = self._features.products(direction[:, 1:])
         along += direction[:, :1]
         return np.einsum("ic,ci->i", self.gradients.errors, along)
+
+    def squared_norms(self) -> np.ndarray:
+        """(n,): ||G_i||^2."""
+        return self.gradients.squared_norms()
 
     def projections_of(self, places: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """<G_i, M> of a few samples, on the host."""

@@ -21,7 +21,7 @@ from ms_coreset.selectors.drawing import (
 )
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.neighbors import nearest_among
-from ms_coreset.selectors.option_values import AUTO, Count, Number, OneOf, Probes
+from ms_coreset.selectors.option_values import AUTO, Count, NotNegative, OneOf, Probes
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.searches import Neighbors
 from ms_coreset.selectors.selection import Selection
@@ -33,7 +33,6 @@ _EDGE_BYTES = 48  # of a pair of neighbors, listed from both ends: two places, a
 Density = Annotated[str, OneOf(("sum", "product"))]
 Discount = Annotated[str, OneOf(("weighted", "absolute"))]
 Scale = Annotated[str, OneOf(("none", "median"))]
-NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
 
 
 def work(size: Size, options: dict[str, Any]) -> Work:

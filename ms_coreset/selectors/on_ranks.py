@@ -89,7 +89,7 @@ def choose(entry: Entry, evidence: Evidence, request: Request, options: dict[str
     if how == CLASSES:
         return _by_class(entry, evidence, request, options, ranks)
     found = ranks.from_first(lambda: _pack(entry.function(evidence, request, **options)))
-    return Selection(found["indices"], found.get("weights"), found.get("scores"))
+    return Selection(found["indices"], found.get("weights"), found.get("scores"), gains=found.get("gains"))
 
 
 def sharing(entry: Entry, request: Request, options: dict[str, Any]) -> str:
@@ -125,11 +125,12 @@ def _by_class(entry: Entry, evidence: Evidence, request: Request, options: dict[
             own = entry.function(evidence.part(mine), request, **options)
     indices = ranks.join(mine[own.indices])
     order = np.argsort(evidence.groups[indices], kind="stable")  # of a class all are one rank's, in pick order
-    weights, scores = (_join(getattr(own, name), ranks) for name in ("weights", "scores"))
+    weights, scores, gains = (_join(getattr(own, name), ranks) for name in ("weights", "scores", "gains"))
     if scores is not None:
         places = np.argsort(np.concatenate(shares))
         scores = scores[places]
-    return Selection(indices[order], None if weights is None else weights[order], scores)
+    weights, gains = (None if values is None else values[order] for values in (weights, gains))
+    return Selection(indices[order], weights, scores, gains=gains)
 
 
 def _join(values: np.ndarray | None, ranks: Alone) -> np.ndarray | None:

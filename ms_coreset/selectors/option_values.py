@@ -91,6 +91,21 @@ class OrAuto:
 
 
 @dataclass(frozen=True)
+class OrFunction:
+    """A function, or one of some names."""
+
+    rule: OneOf
+
+    @property
+    def words(self) -> str:
+        return f"{self.rule.words}, or a function"
+
+    def check(self, option: str, value: Any) -> None:
+        if not callable(value):
+            self.rule.check(option, value)
+
+
+@dataclass(frozen=True)
 class Slice:
     """Epochs of a training: a whole number N for the first N, or "A-B" or a pair (A, B) for A to B - 1, from 0."""
 
@@ -117,6 +132,8 @@ class Slice:
 
 AUTO = "auto"
 Variant = Annotated[str, OneOf(("paper", "deepcore"))]  # as published, or as DeepCore's code computes it
+AnyVariant = Annotated[str, OneOf(("paper", "deepcore", "cords"))]  # the same, or as CORDS' code computes it
+NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
 Metric = Annotated[str, OneOf(("euclidean", "cosine"))]  # of features as given, or each at length 1
 Count = Annotated[int, Whole(1)]
 Probes = Annotated[int, Whole(0)]  # of ``neighbors.nearest_among``: 0, exact, or in how many cells neighbors are sought

@@ -141,7 +141,11 @@ def truncate(coreset: Coreset, labels: np.ndarray, rate: float) -> Coreset:
         return coreset.indices[np.isin(coreset.indices, rows)][:k]
 
     indices = pick_by_group(labels, Request(rate, coreset.options["balance"], coreset.seed), pick)
-    return replace(coreset, indices=indices, rate=float(rate), manifest={**coreset.manifest, "kept": len(indices)})
+    order = np.argsort(coreset.indices)
+    places = order[np.searchsorted(coreset.indices, indices, sorter=order)]
+    return replace(coreset, indices=indices, rate=float(rate),
+                   gains=None if coreset.gains is None else coreset.gains[places],
+                   manifest={**coreset.manifest, "kept": len(indices)})
 
 
 def proportional(k: int, sizes: Sequence[int]) -> list[int]:

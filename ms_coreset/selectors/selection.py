@@ -11,6 +11,7 @@ class _Fields(NamedTuple):
     indices: np.ndarray
     weights: np.ndarray | None
     scores: np.ndarray | None
+    gains: np.ndarray | None
     notes: dict[str, Any] | None
 
 
@@ -21,11 +22,12 @@ class Selection(_Fields):
         indices: (k,) places of the picks, in pick order.
         weights: (k,), of the picks in training, or None.
         scores: (n,) of all samples, high = keep, or None.
+        gains: (k,), what each pick added to the value of a set function at its time, or None.
         notes: plain values for the coreset's manifest, by name, or None.
     """
 
     __slots__ = ()
 
     def __new__(cls, indices: np.ndarray, weights: np.ndarray | None = None, scores: np.ndarray | None = None,
-                *, notes: dict[str, Any] | None = None) -> Selection:
-        return super().__new__(cls, indices, weights, scores, notes)
+                *, gains: np.ndarray | None = None, notes: dict[str, Any] | None = None) -> Selection:
+        return super().__new__(cls, indices, weights, scores, gains, notes)

@@ -11,11 +11,12 @@ from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
 
 # What says where things are, or how fast, and leaves the coreset as it is: this may be typed with --from-manifest.
-PLACES = ("from_manifest", "save", "data", "model_dir", "ckpt", "scores_from", "among", "dynamics", "cache", "device",
-          "memory", "no_download", "verify")
+PLACES = ("from_manifest", "save", "data", "model_dir", "ckpt", "scores_from", "among", "dynamics",
+          "similarity", "cost", "like", "unlike", "cache", "device", "memory", "no_download", "verify")
 # What can't be made anew, and no file may name.
 _TYPED_AGAIN = {"ckpt": "checkpoint", "scores_from": "file of scores", "among": "coreset",
-                "dynamics": "folder of training dynamics"}
+                "dynamics": "folder of training dynamics", "similarity": "file of similarities",
+                "cost": "file of costs", "like": "file of samples to be like", "unlike": "file of samples to be unlike"}
 _ABOUT_THIS_CALL = ("help", "list", "from_manifest", "save")
 
 

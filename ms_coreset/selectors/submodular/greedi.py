@@ -8,31 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ms_coreset.selectors.on_ranks import two_rounds
+from ms_coreset.selectors.submodular.greedy import Restricted
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.submodular.greedy import Maximizer
     from ms_coreset.selectors.submodular.set_functions import SetFunction
-
-
-class Restricted:
-    """A set function of a pool in which only ``candidates`` (ascending places) may be picked; places count these."""
-
-    def __init__(self, function: SetFunction, candidates: np.ndarray) -> None:
-        self._function, self._candidates = function, candidates
-
-    def __len__(self) -> int:
-        return len(self._candidates)
-
-    @property
-    def batch(self) -> int | None:
-        """The function's."""
-        return self._function.batch
-
-    def gains(self, places: np.ndarray) -> np.ndarray:
-        return self._function.gains(self._candidates[places])
-
-    def add(self, place: int) -> None:
-        self._function.add(self._candidates[place])
 
 
 def value(function: SetFunction, picks: Iterable[int]) -> float:
@@ -65,12 +45,12 @@ def greedi(n: int, k: int, seed: int, pool: Callable[[np.ndarray, float], Callab
         (k,) places.
     """
     def pick(rows: np.ndarray, count: int) -> np.ndarray:
-        return maximize(pool(rows, len(rows) / n)(count), count)
+        return maximize(pool(rows, len(rows) / n)(count), count).places
 
     def pick_last(own: np.ndarray, candidates: np.ndarray, picks: list[np.ndarray]) -> np.ndarray:
         ground = np.union1d(own, candidates)
         function, places = pool(ground, len(ground) / n), np.searchsorted(ground, candidates)
-        last = places[maximize(Restricted(function(k), places), k)]
+        last = places[maximize(Restricted(function(k), places), k).places]
         complete = [np.searchsorted(ground, found) for found in picks if len(found) == k]
         values = [value(function(k), found) for found in (last, *complete)]
         return ground[(last, *complete)[int(np.argmax(values))]]

@@ -6,37 +6,43 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ms_coreset.distributed import current
 from ms_coreset.evidence import EXTRACTED, Evidence, require_field
+from ms_coreset.evidence_checks import require_not_negative
 from ms_coreset.rows import take
+from ms_coreset.selectors.already_selected import Places
+from ms_coreset.selectors.catalogue import PRECOMPUTED
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.selectors.memory import BLOCKS, BOUND, as_text, matrix_bytes
-from ms_coreset.selectors.option_values import Number, OneOf
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.option_values import Number, OneOf, OrFunction
+from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
-from ms_coreset.selectors.submodular.greedi import greedi
-from ms_coreset.selectors.submodular.greedy import NAMES, Maximizer
+from ms_coreset.selectors.submodular import kernels, live_pairs
+from ms_coreset.selectors.submodular.greedy import BIDIRECTIONAL, DRAWING, NAMES, Maximizer
+from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, held
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices, held
 
 ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
+LIVE = 0.01  # share of the pairs that still count when they are collected, as was seen
 DEEPCORE = "Guo et al., DeepCore, DEXA 2022"
-_SIMILARITIES = {"gradient": lambda evidence, rows: Cosine.of_gradients(gradients_of(evidence, rows)),
-                 "features": lambda evidence, rows: Cosine.of_features(take(require_field(evidence.features), rows))}
+_OF_VECTORS = {"cosine": kernels.squared_cosine, "correlation": kernels.squared_correlation,
+               "euclidean": kernels.euclidean}
+KERNELS = ("gradient", "features", *_OF_VECTORS, "rbf", "dot", PRECOMPUTED)
 
-Kernel = Annotated[str, OneOf(_SIMILARITIES)]
+Kernel = Annotated[str | kernels.Kernel, OrFunction(OneOf(KERNELS))]
+AnySimilarity = Cosine | kernels.OfProducts | kernels.OfFunction | kernels.Given | Dense
 Greedy = Annotated[str, OneOf(NAMES)]
+AnyGreedy = Annotated[str, OneOf((*NAMES, BIDIRECTIONAL))]  # of functions that elements can leave
 Epsilon = Annotated[float, Number(lambda value: 0 < value < 1, "above 0 and below 1")]
 Beta = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at most 1")]
-NotNegative = Annotated[float, Number(lambda value: value >= 0, "at least 0 and finite")]
 
 
 def needs_of_kernel(options: dict[str, Any]) -> tuple[str, ...]:
     """Fields of ``Evidence`` that the kernel of these options needs."""
-    return ("features",) if options["kernel"] == "features" else EXTRACTED
+    return {"gradient": EXTRACTED, PRECOMPUTED: ("similarity",)}.get(options["kernel"], ("features",))
 
 
 def goes_by_gradients(options: dict[str, Any]) -> bool:
@@ -46,18 +52,28 @@ def goes_by_gradients(options: dict[str, Any]) -> bool:
 
 def is_nested(options: dict[str, Any]) -> bool:
     """Whether picks at a rate are the first picks at any higher rate."""
-    return options["greedy"] != "stochastic"  # "stochastic" draws more candidates for smaller budgets
+    return options["greedy"] not in DRAWING and not len(options.get("already_selected", ()))
 
 
 def sharing_of(options: dict[str, Any]) -> str:
     """How several ranks share the method, see ``catalogue.Entry``."""
-    return "rounds" if options["greedy"] != "stochastic" else ""  # its draws continue from class to class
+    # Draws continue from class to class, and places already selected are those of all samples.
+    return "" if options["greedy"] in DRAWING or len(options.get("already_selected", ())) else "rounds"
+
+
+def sharing_by_class(options: dict[str, Any]) -> str:
+    """The same of a method that several ranks share by classes only."""
+    return "classes" if sharing_of({"greedy": "lazy", **options}) else ""
 
 
 def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
-    """Bytes of a ``Cosine``, which stores vectors of its own in float64."""
-    m = size.pool
-    if options["kernel"] == "features":
+    """Bytes of a similarity that is no matrix: vectors of its own in float64, where it has such."""
+    m, kernel = size.pool, options["kernel"]
+    if kernel == PRECOMPUTED:
+        return BOUND * m
+    if callable(kernel):
+        return size.features_of(m) + BOUND * m
+    if kernel != "gradient":
         return size.features_of(m) + 8 * m * size.d + BOUND * m
     return size.features_of(m) + 8 * m * (size.d + 2 * size.columns) + BOUND * m
 
@@ -65,7 +81,9 @@ def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
 def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Sequence[tuple[int, int]]) -> Work:
     """``Work`` of facility location in groups (samples, how many such groups), one at a time if balanced."""
     width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)
-    columns = 1 if options.get("kernel") == "features" else size.columns
+    if options.get("kernel") == PRECOMPUTED:
+        return Work(base + ROWS + LIVE * live_pairs.BYTES * size.pool**2, pairs)
+    columns = size.columns if options.get("kernel", "gradient") == "gradient" else 1
     together = ((size.pool, 1),) if size.balance else groups
     matrices = 8 * sum(times * m**2 for m, times in together)
     if sum(times * matrix_bytes(m, size.d, columns) for m, times in together) + BLOCKS <= size.memory:
@@ -78,33 +96,65 @@ def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Se
     return Work(base + ROWS, 2 * pairs * width * evaluations, note)
 
 
-def select_by_kernel(evidence: Evidence, request: Request, kernel: str, maximize: Maximizer,
-                     function: Callable[..., SetFunction], hold: bool = False) -> Selection:
+def similarity_of(evidence: Evidence, rows: np.ndarray, kernel: str | kernels.Kernel, gamma: float | None = None,
+                  signed: bool = False) -> AnySimilarity:
+    """The similarities of the samples ``rows`` by a kernel; see ``facility_location``. Below 0 only if ``signed``."""
+    if kernel == "gradient":
+        return Cosine.of_gradients(gradients_of(evidence, rows))
+    if kernel == PRECOMPUTED:
+        return kernels.given(evidence.similarity, rows)
+    features = require_field(evidence.features)
+    if callable(kernel):
+        return kernels.OfFunction(kernel, np.asarray(take(features, rows)), signed)
+    if kernel == "features":
+        return Cosine.of_features(take(features, rows))
+    vectors = np.array(take(features, rows), np.float64)
+    if kernel == "rbf":
+        return kernels.rbf(vectors, gamma or 1 / vectors.shape[1])
+    return kernels.dot(vectors, signed) if kernel == "dot" else _OF_VECTORS[kernel](vectors)
+
+
+def select_by_kernel(evidence: Evidence, request: Request, kernel: str | kernels.Kernel, maximize: Maximizer,
+                     function: Callable[..., SetFunction], hold: bool = False, *,
+                     gamma: float | None = None, already_selected: Places = (), signed: bool = False) -> Selection:
     """Maximize a set function of the kernel over all samples, or within each class.
 
     Args:
         evidence: what is known of the samples.
         request: rate, balance, seed and memory, see ``quota.Request``.
-        kernel: "gradient" or "features", see ``facility_location``.
+        kernel: see ``facility_location``.
         maximize: one of the maximizers of ``greedy``.
         function: (similarity, k, share) -> the set function; ``share`` is the part of the samples that f covers, below
             1 in GreeDi only.
         hold: whether the similarities are stored as a matrix if it fits.
+        gamma: see ``facility_location``.
+        already_selected: see ``facility_location``.
+        signed: whether similarities may be below 0.
 
     Returns:
-        The picks, a ``Selection``.
+        A ``Selection``: the places already selected, then the picks, with gains where one process chooses.
+
+    Raises:
+        MsCoresetError: for similarities below 0, unless ``signed``, and places that can't be selected already.
     """
+    if kernel == PRECOMPUTED and not signed:
+        require_not_negative(evidence.similarity, "this set function")
+
     def pool(rows: np.ndarray, share: float) -> Callable[[int], SetFunction]:
-        given = _SIMILARITIES[kernel](evidence, rows)
-        similarity = held(given, request.memory_bytes) if hold else given
-        return lambda k: function(similarity, k, share)
+        similarity = similarity_of(evidence, rows, kernel, gamma, signed)
+        if not hold or isinstance(similarity, Dense | kernels.Given):
+            return lambda k: function(similarity, k, share)
+        kept = held(similarity, request.memory_bytes)
+        return lambda k: function(kept, k, share)
 
-    def pick(rows: np.ndarray, k: int) -> np.ndarray:
-        if current().size > 1 and not request.balance:
-            return greedi(len(rows), k, request.seed, pool, maximize)
-        return rows[maximize(pool(rows, 1.0)(k), k)]
+    return maximize_pools(evidence, request, maximize, pool, already_selected, rounds=True)
 
-    return Selection(pick_by_group(evidence.groups, request, pick))
+
+def as_matrix(similarity: AnySimilarity, request: Request) -> AnySimilarity:
+    """The similarities as a matrix, if that fits in the memory of the call."""
+    if isinstance(similarity, Dense | kernels.Given):
+        return similarity
+    return as_matrices([similarity], request.memory_bytes)[0]
 
 
 def gradients_of(evidence: Evidence, rows: np.ndarray) -> LastLayerGradients:

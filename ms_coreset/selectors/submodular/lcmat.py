@@ -7,16 +7,22 @@ import numpy as np
 
 from ms_coreset.evidence import EXTRACTED, Evidence, require_field
 from ms_coreset.rows import row_blocks
+from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.last_layer_gradients import LastLayerGradients
 from ms_coreset.selectors.memory import BOUND
-from ms_coreset.selectors.option_values import Count, Positive
+from ms_coreset.selectors.option_values import Count, NotNegative, Positive
 from ms_coreset.selectors.quota import Request, pick_within_classes
 from ms_coreset.selectors.rules import TIE
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedy import lazy
-from ms_coreset.selectors.submodular.kernel_methods import NotNegative, gradients_of, similarities_work
+from ms_coreset.selectors.submodular.kernel_methods import (
+    gradients_of,
+    sharing_by_class,
+    similarities_work,
+)
 from ms_coreset.selectors.submodular.set_functions import FacilityLocation
 from ms_coreset.selectors.submodular.similarity import Cosine, GradientDistance, Nearness, as_matrices
 
@@ -32,11 +38,11 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
     return work._replace(operations=work.operations + 2 * columns * sum(times * n**2 for n, times in size.groups))
 
 
-@method("lcmat", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C + K)", work=_work, parallel="classes",
-        aliases=("LCMat", "lcmat_s"),
+@method("lcmat", needs=EXTRACTED, label_columns=True, cost="sum of n_c^2 (d + C + K)", work=_work,
+        parallel=sharing_by_class, aliases=("LCMat", "lcmat_s"),
         source="Shin et al., Loss-Curvature Matching for Dataset Selection and Condensation, AISTATS 2023")
 def lcmat(evidence: Evidence, request: Request, eps: NotNegative = 0.05, dims: Count = 100,
-          reach: Positive | None = None) -> Selection:
+          reach: Positive | None = None, already_selected: Places = ()) -> Selection:
     """Samples of each class to one of which every other is near, in gradient and curvature of its loss.
 
     With the gradient G_i by the last layer's bias and weights, and the diagonal H_i of the Hessian there, p_c (1 - p_c)
@@ -62,19 +68,22 @@ def lcmat(evidence: Evidence, request: Request, eps: NotNegative = 0.05, dims: C
         eps: weight of the curvature, at least 0; 0: of gradients alone.
         dims: K.
         reach: distances above it count as it; None: all as they are.
+        already_selected: see ``facility_location``.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
 
     Raises:
         MsCoresetError: for labels that are no columns of logits.
     """
-    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+    course = Continued(already_selected, require_field(evidence.labels))
+
+    def add(rows: np.ndarray, k: int) -> np.ndarray:
         distance = CurvatureDistance(gradients_of(evidence, rows), eps, dims, reach or np.inf)
         held, = as_matrices([distance], request.memory_bytes)
-        return rows[lazy(FacilityLocation(held.nearness()), k)]
+        return course.add(rows, k, lazy, lambda _: FacilityLocation(held.nearness()))
 
-    return Selection(pick_within_classes(require_field(evidence.labels), request, pick))
+    return course.select(request, add, pick_within_classes)
 
 
 class CurvatureDistance:

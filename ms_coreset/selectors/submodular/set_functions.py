@@ -23,7 +23,7 @@ from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_a
 from ms_coreset.selectors.submodular.similarity import Dense, Held, blocks, of_upper_half
 
 if TYPE_CHECKING:
-    from ms_coreset.selectors.submodular.similarity import Cosine, Similarity
+    from ms_coreset.selectors.submodular.similarity import Between, Similarity, WholeSimilarity
 
 SMALLEST_VARIANCE = 1e-12
 _EQUAL_SIMILARITY = 1e-12
@@ -235,15 +235,15 @@ class Separate:
 class GraphCut:
     """f(S) = lam sum_{i in V, j in S} s_ij - sum_{i, j in S} s_ij.
 
-    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij. The exact gain has a further term - s_jj; it is left out as in
-    DeepCore, and makes no difference if all s_jj are equal, as they are except for zero vectors. f is monotone for lam
-    >= 2; below, gains become negative as S grows.
+    gain_j = lam sum_{i in V} s_ij - 2 sum_{i in S} s_ij - s_jj. f is monotone for lam >= 2; below, gains become
+    negative as S grows.
     """
 
     batch = 128
 
-    def __init__(self, similarity: Cosine | Dense, lam: float = 1.0) -> None:
-        self._before = lam * similarity.column_sums()
+    def __init__(self, similarity: WholeSimilarity, lam: float = 1.0) -> None:
+        self._similarity, self._own = similarity, similarity.diagonal()
+        self._before = lam * similarity.column_sums() - self._own if lam else -self._own
         self._chosen = similarity.sum_of_rows()
 
     def __len__(self) -> int:
@@ -254,6 +254,34 @@ class GraphCut:
 
     def add(self, place: int) -> None:
         self._chosen.add(place)
+
+    def from_all(self) -> FromAll:
+        """The same function, of an S that holds all elements and shrinks."""
+        return FromAll(self._similarity, self._before, self._own)
+
+
+class FromAll:
+    """What ``GraphCut`` loses by an element that leaves an S of all.
+
+    Args:
+        similarity: of the pool.
+        before: (n,), the gains of the empty S.
+        own: (n,), s_jj.
+    """
+
+    def __init__(self, similarity: WholeSimilarity, before: np.ndarray, own: np.ndarray) -> None:
+        self._others, self._before = similarity.column_sums() - own, before
+        self._gone = similarity.sum_of_rows()
+
+    def gain_of_leaving(self, place: int) -> float:
+        """f(S - j) - f(S)."""
+        place_alone = np.array([place])
+        others = self._others[place_alone] - self._gone.at(place_alone)
+        return float((2 * others - self._before[place_alone])[0])
+
+    def leave(self, place: int) -> None:
+        """Take ``place`` out of S."""
+        self._gone.add(place)
 
 
 class LogDeterminant:
@@ -269,7 +297,7 @@ class LogDeterminant:
 
     batch = 128
 
-    def __init__(self, similarity: Cosine | Dense, k: int, jitter: float = 1e-6) -> None:
+    def __init__(self, similarity: Between, k: int, jitter: float = 1e-6) -> None:
         n = len(similarity)
         self._similarity = similarity
         self._coefficients, self._known = np.empty((n, k)), np.zeros(n, int)  # the c_j, and how many picks they know of
@@ -327,7 +355,7 @@ class ExplainedVariance(LogDeterminant):
 
     batch = 1
 
-    def __init__(self, similarity: Cosine | Dense, k: int) -> None:
+    def __init__(self, similarity: Between, k: int) -> None:
         super().__init__(similarity, k, jitter=0.0)
 
     def _gains_of(self, places: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 
 from ms_coreset.rows import row_wise
 from ms_coreset.selectors import last_layer_gradients, processors, products, row_blocks
-from ms_coreset.selectors.distances import distances_from_products
+from ms_coreset.selectors.distances import distances_from_products, squares_from_products
 from ms_coreset.selectors.memory import fits_as_matrices
 from ms_coreset.selectors.neighbors import nearest_neighbors
 from ms_coreset.selectors.norms import unit_length
@@ -33,7 +33,7 @@ TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache;
 NEARNESS_MARGIN = 1e-3
 HUGE_PAGES_FROM = 4 << 20
 
-Made = TypeVar("Made", "Cosine", "GradientDistance", "CurvatureDistance")
+Made = TypeVar("Made", bound="Computed")
 Result = TypeVar("Result")
 
 
@@ -57,7 +57,7 @@ def as_matrices(similarities: Sequence[Made], memory: int) -> Sequence[Made | De
     return [_with_matrix(similarity, lambda rows, columns, tile: None)[0] for similarity in similarities]
 
 
-def held(similarity: Cosine, memory: int) -> Cosine | Held:
+def held(similarity: ComputedSimilarity, memory: int) -> ComputedSimilarity | Held:
     """The similarities, each computed only once if they fit in memory as a matrix; else as given."""
     return Held(similarity) if _fit([similarity], memory) else similarity
 
@@ -127,6 +127,14 @@ class Rows(Protocol):
         """The similarities of some places, (m, n)."""
 
 
+class Computed(Rows, Protocol):
+    """Rows that are computed from data of a ``width`` (features, columns of the gradients' other factor)."""
+
+    @property
+    def width(self) -> tuple[int, int]:
+        """See above."""
+
+
 class Similarity(Rows, Protocol):
     """What facility location asks of similarities; see above."""
 
@@ -136,6 +144,40 @@ class Similarity(Rows, Protocol):
 
     def column_sums(self) -> np.ndarray:
         """Each element's similarities to all, summed up: (n,)."""
+
+
+class ComputedSimilarity(Computed, Similarity, Protocol):
+    """Similarities that are computed from data."""
+
+
+class SumsOfRows(Protocol):
+    """sum_{i in S} s_ij of any j, for an S that grows."""
+
+    def add(self, place: int) -> None:
+        """Add ``place`` to S."""
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """The sums of ``places``."""
+
+
+class Between(Protocol):
+    """What log determinant asks of similarities; see above."""
+
+    def __len__(self) -> int:
+        """How many elements there are."""
+
+    def between(self, places: np.ndarray | slice, others: np.ndarray) -> np.ndarray:
+        """The similarities (m, m') of some places and others, a fresh array."""
+
+    def diagonal(self) -> np.ndarray:
+        """Each element's similarity to itself: (n,)."""
+
+
+class WholeSimilarity(Similarity, Between, Protocol):
+    """What graph cut asks of similarities, and all others; see above."""
+
+    def sum_of_rows(self) -> SumsOfRows:
+        """Of an empty S."""
 
 
 class Dense:
@@ -166,19 +208,19 @@ class Dense:
     def diagonal(self) -> np.ndarray:
         return np.diag(self._matrix).copy()
 
-    def sum_of_rows(self) -> _SumOfRows:
-        return _SumOfRows(self)
+    def sum_of_rows(self) -> SumOfRows:
+        return SumOfRows(self)
 
-    def nearness(self) -> Dense:
+    def nearness(self, margin: float = NEARNESS_MARGIN) -> Dense:
         """The similarities of these distances, written over them; see ``Nearness``."""
-        top = NEARNESS_MARGIN + self._matrix.max()
+        top = margin + self._matrix.max()
         return Dense(np.subtract(top, self._matrix, out=self._matrix))
 
 
-class _SumOfRows:
+class SumOfRows:
     """sum_{i in S} s_ij of any j, for an S that grows."""
 
-    def __init__(self, similarity: Dense) -> None:
+    def __init__(self, similarity: Rows) -> None:
         self._similarity = similarity
         self._total = np.zeros(len(similarity))
 
@@ -329,7 +371,7 @@ class Held:
         similarity: what they are computed by.
     """
 
-    def __init__(self, similarity: Cosine) -> None:
+    def __init__(self, similarity: ComputedSimilarity) -> None:
         self._similarity = similarity
         self._asked = False
         self.matrix: Dense | None = None
@@ -354,13 +396,21 @@ class Held:
         return (self.matrix or self._similarity).rows(places, columns)
 
     def column_sums(self) -> np.ndarray:
-        return self._similarity.column_sums()
+        if self.matrix is None and not isinstance(self._similarity, Cosine):  # of which they take all rows
+            self.make(lambda rows, columns, tile: None)
+        return (self.matrix or self._similarity).column_sums()
 
 
 class GradientDistance:
-    """d_ij = ||G_i - G_j|| of ``LastLayerGradients``, at least 1e-6; see ``distances.distances_from_products``."""
+    """d_ij = ||G_i - G_j|| of ``LastLayerGradients``, at least 1e-6; see ``distances.distances_from_products``.
 
-    def __init__(self, gradients: LastLayerGradients) -> None:
+    Args:
+        gradients: of the samples.
+        squared: d_ij is the square, at least 0.
+    """
+
+    def __init__(self, gradients: LastLayerGradients, squared: bool = False) -> None:
+        self._from_products = squares_from_products if squared else distances_from_products
         self._resident = last_layer_gradients.ResidentGradients(gradients)
         self._squares = gradients.squared_norms()
         self.width = gradients.features.shape[1], gradients.errors.shape[1]
@@ -370,22 +420,22 @@ class GradientDistance:
 
     def rows(self, places: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
         gram = self._resident.gram(self._resident.gradients.take(places), columns)
-        return distances_from_products(gram, self._squares[places], self._squares[columns])
+        return self._from_products(gram, self._squares[places], self._squares[columns])
 
-    def nearness(self) -> Nearness:
+    def nearness(self, margin: float = NEARNESS_MARGIN) -> Nearness:
         """The similarities of these distances."""
-        return Nearness(self)
+        return Nearness(self, margin)
 
 
 class Nearness:
-    """s_ij = max_kl d_kl - d_ij + 1e-3 of distances d, so that the smallest similarity is 1e-3 (CRAIG, LCMat)."""
+    """s_ij = max_kl d_kl - d_ij + margin of distances d: the margin is the smallest similarity (CRAIG, LCMat)."""
 
     batch = Cosine.batch
 
-    def __init__(self, distances: GradientDistance | CurvatureDistance) -> None:
+    def __init__(self, distances: GradientDistance | CurvatureDistance, margin: float = NEARNESS_MARGIN) -> None:
         self._distances = distances
         n = len(distances)
-        self._top = NEARNESS_MARGIN + max(distances.rows(block).max() for block in blocks(np.arange(n), n))
+        self._top = margin + max(distances.rows(block).max() for block in blocks(np.arange(n), n))
 
     def __len__(self) -> int:
         return len(self._distances)

@@ -6,12 +6,21 @@ import numpy as np
 
 from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import take
+from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
 from ms_coreset.selectors.estimate import Size, Work
-from ms_coreset.selectors.quota import Request, pick_by_group
+from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
+from ms_coreset.selectors.submodular.continued import Continued
 from ms_coreset.selectors.submodular.greedy import optimizer
-from ms_coreset.selectors.submodular.kernel_methods import Beta, Epsilon, Greedy, kernel_bytes, similarities_work
+from ms_coreset.selectors.submodular.kernel_methods import (
+    Beta,
+    Epsilon,
+    Greedy,
+    kernel_bytes,
+    sharing_by_class,
+    similarities_work,
+)
 from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices, blocks
 
 NARROWEST = 1e-12  # standard deviation of radii that counts as one; below it is rounding
@@ -28,11 +37,11 @@ def _work(size: Size, options: dict[str, Any]) -> Work:
 
 
 @method("subzero", needs=("features",), labels=False, cost="n^2 d, and n per gain", work=_work,
-        aliases=("SubZeroCore",), parallel=lambda options: "classes" if options["greedy"] != "stochastic" else "",
+        aliases=("SubZeroCore",), parallel=sharing_by_class,
         source="Moser et al., SubZeroCore: A Submodular Approach with Zero Training for Coreset Selection, 2025, "
                "arXiv 2509.21748")
 def subzero(evidence: Evidence, request: Request, gamma: Epsilon = 0.6, greedy: Greedy = "lazy", epsilon: Epsilon = 0.1,
-            beta: Beta = 0.9) -> Selection:
+            beta: Beta = 0.9, already_selected: Places = ()) -> Selection:
     """Samples such that every sample has a similar one among them, those in typically dense places first.
 
     Maximizes f(S) = sum_i max_{j in S} w_j cos(x_i, x_j) greedily, with
@@ -62,19 +71,25 @@ def subzero(evidence: Evidence, request: Request, gamma: Epsilon = 0.6, greedy: 
         greedy: see ``facility_location``.
         epsilon: see ``facility_location``.
         beta: see ``facility_location``.
+        already_selected: see ``facility_location``; k counts them.
 
     Returns:
-        The picks, a ``Selection``.
+        The picks, a ``Selection``, with their gains.
     """
     maximize = optimizer(greedy, epsilon, beta, request.seed)
 
-    def pick(rows: np.ndarray, k: int) -> np.ndarray:
+    course = Continued(already_selected, evidence.groups)
+
+    def add(rows: np.ndarray, k: int) -> np.ndarray:
         given = Cosine.of_features(take(require_field(evidence.features), rows))
         similarity, = as_matrices([given], request.memory_bytes)
-        weights = density_weights(radii(similarity, neighborhood(len(rows), k, gamma)))
-        return rows[maximize(WeightedCover(similarity, weights), k)]
 
-    return Selection(pick_by_group(evidence.groups, request, pick))
+        def function(most: int) -> WeightedCover:
+            return WeightedCover(similarity, density_weights(radii(similarity, neighborhood(len(rows), most, gamma))))
+
+        return course.add(rows, k, maximize, function)
+
+    return course.select(request, add)
 
 
 def neighborhood(n: int, k: int, gamma: float) -> int:
