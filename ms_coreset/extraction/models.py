@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
 
+from ms_coreset.arrays import as_array
 from ms_coreset.device import require_mindspore
 from ms_coreset.errors import MsCoresetError
 
@@ -44,15 +46,17 @@ class _OfTorch:
         import torch
 
         self._torch, self.network, self.layers = torch, network, dict(network.named_modules())
-        self._device = next((tensor.device for tensor in network.state_dict().values()), torch.device("cpu"))
+        self._device = next((tensor.device for _, tensor in self._tensors()), torch.device("cpu"))
 
     def is_linear(self, layer: Any) -> bool:
         return isinstance(layer, self._torch.nn.Linear)
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
-        for name, tensor in self.network.state_dict().items():
-            tensor = tensor.detach().cpu()
-            yield name, (tensor.float() if tensor.dtype == self._torch.bfloat16 else tensor).numpy()
+        for name, tensor in self._tensors():
+            yield name, np.asarray(as_array(name, tensor))
+
+    def _tensors(self) -> Iterator[tuple[str, Any]]:
+        return itertools.chain(self.network.named_parameters(), self.network.named_buffers())
 
     def tensor(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
