@@ -13,9 +13,11 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.selectors.submodular.disparity import DisparityMin, DisparitySum
 from ms_coreset.selectors.submodular.feature_based import Amounts, FeatureBased, SetCoverage
 from ms_coreset.selectors.submodular.greedy import optimizer
+from ms_coreset.selectors.submodular.mixture import Mixture
 from ms_coreset.selectors.submodular.saturated_coverage import SaturatedCoverage
 from ms_coreset.selectors.submodular.set_functions import GraphCut
 from ms_coreset.selectors.submodular.similarity import Cosine, Dense
+from ms_coreset.selectors.submodular.targeted import TargetedFacilityLocation
 from parity_tests.peer_vectors import FOLDER, with_peers
 
 SMALL = np.array([[1, 0.9, 0.1, 0.2], [0.9, 1, 0.3, 0.1], [0.1, 0.3, 1, 0.5], [0.2, 0.1, 0.5, 1]])
@@ -130,6 +132,34 @@ def test_least_disparity_is_at_least_a_fourth_of_the_largest(n, k, seed):
 
     best = max(value(chosen) for chosen in combinations(range(n), k))
     assert value(select("disparity_min", vectors, k / n)) >= best / 4 - 1e-9
+
+
+EXACT = {
+    "saturated": lambda x: SaturatedCoverage(Cosine.of_features(x), 0.2),
+    "redundancy": lambda x: GraphCut(Cosine.of_features(x), lam=0.0),
+    "roots": lambda x: FeatureBased(Amounts(x), np.sqrt), "logarithms": lambda x: FeatureBased(Amounts(x), np.log1p),
+    "maximum coverage": lambda x: FeatureBased(Amounts(x), lambda sums: np.minimum(sums, 2)),
+    "set coverage": lambda x: SetCoverage(Amounts(x), np.ones(3)),
+    "disparity": lambda x: DisparitySum(Cosine.of_features(x)),
+    "like and unlike": lambda x: TargetedFacilityLocation(Cosine.of_features(x), np.full(len(x), 0.3),
+                                                          np.full(len(x), 0.8)),
+    "mixture": lambda x: Mixture([(1.0, SaturatedCoverage(Cosine.of_features(x), 0.2)),
+                                  (0.5, FeatureBased(Amounts(x), np.sqrt)),
+                                  (0.1, DisparitySum(Cosine.of_features(x)))])}
+
+
+@pytest.mark.parametrize("name", EXACT)
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 10**6), st.sampled_from([1, 3, 32]))
+def test_lazy_is_naive_ties_and_duplicates_too(name, n, distinct, seed, batch):
+    rng = np.random.RandomState(seed)
+    features = rng.randint(-2, 3, (min(distinct, n), 3)).astype(float)[rng.randint(0, min(distinct, n), n)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cosine, "batch", batch)
+        lazy, naive = (optimizer(greedy)(EXACT[name](features.copy()), n) for greedy in ("lazy", "naive"))
+    assert lazy.places.tolist() == naive.places.tolist()
+    np.testing.assert_allclose(lazy.gains, naive.gains, atol=1e-9)
+    assert sorted(lazy.places) == list(range(n))
 
 
 def test_impossible_weights_are_refused():

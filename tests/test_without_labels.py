@@ -10,7 +10,8 @@ from PIL import Image
 import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.selectors import METHODS, QUOTAS, RULES, SCORES
+from ms_coreset.selectors import METHODS, RULES, SCORES
+from ms_coreset.selectors.catalogue import QUOTAS
 from ms_coreset.selectors.choice import Choice
 from tests import recording
 

@@ -43,10 +43,14 @@ class SaturatedCoverage:
     def __init__(self, similarity: Similarity, alpha: float) -> None:
         self._similarity, self._room = similarity, alpha * similarity.column_sums()
         self._scratch = np.empty(len(similarity))
-        self.batch: int | None = similarity.batch
 
     def __len__(self) -> int:
         return len(self._room)
+
+    @property
+    def batch(self) -> int | None:
+        """How many gains are cheaper together."""
+        return self._similarity.batch
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         return np.concatenate([self._gains_of(self._similarity.rows(block)) for block in blocks(places, len(self))])

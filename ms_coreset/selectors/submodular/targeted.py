@@ -95,10 +95,14 @@ class TargetedFacilityLocation:
     def __init__(self, similarity: Similarity, low: np.ndarray, high: np.ndarray) -> None:
         self._similarity, self._covered = similarity, low.astype(np.float64)
         self._high = np.maximum(high, low)
-        self.batch: int | None = similarity.batch
 
     def __len__(self) -> int:
         return len(self._covered)
+
+    @property
+    def batch(self) -> int | None:
+        """How many gains are cheaper together."""
+        return self._similarity.batch
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         return np.concatenate([np.maximum(self._rows(block) - self._covered, 0).sum(axis=1)
