@@ -1,4 +1,4 @@
-"""Set functions of similarities that are given, or that a function gives: both packages pick the same, alike in gain."""
+"""Set functions of similarities that are given, or that a function gives: both packages pick the same."""
 
 import numpy as np
 import pytest
