@@ -29,6 +29,8 @@ def as_array(name: str, value: Any) -> np.ndarray | StoredRows:
     Raises:
         MsCoresetError: naming it, for masked and sparse arrays, and for a value that is no array.
     """
+    if type(value) is np.ndarray and value.dtype.kind != "V":  # most often, and asked for every batch of a training
+        return value
     if isinstance(value, np.ma.MaskedArray):
         raise MsCoresetError(f"{name}: a masked array says nothing of what is masked: leave these samples out, or put "
                              "numbers there by .filled(number)")
@@ -62,7 +64,7 @@ def as_losses(indices: Any, losses: Any, n: int) -> tuple[np.ndarray, np.ndarray
     Raises:
         MsCoresetError: for other shapes and types, and places that there are not.
     """
-    places, values = (np.asarray(as_array(*given)) for given in (("indices", indices), ("losses", losses)))
+    places, values = np.asarray(as_array("indices", indices)), np.asarray(as_array("losses", losses))
     if places.shape != values.shape or places.ndim != 1:
         raise MsCoresetError(f"losses of shape {values.shape} for indices of shape {places.shape}: must be one for "
                              "each")
@@ -70,12 +72,12 @@ def as_losses(indices: Any, losses: Any, n: int) -> tuple[np.ndarray, np.ndarray
         raise MsCoresetError(f"indices of type {places.dtype} and losses of type {values.dtype}: must be whole numbers "
                              "and numbers")
     require_places(places, n)
-    return places.astype(np.int64), values.astype(np.float64)
+    return places.astype(np.int64, copy=False), values.astype(np.float64, copy=False)
 
 
 def require_places(places: np.ndarray, n: int) -> None:
     """Raise ``MsCoresetError`` unless all of ``places`` are among n samples."""
-    if len(places) and not 0 <= places.min() <= places.max() < n:
+    if len(places) and (places.min() < 0 or places.max() >= n):
         raise MsCoresetError(f"indices from {places.min()} to {places.max()}: must be from 0 to {n - 1}")
 
 

@@ -16,12 +16,13 @@ class Progress:
     """Counts ``total`` items of work and shows their rate and the time left; a context manager.
 
     Args:
+        total: number of items, or None where nobody knows
         what: name of the work
         unit: what is counted
         start: number of items that are already done
     """
 
-    def __init__(self, total: int, what: str, unit: str = "images", start: int = 0) -> None:
+    def __init__(self, total: int | None, what: str, unit: str = "images", start: int = 0) -> None:
         self._what, self._unit = one_line(what), unit
         self._bar = tqdm(total=total, desc=self._what, unit=f" {unit}", initial=start, dynamic_ncols=True, leave=False,
                          disable=not sys.stderr.isatty())
@@ -46,6 +47,7 @@ class Progress:
         self._said = time.monotonic()
         rate = (self._done - self._start) / (self._said - self._began)
         shown = "".join(f", {name} {value:.3g}" for name, value in values.items())
-        left = (self._total - self._done) / rate
-        complain(f"{self._what}: {self._done} of {self._total} {self._unit}{shown}, {rate:.0f} a second, "
-              f"{left / 60:.1f} minutes left")
+        of, left = "", ""
+        if self._total is not None:
+            of, left = f" of {self._total}", f", {(self._total - self._done) / rate / 60:.1f} minutes left"
+        complain(f"{self._what}: {self._done}{of} {self._unit}{shown}, {rate:.3g} a second{left}")

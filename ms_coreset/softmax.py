@@ -17,6 +17,11 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     return shifted
 
 
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """-log p_y of each row of logits (B, C), for labels (B,): (B,) float64."""
+    return -log_softmax(logits)[np.arange(len(labels)), labels]
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """p_c = exp z_c / sum_j exp z_j for each row, float64."""
     shares = _below_largest(logits)

@@ -57,16 +57,43 @@ def assert_same_coresets(first, second):
 
 # What is presented when
 
-@pytest.mark.parametrize(("every", "warm", "first", "epochs", "parts"), [
-    (2, 0, 0, 5, [(0, 2), (2, 4), (4, 5)]), (2, 0, 3, 5, [(3, 4), (4, 5)]), (2, 0, 4, 6, [(4, 6)]),
-    (9, 0, 0, 5, [(0, 5)]), (9, 0, 3, 5, [(3, 5)]), (1, 0, 3, 5, [(3, 4), (4, 5)]), (2, 0, 5, 5, []),
-    (2, 3, 0, 8, [(0, 3), (3, 5), (5, 7), (7, 8)]), (2, 3, 1, 4, [(1, 3), (3, 4)]), (2, 3, 3, 6, [(3, 5), (5, 6)]),
-    (2, 3, 6, 8, [(6, 7), (7, 8)])])
-def test_parts_by_hand(every, warm, first, epochs, parts):
-    coresets = Coresets(Reselection.by("random", 0.5, every, warm=warm), toy_split(), np.arange(60))
-    assert list(coresets.parts(first, epochs)) == parts
-    presented = sum((end - begin) * (60 if end <= warm else 30) for begin, end in coresets.parts(0, epochs))
-    assert coresets.count_presentations(epochs) == presented
+@pytest.mark.parametrize(("every", "warm", "epochs", "chosen"), [
+    (2, 0, 5, [0, 2, 4]), (9, 0, 5, [0]), (1, 0, 3, [0, 1, 2]), (2, 3, 8, [3, 5, 7]), (1, 4, 5, [4])])
+def test_when_it_chooses_by_hand(every, warm, epochs, chosen):
+    coresets = Coresets(Reselection.by("random", 0.5, every, warm=warm), toy_split(), np.arange(60), new_network(),
+                        epochs)
+    shown = [coresets.present(epoch)[0].tolist() for epoch in range(epochs)]
+    assert coresets.is_last and list(coresets.chosen) == chosen
+    for epoch, places in enumerate(shown):
+        since = epoch - warm
+        assert places == (list(range(60)) if since < 0 else
+                          sorted(coresets.chosen[epoch - since % every].indices.tolist()))
+
+
+def test_the_sampler_is_the_reselection():
+    """``mc.Reselection``, the sampler by its name, and the sampler in a loop of one's own."""
+    split, options = toy_split(), {"method": "gradmatch", "every": 2, "warm": 1, "balance": True}
+    by_class = mc.train(new_network(), split, RECIPE, seed=3,
+                        reselection=Reselection.by("gradmatch", 0.3, 2, warm=1, balance=True, seed=3))
+    by_name = mc.train(new_network(), split, RECIPE, seed=3, sampling=mc.Sampling("reselect", 0.3, options))
+    assert_same_weights(by_class.network, by_name.network)
+    assert_same_coresets(by_class.coresets, by_name.coresets)
+    own = mc.create_sampler("reselect", split.labels, 2, rate=0.3, seed=3,
+                            evidence=lambda: mc.extract(by_class.network, split), **options)
+    assert len(own.begin_epoch(0).indices) == 60
+    indices, weights = own.begin_epoch(1)
+    expected = mc.select("gradmatch", mc.extract(by_class.network, split), 0.3, balance=True, seed=3)
+    order = np.argsort(indices)
+    np.testing.assert_array_equal(indices[order], np.sort(expected.indices))
+    wanted = expected.weights[np.argsort(expected.indices)]
+    np.testing.assert_allclose(weights[order], wanted / wanted.mean())
+
+
+def test_evidence_of_other_samples_is_refused():
+    labels = toy_split().labels
+    sampler = mc.create_sampler("reselect", labels, 2, rate=0.3, evidence=lambda: mc.Evidence(labels=labels[:50]))
+    with pytest.raises(MsCoresetError, match="evidence of 50 samples: reselect is of 60"):
+        sampler.begin_epoch(0)
 
 
 def test_warm_epochs_present_all_samples_and_are_those_of_plain_training():
@@ -166,10 +193,16 @@ def test_held_out_samples_choose_the_best_epoch_and_are_never_chosen(tmp_path):
     assert all("validation_accuracy" in entry for entry in result.history)
 
 
-def test_iterations_are_turned_into_epochs():
+def test_iterations_are_exact():
     recipe = dataclasses.replace(RECIPE, epochs=None, iterations=7)
     result = mc.train(new_network(), toy_split(), recipe, reselection=Reselection.by("random", 0.4, 2))
-    assert len(result.history) == 3  # 24 samples are 3 updates a pass, 7 of them 3 passes
+    assert [entry["presented"] for entry in result.history] == [24, 24, 8]  # 24 samples are 3 updates a pass
+    assert list(result.coresets) == [0, 2]
+    warm = mc.train(new_network(), toy_split(), dataclasses.replace(recipe, iterations=12),
+                    reselection=Reselection.by("random", 0.4, 2, warm=1))
+    assert [entry["updates"] for entry in warm.history] == [8, 3, 1]
+    with pytest.raises(MsCoresetError, match="1 epochs on all samples before the first selection"):
+        mc.train(new_network(), toy_split(), recipe, reselection=Reselection.by("random", 0.4, 2, warm=1))
 
 
 @pytest.mark.parametrize("method", ["k_center", "entropy", "glister", "craig", "deepfool", "contextual_diversity"])

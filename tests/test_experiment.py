@@ -1,6 +1,7 @@
 """Studies: every run once, whatever happens in between."""
 
 import contextlib
+import dataclasses
 import io
 import itertools
 import json
@@ -30,6 +31,7 @@ from ms_coreset.experiment.study_plan import command_of, plan_runs
 from ms_coreset.experiment.tally import Tally
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.sampling import Sampling
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = "--dataset digitsN --pool 200 --epochs 2 --methods random moderate el2n full --rates 0.1 0.2 --seeds 0 1"
@@ -465,9 +467,10 @@ def test_the_recipe_s_width_is_of_its_own_network(tmp_path):
 
 def test_a_run_s_command_plans_that_run_alone():
     line = ("--dataset digits MNIST --archs mlp lenet --cross mlp --methods moderate entropy --rates 0.1 0.2 "
-            "--seed 3 --protocols epochs iterations --balance yes no --evidence network patches --epochs 2")
+            "--seed 3 --protocols epochs iterations --balance yes no --evidence network patches --epochs 2 "
+            "--samplers rs2:stratified=true")
     study, runs = job_of(parser("experiment").parse_args(shlex.split(line))).plan, plans(line)
-    assert len(runs) == 160  # 5 pairs of what is asked and what trains, and 2 of each other
+    assert len(runs) == 240  # 5 pairs of what is asked and what trains, and 2 of each other
     for run in runs[::3]:
         command = command_of(study, shlex.split(line), run).removeprefix("experiment ")
         assert [alone.key() for alone in plans(command)] == [run.key()]
@@ -493,6 +496,46 @@ def test_protocols_hold_epochs_or_updates_equal():
     assert run_of("iterations", iterations=45).recipe_for(1000, 150).epochs == 23
     held_out = run_of("iterations", epochs=4, validation=0.1)  # 9 updates a pass over all, 1 over 100
     assert held_out.recipe_for(1000, 100).epochs == 36
+
+
+def test_samplers_make_as_many_updates_as_coresets():
+    line = ("--dataset digits --arch mlp --epochs 6 --batch-size 100 --rates 0.15 0.5 --protocols epochs iterations "
+            "--methods random --samplers rs2 infobatch:ratio=0.3 full")
+    for run in plans(line):
+        kept = round(run.rate * 1000)
+        of_coreset = run.recipe_for(1000, kept)
+        updates = of_coreset.epochs * -(-kept // 100)
+        assert updates == {"epochs": 12 if run.rate < 0.5 else 30, "iterations": 60}[run.protocol]
+        if run.choice is None:
+            assert run.recipe_for_sampler(1000).iterations == updates
+            assert run.sampling.rate == (run.rate if run.method.name == "rs2" else 1)
+            assert run.place()["sampler"] and run.recipe_notes(1000) == dataclasses.replace(
+                run, method=Choice("random")).recipe_notes(1000)
+
+
+def test_rs2_is_among_what_is_compared_by_default():
+    names = [run.method.name for run in plans("--dataset digits")]
+    assert names == ["random", "moderate", "full", "rs2"]
+    assert [run.method.name for run in plans("--dataset digits --samplers")] == names[:3]
+    assert [run.method.name for run in plans("--dataset digits --methods random")] == names[:1]
+    assert job_of(parser("experiment").parse_args(["--dataset", "digits", "--samplers"])).settings["samplers"] == []
+
+
+def test_milestones_of_a_sampler_are_at_the_same_updates():
+    recipe = {"epochs": 6, "milestones": (3, 4), "eval_every": 2, "schedule": "multistep"}
+    of_part, of_all = (dataclasses.replace(run_of("epochs", **recipe), method=Sampling(name)).recipe_for_sampler(1000)
+                       for name in ("rs2", "infobatch"))  # 1 update an epoch of 100 samples, 10 of all
+    assert (of_part.iterations, of_part.milestones, of_part.eval_every) == (6, (3, 4), 2)
+    assert (of_all.iterations, of_all.eval_every) == (6, 1)
+    assert of_all.milestones == pytest.approx((0.3, 0.4))
+
+
+def test_samplers_are_the_same_work_whatever_is_asked_and_others_than_methods():
+    line = "--dataset CIFAR10N --arch lenet --methods --samplers"
+    one, *_ = plans(f"{line} full")
+    assert one.work() not in {run.work() for run in (*plans("--dataset CIFAR10N --arch lenet --method full"),
+                                                     *plans(f"{line} rs2"), *plans(f"{line} full --rate 0.3"))}
+    assert one.work() == plans(f"{line} full --balance yes --evidence patches")[0].work()
 
 
 def test_deepcore_s_command_is_understood():
@@ -540,6 +583,11 @@ def test_a_configuration_is_what_would_be_typed(here, capsys):
     ("--dataset digits --methods moderat", "unknown method 'moderat': did you mean 'moderate'"),
     ("--dataset digits --methods ccs:mis_ration=1", "no option 'mis_ration', did you mean 'mis_ratio'"),
     ("--dataset digits --methods random:mis_ratio=1", "random has no option"),
+    ("--dataset digits --samplers rs3", "unknown sampler 'rs3': did you mean 'rs2'"),
+    ("--dataset digits --samplers reselect:method=aum", "aum needs the training dynamics of a whole run"),
+    ("--dataset digits --samplers rho", "rho narrows batches down"),
+    ("--dataset digits --samplers infobatch:rtio=1", "infobatch has no option 'rtio'"),
+    ("--dataset digits --methods --samplers", "neither a method nor a sampler"),
     ("--dataset digits --methods ccs:5", "write NAME:OPTION=VALUE"),
     ("--dataset digits --arch resnet19", "unknown network 'resnet19'"),
     ("--dataset digits --cross lenett", "unknown network 'lenett'"),
@@ -622,3 +670,34 @@ def test_help_starts_without_the_heavy_packages():
     probe = ("import sys\nfrom ms_coreset.cli import main\ntry:\n    main(['--help'], 'experiment')\n"
              "except SystemExit:\n    pass\nassert not {'mindspore', 'torch', 'sklearn', 'scipy'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", probe], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("framework", ["torch", pytest.param("mindspore", marks=pytest.mark.mindspore)])
+def test_samplers_beside_coresets_at_equal_updates(framework, tmp_path, monkeypatch):
+    if framework == "torch":
+        pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    line = ("--dataset digits --arch mlp --pool 150 --epochs 4 --batch-size 10 --methods random moderate full "
+            "--samplers rs2 infobatch:delta=1.0 rcap full reselect:method=moderate,every=2 --rates 0.2 0.5 "
+            f"--framework {framework} --device CPU")
+    assert call(line) == 0
+    found = records()
+    assert [record["method"] for record in found if record.get("sampler")] == [
+        name for name in ("rs2", "infobatch", "rcap", "full", "reselect") for _ in range(2)]
+    for record in found:
+        assert record["status"] == "done" and record["seconds"]["train"] > 0
+        assert record["updates"] == {0.2: 12, 0.5: 32, 1.0: 60}[record["rate"]]  # 3, 8 and 15 an epoch
+        if record.get("sampler"):
+            assert (record["indices"], record["k"], record["bad"]) == (None, None, None)
+    seen = {(record["method"], record["rate"]): record["presented"] for record in found if record.get("sampler")}
+    assert seen["rs2", 0.2] == seen["rcap", 0.2] == 120 and seen["rs2", 0.5] == 300
+    assert call(line) == 0 and len(records()) == len(found)
+    assert call("results/study --markdown tables.md", "report") == 0
+    tables = Path("tables.md").read_text(encoding="utf-8")
+    assert re.search(r"\| sampler rs2 \| 12; \d+\.\d s \| 32; \d+\.\d s \|", tables)
+    assert re.search(r"\| trained on all \| 60; \d+\.\d s \|", tables)
+    page = Path("results/study/report.html").read_text(encoding="utf-8")
+    assert "sampler full" in page and "samples seen" in page and "names no coreset file" not in page
+    assert "0 failed, 0 missing" in page
+    repeated = found[5]["command"].removeprefix("experiment ")
+    assert call(repeated) == 0 and len(records()) == len(found)  # the run that it names is done

@@ -9,9 +9,10 @@ import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError, MsCoresetWarning
 from ms_coreset.extraction.neighbor_files import NeighborFiles
-from ms_coreset.selectors import searches
+from ms_coreset.selectors import norms, searches
 from ms_coreset.selectors.neighbors import cell_count, nearest_among, nearest_neighbors
 from ms_coreset.selectors.norms import rows_in_metric
+from ms_coreset.stored_rows import StoredRows
 
 mc.set_device("CPU")
 METRICS = pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -199,3 +200,13 @@ def test_the_command_tells_the_recall(tmp_path, monkeypatch, capsys):
     told = capsys.readouterr().err
     assert f"neighbors, sought in 2 of 30 cells: {note['recall']:.1%} of the nearest 10 found" in told
     assert len(list((tmp_path / "cache" / "neighbors").iterdir())) == 1
+
+
+@pytest.mark.parametrize("probes", [0, 3])
+def test_rows_of_files_are_brought_to_length_1_when_they_are_read(probes):
+    rows = np.random.RandomState(2).randn(300, 6).astype(np.float16)
+    stored = StoredRows("features", rows)
+    found, expected = (nearest_neighbors(given, 4, metric="cosine", probes=probes) for given in (stored, rows))
+    np.testing.assert_array_equal(found.places, expected.places)
+    np.testing.assert_array_equal(found.distances, expected.distances)
+    assert isinstance(norms.rows_read_in_metric(stored, "cosine"), StoredRows)

@@ -220,3 +220,38 @@ def test_held_out_losses_that_nothing_keeps_are_refused(fields):
 def test_held_out_losses_of_no_sample_are_refused(indices, losses):
     with pytest.raises(MsCoresetError, match="indices"):
         mc.Recorder(N, fields=("validation_loss",)).record_validation(0, indices, losses)
+
+
+@pytest.mark.parametrize("fields", [None, ("loss",), "stream"])
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_record_is_not_begun_anew_unless_that_is_said(fields, finished, tmp_path):
+    options = {"folder": tmp_path, "epochs": EPOCHS}
+    former = mc.Recorder(N, fields=fields, **options)
+    show(former, 0, EPOCHS if finished else 2)
+    if finished:
+        former.close()
+    else:
+        former.record(2, np.arange(3), logits_of(2)[:3], LABELS[:3])
+    files = sorted(tmp_path.rglob("*.np?"))
+    with pytest.raises(MsCoresetError, match="holds a record: resume=True goes on with it, overwrite=True"):
+        mc.Recorder(N, fields=fields, **options)
+    with pytest.raises(MsCoresetError, match="resume and overwrite: go on"):
+        mc.Recorder(N, fields=fields, resume=True, overwrite=True, **options)
+    with pytest.raises(MsCoresetError, match="can't record los"):
+        mc.Recorder(N, fields=("los",), overwrite=True, **options)
+    assert sorted(tmp_path.rglob("*.np?")) == files
+    with mc.Recorder(N, fields=("probability", "correct"), overwrite=True, **options) as recorder:
+        show(recorder, 0, 3)
+    assert sorted(arrays_of(load_dynamics(tmp_path))) == ["correct", "probability"]
+    assert np.isnan(load_dynamics(tmp_path).probability[3:]).all()
+
+
+def test_where_there_is_no_record_any_of_them_begins(tmp_path):
+    for number, how in enumerate(({}, {"resume": True}, {"overwrite": True})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "labels.npy").write_bytes(b"mine")
+        with mc.Recorder(N, folder=folder, **how) as recorder:
+            show(recorder, 0, 2)
+        assert (folder / "labels.npy").read_bytes() == b"mine"
+        assert len(load_dynamics(folder).loss) == 2

@@ -471,7 +471,8 @@ def test_numbers_are_those_computed_by_hand(study):
     assert gains["moderate"] == ["+5.00 ▲ n=3 [+2.52, +7.48]", "+5.17 ▲ n=3 [+4.45, +5.88]"]
     # herding - random at 0.2: -1, 0.5, -1: mean -0.5, deviation 0.8660.
     assert gains["herding"][1] == "\N{MINUS SIGN}0.50 n=3 [\N{MINUS SIGN}2.65, +1.65]"
-    assert tables.starting("Mean seconds")["moderate"] == ["0.080", "2.00", "3.00", "0.500", "310"]
+    assert tables.starting("Mean seconds")["moderate"] == [
+        "0.080", "2.00", "3.00", "0.500", "310", MISSING, MISSING]
     assert tables.starting("Share of bad samples")["herding"][0] == "7.00 ± 0.00"
     assert "Trained on all samples: 91.00 ± 1.00 % (n = 3)." in report_of(study)
 
@@ -826,3 +827,28 @@ def test_markdown_of_several_sections_has_a_column_a_section(tmp_path):
     assert f"| random | 50.0 | {MISSING} |" in text
     assert f"| random | {MISSING} | 60.0 |" in text
     assert "Bad samples in the coreset, %, 20 % kept:\n\n| method | digitsN |\n" in text
+
+
+def test_samplers_are_rows_that_have_no_coreset(tmp_path):
+    records = [record_of(method, rate, 0, accuracy, **changes) for rate in (0.1, 0.2) for method, accuracy, changes in (
+        ("random", 0.5, {"updates": 40}),
+        *((name, 0.6, {"sampler": True, "indices": None, "k": None, "bad": None, "per_class": None, "updates": 40,
+                       "presented": 800, "seconds": {"train": 2.5}, "peak_mb": {}, "key": f"{name}-{rate}"})
+          for name in ("rs2", "full")))]
+    records.append(record_of("full", 1.0, 0, 0.9, updates=400, presented=9000))
+    folder = write_study(tmp_path, records)
+    (folder / "study.yaml").write_text("rates: [0.1, 0.2]\nsamplers: [rs2, 'infobatch:ratio=0.3', full]\n")
+    (section,) = Study.read(folder).sections()
+    assert section.compared == ["random", "sampler rs2", "sampler full"]
+    assert section.whole_accuracies() == {0: 0.9}
+    assert section.missing == [("sampler infobatch:ratio=0.3", rate, 0) for rate in (0.1, 0.2)]
+    assert section.method_named("sampler rs2") == "sampler rs2"
+    page = report_of(folder, markdown=folder / "tables.md")
+    assert "names no coreset file" not in page
+    costs = Tables(page).starting("Mean seconds")
+    assert costs["sampler rs2"] == [MISSING, "2.50", MISSING, MISSING, MISSING, "40", "800"]
+    assert costs["full"][-2:] == ["400", "9,000"]
+    text = (folder / "tables.md").read_text(encoding="utf-8")
+    assert "Updates, and seconds to choose and to train:\n\n| method | 10 % | 20 % |\n" in text
+    assert "| sampler full | 40; 2.5 s | 40; 2.5 s |" in text
+    assert re.search(r"\| trained on all \| 400; .* s \|", text)

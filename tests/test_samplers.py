@@ -16,13 +16,16 @@ from ms_coreset.samplers import SAMPLERS
 from ms_coreset.samplers.rcap import _capped_shares
 
 OPTIONS = {"full": [{}], "infobatch": [{}, {"ratio": 0.3, "delta": 0.6}], "rho": [{"irreducible": ..., "keep": 0.3}],
-           "rcap": [{}, {"beta": 0.5}], "rs2": [{}, {"replacement": True}, {"stratified": True}]}
+           "rcap": [{}, {"beta": 0.5}], "reselect": [{}, {"every": 2, "warm": 1}],
+           "rs2": [{}, {"replacement": True}, {"stratified": True}]}
 CASES = [(name, options) for name, several in OPTIONS.items() for options in several]
 EPOCHS = 5
 
 
 def make(name, options, labels, epochs=EPOCHS, rate=0.3, seed=0):
-    given_rate = {} if name in ("full", "infobatch") else {"rate": rate}
+    given_rate = {"rate": rate} if SAMPLERS[name].takes_rate else {}
+    if name == "reselect":
+        given_rate["rate"] = max(rate, 1 / len(labels))  # a method refuses to keep none
     if "irreducible" in options:
         options = {**options, "irreducible": np.random.RandomState(9).rand(len(labels))}
     return mc.create_sampler(name, labels, epochs, seed=seed, **given_rate, **options)
@@ -98,6 +101,36 @@ def test_ranks_that_each_saw_a_part_of_the_losses_have_the_epochs_of_one(name, o
         return found
 
     assert together(3, work) == [alone] * 3
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+def test_ranks_go_on_from_what_the_first_has_saved_at_an_epoch_s_end(name, options, together):  # noqa: F811
+    labels = labels_of(40, 4)
+    alone = epochs_of(make(name, options, labels))
+
+    def tell(sampler, epoch):
+        own = sampler.begin_epoch(epoch).part(current().rank, current().size).indices
+        sampler.report(own, np.random.RandomState([0, epoch]).rand(40)[own])
+
+    def first_half():
+        sampler = make(name, options, labels)
+        for epoch in range(2):
+            tell(sampler, epoch)
+        sampler.end_epoch()
+        return sampler.state_dict()
+
+    saved = together(3, first_half)[0]
+
+    def second_half():
+        sampler, found = make(name, options, labels), []
+        sampler.load_state_dict(saved)
+        for epoch in range(2, EPOCHS):
+            tell(sampler, epoch)
+            indices, weights = sampler.begin_epoch(epoch)
+            found.append((indices.tolist(), weights.tolist()))
+        return found
+
+    assert together(3, second_half) == [alone[2:]] * 3
 
 
 @settings(max_examples=60, deadline=None)
@@ -212,6 +245,64 @@ def test_batches_are_the_epoch_in_parts(batch):
     np.testing.assert_array_equal(np.concatenate([part.weights for part in parts]), epoch.weights)
 
 
+@pytest.mark.parametrize("ranks", [1, 2, 3, 50])
+def test_parts_of_ranks_are_as_long_as_one_another_and_together_the_epoch(ranks):
+    epoch = make("infobatch", {}, labels_of(40, 3)).begin_epoch(0)
+    parts = [epoch.part(rank, ranks) for rank in range(ranks)]
+    assert {len(part.indices) for part in parts} == {-(-40 // ranks)}
+    joined = np.stack([part.indices for part in parts], axis=1).ravel()
+    np.testing.assert_array_equal(joined[:40], epoch.indices)
+    np.testing.assert_array_equal(joined, np.resize(epoch.indices, len(joined)))
+
+
+@pytest.mark.parametrize(("rank", "ranks"), [(2, 2), (-1, 2), (0, 0), (0.5, 2)])
+def test_ranks_that_there_are_not_are_refused(rank, ranks):
+    with pytest.raises(MsCoresetError, match=r"^ranks? "):
+        make("rs2", {}, labels_of(20, 3)).begin_epoch(0).part(rank, ranks)
+
+
+def test_weights_of_samples_by_their_places():
+    sampler = make("infobatch", {}, labels_of(40, 3))
+    assert sampler.weights_of([3]).tolist() == [0]  # no epoch was begun
+    sampler.begin_epoch(0)
+    sampler.report(np.arange(40), np.arange(40.0))
+    indices, weights = sampler.begin_epoch(1)
+    assert set(weights) == {1, 2}
+    np.testing.assert_array_equal(sampler.weights_of(indices), weights)
+    assert not sampler.weights_of(np.setdiff1d(np.arange(40), indices)).any()
+    again = make("infobatch", {}, labels_of(40, 3))
+    again.load_state_dict(sampler.state_dict())
+    np.testing.assert_array_equal(again.weights_of(indices), weights)
+    for wrong in ([40], [-1]):
+        with pytest.raises(MsCoresetError, match="must be from 0 to 39"):
+            sampler.weights_of(wrong)
+
+
+def test_the_order_of_a_loader_is_the_epoch_s():
+    sampler = mc.create_sampler("rs2", np.zeros(10, int), 3, rate=0.5)
+    order, half = sampler.order(), sampler.order(1, 2)
+    assert len(order) == 5 and len(half) == 3
+    with pytest.raises(MsCoresetError, match="call set_epoch"):
+        iter(order)
+    for epoch in (0, 1, 1, 2):
+        order.set_epoch(epoch), half.set_epoch(epoch)
+        assert list(order) == sampler.begin_epoch(epoch).indices.tolist() and len(order) == 5
+        assert list(half) == sampler.begin_epoch(epoch).part(1, 2).indices.tolist() and len(half) == 3
+    all_of_it = mc.create_sampler("infobatch", np.zeros(10, int), 3).order(0, 3)
+    assert len(all_of_it) == 4
+
+
+def test_the_end_of_an_epoch_takes_in_what_was_reported():
+    """A state that is saved there is the same on all ranks; the next epoch is the same as without."""
+    once, twice = (make("infobatch", {}, labels_of(40, 3)) for _ in range(2))
+    for sampler in (once, twice):
+        sampler.begin_epoch(0)
+        sampler.report(np.arange(40), np.arange(40.0))
+    twice.end_epoch()
+    assert np.isnan(twice.state_dict()["pending"]).all() and twice.losses.tolist() == np.arange(40.0).tolist()
+    np.testing.assert_array_equal(once.begin_epoch(1).indices, twice.begin_epoch(1).indices)
+
+
 def test_the_page_s_programs_run_and_learn(tmp_path, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
@@ -276,3 +367,52 @@ def test_losses_of_an_empty_batch_change_nothing():
 def test_no_state_is_no_state():
     with pytest.raises(MsCoresetError, match=r"^not the state of a sampler infobatch"):
         make("infobatch", {}, labels_of(20, 3)).load_state_dict(None)
+
+
+def work_of(name, options, total, batch, n=37, rate=0.3):
+    """The sizes of the epochs of a training of ``total`` updates."""
+    sampler, sizes = make(name, options, labels_of(n, 4), mc.Updates(total, batch), rate), []
+    while not sampler.is_last:
+        indices, weights = sampler.begin_epoch(len(sizes))
+        assert len(indices) == len(weights) == len(set(indices.tolist())) > 0
+        sampler.report(indices, np.random.RandomState(len(sizes)).rand(n)[indices])
+        sizes.append(len(indices))
+    with pytest.raises(MsCoresetError, match=f"of {total} updates of {batch} samples: {len(sizes)} were begun"):
+        sampler.begin_epoch(len(sizes))
+    return sizes
+
+
+@pytest.mark.parametrize(("name", "options"), CASES)
+@settings(max_examples=25, deadline=None)
+@given(total=st.integers(1, 60), batch=st.integers(1, 50), n=st.integers(1, 60), rate=st.floats(0.01, 1))
+def test_a_training_of_so_many_updates_has_exactly_these(name, options, total, batch, n, rate):
+    sizes = work_of(name, options, total, batch, n, rate)
+    assert sum(-(-size // batch) for size in sizes) == total
+
+
+def test_the_last_epoch_of_so_many_updates_is_cut_short():
+    assert work_of("full", {}, 9, 10) == [37, 37, 10]  # four updates each, and what is left
+    assert work_of("rs2", {}, 5, 4) == [11, 8]  # three, and two of four samples
+    sizes = work_of("infobatch", {}, 40, 10)
+    # 0.875 of 40 is 35: the first epoch after which another of all samples would end beyond is whole.
+    done = np.cumsum([-(-size // 10) for size in sizes])
+    whole = 1 + int(np.flatnonzero(done + 4 > 35)[0])
+    assert sizes[whole] == 37 and max(sizes[1:whole]) < 37 and len(sizes) > 10
+
+
+@pytest.mark.parametrize(("lengths", "words"), [
+    ((5, 10), "of 10 epochs, not of 5 epochs"),
+    ((mc.Updates(9, 4), mc.Updates(9, 8)), "of 9 updates of 8 samples, not of 9 updates of 4 samples"),
+    ((5, mc.Updates(9, 8)), "of 9 updates of 8 samples, not of 5 epochs")])
+def test_the_state_of_a_training_of_another_length_is_refused(lengths, words):
+    own, other = (make("rs2", {}, labels_of(20, 3), length) for length in lengths)
+    own.load_state_dict(own.state_dict())
+    with pytest.raises(MsCoresetError, match=f"^the state of a sampler rs2 of a training {words}$"):
+        own.load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize(("length", "words"), [
+    (0, "epochs 0"), (2.5, "epochs 2.5"), (mc.Updates(0, 5), "updates 0"), (mc.Updates(5, 0), "batch size of ")])
+def test_no_length_is_refused(length, words):
+    with pytest.raises(MsCoresetError, match=f"^{words}.*: must be a whole number"):
+        make("rs2", {}, labels_of(20, 3), length)

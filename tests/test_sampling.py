@@ -10,7 +10,9 @@ import ms_coreset as mc
 from ms_coreset.cli import main
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.samplers import SAMPLERS
+from ms_coreset.training import loop
 from ms_coreset.training.dynamics import FieldRecorder
+from ms_coreset.training.loop import is_finished
 
 FRAMEWORKS = [pytest.param("mindspore", marks=pytest.mark.mindspore), "torch"]
 CASES = [mc.Sampling("rs2", 0.3), mc.Sampling("rs2", 0.4, {"stratified": True}), mc.Sampling("rcap", 0.5),
@@ -75,6 +77,70 @@ def test_stopped_and_resumed_it_ends_alike(framework, sampling, split, tmp_path,
     other = mc.Sampling("rs2", 0.9)
     with pytest.raises(MsCoresetError, match="sampler"):
         mc.train(network_of(framework), split, recipe, sampling=other, folder=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("sampling", [*CASES, mc.Sampling("full")], ids=str)
+def test_iterations_are_exact_and_the_learning_rate_goes_by_them(framework, sampling, split, tmp_path, monkeypatch):
+    """135 samples, batches of 16: 9 updates of all; 31 end within an epoch of most samplers."""
+    recipe = recipe_of().override(iterations=31, batch_size=16, validation=0.1, schedule="linear", warmup=0.0,
+                                  lr=0.31, min_lr=0.0, eval_every=100)
+    network, rates, make = network_of(framework), [], loop._trainer_of
+
+    def listening(*arguments):
+        trainer = make(*arguments)
+        step = trainer.step
+        trainer.step = lambda batch, weights, rate: (rates.append(rate), step(batch, weights, rate))[1]
+        return trainer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_trainer_of", listening)
+        result = mc.train(network, split, recipe, sampling=sampling, test=split, folder=tmp_path)
+    np.testing.assert_allclose(rates, 0.01 * np.arange(31, 0, -1))
+    assert result.total("updates") == 31
+    assert result.total("presented") == np.isfinite(result.dynamics.loss).sum()
+    assert ["test_accuracy" in entry for entry in result.history] == [False] * (len(result.history) - 1) + [True]
+    again = mc.train(network_of(framework), split, recipe, sampling=sampling, test=split, folder=tmp_path, resume=True)
+    assert again.history == result.history and is_finished(tmp_path)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("stopped_in", [1, 4])
+def test_iterations_stopped_and_resumed_end_alike(framework, stopped_in, split, tmp_path, monkeypatch):
+    """Stopped before and after the fourth epoch, which is as many as there were if none was left out."""
+    recipe = recipe_of(batch_size=16).override(iterations=40)
+    sampling = mc.Sampling("infobatch", options={"ratio": 0.8, "delta": 1.0})
+    whole, again = network_of(framework), network_of(framework)
+    result = mc.train(whole, split, recipe, sampling=sampling)
+    assert len(result.history) > 5
+    record = FieldRecorder.record
+
+    def stop(recorder, epoch, *batch):
+        if epoch == stopped_in:
+            raise KeyboardInterrupt
+        record(recorder, epoch, *batch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FieldRecorder, "record", stop)
+        mc.train(network_of(framework), split, recipe, sampling=sampling, folder=tmp_path)
+    assert not is_finished(tmp_path)
+    resumed = mc.train(again, split, recipe, sampling=sampling, folder=tmp_path, resume=True)
+    assert_equal(whole, again)
+    assert resumed.history == result.history
+    np.testing.assert_array_equal(resumed.dynamics.loss, result.dynamics.loss)
+
+
+def test_milestones_of_iterations_are_in_epochs_of_all_samples(split):
+    recipe = recipe_of(batch_size=15).override(iterations=30, schedule="multistep", milestones=(1, 2.5), gamma=0.1,
+                                               lr=0.1)
+    result = mc.train(network_of("torch"), split, recipe, sampling=mc.Sampling("rs2", 0.5))
+    np.testing.assert_allclose([entry["lr"] for entry in result.history], [0.1, 0.01, 0.01, 0.001, 0.001, 0.001])
+
+
+def test_scores_are_not_added_up_over_an_unknown_number_of_epochs(split):
+    with pytest.raises(MsCoresetError, match="record stream: how many epochs infobatch makes of 30 updates"):
+        mc.train(network_of("torch"), split, recipe_of().override(iterations=30), record="stream",
+                 sampling=mc.Sampling("infobatch"))
 
 
 @pytest.mark.parametrize("sampling", CASES, ids=str)
@@ -147,6 +213,9 @@ def test_the_command_tells_updates_and_what_was_presented(framework, here, capsy
     ("--sampler rs3", "unknown sampler 'rs3': did you mean 'rs2'"),
     ("--sampler rho", "rho narrows batches down, which train does not do"),
     ("--sampler infobatch --rate 0.3", "give it as ratio"),
+    ("--sampler reselect:method=forgetting --rate 0.3", "forgetting needs the training dynamics of a whole run"),
+    ("--sampler reselect:every=0 --rate 0.3", "every 0: must be a whole number"),
+    ("--sampler reselect:method=moderat --rate 0.3", "did you mean 'moderate'"),
     ("--sampler infobatch:ratio", "is no option: write NAME:OPTION=VALUE"),
     ("--sampler infobatch:rtio=0.3", "infobatch has no option 'rtio'"),
     ("--sampler rs2 --rate 0", "rate 0.0: must be above 0"),
@@ -164,3 +233,13 @@ def test_what_can_t_be_meant_is_refused_in_a_line(options, message, here, capsys
 def test_weights_and_samplers_do_not_go_together(split):
     with pytest.raises(MsCoresetError, match="rs2 and weights"):
         mc.train(network_of("torch"), split, recipe_of(), sampling=mc.Sampling("rs2", 0.5), weights=np.ones(150))
+
+
+def test_the_short_form_of_reselect_is_the_same_training(here, capsys):
+    line = "train --dataset digits --pool 200 --arch mlp --epoch 3 --framework torch --device cpu --rate 0.1 --no-save"
+    for form, file in (("--sampler reselect:method=moderate,every=2", "a.json"),
+                       ("--reselect-every 2 --method moderate", "b.json")):
+        assert main([*line.split(), *form.split(), "--result", file]) == 0
+    one, other = (json.loads(Path(name).read_text(encoding="utf-8")) for name in ("a.json", "b.json"))
+    assert one["reselection"] == other["reselection"] and one["history"] == other["history"]
+    assert [coreset["from_epoch"] for coreset in one["coresets"]] == [1, 3]

@@ -26,6 +26,7 @@ from ms_coreset.experiment.runs import MOST_RUNS, PROTOCOLS
 from ms_coreset.experiment.study_plan import METHODS, OWN, RATES, SELECTION, Preparation, StudyJob, study_job
 from ms_coreset.jobs.options import data_of
 from ms_coreset.jobs.sources import NETWORK, PATCHES
+from ms_coreset.samplers import SAMPLERS, list_samplers
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.choice import FAMILIES
 from ms_coreset.terminal import say
@@ -33,6 +34,7 @@ from ms_coreset.terminal import say
 _EXAMPLES = """examples:
   experiment --config digits
   experiment --dataset digitsN --methods random moderate "ccs:mis_ratio=0.3" full --rates 0.1 0.2 --seeds 0 1 2
+  experiment --dataset digitsN --methods random full --samplers rs2 infobatch rcap --rates 0.1 0.3
   experiment --config table1-cifar10 --seeds 0 --rates 0.1 --dry-run
   experiment --fraction 0.1 --dataset CIFAR10 --selection Glister --model ResNet18 --cross LeNet -se 10 --num_exp 5
 A method's options follow its name: "el2n:last=5", "glister:rounds=10,eta=0.5"; any score by any rule is "el2n-strata".
@@ -104,8 +106,11 @@ def _add_lists(data: Group, network: Group, run: Group) -> None:
 
 
 def _add_selection_options(group: Group) -> None:
-    add(group, "--methods", "--method", "--selection", dest="methods", nargs="+", default=list(METHODS),
+    add(group, "--methods", "--method", "--selection", dest="methods", nargs="*", default=list(METHODS),
         metavar="NAME", help=f"of {', '.join(list_methods())} (default: random moderate full)")
+    add(group, "--samplers", "--sampler", dest="samplers", nargs="*", metavar="NAME", help="train by "
+        f"{', '.join(name for name in list_samplers() if not SAMPLERS[name].screens)}, too, for as many updates as on "
+        "a coreset of each rate; options as in infobatch:ratio=0.3 (default: rs2 beside the default methods)")
     add(group, "--submodular", default=FAMILIES["submodular"], metavar="NAME", help="DeepCore: the function that "
         "the method Submodular means (default: GraphCut)")
     add(group, "--uncertainty", default=FAMILIES["uncertainty"], metavar="NAME", help="DeepCore: the score that "
@@ -163,6 +168,9 @@ def job_of(arguments: argparse.Namespace) -> StudyJob:
     options = vars(arguments) | {"name": name, "label": _labels(arguments.label)}
     job = study_job(options, settings_of(vars(arguments) | {"name": name}, leave_out=(*_NOT_PLANNED, *places)),
                     tuple(arguments.typed))
+    given = {name: vars(arguments)[name] for name in ("methods", "samplers")}
+    none = {name: values for name, values in given.items() if values == []}  # which is not what there is by default
+    job = replace(job, settings={**job.settings, **none})
     return replace(job, prepare=tuple(_preparation(line, arguments, job) for line in arguments.prepare))
 
 

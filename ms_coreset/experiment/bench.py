@@ -109,12 +109,13 @@ class Bench:
 
     def train(self, run: Run, part: Split, weights: np.ndarray | None, folder: Path,
               data: Data) -> tuple[TrainingResult, Costs]:
-        """(result, costs) of training on a part of the data; see ``Work``.
+        """(result, costs) of training on a part of the data, or on all by the run's sampler; see ``Work``.
 
         Training on all data by a base network's recipe is the training of that base network.
         """
         if not run.whole or (run.cell.dataset, run.recipe) not in self._bases:
-            recipe = run.recipe_for(len(data.split), len(part))
+            n = len(data.split)
+            recipe = run.recipe_for(n, len(part)) if run.choice else run.recipe_for_sampler(n)
             return self._train(run, recipe, part, weights, folder, data, (), SAVE_INTERVAL)
         folder = self._folder(run.cell, run.recipe, run.cell.seed, data)
         with contextlib.ExitStack() as claims:
@@ -127,7 +128,7 @@ class Bench:
         with steps("train"):
             network = build_network(recipe, data.split, run.cell.seed, self._sources.network.framework)
             result = train(network, part, recipe, seed=run.cell.seed, weights=weights, record=record, folder=folder,
-                           resume=True, test=data.test, save_interval=save_interval)
+                           resume=True, test=data.test, save_interval=save_interval, sampling=run.sampling)
         costs = self._note(folder, "train", None if begun else steps)
         return result, {**costs, "last": evaluate(result.network, data.test, recipe)}
 

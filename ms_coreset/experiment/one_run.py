@@ -1,4 +1,4 @@
-"""One run of a study: choose the coreset, or read it from its file, train on it, and record both."""
+"""One run of a study: choose the coreset, or read it from its file, train on it, or by a sampler; and record it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from ms_coreset.experiment.sweep import Busy
 from ms_coreset.identity import data_identity, misfit, normalization
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import FilePath
+from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.quota import Request, truncate
 from ms_coreset.terminal import complain
 from ms_coreset.training.loop import TrainingResult
@@ -75,9 +76,10 @@ class Work:
         self._folder, self._claims, self._bench = Path(folder), claims, bench
         self._notes, self._command = notes, command
         self._rates: dict[str, dict[float, Run]] = {}
-        for run in runs:
+        choices = [(run, run.choice) for run in runs if run.choice]
+        for run, _ in choices:
             self._rates.setdefault(_ranking(run), {})[run.rate] = run
-        self._needs = tuple(dict.fromkeys(need for run in runs for need in run.method.needs if need != "boundary"))
+        self._needs = tuple(dict.fromkeys(need for _, choice in choices for need in choice.needs if need != "boundary"))
         self._evidence: tuple[tuple[Cell, tuple[str, ...]], tuple[Evidence, Costs]] | None = None
 
     def perform(self, run: Run, twin: Record | None = None) -> Record:
@@ -117,17 +119,25 @@ class Work:
 
     def _outcome(self, run: Run) -> dict[str, Any]:
         data = self._bench.load(run.cell)
+        if run.choice is None:
+            return {**self._trained(run, data.split, None, data), "k": None, "indices": None, "bad": None,
+                    "per_class": None, "base_accuracy": None}
         coreset = self._coreset(run, data)
         places, weights = coreset.sort_by_index()
-        part = data.split if run.whole else data.whole.subset(places)
-        result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
+        trained = self._trained(run, data.split if run.whole else data.whole.subset(places), weights, data)
         chosen = coreset.manifest["costs"]
-        return {"label": data.label, "n": len(data.split), "k": len(coreset), "data": data.digest,
-                "normalization": normalization(data.split),
-                "recipe": run.recipe_notes(len(data.split)), "indices": f"indices/{_file_name(run)}",
-                "accuracy": _accuracy(result, costs["last"], run.recipe), **_shares(coreset, data.whole),
-                "seconds": {**chosen["seconds"], "train": costs["seconds"]},
-                "peak_mb": {**chosen["peak_mb"], "train": costs["peak_mb"]}, "base_accuracy": chosen["base_accuracy"]}
+        return {**trained, "k": len(coreset), "indices": f"indices/{_file_name(run)}", **_shares(coreset, data.whole),
+                **{what: {**chosen[what], **trained[what]} for what in ("seconds", "peak_mb")},
+                "base_accuracy": chosen["base_accuracy"]}
+
+    def _trained(self, run: Run, part: Split, weights: np.ndarray | None, data: Data) -> dict[str, Any]:
+        """Train, and tell of it what a record holds."""
+        result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
+        n = len(data.split)
+        return {"label": data.label, "n": n, "data": data.digest, "normalization": normalization(data.split),
+                "recipe": run.recipe_notes(n), "updates": result.total("updates"),
+                "presented": result.total("presented"), "accuracy": _accuracy(result, costs["last"], run.recipe),
+                "seconds": {"train": costs["seconds"]}, "peak_mb": {"train": costs["peak_mb"]}}
 
     def _coreset(self, run: Run, data: Data) -> Coreset:
         """The coreset from its file, or chosen now, together with those of lower rates that the same ranking serves."""
@@ -144,13 +154,15 @@ class Work:
         return coreset
 
     def _choose(self, run: Run, data: Data) -> None:
-        rates = self._rates[_ranking(run)] if run.method.nested else {run.rate: run}
+        choice = run.choice
+        assert choice is not None  # a sampler has no coreset
+        rates = self._rates[_ranking(run)] if choice.nested else {run.rate: run}
         wanted = [(rate, other) for rate, other in sorted(rates.items(), reverse=True)
                   if not (self._folder / "indices" / _file_name(other)).is_file()]
-        evidence, costs = self._gather(run, data)
+        evidence, costs = self._gather(run.cell, choice, data)
         steps = Steps()
         with steps("select"):
-            ranking = run.method.choose(evidence, Request(wanted[0][0], run.balance, run.cell.seed))
+            ranking = choice.choose(evidence, Request(wanted[0][0], run.balance, run.cell.seed))
         costs = {"seconds": {**costs["seconds"], **steps.seconds}, "peak_mb": {**costs["peak_mb"], **steps.peak_mb},
                  "base_accuracy": costs["base_accuracy"]}
         for rate, other in wanted:
@@ -170,14 +182,14 @@ class Work:
                  "costs": costs}
         replace(coreset, manifest={**coreset.manifest, **notes}).save(self._folder / "indices" / _file_name(run))
 
-    def _gather(self, run: Run, data: Data) -> tuple[Evidence, Costs]:
-        """(evidence, costs) for a run: all fields that methods of the study need, costly ones only if this one does."""
-        if not run.method.needs:
-            return self._bench.gather(run.cell, data, ())
-        needs = self._needs + (("boundary",) if "boundary" in run.method.needs else ())
-        if self._evidence is None or self._evidence[0] != (run.cell, needs):
+    def _gather(self, cell: Cell, choice: Choice, data: Data) -> tuple[Evidence, Costs]:
+        """(evidence, costs) for a choice: all that methods of the study need, costly fields only if this one does."""
+        if not choice.needs:
+            return self._bench.gather(cell, data, ())
+        needs = self._needs + (("boundary",) if "boundary" in choice.needs else ())
+        if self._evidence is None or self._evidence[0] != (cell, needs):
             self._evidence = None  # two at a time would take twice the memory
-            self._evidence = ((run.cell, needs), self._bench.gather(run.cell, data, needs))
+            self._evidence = ((cell, needs), self._bench.gather(cell, data, needs))
         return self._evidence[1]
 
 

@@ -106,12 +106,12 @@ def do_study(job: StudyJob) -> StudyResult:
     return StudyResult(store.path, [store.record_of(run) for run in runs])
 
 
-def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rates: Sequence[float] = RATES,
-              seeds: Sequence[int] = (0,), balance: Sequence[bool] = (False,), archs: Sequence[str] = (),
-              train_archs: Sequence[str] = (OWN,), protocols: Sequence[str] = (), evidence: Sequence[str] = (NETWORK,),
-              pool: int | None = None, recipe: str | Recipe | None = None, name: str = "study",
-              save: str | None = None, data: str = "data", device: str = "auto", retry: bool = False,
-              **options: Any) -> StudyResult:
+def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, samplers: Sequence[str] | None = None,
+              rates: Sequence[float] = RATES, seeds: Sequence[int] = (0,), balance: Sequence[bool] = (False,),
+              archs: Sequence[str] = (), train_archs: Sequence[str] = (OWN,), protocols: Sequence[str] = (),
+              evidence: Sequence[str] = (NETWORK,), pool: int | None = None, recipe: str | Recipe | None = None,
+              name: str = "study", save: str | None = None, data: str = "data", device: str = "auto",
+              retry: bool = False, **options: Any) -> StudyResult:
     """Run a study: select with every method at every rate, train on every coreset, and keep the results.
 
     It does what the command ``experiment`` does, with the same defaults. A second call continues where the first
@@ -120,6 +120,8 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rate
     Args:
         datasets: names of the data sets
         methods: texts such as "moderate", "ccs:mis_ratio=0.3" or "el2n-strata"; "full" keeps all samples.
+        samplers: texts such as "rs2" or "infobatch:ratio=0.3"; each trains for as many updates as on a coreset of each
+            rate. None: "rs2" beside the default methods, else none
         rates: shares to keep
         seeds: every method is run with each of them
         balance: whether the same share of every class is kept; a sequence of both values runs both
@@ -144,16 +146,19 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, rate
     Raises:
         MsCoresetError: for invalid options, and for data that is missing. Errors of single runs are in their records.
     """
-    lists = {"datasets": datasets, "methods": methods, "rates": rates, "seeds": seeds, "balance": balance,
-             "archs": archs, "train_archs": train_archs, "protocols": protocols, "evidence": evidence}
+    lists = {"datasets": datasets, "methods": methods, "samplers": samplers, "rates": rates, "seeds": seeds,
+             "balance": balance, "archs": archs, "train_archs": train_archs, "protocols": protocols,
+             "evidence": evidence}
     for option, values in lists.items():
-        require_kind(option, values, list, tuple)
+        require_kind(option, values, list, tuple, *((type(None),) if option == "samplers" else ()))
     given = {**lists, "pool": pool, "recipe": recipe, "name": name, "save": save, "data": data, "device": device}
     require_known(options, (*given, *_OPTIONS))
     given |= options
     require_kind("label", given.get("label"), dict, type(None))
     for text in methods:
         require_kind("method", text, str)
+    for text in samplers or ():
+        require_kind("sampler", text, str)
     settings = spell({option: value for option, value in given.items() if option not in _PLACES})
     return do_study(study_job({**given, "retry": retry}, settings, tuple(words_of(_in_words(given)))))
 

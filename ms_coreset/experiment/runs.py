@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ms_coreset.batches import updates_per_epoch
@@ -13,6 +13,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.extraction.random_patches import VERSION
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.sampling import Sampling
 
 PROTOCOLS = ("epochs", "iterations")
 WHOLE = "full"
@@ -67,16 +68,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: a coreset, and a training on it.
+    """One run: a coreset and a training on it, or a training by a sampler for as many updates.
 
     Attributes:
-        method: a ``selectors.choice.Choice``
+        method: a ``selectors.choice.Choice``; or a sampler, a ``Sampling`` that leaves the rate to the run
         recipe: recipe for all the data, from which ``recipe_for`` derives the coreset's
         typed: the method's options as records of versions before 0.2 have them, as they were typed; None: as now
     """
 
     cell: Cell
-    method: Choice
+    method: Choice | Sampling
     balance: bool
     rate: float
     train_arch: str
@@ -87,24 +88,41 @@ class Run:
     @property
     def options(self) -> dict[str, Any]:
         """The method's options, which distinguish it from other runs."""
+        if isinstance(self.method, Sampling):
+            return self.method.options
         return self.method.canonical_options if self.typed is None else self.typed
+
+    @property
+    def choice(self) -> Choice | None:
+        """How it chooses a coreset; None where it trains by a sampler."""
+        return None if isinstance(self.method, Sampling) else self.method
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """The sampler that it trains by, at the run's rate if the sampler can present any share; else None."""
+        if not isinstance(self.method, Sampling):
+            return None
+        return replace(self.method, rate=self.rate) if self.method.takes_rate else self.method
 
     @property
     def whole(self) -> bool:
         """Whether it trains on all samples, whatever the rate."""
-        return self.method.name == WHOLE
+        return is_whole(self.method)
 
     def selection(self) -> dict[str, Any]:
         """All that determines which samples are kept, as plain values."""
         cell = self.cell
-        values: dict[str, Any] = {"dataset": cell.dataset, "pool": cell.pool, "pool_seed": cell.pool_seed,
-                                  "method": self.method.name}
+        values: dict[str, Any] = {"dataset": cell.dataset, "pool": cell.pool, "pool_seed": cell.pool_seed}
+        if self.choice is None:
+            return {**values, "sampler": self.method.name, "options": self.options, "rate": self.rate,
+                    "seed": cell.seed}
+        values["method"] = self.method.name
         if self.whole:
             return values
         values |= {"options": self.options, "balance": self.balance, "rate": self.rate, "seed": cell.seed}
-        if self.method.needs:
+        if self.choice.needs:
             values |= cell.base()
-        if "boundary" in self.method.needs:
+        if "boundary" in self.choice.needs:
             values["top_m"] = cell.top_m
         return values
 
@@ -117,9 +135,10 @@ class Run:
 
     def place(self) -> dict[str, Any]:
         """What identifies it in lists, as plain values."""
-        return {"dataset": self.cell.dataset, "pool": self.cell.pool, "method": self.method.name,
-                "options": self.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
-                "select_arch": self.cell.asked, "train_arch": self.train_arch, "protocol": self.protocol}
+        values = {"dataset": self.cell.dataset, "pool": self.cell.pool, "method": self.method.name,
+                  "options": self.options, "balance": self.balance, "rate": self.rate, "seed": self.cell.seed,
+                  "select_arch": self.cell.asked, "train_arch": self.train_arch, "protocol": self.protocol}
+        return values if self.choice else {**values, "sampler": True}
 
     def key(self) -> str:
         """Checksum of ``work`` and ``place``."""
@@ -142,6 +161,19 @@ class Run:
         return recipe.override(epochs=more, eval_every=max(1, round(recipe.eval_every * more / epochs)),
                                milestones=tuple(round(epoch * more / epochs) for epoch in recipe.milestones))
 
+    def recipe_for_sampler(self, n: int) -> Recipe:
+        """The recipe of a training by a sampler of n samples, of as many updates as on a coreset of this rate.
+
+        Milestones and tests are in epochs of as many samples as the sampler presents in one, before it leaves any out.
+        """
+        kept = max(1, round(self.rate * n))
+        recipe = self.recipe_for(n, kept)
+        assert recipe.epochs is not None  # ``recipe_for`` has made them of iterations
+        once, sampling = _updates(recipe, kept), self.sampling
+        longer = 1.0 if sampling is None or sampling.takes_rate else once / _updates(recipe, n)
+        return recipe.override(iterations=recipe.epochs * once, eval_every=max(1, round(recipe.eval_every * longer)),
+                               milestones=tuple(epoch * longer for epoch in recipe.milestones))
+
     def updates(self, n: int) -> int:
         """Updates that the recipe makes on all n samples."""
         once = _updates(self.recipe, n)
@@ -153,6 +185,11 @@ class Run:
         if self.protocol == "iterations":
             return {**values, "epochs": None, "iterations": self.updates(n)}
         return {**values, "epochs": self.recipe.num_epochs(_updates(self.recipe, n)), "iterations": None}
+
+
+def is_whole(method: Choice | Sampling) -> bool:
+    """Whether it is the method that keeps all samples."""
+    return isinstance(method, Choice) and method.name == WHOLE
 
 
 def _updates(recipe: Recipe, n: int) -> int:
@@ -167,15 +204,15 @@ def require_few(*lists: Sized) -> None:
         raise MsCoresetError(f"a study of {count:,} runs, of all its methods, rates, seeds: at most {MOST_RUNS:,}")
 
 
-def order(cells: Sequence[Cell], methods: Sequence[Choice], rates: Sequence[float], balances: Sequence[bool],
+def order(cells: Sequence[Cell], methods: Sequence[Choice | Sampling], rates: Sequence[float], balances: Sequence[bool],
           train_archs: Callable[[Cell], Iterable[str]], protocols: Sequence[str],
           recipe_of: Callable[[str, str], Recipe]) -> list[Run]:
     """All runs, seed by seed, so that an unfinished study can be compared already.
 
     Args:
         cells: in the order of the runs
-        methods: ``full`` is run at rate 1
-        rates: shares to keep, of all other methods
+        methods: and samplers; the method ``full`` is run at rate 1
+        rates: shares to keep, of all others
         balances: whether the same share of every class is kept; each value is run
         train_archs: ``cell -> names``
         protocols: each is run
@@ -186,5 +223,5 @@ def order(cells: Sequence[Cell], methods: Sequence[Choice], rates: Sequence[floa
     """
     return [Run(cell, method, balance, rate, arch, protocol, recipe_of(cell.dataset, arch))
             for cell in cells for method in methods
-            for rate in ((1.0,) if method.name == WHOLE else rates)
+            for rate in ((1.0,) if is_whole(method) else rates)
             for balance in balances for arch in train_archs(cell) for protocol in protocols]

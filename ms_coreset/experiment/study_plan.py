@@ -20,13 +20,16 @@ from ms_coreset.networks import canonical_network
 from ms_coreset.randomness import check_seed
 from ms_coreset.selectors.choice import FAMILIES, Choice
 from ms_coreset.selectors.quota import Request
+from ms_coreset.training.adaptive import Reselection
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.sampling import Sampling
 
 OWN = "own"  # in --train-archs: the network that gave the evidence
 # Fields of the recipe of the networks that give the evidence, each an option selection_..., with its type.
 SELECTION = {"epochs": int, "batch_size": int, "lr": float, "momentum": float, "weight_decay": float}
-_LISTS = ("datasets", "methods", "rates", "seeds", "archs", "protocols", "evidence")
-METHODS, RATES = ("random", "moderate", WHOLE), (0.2,)  # that are compared by default
+_LISTS = ("datasets", "methods", "samplers", "rates", "seeds", "archs", "protocols", "evidence")
+# What is compared by default; the sampler is the baseline that a coreset has to be better than.
+METHODS, SAMPLERS, RATES = ("random", "moderate", WHOLE), ("rs2",), (0.2,)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class StudyPlan:
     Attributes:
         sources: of the data sets; name, kind of evidence and seed are replaced by those of each run
         methods: texts, see ``Choice.parse``
+        samplers: texts, see ``Sampling.parse``
         families: the methods that DeepCore's family names stand for
         archs: networks that give the evidence, such as "resnet18-w16"; empty: the recipe's
         train_archs: networks that are trained on the coresets; ``OWN`` is the one that gave the evidence
@@ -46,6 +50,7 @@ class StudyPlan:
     sources: Sources
     datasets: tuple
     methods: tuple = METHODS
+    samplers: tuple = ()
     rates: tuple = RATES
     seeds: tuple = (0,)
     balances: tuple = (False,)
@@ -117,6 +122,8 @@ def _plan(options: Mapping[str, Any], folder: Path) -> StudyPlan:
            "model_dir": options.get("model_dir") or str(folder / "ckpt"),
            "cache": options.get("cache") or str(folder / "evidence-cache")}
     lists = {name: tuple(options.get(name) or ()) for name in _LISTS}
+    if options.get("samplers") is None and lists["methods"] == METHODS:
+        lists["samplers"] = SAMPLERS
     return StudyPlan(sources_of({**options, **own}), **lists, balances=tuple(options["balance"] or [True]),
                      train_archs=tuple(options.get("train_archs") or [OWN]), pool_seed=options.get("pool_seed", 0),
                      selection={name: options.get(f"selection_{name}") for name in SELECTION},
@@ -125,10 +132,15 @@ def _plan(options: Mapping[str, Any], folder: Path) -> StudyPlan:
 
 def plan_runs(study: StudyPlan, device: str) -> list[Run]:
     """The runs of a ``StudyPlan`` in their order; raises ``MsCoresetError`` for invalid values."""
-    require_few(study.datasets, study.methods, study.rates, study.seeds, study.balances, study.archs,
-                study.train_archs, study.protocols)
+    require_few(study.datasets, (*study.methods, *study.samplers), study.rates, study.seeds, study.balances,
+                study.archs, study.train_archs, study.protocols)
     datasets = [canonical_name(name) for name in study.datasets]
     methods = [Choice.parse(text, study.families) for text in study.methods]
+    samplers = [Sampling.parse(text) for text in study.samplers]
+    for sampler in filter(None, (sampling.reselect(0) for sampling in samplers)):
+        Reselection.of_sampler(sampler)  # refuses methods that no network tells enough of while it learns
+    if not methods and not samplers:
+        raise MsCoresetError("neither a method nor a sampler: there is nothing to compare")
     require_evidence(_without_framework(study.sources), {method.text: method.needs for method in methods},
                      study.evidence)
     for rate in study.rates:
@@ -153,7 +165,7 @@ def plan_runs(study: StudyPlan, device: str) -> list[Run]:
                                   for name in study.train_archs))
 
     by_name = {(dataset, _spell(recipe)): recipe for (dataset, _), recipe in recipes.items()}
-    return _distinct(order(cells, methods, study.rates, study.balances, train_archs, protocols,
+    return _distinct(order(cells, [*methods, *samplers], study.rates, study.balances, train_archs, protocols,
                            lambda dataset, arch: by_name[dataset, arch]))
 
 
@@ -217,10 +229,17 @@ def labels_of(datasets: Iterable[str], given: Mapping[str, str]) -> dict[str, st
 def command_of(study: StudyPlan, words: Iterable[str], run: Run) -> str:
     """The command that does one run of a study, in the same folder; ``words`` are those of the study's command."""
     cell = run.cell
-    narrowed = {"datasets": cell.dataset, "methods": run.method.text, "rates": f"{run.rate:g}", "seeds": cell.seed,
+    narrowed = {"datasets": cell.dataset, **_row(study, run), "rates": f"{run.rate:g}", "seeds": cell.seed,
                 "archs": cell.arch, "train-archs": run.train_arch, "protocols": run.protocol,
                 "balance": "yes" if run.balance else "no"}
     if PATCHES in study.evidence:
         narrowed["evidence"] = cell.evidence
     return shlex.join(["experiment", *words, *(str(word) for name, value in narrowed.items()
-                                               for word in (f"--{name}", value))])
+                                               for word in (f"--{name}", value) if word is not None)])
+
+
+def _row(study: StudyPlan, run: Run) -> dict[str, str | None]:
+    """The options that name a run's method or sampler, and none of the others of the study."""
+    if run.choice is None:
+        return {"methods": None, "samplers": run.method.text}
+    return {"methods": run.method.text, **({"samplers": None} if study.samplers else {})}

@@ -54,8 +54,8 @@ def describe(run: Run) -> str:
     """A run in a few words."""
     cell = run.cell
     networks = cell.arch if cell.arch == run.train_arch else f"{cell.arch} > {run.train_arch}"
-    return (f"{cell.dataset} {run.method.text}{' balanced' if run.balance else ''} {run.rate:g} seed {cell.seed} "
-            f"{networks} {run.protocol}")
+    how = f"{run.method.text}{' balanced' if run.balance else ''}" if run.choice else f"sampler {run.method.text}"
+    return f"{cell.dataset} {how} {run.rate:g} seed {cell.seed} {networks} {run.protocol}"
 
 
 def _outcome(record: Record) -> str:

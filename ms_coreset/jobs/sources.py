@@ -1,5 +1,7 @@
 """The sources of a job as plain values: data set, network and evidence."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +13,7 @@ from ms_coreset.datasets.family import canonical_name, find_dataset
 from ms_coreset.distributed import first_before_others
 from ms_coreset.engines.frameworks import FRAMEWORKS, MINDSPORE
 from ms_coreset.errors import MsCoresetError
+from ms_coreset.samplers.reselect import Reselect
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.quota import Request
 from ms_coreset.terminal import note
@@ -75,7 +78,7 @@ class DataSource:
                                  log=note)
         return split.with_probabilities() if train and self.probabilities and split else split
 
-    def clean(self, letter: str) -> tuple["DataSource", str, str]:
+    def clean(self, letter: str) -> tuple[DataSource, str, str]:
         """(the data set without perturbation, name of the one that ``letter`` makes of it, its variant).
 
         Raises:
@@ -91,7 +94,7 @@ class DataSource:
         """The folder that holds the overlays of the data set."""
         return find_dataset(self.name)[0].home(self.root)
 
-    def with_name(self, name: str) -> "DataSource":
+    def with_name(self, name: str) -> DataSource:
         """Another data set in the same place."""
         return dataclasses.replace(self, name=name)
 
@@ -249,3 +252,9 @@ class ReselectionSource:
 
     def __post_init__(self) -> None:
         self.choice.require_agreement(self.request)
+
+    @classmethod
+    def of_sampler(cls, sampler: Reselect) -> ReselectionSource:
+        """The source of what the sampler ``reselect`` of a method does."""
+        assert sampler.choice is not None  # commands name a method
+        return cls(sampler.choice, sampler.request, sampler.every, sampler.warm)

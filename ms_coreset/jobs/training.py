@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ms_coreset import __version__
-from ms_coreset.batches import updates_per_epoch
 from ms_coreset.coreset import Coreset, read_dropped
 from ms_coreset.datasets.split import Split
 from ms_coreset.device import device_settings
@@ -109,19 +108,13 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
             "seconds": seconds, "last": test and evaluate(result.network, test, recipe),
             "best": _best(result, recipe), "history": result.history}
     if job.sampling is not None:
-        told |= _told_of_sampler(job.sampling, result, recipe)
+        told |= {"sampler": str(job.sampling), "presented": result.total("presented"),
+                 "updates": result.total("updates")}
     if reselection is not None:
         coresets = folder / CORESETS if job.keep else result_file.with_name(f"{result_file.stem}-coresets")
         told |= reselection_notes(result, reselection, coresets, split, write=not job.keep)
     write_json(result_file, told)
     return TrainingOutcome(recipe, told, result_file, folder if job.keep else None)
-
-
-def _told_of_sampler(sampling: Sampling, result: TrainingResult, recipe: Recipe) -> dict[str, Any]:
-    """The sampler, and how much was presented, for the result file."""
-    presented = [entry["presented"] for entry in result.history]
-    return {"sampler": str(sampling), "presented": sum(presented),
-            "updates": sum(updates_per_epoch(count, recipe.batch_size) for count in presented)}
 
 
 def _result_file(job: TrainingJob, folder: Path) -> Path:

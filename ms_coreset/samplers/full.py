@@ -23,6 +23,8 @@ class Full(Sampler):
         MsCoresetError: for a rate below 1.
     """
 
+    takes_rate = listens = False
+
     def __init__(self, training: Training) -> None:
         require_whole_rate("full", training, "presents all samples")
         super().__init__(training)

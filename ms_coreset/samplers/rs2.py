@@ -26,6 +26,7 @@ class RS2(Sampler):
             share of k, and the largest remainders one more.
     """
 
+    listens = False
     _kept = ("_left", "_ends")
 
     def __init__(self, training: Training, replacement: bool = False, stratified: bool = False) -> None:

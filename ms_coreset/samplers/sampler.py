@@ -14,13 +14,14 @@ losses that it saw::
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ms_coreset.arrays import as_losses
+from ms_coreset.arrays import as_array, as_losses, require_places
+from ms_coreset.batches import updates_per_epoch
 from ms_coreset.distributed import current
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.randomness import check_seed, stream
@@ -28,6 +29,21 @@ from ms_coreset.registry import Registry
 from ms_coreset.selectors import option_values
 
 SAMPLERS: Registry[type[Sampler]] = Registry("sampler")
+
+
+class Updates(NamedTuple):
+    """The length of a training that ends after so many updates, whatever an epoch has; the last epoch is cut short.
+
+    Attributes:
+        total: of the updates, at least 1.
+        batch_size: samples of an update; the last one of an epoch may have fewer.
+    """
+
+    total: int
+    batch_size: int
+
+    def __str__(self) -> str:
+        return f"{self.total} updates of {self.batch_size} samples"
 
 
 class Epoch(NamedTuple):
@@ -52,6 +68,20 @@ class Epoch(NamedTuple):
         return [Epoch(self.indices[first:first + size], self.weights[first:first + size])
                 for first in range(0, len(self.indices), size)]
 
+    def part(self, rank: int, ranks: int) -> Epoch:
+        """The share of one of several ranks: every ``ranks``-th sample, from place ``rank`` on.
+
+        All ranks have as many, ceil(k / ranks), for which the first samples are presented once more at the end, as
+        PyTorch's ``DistributedSampler`` does. Batches of b samples of each rank are together a batch of b ``ranks``.
+
+        Raises:
+            MsCoresetError: for a rank that there is not.
+        """
+        require_whole("ranks", ranks)
+        require_whole("rank", rank, 0, ranks - 1)
+        size = -(-len(self.indices) // ranks) * ranks
+        return Epoch(*(np.resize(array, size)[rank::ranks] for array in self))
+
 
 @dataclass(frozen=True)
 class Training:
@@ -59,7 +89,7 @@ class Training:
 
     Attributes:
         labels: (n,) integers, the class of each sample.
-        epochs: of the whole training, at least 1.
+        epochs: of the whole training, at least 1; or ``Updates``.
         rate: share of the samples that an epoch presents, in (0, 1].
         seed: of what is drawn.
 
@@ -68,7 +98,7 @@ class Training:
     """
 
     labels: np.ndarray
-    epochs: int
+    epochs: int | Updates
     _: KW_ONLY
     rate: float = 1.0
     seed: int = 0
@@ -79,7 +109,11 @@ class Training:
             raise MsCoresetError(f"labels of shape {labels.shape} and type {labels.dtype}: must be whole numbers, one "
                                  "for each sample")
         object.__setattr__(self, "labels", labels)
-        option_values.Whole(1).check("epochs", self.epochs)
+        if isinstance(self.epochs, Updates):
+            require_whole("updates", self.epochs.total)
+            require_whole("batch size of the updates,", self.epochs.batch_size)
+        else:
+            require_whole("epochs", self.epochs)
         option_values.Number(lambda rate: 0 < rate <= 1, "above 0 and at most 1").check("rate", self.rate)
         check_seed(self.seed)
 
@@ -107,6 +141,8 @@ class Sampler(ABC):
     name: ClassVar[str]
     source: ClassVar[str]
     fixed_size: ClassVar[bool] = True  # whether every epoch presents ``training.size`` samples
+    takes_rate: ClassVar[bool] = True  # whether it can present any share of the samples
+    listens: ClassVar[bool] = True  # whether it goes by the losses that are reported
     screens: ClassVar[bool] = False  # whether it narrows batches down, see ``screen``
     _kept: ClassVar[tuple[str, ...]] = ()  # further attributes, arrays, that ``state_dict`` has to hold
 
@@ -116,8 +152,9 @@ class Sampler(ABC):
         self.skipped = 0
         self._rng = stream(training.seed, "sampler")
         self._pending = np.full(len(self), np.nan)
-        self._begun = 0
+        self._begun = self._updates = 0
         self._epoch = Epoch(np.zeros(0, np.int64), np.zeros(0))
+        self._weights: np.ndarray | None = None  # (n,) those of the epoch, made when they are first asked for
 
     def __len__(self) -> int:
         """The number of samples, n."""
@@ -139,13 +176,38 @@ class Sampler(ABC):
         require_whole("epoch", epoch, 0)
         if epoch == self._begun - 1:
             return self._epoch
-        if epoch != self._begun or epoch >= self.training.epochs:
+        if epoch != self._begun or self.is_last:
             raise MsCoresetError(f"epoch {epoch} of {self.training.epochs}: {self._begun} were begun")
-        self._take_in()
+        self.end_epoch()
         indices, weights = self._draw(epoch)
-        self._epoch = Epoch(np.asarray(indices, np.int64), np.ones(len(indices)) if weights is None else weights)
+        drawn = Epoch(np.asarray(indices, np.int64), np.ones(len(indices)) if weights is None else weights)
+        self._epoch = self._count(drawn)
+        self._weights = None
         self._begun += 1
         return self._epoch
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the epoch that was begun last is the training's last."""
+        length = self.training.epochs
+        return self._updates >= length.total if isinstance(length, Updates) else self._begun >= length
+
+    def _count(self, drawn: Epoch) -> Epoch:
+        """What of an epoch is left to do, whose updates are counted, where the training ends by updates."""
+        length = self.training.epochs
+        if not isinstance(length, Updates):
+            return drawn
+        left = (length.total - self._updates) * length.batch_size
+        epoch = Epoch(drawn.indices[:left], drawn.weights[:left])
+        self._updates += updates_per_epoch(len(epoch.indices), length.batch_size)
+        return epoch
+
+    def _ends_after(self, share: float) -> bool:
+        """Whether another epoch of all samples ends after more than this share of the training."""
+        length = self.training.epochs
+        if isinstance(length, Updates):
+            return self._updates + updates_per_epoch(len(self), length.batch_size) > share * length.total
+        return self._begun + 1 > share * length
 
     @abstractmethod
     def _draw(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -163,15 +225,52 @@ class Sampler(ABC):
         """
         indices, losses = as_losses(indices, losses, len(self))
         finite = np.isfinite(losses)
-        self.skipped += int(len(losses) - finite.sum())
-        self._pending[indices[finite]] = losses[finite]
+        if not finite.all():
+            self.skipped += int(len(losses) - finite.sum())
+            indices, losses = indices[finite], losses[finite]
+        self._pending[indices] = losses
 
-    def _take_in(self) -> None:
-        """Bring ``losses`` up to date with what all ranks have seen."""
+    def end_epoch(self) -> None:
+        """Bring ``losses`` up to date with what all ranks have seen, on all of them.
+
+        ``begin_epoch`` does it; before a state is saved at an epoch's end it makes all ranks' states the same. Ranks
+        are those of ``ms_coreset.distributed.process_group``, each of which has to call it.
+        """
         for pending in current().gather(self._pending):
             told = np.isfinite(pending)
             self.losses[told] = pending[told]
         self._pending[:] = np.nan
+
+    def weights_of(self, indices: np.ndarray) -> np.ndarray:
+        """What the losses of some samples are multiplied by in the epoch that was begun last.
+
+        Args:
+            indices: (b,) places of samples; NumPy, or tensors of torch or MindSpore.
+
+        Returns:
+            (b,) float64; 0 for a sample that the epoch does not present.
+
+        Raises:
+            MsCoresetError: for places that there are not.
+        """
+        places = np.asarray(as_array("indices", indices))
+        require_places(places, len(self))
+        if self._weights is None:
+            self._weights = np.zeros(len(self))
+            self._weights[self._epoch.indices] = self._epoch.weights
+        return self._weights[places]
+
+    def order(self, rank: int = 0, ranks: int = 1) -> Order:
+        """What loaders of other libraries call a sampler: the places of the samples, one by one.
+
+        Args:
+            rank: of this process, where several train together; see ``Epoch.part``.
+            ranks: their number.
+
+        Returns:
+            An ``Order``.
+        """
+        return Order(self, rank, ranks)
 
     def screen(self, indices: np.ndarray, losses: np.ndarray) -> np.ndarray:
         """The samples of a batch that are to be trained on, of those samplers that have ``screens``.
@@ -192,27 +291,78 @@ class Sampler(ABC):
             A dict with copies, which ``numpy.savez``, ``torch.save`` and ``pickle`` can write.
         """
         _, keys, position, *_ = self._rng.get_state()
-        state = {"begun": self._begun, "skipped": self.skipped, "rng_keys": keys, "rng_position": position,
-                 "indices": self._epoch.indices, "weights": self._epoch.weights, "losses": self.losses,
-                 "pending": self._pending, **{name: getattr(self, name) for name in self._kept}}
+        state = {"length": self.training.epochs, "begun": self._begun, "updates": self._updates,
+                 "skipped": self.skipped, "rng_keys": keys, "rng_position": position, "indices": self._epoch.indices,
+                 "weights": self._epoch.weights, "losses": self.losses, "pending": self._pending,
+                 **{name: getattr(self, name) for name in self._kept}}
         return {name: np.copy(value) for name, value in state.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the sampler was that gave ``state``; it had the same ``training`` and options.
 
         Raises:
-            MsCoresetError: for the state of a sampler of other samples, or of another kind.
+            MsCoresetError: for the state of a sampler of other samples, of another kind, or of a training of another
+                length.
         """
         own = self.state_dict()
         if not (isinstance(state, Mapping) and own.keys() == state.keys()
                 and np.shape(state["losses"]) == self.losses.shape):
             raise MsCoresetError(f"not the state of a sampler {self.name} of {len(self)} samples")
-        self._begun, self.skipped = int(state["begun"]), int(state["skipped"])
+        if not np.array_equal(state["length"], own["length"]):
+            raise MsCoresetError(f"the state of a sampler {self.name} of a training of {_spell(state['length'])}, not "
+                                 f"of {_spell(own['length'])}")
+        self._begun, self._updates = int(state["begun"]), int(state["updates"])
+        self.skipped = int(state["skipped"])
         self._rng.set_state(("MT19937", np.asarray(state["rng_keys"], np.uint32), int(state["rng_position"]), 0, 0.0))
-        self._epoch = Epoch(np.array(state["indices"]), np.array(state["weights"]))
+        self._epoch, self._weights = Epoch(np.array(state["indices"]), np.array(state["weights"])), None
         self.losses, self._pending = np.array(state["losses"]), np.array(state["pending"])
         for name in self._kept:
             setattr(self, name, np.array(state[name]))
+
+
+class Order:
+    """The places that an epoch presents, for a loader: PyTorch's, Lightning's, and Hugging Face's take it as sampler.
+
+    ::
+
+        order = sampler.order()
+        loader = DataLoader(data, batch_size=64, sampler=order)
+        for epoch in range(30):
+            order.set_epoch(epoch)  # Hugging Face's Trainer does it by itself
+            for indices, x, y in loader:
+                ...
+
+    Args:
+        sampler: whose epochs they are.
+        rank: of this process among ``ranks``; see ``Epoch.part``.
+        ranks: number of processes.
+    """
+
+    def __init__(self, sampler: Sampler, rank: int = 0, ranks: int = 1) -> None:
+        self._sampler, self._rank, self._ranks = sampler, rank, ranks
+        self._places: np.ndarray | None = None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Begin an epoch, as ``Sampler.begin_epoch``."""
+        self._places = self._sampler.begin_epoch(epoch).part(self._rank, self._ranks).indices
+
+    def __len__(self) -> int:
+        """The number of places; before the first epoch what one would have that leaves out none."""
+        if self._places is not None:
+            return len(self._places)
+        own = self._sampler
+        return -(-(own.training.size if own.fixed_size else len(own)) // self._ranks)
+
+    def __iter__(self) -> Iterator[int]:
+        """The places, in their order; raises ``MsCoresetError`` before the first epoch."""
+        if self._places is None:
+            raise MsCoresetError("no epoch was begun: call set_epoch")
+        return iter(self._places.tolist())
+
+
+def _spell(length: np.ndarray) -> str:
+    """The length of a training, as ``state_dict`` has it, in words."""
+    return str(Updates(*length)) if np.ndim(length) else f"{length} epochs"
 
 
 def register_sampler(name: str, *, aliases: Iterable[str] = (),
@@ -239,14 +389,14 @@ def register_sampler(name: str, *, aliases: Iterable[str] = (),
     return register
 
 
-def create_sampler(name: str, labels: np.ndarray, epochs: int, *, rate: float = 1.0, seed: int = 0,
+def create_sampler(name: str, labels: np.ndarray, epochs: int | Updates, *, rate: float = 1.0, seed: int = 0,
                    **options: Any) -> Sampler:
     """The registered sampler ``name`` for a training.
 
     Args:
         name: see ``list_samplers``.
         labels: (n,) integers, the class of each sample.
-        epochs: of the whole training.
+        epochs: of the whole training; or ``Updates``, where it ends after so many updates.
         rate: share of the samples that an epoch presents, in (0, 1].
         seed: of what is drawn.
         **options: of the sampler.

@@ -14,7 +14,7 @@ from ms_coreset.selectors import searches
 from ms_coreset.selectors.centers import class_mean
 from ms_coreset.selectors.distances import squared_distances
 from ms_coreset.selectors.k_means import BATCH, k_means
-from ms_coreset.selectors.norms import rows_in_metric, squared_norms
+from ms_coreset.selectors.norms import rows_read_in_metric, squared_norms
 from ms_coreset.selectors.processors import one_blas_thread
 from ms_coreset.selectors.products import QuickProducts, multiply
 from ms_coreset.selectors.quota import classes
@@ -136,7 +136,7 @@ def nearest_among(features: np.ndarray, queries: np.ndarray, candidates: np.ndar
         raise MsCoresetError(f"{k} neighbors of each sample: there must be 1 to {others:,}, the others that there are")
     probes = probes if probes < cell_count(len(candidates)) else 0
     search = _Search(k, metric, probes, seed)
-    found = searches.keep(lambda: search.of(rows_in_metric(features, metric), queries, candidates),
+    found = searches.keep(lambda: search.of(rows_read_in_metric(features, metric), queries, candidates),
                           features, (queries, candidates), search)
     if probes:
         searches.note({"k": k, "cells": cell_count(len(candidates)), "probes": probes, "recall": found.recall})

@@ -19,20 +19,13 @@ def rows_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
 
     Args:
         rows: (m, d).
-        metric: "euclidean": the rows as they are; "cosine": each at length 1, float64. Those that lie in files stay
-            there, and are brought to length 1 whenever they are read.
+        metric: "euclidean": the rows as they are; "cosine": each at length 1, float64.
 
     Returns:
         (m, d).
     """
     if metric == "euclidean":
         return rows
-    if isinstance(rows, StoredRows):
-        return cast("np.ndarray", StoredRows("features", rows, lambda block, places: _unit_rows(block), np.float64))
-    return _unit_rows(rows)
-
-
-def _unit_rows(rows: np.ndarray) -> np.ndarray:
     unit = np.array(rows, np.float64)
     for part in blocks(len(unit), unit.itemsize * unit.shape[1]):
         unit[part] /= np.maximum(np.abs(unit[part]).max(axis=1), np.finfo(float).tiny)[:, None]  # squares stay finite
@@ -40,6 +33,14 @@ def _unit_rows(rows: np.ndarray) -> np.ndarray:
         unit[part] *= 2.0**40 / np.where(lengths > 0, lengths, 1)[:, None]
         unit[part] = np.rint(unit[part]) * 2.0**-40
     return unit
+
+
+def rows_read_in_metric(rows: np.ndarray, metric: str) -> np.ndarray:
+    """As ``rows_in_metric``, but that ``StoredRows`` stay such, and are changed whenever they are read."""
+    if metric == "euclidean" or not isinstance(rows, StoredRows):
+        return rows_in_metric(rows, metric)
+    stored = StoredRows("features", rows, lambda block, places: rows_in_metric(block, metric), np.float64)
+    return cast("np.ndarray", stored)
 
 
 def unit_length(rows: np.ndarray) -> np.ndarray:

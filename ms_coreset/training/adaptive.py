@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,12 @@ from ms_coreset.evidence import EXTRACTED, Evidence
 from ms_coreset.extraction import extract
 from ms_coreset.extraction.deepfool import deepfool_distances
 from ms_coreset.kinds import FilePath, Log, Network
+from ms_coreset.samplers import Training, Updates
+from ms_coreset.samplers.reselect import Reselect
 from ms_coreset.selectors import METHODS
 from ms_coreset.selectors.choice import Choice
 from ms_coreset.selectors.quota import Request
+from ms_coreset.training.sampling import Presenter
 
 if TYPE_CHECKING:
     from ms_coreset.datasets.split import Split
@@ -34,16 +36,11 @@ _UNTOLD = {"dynamics": "the training dynamics of a whole run", "imported": "scor
 class Reselection:
     """A coreset that is chosen anew every ``every`` epochs of ``train``, which trains on it instead of all samples.
 
-    A selection takes place before the first epoch (or after ``warm`` epochs on all samples), and then after every
-    ``every`` epochs. It uses the features and logits of the current network for all samples that may be trained on
-    (evaluation mode, no augmentation). The coreset's weights, if the method gives any, weight the loss. The i-th
-    selection, from 0, has the seed of the request plus i, so that ``random`` draws anew each time. Epochs, learning
-    rate schedule and the optimizer's memory continue over all selections. Samples that the recipe holds out for
-    validation are never chosen.
-
-    Source: Killamsetty et al., GLISTER (AAAI 2021, algorithm 1) and GRAD-MATCH (ICML 2021, algorithm 1), which select
-    every few epochs. Departures from their code, CORDS: the first coreset is chosen by the network as it is then, not
-    drawn at random; no epochs are skipped after the warm ones.
+    It is the sampler ``reselect`` in the trainer. A selection uses the features and logits of the current network for
+    all samples that may be trained on (evaluation mode, no augmentation). The coreset's weights, if the method gives
+    any, weight the loss, whose sum over a batch is divided by theirs. The i-th selection, from 0, has the seed of the
+    request plus i. Epochs, learning rate schedule and the optimizer's memory continue over all selections. Samples that
+    the recipe holds out for validation are never chosen.
 
     Attributes:
         name: name of the method.
@@ -104,9 +101,22 @@ class Reselection:
         Raises:
             MsCoresetError: as ``select``, and as the class.
         """
-        choice = Choice(method, options, seed)
-        return cls(choice.name, choice.needs, choice.choose, request=Request(rate, bool(balance), seed, memory),
-                   every=every, warm=warm, options=options)
+        return cls._of(Choice(method, options, seed), Request(rate, bool(balance), seed, memory), every, warm)
+
+    @classmethod
+    def of_sampler(cls, sampler: Reselect) -> Reselection:
+        """What the sampler ``reselect`` of a method does, in ``train``."""
+        assert sampler.choice is not None  # ``Sampling`` names a method
+        return cls._of(sampler.choice, sampler.request, sampler.every, sampler.warm)
+
+    @classmethod
+    def _of(cls, choice: Choice, request: Request, every: int, warm: int) -> Reselection:
+        return cls(choice.name, choice.needs, choice.choose, request=request, every=every, warm=warm,
+                   options=choice.options)
+
+    def size(self, n: int) -> int:
+        """Number of samples of a coreset of n, from which single methods may depart a little."""
+        return max(1, round(self.request.rate * n))
 
     def of_all(self, coreset: Coreset) -> Coreset:
         """Convert a coreset of the samples to one of the larger data set, if the samples are a pool of one.
@@ -144,83 +154,64 @@ def coreset_file(folder: FilePath, epoch: int) -> Path:
     return Path(folder) / f"epoch-{epoch + 1:03d}.npz"
 
 
-class Coresets:
-    """The coresets of one training run, by the number of epochs that were done when each was chosen.
+class Coresets(Presenter):
+    """Presents coresets by the sampler ``reselect``, for which it asks the network, and writes each to a file.
 
     Args:
         reselection: how they are chosen.
         split: the samples.
         rows: ascending places of those that may be chosen.
+        network: that is asked.
+        length: epochs of the training, or its ``Updates``.
         folder: where each is written as epoch-<the first epoch it serves, from 1>.npz, or None.
 
     Attributes:
         chosen: number of epochs done -> coreset.
     """
 
-    def __init__(self, reselection: Reselection, split: Split, rows: np.ndarray, folder: Path | None = None) -> None:
-        self._reselection, self._split, self._rows = reselection, split, rows
+    def __init__(self, reselection: Reselection, split: Split, rows: np.ndarray, network: Network,
+                 length: int | Updates, folder: Path | None = None) -> None:
+        request = reselection.request
+        training = Training(split.labels[rows], length, rate=request.rate, seed=request.seed)
+        sampler = Reselect(training, self._choose, reselection.every, reselection.warm, evidence=self._ask)
+        super().__init__(sampler, rows, len(split))
+        self._reselection, self._split, self._network = reselection, split, network
         self._folder = None if folder is None else Path(folder)
         self.chosen: dict[int, Coreset] = {}
+        self._epoch, self._began = 0, 0.0  # of the selection that is made
 
-    @property
-    def size(self) -> int:
-        """Number of samples of a coreset, from which single methods may depart a little."""
-        return max(1, round(self._reselection.request.rate * len(self._rows)))
-
-    def count_presentations(self, epochs: int) -> int:
-        """Number of samples that are presented in the first ``epochs`` epochs, as exact as ``size``."""
-        warm = min(epochs, self._reselection.warm)
-        return warm * len(self._rows) + (epochs - warm) * self.size
-
-    def parts(self, first: int, epochs: int) -> Iterable[tuple[int, int]]:
-        """(begin, end) of the runs of epochs from ``first`` to ``epochs`` that present the same samples."""
-        choices = range(self._reselection.warm, epochs, self._reselection.every)
-        following = [epoch for epoch in choices if epoch > first]
-        return itertools.pairwise([first, *following, epochs] if first < epochs else [])
-
-    def presentation(self, epoch: int, network: Network) -> tuple[np.ndarray, np.ndarray | None]:
-        """The samples that are presented from ``epoch`` on.
-
-        Args:
-            epoch: number of epochs that are done.
-            network: is asked if a new coreset is due.
-
-        Returns:
-            (rows, weights): ascending places, and (n,) weights of all samples of the split, or None.
-        """
-        since = epoch - self._reselection.warm
-        if since < 0:
-            return self._rows, None
-        if since % self._reselection.every == 0:
-            self._choose(epoch, network)
-        coreset = self.chosen[epoch - since % self._reselection.every]
-        if coreset.weights is None:
-            return np.sort(coreset.indices), None
+    def present(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """(ascending places, (n,) weights of all samples or None for 1) of an epoch; chooses anew if that is due."""
+        self._epoch = epoch
+        places = np.sort(self._rows[self._sampler.begin_epoch(epoch).indices])
+        coreset = self.chosen[max(self.chosen)] if self.chosen else None
+        if coreset is None or coreset.weights is None:
+            return places, None
         weights = np.zeros(len(self._split))
         weights[coreset.indices] = coreset.weights
-        return np.sort(coreset.indices), weights
+        return places, weights
 
-    def _choose(self, epoch: int, network: Network) -> None:
-        began, reselection = time.perf_counter(), self._reselection
-        seed = reselection.request.seed + (epoch - reselection.warm) // reselection.every
-        evidence = self._ask(network)
-        coreset = reselection.choose(evidence, dataclasses.replace(reselection.request, seed=seed))
-        if len(self._rows) < len(self._split):
-            coreset = coreset.within(self._rows, len(self._split))
+    def _choose(self, evidence: Evidence, request: Request) -> Coreset:
+        reselection, epoch = self._reselection, self._epoch
+        own = reselection.choose(evidence, dataclasses.replace(reselection.request, seed=request.seed))
+        coreset = own if len(self._rows) == len(self._split) else own.within(self._rows, len(self._split))
         self.chosen[epoch] = coreset
         self._write(epoch, coreset)
         former = self.chosen.get(epoch - reselection.every)
         news = "" if former is None else f", {1 - former.keep_mask[coreset.indices].mean():.0%} of them new"
         reselection.log(f"coreset from epoch {epoch + 1} on: {len(coreset):,} samples by {reselection.name}{news} "
-                        f"({time.perf_counter() - began:.1f} s)")
+                        f"({time.perf_counter() - self._began:.1f} s)")
+        return own
 
-    def _ask(self, network: Network) -> Evidence:
+    def _ask(self) -> Evidence:
+        """What the network says of all samples that may be chosen."""
+        self._began = time.perf_counter()
         every_sample = len(self._rows) == len(self._split)
         part = self._split if every_sample else self._split.subset(self._rows)
         asked = [name for name in EXTRACTED if name in self._reselection.needs]
-        evidence = extract(network, part, asked) if asked else Evidence(labels=part.labels)
+        evidence = extract(self._network, part, asked) if asked else Evidence(labels=part.labels)
         if "boundary" in self._reselection.needs:
-            boundary = deepfool_distances(network, part, top_m=self._reselection.top_m)
+            boundary = deepfool_distances(self._network, part, top_m=self._reselection.top_m)
             evidence = dataclasses.replace(evidence, boundary=boundary)
         return evidence
 
@@ -233,10 +224,10 @@ class Coresets:
         self._reselection.of_all(coreset).save(coreset_file(self._folder, epoch))
 
     def digests(self) -> dict[str, str]:
-        """Checksums of the coresets, by the number of epochs done, as text; ``restore`` compares with them."""
+        """Checksums of the coresets, by the number of epochs done, as text; ``read`` compares with them."""
         return {str(epoch): _digest(self._reselection.of_all(coreset)) for epoch, coreset in self.chosen.items()}
 
-    def restore(self, digests: dict[str, str]) -> None:
+    def read(self, digests: dict[str, str]) -> None:
         """Read the coresets that an interrupted run has written.
 
         Args:

@@ -154,23 +154,27 @@ class FieldRecorder:
 
     def __init__(self, fields: Sequence[str], epochs: int, n: int, folder: FilePath | None = None,
                  resume: bool = False) -> None:
-        unknown = set(map(str, fields)) - set(RECORDS)
-        if unknown:
-            raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(RECORDS)}")
+        require_records(fields)
         self._folder = None if folder is None else Path(folder)
         self._arrays = {name: _array(name, (epochs, n), folder, resume) for name in fields}
+        self.extend(epochs)
         self._previous = PreviousAnswers(n) if "divergence" in self._arrays else None
 
-    def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Note a batch's outcome: logits (B, C) before the update, of samples ``rows`` with ``labels``."""
+    def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> np.ndarray | None:
+        """Note a batch's outcome: logits (B, C) before the update, of samples ``rows`` with ``labels``.
+
+        Returns:
+            The losses (B,); None where nothing is recorded, and so nothing was computed.
+        """
         if not self._arrays:
-            return
+            return None
         values, p = measure_whole(logits, labels)
         if self._previous is not None:
             values["divergence"] = self._previous.diverge(epoch, rows, p)
         for name, array in self._arrays.items():
             if name in values:
                 array[epoch, rows] = values[name]
+        return values["loss"]
 
     def record_validation(self, epoch: int, rows: np.ndarray, losses: np.ndarray) -> None:
         """Note the losses (B,) after an epoch of held-out samples ``rows``."""
@@ -223,6 +227,13 @@ class FieldRecorder:
         return TrainingDynamics(**self._arrays)
 
 
+def require_records(fields: Sequence[str]) -> None:
+    """Raise ``MsCoresetError`` for fields that can't be recorded."""
+    unknown = set(map(str, fields)) - set(RECORDS)
+    if unknown:
+        raise MsCoresetError(f"can't record {', '.join(sorted(unknown))}: there are {', '.join(RECORDS)}")
+
+
 def default_record(n: int, classes: int, validated: bool) -> tuple[str, ...]:
     """The fields that are recorded of n samples by default.
 
@@ -257,7 +268,7 @@ def _array(name: str, shape: tuple[int, ...], folder: FilePath | None, resume: b
     path = Path(folder) / f"{name}.npy"
     if resume and path.is_file():
         array = open_array(path, "r+")
-        if array.shape == shape and array.dtype == dtype:
+        if array.shape[1:] == shape[1:] and array.dtype == dtype:  # of as many epochs as were begun
             return array
     array = create_array(path, dtype, shape)
     array[:] = _unseen(name)

@@ -24,6 +24,8 @@ from ms_coreset.kinds import FilePath, Network, Trainable
 from ms_coreset.networks.weights import assign, read_checkpoint, write_checkpoint
 from ms_coreset.progress import Progress
 from ms_coreset.randomness import check_seed, hold_out, stream
+from ms_coreset.samplers import Updates
+from ms_coreset.softmax import cross_entropy
 from ms_coreset.training.adaptive import Coresets, Reselection
 from ms_coreset.training.crops import view_for_test
 from ms_coreset.training.dynamics import FieldRecorder, TrainingDynamics, default_record, measure
@@ -31,7 +33,7 @@ from ms_coreset.training.parallel import OverRanks, average_statistics
 from ms_coreset.training.pipeline import training_batches
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.recorder_state import drop_states, write_state
-from ms_coreset.training.sampling import Sampling
+from ms_coreset.training.sampling import Presenter, Sampling
 from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_stream, is_stream
 from ms_coreset.training.whitening import whiten
 
@@ -49,8 +51,8 @@ class TrainingResult:
     Attributes:
         network: trained, in evaluation mode, with the weights of the last epoch.
         dynamics: ``TrainingDynamics``, or ``StreamedDynamics`` if scores were streamed.
-        history: a dict for each epoch: "epoch" (from 1), "loss", "accuracy" (in training mode, augmented), "lr", and
-            "test_accuracy" and "validation_accuracy" in epochs with a test.
+        history: a dict for each epoch: "epoch" (from 1), "loss", "accuracy" (in training mode, augmented), "lr",
+            "presented" (samples), "updates", and "test_accuracy" and "validation_accuracy" in epochs with a test.
         coresets: number of epochs done -> the coreset that a reselection chose then.
     """
 
@@ -58,6 +60,11 @@ class TrainingResult:
     dynamics: TrainingDynamics | StreamedDynamics
     history: list = field(default_factory=list)
     coresets: dict = field(default_factory=dict)
+
+    def total(self, key: str) -> int | None:
+        """The sum of "presented" or "updates" over all epochs; None where an older version trained some of them."""
+        found = [entry.get(key) for entry in self.history]
+        return None if None in found else sum(found)
 
     def best(self, key: str) -> dict[str, Any] | None:
         """The entry of ``history`` with the highest ``key``, the earliest of equal ones; None if no epoch has it."""
@@ -93,11 +100,11 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
         save_interval: seconds between two writings of last.ckpt, which is also written with best.ckpt; 0: after every
             epoch.
         reselection: a ``mc.Reselection``, to train on coresets that the network chooses anew every few epochs; they are
-            written to coresets/ below the folder. ``iterations`` of the recipe become epochs beforehand.
-
+            written to coresets/ below the folder. It is the sampler ``reselect``.
         sampling: a ``Sampling``: a sampler chooses what each epoch presents, and is told the losses. The loss of a
-            batch is then sum w_i l_i / B, with its weights. The learning rate's schedule goes by epochs, whatever
-            their sizes.
+            batch is then sum w_i l_i / B, with its weights. With ``iterations`` of the recipe the training ends after
+            exactly so many updates, by which the learning rate's schedule goes, and in which an epoch of milestones is
+            one of round(rate n) samples; else the schedule goes by epochs, whatever their sizes.
 
     Returns:
         A ``TrainingResult``.
@@ -123,6 +130,8 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     if sampling is not None and (weights is not None or reselection is not None):
         raise MsCoresetError(f"{sampling.name} and {'weights' if reselection is None else 'reselection'}: a sampler "
                              "chooses what each epoch presents by itself")
+    if sampling is not None and (sampler := sampling.reselect(seed)):
+        reselection, sampling = Reselection.of_sampler(sampler), None
     weights = _check_weights(weights, len(split))
     place = None if folder is None else Path(folder)
     run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection,
@@ -246,22 +255,22 @@ class _Run:
         self.test = None if test is None else view_for_test(test, recipe)
         self.rows, self.held_out = hold_out(len(split), recipe.validation, seed)
         self.validation = view_for_test(split.subset(self.held_out), recipe) if len(self.held_out) else None
-        self.reselection = reselection
+        self.reselection, self.sampling = reselection, sampling
+        sized = reselection or sampling
+        self.per_epoch = updates_per_epoch(sized.size(len(self.rows)) if sized else len(self.rows), recipe.batch_size)
+        self.epochs = recipe.num_epochs(self.per_epoch)
+        self._done = 0  # updates before the epoch of a sampler
+        length = Updates(recipe.iterations, recipe.batch_size) if recipe.iterations else self.epochs
         self.coresets = None
         if reselection is not None:
-            self.coresets = Coresets(reselection, split, self.rows, folder and folder / CORESETS)
-        size = self.coresets.size if self.coresets else len(self.rows)
-        self.per_epoch = updates_per_epoch(sampling.size(size) if sampling else size, recipe.batch_size)
-        self.epochs = recipe.num_epochs(self.per_epoch)
-        self.sampling = sampling
-        self.sampler = None
+            self.coresets = Coresets(reselection, split, self.rows, network, length, folder and folder / CORESETS)
+        self.sampler: Presenter | None = self.coresets
         if sampling is not None:
-            self.sampler = sampling.start(split.labels, self.rows, epochs=self.epochs, seed=seed)
-        if reselection and recipe.iterations:  # coresets may differ in size: epochs are what they have in common
-            self.recipe = recipe.override(epochs=self.epochs)
-        if reselection and reselection.warm >= self.epochs:
+            self.sampler = sampling.start(split.labels, self.rows, epochs=length, seed=seed)
+        warm = updates_per_epoch(len(self.rows), recipe.batch_size) * (reselection.warm if reselection else 0)
+        if reselection and (warm >= recipe.iterations if recipe.iterations else reselection.warm >= self.epochs):
             raise MsCoresetError(f"{reselection.warm} epochs on all samples before the first selection: there are only "
-                                 f"{self.epochs} in all")
+                                 f"{length} in all")
         if recipe.whiten:
             whiten(network, split, self.rows)
         self._trainer = _trainer_of(network, recipe, self.ranks, sampling is not None)
@@ -269,6 +278,9 @@ class _Run:
         self.streamed = is_stream(record)
         all_of_it = default_record(len(split), split.num_classes, validated)
         self.record = all_of_it if record is None or self.streamed else tuple(record)
+        if self.streamed and sized is not None and recipe.iterations:
+            raise MsCoresetError(f"record stream: how many epochs {sized.name} makes of {recipe.iterations} updates "
+                                 "is not known beforehand: give epochs instead")
         if "validation_loss" in self.record and not validated:
             raise MsCoresetError("record validation_loss: the recipe holds nothing out: give it a validation share")
         self.recorder: FieldRecorder | StreamRecorder = FieldRecorder((), 0, 0)
@@ -292,19 +304,33 @@ class _Run:
 
     def images(self, epochs: int) -> int:
         """How many are presented in the first so many epochs."""
-        return self.coresets.count_presentations(epochs) if self.coresets else epochs * len(self.rows)
+        if self.reselection is None:
+            return epochs * len(self.rows)
+        warm = min(epochs, self.reselection.warm)
+        return warm * len(self.rows) + (epochs - warm) * self.reselection.size(len(self.rows))
 
     def train(self, first: int, progress: Progress) -> None:
-        if self.sampler is not None:
-            for epoch in range(first, self.epochs):
-                self._train_on(*self.sampler.present(epoch), epoch, epoch + 1, progress)
-            return
-        if self.coresets is None:
+        if self.sampler is None:
             self._train_on(self.rows, self.weights, first, self.epochs, progress)
-            return
-        for begin, end in self.coresets.parts(first, self.epochs):
-            rows, weights = self.coresets.presentation(begin, self.network)
-            self._train_on(rows, weights, begin, end, progress)
+        else:
+            self._train_by(self.sampler, first, progress)
+
+    def _train_by(self, sampler: Presenter, epoch: int, progress: Progress) -> None:
+        """From ``epoch`` to the end of the training, whose epochs are not known before if it ends by updates."""
+        while epoch < self.epochs:
+            rows, weights = sampler.present(epoch)
+            self.epochs = epoch + 1 if sampler.is_last else max(self.epochs, epoch + 2)
+            if isinstance(self.recorder, FieldRecorder):
+                self.recorder.extend(self.epochs)
+            self._done = sum(entry["updates"] for entry in self.history)
+            self._train_on(rows, weights, epoch, epoch + 1, progress)
+            epoch += 1
+
+    def _learning_rate(self, update: int, per_epoch: int) -> float:
+        """The learning rate of an update, counted from 0 as if all epochs had ``per_epoch``."""
+        if self.sampler is None or not self.recipe.iterations:
+            return self.recipe.learning_rate(update, per_epoch)
+        return self.recipe.learning_rate(self._done + update % per_epoch, self.per_epoch, self.recipe.iterations)
 
     def _train_on(self, rows: np.ndarray, weights: np.ndarray | None, first: int, end: int, progress: Progress) -> None:
         """Epochs ``first`` to ``end - 1`` on the samples ``rows`` (m,), weighted by ``weights`` (n,) or None."""
@@ -321,26 +347,27 @@ class _Run:
                 self._trainer.reseed(stream(self.seed, "dropout", epoch, *share))
             of_batch = None if weights is None else weights[batch.rows]
             unread.add(batch, weights is not None,
-                       self._trainer.step(batch, of_batch, self.recipe.learning_rate(update, per_epoch)))
+                       self._trainer.step(batch, of_batch, self._learning_rate(update, per_epoch)))
             update += 1
             if len(unread) < together and update % per_epoch:
                 continue
-            for rows, labels, loss, logits in unread.read():
+            for places, labels, loss, logits in unread.read():
                 if not np.isfinite(loss):
                     raise MsCoresetError(f"training diverged in epoch {epoch + 1} (loss {loss}): use a lower --lr")
-                self.recorder.record(epoch, rows, logits, labels)
-                if self.sampler is not None:
-                    self.sampler.report(rows, logits, labels)
-                sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(rows))
-                progress.update(len(rows), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
+                losses = self.recorder.record(epoch, places, logits, labels)
+                if self.sampler is not None and self.sampler.listens:
+                    self.sampler.report(places, cross_entropy(logits, labels) if losses is None else losses)
+                sums.add(loss, (logits.argmax(axis=1) == labels).sum(), len(places))
+                progress.update(len(places), epoch=epoch + 1, loss=sums.loss, accuracy=sums.accuracy)
             if update % per_epoch == 0:
-                self._end_epoch(epoch, sums)
+                self._end_epoch(epoch, sums, len(rows))
                 sums = _Sums()
                 self.network.set_train(True)
 
-    def _end_epoch(self, epoch: int, sums: _Sums) -> None:
+    def _end_epoch(self, epoch: int, sums: _Sums, presented: int) -> None:
         entry = {"epoch": epoch + 1, "loss": sums.loss, "accuracy": sums.accuracy,
-                 "lr": self.recipe.learning_rate(epoch * self.per_epoch, self.per_epoch)}
+                 "lr": self._learning_rate(epoch * self.per_epoch, self.per_epoch), "presented": presented,
+                 "updates": updates_per_epoch(presented, self.recipe.batch_size)}
         average_statistics(self.network, self.ranks)
         due = (epoch + 1) % self.recipe.eval_every == 0 or epoch + 1 == self.epochs
         if self.test is not None and due:
@@ -349,8 +376,6 @@ class _Run:
             accuracy, losses = _validate(self.network, self.validation)
             self.recorder.record_validation(epoch, self.held_out, losses)
             entry |= {"validation_accuracy": accuracy} if due else {}
-        if self.sampler is not None:
-            entry["presented"] = self.sampler.presented
         self.history.append(entry)
         self.recorder.flush()
         if self.folder is not None and self.ranks.first:
@@ -399,10 +424,12 @@ class _Run:
         assign(self.network, {name: array for name, array in arrays.items() if name not in memory}, path)
         self._trainer.restore(arrays)
         self.history = notes["history"]
+        if self.sampler is not None:
+            self.epochs = notes["epochs"]  # of a training that ends by updates, as far as it was known
         if self.sampler is not None and notes["epoch"] < self.epochs:
             self.sampler.restore(folder / SAMPLER, notes["epoch"])
         if self.coresets is not None:
-            self.coresets.restore(notes["coresets"])
+            self.coresets.read(notes["coresets"])
         return notes["epoch"]
 
     def _identity(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Recipe:
         arch: the network of ``create_network``.
         width: of the network, as in ``create_network``.
         epochs: passes over the data; either this or ``iterations`` is given.
-        iterations: number of updates, rounded up to whole passes.
+        iterations: number of updates, rounded up to whole passes; with a sampler exact, the last pass is cut short.
         batch_size: samples of a batch; the last, smaller batch of a pass is kept.
         lr: learning rate of SGD as torch defines it; so are momentum, nesterov and weight_decay.
         momentum: of SGD.
@@ -141,7 +141,7 @@ class Recipe:
         assert self.iterations is not None  # one of the two is there
         return math.ceil(self.iterations / updates_per_epoch)
 
-    def learning_rate(self, update: int, updates_per_epoch: int) -> float:
+    def learning_rate(self, update: int, updates_per_epoch: int, total: int | None = None) -> float:
         """The learning rate of an update.
 
         With t = ``update`` of T in all, w = ``warmup`` T and s = ``warmup_from``: lr (s + (1 - s) t / w) for t < w.
@@ -151,18 +151,19 @@ class Recipe:
         Args:
             update: t, counted from 0 over all epochs.
             updates_per_epoch: number of batches of an epoch.
+            total: T; None: of ``num_epochs`` whole epochs.
 
         Returns:
             The learning rate.
         """
-        total = self.num_epochs(updates_per_epoch) * updates_per_epoch
+        total = total or self.num_epochs(updates_per_epoch) * updates_per_epoch
         rising = self.warmup * total
         if update < rising:
             return self.lr * (self.warmup_from + (1 - self.warmup_from) * update / rising)
         if self.schedule == "constant":
             return self.lr
         if self.schedule == "multistep":
-            return self.lr * self.gamma ** sum(update // updates_per_epoch >= epoch for epoch in self.milestones)
+            return self.lr * self.gamma ** sum(update / updates_per_epoch >= epoch for epoch in self.milestones)
         passed = (update - rising) / (total - rising)
         left = 1 - passed if self.schedule == "linear" else (1 + float(np.cos(np.pi * passed))) / 2
         return self.min_lr + (self.lr - self.min_lr) * left

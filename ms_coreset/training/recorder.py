@@ -13,8 +13,8 @@ from ms_coreset.arrays import as_array, as_losses, require_places
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.kinds import FilePath
 from ms_coreset.npy_files import open_array
-from ms_coreset.training.dynamics import FIELDS, FieldRecorder, TrainingDynamics
-from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, is_stream
+from ms_coreset.training.dynamics import FIELDS, FieldRecorder, TrainingDynamics, require_records
+from ms_coreset.training.streams import StreamedDynamics, StreamRecorder, drop_record, has_record, is_stream
 
 
 class Recorder:
@@ -42,14 +42,18 @@ class Recorder:
             not grow with the epochs; CLD is not among them.
         epochs: of the whole training, which "stream" has to know; None: files grow by an epoch at a time.
         resume: keep what is in the folder, and go on.
+        overwrite: begin anew over a record that is in the folder.
 
     Raises:
-        MsCoresetError: for unknown fields, "stream" without ``epochs``, and files that can't be written.
+        MsCoresetError: for unknown fields, "stream" without ``epochs``, files that can't be written, and a folder that
+            holds a record with neither ``resume`` nor ``overwrite``, or both.
     """
 
     def __init__(self, n: int, *, folder: FilePath | None = None, fields: Sequence[str] | str | None = None,
-                 epochs: int | None = None, resume: bool = False) -> None:
+                 epochs: int | None = None, resume: bool = False, overwrite: bool = False) -> None:
         require_whole("n", n)
+        if resume and overwrite:
+            raise MsCoresetError("resume and overwrite: go on, or begin anew")
         if epochs is not None:
             require_whole("epochs", epochs)
         self._n, self._epochs, self._epoch, self._resume = n, epochs, -1, resume
@@ -58,6 +62,9 @@ class Recorder:
         if self._streams and epochs is None:
             raise MsCoresetError("fields 'stream': say how many epochs there will be, as epochs=")
         self._closed = False
+        require_records(self._fields)
+        if folder is not None and not resume:
+            _clear(folder, overwrite)
         self._recorder = self._make(folder)
 
     def _make(self, folder: FilePath | None) -> FieldRecorder | StreamRecorder:
@@ -156,3 +163,12 @@ class Recorder:
     def dynamics(self) -> TrainingDynamics | StreamedDynamics:
         """What was recorded so far; streamed scores once the last epoch has ended."""
         return self._recorder.dynamics()
+
+
+def _clear(folder: FilePath, overwrite: bool) -> None:
+    """Remove a record that is in the folder, or raise ``MsCoresetError`` unless that is wanted."""
+    if not has_record(folder):
+        return
+    if not overwrite:
+        raise MsCoresetError(f"{folder} holds a record: resume=True goes on with it, overwrite=True begins anew")
+    drop_record(folder)

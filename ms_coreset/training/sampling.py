@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.samplers import SAMPLERS, create_sampler
+from ms_coreset.samplers import SAMPLERS, Sampler, Training, Updates, create_sampler
+from ms_coreset.samplers.reselect import Reselect
 from ms_coreset.selectors.choice import spell_text, split_text
-from ms_coreset.softmax import log_softmax
 from ms_coreset.training.recorder_state import read_state
 
 
@@ -48,56 +48,72 @@ class Sampling:
 
     def __str__(self) -> str:
         """All that decides what is presented, apart from the data, the seed and the losses."""
-        return spell_text(self.name, self.options) + ("" if self.rate == 1 else f" at {self.rate:g}")
+        return self.text + ("" if self.rate == 1 else f" at {self.rate:g}")
+
+    @property
+    def text(self) -> str:
+        """The text that ``parse`` takes, without the rate."""
+        return spell_text(self.name, self.options)
+
+    @property
+    def takes_rate(self) -> bool:
+        """Whether it can present any share of the samples."""
+        return SAMPLERS[self.name].takes_rate
 
     @property
     def folder_word(self) -> str:
         """The part of a folder's name that identifies a training by it."""
         rate = "" if self.rate == 1 else f"-{self.rate:g}"
-        return re.sub("[^A-Za-z0-9.=]+", "-", spell_text(self.name, self.options)) + rate
+        return re.sub("[^A-Za-z0-9.=]+", "-", self.text) + rate
 
     def size(self, n: int) -> int:
         """The samples of an epoch of n; of samplers whose epochs differ in size, all."""
         return max(1, round(self.rate * n)) if SAMPLERS[self.name].fixed_size else n
 
-    def start(self, labels: np.ndarray, rows: np.ndarray, *, epochs: int, seed: int) -> Presenter:
-        """What presents some of the samples ``rows``, ascending places, in a training of so many epochs."""
-        return Presenter(self, labels, rows, epochs, seed)
+    def reselect(self, seed: int) -> Reselect | None:
+        """The sampler ``reselect`` with these options, of no data, if it is that one."""
+        if self.name != Reselect.name:
+            return None
+        return Reselect(Training(np.zeros(1, int), 1, rate=self.rate, seed=seed), **self.options)
+
+    def start(self, labels: np.ndarray, rows: np.ndarray, *, epochs: int | Updates, seed: int) -> Presenter:
+        """What presents some of the samples ``rows``, ascending places, in a training of so many epochs or updates."""
+        sampler = create_sampler(self.name, labels[rows], epochs, rate=self.rate, seed=seed, **self.options)
+        return Presenter(sampler, rows, len(labels))
 
 
 class Presenter:
     """A sampler of the samples ``rows`` of a split, which it knows by their places in the split.
 
     Args:
-        sampling: which sampler.
-        labels: (n,) of the split.
+        sampler: of these samples.
         rows: ascending places of the samples that are trained on.
-        epochs: of the training.
-        seed: of what is drawn.
+        n: samples of the split.
 
     Attributes:
-        presented: samples of the last epoch.
+        listens: whether it wants to be told the losses.
     """
 
-    def __init__(self, sampling: Sampling, labels: np.ndarray, rows: np.ndarray, epochs: int, seed: int) -> None:
-        self._sampler = create_sampler(sampling.name, labels[rows], epochs, rate=sampling.rate, seed=seed,
-                                       **sampling.options)
-        self._rows, self._n = rows, len(labels)
-        self.presented = 0
+    def __init__(self, sampler: Sampler, rows: np.ndarray, n: int) -> None:
+        self._sampler, self._rows, self._n = sampler, rows, n
+        self.listens = sampler.listens
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the epoch that was presented last is the training's last."""
+        return self._sampler.is_last
 
     def present(self, epoch: int) -> tuple[np.ndarray, np.ndarray | None]:
         """(ascending places, (n,) weights of all samples or None for 1) of an epoch."""
         indices, given = self._sampler.begin_epoch(epoch)
-        self.presented = len(indices)
         if (given == 1).all():
             return np.sort(self._rows[indices]), None
         weights = np.zeros(self._n)
         weights[self._rows[indices]] = given
         return np.sort(self._rows[indices]), weights
 
-    def report(self, places: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
-        """Tell the sampler the losses of a batch, from its logits (B, C) before the update."""
-        losses = -log_softmax(np.asarray(logits, np.float64))[np.arange(len(labels)), labels]
+    def report(self, places: np.ndarray, losses: np.ndarray) -> None:
+        """Tell the sampler the losses (B,) of a batch before the update."""
         self._sampler.report(np.searchsorted(self._rows, places), losses)
 
     def state_dict(self) -> dict[str, np.ndarray]:

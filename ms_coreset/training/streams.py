@@ -119,6 +119,27 @@ def drop_stream(folder: FilePath) -> None:
         raise MsCoresetError(f"can't write to {folder}: {error.strerror}") from error
 
 
+def has_record(folder: FilePath) -> bool:
+    """Whether the record of a training lies in ``folder``, finished or not, of epochs or streamed."""
+    folder = Path(folder)
+    return any((folder / f"{name}.npy").is_file() for name in RECORDS) or any((folder / _FOLDER).glob("*.np[yz]"))
+
+
+def drop_record(folder: FilePath) -> None:
+    """Remove the record in ``folder``, of epochs or streamed.
+
+    Raises:
+        MsCoresetError: when it can't be removed.
+    """
+    drop_stream(folder)
+    try:
+        drop_states(Path(folder))
+        for name in RECORDS:
+            (Path(folder) / f"{name}.npy").unlink(missing_ok=True)
+    except OSError as error:
+        raise MsCoresetError(f"can't write to {folder}: {error.strerror}") from error
+
+
 def is_stream(record: Sequence[str] | str | None) -> bool:
     """Whether scores are to be streamed.
 
@@ -257,7 +278,7 @@ class StreamRecorder:
         for name, values in self._row.items():
             values[:] = False if name == "correct" else np.nan
 
-    def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> None:
+    def record(self, epoch: int, rows: np.ndarray, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Record a batch.
 
         Args:
@@ -265,11 +286,15 @@ class StreamRecorder:
             rows: (B,) places of the samples.
             logits: (B, C) before the update.
             labels: (B,).
+
+        Returns:
+            The losses (B,).
         """
         values, p = measure_whole(logits, labels)
         values["divergence"] = self._previous.diverge(epoch, rows, p)
         for name, found in values.items():
             self._row[name][rows] = found
+        return values["loss"]
 
     def record_validation(self, epoch: int, rows: np.ndarray, losses: np.ndarray) -> None:
         """Record the losses of held-out samples after an epoch.

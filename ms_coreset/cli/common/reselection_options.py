@@ -18,7 +18,8 @@ _OPTIONS = ("warm_epochs", "method", "rate", "balance", "memory", "rule", "top_m
 def add_reselection_options(parser: OneLineParser) -> None:
     """Add --reselect-every, and options of ``select`` for the coresets."""
     group = parser.add_argument_group("adaptive selection", "train on a coreset of the samples, which the network "
-                                      "itself, as it is by then, chooses anew every so many epochs")
+                                      "itself, as it is by then, chooses anew every so many epochs: --reselect-every 5 "
+                                      "--method NAME is --sampler reselect:every=5,method=NAME")
     add(group, "--reselect-every", type=int, metavar="R", help="epochs between two selections; without --warm-epochs, "
         "the first is made by the network's first weights")
     add(group, "--warm-epochs", type=int, metavar="N", help="epochs on all samples before the first selection "
@@ -35,14 +36,16 @@ def add_reselection_options(parser: OneLineParser) -> None:
 
 
 def reselection_of(arguments: argparse.Namespace) -> ReselectionSource | None:
-    """The ``ReselectionSource`` that the options describe, or None.
+    """The ``ReselectionSource`` that the options describe, as --reselect-every or as the sampler, or None.
 
     Raises:
         MsCoresetError: for options that do not fit together.
     """
     if arguments.reselect_every is None:
         _require_none_given(arguments)
-        return None
+        sampling = _sampling_of(arguments)
+        sampler = sampling and sampling.reselect(arguments.seed)
+        return ReselectionSource.of_sampler(sampler) if sampler else None
     if arguments.sampler is not None:
         raise MsCoresetError("--reselect-every and --sampler both choose what is presented: leave one of them out")
     chosen = "coreset" if arguments.coreset else "prune" if arguments.prune else None
@@ -60,11 +63,16 @@ def reselection_of(arguments: argparse.Namespace) -> ReselectionSource | None:
 
 
 def sampling_of(arguments: argparse.Namespace) -> Sampling | None:
-    """The ``Sampling`` that the options describe, or None.
+    """The ``Sampling`` that the options describe, unless it is a reselection, or None.
 
     Raises:
         MsCoresetError: for a coreset beside it, and as ``Sampling``.
     """
+    sampling = _sampling_of(arguments)
+    return None if sampling and sampling.reselect(arguments.seed) else sampling
+
+
+def _sampling_of(arguments: argparse.Namespace) -> Sampling | None:
     if arguments.sampler is None:
         return None
     chosen = "coreset" if arguments.coreset else "prune" if arguments.prune else None

@@ -110,6 +110,8 @@ class SectionReport:
     def _read(self, method: str) -> dict[int, Coreset]:
         found: dict[int, Coreset] = {}
         for seed, run in self.section.cell(method, self.shown_rate).items():
+            if run.sampler:  # it has no coreset
+                continue
             try:
                 coreset = self.study.coreset(run)
                 # Only the first seed's scores are shown, and those of all may be more than memory holds.

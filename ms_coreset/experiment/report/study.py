@@ -23,11 +23,15 @@ from ms_coreset.yaml_files import parse_yaml
 T = TypeVar("T")
 CONFIGURATION = "study.yaml"
 BASELINE, WHOLE = "random", "full"
+_SAMPLER = "sampler "  # before a sampler's name, to tell "sampler full" from the method "full"
 
 
 @dataclass(frozen=True)
 class Run:
-    """One line of ``runs.jsonl``: a selection and the training on it. Shares are in [0, 1], times in seconds."""
+    """One line of ``runs.jsonl``: a selection and the training on it. Shares are in [0, 1], times in seconds.
+
+    Or a training by a sampler, where ``sampler`` is true and ``method`` is its name.
+    """
 
     key: str
     status: str
@@ -48,6 +52,9 @@ class Run:
     protocol: str | None = None
     recipe: dict = field(default_factory=dict)
     indices: str | None = None
+    sampler: bool = False
+    updates: int | None = None
+    presented: int | None = None
     accuracy: dict = field(default_factory=dict)
     bad: dict | None = None
     per_class: list | None = None
@@ -64,6 +71,11 @@ class Run:
     @property
     def done(self) -> bool:
         return self.status == "done"
+
+    @property
+    def row(self) -> str:
+        """The method, or the sampler, by its name."""
+        return f"{_SAMPLER}{self.method}" if self.sampler else self.method
 
     @property
     def shown_name(self) -> str:
@@ -114,7 +126,8 @@ _TEXTS = ("variant", "label", "data", "select_arch", "train_arch", "protocol", "
 _CHECKS = {
     **dict.fromkeys(_TEXTS, _is_text), **dict.fromkeys(_DICTS, _is_dict),
     **dict.fromkeys(("seconds", "peak_mb"), _holds_numbers),
-    **dict.fromkeys(("n", "k", "pool", "base_accuracy"), _is_number), "bad": _are_shares,
+    **dict.fromkeys(("n", "k", "pool", "updates", "presented", "base_accuracy"), _is_number), "bad": _are_shares,
+    "sampler": lambda value: isinstance(value, bool),
     "command": lambda value: isinstance(value, list | str),
     "per_class": lambda value: isinstance(value, list) and value and all(map(_is_number, value)),
 }
@@ -136,7 +149,8 @@ def parse_run(line: str, which: str) -> Run:
             raise MsCoresetError(f"{name} is {record[name]!r}")
     known = {name: value for name, value in record.items() if name in _FIELDS}
     dicts = {name: known.get(name) or {} for name in _DICTS}
-    run = Run(**known | dicts | {"options": canonical(known["method"], dicts["options"])})
+    options = dicts["options"] if known.get("sampler") else canonical(known["method"], dicts["options"])
+    run = Run(**known | dicts | {"options": options})
     if run.status not in ("done", "failed"):
         raise MsCoresetError(f"status is {run.status!r}, not done or failed")
     if not 0 < run.rate <= 1:
@@ -268,10 +282,11 @@ def read_plan(configuration: str | None) -> dict[str, list]:
         settings = None
     settings = settings if isinstance(settings, dict) else {}
     plan = {name: value if isinstance(value := settings.get(name), list) else []
-            for name in ("methods", "rates", "seeds")}
+            for name in ("methods", "samplers", "rates", "seeds")}
     numbers = {name: [value for value in plan[name] if isinstance(value, int | float)] for name in ("rates", "seeds")}
     families = {name: settings[name] for name in FAMILIES if isinstance(settings.get(name), str)}
-    return {"methods": [_planned_method(str(text), families) for text in plan["methods"]], **numbers}
+    samplers = [(f"{_SAMPLER}{text}", *_named(f"{_SAMPLER}{text}")) for text in plan["samplers"]]
+    return {"methods": [_planned_method(str(text), families) for text in plan["methods"]] + samplers, **numbers}
 
 
 def _planned_method(text: str, families: dict[str, str]) -> tuple[str, str, dict[str, Any]]:
@@ -283,10 +298,10 @@ def _planned_method(text: str, families: dict[str, str]) -> tuple[str, str, dict
         choice = Choice.parse(text, families)
         return text, choice.name, choice.canonical_options
     except MsCoresetError:
-        return text, *_unknown_method(text)
+        return text, *_named(text)
 
 
-def _unknown_method(text: str) -> tuple[str, dict[str, Any]]:
+def _named(text: str) -> tuple[str, dict[str, Any]]:
     try:
         return split_text(text)
     except MsCoresetError:
@@ -323,11 +338,11 @@ class Section:
 
     def name_of(self, run: Run) -> str:
         """The method's name in this section."""
-        return self._names[run.method, spell(run.options)]
+        return self._names[run.row, spell(run.options)]
 
     def method_named(self, text: str) -> str | None:
         """The name in this section of the method that a text means, as it is shown or as it is typed; None without."""
-        _, name, options = _planned_method(text, {})
+        name, options = _named(text) if text.startswith(_SAMPLER) else _planned_method(text, {})[1:]
         return text if text in self.methods else self._names.get((name, spell(options)))
 
     @property
@@ -394,7 +409,7 @@ def _method_names(runs: Sequence[Run]) -> dict[tuple[str, str], str]:
     """{(method, options as text): name}: the method's own, and the options in which its variants differ."""
     variants: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
     for run in runs:
-        variants[run.method][spell(run.options)] = run.options
+        variants[run.row][spell(run.options)] = run.options
     names = {}
     for method, several in variants.items():
         differing = sorted({key for options in several.values() for key in options

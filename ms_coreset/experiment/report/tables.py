@@ -1,14 +1,16 @@
-"""A study's accuracy, share of bad samples and difficulty as Markdown tables, for a README or a paper's draft."""
+"""A study's accuracy, updates and seconds, share of bad samples and difficulty as Markdown tables, for a README."""
 
 import html
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from ms_coreset.experiment.report.difficulty import AGREEMENT, Difficulty
 from ms_coreset.experiment.report.markup import MISSING, percent, rate_name, with_spread
 from ms_coreset.experiment.report.page import titles
 from ms_coreset.experiment.report.statistics import mean_and_deviation
-from ms_coreset.experiment.report.study import WHOLE, Section
+from ms_coreset.experiment.report.study import WHOLE, Run, Section
 from ms_coreset.terminal import one_line
 
 Column = tuple[str, Section, float]  # its head, and the section and the rate that it is of
@@ -17,6 +19,7 @@ Column = tuple[str, Section, float]  # its head, and the section and the rate th
 def markdown(sections: Sequence[Section], difficulties: Sequence[Difficulty | None]) -> str:
     """Tables of a study's sections as Markdown: test accuracy, bad samples kept, and difficulty of the samples kept.
 
+    Where samplers are compared, updates and seconds follow on accuracy.
     Accuracy and bad samples are in %, mean ± sample standard deviation over the seeds. A row is a method. For one
     section a column is a rate; for several sections there is a table for every rate, and a column is a section.
 
@@ -39,6 +42,10 @@ def markdown(sections: Sequence[Section], difficulties: Sequence[Difficulty | No
     parts = []
     for kept, cells in columns.items():
         parts.append(_table(f"Test accuracy, %{kept}", cells, _accuracy, [*_base_row(cells), *_whole_row(cells)]))
+        sampled = [cell for cell in cells if any(run.sampler for run in cell[1].done)]
+        if sampled:
+            parts.append(_table(f"Updates, and seconds to choose and to train{kept}", sampled, _effort,
+                                _whole_effort(sampled)))
         bad = [cell for cell in cells if any(run.bad for run in cell[1].done)]
         if bad:
             parts.append(_table(f"Bad samples in the coreset, %{kept}", bad, _bad_share, [_bad_row(bad)]))
@@ -79,6 +86,25 @@ def _spread(values: Sequence[float], digits: int = 1) -> str:
 
 def _accuracy(section: Section, method: str, rate: float) -> str:
     return _spread(list(section.accuracies(method, rate).values()))
+
+
+def _effort(section: Section, method: str, rate: float) -> str:
+    """Mean updates, and mean seconds of all steps as far as they were measured."""
+    updates = section.values(method, rate, lambda run: run.updates)
+    seconds = section.values(method, rate, _all_seconds)
+    counted = f"{np.mean(updates):,.0f}" if updates else MISSING
+    return f"{counted}; {np.mean(seconds):,.1f} s" if seconds else counted
+
+
+def _all_seconds(run: Run) -> float | None:
+    found = [value for value in run.seconds.values() if value is not None]
+    return sum(found) if found else None
+
+
+def _whole_effort(columns: Sequence[Column]) -> list[list[str]]:
+    found = [next((_effort(section, WHOLE, rate) for rate in section.rates if section.cell(WHOLE, rate)), MISSING)
+             for _, section, _ in columns]
+    return [["trained on all", *found]] if any(cell != MISSING for cell in found) else []
 
 
 def _bad_share(section: Section, method: str, rate: float) -> str:

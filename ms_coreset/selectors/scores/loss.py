@@ -6,7 +6,7 @@ from ms_coreset.evidence import Evidence, require_field
 from ms_coreset.rows import row_wise
 from ms_coreset.selectors.catalogue import score
 from ms_coreset.selectors.estimate import row_by_row
-from ms_coreset.softmax import log_softmax
+from ms_coreset.softmax import cross_entropy
 
 
 @score("loss", needs=("logits",), label_columns=True, cost="n C", work=row_by_row, parallel="samples",
@@ -24,6 +24,6 @@ def loss(evidence: Evidence) -> np.ndarray:
         MsCoresetError: for labels that are not columns of the logits.
     """
     def of_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        return -log_softmax(logits)[np.arange(len(labels)), labels]
+        return cross_entropy(logits, labels)
 
     return row_wise(of_rows, require_field(evidence.labels), require_field(evidence.logits))
