@@ -211,9 +211,9 @@ NUMPY_VALUES = {
     "keep": np.str_("easy"), "clusters": np.int8(3), "groups": np.str_("labels"), "per_group": np.bool_(True),
     "cluster_seed": np.uint8(2), "reading": np.str_("kept"), "eps": np.float32(0.125), "dims": np.int32(2),
     "per_batch": np.bool_(True), "solver": np.str_("cpu"), "reach": np.float32(8),
-    "alpha": np.float32(0.25), "concave": np.str_("log"), "threshold": np.float32(2),
-    "weights": np.array([1.0, 0.5, 2]),
-    "nu": np.float32(0.5), "over": np.str_("like"), "functions": np.str_("facility_location+graph_cut")}
+    "alpha": np.float32(0.25), "concave": np.str_("log"), "threshold": np.float32(0.5), "nu": np.float16(0.5),
+    "over": np.str_("all"), "weights": np.array([1.0, 2.0, 0.5]),
+    "functions": np.str_("facility_location+0.5*sum_redundancy")}
 OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[name].options]
 
 
