@@ -66,9 +66,14 @@ class Case:
 
 ONE_CLASS = ("facility_location", "craig", "graph_cut", "log_determinant", "gradmatch", "glister", "cal", "k_center",
              "herding", "contextual_diversity")
+OF_FEATURES = ("log_determinant", "disparity_sum", "disparity_min", "saturated_coverage", "sum_redundancy",
+               "feature_based", "max_coverage")
 SCORES = ("least_confidence", "entropy", "margin", "grand", "el2n", "loss")
+_WITHOUT_KERNEL = ("feature_based", "max_coverage")
 CASES = {
     **{name: Case(name) for name in ONE_CLASS},
+    **{f"{name}_of_features{suffix}": Case(name, n=n, options={} if name in _WITHOUT_KERNEL else {"kernel": "features"})
+       for name in OF_FEATURES for n, suffix in ((5_000, ""), (10_000, "_10k"))},
     "facility_location_10k": Case("facility_location", n=10_000),
     "facility_location_near_20k": Case("facility_location", n=20_000, options={"neighbors": 50}),
     "facility_location_near_50k": Case("facility_location", n=50_000, options={"neighbors": 50}),
@@ -273,11 +278,22 @@ def _budget(case):
     return round(case.rate * case.n)
 
 
+def _similarities(case, features, logits, labels):
+    """The kernel of the case: of features, or of gradients."""
+    if case.options.get("kernel") != "features":
+        return _kernel(features, logits, labels)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    kernel = unit @ unit.T
+    kernel *= 0.5
+    kernel += 0.5
+    return kernel
+
+
 def _by_submodlib(make):
     def run(case, features, logits, labels, _):
         import submodlib
 
-        function = make(submodlib, case.n, _kernel(features, logits, labels))
+        function = make(submodlib, case.n, _similarities(case, features, logits, labels))
         return [place for place, _ in function.maximize(
             budget=_budget(case), optimizer="LazyGreedy", stopIfZeroGain=False, stopIfNegativeGain=False,
             verbose=False, show_progress=False)]
@@ -285,11 +301,17 @@ def _by_submodlib(make):
     return run
 
 
-def _by_apricot(case, features, logits, labels, _):
-    import apricot
+def _by_apricot(name, **options):
+    def run(case, features, logits, labels, _):
+        import apricot
 
-    selector = apricot.FacilityLocationSelection(_budget(case), metric="precomputed", optimizer="lazy")
-    return selector.fit(_kernel(features, logits, labels).astype(np.float64)).ranking
+        of_features = case.method in _WITHOUT_KERNEL
+        how = {} if of_features else {"metric": "precomputed"}
+        selector = getattr(apricot, f"{name}Selection")(_budget(case), optimizer="lazy", **how, **options)
+        given = features if of_features else _similarities(case, features, logits, labels)
+        return selector.fit(given.astype(np.float64)).ranking
+
+    return run
 
 
 _OF_DEEPCORE = Path("deepcore", "methods", "methods_utils")
@@ -337,8 +359,19 @@ _SIDES = {
         "facility_location": _by_submodlib(lambda library, n, kernel: library.FacilityLocationFunction(
             n=n, mode="dense", sijs=kernel, separate_rep=False)),
         "graph_cut": _by_submodlib(lambda library, n, kernel: library.GraphCutFunction(
-            n=n, mode="dense", lambdaVal=0.5, ggsijs=kernel, separate_rep=False))},
-    "apricot": {"facility_location": _by_apricot},
+            n=n, mode="dense", lambdaVal=0.5, ggsijs=kernel, separate_rep=False)),
+        "log_determinant": _by_submodlib(lambda library, n, kernel: library.LogDeterminantFunction(
+            n=n, mode="dense", lambdaVal=1e-6, sijs=kernel)),
+        "disparity_sum": _by_submodlib(lambda library, n, kernel: library.DisparitySumFunction(
+            n=n, mode="dense", sijs=kernel)),
+        "disparity_min": _by_submodlib(lambda library, n, kernel: library.DisparityMinFunction(
+            n=n, mode="dense", sijs=kernel))},
+    "apricot": {"facility_location": _by_apricot("FacilityLocation"),
+                "graph_cut": _by_apricot("GraphCut", alpha=1),
+                "saturated_coverage": _by_apricot("SaturatedCoverage", alpha=0.1),
+                "sum_redundancy": _by_apricot("SumRedundancy"),
+                "feature_based": _by_apricot("FeatureBased", concave_func="sqrt"),
+                "max_coverage": _by_apricot("MaxCoverage", threshold=1.0)},
     "deepcore": {"facility_location": _by_deepcore("FacilityLocation"), "graph_cut": _by_deepcore("GraphCut")},
 }
 
