@@ -45,6 +45,7 @@ _HOMES = {
                              "pick_by_group", "register_method", "register_rule", "register_score", "score", "select",
                              "select_by"),
     "ms_coreset.selectors.agreement": ("Agreement", "agreement"),
+    "ms_coreset.selectors.nested": ("truncate",),
     "ms_coreset.selectors.label_quality": ("LabelNoise", "estimate_label_noise"),
     "ms_coreset.selectors.submodular.sieve": ("Sieve",),
     "ms_coreset.training.adaptive": ("Reselection",),

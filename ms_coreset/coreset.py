@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -169,41 +169,6 @@ class Coreset:
         made_from = pool if self.pool is None else pool[self.pool]
         return Coreset(pool[self.indices], n, self.rate, method=self.method, options=self.options, seed=self.seed,
                        weights=self.weights, scores=scores, pool=made_from, gains=self.gains, manifest=self.manifest)
-
-    def truncate(self, rate: float, labels: np.ndarray | None = None) -> Coreset:
-        """The coreset that the same method would choose at a lower rate: the first picks, with their gains.
-
-        Many budgets come of one ranking so. This holds for methods whose picks at a rate are the first ones at any
-        higher rate, such as set functions maximized lazily.
-
-        Args:
-            rate: the lower one, above 0.
-            labels: (n,) integers, the class of each sample, for a balanced coreset.
-
-        Returns:
-            A ``Coreset``.
-
-        Raises:
-            MsCoresetError: for a higher rate, one that keeps nothing, methods whose picks depend on the budget, and a
-                balanced coreset without labels.
-        """
-        from ms_coreset.selectors.choice import Choice
-        from ms_coreset.selectors.quota import truncate
-
-        options = {name: value for name, value in self.options.items() if name not in ("balance", "kernel")}
-        if not Choice(self.method, options).nested:
-            raise MsCoresetError(f"{self.method} chooses by the budget: select anew at rate {rate}")
-        if not 0 < rate <= self.rate:
-            raise MsCoresetError(f"rate {rate}: must be above 0 and at most {self.rate:g}, that of the coreset")
-        if labels is None and self.options.get("balance"):
-            raise MsCoresetError("a balanced coreset is cut class by class: give the labels")
-        groups = np.zeros(self.n, np.int64) if labels is None else np.asarray(as_array("labels", labels))
-        self._require_of_size(len(groups), "the labels")
-        if self.pool is None:
-            return truncate(self, groups, rate)
-        part = replace(self, indices=np.searchsorted(self.pool, self.indices), n=len(self.pool), pool=None,
-                       scores=None if self.scores is None else self.scores[self.pool])
-        return truncate(part, groups[self.pool], rate).within(self.pool, self.n)
 
     def summary(self, split: Split) -> dict:
         """Count what was kept of ``split``: samples, classes, and samples known to be bad.

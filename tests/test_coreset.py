@@ -210,7 +210,10 @@ NUMPY_VALUES = {
     "symmetric": np.bool_(False), "scale": np.str_("median"), "draws": np.int64(9), "exponent": np.float16(2),
     "keep": np.str_("easy"), "clusters": np.int8(3), "groups": np.str_("labels"), "per_group": np.bool_(True),
     "cluster_seed": np.uint8(2), "reading": np.str_("kept"), "eps": np.float32(0.125), "dims": np.int32(2),
-    "per_batch": np.bool_(True), "solver": np.str_("cpu"), "reach": np.float32(8)}
+    "per_batch": np.bool_(True), "solver": np.str_("cpu"), "reach": np.float32(8),
+    "alpha": np.float32(0.25), "concave": np.str_("log"), "threshold": np.float32(0.5), "nu": np.float16(0.5),
+    "over": np.str_("all"), "weights": np.array([1.0, 2.0, 0.5]),
+    "functions": np.str_("facility_location+0.5*sum_redundancy")}
 OPTIONS = [(name, option) for name in mc.list_methods() for option in METHODS[name].options]
 
 
@@ -220,7 +223,7 @@ def test_options_of_numpy_are_saved_as_they_were_chosen_by(name, option, tmp_pat
     recorded = {name: rng.rand(4, 40).astype(np.float32) for name in RECORDS if name != "correct"}
     dynamics = mc.TrainingDynamics(**recorded, correct=rng.rand(4, 40) < 0.5)
     evidence = mc.Evidence(labels, rng.rand(40, 3), rng.randn(40, 4), dynamics=dynamics, boundary=rng.rand(40),
-                           imported=rng.rand(40))
+                           imported=rng.rand(40), like=rng.rand(4, 3))
     value = NUMPY_VALUES[option]
     chosen = mc.select(name, evidence, np.float32(0.25), balance=np.bool_(True), seed=np.int64(3), **{option: value})
     chosen.save(tmp_path / "c.npz")

@@ -223,6 +223,12 @@ def test_every_method_by_hand(name, balance):
     ({"method": "cal", "within_class": False, "probes": 5, "neighbors": 4}, 4 * N * D + 16 * N * C + 96 * N,
      2 * N * N * D * 5 / 35),
     ({"method": "facility_location", "kernel": "features"}, 8 * N * D + 40 * N + 8 * N * N, N * N * (D + C)),
+    ({"method": "facility_location", "kernel": "rbf"}, 8 * N * D + 40 * N + 8 * N * N, N * N * (D + C)),
+    ({"method": "facility_location", "kernel": "precomputed"}, 40 * N + (16 << 20) + 0.48 * N * N, N * N),
+    ({"method": "gradmatch", "per_batch": True, "batch_size": 100}, 8 * N * (D + C + C) + 8 * 12 * C * (D + 1)
+     + 8 * 12 * 2 + 24 * 2**2, 2 * N * 120 * (D + C + 60) / 100),
+    ({"method": "craig", "per_batch": True, "batch_size": 100}, 8 * N * (D + C + C) + 40 * N
+     + 8 * 12 * (12 + C * (D + 1)), N * N * D * C / 100**2),
     ({"method": "facility_location", "neighbors": 9}, 8 * N * (D + C + C) + 40 * N + 48 * N * 9, 2 * N * N * (D + C)),
     ({"method": "facility_location", "neighbors": 9_999}, 8 * N * (D + C + C) + 40 * N + 48 * N * N,
      2 * N * N * (D + C)),

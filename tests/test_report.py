@@ -1,5 +1,6 @@
 """The report of a study, from folders that are made here."""
 
+import dataclasses
 import html
 import json
 import math
@@ -491,6 +492,25 @@ def test_class_balance_is_that_of_the_runs(study):
     row = Tables(report_of(study)).starting("Samples kept of a class")["moderate"]
     assert row == [f"{kept.min():.1f}", f"{np.median(kept):.1f}", f"{kept.max():.1f}", f"{N / 10 / CLASSES:.1f}",
                    "0 of 4"]
+
+
+def test_the_value_of_the_first_picks(study):
+    """Of ten picks by hand; of a method without gains, and one whose gains sum to nothing, there is none."""
+    assert "What picks add" not in report_of(study)
+    chosen = coreset_of("herding", 0.1, 0)
+    gains = np.full(len(chosen), 0.5)
+    gains[1] = 10
+    for record in small_records():
+        if (record["method"], record["rate"]) == ("herding", 0.1):
+            dataclasses.replace(chosen, seed=record["seed"], gains=gains).save(study / record["indices"])
+        elif (record["method"], record["rate"]) == ("moderate", 0.1):
+            coreset = coreset_of("moderate", 0.1, record["seed"])
+            dataclasses.replace(coreset, gains=np.zeros(len(coreset))).save(study / record["indices"])
+    rows = Tables(report_of(study)).starting("Value of the first picks")
+    sums = np.cumsum(np.sort(gains)[::-1])
+    half = sums[round(len(gains) / 2) - 1] / sums[-1]
+    assert {name: cells[0] for name, cells in rows.items()} == {"method": "seed", "herding": "0"}
+    assert rows["herding"][5] == f"{100 * half:.1f}" and rows["herding"][10] == "100.0"
 
 
 def test_scores_and_the_kept_range(study):

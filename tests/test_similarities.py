@@ -381,7 +381,7 @@ def test_a_ranking_is_cut_for_lower_rates(name, balance):
     evidence = mc.Evidence(LABELS, similarity=linear(FEATURES, FEATURES))
     ranking = mc.select(name, evidence, 0.6, balance=balance)
     for rate in (0.1, 0.35, 0.6):
-        cut, anew = ranking.truncate(rate, LABELS), mc.select(name, evidence, rate, balance=balance)
+        cut, anew = mc.truncate(ranking, rate, LABELS), mc.select(name, evidence, rate, balance=balance)
         np.testing.assert_array_equal(cut.indices, anew.indices)
         np.testing.assert_allclose(cut.gains, anew.gains, atol=1e-12)
         assert cut.rate == rate and cut.manifest["kept"] == len(anew)
@@ -390,7 +390,7 @@ def test_a_ranking_is_cut_for_lower_rates(name, balance):
 def test_a_ranking_of_a_pool_is_cut_in_it():
     pool = np.array([3, 5, 8, 13, 21, 34])
     ranking = mc.select("graph_cut", mc.Evidence(features=FEATURES[pool]), 1.0, kernel="rbf").within(pool, N)
-    cut = ranking.truncate(0.5)
+    cut = mc.truncate(ranking, 0.5)
     np.testing.assert_array_equal(cut.indices, ranking.indices[:3])
     np.testing.assert_array_equal(cut.pool, pool)
     assert cut.n == N
@@ -404,9 +404,9 @@ def test_a_ranking_of_a_pool_is_cut_in_it():
 def test_rankings_that_can_not_be_cut(method, options, rate, message):
     ranking = mc.select(method, mc.Evidence(LABELS, FEATURES, RNG.randn(N, 3)), 0.3, **options)
     with pytest.raises(MsCoresetError, match=message):
-        ranking.truncate(rate)
+        mc.truncate(ranking, rate)
 
 
 def test_the_first_of_a_score_by_a_rule():
     ranking = mc.select_by("imported", "top", mc.Evidence(imported=np.arange(20.0)), rate=0.5)
-    np.testing.assert_array_equal(ranking.truncate(0.2).indices, [19, 18, 17, 16])
+    np.testing.assert_array_equal(mc.truncate(ranking, 0.2).indices, [19, 18, 17, 16])

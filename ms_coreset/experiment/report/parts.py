@@ -7,6 +7,7 @@ from ms_coreset.experiment.report.bad_samples import bad_samples
 from ms_coreset.experiment.report.class_balance import class_balance
 from ms_coreset.experiment.report.cost import cost
 from ms_coreset.experiment.report.difference import difference
+from ms_coreset.experiment.report.gain_curves import gain_curves
 from ms_coreset.experiment.report.hardness import hardness
 from ms_coreset.experiment.report.markup import (
     Markup,
@@ -27,7 +28,7 @@ def parts(report: SectionReport) -> Markup:
     shown: list[Markup | None] = [accuracy(report)]
     if report.rate is not None:
         shown += [difference(report), cost(report), bad_samples(report), class_balance(report), hardness(report),
-                  overlap(report), score_distribution(report), windows(report),
+                  overlap(report), score_distribution(report), gain_curves(report), windows(report),
                   report.sheets and report.sheets(report)]
     else:
         shown.append(tag("p", "No finished run at the rate that was asked for: the parts that show one rate are "
