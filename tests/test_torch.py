@@ -299,8 +299,8 @@ def test_batches_that_are_left_are_not_prepared_any_more(monkeypatch):
 INTERRUPTED = BLOCKED + """
 from ms_coreset.training import loop
 step = loop._Run._end_epoch
-def end_epoch(self, epoch, sums):
-    step(self, epoch, sums)
+def end_epoch(self, epoch, *sums):
+    step(self, epoch, *sums)
     if epoch == 2:
         print("third epoch", flush=True)
         import time; time.sleep(60)

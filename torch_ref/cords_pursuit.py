@@ -7,6 +7,7 @@ from scipy.optimize import nnls
 from torch_ref.quota import first_best
 
 SOLVERS = ("v1", "v0", "cpu", "nnls")
+NOTHING = 1e-10  # of the length of a row times its number, relative to the target's: it counts as 0
 
 
 def cords_pursuit(pool: torch.Tensor, target: torch.Tensor, k: int, lam: float,
@@ -70,5 +71,7 @@ def _settle(names: list[int], rows: torch.Tensor, target: torch.Tensor, lam: flo
 def _solve(rows: torch.Tensor, target: torch.Tensor, lam: float, solver: str) -> torch.Tensor:
     system = rows @ rows.T + lam * torch.eye(len(rows), dtype=rows.dtype)
     if solver == "nnls":
-        return torch.tensor(nnls(system.numpy(), (rows @ target).numpy(), maxiter=30 * len(rows))[0])
-    return torch.linalg.lstsq(system, (rows @ target)[:, None], driver="gelsd").solution[:, 0]
+        x = torch.tensor(nnls(system.numpy(), (rows @ target).numpy(), maxiter=30 * len(rows))[0])
+    else:
+        x = torch.linalg.lstsq(system, (rows @ target)[:, None], driver="gelsd").solution[:, 0]
+    return torch.where(x.abs() * rows.norm(dim=1) <= NOTHING * target.norm(), 0, x)

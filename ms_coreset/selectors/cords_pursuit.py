@@ -12,6 +12,7 @@ from ms_coreset.selectors.rules import first_best
 
 SOLVERS = ("v1", "v0", "cpu", "nnls")
 TOLERANCE = 1e-4  # of the residual's length, relative to the target's
+NOTHING = 1e-10  # of the length of x_i G_i, relative to the target's: rounding leaves as much of a weight of 0
 
 Solver = Annotated[str, OneOf(SOLVERS)]
 
@@ -29,6 +30,9 @@ def match_as_cords(pool: ResidentGradients | BatchGradients, target: np.ndarray,
     * "v1" (OrthogonalMP_REG_Parallel_V1): a sample that is picked again counts twice in the system, its second x is
       lost.
     * "nnls" (OrthogonalMP_REG_NNLS): x by non-negative least squares; none is taken out.
+
+    Departure: an x_i of which ||x_i G_i|| is 1e-10 of the target counts as 0, where CORDS' code goes by the sign that
+    rounding gives it.
 
     Args:
         pool: gradients of n samples.
@@ -95,8 +99,7 @@ class _Pursuit:
         from scipy.optimize import nnls
 
         if self._solver == "nnls":
-            self.weights = nnls(self._system(self._lam), self._correlations[self._rows],
-                                maxiter=30 * len(self._rows))[0]
+            self._take(nnls(self._system(self._lam), self._correlations[self._rows], maxiter=30 * len(self._rows))[0])
             return True
         self._solve_freely()
         while self.weights.min() < 0:
@@ -110,7 +113,11 @@ class _Pursuit:
     def _solve_freely(self) -> None:
         from scipy.linalg import lstsq  # scipy takes longer to load than --help may
 
-        self.weights = lstsq(self._system(self._lam), self._correlations[self._rows])[0]
+        self._take(lstsq(self._system(self._lam), self._correlations[self._rows])[0])
+
+    def _take(self, weights: np.ndarray) -> None:
+        lengths = np.sqrt([self._gram[place][place] for place in self._rows])
+        self.weights = np.where(np.abs(weights) * lengths <= NOTHING * self._size**0.5, 0, weights)
 
     def _system(self, lam: float) -> np.ndarray:
         """K_SS + lam I."""
