@@ -21,6 +21,7 @@ DEEPCORE = {"variant": "deepcore", "batch_size": 16}
 COSINE = {"metric": "cosine"}
 GREEDY = [{"greedy": "naive"}, {"greedy": "approximate_lazy", "beta": 0.7}, {"greedy": "stochastic", "epsilon": 0.3},
           {"greedy": "two_stage"}, {"greedy": "sample", "beta": 0.6}, {"greedy": "modular"}]
+STOCHASTIC = GREEDY[2]  # of functions that have no maximizers of their own: what looks at a few candidates alone
 KERNELS = [{"kernel": name} for name in ("features", "cosine", "correlation", "euclidean", "rbf")] + [
     {"kernel": "rbf", "gamma": 0.3}]
 PER_BATCH, CORDS = {"per_batch": True, "batch_size": 3}, {"variant": "cords", "lam": 0.3}
@@ -78,19 +79,19 @@ METHOD_OPTIONS = {
                   *KERNELS, {"lam": 2.0}, {"lam": 0.3}, ALREADY],
     "log_determinant": [*GREEDY, *(each for each in KERNELS if each["kernel"] != "euclidean"), {"kernel": "dot"},
                         {"jitter": 0.01}, ALREADY],
-    "disparity_sum": [*KERNELS, ALREADY],
-    "disparity_min": [*KERNELS, ALREADY],
-    "saturated_coverage": [*GREEDY, *KERNELS, {"alpha": 0.02}, {"alpha": 1.0}, ALREADY],
-    "sum_redundancy": [*GREEDY, {"greedy": "bidirectional"}, *KERNELS, ALREADY],
-    "feature_based": [*GREEDY, {"concave": "log"}, {"concave": "sigmoid"}, ALREADY],
-    "max_coverage": [*GREEDY, {"threshold": 0.3}, ALREADY],
+    "disparity_sum": [*KERNELS[:2], ALREADY],
+    "disparity_min": [*KERNELS[:2], ALREADY],
+    "saturated_coverage": [STOCHASTIC, *KERNELS[:2], {"alpha": 0.02}, {"alpha": 1.0}, ALREADY],
+    "sum_redundancy": [STOCHASTIC, {"greedy": "bidirectional"}, *KERNELS[:2], ALREADY],
+    "feature_based": [STOCHASTIC, {"concave": "log"}, {"concave": "sigmoid"}, ALREADY],
+    "max_coverage": [STOCHASTIC, {"threshold": 0.3}, ALREADY],
     "set_coverage": [ALREADY],
-    "mixture": [*GREEDY, ALREADY, {"kernel": "gradient"},
+    "mixture": [STOCHASTIC, ALREADY, {"kernel": "gradient"},
                 {"functions": "0.5*graph_cut(lam=2)+log_determinant(jitter=0.1)+3e-1*saturated_coverage(alpha=0.2)"},
                 {"functions": "feature_based(concave=log)+0.1*set_coverage+max_coverage(threshold=2)"},
                 {"functions": "sum_redundancy+2*feature_based"}],
-    "targeted_facility_location": [*GREEDY, {"kernel": "gradient"}, ALREADY],
-    "targeted_graph_cut": [*GREEDY, {"kernel": "gradient"}, {"lam": 2.0}, ALREADY],
+    "targeted_facility_location": [STOCHASTIC, {"kernel": "gradient"}, ALREADY],
+    "targeted_graph_cut": [STOCHASTIC, {"kernel": "gradient"}, {"lam": 2.0}, ALREADY],
     "targeted_log_determinant": [{"kernel": "gradient"}, {"jitter": 0.01}, ALREADY],
     "subzero": [*GREEDY, {"gamma": 0.2}, {"gamma": 0.99}, ALREADY],
 }

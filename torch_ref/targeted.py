@@ -50,11 +50,15 @@ def targeted_facility_location(evidence: Evidence, rate: float, balance: bool, s
                           + eta * s[like][:, chosen].amax(dim=0).sum(), own)
         high = eta * s[own][:, like].amax(dim=1) if like else torch.full((len(own),), torch.inf)
         low = nu * s[own][:, unlike].amax(dim=1) if unlike else torch.zeros(len(own))
+        among = s[own][:, own]
 
-        def value(chosen: list[int]) -> torch.Tensor:
-            return (torch.minimum(s[own][:, chosen].amax(dim=1), high) - low).clamp(min=0).sum()
+        def gains(picked: list[int]) -> torch.Tensor:
+            covered = among[:, picked].amax(dim=1, keepdim=True) if picked else torch.zeros(len(own), 1)
+            now, then = (torch.minimum(reached, high[:, None]) - low[:, None]
+                         for reached in (covered, torch.maximum(among, covered)))
+            return (then.clamp(min=0) - now.clamp(min=0)).sum(dim=0)
 
-        return _gains(value, own)
+        return gains
 
     return _select(evidence, rate, balance, seed, kernel, function, greedy, epsilon, beta, gamma,
                    already_selected)
