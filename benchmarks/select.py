@@ -360,8 +360,6 @@ _SIDES = {
             n=n, mode="dense", sijs=kernel, separate_rep=False)),
         "graph_cut": _by_submodlib(lambda library, n, kernel: library.GraphCutFunction(
             n=n, mode="dense", lambdaVal=0.5, ggsijs=kernel, separate_rep=False)),
-        "log_determinant": _by_submodlib(lambda library, n, kernel: library.LogDeterminantFunction(
-            n=n, mode="dense", lambdaVal=1e-6, sijs=kernel)),
         "disparity_sum": _by_submodlib(lambda library, n, kernel: library.DisparitySumFunction(
             n=n, mode="dense", sijs=kernel)),
         "disparity_min": _by_submodlib(lambda library, n, kernel: library.DisparityMinFunction(
