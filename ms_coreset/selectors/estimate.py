@@ -205,7 +205,7 @@ def estimate(method: str, n: int, d: int, *, classes: int | Sequence[int], rate:
     found = _estimate(entry, size, options)
     if not found.fits:
         return replace(found, remedies=tuple(_remedies(entry, size, options)))
-    return replace(found, quicker=tuple(_quicker(entry, size, options)))
+    return replace(found, quicker=tuple(_quicker(entry, size, options, found.operations)))
 
 
 def size_of(n: int, d: int, classes: int | Sequence[int], *, request: Request, dtype: Any) -> Size:
@@ -304,9 +304,8 @@ def _remedies(entry: Entry, size: Size, options: dict[str, Any]) -> Iterator[str
         yield f"a pool of {pool} samples"
 
 
-def _quicker(entry: Entry, size: Size, options: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    """Changes that divide many operations by 4 or more, and how many are left."""
-    now = _estimate(entry, size, options).operations
+def _quicker(entry: Entry, size: Size, options: dict[str, Any], now: float) -> Iterator[tuple[str, float]]:
+    """Changes that divide the operations of ``now``, if these are many, by 4 or more, and how many are left."""
     if now < _MANY:
         return
     by_cells = options.get("kernel", "features") == "features" and options.get("neighbors") is not None

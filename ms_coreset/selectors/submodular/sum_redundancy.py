@@ -40,9 +40,9 @@ def sum_redundancy(evidence: Evidence, request: Request, kernel: Kernel = "gradi
     """Samples that are least similar to one another, in sum.
 
     It maximizes f(S) = -sum_{i, j in S} s_ij greedily, by the gain -s_jj - 2 sum_{i in S} s_ij: ``graph_cut`` with a
-    lam of 0. f is submodular, but
-    falls with every pick, so that no greedy picks come with a promise. With equal s_jj all samples tie for the first
-    pick, which is the lowest place. Where all s_jj are 1, f(S) = 2 ``disparity_sum``(S) - k^2, with the same picks.
+    lam of 0. f is submodular, but falls with every pick, so that no greedy picks come with a promise. With equal s_jj
+    all samples tie for the first pick, which is the lowest place. Where all s_jj are 1, f(S) = 2 ``disparity_sum``(S) -
+    k^2, with the same picks.
 
     With the kernels "gradient" and "features" no row of the n x n similarities is computed, as in ``graph_cut``.
 
