@@ -22,6 +22,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.terminal import warn
 from torch_ref.networks import build_network, options_of
 from torch_ref.networks.layers import reseed
+from torch_ref.torchvision_compat import import_torchvision as import_torchvision
 from torch_ref.training import backward, descend, freeze_first
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ms_coreset.engines.of_torch import ENGINE, TorchNetwork, TorchTrainer
+from ms_coreset.engines.of_torch import ENGINE, TorchNetwork, TorchTrainer, import_torchvision
 from ms_coreset.errors import MsCoresetError
-from torch_ref.torchvision_compat import import_torchvision
 
 if TYPE_CHECKING:
     from ms_coreset.training.recipe import Recipe
@@ -65,8 +64,8 @@ def build(library: str, model: str, num_classes: int, in_channels: int, image_si
             raise MsCoresetError(f"network {name} can't have images of {image_size} x {image_size} pixels and "
                                  f"{in_channels} channels: {reason}") from error
     if head is None:
-        raise MsCoresetError(f"network {name} does not end with a linear layer of one vector for each image, whose input "
-                             "would be its features")
+        raise MsCoresetError(f"network {name} does not end with a linear layer of one vector for each image, whose "
+                             "input would be its features")
     return LibraryNetwork(module.to(ENGINE.device), head, library)
 
 
@@ -75,7 +74,11 @@ def _timm(model: str, num_classes: int, in_channels: int, image_size: int) -> nn
 
     # Of networks that are built for one size of images; others have no such option.
     size = {"img_size": image_size} if timm.get_pretrained_cfg_value(model, "fixed_input_size") else {}
-    return timm.create_model(model, num_classes=num_classes, in_chans=in_channels, **size)
+    module = timm.create_model(model, num_classes=num_classes, in_chans=in_channels, **size)
+    patch = max(getattr(getattr(module, "patch_embed", None), "patch_size", (1,)))
+    if image_size % patch:  # the rest would not be looked at
+        raise ValueError(f"the side must be a multiple of the patches', {patch}")
+    return module
 
 
 def _torchvision(model: str, num_classes: int, in_channels: int, image_size: int) -> nn.Module:
@@ -153,7 +156,7 @@ class _LibraryTrainer(TorchTrainer):
     Each batch has a seed of its own. Other users of the generator notice nothing.
     """
 
-    _rng = np.random.RandomState(0)
+    _rng: np.random.RandomState  # of the epoch, set before its first batch
 
     def reseed(self, rng: np.random.RandomState) -> None:
         """Make dropout draw from ``rng``."""

@@ -34,8 +34,8 @@ def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None)
     among = "" if sources.among is None else f"-among{array_digest(Coreset.load(sources.among).sort_by_index()[0])[:8]}"
     dataset = sources.data.name_in_files + among + (f"-pool{sources.pool}" if sources.pool else "")
     by_torch = sources.network.framework == TORCH  # whose network is another one, and has other files
-    # A library's name stands before a colon, which Windows has in no file's name.
-    arch = recipe.arch.lower().replace(":", "-") + (f"-w{recipe.width}" if recipe.width else "") + ("-torch" if by_torch else "") + (
+    name = recipe.arch.lower().replace(":", "-")  # of a library's network: Windows has no colon in a file's name
+    arch = name + (f"-w{recipe.width}" if recipe.width else "") + ("-torch" if by_torch else "") + (
         f"-{what}" if what else "")
     return Path(sources.network.folder) / dataset / arch
 

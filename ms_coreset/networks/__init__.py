@@ -146,7 +146,7 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
     if framework == TORCH and not is_of_library(name):
         return torch_engine().create_network(name, num_classes, in_channels, image_size=image_size, seed=seed,
                                              **options)
-    build = library_builder(name) if is_of_library(name) else _own_builder(name)
+    build: Callable[..., Any] = library_builder(name) if is_of_library(name) else _own_builder(name)
     unknown = options.keys() - inspect.signature(build).parameters.keys()
     if unknown:
         raise MsCoresetError(f"network {name} has no option {', '.join(sorted(unknown))}")

@@ -53,8 +53,8 @@ def build(library: str, model: str, num_classes: int, in_channels: int, image_si
     finally:
         np.random.set_state(former)
     if head is None:
-        raise MsCoresetError(f"network {name} does not end with a dense layer of one vector for each image, whose input "
-                             "would be its features")
+        raise MsCoresetError(f"network {name} does not end with a dense layer of one vector for each image, whose "
+                             "input would be its features")
     return MindcvNetwork(cell, head)
 
 
