@@ -78,8 +78,9 @@ def pictures(n=5, size=32):
 
 QUICK = ("mlp", "lenet", "airbench")  # the last has normalisation, and a layer that is fixed; dropout follows below
 # One of every kind of block.
-KINDS = ("resnet18", "resnet50", "preact_resnet18", "senet18", "wide_resnet50_2", "alexnet", "vgg11", "googlenet",
-         "mobilenet_v3_small", "inception_v3", "efficientnet_b0", "shufflenet_v2")
+KINDS = ["resnet18", "senet18", "alexnet", "mobilenet_v3_small", "shufflenet_v2", *(
+    pytest.param(name, marks=pytest.mark.exhaustive) for name in (
+        "resnet50", "preact_resnet18", "wide_resnet50_2", "vgg11", "googlenet", "inception_v3", "efficientnet_b0"))]
 
 
 @pytest.mark.parametrize("name", QUICK)
