@@ -69,7 +69,8 @@ def cases():
         for channels, size in SHAPES:
             usual = (channels, size) == USUAL
             if usual or (name not in LARGE and (size <= 64 or name not in TORCHVISION)):
-                yield pytest.param(name, channels, size, id=f"{name}-{channels}x{size}", marks=_marks(name, size, usual))
+                yield pytest.param(name, channels, size, id=f"{name}-{channels}x{size}",
+                                   marks=_marks(name, size, usual))
 
 
 def _marks(name, size, usual):
