@@ -115,15 +115,13 @@ class FacilityLocation:
     def _all_gains(self) -> np.ndarray:
         """(n,), from half of the similarities."""
         def sum_up(rows: slice, columns: slice, tile: np.ndarray) -> list[tuple[slice, np.ndarray]]:
-            above, beside = (np.maximum(tile - covered, 0) for covered in (self._covered[rows, None],
-                                                                           self._covered[columns]))
-            parts = [(columns, above.sum(axis=0)), (rows, beside.sum(axis=1))]
-            return parts[:1] if rows == columns else parts
+            parts = [(columns, np.maximum(tile, self._covered[rows, None]).sum(axis=0))]
+            return parts if rows == columns else [*parts, (rows, np.maximum(tile, self._covered[columns]).sum(axis=1))]
 
-        gains = np.zeros(len(self))
-        for part, sums in chain.from_iterable(of_upper_half(self._similarity, sum_up)):
-            gains[part] += sums
-        return gains
+        sums = np.zeros(len(self))
+        for part, values in chain.from_iterable(of_upper_half(self._similarity, sum_up)):
+            sums[part] += values
+        return sums - self._value
 
     def add(self, place: int) -> None:
         if self._live is not None:
@@ -144,11 +142,8 @@ class FacilityLocation:
         return float((self._similarity.rows(sample) > self._covered[sample, None]).mean())
 
     def _live_pairs(self) -> Iterator[Pairs]:
-        def collect(rows: slice, columns: slice, tile: np.ndarray) -> list[Pairs]:
-            pairs = [pairs_above(tile, self._covered, rows, columns)]
-            return pairs if rows == columns else [*pairs, pairs_above(tile.T, self._covered, columns, rows)]
-
-        return chain.from_iterable(of_upper_half(self._similarity, collect))
+        return chain.from_iterable(of_upper_half(
+            self._similarity, lambda rows, columns, tile: pairs_above(tile, self._covered, rows, columns)))
 
 
 class NeighborFacilityLocation:
