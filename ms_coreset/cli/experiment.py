@@ -87,7 +87,7 @@ def _add_lists(data: Group, network: Group, run: Group) -> None:
     add(data, "--pool", type=int, metavar="N", help="work on a class-balanced part of each training split")
     add(data, "--pool-seed", type=int, default=0, metavar="N", help="of the pool, the same for all seeds (default: 0)")
     add(network, "--archs", "--arch", "--model", dest="archs", nargs="+", metavar="NAME", help="networks that are "
-        "asked, each with its width if wanted: resnet18-w16 (default: the recipe's)")
+        "asked, each with its width if wanted: resnet18-w16, or of a library: timm:NAME (default: the recipe's)")
     add(network, "--train-archs", nargs="+", metavar="NAME", help=f"networks that are trained on the coresets; "
         f"'{OWN}' is the one that was asked (default: {OWN})")
     add(network, "--cross", nargs="+", action=_Cross, metavar="NAME", help=f"DeepCore: --train-archs {OWN} NAME ...")

@@ -22,6 +22,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.terminal import warn
 from torch_ref.networks import build_network, options_of
 from torch_ref.networks.layers import reseed
+from torch_ref.torchvision_compat import import_torchvision as import_torchvision
 from torch_ref.training import backward, descend, freeze_first
 
 if TYPE_CHECKING:
@@ -270,17 +271,21 @@ class Head:
 
 
 class TorchNetwork:
-    """A module of torch_ref as a ``kinds.Network``.
+    """A module as a ``kinds.Network``: one of torch_ref, which has ``features``.
 
-    Attributes:
-        description: the arguments of ``create_network`` that it was made with.
+    Args:
+        module: the network.
+        description: the arguments of ``create_network`` that it was made with; an attribute, too.
+        engine: that computes it.
+        head: its last linear layer; None: the one that was defined last.
     """
 
     variant = None
 
-    def __init__(self, module: nn.Module, description: Mapping[str, Any], engine: TorchEngine) -> None:
+    def __init__(self, module: nn.Module, description: Mapping[str, Any], engine: TorchEngine,
+                 head: nn.Linear | None = None) -> None:
         self.module, self.description, self.coreset_engine = module, dict(description), engine
-        self.head = Head([layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1])
+        self.head = Head(head or [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1])
         self.num_features = self.head.in_channels
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:

@@ -198,7 +198,7 @@ def _recipe(sources: Sources, device: str, dataset: str, arch: str | None) -> Re
     recipe = recipe_of(network, dataset, device, sources.data.image_size or 32, name)
     if arch is None:
         return dataclasses.replace(recipe, arch=canonical_network(recipe.arch))
-    name = canonical_network(name)
+    name = canonical_network(name, network.framework)
     kept = recipe.width if name == canonical_network(recipe.arch) else None
     return dataclasses.replace(recipe, arch=name, width=int(width) if width else network.overrides.get("width") or kept)
 

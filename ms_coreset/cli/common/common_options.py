@@ -77,7 +77,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by data "
         "set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images; on a CPU 'laptop' for "
         "images of 17 to 32 pixels, 'laptop-100' for CIFAR100, 'lenet' for others)")
-    add(group, "--arch", metavar="NAME", help=f"network (default: the recipe's): {', '.join(list_networks())}")
+    add(group, "--arch", metavar="NAME", help=f"network (default: the recipe's): {', '.join(list_networks())}; or "
+        "timm:NAME, torchvision:NAME with --framework torch, mindcv:NAME with mindspore, where these are installed")
     add(group, "--framework", choices=FRAMEWORKS, help=f"what trains and asks it; on NVIDIA GPUs torch (default: "
         f"{MINDSPORE})")
     add(group, "--width", type=int, metavar="N", help="channels of a ResNet's first stage, units of the mlp's layers")
