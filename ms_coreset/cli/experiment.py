@@ -44,7 +44,7 @@ _OVERLAY_COMMANDS = {"label-noise": "N", "corrupt": "C", "attack": "A"}
 # DeepCore's short names of some of --selection-...
 _SHORT = {"epochs": ["-se"], "lr": ["-slr"], "momentum": ["-sm"], "weight_decay": ["-swd"]}
 # What the study says for the commands of --prepare, too: in their words' place, or where these say nothing.
-_SHARED = ("data", "no_download", "image_size", "bits", "skip_broken")
+_SHARED = ("data", "no_download", "image_size", "bits", "image_column", "label_column", "skip_broken")
 _SHARED_BY_NETWORKS = ("model_dir", "device", "precision", "compile", "framework")
 
 
