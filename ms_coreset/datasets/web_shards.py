@@ -133,7 +133,7 @@ def _part(shards: Sequence[Path], root: Path, columns: Columns) -> Part:
 def _samples(path: Path, changed: int) -> tuple[_Sample, ...]:
     """The samples of a shard, as it was at the time ``changed``."""
     found: list[_Sample] = []
-    with reading(path, "a .tar file that is not compressed, as WebDataset's shards are"), open_file(path) as stream, \
+    with reading(path, ".tar file that is not compressed, as WebDataset's shards are"), open_file(path) as stream, \
             tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in filter(tarfile.TarInfo.isreg, archive):
             if member.issparse():
@@ -176,7 +176,7 @@ def _labels(shards: Sequence[Path], samples: Sequence[Sequence[_Sample]], counts
 def _texts(shards: Sequence[Path], samples: Sequence[Sequence[_Sample]], suffix: str) -> Iterator[str | None]:
     """What the files with a suffix hold, of all samples; each shard is read from its beginning to its end."""
     for path, of_shard in zip(shards, samples, strict=True):
-        with reading(path, "a shard of WebDataset with labels"), open_file(path) as stream:
+        with reading(path, "shard of WebDataset with labels"), open_file(path) as stream:
             for sample in of_shard:
                 begin, size = sample.files.get(suffix, (0, -1))
                 if size > _LARGEST_LABEL:

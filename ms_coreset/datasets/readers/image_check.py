@@ -110,7 +110,7 @@ class Check:
             found: dict[str, dict[int, str]] = {part: {} for part in self._parts}
             for entry in kept["broken"]:
                 place, images = entry["place"], self._parts[entry["part"]]
-                fault = images.faults([place])[0] if type(place) is int and 0 <= place < len(images) else None
+                fault = images.fault(place) if type(place) is int and 0 <= place < len(images) else None
                 if fault is None:
                     return None
                 found[entry["part"]][place] = fault

@@ -109,9 +109,13 @@ class StoredImages(Pictures):
         """Checksum of the source that also tells the times of change, never of pixels."""
         raise NotImplementedError
 
+    def fault(self, place: int) -> str | None:
+        """Why image ``place`` can't be decoded, or None; JPEG files are decoded at an eighth of their size."""
+        return fault_of(self._open(place), self.bits)
+
     def faults(self, places: Sequence[int]) -> list[str | None]:
-        """Why each of these images can't be decoded, or None; JPEG files are decoded at an eighth of their size."""
-        return in_order(lambda place: fault_of(self._open(place), self.bits), places)
+        """The ``fault`` of each of these images."""
+        return in_order(self.fault, places)
 
     def _open(self, place: int) -> AbstractContextManager[Image.Image]:
         raise NotImplementedError
