@@ -296,7 +296,9 @@ def test_mind_records_are_read_by_their_place(tmp_path):
     assert sorted(values(train)) == list(range(11)) and [i % 2 for i in values(train)] == train.labels.tolist()
     assert values(train, [8, 2, 5]) == [values(train)[i] for i in (8, 2, 5)]
     assert train.classes == ("cat", "dog") and values(test) == [20, 21, 22, 23]
-    assert train.file_names()[0] == "toy-train.mindrecord0/0" and train.file_names()[-1] == "toy-train.mindrecord1/4"
+    names = train.file_names()
+    assert names[0] == "toy-train.mindrecord0/0" and names[-1].startswith("toy-train.mindrecord1/")
+    assert len({*names}) == 11
     thirds = quietly("mindrecord", tmp_path / "records", label_column="third")
     assert [i % 3 for i in values(thirds)] == thirds.labels.tolist()
     (tmp_path / "records" / "toy-test.mindrecord").write_bytes(b"no records")
