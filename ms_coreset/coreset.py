@@ -477,11 +477,12 @@ def _by_file(split: Split, paths: Sequence[str], samples: Sequence[str]) -> dict
     depths = sorted({name.count("/") + 1 for name in names})
     for sample, path in zip(samples, paths, strict=True):
         parts = path.replace(os.sep, "/").split("/")
-        ends = ("/".join(parts[-depth:]) for depth in depths)
-        found |= {sample: below[end] for end in ends if end in below}
+        place = next((below[end] for depth in depths if (end := "/".join(parts[-depth:])) in below), None)
+        if place is not None:
+            found[sample] = place
     if not found or len({*found.values()}) < len(found):
-        raise MsCoresetError(f"{'several' if found else 'no'} samples of FiftyOne's data set have a file of {split.name} "
-                             f"such as {names[0]}: their filepath has to end in that")
+        raise MsCoresetError(f"{'several' if found else 'no'} samples of FiftyOne's data set have a file of "
+                             f"{split.name} such as {names[0]}: their filepath has to end in that")
     return found
 
 

@@ -374,8 +374,9 @@ def test_samples_of_fiftyone_are_found_by_their_files(photos, tmp_path, moved):
 
 
 def test_what_is_no_data_set_of_these_files_is_refused(photos):
+    twice = [{"id": str(i), "filepath": f"/{i}/train/a/0.png"} for i in range(2)]
     for samples, message in (([], "no samples of FiftyOne's data set have a file of folder-photos such as train/a/0"),
-                             ([{"id": str(i), "filepath": f"/{i}/train/a/0.png"} for i in range(2)], "several samples")):
+                             (twice, "several samples")):
         with pytest.raises(MsCoresetError, match=message):
             WEIGHED.to_fiftyone(FiftyOne(samples), photos)
     with pytest.raises(MsCoresetError, match="a list is no Dataset of FiftyOne"):

@@ -117,7 +117,7 @@ def test_columns_are_named_where_their_kinds_do_not_tell(hf, tmp_path):
     kinds = hf.ClassLabel(names=["animal", "plant"])
     table(hf, range(3), fine=(hf.ClassLabel(names=["cat", "oak", "fir"]), [0, 1, 2]), coarse=(kinds, [0, 1, 1]),
           name=(hf.Value("string"), ["10", "9", "10"])).save_to_disk(tmp_path / "set")
-    with pytest.raises(MsCoresetError, match="several columns of classes: --label-column names one of fine, coarse$"):
+    with pytest.raises(MsCoresetError, match=r"several columns of classes: --label-column names one of fine, coarse$"):
         quietly("hf", tmp_path / "set")
     assert quietly("hf", tmp_path / "set", label_column="coarse").classes == ("animal", "plant")
     named = quietly("hf", tmp_path / "set", label_column="name")
@@ -188,7 +188,7 @@ def shard(path, files):
             archive.addfile(member, io.BytesIO(content))
 
 
-def samples(places, labels=b"cat dog".split()):
+def samples(places, labels=(b"cat", b"dog")):
     return [file for i in places for file in ((f"{i:03d}.png", png(i)), (f"{i:03d}.cls", labels[i % 2]))]
 
 
@@ -243,7 +243,7 @@ def test_what_is_no_plain_shard_is_one_line(shards, tmp_path):
     for name in ("packed.tar", "cut.tar"):
         with pytest.raises(MsCoresetError, match=f"{name} is not a .tar file that is not compressed"):
             quietly("webdataset", tmp_path / name)
-    with pytest.raises(MsCoresetError, match="no shard of WebDataset, .tar here"):
+    with pytest.raises(MsCoresetError, match=r"no shard of WebDataset, \.tar here"):
         quietly("webdataset", tmp_path / "nothing")
 
 
@@ -269,8 +269,8 @@ def test_select_and_train_on_shards(shards, tmp_path, monkeypatch, capsys):
     with open("kept.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 7 and rows[0]["state"] == "kept" and rows[0]["path"].startswith("toy-train-")
-    assert main([*data, "--coreset", "index/webdataset-shards-moderate-0.6.npz", "--framework", "torch", "--arch", "mlp",
-                 "--epochs", "1", "--validation", "0", "--no-save", "--result", "result.json"], "train") == 0
+    assert main([*data, "--coreset", "index/webdataset-shards-moderate-0.6.npz", "--framework", "torch", "--arch",
+                 "mlp", "--epochs", "1", "--validation", "0", "--no-save", "--result", "result.json"], "train") == 0
     assert json.loads((tmp_path / "result.json").read_text())["last"]["samples"] == 3
 
 
@@ -281,16 +281,14 @@ def test_select_and_train_on_shards(shards, tmp_path, monkeypatch, capsys):
 def test_mind_records_are_read_by_their_place(tmp_path):
     records = pytest.importorskip("mindspore.mindrecord", exc_type=ImportError)
 
-    def write(name, places, shards, **more):
+    def write(name, places, shards):
         writer = records.FileWriter(str(tmp_path / "records" / name), shard_num=shards)
-        writer.add_schema({"image": {"type": "bytes"}, "label": {"type": "string"}, **{column: {"type": "int64"}
-                                                                                       for column in more}}, "toy")
-        writer.write_raw_data([{"image": png(i), "label": ("cat", "dog")[i % 2], **{column: of_each[i] for column, of_each
-                                                                                    in more.items()}} for i in places])
+        writer.add_schema({"image": {"type": "bytes"}, "label": {"type": "string"}, "third": {"type": "int64"}}, "toy")
+        writer.write_raw_data([{"image": png(i), "label": ("cat", "dog")[i % 2], "third": i % 3} for i in places])
         writer.commit()
 
     (tmp_path / "records").mkdir()
-    write("toy-train.mindrecord", range(11), 2, third=[i % 3 for i in range(11)])
+    write("toy-train.mindrecord", range(11), 2)
     write("toy-test.mindrecord", range(20, 24), 1)
     train, test = quietly("mindrecord", tmp_path / "records"), quietly("mindrecord", tmp_path / "records", train=False)
     assert sorted(values(train)) == list(range(11)) and [i % 2 for i in values(train)] == train.labels.tolist()

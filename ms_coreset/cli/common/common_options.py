@@ -15,6 +15,7 @@ from ms_coreset.networks import list_networks
 from ms_coreset.training.dynamics import RECORDS
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes
 from ms_coreset.training.streams import STREAM
+from ms_coreset.training.trackers import TRACKERS
 
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -121,6 +122,13 @@ def add_record_option(group: Group, default: str) -> None:
         f"recorded of every sample in every epoch: {', '.join(RECORDS)}; or {STREAM}: no epochs but the scores over "
         f"time, added up in memory that does not grow with their number (default: {default}; divergence only where the "
         "probabilities of all samples take no more than a gigabyte)")
+
+
+def add_track_option(group: Group) -> None:
+    """Add --track, who gets the numbers of every epoch and run."""
+    add(group, "--track", nargs="+", choices=list(TRACKERS), default=[], help="write the numbers of every epoch and "
+        "run for TensorBoard, Weights & Biases (offline, unless WANDB_MODE says otherwise) or MindInsight, too, into a "
+        "folder of that name beside the results (default: for none)")
 
 
 def add_evidence_options(group: Group, default: str | None = NETWORK, words: str = NETWORK) -> None:
