@@ -51,15 +51,19 @@ def test_tensorboard_has_every_number_at_its_epoch(tmp_path):
 def test_weights_and_biases_keeps_the_run_on_this_machine(tmp_path, monkeypatch):
     wandb = pytest.importorskip("wandb")
     monkeypatch.delenv("WANDB_MODE", raising=False)
-    begun = []
-    begin = wandb.init
-    monkeypatch.setattr(wandb, "init", lambda **options: begun.append(begin(**options)) or begun[-1])
+    begun, begin = [], wandb.init
+
+    def begin_and_watch(**options):
+        run = begin(**options)
+        finish = run.finish
+        run.finish = lambda: begun.append((run.offline, run.name, run.project, dict(run.config))) or finish()
+        return run
+
+    monkeypatch.setattr(wandb, "init", begin_and_watch)
     tell(Hooks(track=("wandb",)), tmp_path)
-    (run,) = begun
-    assert run.offline and (run.name, run.project) == ("toy / mlp", "ms-coreset")
-    assert run.config["recipe"] == {"lr": 0.1} and run.summary["last/accuracy"] == 0.5 and run.summary["loss"] == 1.5
+    assert begun == [(True, "toy / mlp", "ms-coreset", {"recipe": {"lr": 0.1}, "seed": 3})]
     (written,) = (tmp_path / "wandb").glob("offline-run-*/run-*.wandb")
-    assert written.stat().st_size
+    assert all(name in written.read_bytes() for name in (b"loss", b"test_accuracy", b"run/last/accuracy"))
 
 
 @pytest.mark.slow
@@ -103,11 +107,9 @@ def test_a_study_tells_of_its_trainings_and_runs_once(toy, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_writes_beside_its_result(toy, tmp_path, capsys):
+def test_the_command_writes_beside_its_result(toy, tmp_path):
     pytest.importorskip("tensorboard")
     words = [word for name, value in toy.items() for word in (f"--{name}", str(value))]
     assert main(["--dataset", "arrays", *words, "--arch", "mlp", "--track", "tensorboard"], "train") == 0
     assert len([*tmp_path.glob("ckpt/arrays-toy/mlp-torch/tensorboard/*/events.out.*")]) == 1
     assert len(json.loads((tmp_path / "ckpt/arrays-toy/mlp-torch/result.json").read_text())["history"]) == 2
-    assert main(["--dataset", "arrays", *words, "--arch", "mlp", "--track", "x"], "train") == 2
-    assert "invalid choice: 'x'" in capsys.readouterr().err

@@ -68,7 +68,6 @@ class WeightsAndBiases:
 
     def close(self, record: Mapping[str, Any]) -> None:
         self._run.config.update({name: record[name] for name in ("recipe", "seed", "command") if name in record})
-        self._run.summary.update(_numbers(record))
         self._run.finish()
 
 
