@@ -392,10 +392,15 @@ def test_fiftyone_s_own_data_sets_take_the_same_calls(name):
     assert ours == [parameter for parameter in theirs if parameter in ours] and ours[:2] == theirs[:2]
 
 
-def test_the_page_s_programs_run(capsys):
-    pytest.importorskip("datasets")
+@pytest.mark.slow
+def test_the_page_s_programs_run(tmp_path, monkeypatch):
+    for package in ("datasets", "pandas", "pyarrow", "torch"):
+        pytest.importorskip(package, exc_type=ImportError)
+    monkeypatch.chdir(tmp_path)
     page = Path(__file__).resolve().parents[1] / "docs" / "libraries.md"
     names = {}
     for program in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(program, names)
     assert names["network"].score(names["X"], names["y"]) > 0.9 and len(names["kept"]) == len(names["X_kept"]) == 359
+    assert len(names["frame"]) == len(names["part"]) == 359 and os.path.getsize("kept.parquet")
+    assert len(names["fifth"]) == 359 and len(names["shards"]) == 50 and len(names["losses"]) == 2
