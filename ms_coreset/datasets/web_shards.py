@@ -17,7 +17,7 @@ import numpy as np
 
 from ms_coreset.datasets.family import Columns, Loaded, register_dataset
 from ms_coreset.datasets.imagenet import MEAN, STD
-from ms_coreset.datasets.readers.image_files import EXTENSIONS
+from ms_coreset.datasets.readers.image_files import EXTENSIONS, LARGEST_FILE
 from ms_coreset.datasets.readers.records import (
     Label,
     Part,
@@ -107,6 +107,8 @@ class _Images(Records):
 
 
 def _content(path: Path, begin: int, size: int) -> bytes:
+    if size > LARGEST_FILE:
+        raise ValueError(f"more than {LARGEST_FILE:,} bytes")
     with open_file(path) as stream:
         stream.seek(begin)
         return stream.read(size)

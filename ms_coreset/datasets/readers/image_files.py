@@ -28,7 +28,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 SAMPLED = 32  # images that the size of all is told by
 _SMALL, _LARGE = 64, 224
 _BLOCK = 1 << 16  # pixels
-_LARGEST_FILE = 1 << 30  # bytes
+LARGEST_FILE = 1 << 30  # bytes
 _MOST_PIXELS = 1 << 26  # of an image: 200 MB in colour, 800 while a deep one is scaled, for each thread
 # What a file may be, whatever its name says: no format that Pillow hands to another program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -312,10 +312,10 @@ def _white(form: str | None, stored: int, highest: float, bits: int | None) -> i
 
 
 def read_content(path: str | bytes) -> bytes:
-    """The bytes of an image file; raises ``ValueError`` for one of more than ``_LARGEST_FILE``."""
+    """The bytes of an image file; raises ``ValueError`` for one of more than ``LARGEST_FILE``."""
     with open_file(path) as stream:
-        if os.fstat(stream.fileno()).st_size > _LARGEST_FILE:
-            raise ValueError(f"more than {_LARGEST_FILE:,} bytes")
+        if os.fstat(stream.fileno()).st_size > LARGEST_FILE:
+            raise ValueError(f"more than {LARGEST_FILE:,} bytes")
         return read_whole(stream)
 
 
