@@ -313,7 +313,7 @@ class TorchTrainer:
     """Computes a network's gradients and updates it by a recipe; see ``training.loop.Trainer``."""
 
     def __init__(self, network: TorchNetwork, recipe: Recipe, of_samples: bool = False) -> None:
-        self._of_samples = of_samples
+        self._of_samples, self._mixed = of_samples, recipe.amp
         self._module, self._engine, self._clip_norm = network.module, network.coreset_engine, recipe.clip_norm
         self.parameters = [parameter for parameter in network.get_parameters() if parameter.requires_grad]
         self._named = [(parameter.name, parameter._tensor) for parameter in self.parameters]
@@ -326,7 +326,7 @@ class TorchTrainer:
         """(loss, logits, gradients) of a batch; zeros for parameters that the loss does not depend on."""
         tensor, given = self._engine.tensor, np.ones(len(labels)) if weights is None else weights
         loss, logits = backward(self._module, tensor(images), tensor(labels).long(), tensor(given.astype(np.float32)),
-                                len(labels) if self._of_samples else None)
+                                len(labels) if self._of_samples else None, self._mixed)
         return loss, logits, [torch.zeros_like(own) if own.grad is None else own.grad for _, own in self._named]
 
     def update(self, gradients: Sequence[torch.Tensor], learning_rate: float) -> None:

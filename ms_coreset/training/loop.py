@@ -523,9 +523,6 @@ class Trainer(Protocol):
 
 def _trainer_of(network: Any, recipe: Recipe, ranks: Alone, of_samples: bool) -> Trainer:
     if engine_of(network).name == TORCH:
-        if recipe.amp:
-            raise MsCoresetError("recipe: amp is true, but --framework torch trains in float32 only: take --no-amp, or "
-                                 "--framework mindspore")
         return OverRanks(network.trainer(recipe, of_samples), network, ranks, of_samples)
     from ms_coreset.training.step import MindSporeTrainer
 

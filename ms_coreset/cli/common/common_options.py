@@ -108,7 +108,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     add(group, "--whiten", action=argparse.BooleanOptionalAction, default=None, help="the first convolution whitens "
         "the images' patches and stays as it is")
     add(group, "--amp", action=argparse.BooleanOptionalAction, default=None, help="train in mixed precision: float16 "
-        "but for normalisation, with a scaled loss; asked, and written, it is float32 (default: no; MindSpore's only)")
+        "but for normalisation, with a scaled loss, or PyTorch's bfloat16; asked, and written, it is float32 (default: "
+        "no)")
     add(group, "--validation", type=float, metavar="SHARE", help="share of the training samples that chooses the best "
         "epoch (default: the recipe's, 0: the last epoch is taken)")
     add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
