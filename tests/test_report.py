@@ -286,7 +286,7 @@ def test_a_figure_is_text_in_the_colours_of_the_page():
     assert 'aria-label="A &lt;title&gt;. Two lines."' in svg
     assert f"<title>{escape(one_line(name))}</title>" in svg  # under the pointer
     assert re.findall(">([^<]+)</text>", svg) == ["1", "10", "100", "share", *map(str, range(40, 80, 10)), "accuracy",
-                                                  escape(one_line(name)[:21] + "…" if len(one_line(name)) > 22 else one_line(name)), "the other methods"]
+                                                  escape(one_line(name)), "the other methods"]
 
 
 def test_a_figure_is_the_same_whatever_matplotlib_is_told(tmp_path):

@@ -161,7 +161,7 @@ def scatter(series: Sequence[Series], x_label: str, y_label: str) -> Drawing:
             (point,) = axes.plot(one.xs, one.ys, color=LIGHT[one.look.color], linestyle="none", gid=_hint(one.name),
                                  **_marks(one.look, 9 if one.front else 6))
             named.setdefault(one.name if one.front else "the other methods", point)
-        axes.margins(x=0.12)
+        axes.set_xlim(min(one.xs[0] for one in series) / 1.5, max(one.xs[0] for one in series) * 1.5)
         axes.set_title(y_label)
         axes.set_xlabel(x_label)
         _set_ticks(axes.xaxis, log=True)
