@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _ROW = 19
 _TICKS, _APART = 6, 0.085  # ticks that may have names of their own, and how far apart, as a share of the axis
+_MARKED = 20  # points of a line that all have markers
 _SHADES = (0, 0.25, 0.5, 0.75, 1)  # in the key of a heatmap
 _LETTERS = 22  # of a name beside a chart or below it
 
@@ -53,7 +54,7 @@ class Row:
 
 def lines(series: Sequence[Series], x_label: str, y_label: str, references: Sequence[tuple[str, Look, float]] = (),
           log: bool = False) -> Drawing:
-    """Lines with whiskers over a few x values that all series share.
+    """Lines with whiskers; of many points some have a marker.
 
     Args:
         series: what is drawn, each with its x and y values and spreads
@@ -93,8 +94,10 @@ def _line(axes: Axes, series: Series, aside: float = 0) -> Artist:
     if np.isfinite(spreads).any():
         axes.errorbar(series.xs, series.ys, spreads, fmt="none", ecolor=LIGHT[look.color], elinewidth=1.2, capsize=2.5,
                       capthick=1.2, transform=shifted)
+    every = 1 if len(series.xs) <= _MARKED else math.ceil(len(series.xs) / 6)
     (line,) = axes.plot(series.xs, series.ys, color=LIGHT[look.color], linewidth=width, linestyle=(0, look.dash),
-                        transform=shifted, gid=_hint(series.name), **_marks(look, 7 if series.front else 4))
+                        transform=shifted, gid=_hint(series.name), markevery=every,
+                        **_marks(look, 7 if series.front else 4))
     ends = [(y - spread, y + spread) for y, spread in zip(series.ys, np.nan_to_num(spreads), strict=True)]
     axes.update_datalim([(x, y) for x, pair in zip(series.xs, ends, strict=True) for y in pair])
     return line
@@ -200,6 +203,35 @@ def heatmap(names: Sequence[str], matrix: np.ndarray, label: str) -> Drawing:
 def _shade(value: float) -> float:
     """Opacity of a heatmap's cell."""
     return 0.06 + 0.94 * value
+
+
+def scatter_map(places: np.ndarray, kept: np.ndarray, bad: np.ndarray | None, look: Look,
+                labels: tuple[str, str]) -> Drawing:
+    """Dots at ``places`` (m, 2), those of the kept (m,) in a look's colour, those of the bad (m,) with a rim."""
+    with styled():
+        axes = new_axes(330)
+        layers = [("bad", bad, "alarm", 6.5), ("dropped", ~kept, "faint", 3), ("kept", kept, look.color, 3.6)]
+        named = [(name, _dots(axes, places[which], color, size)) for name, which, color, size in layers
+                 if which is not None and which.any()]
+        axes.set_xlabel(labels[0])
+        axes.set_title(labels[1])
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_ticks([])
+        return _with_legend(axes, reversed(named))
+
+
+def _dots(axes: Axes, places: np.ndarray, color: str, size: float) -> Artist:
+    """Dots as one line whose round pieces have next to no length, which takes a fifth of a marker's room in a page."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    ends = places + [1e-6 * np.ptp(places[:, 0]) + 1e-12, 0]
+    codes = np.tile([Path.MOVETO, Path.LINETO], len(places))
+    path = Path(np.stack([places, ends], axis=1).reshape(-1, 2), codes)
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=LIGHT[color], linewidth=size, capstyle="round"))
+    axes.autoscale_view()
+    return Line2D([], [], color=LIGHT[color], marker="o", markersize=size + 1, linestyle="none")
 
 
 def histogram(edges: Sequence[float], everything: Sequence[int], kept: Sequence[int], look: Look, x_label: str,
