@@ -205,33 +205,38 @@ def _shade(value: float) -> float:
     return 0.06 + 0.94 * value
 
 
-def scatter_map(places: np.ndarray, kept: np.ndarray, bad: np.ndarray | None, look: Look,
-                labels: tuple[str, str]) -> Drawing:
-    """Dots at ``places`` (m, 2), those of the kept (m,) in a look's colour, those of the bad (m,) with a rim."""
-    with styled():
-        axes = new_axes(330)
-        layers = [("bad", bad, "alarm", 6.5), ("dropped", ~kept, "faint", 3), ("kept", kept, look.color, 3.6)]
-        named = [(name, _dots(axes, places[which], color, size)) for name, which, color, size in layers
-                 if which is not None and which.any()]
-        axes.set_xlabel(labels[0])
-        axes.set_title(labels[1])
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_ticks([])
-        return _with_legend(axes, reversed(named))
-
-
-def _dots(axes: Axes, places: np.ndarray, color: str, size: float) -> Artist:
-    """Dots as one line whose round pieces have next to no length, which takes a fifth of a marker's room in a page."""
+def scatter_map(places: np.ndarray, kept: np.ndarray, bad: np.ndarray | None, labels: tuple[str, str]) -> Drawing:
+    """Dots at ``places`` (m, 2), those of the kept (m,) in colour, those of the bad (m,) within a ring."""
     from matplotlib.lines import Line2D
+
+    with styled():
+        axes = new_axes(310)
+        if bad is not None:
+            _dots(axes, places[bad], "alarm", 8)
+            _dots(axes, places[bad], "paper", 5.6)
+        _dots(axes, places[~kept], "faint", 3)
+        _dots(axes, places[kept], "accent", 4)
+        axes.autoscale_view()
+        axes.set(xlabel=labels[0], title=labels[1], xticks=[], yticks=[])
+        looks = [("kept", "accent", 5, 0), ("dropped", "faint", 4, 0), ("bad", "alarm", 7, 1.2)]
+        named = [(name, Line2D([], [], marker="o", linestyle="none", color=LIGHT[color], markersize=size,
+                               markeredgewidth=rim, markerfacecolor="none" if rim else LIGHT[color]))
+                 for name, color, size, rim in looks[:2 if bad is None else 3]]
+        return _with_legend(axes, named, 3)
+
+
+def _dots(axes: Axes, places: np.ndarray, color: str, size: float) -> None:
+    """Dots as one line whose round pieces have next to no length, which takes a fifth of a marker's room in a page."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
+    if not len(places):
+        return
     ends = places + [1e-6 * np.ptp(places[:, 0]) + 1e-12, 0]
     codes = np.tile([Path.MOVETO, Path.LINETO], len(places))
     path = Path(np.stack([places, ends], axis=1).reshape(-1, 2), codes)
-    axes.add_patch(PathPatch(path, fill=False, edgecolor=LIGHT[color], linewidth=size, capstyle="round"))
-    axes.autoscale_view()
-    return Line2D([], [], color=LIGHT[color], marker="o", markersize=size + 1, linestyle="none")
+    axes.add_patch(PathPatch(path, fill=False, edgecolor=LIGHT[color], linewidth=size, capstyle="round",
+                             snap=False))
 
 
 def histogram(edges: Sequence[float], everything: Sequence[int], kept: Sequence[int], look: Look, x_label: str,
@@ -271,10 +276,10 @@ def _set_ticks(axis: Axis, values: Sequence[float] = (), log: bool = False) -> N
     axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", MINUS))
 
 
-def _with_legend(axes: Axes, entries: Iterable[tuple[str, Artist]]) -> Drawing:
-    """The drawing with names and their looks, two in a row below the axes."""
+def _with_legend(axes: Axes, entries: Iterable[tuple[str, Artist]], columns: int = 2) -> Drawing:
+    """The drawing with names and their looks in columns below the axes."""
     names, artists = zip(*((_shorten(name), artist) for name, artist in entries), strict=True)
-    axes.figure.legend(artists, names, loc="outside lower left", ncols=2)
+    axes.figure.legend(artists, names, loc="outside lower left", ncols=columns)
     return axes.figure
 
 

@@ -6,10 +6,9 @@ import numpy as np
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.data_map import DataMap
+from ms_coreset.experiment.data_map import SAMPLES, DataMap
 from ms_coreset.experiment.report import charts
 from ms_coreset.experiment.report.markup import Markup, percent, rate_name, tag
-from ms_coreset.experiment.report.palette import BASELINE_LOOK
 from ms_coreset.experiment.report.section_report import SectionReport
 
 _SHOWN = 4  # maps of a section
@@ -30,8 +29,9 @@ def maps(report: SectionReport) -> Markup | None:
             drawn.append(_figure(report, name, seed, coreset, found))
     if not drawn and not notes:
         return None
-    said = tag("p", "Principal components of the features that the first seed's methods looked at: of all samples, or "
-               f"of a sample of them, {rate_name(report.shown_rate)} kept. Bad samples have a red rim.")
+    said = tag("p", "Principal components of the features that the methods looked at, of the first seed, "
+               f"{rate_name(report.shown_rate)} kept; of more than {SAMPLES} samples, {SAMPLES} that were drawn. Bad "
+               "samples, where they are known, are within a red ring.")
     return tag("div", tag("h3", "Map of the data"), said, tag("div", *drawn, class_="grid"), *notes, class_="part")
 
 
@@ -39,9 +39,8 @@ def _figure(report: SectionReport, name: str, seed: int, coreset: Coreset, found
     kept = coreset.keep_mask[found.rows]
     labels = [f"principal component {i}, {percent(share, 1)} % of the variance"
               for i, share in enumerate(found.shares, 1)]
-    look = report.all_looks.get(name, BASELINE_LOOK)
     return report.draw_figure(f"map-{name}", name, f"{_in_words(kept, found.bad)}; seed {seed}.", charts.scatter_map(
-        found.places, kept, found.bad, look, (labels[0], labels[1])))
+        found.places, kept, found.bad, (labels[0], labels[1])))
 
 
 def _in_words(kept: np.ndarray, bad: np.ndarray | None) -> str:
