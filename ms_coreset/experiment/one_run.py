@@ -17,7 +17,8 @@ from ms_coreset.coreset import Coreset
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.evidence import Evidence
-from ms_coreset.experiment.runs import Cell, Run, checksum
+from ms_coreset.experiment.data_map import DataMap
+from ms_coreset.experiment.runs import CURVE, Cell, Run, checksum
 from ms_coreset.experiment.store import Claims, Record
 from ms_coreset.experiment.sweep import Busy
 from ms_coreset.experiment.tally import describe
@@ -146,7 +147,7 @@ class Work:
         n = len(data.split)
         return {"label": data.label, "n": n, "data": data.digest, "normalization": normalization(data.split),
                 "recipe": run.recipe_notes(n), "updates": result.total("updates"),
-                "presented": result.total("presented"), "accuracy": _accuracy(result, costs["last"], run.recipe),
+                "presented": result.total("presented"), "accuracy": _accuracy(result, costs["last"], run.recipe), "learning": _learning(result),
                 "seconds": {"train": costs["seconds"]}, "peak_mb": {"train": costs["peak_mb"]}}
 
     def _coreset(self, run: Run, data: Data) -> Coreset:
@@ -175,6 +176,7 @@ class Work:
             ranking = choice.choose(evidence, Request(wanted[0][0], run.balance, run.cell.seed))
         costs = {"seconds": {**costs["seconds"], **steps.seconds}, "peak_mb": {**costs["peak_mb"], **steps.peak_mb},
                  "base_accuracy": costs["base_accuracy"]}
+        notes = {"costs": costs, "map": self._draw_map(run.cell, evidence, data)}
         for rate, other in wanted:
             try:
                 coreset = ranking if rate == wanted[0][0] else truncate(ranking, evidence.groups, rate)
@@ -182,14 +184,26 @@ class Work:
                 if rate == run.rate:
                     raise
                 continue
-            self._save(coreset, other, data, costs)
+            self._save(coreset, other, data, notes)
 
-    def _save(self, coreset: Coreset, run: Run, data: Data, costs: Costs) -> None:
+    def _draw_map(self, cell: Cell, evidence: Evidence, data: Data) -> str | None:
+        """The file, in the study's folder, of the map of the features that were looked at; None without features."""
+        name = f"maps/{cell.dataset}-{checksum([cell.pool, cell.pool_seed, cell.seed, cell.arch, cell.base()])}.npz"
+        if evidence.features is None:
+            return None
+        if not (self._folder / name).is_file():
+            drawn = DataMap.of(evidence.features, data.split.bad)
+            if drawn is None:
+                return None
+            (drawn if data.places is None else drawn.within(data.places)).save(self._folder / name)
+        return name
+
+    def _save(self, coreset: Coreset, run: Run, data: Data, told: Mapping[str, Any]) -> None:
         if data.places is not None:
             coreset = coreset.within(data.places, len(data.whole))
         notes = {"dataset": run.cell.dataset, "pool": run.cell.pool, "pool_seed": run.cell.pool_seed,
                  "arch": run.cell.asked, "perturbation": data.whole.manifest, "data": data_identity(data.whole),
-                 "costs": costs}
+                 **told}
         replace(coreset, manifest={**coreset.manifest, **notes}).save(self._folder / "indices" / _file_name(run))
 
     def _gather(self, cell: Cell, choice: Choice, data: Data) -> tuple[Evidence, Costs]:
@@ -221,6 +235,17 @@ def _accuracy(result: TrainingResult, last: Mapping[str, Any], recipe: Recipe) -
     assert best is not None  # in a study every training is tested
     return {"last": last["accuracy"], "best": best.get("test_accuracy"), "best_epoch": best["epoch"],
             "chosen_by": "validation share" if recipe.validation else "test split", "per_class": last["per_class"]}
+
+
+def _learning(result: TrainingResult) -> dict[str, list] | None:
+    """Test accuracy after how many updates, of at most ``CURVE`` epochs; None where no epoch was tested."""
+    updates = np.cumsum([entry.get("updates", 0) for entry in result.history]).tolist()
+    tested = [(at, round(entry["test_accuracy"], 5)) for at, entry in zip(updates, result.history, strict=True)
+              if "test_accuracy" in entry]
+    if not tested:
+        return None
+    shown = np.unique(np.linspace(0, len(tested) - 1, min(CURVE, len(tested))).round().astype(int))
+    return {"updates": [tested[i][0] for i in shown], "accuracy": [tested[i][1] for i in shown]}
 
 
 def _shares(coreset: Coreset, whole: Split) -> dict[str, Any]:
