@@ -197,8 +197,8 @@ def by_hand(balance):
         "prototype": (16 * N * D, 160 * N * D * C + 2 * N * D),  # some steps of as many clusters as classes
         "semdedup": (16 * N * D, 160 * N * D + N * N * D),  # one cluster
         "saturated_coverage": (kernel + 8 * m * m, pools * m * m * (D + C)),
-        **dict.fromkeys(("graph_cut", "sum_redundancy"), (kernel, 8 * N * D * C)),
-        **dict.fromkeys(("disparity_sum", "disparity_min"), (kernel, 2 * pools * m * k * (D + C))),
+        "graph_cut": (kernel, 8 * N * D * C),
+        **dict.fromkeys(("disparity_sum", "disparity_min", "sum_redundancy"), (kernel, 2 * pools * m * k * (D + C))),
         **dict.fromkeys(("feature_based", "max_coverage"), (copy + 40 * m, 8 * N * D)),
         "set_coverage": (copy + 8 * m, one_by_one),
         "targeted_facility_location": (by_features + 8 * m * D + 8 * m * m, pools * m * m * (D + C)),

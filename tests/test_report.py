@@ -20,9 +20,9 @@ import ms_coreset as mc
 from benchmarks import published
 from ms_coreset.cli import main
 from ms_coreset.experiment.report import write_report
-from ms_coreset.experiment.report.canvas import Canvas, _dashes
-from ms_coreset.experiment.report.charts import Scale
+from ms_coreset.experiment.report import charts
 from ms_coreset.experiment.report.difficulty import difficulty
+from ms_coreset.experiment.report.drawing import Figure
 from ms_coreset.experiment.report.markup import (
     MISSING,
     Markup,
@@ -34,7 +34,7 @@ from ms_coreset.experiment.report.markup import (
     with_sign,
     with_spread,
 )
-from ms_coreset.experiment.report.palette import DARK, LIGHT, looks
+from ms_coreset.experiment.report.palette import DARK, GRAY_LOOK, LIGHT, looks
 from ms_coreset.experiment.report.section_report import leaders
 from ms_coreset.experiment.report.sheets import wanted_order
 from ms_coreset.experiment.report.statistics import (
@@ -45,6 +45,7 @@ from ms_coreset.experiment.report.statistics import (
     places,
 )
 from ms_coreset.experiment.report.study import Study, read_plan
+from ms_coreset.terminal import one_line
 
 ROOT = Path(__file__).resolve().parents[1]
 N, CLASSES = 200, 4
@@ -243,19 +244,6 @@ def test_numbers_keep_their_shape():
     assert [seconds_name(value) for value in (0.0123, 1.5, 93.14, 1204.2)] == ["0.012", "1.50", "93.1", "1,204"]
 
 
-@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
-def test_ticks_are_few_and_within_the_scale(low, span):
-    scale = Scale(low, low + span, 0, 100)
-    ticks = scale.ticks()
-    assert len(ticks) <= 7
-    assert all(-1e-6 <= scale(tick) <= 100 + 1e-6 for tick in ticks)
-
-
-def test_logarithmic_ticks():
-    assert Scale(0.9, 150, 0, 1, log=True).ticks() == pytest.approx([1, 3, 10, 30, 100])
-    assert Scale(1, 100, 0, 10, log=True)(10) == pytest.approx(5)
-
-
 def test_looks_tell_56_methods_apart():
     found = [(look.color, look.marker) for look in looks(map(str, range(56))).values()]
     assert len(set(found)) == 56
@@ -279,35 +267,42 @@ def test_colors_stand_out_from_their_ground(colors):
         assert contrast(colors[role], colors["paper"]) >= 4.5, role
 
 
-def test_dashes_cover_the_pattern_over_corners():
-    pieces = _dashes([(0, 0), (3, 0), (10, 0)], (4, 2))
-    assert pieces == [[(0, 0), (3, 0), (4.0, 0.0)], [(6.0, 0.0), (10, 0)]]
+def drawn(name="a name"):
+    """A figure of two lines, one of them gray."""
+    look = looks(["one"])["one"]
+    series = [charts.Series(name, look, [1, 10, 100], [50.0, 60.0, 75.0], [1.0, None, 2.0]),
+              charts.Series("gray", GRAY_LOOK, [1, 10, 100], [40.0, 41.0, 42.0], [None] * 3, front=False)]
+    return Figure("1-test", "A <title>", "Two lines.", charts.lines(series, "share", "accuracy", log=True))
 
 
-def test_a_canvas_is_the_same_drawing_as_svg_and_png():
-    from io import BytesIO
+def test_a_figure_is_text_in_the_colours_of_the_page():
+    name = "$a_1$ <b> \x00\u202e\N{GREEK SMALL LETTER ALPHA}\N{CJK UNIFIED IDEOGRAPH-6570}"
+    svg = drawn(name).svg()
+    parsed = Tables(svg)
+    roles = {f"{letter}-{role}" for letter in "fs" for role in LIGHT}
+    for element, attributes in parsed.elements:
+        assert not {"style", "fill", "stroke", "font-family", "clip-path", "width"} & attributes.keys()
+        assert element not in ("text", "use") or set(attributes["class"].split()) <= roles
+    assert 'aria-label="A &lt;title&gt;. Two lines."' in svg
+    assert f"<title>{escape(one_line(name))}</title>" in svg  # under the pointer
+    assert re.findall(">([^<]+)</text>", svg) == ["1", "10", "100", "share", *map(str, range(40, 80, 10)), "accuracy",
+                                                  escape(one_line(name)), "the other methods"]
 
-    from PIL import Image
 
-    canvas = Canvas(40, 20)
-    canvas.box(0, 0, 20, 20, "c1")
-    for place, shape in enumerate(("circle", "square", "cross", "plus", "down")):
-        canvas.marker(24 + 3 * place, 10, shape, "c2", 2, hint="<x>")
-    canvas.line([(0, 0), (40, 20)], "ink", 1, (2, 2))
-    canvas.text(20, 15, "\N{MINUS SIGN}1 <", anchor="middle", bold=True)
-    drawn = canvas.svg('a "drawing"')
-    assert 'aria-label="a &quot;drawing&quot;"' in drawn
-    assert "&lt;x&gt;" in drawn
-    assert "\N{MINUS SIGN}1 &lt;" in drawn
-    image = Image.open(BytesIO(canvas.png(scale=2)))
-    assert image.size == (80, 40)
-    assert image.getpixel((10, 30)) == tuple(int(LIGHT["c1"][i:i + 2], 16) for i in (1, 3, 5))
-    titled = Image.open(BytesIO(canvas.png("a title", scale=2)))
-    above = titled.height - 40
-    assert titled.width == 80
-    assert above >= 20
-    assert np.array_equal(np.asarray(titled)[above:], np.asarray(image))
-    assert np.asarray(titled)[:above].min() < 128  # there is ink
+def test_a_figure_is_the_same_whatever_matplotlib_is_told(tmp_path):
+    import matplotlib
+
+    figure = drawn()
+    for kind in ("png", "pdf"):
+        figure.save(tmp_path / "first", kind)
+    with matplotlib.rc_context({"axes.facecolor": "red", "font.size": 30, "lines.linewidth": 9}):
+        again = drawn()
+        assert again.svg() == figure.svg()
+        for kind in ("png", "pdf"):
+            again.save(tmp_path / "again", kind)
+            first, second = ((tmp_path / folder / f"1-test.{kind}").read_bytes() for folder in ("first", "again"))
+            assert first == second
+    assert second.startswith(b"%PDF") and b"Two lines" not in second
 
 
 # reading a study
@@ -656,6 +651,9 @@ def test_every_figure_and_table_has_words(study):
     assert page.count("<figcaption>") == page.count("<figure>") == len(figures)
     assert all(caption for caption, _ in parsed.tables)
     assert page.count("<caption>") == page.count("<table>")
+    names = re.findall(' id="(.*?)"', page)
+    assert len(names) == len(set(names))
+    assert {f"#{name}" for name in names} >= set(re.findall('<use[^>]* href="(.*?)"', page)) != set()
 
 
 def test_the_page_says_how_to_repeat_it(study):
@@ -765,15 +763,24 @@ def test_without_the_data_the_page_says_what_is_missing(study):
 
 
 def test_the_command_writes_the_page_and_the_pictures(study):
-    done = subprocess.run([sys.executable, str(ROOT / "scripts/report.py"), str(study), "--png", "--output",
-                           str(study / "page.html")], cwd=study, text=True, capture_output=True, timeout=120)
+    command = [sys.executable, str(ROOT / "scripts/report.py"), str(study), "--png", "--pdf", "--output",
+               str(study / "page.html")]
+    done = subprocess.run(command, cwd=study, text=True, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     page = (study / "page.html").read_text(encoding="utf-8")
-    pictures = sorted((study / "page-figures").glob("*.png"))
-    assert len(pictures) == page.count("<svg")
-    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    for kind, start in (("png", b"\x89PNG"), ("pdf", b"%PDF")):
+        pictures = sorted((study / "page-figures").glob(f"*.{kind}"))
+        assert len(pictures) == page.count("<svg")
+        assert all(picture.read_bytes().startswith(start) for picture in pictures)
+        assert f"{len(pictures)} {kind.upper()} files" in done.stdout
     assert "report.py" in page
-    assert str(len(pictures)) in done.stdout
+
+
+def test_without_matplotlib_a_line_says_what_to_install(study, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main([str(study)], "report") == 2
+    assert capsys.readouterr().err == 'error: a report is drawn by matplotlib: pip install "ms-coreset[report]"\n'
+    assert not (study / "report.html").exists()
 
 
 def test_sheets_show_what_is_named(tmp_path):

@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     found = find_duplicates(job)
     name = job.sources.data.name_in_files
     loaded = {"dataset": job.sources.data.name, "image-size": arguments.image_size, "bits": arguments.bits,
+              "image-column": arguments.image_column, "label-column": arguments.label_column,
               "skip-broken": arguments.skip_broken or None}
     files = write_duplicates(found, arguments.save, name=name, command=shlex.join(["duplicates", *arguments.typed]),
                              loading={option: value for option, value in loaded.items() if value is not None})

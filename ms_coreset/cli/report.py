@@ -19,6 +19,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     options.add_argument("study", metavar="FOLDER", help="folder of the study, with its runs.jsonl")
     add(options, "--output", metavar="FILE", help="the page (default: report.html in the study's folder)")
     add(options, "--png", action="store_true", help="also write each figure as PNG, to <page>-figures/")
+    add(options, "--pdf", action="store_true", help="also write each figure as PDF there, without its title, for papers")
     add(options, "--markdown", metavar="FILE", help="also write the tables of accuracy, of bad samples kept and "
         "of their difficulty, as Markdown")
     add(options, "--data", default="data", metavar="DIR", help="folder that holds the data sets, for the images shown "
@@ -37,13 +38,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Run the command."""
     made = write_report(arguments.study, output=arguments.output, data=arguments.data, rate=arguments.rate,
                         accuracy=arguments.accuracy, sheets=arguments.sheets, png=arguments.png,
-                        markdown=arguments.markdown, command=_repetition(arguments))
+                        pdf=arguments.pdf, markdown=arguments.markdown, command=_repetition(arguments))
     say(f"{made.path}: {made.sections} section{'s' * (made.sections != 1)}, {made.figures} figures, "
         f"{made.path.stat().st_size:,} bytes")
     if arguments.markdown:
         say(f"{arguments.markdown}: the tables")
-    if arguments.png:
-        say(f"{made.path.with_name(f'{made.path.stem}-figures')}: {made.figures} PNG files")
+    for kind in [kind for kind in ("png", "pdf") if getattr(arguments, kind)]:
+        say(f"{made.path.with_name(f'{made.path.stem}-figures')}: {made.figures} {kind.upper()} files")
 
 
 def _repetition(arguments: argparse.Namespace) -> str:
@@ -55,4 +56,4 @@ def _repetition(arguments: argparse.Namespace) -> str:
     said += ["--markdown", arguments.markdown] if arguments.markdown else []
     said += ["--data", arguments.data] if arguments.data != "data" else []
     said += ["--sheets", *arguments.sheets] if arguments.sheets is not None else []
-    return f"{arguments.called} {shlex.join(said + ['--png'] * arguments.png)}"
+    return f"{arguments.called} {shlex.join(said + ['--png'] * arguments.png + ['--pdf'] * arguments.pdf)}"

@@ -17,6 +17,7 @@ from ms_coreset.training.sampling import Sampling
 
 PROTOCOLS = ("epochs", "iterations")
 WHOLE = "full"
+CURVE = 60  # points of a learning curve that a record holds, at most
 MOST_RUNS = 100_000  # of a study: its lists must not multiply to any amount of memory
 
 

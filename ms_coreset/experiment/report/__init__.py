@@ -1,12 +1,11 @@
-"""The report of a study: one self-contained HTML page, and its figures as PNG files."""
+"""The report of a study: one self-contained HTML page, and its figures as files."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.report.charts import Figure
 from ms_coreset.experiment.report.page import page
 from ms_coreset.experiment.report.section_report import SectionReport, shared_looks
 from ms_coreset.experiment.report.sheets import Sheets
@@ -34,7 +33,8 @@ class Report:
 
 def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None = None, data: str | os.PathLike = "data",
                  rate: float | None = None, accuracy: str = "last", sheets: Sequence[str] | None = None,
-                 png: bool = False, markdown: str | os.PathLike | None = None, command: str = "report") -> Report:
+                 png: bool = False, pdf: bool = False, markdown: str | os.PathLike | None = None,
+                 command: str = "report") -> Report:
     """Write the report of a study's folder: like the command ``report``, with its defaults.
 
     Args:
@@ -44,7 +44,8 @@ def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None =
         rate: rate of the figures that show a single rate; None: in each section the rate with most finished runs
         accuracy: which test accuracy to report, of the "last" or of the "best" epoch
         sheets: methods to show images of; None: some of each section, see ``sheets.Sheets``
-        png: whether every figure is also written to the folder ``<output without suffix>-figures``
+        png: whether every figure is also written to the folder ``<output without suffix>-figures``, below its title
+        pdf: whether every figure is also written there for papers, without a title
         markdown: file for the tables of accuracy, of bad samples kept and of difficulty, see ``tables``; None: none
         command: the command that the page names as its origin
 
@@ -52,7 +53,8 @@ def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None =
         A ``Report``.
 
     Raises:
-        MsCoresetError: if the folder is no study, and if no section has a finished run at ``rate``.
+        MsCoresetError: if the folder is no study, if no section has a finished run at ``rate``, and where matplotlib
+            is not installed.
     """
     found, path = Study.read(study, accuracy), Path(output or Path(study) / "report.html")
     sections = found.sections()
@@ -70,13 +72,8 @@ def write_report(study: str | os.PathLike, *, output: str | os.PathLike | None =
     if markdown:
         with atomic_write(markdown, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(tables(sections, [report.difficulty for report in reports]))
-    if png:
-        _write_pngs(figures, path.with_name(f"{path.stem}-figures"))
+    folder = path.with_name(f"{path.stem}-figures")
+    for kind in [kind for kind, wanted in (("png", png), ("pdf", pdf)) if wanted]:
+        for figure in figures:
+            figure.save(folder, kind)
     return Report(path, len(sections), len(figures))
-
-
-def _write_pngs(figures: Iterable[Figure], folder: Path) -> None:
-    for figure in figures:
-        stem = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in figure.name)
-        with atomic_write(folder / f"{stem}.png") as stream:
-            stream.write(figure.canvas.png(figure.title))

@@ -22,7 +22,7 @@ from ms_coreset.experiment.report.markup import (
 )
 from ms_coreset.experiment.report.parts import parts
 from ms_coreset.experiment.report.section_report import SectionReport
-from ms_coreset.experiment.report.statistics import mean_and_deviation
+from ms_coreset.experiment.report.statistics import mean_and_deviation, paired_difference
 from ms_coreset.experiment.report.study import BASELINE, CONFIGURATION, Run, Section, Study, spell
 from ms_coreset.experiment.report.style import STYLE
 
@@ -104,18 +104,27 @@ def _header(study: Study, reports: Sequence[SectionReport], names: Sequence[str]
 
 
 def finding(report: SectionReport) -> str | None:
-    """The best mean of a section's detail rate in a sentence, or None."""
-    if report.rate is None:
+    """The best mean of a section's detail rate in a sentence, or None.
+
+    It is called the highest only where its interval tells it from random; see ``statistics.paired_difference``.
+    """
+    if report.rate is None or not report.methods_here:
         return None
     section, rate = report.section, report.rate
-    methods = [name for name in section.compared if section.cell(name, rate)]
-    if not methods:
-        return None
-    found = {name: mean_and_deviation(list(section.accuracies(name, rate).values())) for name in methods}
-    best = max(methods, key=lambda name: found[name][0])
-    seeds = count(len(section.accuracies(best, rate)), "seed")
-    said = f"with {rate_name(rate)} kept, {best} is highest, {with_spread(*found[best])} % over {seeds}"
-    return said + (f" (random {with_spread(*found[BASELINE])} %)" if BASELINE in found and best != BASELINE else "")
+    accuracies = {name: section.accuracies(name, rate) for name in report.methods_here}
+    found = {name: with_spread(*mean_and_deviation(list(values.values()))) for name, values in accuracies.items()}
+    best = max(accuracies, key=lambda name: mean_and_deviation(list(accuracies[name].values()))[0])
+    told = f"{found[best]} % over {count(len(accuracies[best]), 'seed')}"
+    kept = f"with {rate_name(rate)} kept"
+    if BASELINE not in found:
+        return f"{kept}, the best mean is {best}'s, {told}; there is no random to tell it from"
+    if best == BASELINE:
+        return f"{kept}, no mean is above random's, {told}"
+    gain = paired_difference(accuracies[best], accuracies[BASELINE])
+    if gain is not None and gain.decided == 1:
+        return f"{kept}, {best} is highest, {told} (random {found[BASELINE]} %)"
+    return (f"{kept}, the best mean is {best}'s, {told}, which these seeds do not tell from random's, "
+            f"{found[BASELINE]} %")
 
 
 def _unreadable(study: Study) -> Markup | None:

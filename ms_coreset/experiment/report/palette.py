@@ -15,23 +15,23 @@ DARK = {"paper": "#15181c", "panel": "#1d2126", "ink": "#e7e9ec", "muted": "#a3a
         "faint": "#5b636d", "accent": "#63b3f0", "alarm": "#ff8a80",
         "c1": "#63b3f0", "c2": "#ff9552", "c3": "#3cc79c", "c4": "#eb93c4", "c5": "#ecb73c", "c6": "#9bdcff",
         "c7": "#b7a1ee"}
-MARKERS = ("circle", "square", "triangle", "diamond", "cross", "pentagon", "plus", "down")
+MARKERS = ("o", "s", "^", "D", "x", "p", "+", "v")
 DASHES = ((), (6, 2), (2, 2), (8, 2, 2, 2))
 COLORS = 7
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn: roles of ``LIGHT``, one of ``MARKERS``, lengths of dash and gap."""
+    """How a method is drawn: roles of ``LIGHT``, one of ``MARKERS``, lengths of dash and gap, as matplotlib has them."""
 
     color: str
     marker: str
     dash: tuple = ()
 
 
-BASELINE_LOOK = Look("ink", "cross", (3, 3))
-WHOLE_LOOK = Look("muted", "plus", (1, 3))
-GRAY_LOOK = Look("faint", "circle")
+BASELINE_LOOK = Look("ink", "x", (3, 3))
+WHOLE_LOOK = Look("muted", "+", (1, 3))
+GRAY_LOOK = Look("faint", "o")
 
 
 def looks(names: Iterable[str]) -> dict[str, Look]:

@@ -6,14 +6,15 @@ import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.report.canvas import Canvas
-from ms_coreset.experiment.report.charts import Figure, Row
+from ms_coreset.experiment.report.charts import Row
 from ms_coreset.experiment.report.difficulty import Difficulty, difficulty
+from ms_coreset.experiment.report.drawing import Figure
 from ms_coreset.experiment.report.markup import (
     MISSING,
     Markup,
@@ -27,6 +28,9 @@ from ms_coreset.experiment.report.statistics import (
     mean_and_deviation,
 )
 from ms_coreset.experiment.report.study import BASELINE, Run, Section, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 Value = Callable[[Run], float | None]  # of a run
 LEADERS = 5  # methods that stand out where there are more than ``DISTINCT``
@@ -120,10 +124,10 @@ class SectionReport:
                 self.unread.append(str(error))
         return found
 
-    def draw_figure(self, name: str, title: str, description: str, canvas: Canvas) -> Markup:
-        figure = Figure(f"{self.number}-{name}", title, description, canvas)
+    def draw_figure(self, name: str, title: str, description: str, drawing: Drawing) -> Markup:
+        figure = Figure(f"{self.number}-{name}", title, description, drawing)
         self.figures.append(figure)
-        return tag("figure", tag("figcaption", title), canvas.svg(f"{title}. {description}"))
+        return tag("figure", tag("figcaption", title), figure.svg())
 
     def spread_row(self, name: str, shares: Sequence[float], unit: str = "") -> Row:
         """A method's mean share in per cent, with one standard deviation to each side."""

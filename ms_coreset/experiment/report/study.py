@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 from collections import defaultdict
@@ -13,7 +14,8 @@ from typing import Any, TypeGuard, TypeVar
 
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.runs import require_few
+from ms_coreset.experiment.data_map import DataMap
+from ms_coreset.experiment.runs import CURVE, require_few
 from ms_coreset.experiment.store import RUNS
 from ms_coreset.files import read_file
 from ms_coreset.kinds import FilePath
@@ -56,6 +58,7 @@ class Run:
     updates: int | None = None
     presented: int | None = None
     accuracy: dict = field(default_factory=dict)
+    learning: dict | None = None
     bad: dict | None = None
     per_class: list | None = None
     seconds: dict = field(default_factory=dict)
@@ -116,6 +119,16 @@ def _are_shares(value: Any) -> bool:
                                    for one in (value, *kinds.values()))
 
 
+def _is_curve(value: Any) -> bool:
+    """Whether it tells test accuracies, in [0, 1], after ascending numbers of updates."""
+    updates, accuracy = (value.get(name) for name in ("updates", "accuracy")) if _is_dict(value) else (None, None)
+    if not (isinstance(updates, list) and isinstance(accuracy, list) and 0 < len(updates) == len(accuracy) <= CURVE):
+        return False
+    return all(_is_number(entry) for entry in updates + accuracy) and (
+        0 < updates[0] and all(one < other for one, other in itertools.pairwise(updates))
+        and all(0 <= entry <= 1 for entry in accuracy))
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -127,6 +140,7 @@ _CHECKS = {
     **dict.fromkeys(_TEXTS, _is_text), **dict.fromkeys(_DICTS, _is_dict),
     **dict.fromkeys(("seconds", "peak_mb"), _holds_numbers),
     **dict.fromkeys(("n", "k", "pool", "updates", "presented", "base_accuracy"), _is_number), "bad": _are_shares,
+    "learning": _is_curve,
     "sampler": lambda value: isinstance(value, bool),
     "command": lambda value: isinstance(value, list | str),
     "per_class": lambda value: isinstance(value, list) and value and all(map(_is_number, value)),
@@ -214,12 +228,25 @@ class Study:
         """The ``Coreset`` that a run wrote; raises ``MsCoresetError`` naming the file when it can't be had."""
         if run.indices is None:
             raise MsCoresetError(f"the run of {run.method}, seed {run.seed}, names no coreset file")
-        if Path(run.indices).is_absolute() or ".." in Path(run.indices).parts:
-            raise MsCoresetError(f"{run.indices}: a run's coreset file lies in the study's folder")
-        coreset = Coreset.load(self.folder / run.indices)
+        coreset = Coreset.load(self._inside(run.indices, "a run's coreset file"))
         if run.k is not None and len(coreset) != run.k:
             raise MsCoresetError(f"{run.indices} holds {len(coreset)} samples, the run says {run.k}")
         return coreset
+
+    def data_map(self, coreset: Coreset) -> DataMap | None:
+        """The map of the data that a coreset was chosen from; None where it names none.
+
+        Raises:
+            MsCoresetError: naming the file, when it can't be had.
+        """
+        name = coreset.manifest.get("map")
+        return DataMap.load(self._inside(name, "the map of the data"), coreset.n) if isinstance(name, str) else None
+
+    def _inside(self, name: str, what: str) -> Path:
+        """The path of a file that the study's own files name."""
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise MsCoresetError(f"{name}: {what} lies in the study's folder")
+        return self.folder / name
 
     def sections(self) -> list[Section]:
         """``Section`` objects, in the order their first runs were written."""

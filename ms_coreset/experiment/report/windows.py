@@ -25,7 +25,7 @@ def windows(report: SectionReport) -> Markup | None:
                      [None] * len(begin))
               for name, (_, (begin, accuracy)) in curves.items()]
     title = f"Windows of the ranking, {rate_name(report.shown_rate)} kept"
-    chart = charts.lines(series, "where the window begins, % of the ranking from the highest score on",
+    chart = charts.lines(series, "where the window begins, % from the highest score on",
                          "accuracy of a window's classifier, %")
     drawn = report.draw_figure("windows", title, "; ".join(_in_words(one) for one in series) + ".", chart)
     rows = [[name, seed, f"{100 * x:.4g}", f"{100 * y:.2f}"] for name, (seed, curve) in curves.items()

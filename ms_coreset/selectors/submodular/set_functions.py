@@ -34,7 +34,10 @@ _FIRST_LOOK, _SAMPLED = 4, 64  # picks before that share is first looked at; ele
 
 
 class SetFunction(Protocol):
-    """What the maximizers require of a set function; see the module's docstring."""
+    """What the maximizers require of a set function; see the module's docstring.
+
+    One that is ``monotone`` (a class attribute, where it is True) has no gains below 0, so that a gain of 0 stays.
+    """
 
     @property
     def batch(self) -> int | None:
@@ -234,7 +237,7 @@ class GraphCut:
     negative as S grows.
     """
 
-    batch = 128
+    batch: int | None = 128
 
     def __init__(self, similarity: WholeSimilarity, lam: float = 1.0) -> None:
         self._similarity, self._own = similarity, similarity.diagonal()
@@ -253,6 +256,22 @@ class GraphCut:
     def from_all(self) -> FromAll:
         """The same function, of an S that holds all elements and shrinks."""
         return FromAll(self._similarity, self._before, self._own)
+
+
+class SumRedundancy(GraphCut):
+    """``GraphCut`` with a lam of 0, of which every pick lowers all gains: they are kept, by a row a pick."""
+
+    batch = None
+
+    def __init__(self, similarity: WholeSimilarity) -> None:
+        super().__init__(similarity, lam=0.0)
+        self._gains = self._before.copy()
+
+    def gains(self, places: np.ndarray) -> np.ndarray:
+        return self._gains[places]
+
+    def add(self, place: int) -> None:
+        self._gains -= 2 * self._similarity.rows(np.array([place]))[0]
 
 
 class FromAll:
