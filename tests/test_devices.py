@@ -41,6 +41,8 @@ UNTOLD = {
     **dict.fromkeys(("mindspore.Tensor", "mindspore.Parameter", "mindspore.ParameterTuple"), "data, no operation"),
     "mindspore.float32": "a type", "mindspore.__version__": "a text",
     "mindspore.save_checkpoint": "of the host", "mindspore.train.checkpoint_pb2.Checkpoint": "of the host",
+    **dict.fromkeys(("mindspore.dataset.MindDataset", "mindspore.dataset.SubsetSampler",
+                     "mindspore.mindrecord.FileReader"), "of the host"),
     "mindspore.dataset.GeneratorDataset": "of the host", "mindspore.dataset.config.get_prefetch_size": "of the host",
     "mindspore.dataset.config.set_prefetch_size": "of the host",
     "mindspore.device_context": "asked of the device that it is for", "mindspore.get_current_device": "of no device",
@@ -62,6 +64,7 @@ LIMITED = {
 # Names that are announced to change after 2.9, and what of it concerns us.
 CHANGING = {
     "mindspore.nn.BatchNorm2d": "momentum: test_training would notice",
+    "mindspore.nn.Dropout": "arguments that are not given: mindcv's are looked for, and replaced",
     **dict.fromkeys(("mindspore.nn.Conv2d", "mindspore.nn.MaxPool2d", "mindspore.nn.Dense", "mindspore.nn.HSigmoid",
                      "mindspore.nn.HSwish"), "names or arguments go: no network could be built"),
     **dict.fromkeys(("mindspore.nn.AvgPool2d", "mindspore.nn.Flatten", "mindspore.nn.SiLU", "mindspore.nn.Sigmoid",
