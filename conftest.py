@@ -15,6 +15,10 @@ collect_ignore = [] if MINDSPORE else [f"tests/test_{name}.py" for name in (
     "extending", "extraction", "faults", "held_out", "identity", "jobs", "networks", "reproducible", "robust_cli",
     "training", "trust", "tutorial", "default_selection")]
 
+# Networks that repeat the blocks of a smaller one: their slow tests are for before a release.
+DEEPER = {"mobilenet_v3_large", "preact_resnet34", "preact_resnet50", "resnet34", "resnet101", "resnet152", "vgg13",
+          "vgg16", "vgg19", "wide_resnet101_2", "wrn16_8", "wrn28_10"}
+
 # What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and press it on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -29,7 +33,10 @@ def pytest_report_header():
     return None if MINDSPORE else f"MindSpore is not installed: left out are tests that need it, {left_out}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses by these markers
 def pytest_collection_modifyitems(items):
     for item in items:
+        if item.get_closest_marker("slow") and hasattr(item, "callspec") and item.callspec.params.get("name") in DEEPER:
+            item.add_marker(pytest.mark.exhaustive)
         if not MINDSPORE and item.get_closest_marker("mindspore"):
             item.add_marker(pytest.mark.skip(reason="MindSpore is not installed"))

@@ -5,16 +5,14 @@
 Needs PyTorch and the peers' arrays (see parity_tests/peer_cases.py); takes a minute.
 """
 
-import inspect
 import re
 import sys
-import textwrap
 from pathlib import Path
 
 from ms_coreset.selectors import METHODS, RULES, SCORES
 from ms_coreset.selectors.catalogue import QUOTAS
+from ms_coreset.selectors.docstrings import parts_of
 
-_DOC_SECTION = re.compile(r"^(Args|Returns|Raises):\n((?:    .*(?:\n|$)|\n(?=    ))+)", re.MULTILINE)
 TARGET = Path(__file__).with_name("methods.md")
 _HEAD = """# Methods and scores
 
@@ -63,22 +61,24 @@ def _section(entry, kind=""):
     options = ", ".join(f"`{name}={default!r}`" for name, default in entry.options.items()) or "none"
     needs = ", ".join(entry.all_needs) or "nothing"
     source = f" · *source* {entry.source}" if entry.source else ""
-    return (f"### {kind}{entry.name}\n\n{as_markdown(inspect.getdoc(entry.function))}\n\n"
+    return (f"### {kind}{entry.name}\n\n{as_markdown(entry.function)}\n\n"
             f"*Needs* {needs} · *options* {options} · *cost* {entry.cost}{source}\n")
 
 
-def as_markdown(docstring):
+def as_markdown(function):
     """A Google docstring as Markdown: ``Args`` is a list, ``Returns`` and each of ``Raises`` a paragraph."""
-    return _DOC_SECTION.sub(_doc_section, docstring).rstrip()
+    return "".join(_SECTIONS.get(name, str)(text) for name, text in parts_of(function)).rstrip()
 
 
-def _doc_section(match):
-    body = textwrap.dedent(match[2]).strip()
-    if match[1] == "Args":
-        return re.sub(r"^(\*{0,2}\w+): ", r"* `\1`: ", body, flags=re.MULTILINE) + "\n"
-    if match[1] == "Returns":
-        return f"Returns: {body}\n"
-    return re.sub(r"^(\w+): ", r"Raises `\1` ", body, flags=re.MULTILINE).replace("\nRaises", "\n\nRaises") + "\n"
+def _list(text):
+    return re.sub(r"^(\*{0,2}\w+): ", r"* `\1`: ", text, flags=re.MULTILINE) + "\n"
+
+
+def _errors(text):
+    return re.sub(r"^(\w+): ", r"Raises `\1` ", text, flags=re.MULTILINE).replace("\nRaises", "\n\nRaises") + "\n"
+
+
+_SECTIONS = {"Args": _list, "Returns": "Returns: {}\n".format, "Raises": _errors}
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -321,6 +322,47 @@ class Coreset:
             dataset = dataset.add_column(name, values.tolist())
         return dataset.select(self.indices.tolist())
 
+    def to_fiftyone(self, dataset: Any, split: Split, field: str = "coreset") -> Any:
+        """Write into a ``fiftyone.Dataset`` what became of each sample, which is found by its file's name.
+
+        Samples of ``split`` get the fields coreset_kept, coreset_weight (of the kept, 1 where the coreset has no
+        weights) and coreset_score (where it has scores and the sample was in the pool), and one of the tags
+        coreset_kept and coreset_dropped; other samples of the data set are left as they are. What an earlier call has
+        written under the same names is replaced.
+
+        Files are the same whose whole paths are; where no path is, as after a folder was moved, those that end in the
+        name below the folder of ``split``.
+
+        Args:
+            dataset: a ``fiftyone.Dataset`` or a view of one.
+            split: the data set that was selected from, whose images have names of files.
+            field: what the names of fields and tags begin with.
+
+        Returns:
+            A view of the kept samples.
+
+        Raises:
+            MsCoresetError: for a split of another size or without names, another kind of data set, and one that has
+                none of the files, or several of a name.
+        """
+        if not all(hasattr(dataset, name) for name in ("set_values", "select_by", "untag_samples")):
+            raise MsCoresetError(f"a {type(dataset).__name__} is no Dataset of FiftyOne")
+        self._require_of_size(len(split), "the split")
+        found = _by_file(split, *dataset.values(["filepath", "id"]))
+        weights = dict(zip(self.indices.tolist(), self._weights.tolist(), strict=True))
+        scores = {} if self.scores is None else dict(enumerate(self.scores.tolist()))
+        values: dict[str, dict[int, Any]] = {
+            "kept": dict(enumerate(self.keep_mask.tolist())), "weight": weights,
+            "score": {place: score for place, score in scores.items() if not math.isnan(score)}}
+        for name, of_places in values.items():
+            if of_places or dataset.has_field(f"{field}_{name}"):
+                dataset.set_values(f"{field}_{name}", {sample: of_places.get(place) for sample, place in found.items()},
+                                   key_field="id")
+        dataset.untag_samples([f"{field}_kept", f"{field}_dropped"])
+        for state, tag in ((True, f"{field}_kept"), (False, f"{field}_dropped")):
+            dataset.select_by(f"{field}_kept", [state]).tag_samples(tag)
+        return dataset.select_by(f"{field}_kept", [True])
+
     def _require_of_size(self, n: int, whose: str) -> None:
         if n != self.n:
             raise MsCoresetError(f"the coreset is of a data set of {self.n} samples, {whose} has {n}: use it with the "
@@ -415,6 +457,33 @@ class Coreset:
                 "weight": (float, [*self._weights.tolist(), *nothing[len(self):]]),
                 **({} if self.gains is None else {"gain": (float, [*self.gains.tolist(), *nothing[len(self):]])}),
                 "state": (str, state)}
+
+
+def _by_file(split: Split, paths: Sequence[str], samples: Sequence[str]) -> dict[str, int]:
+    """Sample -> place in ``split``, of the ``samples`` whose files, ``paths``, are files of it.
+
+    Raises:
+        MsCoresetError: where none is, where two paths end in the same name, and for a split without names.
+    """
+    names = split.file_names()
+    if names is None:
+        raise MsCoresetError(f"{split.name} does not lie in files of its own: FiftyOne finds samples by their files")
+    root = getattr(split.images, "root", None)
+    whole = {} if root is None else {os.path.abspath(os.path.join(root, name)): place
+                                     for place, name in enumerate(names)}
+    if found := {sample: whole[path] for sample, path in zip(samples, paths, strict=True) if path in whole}:
+        return found
+    below = {name: place for place, name in enumerate(names)}
+    depths = sorted({name.count("/") + 1 for name in names})
+    for sample, path in zip(samples, paths, strict=True):
+        parts = path.replace(os.sep, "/").split("/")
+        place = next((below[end] for depth in depths if (end := "/".join(parts[-depth:])) in below), None)
+        if place is not None:
+            found[sample] = place
+    if not found or len({*found.values()}) < len(found):
+        raise MsCoresetError(f"{'several' if found else 'no'} samples of FiftyOne's data set have a file of "
+                             f"{split.name} such as {names[0]}: their filepath has to end in that")
+    return found
 
 
 def _places(what: str, places: np.ndarray, n: int) -> np.ndarray:

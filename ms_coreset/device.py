@@ -31,16 +31,16 @@ AUTO, ON, OFF = COMPILING = ("auto", "on", "off")
 _DRIVERS = {"Ascend": ("libascendcl.so", "libascend_hal.so"), "GPU": ("libcuda.so.1",)}
 
 
-def _quiet_runtime() -> None:
-    """Set what MindSpore reads when it is imported or first runs; variables that the user has set are left alone."""
+def _prepare_mindspore() -> None:
+    """Set what MindSpore reads when it is imported or first runs; variables that the user has set are left alone.
+
+    On processors with AVX-512, MindSpore 2.9 and later pick oneDNN's reference kernel for 3x3 convolutions, which is
+    about 100 times slower than the AVX2 one. PyTorch reads the same variable, and would be slowed by it: it is set only
+    where MindSpore computes.
+    """
     os.environ.setdefault("GLOG_v", "3")
-    # On processors with AVX-512, MindSpore 2.9 and later pick oneDNN's reference kernel for 3x3 convolutions, which
-    # is about 100 times slower than the AVX2 one.
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
-
-
-_quiet_runtime()
 
 
 def require_mindspore() -> Any:
@@ -56,6 +56,7 @@ def require_mindspore() -> Any:
     """
     if not has_mindspore():
         raise _missing_error("this")
+    _prepare_mindspore()
     try:
         import mindspore
     except ImportError as error:

@@ -44,5 +44,10 @@ def row_wise(function: Callable[..., np.ndarray], *arrays: np.ndarray) -> np.nda
 
 def row_blocks(*arrays: np.ndarray | StoredRows) -> list[slice]:
     """Slices that cover the rows of arrays (n, ...); a slice of all arrays takes ``ROWS_BYTES`` in float64."""
-    step = max(1, ROWS_BYTES // (8 * max(1, sum(math.prod(array.shape[1:]) for array in arrays))))
-    return [slice(start, start + step) for start in range(0, len(arrays[0]), step)]
+    return blocks(len(arrays[0]), 8 * sum(math.prod(array.shape[1:]) for array in arrays), ROWS_BYTES)
+
+
+def blocks(n: int, row_bytes: int, block_bytes: float) -> list[slice]:
+    """Slices that cover n rows of ``row_bytes`` each, at most ``block_bytes`` together, but one row at least."""
+    step = max(1, int(block_bytes // max(1, row_bytes)))
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]

@@ -49,8 +49,9 @@ TORCHVISION = {
     "shufflenet_v2": ("shufflenet_v2_x1_0", {}),
 }
 # Those that are trained at full size: one for each kind of block; their deeper siblings repeat these blocks.
-TRAINED = ("alexnet", "vgg11", "resnet18", "resnet50", "mobilenet_v3_small", "inception_v3", "googlenet",
-           "efficientnet_b0", "shufflenet_v2")
+TRAINED = ["resnet18", "mobilenet_v3_small", "googlenet", "shufflenet_v2", *(
+    pytest.param(name, marks=pytest.mark.exhaustive) for name in (
+        "alexnet", "vgg11", "resnet50", "inception_v3", "efficientnet_b0"))]
 WITH_AUXILIARIES = ("inception_v3", "googlenet")
 EVERY_TORCHVISION = [(name, {"aux_logits": False} if name in WITH_AUXILIARIES else {}) for name in TORCHVISION] + [
     (name, {"aux_logits": True}) for name in WITH_AUXILIARIES]
@@ -68,9 +69,14 @@ def cases():
         for channels, size in SHAPES:
             usual = (channels, size) == USUAL
             if usual or (name not in LARGE and (size <= 64 or name not in TORCHVISION)):
-                quick = usual and name not in LARGE
                 yield pytest.param(name, channels, size, id=f"{name}-{channels}x{size}",
-                                   marks=[] if quick else [pytest.mark.slow])
+                                   marks=_marks(name, size, usual))
+
+
+def _marks(name, size, usual):
+    if usual and name not in LARGE:
+        return []
+    return [pytest.mark.slow, *([pytest.mark.exhaustive] if size == 64 and name in TORCHVISION else [])]
 
 
 def narrow(name):

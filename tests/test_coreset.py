@@ -1,5 +1,6 @@
 """The result of a selection and its files."""
 
+import inspect
 import json
 import os
 import pickle
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ms_coreset as mc
 from ms_coreset.coreset import Coreset, read_dropped
@@ -315,10 +317,90 @@ def test_a_data_set_of_hugging_face():
         WEIGHED.to_hf(whole.select(range(5)))
 
 
-def test_the_page_s_programs_run(capsys):
-    pytest.importorskip("datasets")
+class FiftyOne:
+    """What ``to_fiftyone`` uses of a ``fiftyone.Dataset``, as its documentation has it; a view shares the samples."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def values(self, field_or_expr):
+        return [[sample[field] for sample in self.samples] for field in field_or_expr]
+
+    def has_field(self, path):
+        return any(path in sample for sample in self.samples)
+
+    def set_values(self, field_name, values, key_field=None):
+        by_key = {sample[key_field]: sample for sample in self.samples}
+        for key, value in values.items():
+            by_key[key][field_name] = value
+        assert any(value is not None for value in values.values()) or all(field_name in by_key[key] for key in values)
+
+    def select_by(self, field, values):
+        return FiftyOne([sample for sample in self.samples if sample.get(field) in values])
+
+    def tag_samples(self, tags):
+        for sample in self.samples:
+            sample["tags"] = sorted({*sample["tags"], tags})
+
+    def untag_samples(self, tags):
+        for sample in self.samples:
+            sample["tags"] = [tag for tag in sample["tags"] if tag not in tags]
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Six photographs in two folders, as a split."""
+    for i in range(6):
+        path = tmp_path / "photos" / "train" / "ab"[i // 3] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    return mc.load_dataset("folder", tmp_path / "photos", log=lambda line: None)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_samples_of_fiftyone_are_found_by_their_files(photos, tmp_path, moved):
+    root = "/elsewhere" if moved else str(tmp_path / "photos")
+    files = [*photos.file_names()[:5], "train/other/0.png"]
+    whole = FiftyOne([{"id": f"id{i}", "filepath": f"{root}/{name}", "tags": ["mine"]} for i, name in enumerate(files)])
+    view = WEIGHED.to_fiftyone(whole, photos)
+    assert [sample["id"] for sample in view.samples] == ["id0", "id3", "id4"]
+    first, second, *_, stranger = whole.samples
+    assert first == {"id": "id0", "filepath": f"{root}/train/a/0.png", "tags": ["coreset_kept", "mine"],
+                     "coreset_kept": True, "coreset_weight": 2.0, "coreset_score": WEIGHED.scores[0]}
+    assert second["tags"] == ["coreset_dropped", "mine"] and second["coreset_weight"] is None
+    assert stranger.keys() == {"id", "filepath", "tags"}
+    Coreset(np.array([1]), 6, 0.1, method="random").to_fiftyone(whole, photos)
+    assert (first["coreset_kept"], first["coreset_score"], first["tags"]) == (False, None, ["coreset_dropped", "mine"])
+
+
+def test_what_is_no_data_set_of_these_files_is_refused(photos):
+    twice = [{"id": str(i), "filepath": f"/{i}/train/a/0.png"} for i in range(2)]
+    for samples, message in (([], "no samples of FiftyOne's data set have a file of folder-photos such as train/a/0"),
+                             (twice, "several samples")):
+        with pytest.raises(MsCoresetError, match=message):
+            WEIGHED.to_fiftyone(FiftyOne(samples), photos)
+    with pytest.raises(MsCoresetError, match="a list is no Dataset of FiftyOne"):
+        WEIGHED.to_fiftyone([], photos)
+
+
+@pytest.mark.parametrize("name", ["values", "has_field", "set_values", "select_by", "tag_samples", "untag_samples"])
+def test_fiftyone_s_own_data_sets_take_the_same_calls(name):
+    """Its data sets live in MongoDB, which no package brings: compared is what its functions take."""
+    own = getattr(pytest.importorskip("fiftyone", exc_type=ImportError).Dataset, name)
+    ours = list(inspect.signature(getattr(FiftyOne, name)).parameters)
+    theirs = list(inspect.signature(own).parameters)
+    assert ours == [parameter for parameter in theirs if parameter in ours] and ours[:2] == theirs[:2]
+
+
+@pytest.mark.slow
+def test_the_page_s_programs_run(tmp_path, monkeypatch):
+    for package in ("datasets", "pandas", "pyarrow", "torch"):
+        pytest.importorskip(package, exc_type=ImportError)
+    monkeypatch.chdir(tmp_path)
     page = Path(__file__).resolve().parents[1] / "docs" / "libraries.md"
     names = {}
     for program in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
         exec(program, names)
     assert names["network"].score(names["X"], names["y"]) > 0.9 and len(names["kept"]) == len(names["X_kept"]) == 359
+    assert len(names["frame"]) == len(names["part"]) == 359 and os.path.getsize("kept.parquet")
+    assert len(names["fifth"]) == 359 and len(names["shards"]) == 50 and len(names["losses"]) == 2

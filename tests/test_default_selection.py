@@ -1,9 +1,11 @@
 """What ``select`` does where nothing is said of method, evidence or network."""
 
+import re
 import shlex
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import ms_coreset as mc
 from ms_coreset.cli import main
@@ -90,6 +92,17 @@ def test_on_an_accelerator_it_is_as_published(here, capsys, monkeypatch):
     with pytest.raises(pytest.fail.Exception, match="a network is asked"):
         call(BARE)
     assert SAYS not in capsys.readouterr().err
+
+
+def test_one_class_is_told_what_goes_without_others(here, capsys):
+    rng = np.random.RandomState(0)
+    (here / "pictures/only").mkdir(parents=True)
+    for number in range(20):
+        Image.fromarray(rng.randint(0, 256, (16, 16, 3), np.uint8)).save(here / f"pictures/only/{number}.png")
+    line = "--dataset folder --data pictures --rate 0.2 --device cpu"
+    assert call(line) == 2
+    remedy = re.search(r"--evidence patches --method k_center", capsys.readouterr().err)
+    assert call(f"{line} {remedy[0]}") == 0
 
 
 def test_help_says_it(capsys):

@@ -282,6 +282,7 @@ def networks():
         options = {"width": 4} if "resnet" in name or name in ("senet18", "mlp", "airbench") else {}
         for size in SIZES:
             marks = [pytest.mark.slow] if name.startswith(LARGE) or size != SIZES[0] else []
+            marks += [pytest.mark.exhaustive] if name.startswith("vgg") and size != SIZES[0] else []
             yield pytest.param(name, size, options, id=f"{name}-{size}", marks=marks)
 
 

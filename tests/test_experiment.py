@@ -24,8 +24,8 @@ from ms_coreset.cli import main
 from ms_coreset.cli.experiment import job_of, parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
-from ms_coreset.experiment.data_map import DataMap
 from ms_coreset.experiment import bench
+from ms_coreset.experiment.data_map import DataMap
 from ms_coreset.experiment.runs import Cell, Run
 from ms_coreset.experiment.store import Claims, Store
 from ms_coreset.experiment.study_plan import command_of, plan_runs

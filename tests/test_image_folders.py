@@ -169,7 +169,7 @@ def test_names_of_any_bytes(tmp_path):
     assert split.images[:].shape == (4, 16, 16, 3) and split.fingerprint()
     for name, shown in ((names[0], r"\\xff\\xfe\.png"), (names[2], r"a b\\n\.png")):
         (tmp_path / "a" / os.fsdecode(name)).write_text("")
-        damaged = [place for place in range(4) if split.images._index.relative(place).endswith(name)]
+        damaged = [place for place in range(4) if split.images._source.relative(place).endswith(name)]
         with pytest.raises(MsCoresetError, match=f"{shown} can't be read") as caught:
             split.images[damaged]
         assert "\n" not in str(caught.value)

@@ -172,7 +172,8 @@ def test_bad_samples_are_told_where_nobody_knows_their_true_labels(here, monkeyp
 
 @pytest.mark.parametrize(("function", "command", "words", "unlike"), [
     (mc.run_selection, select, ["--dataset", "x"], {"save"}),  # the command writes in any case
-    (mc.run_study, experiment, ["--dataset", "x"], {"name"}),  # which the command has from the --config
+    # The command has the name from the --config, and nobody who could be called.
+    (mc.run_study, experiment, ["--dataset", "x"], {"name", "on_epoch", "on_run"}),
     (mc.write_report, report, ["x"], {"command"})])
 def test_names_and_defaults_are_the_command_s(function, command, words, unlike):
     options = vars(command.parser("x").parse_args(words))

@@ -37,6 +37,19 @@ def gains_along(function, order):
     return gains
 
 
+def test_once_all_is_covered_no_gain_is_computed_any_more():
+    asked, features = [], np.random.RandomState(0).randint(0, 2, (300, 8)).astype(float)
+
+    class Counted(FeatureBased):
+        def gains(self, places):
+            asked.append(len(places))
+            return super().gains(places)
+
+    picks = optimizer("lazy")(Counted(Amounts(features), lambda sums: np.minimum(sums, 1)), 300)
+    assert (picks.gains[8:] == 0).all() and (np.diff(picks.places[8:]) > 0).all()
+    assert sum(asked) <= 300 * 9  # of the first pick, and of at most eight that cover something
+
+
 def select(name, features, rate=1.0, **options):
     if name in ("disparity_sum", "disparity_min", "saturated_coverage", "sum_redundancy"):
         options["kernel"] = "features"

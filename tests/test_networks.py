@@ -23,20 +23,18 @@ def trainable_size(network):
     return sum(parameter.size for parameter in network.trainable_params())
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("name", "size", "width", "dimensions"), [
-    ("mlp", 8, None, 128), ("mlp", 28, 20, 20), ("lenet", 8, None, 84), ("lenet", 28, None, 84),
-    ("lenet", 32, None, 84), ("resnet18", 8, 4, 32), ("resnet18", 28, 4, 32),
-    ("resnet34", 32, 4, 32), ("resnet50", 32, 4, 128), ("wide_resnet50_2", 28, 2, 64),
-    ("preact_resnet18", 8, 4, 32), ("preact_resnet50", 28, 4, 128), ("senet18", 8, 4, 32), ("senet18", 64, 4, 32),
-    ("alexnet", 8, None, 3072), ("alexnet", 64, None, 3072), ("vgg11", 8, None, 512),
-    ("vgg11", 64, None, 512), ("wrn28_2", 8, None, 128), ("wrn28_2", 64, None, 128), ("wrn28_2", 65, None, 128),
-    ("mobilenet_v3_small", 8, None, 1024), ("mobilenet_v3_small", 65, None, 1024),
-    pytest.param("inception_v3", 28, None, 2048, marks=pytest.mark.slow),
-    pytest.param("inception_v3", 65, None, 2048, marks=pytest.mark.slow),
-    ("googlenet", 8, None, 1024), ("googlenet", 65, None, 1024),
-    ("efficientnet_b0", 8, None, 320), ("efficientnet_b0", 65, None, 1280), ("shufflenet_v2", 28, None, 1024),
-    ("shufflenet_v2", 64, None, 1024), ("shufflenet_v2", 65, None, 1024)])
+@pytest.mark.parametrize(("name", "channels", "size", "width", "dimensions"), [
+    ("mlp", 3, 8, None, 128), ("mlp", 1, 28, 20, 20), ("lenet", 1, 8, None, 84), ("lenet", 3, 28, None, 84),
+    ("lenet", 3, 32, None, 84), ("resnet18", 1, 8, 4, 32), ("resnet18", 3, 28, 4, 32),
+    ("resnet34", 3, 32, 4, 32), ("resnet50", 1, 32, 4, 128), ("wide_resnet50_2", 3, 28, 2, 64),
+    ("preact_resnet18", 1, 8, 4, 32), ("preact_resnet50", 3, 28, 4, 128), ("senet18", 1, 8, 4, 32),
+    ("senet18", 3, 64, 4, 32), ("alexnet", 1, 8, None, 3072), ("alexnet", 3, 64, None, 3072),
+    ("vgg11", 3, 8, None, 512), ("vgg11", 1, 64, None, 512), ("wrn28_2", 1, 8, None, 128),
+    ("wrn28_2", 3, 65, None, 128), ("mobilenet_v3_small", 3, 8, None, 1024), ("mobilenet_v3_small", 1, 65, None, 1024),
+    pytest.param("inception_v3", 1, 28, None, 2048, marks=pytest.mark.slow),
+    pytest.param("inception_v3", 3, 65, None, 2048, marks=pytest.mark.slow),
+    ("googlenet", 1, 8, None, 1024), ("googlenet", 3, 65, None, 1024), ("efficientnet_b0", 3, 8, None, 320),
+    ("efficientnet_b0", 1, 65, None, 1280), ("shufflenet_v2", 1, 28, None, 1024), ("shufflenet_v2", 3, 65, None, 1024)])
 def test_logits_and_features(name, channels, size, width, dimensions):
     from mindspore import Tensor
 

@@ -703,8 +703,8 @@ def many_records(methods=("random", "full", "moderate", "ccs", "el2n", "entropy"
 
 @pytest.mark.parametrize("accuracies, said", [
     ((0.77, 0.78, 0.79), "moderate is highest, 78.00 ± 1.00 % over 3 seeds (random 70.00 ± 1.00 %)"),
-    ((0.60, 0.78, 0.99), "the best mean is moderate&#x27;s, 79.00 ± 19.52 % over 3 seeds, which these seeds do not tell "
-                         "from random&#x27;s, 70.00 ± 1.00 %"),
+    ((0.60, 0.78, 0.99), "the best mean is moderate&#x27;s, 79.00 ± 19.52 % over 3 seeds, which these seeds do not "
+                         "tell from random&#x27;s, 70.00 ± 1.00 %"),
     ((0.77,), "the best mean is moderate&#x27;s, 77.00 % over 1 seed, which these seeds do not tell from"),
     ((0.50, 0.51, 0.52), "no mean is above random&#x27;s, 70.00 ± 1.00 % over 3 seeds"),
 ])

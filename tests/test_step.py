@@ -78,8 +78,9 @@ def pictures(n=5, size=32):
 
 QUICK = ("mlp", "lenet", "airbench")  # the last has normalisation, and a layer that is fixed; dropout follows below
 # One of every kind of block.
-KINDS = ("resnet18", "resnet50", "preact_resnet18", "senet18", "wide_resnet50_2", "alexnet", "vgg11", "googlenet",
-         "mobilenet_v3_small", "inception_v3", "efficientnet_b0", "shufflenet_v2")
+KINDS = ["resnet18", "senet18", "alexnet", "mobilenet_v3_small", "shufflenet_v2", *(
+    pytest.param(name, marks=pytest.mark.exhaustive) for name in (
+        "resnet50", "preact_resnet18", "wide_resnet50_2", "vgg11", "googlenet", "inception_v3", "efficientnet_b0"))]
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -446,15 +447,34 @@ def test_calls_take_both_and_a_network_by_mixed_precision_is_told(here, graphs, 
     assert "it was trained with amp True, not False" in capsys.readouterr().err
 
 
-def test_pytorch_refuses_both(here, capsys):
+def test_pytorch_compiles_nothing(here, capsys):
     pytest.importorskip("torch")
     typed = ["train", "--dataset", "digits", "--arch", "mlp", "--epoch", "1", "--device", "cpu", "--framework", "torch"]
-    for more, message in ((["--compile", "on"], "--framework torch compiles nothing"),
-                          (["--amp"], "--framework torch trains in float32 only")):
-        assert main([*typed, *more]) == 2
-        assert message in capsys.readouterr().err
+    assert main([*typed, "--compile", "on"]) == 2
+    assert "--framework torch compiles nothing" in capsys.readouterr().err
     assert not list(here.rglob("*.pth"))
-    assert main([*typed, "--compile", "off", "--no-amp", "--no-save", "--result", "r.json"]) == 0
+    assert main([*typed, "--compile", "off", "--no-save", "--result", "r.json"]) == 0
+
+
+def test_pytorch_computes_in_bfloat16_and_keeps_float32():
+    torch = pytest.importorskip("torch")
+    from ms_coreset.engines.of_torch import ENGINE
+
+    split = toy_split(size=16, channels=3)
+    seen, gradients = [], {}
+    for amp in (False, True):
+        network = ENGINE.create_network("airbench", 3, 3, image_size=16, seed=0, width=4)
+        network.module.group1.conv1.register_forward_hook(lambda layer, given, result: seen.append(result.dtype))
+        recipe = mc.Recipe(arch="airbench", epochs=1, batch_size=20, lr=0.01, amp=amp)
+        trainer = network.trainer(recipe)
+        images = split.images.transpose(0, 3, 1, 2).astype(np.float32) / 255
+        loss, logits, gradients[amp] = trainer.backward(images, split.labels, None)
+        assert {loss.dtype, logits.dtype, *(gradient.dtype for gradient in gradients[amp])} == {torch.float32}
+        trainer.update(gradients[amp], 0.01)
+        assert all(parameter.asnumpy().flags.c_contiguous for parameter in network.get_parameters())
+    assert seen == [torch.float32, torch.bfloat16]
+    exact, mixed = (torch.cat([gradient.flatten() for gradient in gradients[amp]]) for amp in (False, True))
+    assert 0 < (exact - mixed).norm() < 0.3 * exact.norm()
 
 
 def test_dropout_masks_have_one_number_for_what_is_dropped_together():

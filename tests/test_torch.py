@@ -411,3 +411,13 @@ def test_cuda_computes_in_float32_and_repeats_itself_unless_told_otherwise(monke
     assert calls == [(True, {"warn_only": True})] * 2
     assert engine.device.type == "cuda"
     assert mc.set_device("CPU") == "CPU" and mc.device.device_settings() == {}
+
+
+# PyTorch's speed
+
+def test_what_slows_pytorch_is_set_for_mindspore_only():
+    program = ("import os, ms_coreset as mc\nmc.create_network('lenet', 10, 1, framework='torch')\n"
+               "print(*(name in os.environ for name in ('ONEDNN_MAX_CPU_ISA', 'GLOG_v')))")
+    settings = {name: value for name, value in os.environ.items() if name not in ("ONEDNN_MAX_CPU_ISA", "GLOG_v")}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=settings)
+    assert done.stdout == "False False\n", done.stderr

@@ -316,13 +316,18 @@ def update(network: nn.Module, optimizer: torch.optim.Optimizer, inputs: torch.T
 
 
 def backward(network: nn.Module, inputs: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor,
-             total: float | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+             total: float | None = None, mixed: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """The gradients of a batch's loss, in the parameters' ``grad``; arguments and result as of ``update``.
 
-    ``total``: what the weighted sum of the losses is divided by; None: the sum of the weights.
+    ``total``: what the weighted sum of the losses is divided by; None: the sum of the weights. ``mixed``: whether the
+    network computes in bfloat16 where ``torch.autocast`` does, on images whose channels lie last, the fastest so.
     """
     network.train()
-    logits = network(inputs)
+    if mixed and inputs.dim() == 4:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=mixed):
+        logits = network(inputs)
+    logits = logits.float()
     losses = F.cross_entropy(logits, labels, reduction="none")
     network.zero_grad()
     loss = (weights * losses).sum() / (total or weights.sum() or 1)

@@ -24,6 +24,8 @@ _EXAMPLES = """examples:
   coreset show index/folder-photos-moderate-0.2.npz --data photos --link kept
 """
 
+# The options that decide what images a data set has, and the types of their values.
+_IMAGE_OPTIONS = {"image_size": int, "bits": int, "image_column": str, "label_column": str}
 Line = tuple[str, str]  # what it is about, and the text
 
 
@@ -112,7 +114,7 @@ def _data(arguments: argparse.Namespace, coreset: Coreset) -> Split | None:
 
 def _image_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """The options that decide what images are made of image files."""
-    return {"image_size": arguments.image_size, "bits": arguments.bits}
+    return {name: getattr(arguments, name) for name in _IMAGE_OPTIONS}
 
 
 def _selection_options(arguments: argparse.Namespace, coreset: Coreset) -> tuple[str | None, dict[str, Any], bool]:
@@ -127,7 +129,7 @@ def _selection_options(arguments: argparse.Namespace, coreset: Coreset) -> tuple
     then = {key: recorded.get(key.replace("_", "-")) if typed is None else typed
             for key, typed in _image_options(arguments).items()}
     return (next((name for name in names if isinstance(name, str)), None),
-            {key: value if type(value) is int else None for key, value in then.items()},
+            {key: value if type(value) is _IMAGE_OPTIONS[key] else None for key, value in then.items()},
             arguments.skip_broken or recorded.get("skip-broken") is True)
 
 

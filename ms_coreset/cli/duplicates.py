@@ -43,7 +43,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     add(network, "--ckpt", metavar="FILE", help="compare the features of this network, .ckpt, .pth or .safetensors "
         "(default: those of random patches, or those that come with the data)")
     add(network, "--arch", metavar="NAME", help=f"which it is, where the file does not tell: "
-        f"{', '.join(list_networks())}")
+        f"{', '.join(list_networks())}; or one of a library, such as timm:NAME")
     add(network, "--framework", choices=FRAMEWORKS, help=f"what asks it (default: {MINDSPORE})")
     add_data_options(options, dataset_required=False)
     options.set_defaults(data=None)
@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
     found = find_duplicates(job)
     name = job.sources.data.name_in_files
     loaded = {"dataset": job.sources.data.name, "image-size": arguments.image_size, "bits": arguments.bits,
+              "image-column": arguments.image_column, "label-column": arguments.label_column,
               "skip-broken": arguments.skip_broken or None}
     files = write_duplicates(found, arguments.save, name=name, command=shlex.join(["duplicates", *arguments.typed]),
                              loading={option: value for option, value in loaded.items() if value is not None})

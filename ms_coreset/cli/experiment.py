@@ -16,6 +16,7 @@ from ms_coreset.cli.common.common_options import (
     add_evidence_options,
     add_network_options,
     add_run_options,
+    add_track_option,
 )
 from ms_coreset.cli.common.configuration import ConfiguredParser, is_shipped_recipe, places_of, settings_of
 from ms_coreset.cli.common.plugins import add_plugin_option
@@ -30,6 +31,7 @@ from ms_coreset.samplers import SAMPLERS, list_samplers
 from ms_coreset.selectors import list_methods
 from ms_coreset.selectors.choice import FAMILIES
 from ms_coreset.terminal import say
+from ms_coreset.training.trackers import Hooks
 
 _EXAMPLES = """examples:
   experiment --config digits
@@ -39,12 +41,12 @@ _EXAMPLES = """examples:
   experiment --fraction 0.1 --dataset CIFAR10 --selection Glister --model ResNet18 --cross LeNet -se 10 --num_exp 5
 A method's options follow its name: "el2n:last=5", "glister:rounds=10,eta=0.5"; any score by any rule is "el2n-strata".
 The same command typed again goes on where it was; typed twice at the same time, the two share the work."""
-_NOT_PLANNED = ("config", "dry_run", "retry", "allow_plugins")  # about this call, not about the study
+_NOT_PLANNED = ("config", "dry_run", "retry", "allow_plugins", "track")  # about this call, not about the study
 _OVERLAY_COMMANDS = {"label-noise": "N", "corrupt": "C", "attack": "A"}
 # DeepCore's short names of some of --selection-...
 _SHORT = {"epochs": ["-se"], "lr": ["-slr"], "momentum": ["-sm"], "weight_decay": ["-swd"]}
 # What the study says for the commands of --prepare, too: in their words' place, or where these say nothing.
-_SHARED = ("data", "no_download", "image_size", "bits", "skip_broken")
+_SHARED = ("data", "no_download", "image_size", "bits", "image_column", "label_column", "skip_broken")
 _SHARED_BY_NETWORKS = ("model_dir", "device", "precision", "compile", "framework")
 
 
@@ -77,6 +79,7 @@ def _add_study_options(group: Group) -> None:
         "for data that is missing")
     add(group, "--dry-run", action="store_true", help="list the runs and how many of them are done, and leave")
     add(group, "--retry", action="store_true", help="do failed runs again")
+    add_track_option(group)
 
 
 def _add_lists(data: Group, network: Group, run: Group) -> None:
@@ -87,7 +90,7 @@ def _add_lists(data: Group, network: Group, run: Group) -> None:
     add(data, "--pool", type=int, metavar="N", help="work on a class-balanced part of each training split")
     add(data, "--pool-seed", type=int, default=0, metavar="N", help="of the pool, the same for all seeds (default: 0)")
     add(network, "--archs", "--arch", "--model", dest="archs", nargs="+", metavar="NAME", help="networks that are "
-        "asked, each with its width if wanted: resnet18-w16 (default: the recipe's)")
+        "asked, each with its width if wanted: resnet18-w16, or of a library: timm:NAME (default: the recipe's)")
     add(network, "--train-archs", nargs="+", metavar="NAME", help=f"networks that are trained on the coresets; "
         f"'{OWN}' is the one that was asked (default: {OWN})")
     add(network, "--cross", nargs="+", action=_Cross, metavar="NAME", help=f"DeepCore: --train-archs {OWN} NAME ...")
@@ -171,7 +174,8 @@ def job_of(arguments: argparse.Namespace) -> StudyJob:
     given = {name: vars(arguments)[name] for name in ("methods", "samplers")}
     none = {name: values for name, values in given.items() if values == []}  # which is not what there is by default
     job = replace(job, settings={**job.settings, **none})
-    return replace(job, prepare=tuple(_preparation(line, arguments, job) for line in arguments.prepare))
+    return replace(job, prepare=tuple(_preparation(line, arguments, job) for line in arguments.prepare),
+                   hooks=Hooks(track=tuple(arguments.track)))
 
 
 def _labels(entries: Iterable[str]) -> dict[str, str]:

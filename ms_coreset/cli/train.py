@@ -11,6 +11,7 @@ from ms_coreset.cli.common.common_options import (
     add_network_options,
     add_record_option,
     add_run_options,
+    add_track_option,
     new_parser,
 )
 from ms_coreset.cli.common.reselection_options import add_reselection_options, reselection_of, sampling_of
@@ -19,6 +20,7 @@ from ms_coreset.jobs.options import runtime_of, sources_of
 from ms_coreset.jobs.training import TrainingJob, TrainingOutcome, train_network
 from ms_coreset.samplers import list_samplers
 from ms_coreset.terminal import say
+from ms_coreset.training.trackers import Hooks
 
 _EXAMPLES = """examples:
   train --dataset digitsN
@@ -53,6 +55,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     group = add_run_options(options)
     add(group, "--resume", action="store_true", help="go on from the last finished epoch")
     add_record_option(group, "all, none on a coreset")
+    add_track_option(group)
     add(group, "--no-save", action="store_true", help="write nothing but the result")
     add(group, "--result", metavar="FILE", help="where the results go (default: result.json beside the checkpoints)")
     return options
@@ -67,7 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     _print_outcome(train_network(TrainingJob(
         sources, runtime_of(vars(arguments)), arguments.coreset, arguments.prune, not arguments.no_weights, reselection,
         sampling_of(arguments), None if record is None else tuple(record), not arguments.no_save, arguments.resume,
-        arguments.result)))
+        arguments.result, Hooks(track=tuple(arguments.track)))))
 
 
 def _print_outcome(result: TrainingOutcome) -> None:

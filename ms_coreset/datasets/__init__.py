@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ms_coreset.datasets.download import Access
-from ms_coreset.datasets.family import DATASETS, find_dataset, register_dataset
+from ms_coreset.datasets.family import DATASETS, Columns, find_dataset, register_dataset
 from ms_coreset.datasets.overlays import OVERLAYS, apply_label_noise, make_attack, make_corruption, make_label_noise
 from ms_coreset.datasets.readers.image_check import Check
-from ms_coreset.datasets.readers.image_files import ImageFiles
+from ms_coreset.datasets.readers.image_files import StoredImages
 from ms_coreset.datasets.split import Split, class_balanced_indices
 from ms_coreset.errors import MsCoresetError, require_kind
 from ms_coreset.kinds import FilePath, Log
@@ -33,7 +33,8 @@ for _module in pkgutil.iter_modules(__path__):
 
 
 def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True, *, image_size: int | None = None,
-                 bits: int | None = None, broken: str | None = None, download: bool = True, verify: bool = False,
+                 bits: int | None = None, image_column: str | None = None, label_column: str | None = None,
+                 broken: str | None = None, download: bool = True, verify: bool = False,
                  log: Log = Access.log) -> Split | None:
     """Load the training or the test split of a data set.
 
@@ -45,12 +46,16 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
             letter says which of several. The test split is always the clean one, under the name of the data set without
             perturbation.
         root: folder that holds the data sets, each laid out as its publisher does. For ``folder`` it is the folder of
-            the images, for ``arrays`` the .npz file.
+            the images, for ``arrays`` the .npz file, for ``hf`` a folder, a file or a name of Hugging Face's hub, for
+            ``webdataset`` and ``mindrecord`` a shard or the folder of them.
         train: whether to load the training split, else the test split.
         image_size: side of the images in pixels, for sets of photographs of any size (``ImageNet``, ``folder``); None:
             their default.
         bits: for sets of image files: bits of the values of grey images that are stored in 16 or 32 bits. Without it,
             such an image is refused if its largest value fits 14 bits (see docs/data.md).
+        image_column: for ``hf``, ``webdataset`` and ``mindrecord``: the column, or suffix, of the images; None: the
+            only one there is.
+        label_column: likewise, of the labels.
         broken: what to do with image files that can't be decoded. None: an error names such a file when it is read.
             "refuse": all files of both splits are decoded once now; if some are broken, an error gives their number and
             names a file that lists them. "skip": the same check, but broken files are left out and ``log`` is told;
@@ -75,20 +80,22 @@ def load_dataset(name: str, root: str | os.PathLike = "data", train: bool = True
     if broken not in (None, "refuse", "skip"):
         raise MsCoresetError(f"broken is {broken!r}: must be None, 'refuse' or 'skip'")
     root = Path(root).expanduser()
-    clean = family.split(root, train, Access(download, verify, log), image_size, bits)
-    if broken and clean is not None and isinstance(clean.images, ImageFiles):
-        clean = _check(family, root, clean, broken == "skip", bits, log)
+    columns = Columns(image_column, label_column)
+    clean = family.split(root, train, Access(download, verify, log), image_size, bits, columns)
+    if broken and clean is not None and isinstance(clean.images, StoredImages):
+        clean = _check(family, root, clean, broken == "skip", bits, columns, log)
     if clean is None or not letter or not train:
         return clean
     _, apply = OVERLAYS[letter]
     return apply(clean, family.home(root), variant, log=log)
 
 
-def _check(family: Family, root: Path, split: Split, skip: bool, bits: int | None, log: Log) -> Split:
+def _check(family: Family, root: Path, split: Split, skip: bool, bits: int | None, columns: Columns,
+           log: Log) -> Split:
     """``split`` after all images of its data set were decoded once, without the broken ones if ``skip``."""
     part = "train" if split.train else "test"
-    assert isinstance(split.images, ImageFiles)  # as the caller has seen
-    parts = {part: split.images, **_other_images(family, root, not split.train, bits)}
+    assert isinstance(split.images, StoredImages)  # as the caller has seen
+    parts = {part: split.images, **_other_images(family, root, not split.train, bits, columns)}
     check = Check(dict(sorted(parts.items(), reverse=True)),
                   family.home(root) / "checked" / f"{family.title(root)}.json")
     if not skip:
@@ -99,13 +106,15 @@ def _check(family: Family, root: Path, split: Split, skip: bool, bits: int | Non
     return split
 
 
-def _other_images(family: Family, root: Path, train: bool, bits: int | None) -> dict[str, ImageFiles]:
+def _other_images(family: Family, root: Path, train: bool, bits: int | None,
+                  columns: Columns) -> dict[str, StoredImages]:
     """The image files of the other split; errors in it are raised when that split is loaded, not here."""
     try:
-        other = family.split(root, train, Access(download=False, log=lambda line: None), bits=bits)
+        other = family.split(root, train, Access(download=False, log=lambda line: None), bits=bits,
+                             columns=columns)
     except MsCoresetError:
         return {}
-    return {"train" if train else "test": other.images} if other and isinstance(other.images, ImageFiles) else {}
+    return {"train" if train else "test": other.images} if other and isinstance(other.images, StoredImages) else {}
 
 
 def list_datasets(pattern: str = "*") -> list[str]:

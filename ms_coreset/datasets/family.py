@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ms_coreset.datasets.overlays import OVERLAYS
 from ms_coreset.datasets.pictures import Pictures
-from ms_coreset.datasets.readers.image_files import ImageFiles
+from ms_coreset.datasets.readers.image_files import StoredImages
 from ms_coreset.datasets.split import Split
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.kinds import FilePath
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 DATASETS: Registry[tuple[Family, str]] = Registry("data set")  # name -> (family, overlay letter or "")
 # What a loader gives: images, labels and the names of the classes, or a whole split, or None where there is none.
 Loaded = tuple[np.ndarray | Pictures, np.ndarray, Sequence[str]] | Split | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns of images and labels in a table; None: found by their types and usual names."""
+
+    image: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class Family:
         resizable: whether ``load`` also takes ``image_size``: the side to resize the images to, or None for its
             default.
         by_path: whether the root is the set itself, a file or folder of the user's; its name is then part of the title.
+        tabular: whether ``load`` also takes ``columns``, a ``Columns``.
     """
 
     name: str
@@ -48,6 +57,7 @@ class Family:
     load: Callable[..., Loaded]
     resizable: bool = False
     by_path: bool = False
+    tabular: bool = False
 
     def title(self, root: FilePath) -> str:
         """The set's name in messages and file names."""
@@ -58,7 +68,7 @@ class Family:
         return Path(root).absolute().parent if self.by_path else Path(root)
 
     def split(self, root: Path, train: bool, access: Access, image_size: int | None = None,
-              bits: int | None = None) -> Split | None:
+              bits: int | None = None, columns: Columns | None = None) -> Split | None:
         """Load one split.
 
         Args:
@@ -67,34 +77,40 @@ class Family:
             access: what the loader may do to get at files.
             image_size: side of the images in pixels, or None for the default.
             bits: bits of the values of deep grey images, or None.
+            columns: of images and labels, or None for the default.
 
         Returns:
             The split, or None where there is none.
 
         Raises:
-            MsCoresetError: when its files are empty, for an ``image_size`` or ``bits`` that the set does not take, and
-                for the loader's reasons.
+            MsCoresetError: when its files are empty, for an ``image_size``, ``bits`` or ``columns`` that the set does
+                not take, and for the loader's reasons.
         """
         if image_size is not None and not self.resizable:
             raise MsCoresetError(f"image size {image_size}: {self.name} has images of one size; leave it out")
-        options = {"image_size": image_size} if self.resizable else {}
+        named = [name for name in (columns.image, columns.label) if name] if columns else []
+        if named and not self.tabular:
+            raise MsCoresetError(f"column {named[0]}: {self.name} is no table; leave it out")
+        options: dict[str, Any] = {"image_size": image_size} if self.resizable else {}
+        options |= {"columns": columns or Columns()} if self.tabular else {}
         loaded = self.load(root, train, access, **options)
         if loaded is None:
             return None
-        if bits is not None and (isinstance(loaded, Split) or not isinstance(loaded[0], ImageFiles)):
+        if bits is not None and (isinstance(loaded, Split) or not isinstance(loaded[0], StoredImages)):
             raise MsCoresetError(f"bits {bits}: {self.name} has no image files; leave it out")
         if isinstance(loaded, Split):
             return loaded
         images, labels, classes = loaded
         if not len(labels):
             raise MsCoresetError(f"{self.name}: its files below {root} hold no images; get them anew")
-        images = images.with_bits(bits) if isinstance(images, ImageFiles) and bits is not None else images
+        images = images.with_bits(bits) if isinstance(images, StoredImages) and bits is not None else images
         mean, std = (() if values is None else values for values in (self.mean, self.std))
         return Split(self.title(root), images, labels, classes=tuple(classes), mean=mean, std=std, train=train)
 
 
 def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[float] | None, *,
-                     aliases: Iterable[str] = (), resizable: bool = False, by_path: bool = False) -> Callable:
+                     aliases: Iterable[str] = (), resizable: bool = False, by_path: bool = False,
+                     tabular: bool = False) -> Callable:
     """Return a decorator that registers a loader as ``name``, and as ``name`` with each overlay's letter.
 
     The loader's docstring is the data set's description.
@@ -106,6 +122,7 @@ def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[floa
         aliases: other names.
         resizable: whether the loader also takes ``image_size``.
         by_path: whether the root is the set itself, a file or folder of the user's.
+        tabular: whether the loader also takes ``columns``, the names of the columns of images and labels.
 
     Returns:
         The decorator; it returns the loader as it is.
@@ -114,7 +131,7 @@ def register_dataset(name: str, mean: Sequence[float] | None, std: Sequence[floa
         KeyError: by the decorator, for a name that is registered already.
     """
     def register(load: Callable) -> Callable:
-        family = Family(name, mean, std, load, resizable, by_path)
+        family = Family(name, mean, std, load, resizable, by_path, tabular)
         for letter in ("", *OVERLAYS):
             DATASETS.add(name + letter, (family, letter), [alias + letter for alias in aliases], suffix=letter)
         return load

@@ -13,14 +13,17 @@ import numpy as np
 from ms_coreset.datasets.family import Loaded, register_dataset
 from ms_coreset.datasets.imagenet import MEAN, STD
 from ms_coreset.datasets.readers.image_files import (
+    SAMPLED,
     FileIndex,
     ImageFiles,
     class_folders,
     default_scaling,
+    evenly,
     image_names,
     list_images,
     load_tree,
     open_image,
+    own_scaling,
 )
 from ms_coreset.datasets.split import class_order, tell_order
 from ms_coreset.errors import MsCoresetError
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
 _TRAIN, _TEST = ("train", "training"), ("val", "valid", "validation", "test", "testing")  # the first there is
 _PART = "(?:{})(?:[ _-]?(?:set|data|split|images))?"  # also training_set, in any case
-_SAMPLED, _SMALL, _LARGE = 32, 64, 224
 
 
 @register_dataset("folder", mean=MEAN, std=STD, aliases=["ImageFolder", "image-folder"], resizable=True,
@@ -73,7 +75,8 @@ def load_folder(root: Path, train: bool, access: Access, image_size: int | None)
     if not train and not tested:
         return None
     trained = trained or ""
-    scaling = default_scaling(_common_size(_some_of_each_class(root, trained)) if image_size is None else image_size)
+    scaling = own_scaling(map(_size, _some_of_each_class(root, trained))
+                          ) if image_size is None else default_scaling(image_size)
     if tested and not train:
         return load_tree(root, [tested], scaling, class_order(class_folders(root / trained)))
     images, labels, classes = load_tree(root, [trained], scaling)
@@ -84,8 +87,8 @@ def load_folder(root: Path, train: bool, access: Access, image_size: int | None)
 def _unlabeled(root: Path, names: Sequence[str], image_size: int | None, log: Log) -> Loaded:
     """The images in a folder without class folders, as data without labels."""
     log(f"{root} has no class folders: its {len(names):,} images are taken without labels")
-    some = [os.path.join(root, name) for name in _evenly(names, _SAMPLED)]
-    scaling = default_scaling(_common_size(some) if image_size is None else image_size)
+    some = [os.path.join(root, name) for name in evenly(names)]
+    scaling = own_scaling(map(_size, some)) if image_size is None else default_scaling(image_size)
     return ImageFiles(FileIndex(root, [("", names)]), scaling), np.zeros(len(names), np.int64), ()
 
 
@@ -168,24 +171,12 @@ def _loose_images(folder: Path) -> list[str]:
         return image_names(entry.name for entry in entries if entry.is_file())
 
 
-def _common_size(paths: Sequence[str]) -> int:
-    """Side of the images: their own if these are small squares of one size, or 224."""
-    sizes = set(filter(None, map(_size, paths)))
-    (width, height), *others = sizes or [(_LARGE, _LARGE)]
-    return width if width == height <= _SMALL and not others else _LARGE
-
-
 def _some_of_each_class(root: Path, part: str) -> list[str]:
     """Images of a part, at most some more than are looked at, spread over classes."""
-    classes = _evenly(class_folders(root / part), _SAMPLED)
+    classes = evenly(class_folders(root / part))
     every = ([os.path.join(root, place, file) for place, files in list_images(root, os.path.join(part, name))
               for file in files] for name in classes)
-    return [path for paths in every for path in _evenly(paths, -(-_SAMPLED // len(classes)))]
-
-
-def _evenly(items: Sequence[str], count: int) -> list[str]:
-    """``count`` items from the first to the last, or all if there are fewer."""
-    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items else []
+    return [path for paths in every for path in evenly(paths, -(-SAMPLED // len(classes)))]
 
 
 def _size(path: str) -> tuple[int, int] | None:

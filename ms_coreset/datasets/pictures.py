@@ -67,6 +67,7 @@ class Pictures:
     """
 
     dtype, ndim = np.dtype(np.uint8), 4
+    to_label = "sort its images into a folder for each class"  # what to do where no labels are known
 
     def __init__(self, rows: np.ndarray, channels: int, scaling: Scaling) -> None:
         self._rows, self._channels, self.scaling = rows, channels, scaling

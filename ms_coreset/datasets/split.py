@@ -108,8 +108,7 @@ class Split:
     def require_labels(self, what: str, instead: str | None = None) -> None:
         """Raise ``MsCoresetError`` where no labels are known, which ``what`` needs; ``instead`` is what else to do."""
         if not self.num_classes:
-            in_files = self.images is not None and not isinstance(self.images, np.ndarray)
-            remedy = "sort its images into a folder for each class" if in_files else "add 'labels', in an .npz"
+            remedy = self.images.to_label if isinstance(self.images, Pictures) else "add 'labels', in an .npz"
             raise MsCoresetError(f"{what} needs labels, but {self.name} brings none: {remedy}"
                                  + (f", or {instead}" if instead else ""))
 

@@ -22,6 +22,7 @@ from ms_coreset.errors import MsCoresetError
 from ms_coreset.terminal import warn
 from torch_ref.networks import build_network, options_of
 from torch_ref.networks.layers import reseed
+from torch_ref.torchvision_compat import import_torchvision as import_torchvision
 from torch_ref.training import backward, descend, freeze_first
 
 if TYPE_CHECKING:
@@ -270,17 +271,21 @@ class Head:
 
 
 class TorchNetwork:
-    """A module of torch_ref as a ``kinds.Network``.
+    """A module as a ``kinds.Network``: one of torch_ref, which has ``features``.
 
-    Attributes:
-        description: the arguments of ``create_network`` that it was made with.
+    Args:
+        module: the network.
+        description: the arguments of ``create_network`` that it was made with; an attribute, too.
+        engine: that computes it.
+        head: its last linear layer; None: the one that was defined last.
     """
 
     variant = None
 
-    def __init__(self, module: nn.Module, description: Mapping[str, Any], engine: TorchEngine) -> None:
+    def __init__(self, module: nn.Module, description: Mapping[str, Any], engine: TorchEngine,
+                 head: nn.Linear | None = None) -> None:
         self.module, self.description, self.coreset_engine = module, dict(description), engine
-        self.head = Head([layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1])
+        self.head = Head(head or [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1])
         self.num_features = self.head.in_channels
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
@@ -313,7 +318,7 @@ class TorchTrainer:
     """Computes a network's gradients and updates it by a recipe; see ``training.loop.Trainer``."""
 
     def __init__(self, network: TorchNetwork, recipe: Recipe, of_samples: bool = False) -> None:
-        self._of_samples = of_samples
+        self._of_samples, self._mixed = of_samples, recipe.amp
         self._module, self._engine, self._clip_norm = network.module, network.coreset_engine, recipe.clip_norm
         self.parameters = [parameter for parameter in network.get_parameters() if parameter.requires_grad]
         self._named = [(parameter.name, parameter._tensor) for parameter in self.parameters]
@@ -326,7 +331,7 @@ class TorchTrainer:
         """(loss, logits, gradients) of a batch; zeros for parameters that the loss does not depend on."""
         tensor, given = self._engine.tensor, np.ones(len(labels)) if weights is None else weights
         loss, logits = backward(self._module, tensor(images), tensor(labels).long(), tensor(given.astype(np.float32)),
-                                len(labels) if self._of_samples else None)
+                                len(labels) if self._of_samples else None, self._mixed)
         return loss, logits, [torch.zeros_like(own) if own.grad is None else own.grad for _, own in self._named]
 
     def update(self, gradients: Sequence[torch.Tensor], learning_rate: float) -> None:

@@ -24,6 +24,7 @@ from ms_coreset.json_files import read_json, write_json
 from ms_coreset.kinds import Network
 from ms_coreset.training.loop import TrainingResult, data_digest, evaluate, is_finished, train
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.trackers import Told
 
 SAVE_INTERVAL = 60  # seconds of training that an interruption may cost
 _COSTS = "costs.json"
@@ -107,8 +108,8 @@ class Bench:
                    "extract": extraction["seconds"]}
         return evidence, {"seconds": seconds, "peak_mb": {"extract": extraction["peak_mb"]}, "base_accuracy": accuracy}
 
-    def train(self, run: Run, part: Split, weights: np.ndarray | None, folder: Path,
-              data: Data) -> tuple[TrainingResult, Costs]:
+    def train(self, run: Run, part: Split, weights: np.ndarray | None, folder: Path, data: Data,
+              hooks: Told) -> tuple[TrainingResult, Costs]:
         """(result, costs) of training on a part of the data, or on all by the run's sampler; see ``Work``.
 
         Training on all data by a base network's recipe is the training of that base network.
@@ -116,19 +117,20 @@ class Bench:
         if not run.whole or (run.cell.dataset, run.recipe) not in self._bases:
             n = len(data.split)
             recipe = run.recipe_for(n, len(part)) if run.choice else run.recipe_for_sampler(n)
-            return self._train(run, recipe, part, weights, folder, data, (), SAVE_INTERVAL)
+            return self._train(run, recipe, part, weights, folder, data, hooks, (), SAVE_INTERVAL)
         folder = self._folder(run.cell, run.recipe, run.cell.seed, data)
         with contextlib.ExitStack() as claims:
             self._claim(folder, claims)
-            return self._train(run, run.recipe, part, weights, folder, data, None, 0)
+            return self._train(run, run.recipe, part, weights, folder, data, hooks, None, 0)
 
     def _train(self, run: Run, recipe: Recipe, part: Split, weights: np.ndarray | None, folder: Path, data: Data,
-               record: Sequence[str] | None, save_interval: float) -> tuple[TrainingResult, Costs]:
+               hooks: Told, record: Sequence[str] | None, save_interval: float) -> tuple[TrainingResult, Costs]:
         steps, begun = Steps(), is_finished(folder)
         with steps("train"):
             network = build_network(recipe, data.split, run.cell.seed, self._sources.network.framework)
             result = train(network, part, recipe, seed=run.cell.seed, weights=weights, record=record, folder=folder,
-                           resume=True, test=data.test, save_interval=save_interval, sampling=run.sampling)
+                           resume=True, test=data.test, save_interval=save_interval, sampling=run.sampling,
+                           on_epoch=hooks.on_epoch)
         costs = self._note(folder, "train", None if begun else steps)
         return result, {**costs, "last": evaluate(result.network, data.test, recipe)}
 

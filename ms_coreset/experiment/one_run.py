@@ -21,6 +21,7 @@ from ms_coreset.experiment.data_map import DataMap
 from ms_coreset.experiment.runs import CURVE, Cell, Run, checksum
 from ms_coreset.experiment.store import Claims, Record
 from ms_coreset.experiment.sweep import Busy
+from ms_coreset.experiment.tally import describe
 from ms_coreset.identity import data_identity, misfit, normalization
 from ms_coreset.jobs.steps import Steps
 from ms_coreset.kinds import FilePath
@@ -29,6 +30,7 @@ from ms_coreset.selectors.quota import Request, truncate
 from ms_coreset.terminal import complain
 from ms_coreset.training.loop import TrainingResult
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.trackers import Hooks, Told
 
 if TYPE_CHECKING:
     from ms_coreset.experiment.bench import Bench
@@ -64,18 +66,19 @@ class Work:
 
     Args:
         bench: gives data, evidence and trainings: ``load(cell) -> Data``; ``gather(cell, data, needs) -> (Evidence,
-            costs)``, costs with "seconds", "peak_mb" and "base_accuracy"; ``train(run, part, weights, folder, data) ->
-            (TrainingResult, costs)``, costs with "seconds", "peak_mb" and "last", the result of ``evaluate``. The last
-            two raise ``Busy`` while another process does the same
+            costs)``, costs with "seconds", "peak_mb" and "base_accuracy"; ``train(run, part, weights, folder, data,
+            hooks) -> (TrainingResult, costs)``, costs with "seconds", "peak_mb" and "last", the result of ``evaluate``.
+            The last two raise ``Busy`` while another process does the same
         runs: all runs of the study, for rankings that serve several rates
         notes: plain values for every record: versions, revision, device
         command: ``run -> the command that repeats it``
+        hooks: who is told of epochs and runs
     """
 
     def __init__(self, folder: FilePath, claims: Claims, bench: Bench, runs: Sequence[Run], notes: Mapping[str, Any],
-                 command: Callable[[Run], str]) -> None:
+                 command: Callable[[Run], str], hooks: Hooks) -> None:
         self._folder, self._claims, self._bench = Path(folder), claims, bench
-        self._notes, self._command = notes, command
+        self._notes, self._command, self._hooks = notes, command, hooks
         self._rates: dict[str, dict[float, Run]] = {}
         choices = [(run, run.choice) for run in runs if run.choice]
         for run, _ in choices:
@@ -93,13 +96,20 @@ class Work:
         Raises:
             Busy: if another process is making what it needs.
         """
+        with self._hooks.of_run(describe(run), self._folder) as hooks:
+            record = self._record(run, twin, hooks)
+            hooks.on_run(record)
+        return record
+
+    def _record(self, run: Run, twin: Record | None, hooks: Told) -> Record:
+        """See ``perform``."""
         if twin:
             return {**twin, "key": run.key(), **run.place(), "recipe": run.recipe_notes(twin["n"]),
                     "command": self._command(run)}
         record = {"key": run.key(), "work": run.work(), "status": "failed", **run.place(),
                   "variant": run.cell.dataset.partition("@")[2] or None}
         try:
-            outcome = {"status": "done", **self._outcome(run)}
+            outcome = {"status": "done", **self._outcome(run, hooks)}
         except Busy:
             raise
         except Exception as error:  # no error may end the other runs
@@ -118,26 +128,27 @@ class Work:
     def _checkpoints(self, run: Run) -> Path:
         return self._folder / "running" / run.work()
 
-    def _outcome(self, run: Run) -> dict[str, Any]:
+    def _outcome(self, run: Run, hooks: Told) -> dict[str, Any]:
         data = self._bench.load(run.cell)
         if run.choice is None:
-            return {**self._trained(run, data.split, None, data), "k": None, "indices": None, "bad": None,
+            return {**self._trained(run, data.split, None, data, hooks), "k": None, "indices": None, "bad": None,
                     "per_class": None, "base_accuracy": None}
         coreset = self._coreset(run, data)
         places, weights = coreset.sort_by_index()
-        trained = self._trained(run, data.split if run.whole else data.whole.subset(places), weights, data)
+        trained = self._trained(run, data.split if run.whole else data.whole.subset(places), weights, data, hooks)
         chosen = coreset.manifest["costs"]
         return {**trained, "k": len(coreset), "indices": f"indices/{_file_name(run)}", **_shares(coreset, data.whole),
                 **{what: {**chosen[what], **trained[what]} for what in ("seconds", "peak_mb")},
                 "base_accuracy": chosen["base_accuracy"]}
 
-    def _trained(self, run: Run, part: Split, weights: np.ndarray | None, data: Data) -> dict[str, Any]:
+    def _trained(self, run: Run, part: Split, weights: np.ndarray | None, data: Data, hooks: Told) -> dict[str, Any]:
         """Train, and tell of it what a record holds."""
-        result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data)
+        result, costs = self._bench.train(run, part, weights, self._checkpoints(run), data, hooks)
         n = len(data.split)
         return {"label": data.label, "n": n, "data": data.digest, "normalization": normalization(data.split),
                 "recipe": run.recipe_notes(n), "updates": result.total("updates"),
-                "presented": result.total("presented"), "accuracy": _accuracy(result, costs["last"], run.recipe), "learning": _learning(result),
+                "presented": result.total("presented"), "accuracy": _accuracy(result, costs["last"], run.recipe),
+                "learning": _learning(result),
                 "seconds": {"train": costs["seconds"]}, "peak_mb": {"train": costs["peak_mb"]}}
 
     def _coreset(self, run: Run, data: Data) -> Coreset:

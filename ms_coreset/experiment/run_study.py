@@ -1,7 +1,7 @@
 """Studies from the plan to the results: every run once, by any number of processes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from ms_coreset.jobs.versions import version_notes
 from ms_coreset.selectors.choice import FAMILIES
 from ms_coreset.terminal import note
 from ms_coreset.training.recipe import Recipe
+from ms_coreset.training.trackers import Hook, Hooks
 
 _NOT_OF_STUDIES = ("dataset", "seed", "among", "arch", "memory", "dynamics")
 _OPTIONS = (*(name for name in KNOWN if name not in _NOT_OF_STUDIES), "pool_seed", "label",
@@ -90,7 +91,7 @@ def do_study(job: StudyJob) -> StudyResult:
                   labels_of(plan.datasets, job.labels), {run.cell for run in runs})
     claims = Claims(folder / ".locks")
     work = Work(folder, claims, bench, runs, version_notes(device, framework),
-                lambda run: command_of(plan, job.words, run))
+                lambda run: command_of(plan, job.words, run), job.hooks)
     counted = Tally(runs, store, job.retry)
     with claims.claim("prepare", wait=True):
         _prepare(job)
@@ -111,7 +112,8 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, samp
               archs: Sequence[str] = (), train_archs: Sequence[str] = (OWN,), protocols: Sequence[str] = (),
               evidence: Sequence[str] = (NETWORK,), pool: int | None = None, recipe: str | Recipe | None = None,
               name: str = "study", save: str | None = None, data: str = "data", device: str = "auto",
-              retry: bool = False, **options: Any) -> StudyResult:
+              retry: bool = False, track: Sequence[str] = (), on_epoch: Hook | None = None,
+              on_run: Hook | None = None, **options: Any) -> StudyResult:
     """Run a study: select with every method at every rate, train on every coreset, and keep the results.
 
     It does what the command ``experiment`` does, with the same defaults. A second call continues where the first
@@ -137,6 +139,11 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, samp
         data: the folder where the data sets lie
         device: "auto", "CPU", "GPU" or "Ascend", see ``set_device``
         retry: whether failed runs are done again
+        track: of "tensorboard", "wandb" and "mindinsight", which get the numbers of every epoch and run in a folder of
+            that name in the study's
+        on_epoch: called after every epoch of training on a coreset or by a sampler with its entry, see
+            ``TrainingResult.history``, and "run", what the run is called
+        on_run: called with the record of every run that was done or failed, and "run"
         options: further options of the command by their names, such as epochs, pool_seed, label (a mapping), model_dir,
             cache
 
@@ -160,7 +167,8 @@ def run_study(*, datasets: Sequence[str], methods: Sequence[str] = METHODS, samp
     for text in samplers or ():
         require_kind("sampler", text, str)
     settings = spell({option: value for option, value in given.items() if option not in _PLACES})
-    return do_study(study_job({**given, "retry": retry}, settings, tuple(words_of(_in_words(given)))))
+    job = study_job({**given, "retry": retry}, settings, tuple(words_of(_in_words(given))))
+    return do_study(replace(job, hooks=Hooks(on_epoch, on_run, tuple(track))))
 
 
 def _in_words(given: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from ms_coreset.selectors.quota import Request
 from ms_coreset.training.adaptive import Reselection
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.sampling import Sampling
+from ms_coreset.training.trackers import Hooks
 
 OWN = "own"  # in --train-archs: the network that gave the evidence
 # Fields of the recipe of the networks that give the evidence, each an option selection_..., with its type.
@@ -81,6 +82,7 @@ class StudyJob:
         retry: whether failed runs are done again
         settings: its options as plain values by their names in a --config file, which study.yaml keeps
         words: of the command, after ``experiment``
+        hooks: who is told of every epoch of training on a coreset or by a sampler, and of every run
     """
 
     plan: StudyPlan
@@ -91,6 +93,7 @@ class StudyJob:
     retry: bool = False
     settings: Mapping = field(default_factory=dict)
     words: tuple = ()
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 def study_job(options: Mapping[str, Any], settings: Mapping[str, Any], words: tuple[str, ...]) -> StudyJob:
@@ -198,7 +201,7 @@ def _recipe(sources: Sources, device: str, dataset: str, arch: str | None) -> Re
     recipe = recipe_of(network, dataset, device, sources.data.image_size or 32, name)
     if arch is None:
         return dataclasses.replace(recipe, arch=canonical_network(recipe.arch))
-    name = canonical_network(name)
+    name = canonical_network(name, network.framework)
     kept = recipe.width if name == canonical_network(recipe.arch) else None
     return dataclasses.replace(recipe, arch=name, width=int(width) if width else network.overrides.get("width") or kept)
 

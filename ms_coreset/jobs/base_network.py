@@ -34,7 +34,8 @@ def checkpoint_folder(sources: Sources, recipe: Recipe, what: str | None = None)
     among = "" if sources.among is None else f"-among{array_digest(Coreset.load(sources.among).sort_by_index()[0])[:8]}"
     dataset = sources.data.name_in_files + among + (f"-pool{sources.pool}" if sources.pool else "")
     by_torch = sources.network.framework == TORCH  # whose network is another one, and has other files
-    arch = recipe.arch.lower() + (f"-w{recipe.width}" if recipe.width else "") + ("-torch" if by_torch else "") + (
+    name = recipe.arch.lower().replace(":", "-")  # of a library's network: Windows has no colon in a file's name
+    arch = name + (f"-w{recipe.width}" if recipe.width else "") + ("-torch" if by_torch else "") + (
         f"-{what}" if what else "")
     return Path(sources.network.folder) / dataset / arch
 
@@ -107,7 +108,7 @@ def _require_trainable(split: Split) -> None:
 
 def _given_network(source: NetworkSource, split: Split, log: Log) -> Network:
     assert source.checkpoint is not None  # whoever calls has looked
-    arch = source.arch and canonical_network(source.arch)
+    arch = source.arch and canonical_network(source.arch, source.framework)
     return network_from_weights(source.checkpoint, split.image_size, split.in_channels, arch=arch,
                                 framework=source.framework, log=log)
 

@@ -40,5 +40,5 @@ def recipe_of(network: NetworkSource, dataset: str, device: str, image_size: int
     if default in _OF_AIRBENCH and canonical_network(arch or network.arch or "airbench") != "airbench":
         default = "lenet"
     recipe = load_recipe(network.recipe or default, **network.overrides)
-    canonical_network(recipe.arch)  # raises for an unknown network before anything is done with it
+    canonical_network(recipe.arch, network.framework)  # raises for an unknown network before anything is done with it
     return recipe

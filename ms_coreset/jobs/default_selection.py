@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ms_coreset.errors import MsCoresetError
 from ms_coreset.jobs.options import spell, words_of
 from ms_coreset.jobs.sources import NETWORK, PATCHES
 from ms_coreset.selectors.choice import Choice
@@ -43,11 +44,25 @@ def goes_by_patches(device: str, split: Split, needs: Iterable[str]) -> bool:
     return device == "CPU" and split.images is not None and not set(needs) <= split.known.keys()
 
 
-def by_patches(job: SelectionJob) -> SelectionJob:
+def by_patches(job: SelectionJob, split: Split) -> SelectionJob:
     """The job with the default on a CPU, which the user is told of.
 
     Of what a CPU can do within minutes, networks trained on this coreset were best, see docs/results.md.
+
+    Args:
+        job: of which nothing is said.
+        split: that is selected from.
+
+    Returns:
+        The job.
+
+    Raises:
+        MsCoresetError: for samples of one class.
     """
+    if split.num_classes == 1:
+        raise MsCoresetError(f"{split.name} has one class, and the default compares classes: choose by the pictures "
+                             f"alone, --evidence {PATCHES} --method k_center (or herding, zcore, moderate); or is "
+                             "--data not the folder that holds a folder for each class?")
     note("nothing says how to choose: the same share of every class, spread over easy and hard, but not what random "
          f"patches take for wrong labels ({TYPED}); Moderate as published, by a network: --method moderate")
     choice = Choice(_BY_PATCHES, _ITS_OPTIONS, job.sources.seed)

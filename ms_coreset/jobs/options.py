@@ -11,7 +11,8 @@ from ms_coreset.jobs.sources import DataSource, EvidenceSource, NetworkSource, R
 from ms_coreset.training.recipe import Recipe
 
 # Option -> the field that it is of.
-_DATA = {"dataset": "name", "data": "root", "image_size": "image_size", "bits": "bits", "skip_broken": "skip_broken",
+_DATA = {"dataset": "name", "data": "root", "image_size": "image_size", "bits": "bits",
+         "image_column": "image_column", "label_column": "label_column", "skip_broken": "skip_broken",
          "verify": "verify", "probabilities": "probabilities"}
 _NETWORK = {"recipe": "recipe", "ckpt": "checkpoint", "model_dir": "folder", "record": "record",
             "framework": "given_framework"}

@@ -116,7 +116,7 @@ def select(job: SelectionJob) -> SelectionResult:
         require_writable(job.save)
     device, whole, pool, split = load_pool(job.sources, job.runtime, steps)
     if unsaid and goes_by_patches(device, split, _choice_of(wanted).needs):
-        wanted = by_patches(wanted)
+        wanted = by_patches(wanted, split)
     sources, choice, request = wanted.sources, _choice_of(wanted), wanted.request
     _require_labels(whole, choice, request)
     given = [name for name in (*choice.needs, COST) if name in split.known]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,8 @@ class DataSource:
     """A data set by its name and its folder; see ``load_dataset``.
 
     Attributes:
+        image_column: of data in tables, the column of the images; None: found by its type
+        label_column: likewise, of the labels
         skip_broken: whether image files that can't be decoded are left out
         probabilities: whether the logits that come with it are probabilities
 
@@ -40,6 +43,8 @@ class DataSource:
     root: str = "data"
     image_size: int | None = None
     bits: int | None = None
+    image_column: str | None = None
+    label_column: str | None = None
     skip_broken: bool = False
     download: bool = True
     verify: bool = False
@@ -57,12 +62,13 @@ class DataSource:
     def name_in_files(self) -> str:
         """The data set's name in file names: the canonical name, and for a user's own set also its file's or folder's.
 
-        A requested image size or number of bits is appended, because networks of different sizes are different.
+        A requested image size, number of bits or column is appended, because it makes other data.
         """
         family, *_ = find_dataset(self.name)
         name = self.canonical_name.replace(family.name, family.title(self.root), 1)
         size = "" if self.image_size is None else f"-{self.image_size}px"
-        return name + size + ("" if self.bits is None else f"-{self.bits}bit")
+        columns = "".join(f"-{column}" for column in (self.image_column, self.label_column) if column)
+        return name + size + ("" if self.bits is None else f"-{self.bits}bit") + re.sub(r"[^\w.-]", "_", columns)
 
     @overload
     def load(self, train: Literal[True]) -> Split: ...
@@ -74,6 +80,7 @@ class DataSource:
         """The training or the test split, as it is on disk or can be fetched."""
         with first_before_others():  # which find what it has fetched
             split = load_dataset(self.name, self.root, train, image_size=self.image_size, bits=self.bits,
+                                 image_column=self.image_column, label_column=self.label_column,
                                  broken=self._about_broken_images(), download=self.download, verify=self.verify,
                                  log=note)
         return split.with_probabilities() if train and self.probabilities and split else split

@@ -30,6 +30,7 @@ from ms_coreset.terminal import note
 from ms_coreset.training.loop import CORESETS, LAST, TrainingResult, checkpoint_file, evaluate, train
 from ms_coreset.training.recipe import Recipe
 from ms_coreset.training.sampling import Sampling
+from ms_coreset.training.trackers import Hooks
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class TrainingJob:
         keep: whether checkpoints are written
         resume: whether to continue from them
         result: file of the results; None: result.json beside the checkpoints
+        hooks: who is told of every epoch and of the end; trackers write beside the result
     """
 
     sources: Sources
@@ -59,6 +61,7 @@ class TrainingJob:
     keep: bool = True
     resume: bool = False
     result: str | None = None
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 @dataclass(frozen=True)
@@ -94,26 +97,29 @@ def train_network(job: TrainingJob) -> TrainingOutcome:
     folder = checkpoint_folder(sources, recipe, what)
     result_file = _result_file(job, folder)
     record = () if job.record is None and what else job.record
-    began = time.perf_counter()
-    with at_work_in(folder) if job.keep else contextlib.nullcontext():
-        network = build_network(recipe, split, sources.seed, sources.network.framework)
-        result = train(network, part, recipe, seed=sources.seed, weights=weights, record=record,
-                       folder=folder if job.keep else None, resume=job.resume, test=test, reselection=reselection,
-                       sampling=job.sampling)
-    seconds = time.perf_counter() - began
-    told = {"dataset": sources.data.name_in_files, "coreset": job.coreset or job.dropped, "samples": len(part),
-            "no_weights": not job.weighted, "recipe": recipe.as_dict(),
-            "protocol": "epochs" if recipe.epochs else "iterations",
-            "seed": sources.seed, "device": device, **device_settings(), "version": __version__,
-            "seconds": seconds, "last": test and evaluate(result.network, test, recipe),
-            "best": _best(result, recipe), "history": result.history}
-    if job.sampling is not None:
-        told |= {"sampler": str(job.sampling), "presented": result.total("presented"),
-                 "updates": result.total("updates")}
-    if reselection is not None:
-        coresets = folder / CORESETS if job.keep else result_file.with_name(f"{result_file.stem}-coresets")
-        told |= reselection_notes(result, reselection, coresets, split, write=not job.keep)
-    write_json(result_file, told)
+    name = " ".join(filter(None, (sources.data.name_in_files, recipe.arch, what, f"seed {sources.seed}")))
+    with job.hooks.of_run(name, folder if job.keep else result_file.parent) as hooks:
+        began = time.perf_counter()
+        with at_work_in(folder) if job.keep else contextlib.nullcontext():
+            network = build_network(recipe, split, sources.seed, sources.network.framework)
+            result = train(network, part, recipe, seed=sources.seed, weights=weights, record=record,
+                           folder=folder if job.keep else None, resume=job.resume, test=test, reselection=reselection,
+                           sampling=job.sampling, on_epoch=hooks.on_epoch)
+        seconds = time.perf_counter() - began
+        told = {"dataset": sources.data.name_in_files, "coreset": job.coreset or job.dropped, "samples": len(part),
+                "no_weights": not job.weighted, "recipe": recipe.as_dict(),
+                "protocol": "epochs" if recipe.epochs else "iterations",
+                "seed": sources.seed, "device": device, **device_settings(), "version": __version__,
+                "seconds": seconds, "last": test and evaluate(result.network, test, recipe),
+                "best": _best(result, recipe), "history": result.history}
+        if job.sampling is not None:
+            told |= {"sampler": str(job.sampling), "presented": result.total("presented"),
+                     "updates": result.total("updates")}
+        if reselection is not None:
+            coresets = folder / CORESETS if job.keep else result_file.with_name(f"{result_file.stem}-coresets")
+            told |= reselection_notes(result, reselection, coresets, split, write=not job.keep)
+        write_json(result_file, told)
+        hooks.on_run(told)
     return TrainingOutcome(recipe, told, result_file, folder if job.keep else None)
 
 

@@ -15,6 +15,12 @@ from ms_coreset.engines import require_common, torch_engine
 from ms_coreset.engines.frameworks import MINDSPORE, TORCH
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.kinds import Network, Shapes
+from ms_coreset.networks.libraries import (
+    canonical_library_network,
+    is_of_library,
+    library_builder,
+    list_library_networks,
+)
 from ms_coreset.randomness import check_seed
 from ms_coreset.registry import Registry
 
@@ -73,21 +79,32 @@ def list_networks(pattern: str = "*") -> list[str]:
     """List the networks whose names match a shell pattern.
 
     Args:
-        pattern: such as "resnet*"; "*" for all.
+        pattern: such as "resnet*"; "*" for all of this package. Those of another library have its name before them, in
+            the pattern, too: "timm:vit_*", "torchvision:*", "mindcv:*".
 
     Returns:
         The names.
-    """
-    return _NETWORKS.names(pattern)
-
-
-def canonical_network(name: str) -> str:
-    """The registered spelling of a network's name.
 
     Raises:
-        MsCoresetError: for an unknown name.
+        MsCoresetError: for a pattern of a library that is not installed.
     """
-    return _NETWORKS.canonical(name)
+    return list_library_networks(pattern) if is_of_library(pattern) else _NETWORKS.names(pattern)
+
+
+def canonical_network(name: str, framework: str | None = None) -> str:
+    """The registered spelling of a network's name.
+
+    Args:
+        name: in any spelling.
+        framework: that is to compute the network; None: not known yet.
+
+    Returns:
+        The name.
+
+    Raises:
+        MsCoresetError: for an unknown name, and for a network of a library of the other framework.
+    """
+    return canonical_library_network(name, framework) if is_of_library(name) else _NETWORKS.canonical(name)
 
 
 def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_size: int = 32, width: int | None = None,
@@ -95,13 +112,15 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
     """Build a network, its weights drawn from NumPy's ``RandomState(seed)``: the same on every device.
 
     Args:
-        name: one of ``list_networks()``, in any case.
+        name: one of ``list_networks()``, in any case, or one of a library, such as "timm:convnext_atto": those of
+            "timm:" and "torchvision:" are PyTorch's, those of "mindcv:" MindSpore's. They have no options.
         num_classes: number of logits.
         in_channels: channels of an image.
         image_size: side of the images in pixels.
         width: channels of the first stage (ResNets, default 64) or of the hidden layers (mlp, default 128).
         seed: of the first weights, 0 to 2**32 - 1.
-        framework: framework that computes the network, "mindspore" or "torch"; the first weights are the same.
+        framework: framework that computes the network, "mindspore" or "torch"; the first weights are the same. Those
+            of a library's networks are of the library's own distributions.
         **options: of the family; None stands for the default.
 
             * variant: "cifar" or "imagenet", for families that were published for small and for large images; by
@@ -114,21 +133,20 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
         ``network.features(x)`` features (B, d), for float32 images (B, in_channels, image_size, image_size).
 
     Raises:
-        MsCoresetError: for an unknown name, for an option that the family does not have, if the framework is not
-            installed, and if the ranks are connected by the other one.
+        MsCoresetError: for an unknown name, for an option that the family does not have, for images of a size that it
+            can't have, if the framework or the library is not installed, and if the ranks are connected by the other
+            framework.
     """
-    name = _NETWORKS.canonical(name)
+    name = canonical_network(name, framework)
     _require_sizes(num_classes=num_classes, in_channels=in_channels, image_size=image_size,
                    width=1 if width is None else width)
     check_seed(seed)
     options = {key: value for key, value in {"width": width, **options}.items() if value is not None}
     require_common(framework)
-    if framework == TORCH:
+    if framework == TORCH and not is_of_library(name):
         return torch_engine().create_network(name, num_classes, in_channels, image_size=image_size, seed=seed,
                                              **options)
-    require_mindspore()
-    entry = _NETWORKS[name]
-    build = entry if callable(entry) else getattr(_family_of(entry), name)
+    build: Callable[..., Any] = library_builder(name) if is_of_library(name) else _own_builder(name)
     unknown = options.keys() - inspect.signature(build).parameters.keys()
     if unknown:
         raise MsCoresetError(f"network {name} has no option {', '.join(sorted(unknown))}")
@@ -137,6 +155,12 @@ def create_network(name: str, num_classes: int, in_channels: int = 3, *, image_s
     network.description = {"arch": name, "num_classes": num_classes, "in_channels": in_channels,
                            "image_size": image_size, **options}
     return network
+
+
+def _own_builder(name: str) -> Callable[..., Any]:
+    require_mindspore()
+    entry = _NETWORKS[name]
+    return entry if callable(entry) else getattr(_family_of(entry), name)
 
 
 def _require_sizes(**sizes: int) -> None:

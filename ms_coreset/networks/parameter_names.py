@@ -106,12 +106,16 @@ def _with_plain_head(names: dict[str, str]) -> dict[str, str]:
 
 
 def to_torch_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Arrays renamed from MindSpore's names to torch's; normalization layers get torch's ``num_batches_tracked``."""
+    """Arrays renamed from MindSpore's names to torch's; normalization layers get torch's ``num_batches_tracked``.
+
+    A layer with a ``beta`` or a ``moving_mean`` is a normalization layer; a ``gamma`` alone is a scale, in torch, too.
+    """
     back = {theirs: ours for ours, theirs in _NORMALIZATION.items()}
+    normalization = {name.rpartition(".")[0] for name in arrays if name.endswith((".beta", ".moving_mean"))}
     renamed = {}
     for name, array in arrays.items():
         layer, _, kind = name.rpartition(".")
-        renamed[f"{layer}.{back.get(kind, kind)}" if layer else name] = array
+        renamed[f"{layer}.{back.get(kind, kind)}" if layer in normalization else name] = array
         if kind == "moving_mean":
             renamed[f"{layer}.num_batches_tracked"] = np.zeros((), np.int64)
     return renamed

@@ -21,6 +21,7 @@ from ms_coreset.errors import MsCoresetError, require_network, require_path
 from ms_coreset.files import open_file, reserve
 from ms_coreset.kinds import FilePath, Log, Network, Shapes, Trainable
 from ms_coreset.networks import create_network, describe
+from ms_coreset.networks.libraries import is_of_library
 from ms_coreset.networks.mindspore_files import read_entries
 from ms_coreset.networks.parameter_names import (
     HEAD,
@@ -146,10 +147,14 @@ def load_weights(network: Kept, path: str | os.PathLike) -> Kept:
 
 def _fill(network: Trainable, arrays: dict[str, np.ndarray], source: FilePath, log: Log) -> None:
     """``assign`` the ``arrays`` of a file, by the reading of their names that is closest to the network's names."""
-    wanted = {parameter.name for parameter in network.get_parameters()}
-    names = min(readings(arrays), key=lambda names: len(wanted ^ names.keys()))
+    names = _closest_reading(network, arrays)
     assign(network, {name: arrays[file] for name, file in names.items()}, source)
     _tell_of_rest(source, names, arrays, log)
+
+
+def _closest_reading(network: Trainable, arrays: dict[str, np.ndarray]) -> dict[str, str]:
+    wanted = {parameter.name for parameter in network.get_parameters()}
+    return min(readings(arrays), key=lambda names: len(wanted ^ names.keys()))
 
 
 def save_weights(network: Trainable, path: str | os.PathLike) -> None:
@@ -327,7 +332,9 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
             unknown one.
     """
     arrays, notes = _read(path, log)
-    if framework == MINDSPORE:
+    if arch is not None and is_of_library(arch) and not notes.get("network"):
+        names, description = _describe_as(arch, arrays, image_size, in_channels, framework)
+    elif framework == MINDSPORE:
         names, description = _describe(arrays)
     elif notes.get("network"):
         names, description = {}, {}
@@ -338,8 +345,8 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
     found = description.get("arch") if isinstance(description, dict) else None
     if found is None:
         raise MsCoresetError(f"{path} holds weights of no network known here ({_show(arrays)}): known are those of "
-                             "list_networks() by torchvision's names; any other network's features and logits can be "
-                             "given as arrays")
+                             "list_networks() by torchvision's names, and a library's where --arch says which, such as "
+                             "timm:convnext_tiny; any other network's features and logits can be given as arrays")
     if arch is not None and found != arch:
         raise MsCoresetError(f"{path} is a checkpoint of another architecture: {found}, not {arch}")
     options = {"in_channels": in_channels, "num_classes": None, **description, "image_size": image_size,
@@ -352,6 +359,23 @@ def network_from_weights(path: str | os.PathLike, image_size: int, in_channels: 
     return network
 
 
+def _describe_as(arch: str, arrays: dict[str, np.ndarray], image_size: int, in_channels: int | None,
+                 framework: str) -> tuple[dict[str, str], dict[str, Any]]:
+    """({parameter's name: name in the file}, description) of arrays that a library's network ``arch`` has saved."""
+    options = {} if in_channels is None else {"in_channels": in_channels}
+    network = create_network(arch, 1, image_size=image_size, framework=framework, **options)
+    names = _closest_reading(network, arrays)
+    weight = names.get(_head_of(network)[0])
+    classes = {} if weight is None else dict(zip(("num_classes",), arrays[weight].shape, strict=False))
+    return names, {"arch": arch, **options, **_HEADLESS, **classes}
+
+
+def _head_of(network: Network) -> tuple[str, str]:
+    """Names of the last layer's weight and bias."""
+    name = getattr(network, "head_name", "fc")
+    return f"{name}.weight", f"{name}.bias"
+
+
 def _show(arrays: dict[str, np.ndarray]) -> str:
     first = sorted(arrays)[:3]
     return ", ".join(first) + (", ..." if len(first) < len(arrays) else "")
@@ -361,7 +385,7 @@ def _without_head(options: dict[str, Any], arrays: dict[str, np.ndarray], path: 
     """The network whose ``arrays`` lack the last layer, which is 0 for one class."""
     network = create_network(options.pop("arch"), **{**options, "num_classes": 1})
     head = {parameter.name: np.zeros(parameter.shape, np.float32) for parameter in network.get_parameters()
-            if parameter.name in HEAD}
+            if parameter.name in _head_of(network)}
     assign(network, {**arrays, **head}, path)
     log(f"{path} has no last layer: its features serve, logits it has none")
     return network

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ContextDecorator, contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from ms_coreset.device import current_device
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
+
+Result = TypeVar("Result")
 
 
 def load_mindspore() -> Any:
@@ -98,7 +100,7 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-def side_by_side(work: Callable[..., object], tasks: Sequence[tuple]) -> None:
+def side_by_side(work: Callable[..., Result], tasks: Sequence[tuple]) -> list[Result]:
     """Run ``work(*task)`` for each of ``tasks``, on a CPU as many at a time as BLAS uses threads outside.
 
     Each product then runs in one thread: several threads gain nothing for small products, or for the work between them.
@@ -106,18 +108,19 @@ def side_by_side(work: Callable[..., object], tasks: Sequence[tuple]) -> None:
     Args:
         work: what is run.
         tasks: the arguments of each call.
+
+    Returns:
+        What each call gave, in the order of the tasks.
     """
     if len(tasks) == 1 or not on_host() or getattr(_here, "worker", False):
-        for task in tasks:
-            work(*task)
-    else:
-        in_threads(work, tasks)
+        return [work(*task) for task in tasks]
+    return in_threads(work, tasks)
 
 
-def in_threads(work: Callable[..., object], tasks: Sequence[tuple]) -> None:
+def in_threads(work: Callable[..., Result], tasks: Sequence[tuple]) -> list[Result]:
     """As ``side_by_side``, but on the host's processors even if another device computes."""
     with one_blas_thread, ThreadPoolExecutor(one_blas_thread.threads, initializer=_become_worker) as threads:
-        list(threads.map(lambda task: work(*task), tasks))
+        return list(threads.map(lambda task: work(*task), tasks))
 
 
 def _become_worker() -> None:

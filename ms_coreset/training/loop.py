@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,7 +75,8 @@ class TrainingResult:
 def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weights: np.ndarray | None = None,
           record: Sequence[str] | str | None = None, folder: str | os.PathLike | None = None, resume: bool = False,
           test: Split | None = None, save_interval: float = 0,
-          reselection: Reselection | None = None, sampling: Sampling | None = None) -> TrainingResult:
+          reselection: Reselection | None = None, sampling: Sampling | None = None,
+          on_epoch: Callable[[dict[str, Any]], None] | None = None) -> TrainingResult:
     """Train a network on a split by a recipe, and record what happens to every sample.
 
     Several ranks (``distributed``) share every batch, see ``parallel.over_ranks``; rank 0 alone writes files and has
@@ -105,6 +106,8 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
             batch is then sum w_i l_i / B, with its weights. With ``iterations`` of the recipe the training ends after
             exactly so many updates, by which the learning rate's schedule goes, and in which an epoch of milestones is
             one of round(rate n) samples; else the schedule goes by epochs, whatever their sizes.
+        on_epoch: called after every epoch, when its files are written, with a copy of its entry of
+            ``TrainingResult.history``; by rank 0 alone. Epochs that ``resume`` finds done are not told again.
 
     Returns:
         A ``TrainingResult``.
@@ -135,7 +138,7 @@ def train(network: Network, split: Split, recipe: Recipe, *, seed: int = 0, weig
     weights = _check_weights(weights, len(split))
     place = None if folder is None else Path(folder)
     run = _Run(network, split, recipe, seed, weights, record, place, test, save_interval, reselection,
-               sampling)
+               sampling, on_epoch)
     first = run.restore(place) if resume and place is not None else 0
     run.open_recorder(first)
     with Progress(run.images(run.epochs), f"train {_name(network)}", start=run.images(first)) as progress:
@@ -248,7 +251,9 @@ class _Run:
 
     def __init__(self, network: Network, split: Split, recipe: Recipe, seed: int, weights: np.ndarray | None,
                  record: Sequence[str] | str | None, folder: Path | None, test: Split | None, save_interval: float = 0,
-                 reselection: Reselection | None = None, sampling: Sampling | None = None) -> None:
+                 reselection: Reselection | None = None, sampling: Sampling | None = None,
+                 on_epoch: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._on_epoch = on_epoch
         self.network, self.split, self.recipe, self.seed = network, split, recipe, seed
         self.ranks = current()
         self.weights, self.folder = weights, folder
@@ -380,6 +385,8 @@ class _Run:
         self.recorder.flush()
         if self.folder is not None and self.ranks.first:
             self._save(self.folder, entry)
+        if self._on_epoch is not None and self.ranks.first:
+            self._on_epoch(dict(entry))
 
     def _save(self, folder: Path, entry: dict[str, Any]) -> None:
         best = max((old.get("validation_accuracy", -1) for old in self.history[:-1]), default=-1)
@@ -516,9 +523,6 @@ class Trainer(Protocol):
 
 def _trainer_of(network: Any, recipe: Recipe, ranks: Alone, of_samples: bool) -> Trainer:
     if engine_of(network).name == TORCH:
-        if recipe.amp:
-            raise MsCoresetError("recipe: amp is true, but --framework torch trains in float32 only: take --no-amp, or "
-                                 "--framework mindspore")
         return OverRanks(network.trainer(recipe, of_samples), network, ranks, of_samples)
     from ms_coreset.training.step import MindSporeTrainer
 

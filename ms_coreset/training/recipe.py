@@ -52,7 +52,7 @@ class Recipe:
         test_resize: pixels of the shorter side of the images, before the central crop, when the network is tested;
             None: as the data set has them. It is not used when evidence is extracted.
         whiten: whether the first convolution whitens the images' patches and is then fixed (see ``whitening.whiten``).
-        amp: whether training computes in mixed precision (``step.lower``); MindSpore only.
+        amp: whether training computes in mixed precision (float16 by ``step.lower``; by PyTorch bfloat16).
         validation: share of the training samples that is held out to choose the best epoch; 0: the last epoch is the
             best.
         eval_every: epochs between two tests.

@@ -15,6 +15,7 @@ from ms_coreset.networks import list_networks
 from ms_coreset.training.dynamics import RECORDS
 from ms_coreset.training.recipe import PADDING_MODES, SCHEDULES, list_recipes
 from ms_coreset.training.streams import STREAM
+from ms_coreset.training.trackers import TRACKERS
 
 Group = argparse._ActionsContainer  # a parser, or a group of its options
 
@@ -59,9 +60,13 @@ def add_data_options(parser: argparse.ArgumentParser, dataset_required: bool = T
     group = parser.add_argument_group("data")
     add(group, "--dataset", required=dataset_required, metavar="NAME", help=f"one of {DATASETS.summary()}")
     add(group, "--data", default="data", metavar="DIR", help="folder that holds the data sets (default: data); of "
-        "folder, the one of the images; of arrays, the file, or a folder of .npy files")
-    add(group, "--image-size", type=int, metavar="N", help="side of the images, for ImageNet and folder (default: 224; "
-        "of a folder of small squares, theirs)")
+        "folder, the one of the images; of arrays, the file, or a folder of .npy files; of hf, a saved set, a folder, "
+        "or a name of Hugging Face's hub; of webdataset and mindrecord, the shards' folder")
+    add(group, "--image-size", type=int, metavar="N", help="side of the images, for photographs of any size (default: "
+        "224; of small squares of one's own, theirs)")
+    add(group, "--image-column", metavar="NAME", help="of hf and mindrecord: the column of the images; of webdataset: "
+        "their suffix (default: the only one)")
+    add(group, "--label-column", metavar="NAME", help="likewise, of the labels (default: the only one, or 'label')")
     add(group, "--bits", type=int, metavar="N", help="of image files: how many bits the grey values have that are "
         "stored in 16 or 32 (default: 16; refused where they look like fewer)")
     add(group, "--skip-broken", action="store_true", help="of image files: leave out those that can't be decoded")
@@ -77,7 +82,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     add(group, "--recipe", metavar="NAME", help=f"one of {', '.join(list_recipes())}, or a YAML file (default: by data "
         "set; on an accelerator 'moderate' for CIFAR, 'tiny' and 'imagenet' for larger images; on a CPU 'laptop' for "
         "images of 17 to 32 pixels, 'laptop-100' for CIFAR100, 'lenet' for others)")
-    add(group, "--arch", metavar="NAME", help=f"network (default: the recipe's): {', '.join(list_networks())}")
+    add(group, "--arch", metavar="NAME", help=f"network (default: the recipe's): {', '.join(list_networks())}; or "
+        "timm:NAME, torchvision:NAME with --framework torch, mindcv:NAME with mindspore, where these are installed")
     add(group, "--framework", choices=FRAMEWORKS, help=f"what trains and asks it; on NVIDIA GPUs torch (default: "
         f"{MINDSPORE})")
     add(group, "--width", type=int, metavar="N", help="channels of a ResNet's first stage, units of the mlp's layers")
@@ -103,7 +109,8 @@ def add_network_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
     add(group, "--whiten", action=argparse.BooleanOptionalAction, default=None, help="the first convolution whitens "
         "the images' patches and stays as it is")
     add(group, "--amp", action=argparse.BooleanOptionalAction, default=None, help="train in mixed precision: float16 "
-        "but for normalisation, with a scaled loss; asked, and written, it is float32 (default: no; MindSpore's only)")
+        "but for normalisation, with a scaled loss, or PyTorch's bfloat16; asked, and written, it is float32 (default: "
+        "no)")
     add(group, "--validation", type=float, metavar="SHARE", help="share of the training samples that chooses the best "
         "epoch (default: the recipe's, 0: the last epoch is taken)")
     add(group, "--eval-every", type=int, metavar="N", help="epochs between two tests")
@@ -117,6 +124,13 @@ def add_record_option(group: Group, default: str) -> None:
         f"recorded of every sample in every epoch: {', '.join(RECORDS)}; or {STREAM}: no epochs but the scores over "
         f"time, added up in memory that does not grow with their number (default: {default}; divergence only where the "
         "probabilities of all samples take no more than a gigabyte)")
+
+
+def add_track_option(group: Group) -> None:
+    """Add --track, who gets the numbers of every epoch and run."""
+    add(group, "--track", nargs="+", choices=list(TRACKERS), default=[], help="write the numbers of every epoch and "
+        "run for TensorBoard, Weights & Biases (offline, unless WANDB_MODE says otherwise) or MindInsight, too, into a "
+        "folder of that name beside the results (default: for none)")
 
 
 def add_evidence_options(group: Group, default: str | None = NETWORK, words: str = NETWORK) -> None:
@@ -158,6 +172,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 def image_words(data: DataSource) -> list[str]:
     """The options that decide which images a ``DataSource`` has, as words."""
-    sizes = {"--image-size": data.image_size, "--bits": data.bits}
+    sizes = {"--image-size": data.image_size, "--bits": data.bits, "--image-column": data.image_column,
+             "--label-column": data.label_column}
     words = [word for flag, value in sizes.items() if value is not None for word in (flag, str(value))]
     return words + (["--skip-broken"] if data.skip_broken else [])

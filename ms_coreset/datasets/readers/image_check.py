@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ms_coreset.checksums import array_digest
-from ms_coreset.datasets.pictures import in_order
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.json_files import read_json, write_json
 from ms_coreset.progress import Progress
 
 if TYPE_CHECKING:
-    from ms_coreset.datasets.readers.image_files import ImageFiles
+    from ms_coreset.datasets.readers.image_files import StoredImages
     from ms_coreset.datasets.split import Split
 
 _BLOCK = 256
@@ -26,7 +25,7 @@ class Check:
     """Finds the image files of a data set that can't be decoded.
 
     Args:
-        parts: split ("train", "test") -> its ``ImageFiles``.
+        parts: split ("train", "test") -> its ``StoredImages``.
         path: file that the result is kept in. It is read from there while names, sizes and times of change are the
             same.
 
@@ -34,7 +33,7 @@ class Check:
         broken: split -> {place: why it can't be decoded}.
     """
 
-    def __init__(self, parts: dict[str, ImageFiles], path: Path) -> None:
+    def __init__(self, parts: dict[str, StoredImages], path: Path) -> None:
         self._parts, self._path, self._digest = parts, path, _digest_of(parts)
         self._kept = True
         known = _known.get(self._digest) or self._read()
@@ -86,7 +85,7 @@ class Check:
             for part, images in self._parts.items():
                 for begin in range(0, len(images), _BLOCK):
                     places = range(begin, min(begin + _BLOCK, len(images)))
-                    faults = zip(places, in_order(images.fault, places), strict=True)
+                    faults = zip(places, images.faults(places), strict=True)
                     found[part].update({place: fault for place, fault in faults if fault is not None})
                     progress.update(len(places))
         return found
@@ -131,5 +130,5 @@ class Check:
         return f"; all are listed in {self._path}" if self._kept and self._path.exists() else ""
 
 
-def _digest_of(parts: dict[str, ImageFiles]) -> str:
+def _digest_of(parts: dict[str, StoredImages]) -> str:
     return array_digest(np.array([f"{part} {images.files_digest()} {images.bits}" for part, images in parts.items()]))

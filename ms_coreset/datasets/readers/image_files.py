@@ -7,24 +7,28 @@ import functools
 import io
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ms_coreset.checksums import array_digest, digest
-from ms_coreset.datasets.pictures import Pictures, Scaling
+from ms_coreset.datasets.pictures import Pictures, Scaling, in_order
 from ms_coreset.datasets.split import class_order
 from ms_coreset.errors import MsCoresetError, require_whole
 from ms_coreset.files import open_file, read_whole
 from ms_coreset.kinds import FilePath
 from ms_coreset.terminal import one_line
 
+T = TypeVar("T")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+SAMPLED = 32  # images that the size of all is told by
+_SMALL, _LARGE = 64, 224
 _BLOCK = 1 << 16  # pixels
-_LARGEST_FILE = 1 << 30  # bytes
+LARGEST_FILE = 1 << 30  # bytes
 _MOST_PIXELS = 1 << 26  # of an image: 200 MB in colour, 800 while a deep one is scaled, for each thread
 # What a file may be, whatever its name says: no format that Pillow hands to another program.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -69,47 +73,80 @@ class FileIndex:
         return os.path.join(self._root, self.relative(row))
 
 
-class ImageFiles(Pictures):
-    """The images of a ``FileIndex``, in colour; see ``Pictures``.
+class StoredImages(Pictures):
+    """Images that are stored as the bytes of image files, in colour; see ``Pictures``.
 
     Args:
-        index: the files.
+        source: where the bytes are.
         scaling: how the images are scaled.
-        rows: (n,) places in the index, or None for all.
+        rows: (n,) places in the source, or None for all.
         bits: how many bits the values of deep grey images have, where the files don't tell; see ``in_color``.
 
     Raises:
-        MsCoresetError: naming the file, when it is decoded, for one that is damaged, no image, has values that
+        MsCoresetError: naming the image, when it is decoded, for one that is damaged, no image, has values that
             ``in_color`` refuses, or has more than 67 million pixels (which may be an attack on memory).
     """
 
-    def __init__(self, index: FileIndex, scaling: Scaling, rows: np.ndarray | None = None,
-                 bits: int | None = None) -> None:
-        super().__init__(np.arange(len(index)) if rows is None else rows, 3, scaling)
+    def __init__(self, source: Any, scaling: Scaling, rows: np.ndarray | None = None, bits: int | None = None) -> None:
+        super().__init__(np.arange(len(source)) if rows is None else rows, 3, scaling)
         if bits is not None:
             require_whole("bits", bits, 8, 31)
-        self._index, self.bits = index, bits
+        self._source, self.bits = source, bits
 
     def original(self, place: int) -> Image.Image:
-        with open_image(self._index.path(self._rows[place])) as picture:
+        with self._open(place) as picture:
             return in_color(picture, self.bits)
 
-    def with_bits(self, bits: int) -> ImageFiles:
+    def with_bits(self, bits: int) -> Self:
         """A view of the same images, whose deep ones have values of ``bits`` bits."""
-        return ImageFiles(self._index, self.scaling, self._rows, bits)
+        return type(self)(self._source, self.scaling, self._rows, bits)
+
+    def name(self, place: int) -> str:
+        """Where image ``place`` lies in the source, for a message."""
+        raise NotImplementedError
+
+    def files_digest(self) -> str:
+        """Checksum of the source that also tells the times of change, never of pixels."""
+        raise NotImplementedError
+
+    def fault(self, place: int) -> str | None:
+        """Why image ``place`` can't be decoded, or None; JPEG files are decoded at an eighth of their size."""
+        return fault_of(self._open(place), self.bits)
+
+    def faults(self, places: Sequence[int]) -> list[str | None]:
+        """The ``fault`` of each of these images."""
+        return in_order(self.fault, places)
+
+    def _open(self, place: int) -> AbstractContextManager[Image.Image]:
+        raise NotImplementedError
+
+    def _view(self, rows: np.ndarray, scaling: Scaling) -> Self:
+        return type(self)(self._source, scaling, rows, self.bits)
+
+    def _content_digest(self) -> str:
+        return self.files_digest() if self.bits is None else f"{self.files_digest()} {self.bits} bits"
+
+
+class ImageFiles(StoredImages):
+    """The images of a ``FileIndex``; see ``StoredImages``."""
+
+    _source: FileIndex
+
+    def _open(self, place: int) -> AbstractContextManager[Image.Image]:
+        return open_image(self._source.path(self._rows[place]))
 
     def name(self, place: int) -> str:
         """The file of image ``place``, below the root, for a message."""
-        return _show(self._index.relative(self._rows[place]))
+        return _show(self._source.relative(self._rows[place]))
 
     @property
     def root(self) -> str:
         """The folder that ``file_names`` are relative to."""
-        return self._index.root
+        return self._source.root
 
     def file_names(self) -> list[str]:
         """The files of all images, below the root, with "/" between folders."""
-        return [os.fsdecode(self._index.relative(row)).replace(os.sep, "/") for row in self._rows]
+        return [os.fsdecode(self._source.relative(row)).replace(os.sep, "/") for row in self._rows]
 
     @property
     def sizes(self) -> np.ndarray:
@@ -118,23 +155,7 @@ class ImageFiles(Pictures):
 
     def bytes_digest(self, place: int) -> str:
         """Checksum of the bytes of the file of image ``place``."""
-        return digest(os.fsdecode(self._index.path(self._rows[place])), "blake2b")
-
-    def fault(self, place: int) -> str | None:
-        """Why image ``place`` can't be decoded, or None; JPEG files are decoded at an eighth of their size."""
-        try:
-            with open_image(self._index.path(self._rows[place])) as picture:
-                picture.draft(picture.mode, (1, 1))
-                in_color(picture, self.bits)
-        except MsCoresetError as error:
-            return one_line(_reason(error.__cause__))
-        return None
-
-    def _view(self, rows: np.ndarray, scaling: Scaling) -> ImageFiles:
-        return ImageFiles(self._index, scaling, rows, self.bits)
-
-    def _content_digest(self) -> str:
-        return self.files_digest() if self.bits is None else f"{self.files_digest()} {self.bits} bits"
+        return digest(os.fsdecode(self._source.path(self._rows[place])), "blake2b")
 
     def files_digest(self) -> str:
         """Checksum of the names below the root, the sizes and the times of change, never of pixels.
@@ -150,7 +171,7 @@ class ImageFiles(Pictures):
         return array_digest(self._name_bytes(), self._stamps[:, 0])
 
     def _name_bytes(self) -> np.ndarray:
-        return np.frombuffer(b"\0".join(map(self._index.relative, self._rows)), np.uint8)
+        return np.frombuffer(b"\0".join(map(self._source.relative, self._rows)), np.uint8)
 
     @functools.cached_property
     def _stamps(self) -> np.ndarray:
@@ -159,18 +180,26 @@ class ImageFiles(Pictures):
 
     def _stamp(self, row: int) -> tuple[int, int]:
         try:
-            status = os.stat(self._index.path(row))
+            status = os.stat(self._source.path(row))
         except OSError as error:
             raise _read_error(error) from error
         return status.st_size, status.st_mtime_ns
 
 
+def open_image(path: str | bytes) -> AbstractContextManager[Image.Image]:
+    """The Pillow image of a file, as a context manager; see ``decode``."""
+    return decode(lambda: read_content(path), _show(path))
+
+
 @contextlib.contextmanager
-def open_image(path: str | bytes) -> Iterator[Image.Image]:
-    """The Pillow image of a file, as a context manager.
+def decode(read: Callable[[], bytes], name: str,
+           remedy: str = "get the file anew, or delete it") -> Iterator[Image.Image]:
+    """The Pillow image that bytes are, as a context manager.
 
     Args:
-        path: the file.
+        read: gives the bytes.
+        name: of the image, for messages.
+        remedy: what to do about one that can't be decoded.
 
     Yields:
         The image.
@@ -180,15 +209,25 @@ def open_image(path: str | bytes) -> Iterator[Image.Image]:
     """
     try:
         # From memory: a damaged length then asks for no more than there is, and a file that is cut short does no harm.
-        with Image.open(io.BytesIO(_content(path)), formats=_FORMATS) as picture:
+        with Image.open(io.BytesIO(read()), formats=_FORMATS) as picture:
             if picture.width * picture.height > _MOST_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels, more than {_MOST_PIXELS:,}")
             yield picture
     except UnknownRange as error:
-        raise MsCoresetError(f"{_show(path)} can't be brought to 8 bits: {error}") from error
+        raise MsCoresetError(f"{name} can't be brought to 8 bits: {error}") from error
     except Exception as error:  # a damaged file raises whatever its bytes happen to spell
-        raise MsCoresetError(f"{_show(path)} can't be read as an image: {_reason(error)}; get the file anew, or "
-                             "delete it") from error
+        raise MsCoresetError(f"{name} can't be read as an image: {_reason(error)}; {remedy}") from error
+
+
+def fault_of(opened: AbstractContextManager[Image.Image], bits: int | None) -> str | None:
+    """Why an image that ``decode`` gives can't be used, or None; a JPEG file is decoded at an eighth of its size."""
+    try:
+        with opened as picture:
+            picture.draft(picture.mode, (1, 1))
+            in_color(picture, bits)
+    except MsCoresetError as error:
+        return one_line(_reason(error.__cause__))
+    return None
 
 
 def _reason(error: BaseException | None) -> str:
@@ -272,16 +311,28 @@ def _white(form: str | None, stored: int, highest: float, bits: int | None) -> i
     return 65535
 
 
-def _content(path: str | bytes) -> bytes:
+def read_content(path: str | bytes) -> bytes:
+    """The bytes of an image file; raises ``ValueError`` for one of more than ``LARGEST_FILE``."""
     with open_file(path) as stream:
-        if os.fstat(stream.fileno()).st_size > _LARGEST_FILE:
-            raise ValueError(f"more than {_LARGEST_FILE:,} bytes")
+        if os.fstat(stream.fileno()).st_size > LARGEST_FILE:
+            raise ValueError(f"more than {LARGEST_FILE:,} bytes")
         return read_whole(stream)
 
 
 def default_scaling(size: int) -> Scaling:
     """Scaling to ``size`` pixels: up to 64 by resizing alone, above that with ImageNet's margin (256 for 224)."""
     return Scaling(size if size <= 64 else round(size * 256 / 224), size)
+
+
+def own_scaling(sizes: Iterable[tuple[int, int] | None]) -> Scaling:
+    """Scaling for images of these (width, height): to their own size if it is one small square, or to 224 pixels."""
+    (width, height), *others = set(filter(None, sizes)) or [(_LARGE, _LARGE)]
+    return default_scaling(width if width == height <= _SMALL and not others else _LARGE)
+
+
+def evenly(items: Sequence[T], count: int = SAMPLED) -> list[T]:
+    """``count`` items from the first to the last, or all if there are fewer."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, count).round().astype(int))] if items else []
 
 
 def load_tree(root: FilePath, parts: Sequence[str], scaling: Scaling,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ def lines(series: Sequence[Series], x_label: str, y_label: str, references: Sequ
         axes.set_xlabel(x_label)
         _set_ticks(axes.xaxis, sorted({x for one in series for x in one.xs}), log)
         _set_ticks(axes.yaxis)
-        return _with_legend(axes, named + [("the other methods", others[0])] if others else named)
+        return _with_legend(axes, [*named, *(("the other methods", one) for one in others[:1])])
 
 
 def _line(axes: Axes, series: Series, aside: float = 0) -> Artist:
@@ -232,7 +232,7 @@ def _dots(axes: Axes, places: np.ndarray, color: str, size: float) -> None:
 
     if not len(places):
         return
-    ends = places + [1e-6 * np.ptp(places[:, 0]) + 1e-12, 0]
+    ends = places + np.array([1e-6 * np.ptp(places[:, 0]) + 1e-12, 0])
     codes = np.tile([Path.MOVETO, Path.LINETO], len(places))
     path = Path(np.stack([places, ends], axis=1).reshape(-1, 2), codes)
     axes.add_patch(PathPatch(path, fill=False, edgecolor=LIGHT[color], linewidth=size, capstyle="round",

@@ -7,7 +7,6 @@ import numpy as np
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
@@ -15,10 +14,10 @@ from ms_coreset.selectors.submodular.greedy import Picks, naive
 from ms_coreset.selectors.submodular.kernel_methods import (
     Kernel,
     goes_by_gradients,
-    kernel_bytes,
     needs_of_kernel,
     select_by_kernel,
     sharing_by_class,
+    work_by_picks,
 )
 from ms_coreset.selectors.submodular.set_functions import SetFunction
 from ms_coreset.selectors.submodular.similarity import Rows
@@ -28,11 +27,6 @@ _SCALE = 1.0  # of 1 - s_ij, by which ties are told
 
 def _is_nested(options: dict[str, Any]) -> bool:
     return not len(options["already_selected"])
-
-
-def _disparity_work(size: Size, options: dict[str, Any]) -> Work:
-    width = size.d + size.columns
-    return Work(kernel_bytes(size, options), size.over_pools(lambda m, k: 2 * m * k * width))
 
 
 class DisparitySum:
@@ -77,7 +71,7 @@ class DisparityMin:
         np.minimum(self._nearest, 1 - self._similarity.rows(np.array([place]))[0], out=self._nearest)
 
 
-@method("disparity_sum", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=_disparity_work,
+@method("disparity_sum", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=work_by_picks,
         nested=_is_nested, aliases=("DisparitySum",), parallel=sharing_by_class, labels=goes_by_gradients,
         label_columns=goes_by_gradients,
         source="Dasgupta, Kumar & Ravi, Summarization Through Submodularity and Dispersion, ACL 2013; Ravi, "
@@ -109,7 +103,7 @@ def disparity_sum(evidence: Evidence, request: Request, kernel: Kernel = "gradie
     return _select(evidence, request, kernel, DisparitySum, gamma, already_selected)
 
 
-@method("disparity_min", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=_disparity_work,
+@method("disparity_min", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=work_by_picks,
         nested=_is_nested, aliases=("DisparityMin",), parallel=sharing_by_class, labels=goes_by_gradients,
         label_columns=goes_by_gradients,
         source="Dasgupta, Kumar & Ravi, Summarization Through Submodularity and Dispersion, ACL 2013; Ravi, "

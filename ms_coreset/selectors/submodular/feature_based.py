@@ -65,6 +65,8 @@ class Amounts:
 class FeatureBased:
     """f(S) = sum_d phi(sum_{i in S} x_id) of amounts x, with a concave phi for which phi(0) = 0."""
 
+    monotone = True
+
     def __init__(self, amounts: Amounts, phi: Concave) -> None:
         self._amounts, self._phi = amounts, phi
         self._sums = np.zeros(amounts.columns)

@@ -145,6 +145,8 @@ def best_now(function: SetFunction, bounds: np.ndarray, scale: float) -> int:
         left = np.flatnonzero(bounds > -np.inf)
         bounds[left] = function.gains(left)
         return first_best(bounds, scale)
+    if getattr(function, "monotone", False) and bounds.max() <= 0:  # nothing adds anything any more
+        return first_best(bounds, scale)
     fresh, best = [], -np.inf
     places = _largest(bounds, function.batch)
     places = places[bounds[places] > -np.inf]

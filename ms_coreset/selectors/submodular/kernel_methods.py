@@ -78,6 +78,12 @@ def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
     return size.features_of(m) + 8 * m * (size.d + 2 * size.columns) + BOUND * m
 
 
+def work_by_picks(size: Size, options: dict[str, Any]) -> Work:
+    """``Work`` of a method that computes a row of the similarities for every pick."""
+    width = size.d + size.columns
+    return Work(kernel_bytes(size, options), size.over_pools(lambda m, k: 2 * m * k * width))
+
+
 def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Sequence[tuple[int, int]]) -> Work:
     """``Work`` of facility location in groups (samples, how many such groups), one at a time if balanced."""
     width, pairs = size.d + size.columns, sum(times * m**2 for m, times in groups)

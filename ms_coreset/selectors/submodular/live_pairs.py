@@ -21,21 +21,28 @@ class Pairs(NamedTuple):
     values: np.ndarray  # (p,) float64
 
 
-def pairs_above(tile: np.ndarray, covered: np.ndarray, elements: slice, candidates: slice) -> Pairs:
-    """The pairs of a tile that are more similar than what covers the element.
+def pairs_above(tile: np.ndarray, covered: np.ndarray, rows: slice, columns: slice) -> list[Pairs]:
+    """The pairs of a tile of a symmetric matrix that are more similar than what covers the element.
 
     Args:
         tile: (a, b), s_ij.
         covered: (n,), m_i of all elements.
-        elements: the tile's rows.
-        candidates: its columns.
+        rows: the tile's.
+        columns: the tile's.
 
     Returns:
-        The pairs with s_ij > m_i.
+        The pairs with s_ij > m_i of the rows as elements, and, beside the diagonal, of the columns.
     """
-    row, column = np.nonzero(tile > covered[elements, None])
-    return Pairs((row + elements.start).astype(np.int32), (column + candidates.start).astype(np.int32),
-                 tile[row, column])
+    row, column = np.nonzero(tile > covered[rows, None])
+    found = [Pairs(_numbers(row, rows), _numbers(column, columns), tile[row, column])]
+    if rows != columns:
+        row, column = np.nonzero(tile > covered[columns])
+        found.append(Pairs(_numbers(column, columns), _numbers(row, rows), tile[row, column]))
+    return found
+
+
+def _numbers(places: np.ndarray, part: slice) -> np.ndarray:
+    return (places + part.start).astype(np.int32)
 
 
 class LivePairs:

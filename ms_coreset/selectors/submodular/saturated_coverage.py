@@ -40,6 +40,8 @@ class SaturatedCoverage:
         alpha: the share of its similarity to all that is enough for a sample.
     """
 
+    monotone = True
+
     def __init__(self, similarity: Similarity, alpha: float) -> None:
         self._similarity, self._room = similarity, alpha * similarity.column_sums()
         self._scratch = np.empty(len(similarity))

@@ -34,7 +34,10 @@ _FIRST_LOOK, _SAMPLED = 4, 64  # picks before that share is first looked at; ele
 
 
 class SetFunction(Protocol):
-    """What the maximizers require of a set function; see the module's docstring."""
+    """What the maximizers require of a set function; see the module's docstring.
+
+    One that is ``monotone`` (a class attribute, where it is True) has no gains below 0, so that a gain of 0 stays.
+    """
 
     @property
     def batch(self) -> int | None:
@@ -115,15 +118,13 @@ class FacilityLocation:
     def _all_gains(self) -> np.ndarray:
         """(n,), from half of the similarities."""
         def sum_up(rows: slice, columns: slice, tile: np.ndarray) -> list[tuple[slice, np.ndarray]]:
-            above, beside = (np.maximum(tile - covered, 0) for covered in (self._covered[rows, None],
-                                                                           self._covered[columns]))
-            parts = [(columns, above.sum(axis=0)), (rows, beside.sum(axis=1))]
-            return parts[:1] if rows == columns else parts
+            parts = [(columns, np.maximum(tile, self._covered[rows, None]).sum(axis=0))]
+            return parts if rows == columns else [*parts, (rows, np.maximum(tile, self._covered[columns]).sum(axis=1))]
 
-        gains = np.zeros(len(self))
-        for part, sums in chain.from_iterable(of_upper_half(self._similarity, sum_up)):
-            gains[part] += sums
-        return gains
+        sums = np.zeros(len(self))
+        for part, values in chain.from_iterable(of_upper_half(self._similarity, sum_up)):
+            sums[part] += values
+        return sums - self._value
 
     def add(self, place: int) -> None:
         if self._live is not None:
@@ -144,11 +145,8 @@ class FacilityLocation:
         return float((self._similarity.rows(sample) > self._covered[sample, None]).mean())
 
     def _live_pairs(self) -> Iterator[Pairs]:
-        def collect(rows: slice, columns: slice, tile: np.ndarray) -> list[Pairs]:
-            pairs = [pairs_above(tile, self._covered, rows, columns)]
-            return pairs if rows == columns else [*pairs, pairs_above(tile.T, self._covered, columns, rows)]
-
-        return chain.from_iterable(of_upper_half(self._similarity, collect))
+        return chain.from_iterable(of_upper_half(
+            self._similarity, lambda rows, columns, tile: pairs_above(tile, self._covered, rows, columns)))
 
 
 class NeighborFacilityLocation:
@@ -239,7 +237,7 @@ class GraphCut:
     negative as S grows.
     """
 
-    batch = 128
+    batch: int | None = 128
 
     def __init__(self, similarity: WholeSimilarity, lam: float = 1.0) -> None:
         self._similarity, self._own = similarity, similarity.diagonal()
@@ -258,6 +256,22 @@ class GraphCut:
     def from_all(self) -> FromAll:
         """The same function, of an S that holds all elements and shrinks."""
         return FromAll(self._similarity, self._before, self._own)
+
+
+class SumRedundancy(GraphCut):
+    """``GraphCut`` with a lam of 0, of which every pick lowers all gains: they are kept, by a row a pick."""
+
+    batch = None
+
+    def __init__(self, similarity: WholeSimilarity) -> None:
+        super().__init__(similarity, lam=0.0)
+        self._gains = self._before.copy()
+
+    def gains(self, places: np.ndarray) -> np.ndarray:
+        return self._gains[places]
+
+    def add(self, place: int) -> None:
+        self._gains -= 2 * self._similarity.rows(np.array([place]))[0]
 
 
 class FromAll:

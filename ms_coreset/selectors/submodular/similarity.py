@@ -92,15 +92,9 @@ def of_upper_half(similarity: Rows, work: Callable[[slice, slice, np.ndarray], R
     if isinstance(similarity, Held) and similarity.matrix is None:
         return similarity.make(work)
     n = len(similarity)
-    tiles = list(combinations_with_replacement(row_blocks.blocks(n, 1, TILE), 2))
-    results: list[Result | None] = [None] * len(tiles)
-
-    def do(number: int) -> None:
-        rows, columns = tiles[number]
-        results[number] = work(rows, columns, similarity.rows(np.arange(n)[rows], columns))
-
-    processors.side_by_side(do, [(number,) for number in range(len(tiles))])
-    return cast("list[Result]", results)
+    return processors.side_by_side(
+        lambda rows, columns: work(rows, columns, similarity.rows(np.arange(n)[rows], columns)),
+        list(combinations_with_replacement(row_blocks.blocks(n, 1, TILE), 2)))
 
 
 def _empty_matrix(n: int) -> np.ndarray:

@@ -1,11 +1,9 @@
 """Sum redundancy: samples that are least similar to one another."""
 
-from typing import Any
 
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
-from ms_coreset.selectors.estimate import Size, Work
 from ms_coreset.selectors.option_values import Positive
 from ms_coreset.selectors.quota import Request
 from ms_coreset.selectors.selection import Selection
@@ -17,19 +15,15 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     Kernel,
     goes_by_gradients,
     is_nested,
-    kernel_bytes,
     needs_of_kernel,
     select_by_kernel,
     sharing_of,
+    work_by_picks,
 )
-from ms_coreset.selectors.submodular.set_functions import GraphCut
+from ms_coreset.selectors.submodular.set_functions import SumRedundancy
 
 
-def _work(size: Size, options: dict[str, Any]) -> Work:
-    return Work(kernel_bytes(size, options), 8 * size.n * size.d * size.columns)
-
-
-@method("sum_redundancy", needs=needs_of_kernel, takes=("cost",), cost="n C d, and C d per gain", work=_work,
+@method("sum_redundancy", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=work_by_picks,
         aliases=("SumRedundancy",), nested=is_nested, parallel=sharing_of, labels=goes_by_gradients,
         label_columns=goes_by_gradients,
         source="Schreiber, Bilmes & Noble, apricot: Submodular selection for data summarization in Python, JMLR 2020; "
@@ -44,7 +38,7 @@ def sum_redundancy(evidence: Evidence, request: Request, kernel: Kernel = "gradi
     all samples tie for the first pick, which is the lowest place. Where all s_jj are 1, f(S) = 2 ``disparity_sum``(S) -
     k^2, with the same picks.
 
-    With the kernels "gradient" and "features" no row of the n x n similarities is computed, as in ``graph_cut``.
+    Every pick lowers all gains, by its row of the similarities: n (C + d) operations, and no n x n matrix.
 
     Args:
         evidence: with labels, ``features``, and for the kernel "gradient" ``logits``.
@@ -63,5 +57,5 @@ def sum_redundancy(evidence: Evidence, request: Request, kernel: Kernel = "gradi
         MsCoresetError: as ``facility_location``.
     """
     return select_by_kernel(evidence, request, kernel, optimizer(greedy, epsilon, beta, request.seed),
-                            lambda similarity, k, share: GraphCut(similarity, lam=0.0), gamma=gamma,
+                            lambda similarity, k, share: SumRedundancy(similarity), gamma=gamma,
                             already_selected=already_selected)
