@@ -25,6 +25,7 @@ from ms_coreset.cli.experiment import job_of, parser
 from ms_coreset.coreset import Coreset
 from ms_coreset.errors import MsCoresetError
 from ms_coreset.experiment import bench
+from ms_coreset.experiment.data_map import DataMap
 from ms_coreset.experiment.runs import Cell, Run
 from ms_coreset.experiment.store import Claims, Store
 from ms_coreset.experiment.study_plan import command_of, plan_runs
@@ -107,6 +108,8 @@ def test_a_study_runs_everything_seed_by_seed_and_records_it(study, inside):
         assert record["seconds"]["train"] > 0
         assert record["bad"]["kinds"]["symmetric_label_noise"]["kept"] == record["bad"]["kept"]
         assert record["recipe"]["epochs"] == 2
+        assert record["learning"]["updates"] == [record["updates"] // 2, record["updates"]]
+        assert record["learning"]["accuracy"][-1] == round(record["accuracy"]["last"], 5)
         assert record["device"] == "CPU"
         assert set(record["versions"]) == {"ms_coreset", "mindspore", "numpy"}
     lines = re.findall(r"^\[(\d+)/14\] (.*): (\d+\.\d\d%), .*% bad, [\d.]+ s; about .* left$", study[1], re.MULTILINE)
@@ -143,6 +146,21 @@ def test_the_accuracy_is_that_of_training_on_the_coreset_by_hand(inside):
     mc.train(network, train.subset(np.sort(coreset.indices)), recipe, seed=0, record=())
     assert mc.evaluate(network, test)["accuracy"] == record["accuracy"]["last"]
     assert record["bad"]["kept"] == train.bad[coreset.indices].mean()
+
+
+def test_a_map_of_the_features_is_kept_for_each_base_network(inside):
+    train = mc.load_dataset("digitsN")
+    names = set()
+    for record in records():
+        coreset = Coreset.load(Path("results/study") / record["indices"])
+        names.add(coreset.manifest["map"])
+        assert (coreset.manifest["map"] is None) == (record["method"] in ("random", "full"))
+    names.remove(None)
+    assert len(names) == 2
+    for name in names:
+        found = DataMap.load(Path("results/study") / name, len(train))
+        assert len(found.rows) == 200 and not np.array_equal(found.rows, np.arange(200))  # of a pool of all
+        assert np.array_equal(found.bad, train.bad[found.rows])
 
 
 def test_again_nothing_is_done_twice(inside, capsys):

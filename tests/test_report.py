@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 import ms_coreset as mc
 from benchmarks import published
 from ms_coreset.cli import main
-from ms_coreset.experiment.report import write_report
-from ms_coreset.experiment.report import charts
+from ms_coreset.experiment.data_map import DataMap
+from ms_coreset.experiment.report import charts, write_report
 from ms_coreset.experiment.report.difficulty import difficulty
 from ms_coreset.experiment.report.drawing import Figure
 from ms_coreset.experiment.report.markup import (
@@ -325,7 +325,9 @@ def test_a_torn_last_line_and_a_broken_one_are_named(tmp_path):
                                      {"accuracy": None}, {"rate": 0}, {"rate": "0.1"}, {"seed": True},
                                      {"status": "running"}, {"recipe": [1]}, {"seconds": {"select": "1"}},
                                      {"bad": {"kept": 1}}, {"bad": 1}, {"per_class": ["a"]}, {"n": "200"},
-                                     {"bad": {"available": 1, "kept": 1, "kinds": [1]}}, {"device": ["CPU"]}])
+                                     {"bad": {"available": 1, "kept": 1, "kinds": [1]}}, {"device": ["CPU"]},
+                                     {"learning": {"updates": [1, 2], "accuracy": [0.5]}},
+                                     {"learning": {"updates": [2, 1], "accuracy": [0.5, 0.6]}}])
 def test_lines_that_make_no_sense_are_no_runs(tmp_path, changes):
     folder = write_study(tmp_path, [record_of("random", 0.1, 0, 0.5)])
     odd = {**record_of("random", 0.1, 1, 0.5), **changes}
@@ -697,6 +699,71 @@ def many_records(methods=("random", "full", "moderate", "ccs", "el2n", "entropy"
                 level = 0.92 if method == "full" else 0.91 - 0.3 * (1 - rate) ** 3 - 0.012 * place * (1 - rate)
                 records.append(record_of(method, rate, seed, level + 0.01 * rng.randn()))
     return records
+
+
+@pytest.mark.parametrize("accuracies, said", [
+    ((0.77, 0.78, 0.79), "moderate is highest, 78.00 ± 1.00 % over 3 seeds (random 70.00 ± 1.00 %)"),
+    ((0.60, 0.78, 0.99), "the best mean is moderate&#x27;s, 79.00 ± 19.52 % over 3 seeds, which these seeds do not "
+                         "tell from random&#x27;s, 70.00 ± 1.00 %"),
+    ((0.77,), "the best mean is moderate&#x27;s, 77.00 % over 1 seed, which these seeds do not tell from"),
+    ((0.50, 0.51, 0.52), "no mean is above random&#x27;s, 70.00 ± 1.00 % over 3 seeds"),
+])
+def test_the_headline_calls_highest_only_what_its_interval_tells_from_random(tmp_path, accuracies, said):
+    records = [record_of("random", 0.1, seed, value) for seed, value in enumerate((0.69, 0.70, 0.71))]
+    records += [record_of("moderate", 0.1, seed, value) for seed, value in enumerate(accuracies)]
+    page = report_of(write_study(tmp_path, records))
+    assert f"with 10 % kept, {said}" in page
+    assert ("is highest" in page) == ("is highest" in said)
+
+
+def test_learning_curves_are_means_over_the_seeds(tmp_path):
+    def learned(last):
+        return {"updates": [10, 20, 40], "accuracy": [0.2, 0.7, last]}
+
+    records = [record_of("random", 0.1, seed, last, learning=learned(last)) for seed, last in enumerate((0.7, 0.8))]
+    records.append(record_of("full", 1.0, 0, 0.9, learning={"updates": [100, 400], "accuracy": [0.5, 0.9]}))
+    rows = Tables(report_of(write_study(tmp_path, records))).starting("Mean learning curves")
+    assert rows["random"] == ["40", "75.00", "40", "75.00"]
+    assert rows["all samples"] == ["400", "90.00", "400", "90.00"]
+
+
+def test_the_time_that_is_saved_by_hand(tmp_path):
+    """Choosing takes 3.58 s, a training 2 s and one on all 10 s: (3.58 + 20) / 100 for ten."""
+    records = [record_of("moderate", 0.1, seed, 0.5) for seed in (0, 1)]
+    assert "Time saved" not in report_of(write_study(tmp_path / "coresets alone", records))
+    records.append(record_of("full", 1.0, 0, 0.9, seconds={"train": 10.0}))
+    records.append(record_of("herding", 0.1, 0, 0.9, seconds={"base": 30.0, "extract": None, "train": 10.0}))
+    rows = Tables(report_of(write_study(tmp_path / "all", records))).starting("Forecast")
+    assert rows["moderate"] == ["3.58", "2.00", "10.0", "56", "24", "1"]
+    assert rows["herding"] == ["30.0", "10.0", "10.0", "400", "130", MISSING]
+
+
+def test_a_map_shows_what_was_kept_and_what_is_bad(study):
+    features, bad = np.random.RandomState(0).randn(N, 5), np.arange(N) < 20
+    found = DataMap.of(features, bad)
+    centered = features - features.mean(0)
+    lengths = np.linalg.svd(centered, compute_uv=False)
+    assert found.shares == pytest.approx(lengths[:2] ** 2 / (lengths ** 2).sum())
+    assert np.abs(found.places).sum(0) == pytest.approx(np.abs(centered @ np.linalg.svd(centered)[2][:2].T).sum(0),
+                                                        rel=1e-5)
+    found.save(study / "maps/one.npz")
+    chosen = coreset_of("moderate", 0.1, 0)
+    chosen.manifest["map"] = "maps/one.npz"
+    chosen.save(study / "indices/moderate-0.1-0.npz")
+    page = report_of(study)
+    assert f"20 of 200 samples shown are kept; {bad[chosen.indices].sum()} of 20 bad ones; seed 0." in page
+    (svg,) = re.findall(r'<svg[^>]*aria-label="moderate. 20 of 200 .*?</svg>', page)
+    assert [path.count("h0") for path in re.findall(' d="(M[^"]*h0)"', svg)] == [20, 20, 180, 20]
+
+
+@pytest.mark.parametrize("name, said", [("../one.npz", "lies in the study"), ("maps/no.npz", "no.npz"),
+                                        ("maps/short.npz", "is not a whole map")])
+def test_a_map_that_is_none_is_said(study, name, said):
+    DataMap(np.array([1, N]), np.zeros((2, 2), np.float32), np.ones(2)).save(study / "maps/short.npz")
+    chosen = coreset_of("moderate", 0.1, 0)
+    chosen.manifest["map"] = name
+    chosen.save(study / "indices/moderate-0.1-0.npz")
+    assert re.search(f"moderate: [^<]*{re.escape(said)}", report_of(study))
 
 
 def test_of_many_methods_five_lead_and_all_are_there(tmp_path):

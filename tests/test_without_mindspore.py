@@ -24,6 +24,7 @@ BLOCKED = "import sys; sys.modules['mindspore'] = None\n"
 IDLE = "import sys\n"
 LOADED = "import mindspore; mindspore.set_device('CPU')\n"
 STILL_IDLE = "\nassert sys.modules.get('mindspore') is None, 'MindSpore was loaded'\n"
+STILL_IDLE += "assert 'matplotlib' not in sys.modules, 'what draws reports was loaded'\n"
 
 CHOOSE = """
 import numpy as np

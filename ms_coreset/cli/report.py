@@ -19,7 +19,7 @@ def parser(typed: str) -> argparse.ArgumentParser:
     options.add_argument("study", metavar="FOLDER", help="folder of the study, with its runs.jsonl")
     add(options, "--output", metavar="FILE", help="the page (default: report.html in the study's folder)")
     add(options, "--png", action="store_true", help="also write each figure as PNG, to <page>-figures/")
-    add(options, "--pdf", action="store_true", help="also write each figure as PDF there, without its title, for papers")
+    add(options, "--pdf", action="store_true", help="also write each figure as PDF there, without its title")
     add(options, "--markdown", metavar="FILE", help="also write the tables of accuracy, of bad samples kept and "
         "of their difficulty, as Markdown")
     add(options, "--data", default="data", metavar="DIR", help="folder that holds the data sets, for the images shown "

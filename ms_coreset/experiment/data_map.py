@@ -69,7 +69,8 @@ class DataMap:
         """Read the map of a data set of n samples; raises ``MsCoresetError`` where it is none."""
         what = "whole map of a study's data"
         arrays = read_npz(path, _NAMES, most=dict.fromkeys(_NAMES, SAMPLES * 16 + 1024), what=what)
-        found = cls(*(arrays.get(name, np.empty(0)) for name in _NAMES[:3]), arrays.get("bad"))
+        rows, places, shares = (arrays.get(name, np.empty(0)) for name in _NAMES[:3])
+        found = cls(rows, places, shares, arrays.get("bad"))
         m = len(found.rows)
         fits = (found.rows.dtype.kind == "i" and found.rows.shape == (m,) and found.places.shape == (m, 2)
                 and found.shares.shape == (2,) and all(array.dtype.kind == "f" and np.isfinite(array).all()

@@ -147,7 +147,8 @@ class Work:
         n = len(data.split)
         return {"label": data.label, "n": n, "data": data.digest, "normalization": normalization(data.split),
                 "recipe": run.recipe_notes(n), "updates": result.total("updates"),
-                "presented": result.total("presented"), "accuracy": _accuracy(result, costs["last"], run.recipe), "learning": _learning(result),
+                "presented": result.total("presented"), "accuracy": _accuracy(result, costs["last"], run.recipe),
+                "learning": _learning(result),
                 "seconds": {"train": costs["seconds"]}, "peak_mb": {"train": costs["peak_mb"]}}
 
     def _coreset(self, run: Run, data: Data) -> Coreset:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def lines(series: Sequence[Series], x_label: str, y_label: str, references: Sequ
         axes.set_xlabel(x_label)
         _set_ticks(axes.xaxis, sorted({x for one in series for x in one.xs}), log)
         _set_ticks(axes.yaxis)
-        return _with_legend(axes, named + [("the other methods", others[0])] if others else named)
+        return _with_legend(axes, [*named, *(("the other methods", one) for one in others[:1])])
 
 
 def _line(axes: Axes, series: Series, aside: float = 0) -> Artist:
@@ -103,7 +103,7 @@ def _line(axes: Axes, series: Series, aside: float = 0) -> Artist:
     return line
 
 
-def _marks(look: Look, size: float) -> dict[str, object]:
+def _marks(look: Look, size: float) -> dict[str, Any]:
     """Arguments of ``Axes.plot`` that draw a look's marker."""
     size *= 0.8 if look.marker == "D" else 1  # of which matplotlib counts the sides, not the height
     return {"marker": look.marker, "markersize": size, "markeredgewidth": 1.9 if look.marker in "x+" else 0}
@@ -137,11 +137,12 @@ def rows(entries: Sequence[Row], x_label: str, references: Sequence[tuple[str, f
         axes.autoscale_view()
         axes.set_xlabel(x_label)
         _set_ticks(axes.xaxis)
-        return axes.figure
+        return _drawing(axes)
 
 
 def _row(axes: Axes, row: Row, y: int) -> None:
-    color, told = LIGHT[row.look.color], {"gid": _hint(row.hint)}
+    color = LIGHT[row.look.color]
+    told: dict[str, Any] = {"gid": _hint(row.hint)}
     if row.low is not None and row.high is not None:
         axes.plot([row.low, row.high], [y, y], color=color, linewidth=0.8 if row.value is None else 1.8, **told)
     if row.dots:
@@ -197,7 +198,7 @@ def heatmap(names: Sequence[str], matrix: np.ndarray, label: str) -> Drawing:
         key = [Rectangle((0, 0), 1, 1, color=LIGHT["accent"], linewidth=0, alpha=_shade(share)) for share in _SHADES]
         axes.figure.legend(key, [f"{share:g}" for share in _SHADES], title=label, loc="outside lower center",
                            ncols=len(_SHADES))
-        return axes.figure
+        return _drawing(axes)
 
 
 def _shade(value: float) -> float:
@@ -232,7 +233,7 @@ def _dots(axes: Axes, places: np.ndarray, color: str, size: float) -> None:
 
     if not len(places):
         return
-    ends = places + [1e-6 * np.ptp(places[:, 0]) + 1e-12, 0]
+    ends = places + np.array([1e-6 * np.ptp(places[:, 0]) + 1e-12, 0])
     codes = np.tile([Path.MOVETO, Path.LINETO], len(places))
     path = Path(np.stack([places, ends], axis=1).reshape(-1, 2), codes)
     axes.add_patch(PathPatch(path, fill=False, edgecolor=LIGHT[color], linewidth=size, capstyle="round",
@@ -245,7 +246,7 @@ def histogram(edges: Sequence[float], everything: Sequence[int], kept: Sequence[
     with styled():
         axes = new_axes(230)
         widths = 0.95 * np.diff(edges)
-        named = {}
+        named: dict[str, Any] = {}
         for name, counts, color in (("dropped", everything, "faint"), ("kept", kept, look.color)):
             named[name] = axes.bar(edges[:-1], counts, widths, align="edge", color=LIGHT[color])
             for bar, low, high, total, stayed in zip(named[name], edges, edges[1:], everything, kept, strict=False):
@@ -280,7 +281,12 @@ def _with_legend(axes: Axes, entries: Iterable[tuple[str, Artist]], columns: int
     """The drawing with names and their looks in columns below the axes."""
     names, artists = zip(*((_shorten(name), artist) for name, artist in entries), strict=True)
     axes.figure.legend(artists, names, loc="outside lower left", ncols=columns)
-    return axes.figure
+    return _drawing(axes)
+
+
+def _drawing(axes: Axes) -> Drawing:
+    drawing: Any = axes.figure  # which is no part of another
+    return drawing
 
 
 def _shorten(name: str) -> str:

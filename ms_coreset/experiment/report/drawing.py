@@ -38,7 +38,8 @@ _STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans", "font.size": SIZE, "text.color": LIGHT["ink"], "text.parse_math": False,
     "axes.facecolor": "none", "axes.labelcolor": LIGHT["muted"], "axes.labelsize": SIZE, "axes.labelpad": 5,
     "axes.titlelocation": "left", "axes.titlesize": SIZE, "axes.titlecolor": LIGHT["muted"], "axes.titlepad": 7,
-    "axes.axisbelow": True, "axes.xmargin": 0.06, "axes.ymargin": 0.07, "axes.grid": True, "grid.color": LIGHT["grid"], "grid.linewidth": 1,
+    "axes.axisbelow": True, "axes.xmargin": 0.06, "axes.ymargin": 0.07,
+    "axes.grid": True, "grid.color": LIGHT["grid"], "grid.linewidth": 1,
     **{f"axes.spines.{side}": False for side in ("left", "right", "top", "bottom")},
     **{f"{axis}tick.{what}": value for axis in "xy" for what, value in (
         ("major.size", 0), ("minor.size", 0), ("major.pad", 5), ("labelsize", SIZE), ("color", LIGHT["muted"]))},
@@ -177,8 +178,8 @@ def _empty(name: str, **attributes: object) -> Markup:
 
 def _classes(style: dict[str, str]) -> str:
     stroke, fill = style.get("stroke", "none"), style.get("fill", "#000000" if "stroke" not in style else "none")
-    named = [f"{letter}-{_ROLES.get(color, 'ink')}" for letter, color in (("s", stroke), ("f", fill)) if color != "none"]
-    return " ".join(named)
+    return " ".join(f"{letter}-{_ROLES.get(color, 'ink')}" for letter, color in (("s", stroke), ("f", fill))
+                    if color != "none")
 
 
 def _words(element: ElementTree.Element, style: dict[str, str]) -> dict[str, str]:

@@ -22,7 +22,7 @@ COLORS = 7
 
 @dataclass(frozen=True)
 class Look:
-    """How a method is drawn: roles of ``LIGHT``, one of ``MARKERS``, lengths of dash and gap, as matplotlib has them."""
+    """How a method is drawn: roles of ``LIGHT``, one of ``MARKERS``, lengths of dash and gap, all as in matplotlib."""
 
     color: str
     marker: str

@@ -125,7 +125,7 @@ def _is_curve(value: Any) -> bool:
     if not (isinstance(updates, list) and isinstance(accuracy, list) and 0 < len(updates) == len(accuracy) <= CURVE):
         return False
     return all(_is_number(entry) for entry in updates + accuracy) and (
-        0 < updates[0] and all(one < other for one, other in itertools.pairwise(updates))
+        updates[0] > 0 and all(one < other for one, other in itertools.pairwise(updates))
         and all(0 <= entry <= 1 for entry in accuracy))
 
 
