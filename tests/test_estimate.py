@@ -198,7 +198,8 @@ def by_hand(balance):
         "semdedup": (16 * N * D, 160 * N * D + N * N * D),  # one cluster
         "saturated_coverage": (kernel + 8 * m * m, pools * m * m * (D + C)),
         "graph_cut": (kernel, 8 * N * D * C),
-        **dict.fromkeys(("disparity_sum", "disparity_min", "sum_redundancy"), (kernel, 2 * pools * m * k * (D + C))),
+        **dict.fromkeys(("disparity_sum", "disparity_min", "sum_redundancy"), (
+            kernel + 8 * m * (min(256, m) + 2), 2 * pools * m * k * (D + C))),
         **dict.fromkeys(("feature_based", "max_coverage"), (copy + 40 * m, 8 * N * D)),
         "set_coverage": (copy + 8 * m, one_by_one),
         "targeted_facility_location": (by_features + 8 * m * D + 8 * m * m, pools * m * m * (D + C)),

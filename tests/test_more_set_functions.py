@@ -15,7 +15,7 @@ from ms_coreset.selectors.submodular.feature_based import Amounts, FeatureBased,
 from ms_coreset.selectors.submodular.greedy import optimizer
 from ms_coreset.selectors.submodular.mixture import Mixture
 from ms_coreset.selectors.submodular.saturated_coverage import SaturatedCoverage
-from ms_coreset.selectors.submodular.set_functions import GraphCut
+from ms_coreset.selectors.submodular.set_functions import GraphCut, SumRedundancy
 from ms_coreset.selectors.submodular.similarity import Cosine, Dense
 from ms_coreset.selectors.submodular.targeted import TargetedFacilityLocation
 from parity_tests.peer_vectors import FOLDER, with_peers
@@ -48,6 +48,19 @@ def test_once_all_is_covered_no_gain_is_computed_any_more():
     picks = optimizer("lazy")(Counted(Amounts(features), lambda sums: np.minimum(sums, 1)), 300)
     assert (picks.gains[8:] == 0).all() and (np.diff(picks.places[8:]) > 0).all()
     assert sum(asked) <= 300 * 9  # of the first pick, and of at most eight that cover something
+
+
+@pytest.mark.parametrize("function", [DisparitySum, DisparityMin, SumRedundancy])
+def test_rows_that_are_computed_ahead_change_no_pick_and_save_calls(function, monkeypatch):
+    rng, calls = np.random.RandomState(1), []
+    similarity = Cosine.of_features(rng.randn(8, 5)[rng.randint(0, 8, 200)] + 0.2 * rng.randn(200, 5))
+    compute = similarity.rows
+    monkeypatch.setattr(similarity, "rows", lambda places: (calls.append(len(places)), compute(places))[1])
+    ahead = optimizer("naive")(function(similarity), 100).places
+    asked, calls[:] = list(calls), []
+    monkeypatch.setattr("ms_coreset.selectors.submodular.similarity.KEPT_BYTES", 0)
+    np.testing.assert_array_equal(optimizer("naive")(function(similarity), 100).places, ahead)
+    assert calls == [1] * 100 and max(asked) == 32 and len(asked) < 60
 
 
 def select(name, features, rate=1.0, **options):

@@ -20,7 +20,7 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     work_by_picks,
 )
 from ms_coreset.selectors.submodular.set_functions import SetFunction
-from ms_coreset.selectors.submodular.similarity import Rows
+from ms_coreset.selectors.submodular.similarity import Rows, RowsAhead
 
 _SCALE = 1.0  # of 1 - s_ij, by which ties are told
 
@@ -35,7 +35,7 @@ class DisparitySum:
     batch: int | None = None
 
     def __init__(self, similarity: Rows) -> None:
-        self._similarity, self._away = similarity, np.zeros(len(similarity))
+        self._rows, self._away = RowsAhead(similarity), np.zeros(len(similarity))
 
     def __len__(self) -> int:
         return len(self._away)
@@ -44,7 +44,7 @@ class DisparitySum:
         return self._away[places]
 
     def add(self, place: int) -> None:
-        self._away += 1 - self._similarity.rows(np.array([place]))[0]
+        self._away += 1 - self._rows.row(place, self._away)
 
 
 class DisparityMin:
@@ -53,7 +53,7 @@ class DisparityMin:
     batch: int | None = None
 
     def __init__(self, similarity: Rows) -> None:
-        self._similarity, self._nearest = similarity, np.full(len(similarity), np.inf)
+        self._rows, self._nearest = RowsAhead(similarity), np.full(len(similarity), np.inf)
         self._value, self._picks = 0.0, 0
 
     def __len__(self) -> int:
@@ -66,9 +66,10 @@ class DisparityMin:
         return least if self._picks == 1 else np.minimum(least, self._value) - self._value
 
     def add(self, place: int) -> None:
-        self._value += self.gains(np.array([place]))[0]
+        gains = self.gains(np.arange(len(self)))
+        self._value += gains[place]
         self._picks += 1
-        np.minimum(self._nearest, 1 - self._similarity.rows(np.array([place]))[0], out=self._nearest)
+        np.minimum(self._nearest, 1 - self._rows.row(place, gains), out=self._nearest)
 
 
 @method("disparity_sum", needs=needs_of_kernel, takes=("cost",), cost="n (d + C) k", work=work_by_picks,

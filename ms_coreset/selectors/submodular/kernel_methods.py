@@ -23,7 +23,7 @@ from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.set_functions import (
     SetFunction,
 )
-from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices, held
+from ms_coreset.selectors.submodular.similarity import Cosine, Dense, as_matrices, held, rows_kept
 
 ROWS = 16 << 20  # bytes of rows that are computed whenever they are needed
 LIVE = 0.01  # share of the pairs that still count when they are collected, as was seen
@@ -80,8 +80,8 @@ def kernel_bytes(size: Size, options: dict[str, Any]) -> int:
 
 def work_by_picks(size: Size, options: dict[str, Any]) -> Work:
     """``Work`` of a method that computes a row of the similarities for every pick."""
-    width = size.d + size.columns
-    return Work(kernel_bytes(size, options), size.over_pools(lambda m, k: 2 * m * k * width))
+    width, ahead = size.d + size.columns, 8 * size.pool * (rows_kept(size.pool) + 2)
+    return Work(kernel_bytes(size, options) + ahead, size.over_pools(lambda m, k: 2 * m * k * width))
 
 
 def similarities_work(size: Size, options: dict[str, Any], base: int, groups: Sequence[tuple[int, int]]) -> Work:

@@ -37,7 +37,13 @@ from ms_coreset.selectors.submodular.kernel_methods import (
 )
 from ms_coreset.selectors.submodular.pools import maximize_pools
 from ms_coreset.selectors.submodular.saturated_coverage import SaturatedCoverage
-from ms_coreset.selectors.submodular.set_functions import FacilityLocation, GraphCut, LogDeterminant, SetFunction
+from ms_coreset.selectors.submodular.set_functions import (
+    FacilityLocation,
+    GraphCut,
+    LogDeterminant,
+    SetFunction,
+    SumRedundancy,
+)
 
 Options = dict[str, Any]
 # (similarity, most picks, options) -> a set function.
@@ -46,7 +52,7 @@ _OF_SIMILARITY: dict[str, Callable[[AnySimilarity, int, Options], SetFunction]] 
     "graph_cut": lambda similarity, k, options: GraphCut(similarity, options["lam"]),
     "log_determinant": lambda similarity, k, options: LogDeterminant(similarity, k, options["jitter"]),
     "saturated_coverage": lambda similarity, k, options: SaturatedCoverage(similarity, options["alpha"]),
-    "sum_redundancy": lambda similarity, k, options: GraphCut(similarity, lam=0.0),
+    "sum_redundancy": lambda similarity, k, options: SumRedundancy(similarity),
     "disparity_sum": lambda similarity, k, options: DisparitySum(similarity)}
 _OF_FEATURES: dict[str, Callable[[Amounts, int, Options], SetFunction]] = {
     "feature_based": lambda amounts, k, options: FeatureBased(amounts, CONCAVE[options["concave"]]),

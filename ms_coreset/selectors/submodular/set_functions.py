@@ -20,7 +20,7 @@ from ms_coreset.selectors.processors import side_by_side
 from ms_coreset.selectors.smallest import smallest_places
 from ms_coreset.selectors.submodular import live_pairs
 from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_above
-from ms_coreset.selectors.submodular.similarity import Dense, Held, blocks, of_upper_half
+from ms_coreset.selectors.submodular.similarity import Dense, Held, RowsAhead, blocks, of_upper_half
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.submodular.similarity import Between, Similarity, WholeSimilarity
@@ -265,13 +265,13 @@ class SumRedundancy(GraphCut):
 
     def __init__(self, similarity: WholeSimilarity) -> None:
         super().__init__(similarity, lam=0.0)
-        self._gains = self._before.copy()
+        self._gains, self._rows = self._before.copy(), RowsAhead(similarity)
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         return self._gains[places]
 
     def add(self, place: int) -> None:
-        self._gains -= 2 * self._similarity.rows(np.array([place]))[0]
+        self._gains -= 2 * self._rows.row(place, self._gains)
 
 
 class FromAll:

@@ -32,6 +32,7 @@ BLOCK_BYTES = 16 << 20
 TILE = 400  # rows and columns of a matrix made in tiles that stay in the cache; a power of two would clash in it
 NEARNESS_MARGIN = 1e-3
 HUGE_PAGES_FROM = 4 << 20
+TOGETHER, KEPT, KEPT_BYTES = 32, 256, 32 << 20  # of ``RowsAhead``: rows computed together; rows, and bytes, kept
 
 Made = TypeVar("Made", bound="Computed")
 Result = TypeVar("Result")
@@ -393,6 +394,38 @@ class Held:
         if self.matrix is None and not isinstance(self._similarity, Cosine):  # of which they take all rows
             self.make(lambda rows, columns, tile: None)
         return (self.matrix or self._similarity).column_sums()
+
+
+class RowsAhead:
+    """Rows of similarities one by one, each computed together with those that are likely to be asked for soon.
+
+    A product of matrices takes a fraction of the time of as many products with a vector.
+
+    Args:
+        similarity: of the pool.
+    """
+
+    def __init__(self, similarity: Rows) -> None:
+        self._similarity, self._asked = similarity, np.zeros(len(similarity), bool)
+        self._kept: dict[int, np.ndarray] = {}
+        self._most = 1 if isinstance(similarity, Dense) else rows_kept(len(similarity))
+
+    def row(self, place: int, gains: np.ndarray) -> np.ndarray:
+        """The similarities (n,) of ``place`` to all, of a set function whose gains (n,) have just led to it."""
+        self._asked[place] = True
+        if place not in self._kept:
+            likely = np.argsort(np.where(self._asked, np.inf, -gains), kind="stable")
+            places = np.append(likely[:min(TOGETHER, self._most) - 1], place)
+            for other, row in zip(places.tolist(), self._similarity.rows(places), strict=True):
+                self._kept[other] = row.copy()  # a view would keep all that were computed together
+            for oldest in list(self._kept)[:-self._most]:
+                del self._kept[oldest]
+        return self._kept.pop(place)
+
+
+def rows_kept(n: int) -> int:
+    """How many rows of n similarities ``RowsAhead`` keeps."""
+    return max(1, min(KEPT, n, KEPT_BYTES // (8 * n)))
 
 
 class GradientDistance:
