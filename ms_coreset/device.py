@@ -31,14 +31,16 @@ AUTO, ON, OFF = COMPILING = ("auto", "on", "off")
 _DRIVERS = {"Ascend": ("libascendcl.so", "libascend_hal.so"), "GPU": ("libcuda.so.1",)}
 
 
-def _prepare_mindspore() -> None:
-    """Set what MindSpore reads when it is imported or first runs; variables that the user has set are left alone.
+os.environ.setdefault("GLOG_v", "3")  # MindSpore reads it when it is imported, and says errors only
+
+
+def _spare_reference_kernels() -> None:
+    """Let MindSpore's convolutions take AVX2, unless the user has said what they take.
 
     On processors with AVX-512, MindSpore 2.9 and later pick oneDNN's reference kernel for 3x3 convolutions, which is
-    about 100 times slower than the AVX2 one. PyTorch reads the same variable, and would be slowed by it: it is set only
-    where MindSpore computes.
+    about 100 times slower. PyTorch reads the same variable, and would be slowed by it: it is set only where MindSpore
+    computes, before its first operation.
     """
-    os.environ.setdefault("GLOG_v", "3")
     if platform.machine() in ("x86_64", "AMD64"):
         os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
@@ -56,7 +58,7 @@ def require_mindspore() -> Any:
     """
     if not has_mindspore():
         raise _missing_error("this")
-    _prepare_mindspore()
+    _spare_reference_kernels()
     try:
         import mindspore
     except ImportError as error:

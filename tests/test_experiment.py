@@ -328,7 +328,7 @@ def test_killed_at_random_moments_it_ends_like_an_undisturbed_one(times, line, s
     kill_repeatedly(line, disturbed, times)
     assert without_times(records(disturbed / "results/study")) == without_times(records(whole / "results/study"))
     left = {path.name for path in (disturbed / "results/study").iterdir()} - {".locks"}
-    assert left == {"runs.jsonl", "study.yaml", "indices", "ckpt", "evidence-cache"}
+    assert left == {"runs.jsonl", "study.yaml", "indices", "ckpt", "evidence-cache", "maps"}
 
 
 def test_ctrl_c_ends_cleanly(tmp_path):

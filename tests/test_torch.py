@@ -417,7 +417,7 @@ def test_cuda_computes_in_float32_and_repeats_itself_unless_told_otherwise(monke
 
 def test_what_slows_pytorch_is_set_for_mindspore_only():
     program = ("import os, ms_coreset as mc\nmc.create_network('lenet', 10, 1, framework='torch')\n"
-               "print(*(name in os.environ for name in ('ONEDNN_MAX_CPU_ISA', 'GLOG_v')))")
-    settings = {name: value for name, value in os.environ.items() if name not in ("ONEDNN_MAX_CPU_ISA", "GLOG_v")}
+               "print('ONEDNN_MAX_CPU_ISA' in os.environ)")
+    settings = {name: value for name, value in os.environ.items() if name != "ONEDNN_MAX_CPU_ISA"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=settings)
-    assert done.stdout == "False False\n", done.stderr
+    assert done.stdout == "False\n", done.stderr
