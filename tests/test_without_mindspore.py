@@ -162,7 +162,8 @@ def test_the_extra_is_of_the_versions_that_are_named():
     extra = tomllib.loads(text)["project"]["optional-dependencies"]["mindspore"]
     for version in ((3, 11), *ADVICE, (3, 14)):
         python = {"python_version": ".".join(map(str, version))}
-        names = [one.name for one in map(requirements.Requirement, extra) if one.marker is None or one.marker.evaluate(python)]
+        names = [one.name for one in map(requirements.Requirement, extra)
+                 if one.marker is None or one.marker.evaluate(python)]
         assert ("mindspore" in names) == (version <= NEWEST_PYTHON)
 
 
