@@ -25,7 +25,7 @@ from ms_coreset.selectors.submodular.kernel_methods import (
     sharing_of,
     similarities_work,
 )
-from ms_coreset.selectors.submodular.similarity import Similarity, blocks
+from ms_coreset.selectors.submodular.similarity import Similarity, each_row
 
 Share = Annotated[float, Number(lambda value: 0 < value <= 1, "above 0 and at most 1")]
 
@@ -55,11 +55,8 @@ class SaturatedCoverage:
         return self._similarity.batch
 
     def gains(self, places: np.ndarray) -> np.ndarray:
-        return np.concatenate([self._gains_of(self._similarity.rows(block)) for block in blocks(places, len(self))])
-
-    def _gains_of(self, rows: np.ndarray) -> np.ndarray:
-        gains = np.empty(len(rows))
-        for i, row in enumerate(rows):  # row by row, nothing leaves the cache
+        gains = np.empty(len(places))
+        for i, row in enumerate(each_row(self._similarity, places)):  # row by row, nothing leaves the cache
             gains[i] = np.add.reduce(np.minimum(row, self._room, out=self._scratch))
         return gains
 

@@ -20,7 +20,7 @@ from ms_coreset.selectors.processors import side_by_side
 from ms_coreset.selectors.smallest import smallest_places
 from ms_coreset.selectors.submodular import live_pairs
 from ms_coreset.selectors.submodular.live_pairs import LivePairs, Pairs, pairs_above
-from ms_coreset.selectors.submodular.similarity import Dense, Held, RowsAhead, blocks, of_upper_half
+from ms_coreset.selectors.submodular.similarity import RowsAhead, blocks, each_row, matrix_of, of_upper_half
 
 if TYPE_CHECKING:
     from ms_coreset.selectors.submodular.similarity import Between, Similarity, WholeSimilarity
@@ -85,15 +85,9 @@ class FacilityLocation:
         return len(self) if self._computes_all else self._similarity.batch
 
     @property
-    def _matrix(self) -> Dense | None:
-        """The similarities as a matrix, if that is there."""
-        similarity = self._similarity.matrix if isinstance(self._similarity, Held) else self._similarity
-        return similarity if isinstance(similarity, Dense) else None
-
-    @property
     def _computes_all(self) -> bool:
         """Whether all gains are to be computed together: the first pick leaves no bound as it was."""
-        return self._picks == 1 and self._matrix is None
+        return self._picks == 1 and matrix_of(self._similarity) is None
 
     def gains(self, places: np.ndarray) -> np.ndarray:
         if self._live is not None:
@@ -102,15 +96,8 @@ class FacilityLocation:
             return self._similarity.column_sums()[places]
         if self._computes_all and len(places) > len(self) // 2:
             return self._all_gains()[places]
-        if self._matrix is not None:
-            return self._gains_in_turn(map(self._matrix.row, places), len(places))
-        return np.concatenate([self._gains_in_turn(self._similarity.rows(block), len(block))
-                               for block in blocks(places, len(self))])
-
-    def _gains_in_turn(self, rows: Iterable[np.ndarray], count: int) -> np.ndarray:
-        # Row by row, nothing leaves the cache.
-        gains = np.empty(count)
-        for i, row in enumerate(rows):
+        gains = np.empty(len(places))
+        for i, row in enumerate(each_row(self._similarity, places)):  # row by row, nothing leaves the cache
             np.maximum(row, self._covered, out=self._scratch)
             gains[i] = np.add.reduce(self._scratch)
         return gains - self._value

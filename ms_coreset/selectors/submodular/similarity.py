@@ -9,7 +9,7 @@ one.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
@@ -394,6 +394,22 @@ class Held:
         if self.matrix is None and not isinstance(self._similarity, Cosine):  # of which they take all rows
             self.make(lambda rows, columns, tile: None)
         return (self.matrix or self._similarity).column_sums()
+
+
+def each_row(similarity: Rows, places: np.ndarray) -> Iterator[np.ndarray]:
+    """The rows (n,) of ``places``, one after the other: views of the matrix, where there is one."""
+    matrix = matrix_of(similarity)
+    if matrix is not None:
+        yield from map(matrix.row, places)
+    else:
+        for block in blocks(places, len(similarity)):
+            yield from similarity.rows(block)
+
+
+def matrix_of(similarity: Rows) -> Dense | None:
+    """The similarities as a matrix, if that is there."""
+    matrix = similarity.matrix if isinstance(similarity, Held) else similarity
+    return matrix if isinstance(matrix, Dense) else None
 
 
 class RowsAhead:
