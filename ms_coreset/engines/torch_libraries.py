@@ -73,7 +73,7 @@ def _timm(model: str, num_classes: int, in_channels: int, image_size: int) -> nn
     import timm
 
     # Of networks that are built for one size of images; others have no such option.
-    size = {"img_size": image_size} if timm.get_pretrained_cfg_value(model, "fixed_input_size") else {}
+    size: dict[str, Any] = {"img_size": image_size} if timm.get_pretrained_cfg_value(model, "fixed_input_size") else {}
     module = timm.create_model(model, num_classes=num_classes, in_chans=in_channels, **size)
     patch = max(getattr(getattr(module, "patch_embed", None), "patch_size", (1,)))
     if image_size % patch:  # the rest would not be looked at
