@@ -302,3 +302,10 @@ def test_mind_records_are_read_by_their_place(tmp_path):
     (tmp_path / "records" / "toy-test.mindrecord").write_bytes(b"no records")
     with pytest.raises(MsCoresetError, match=r"toy-test\.mindrecord can't be read by MindSpore"):
         quietly("mindrecord", tmp_path / "records", train=False)
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "mindrecord"])
+def test_shards_that_are_all_to_test_on_are_told(kind, tmp_path):
+    (tmp_path / f"test-0.{'tar' if kind == 'webdataset' else 'mindrecord'}").write_bytes(b"")
+    with pytest.raises(MsCoresetError, match="all its shards are called test or validation"):
+        mc.load_dataset(kind, tmp_path)

@@ -115,8 +115,6 @@ def _content(path: Path, begin: int, size: int) -> bytes:
 
 
 def _part(shards: Sequence[Path], root: Path, columns: Columns) -> Part:
-    if not shards:
-        raise MsCoresetError(f"{root}: all its shards are called test or validation: there is none to train on")
     samples = [_samples(path, path.stat().st_mtime_ns) for path in shards]
     counts = Counter(suffix for of_shard in samples for sample in of_shard for suffix in sample.files)
     try:

@@ -272,7 +272,7 @@ def find_shards(root: Path, pattern: str, what: str) -> dict[bool, list[Path]]:
         The paths.
 
     Raises:
-        MsCoresetError: where there are none.
+        MsCoresetError: where there are none, or none to train on.
     """
     if root.is_file():
         return {True: [root], False: []}
@@ -282,7 +282,10 @@ def find_shards(root: Path, pattern: str, what: str) -> dict[bool, list[Path]]:
     words = {path: _words(path.relative_to(root)) for path in found}
     tested = next((paths for name in TEST if (paths := [path for path in found if name in words[path]])), [])
     trained = [path for path in found if words[path] & {"train", "training"}]
-    return {True: trained or [path for path in found if not words[path] & {*TEST}], False: tested}
+    trained = trained or [path for path in found if not words[path] & {*TEST}]
+    if not trained:
+        raise MsCoresetError(f"{root}: all its shards are called test or validation: there is none to train on")
+    return {True: trained, False: tested}
 
 
 def _words(path: Path) -> set[str]:

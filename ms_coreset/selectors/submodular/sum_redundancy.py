@@ -1,6 +1,5 @@
 """Sum redundancy: samples that are least similar to one another."""
 
-
 from ms_coreset.evidence import Evidence
 from ms_coreset.selectors.already_selected import Places
 from ms_coreset.selectors.catalogue import method
